@@ -1,0 +1,10 @@
+-- title: Throughput by run
+-- about: Tokens over the time turns were under way (idle time between turns left out). decode: completion tokens after the first, over the time from first to last token. Warm-up and failed turns are left out.
+-- var: runs = latest
+-- chart: bar x=run y=decode_tokens_per_s
+SELECT run, count(*) AS turns, sum(prompt_tokens)::BIGINT AS prompt_tokens, sum(cached_tokens)::BIGINT AS cached_tokens, sum(completion_tokens)::BIGINT AS completion_tokens,
+  round(sum(e2e_ms) / 1e3, 3) AS busy_s, round(sum(completion_tokens) * 1e3 / nullif(sum(e2e_ms), 0), 2) AS completion_tokens_per_s,
+  round(sum(completion_tokens - 1) FILTER (WHERE tpot_ms IS NOT NULL) / nullif(sum(tpot_ms * (completion_tokens - 1)), 0) * 1e3, 2) AS decode_tokens_per_s,
+  round(sum(prompt_tokens) * 1e3 / nullif(sum(ttft_ms), 0), 1) AS prompt_tokens_per_s,
+  round(sum(uncached_tokens) * 1e3 / nullif(sum(ttft_ms), 0), 1) AS prefill_tokens_per_s
+FROM measured_turns GROUP BY run_id, run ORDER BY min(at), run;

@@ -1,0 +1,197 @@
+-- Views for people. Definitions live here, so that a correction holds for every run already recorded. Applied again
+-- whenever this text changes. A column that has the name of a raw column inherits its comment.
+-- TTFT, ITL and TPOT as in the vLLM and MLPerf documentation, but from the client's socket stamps.
+
+CREATE OR REPLACE VIEW runs AS
+SELECT run_id, CASE WHEN count(*) OVER (PARTITION BY r.name) > 1 THEN r.name || ' ' || left(run_id::VARCHAR, 8) ELSE r.name END AS run,
+  r.name, status, r.error, simulated, started_at, ended_at, date_diff('millisecond', started_at, ended_at) / 1000.0 AS duration_s,
+  e.kind AS engine, e.version AS engine_version, e.model, e.block_size_tokens, e.max_model_len_tokens,
+  (SELECT string_agg(t.key || '=' || t.value, ' ' ORDER BY t.key, t.value) FROM raw.run_tag t WHERE t.run_id = r.run_id) AS tags,
+  r.seed, r.argv, r.wb_version, r.hostname
+FROM raw.run r LEFT JOIN raw.engine e USING (run_id);
+COMMENT ON VIEW runs IS 'one row per run';
+COMMENT ON COLUMN runs.run IS 'name of the run, with the start of its id where two runs share the name';
+COMMENT ON COLUMN runs.duration_s IS 'from start to end, wall clock';
+COMMENT ON COLUMN runs.engine IS 'vllm, openai or simulator';
+COMMENT ON COLUMN runs.engine_version IS 'version the server told';
+COMMENT ON COLUMN runs.tags IS 'tags as key=value, in key order';
+
+CREATE OR REPLACE VIEW selected_runs AS
+SELECT * FROM runs
+WHERE CASE WHEN getvariable('runs') IS NULL
+  THEN run_id = (SELECT run_id FROM raw.run ORDER BY started_at DESC, run_id LIMIT 1)
+  ELSE list_contains(getvariable('runs')::VARCHAR[], run_id::VARCHAR) END;
+COMMENT ON VIEW selected_runs IS 'the runs a query is about: SET VARIABLE runs = [''<run id>'', …]; the latest run when unset';
+COMMENT ON COLUMN selected_runs.run IS 'name of the run, with the start of its id where two runs share the name';
+COMMENT ON COLUMN selected_runs.duration_s IS 'from start to end, wall clock';
+COMMENT ON COLUMN selected_runs.engine IS 'vllm, openai or simulator';
+COMMENT ON COLUMN selected_runs.engine_version IS 'version the server told';
+COMMENT ON COLUMN selected_runs.tags IS 'tags as key=value, in key order';
+
+CREATE OR REPLACE VIEW sessions AS
+SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, s.status,
+  s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS at, (s.ended_ns - s.started_ns) / 1e9 AS duration_s
+FROM raw.session s JOIN runs r USING (run_id);
+COMMENT ON VIEW sessions IS 'one row per pass through a conversation';
+COMMENT ON COLUMN sessions.run IS 'name of the run';
+COMMENT ON COLUMN sessions.at IS 'start, wall clock, UTC';
+COMMENT ON COLUMN sessions.duration_s IS 'from start to end';
+
+CREATE OR REPLACE VIEW turn_counters AS
+WITH series AS (
+  SELECT s.run_id, s.turn_id, s.phase, s.scrape_id,
+    sum(m.value) FILTER (WHERE m.name IN ('vllm:prefix_cache_queries_total', 'vllm:prefix_cache_queries', 'vllm:gpu_prefix_cache_queries_total', 'vllm:gpu_prefix_cache_queries')) AS queries,
+    sum(m.value) FILTER (WHERE m.name IN ('vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits', 'vllm:gpu_prefix_cache_hits_total', 'vllm:gpu_prefix_cache_hits')) AS hits,
+    sum(m.value) FILTER (WHERE m.name = 'vllm:request_queue_time_seconds_sum') AS queue_s,
+    sum(m.value) FILTER (WHERE m.name = 'vllm:request_queue_time_seconds_count') AS requests,
+    sum(m.value) FILTER (WHERE m.name = 'vllm:request_prefill_time_seconds_sum') AS prefill_s,
+    sum(m.value) FILTER (WHERE m.name = 'vllm:request_decode_time_seconds_sum') AS decode_s,
+    sum(m.value) FILTER (WHERE m.name = 'vllm:time_to_first_token_seconds_sum') AS ttft_s,
+    sum(m.value) FILTER (WHERE m.name IN ('vllm:num_preemptions_total', 'vllm:num_preemptions')) AS preemptions
+  FROM raw.scrape s JOIN raw.engine_metric m USING (run_id, scrape_id)
+  WHERE s.phase IN ('before', 'after') AND s.turn_id IS NOT NULL
+  GROUP BY ALL),
+edges AS (SELECT * FROM series QUALIFY row_number() OVER (PARTITION BY run_id, turn_id, phase ORDER BY scrape_id DESC) = 1)
+SELECT a.run_id, a.turn_id,
+  CASE WHEN a.queries >= b.queries THEN (a.queries - b.queries)::BIGINT END AS counter_query_tokens,
+  CASE WHEN a.queries >= b.queries THEN (a.hits - b.hits)::BIGINT END AS counter_hit_tokens,
+  CASE WHEN a.requests >= b.requests THEN (a.requests - b.requests)::BIGINT END AS server_requests,
+  CASE WHEN a.requests = b.requests + 1 THEN (a.queue_s - b.queue_s) * 1e3 END AS server_queue_ms,
+  CASE WHEN a.requests = b.requests + 1 THEN (a.prefill_s - b.prefill_s) * 1e3 END AS server_prefill_ms,
+  CASE WHEN a.requests = b.requests + 1 THEN (a.decode_s - b.decode_s) * 1e3 END AS server_decode_ms,
+  CASE WHEN a.requests = b.requests + 1 THEN (a.ttft_s - b.ttft_s) * 1e3 END AS server_ttft_ms,
+  CASE WHEN a.preemptions >= b.preemptions THEN (a.preemptions - b.preemptions)::BIGINT END AS server_preemptions
+FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a.phase = 'after' AND b.phase = 'before';
+COMMENT ON VIEW turn_counters IS 'how the server''s counters moved across each turn, exact when nobody else used the server; a restart in between gives NULL';
+COMMENT ON COLUMN turn_counters.counter_query_tokens IS 'prompt tokens looked up in the prefix cache (prefix_cache_queries)';
+COMMENT ON COLUMN turn_counters.counter_hit_tokens IS 'prompt tokens found there (prefix_cache_hits)';
+COMMENT ON COLUMN turn_counters.server_requests IS 'requests the server finished meanwhile; 1 when the turn was alone';
+COMMENT ON COLUMN turn_counters.server_queue_ms IS 'time in the server''s queue; NULL unless the turn was alone';
+COMMENT ON COLUMN turn_counters.server_prefill_ms IS 'prefill time by the server''s clock; NULL unless the turn was alone';
+COMMENT ON COLUMN turn_counters.server_decode_ms IS 'decode time by the server''s clock; NULL unless the turn was alone';
+COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; NULL unless the turn was alone';
+COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
+
+CREATE OR REPLACE VIEW turns AS
+SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.isolation, t.turn_id, t.turn, t.status, t.error,
+  t.http_status, t.finish_reason, t.prompt_tokens, t.cached_tokens, t.prompt_tokens - t.cached_tokens AS uncached_tokens,
+  t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, t.completion_tokens, t.reasoning_tokens, t.max_tokens,
+  (t.first_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS ttft_ms,
+  (t.first_content_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS first_content_ms,
+  CASE WHEN t.completion_tokens > 1 THEN (t.last_ns - t.first_ns) / 1e6 / (t.completion_tokens - 1) END AS tpot_ms,
+  CASE WHEN t.completion_tokens > 1 THEN (t.completion_tokens - 1) * 1e9 / nullif(t.last_ns - t.first_ns, 0) END AS decode_tokens_per_s,
+  (t.done_ns - t.submit_ns) / 1e6 AS e2e_ms,
+  t.messages, t.documents, t.request_bytes, t.connection_reused, t.prompt_sha256, t.reply_sha256, t.request_id,
+  t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, r.started_at + to_microseconds(t.submit_ns // 1000) AS at
+FROM raw.turn t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
+COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
+COMMENT ON COLUMN turns.run IS 'name of the run';
+COMMENT ON COLUMN turns.uncached_tokens IS 'prompt tokens the server had to prefill';
+COMMENT ON COLUMN turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
+COMMENT ON COLUMN turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
+COMMENT ON COLUMN turns.first_content_ms IS 'the same to the first content that is not reasoning';
+COMMENT ON COLUMN turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
+COMMENT ON COLUMN turns.decode_tokens_per_s IS 'tokens per second after the first token';
+COMMENT ON COLUMN turns.e2e_ms IS 'from submit to the end of the response';
+COMMENT ON COLUMN turns.at IS 'submit, wall clock, UTC';
+
+CREATE OR REPLACE VIEW measured_turns AS
+SELECT t.* FROM turns t WHERE t.status = 'ok' AND NOT t.warmup AND t.run_id IN (SELECT run_id FROM selected_runs);
+COMMENT ON VIEW measured_turns IS 'turns that count in reports: of the selected runs, ended well, not warm-up';
+COMMENT ON COLUMN measured_turns.run IS 'name of the run';
+COMMENT ON COLUMN measured_turns.uncached_tokens IS 'prompt tokens the server had to prefill';
+COMMENT ON COLUMN measured_turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
+COMMENT ON COLUMN measured_turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
+COMMENT ON COLUMN measured_turns.first_content_ms IS 'the same to the first content that is not reasoning';
+COMMENT ON COLUMN measured_turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
+COMMENT ON COLUMN measured_turns.decode_tokens_per_s IS 'tokens per second after the first token';
+COMMENT ON COLUMN measured_turns.e2e_ms IS 'from submit to the end of the response';
+COMMENT ON COLUMN measured_turns.at IS 'submit, wall clock, UTC';
+
+CREATE OR REPLACE VIEW chunks AS
+SELECT c.run_id, c.turn_id, c.seq, c.read_seq, c.t_ns, r.started_at + to_microseconds(c.t_ns // 1000) AS at, c.kind, c.tokens, c.text_bytes
+FROM raw.chunk c JOIN raw.run r USING (run_id);
+COMMENT ON VIEW chunks IS 'one row per streamed event';
+COMMENT ON COLUMN chunks.at IS 'arrival, wall clock, UTC';
+
+CREATE OR REPLACE VIEW gaps AS
+SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms, gap_ns / 1e6 / tokens AS itl_ms
+FROM (SELECT *, t_ns - lag(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY seq) AS gap_ns
+  FROM raw.chunk WHERE tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool')))
+WHERE gap_ns IS NOT NULL;
+COMMENT ON VIEW gaps IS 'time between one event that carried tokens and the one before it in the same turn; the first has none';
+COMMENT ON COLUMN gaps.gap_ms IS 'time since the event before; 0 when both came with one read';
+COMMENT ON COLUMN gaps.itl_ms IS 'inter-token latency: the gap over the tokens the event carried; NULL when the server does not count tokens per event';
+
+CREATE OR REPLACE VIEW engine_metrics AS
+SELECT m.run_id, m.scrape_id, s.turn_id, s.phase, m.t_ns, r.started_at + to_microseconds(m.t_ns // 1000) AS at, m.name, m.labels, m.value
+FROM raw.engine_metric m JOIN raw.scrape s ON s.run_id = m.run_id AND s.scrape_id = m.scrape_id JOIN raw.run r ON r.run_id = m.run_id;
+COMMENT ON VIEW engine_metrics IS 'every series of every scrape of /metrics';
+COMMENT ON COLUMN engine_metrics.at IS 'time of the scrape, wall clock, UTC';
+
+CREATE OR REPLACE VIEW gpu AS
+SELECT g.run_id, r.run, g.t_ns, g.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(g.t_ns // 1000) AS at, g.* EXCLUDE (run_id, t_ns)
+FROM raw.gpu_sample g JOIN runs r USING (run_id);
+COMMENT ON VIEW gpu IS 'GPU readings over time';
+COMMENT ON COLUMN gpu.run IS 'name of the run';
+COMMENT ON COLUMN gpu.elapsed_s IS 'seconds since run start';
+COMMENT ON COLUMN gpu.at IS 'wall clock, UTC';
+
+CREATE OR REPLACE VIEW host AS
+SELECT h.run_id, r.run, h.t_ns, h.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(h.t_ns // 1000) AS at, h.* EXCLUDE (run_id, t_ns)
+FROM raw.host_sample h JOIN runs r USING (run_id);
+COMMENT ON VIEW host IS 'host readings over time';
+COMMENT ON COLUMN host.run IS 'name of the run';
+COMMENT ON COLUMN host.elapsed_s IS 'seconds since run start';
+COMMENT ON COLUMN host.at IS 'wall clock, UTC';
+
+CREATE OR REPLACE VIEW processes AS
+SELECT p.run_id, r.run, p.t_ns, p.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(p.t_ns // 1000) AS at, p.* EXCLUDE (run_id, t_ns),
+  (p.cpu_s - lag(p.cpu_s) OVER w) * 1e9 / nullif(p.t_ns - lag(p.t_ns) OVER w, 0) AS cpu_cores
+FROM raw.process_sample p JOIN runs r USING (run_id)
+WINDOW w AS (PARTITION BY p.run_id, p.pid ORDER BY p.t_ns);
+COMMENT ON VIEW processes IS 'readings of wb and of the server''s processes over time';
+COMMENT ON COLUMN processes.run IS 'name of the run';
+COMMENT ON COLUMN processes.elapsed_s IS 'seconds since run start';
+COMMENT ON COLUMN processes.at IS 'wall clock, UTC';
+COMMENT ON COLUMN processes.cpu_cores IS 'CPU time over wall time since the last reading: 1 is one core kept busy';
+
+CREATE OR REPLACE VIEW energy AS
+SELECT run_id, gpu, prev_ns AS from_ns, t_ns AS to_ns, (energy_mj - prev_mj) / 1e3 AS energy_j
+FROM (SELECT run_id, gpu, t_ns, energy_mj, lag(t_ns) OVER w AS prev_ns, lag(energy_mj) OVER w AS prev_mj
+  FROM raw.gpu_sample WHERE energy_mj IS NOT NULL WINDOW w AS (PARTITION BY run_id, gpu ORDER BY t_ns))
+WHERE prev_ns IS NOT NULL AND energy_mj >= prev_mj;
+COMMENT ON VIEW energy IS 'energy between two readings of the GPU''s counter, which itself moves every 100 ms';
+COMMENT ON COLUMN energy.from_ns IS 'earlier reading, ns since run start';
+COMMENT ON COLUMN energy.to_ns IS 'later reading, ns since run start';
+COMMENT ON COLUMN energy.energy_j IS 'energy between them';
+
+CREATE OR REPLACE VIEW session_energy AS
+SELECT s.run_id, s.session_id,
+  sum(e.energy_j * (least(e.to_ns, s.ended_ns) - greatest(e.from_ns, s.started_ns)) / (e.to_ns - e.from_ns)) AS energy_j,
+  sum(least(e.to_ns, s.ended_ns) - greatest(e.from_ns, s.started_ns)) / nullif((s.ended_ns - s.started_ns) * count(DISTINCT e.gpu), 0) AS covered_ratio
+FROM raw.session s JOIN energy e ON e.run_id = s.run_id AND e.to_ns > s.started_ns AND e.from_ns < s.ended_ns
+GROUP BY s.run_id, s.session_id, s.started_ns, s.ended_ns;
+COMMENT ON VIEW session_energy IS 'energy of all GPUs during each session, approximate: readings that straddle its ends count in proportion to time';
+COMMENT ON COLUMN session_energy.energy_j IS 'energy, joules';
+COMMENT ON COLUMN session_energy.covered_ratio IS 'share of the session that readings cover, 0 to 1';
+
+CREATE OR REPLACE VIEW events AS
+SELECT e.run_id, r.run, e.t_ns, r.started_at + to_microseconds(e.t_ns // 1000) AS at, e.kind, e.source, e.turn_id, e.message
+FROM raw.event e JOIN runs r USING (run_id);
+COMMENT ON VIEW events IS 'things a reader of a run must know';
+COMMENT ON COLUMN events.run IS 'name of the run';
+COMMENT ON COLUMN events.at IS 'wall clock, UTC';
+
+CREATE OR REPLACE VIEW messages AS
+SELECT sha256, any_value(role) AS role, max(content) AS content, max(reasoning) AS reasoning, max(content_bytes) AS content_bytes FROM raw.message GROUP BY sha256;
+COMMENT ON VIEW messages IS 'texts by hash';
+
+CREATE OR REPLACE VIEW prompts AS
+SELECT t.run_id, t.turn_id, t.position, m.role, m.content, m.content_bytes, t.sha256 FROM raw.turn_message t LEFT JOIN messages m USING (sha256);
+COMMENT ON VIEW prompts IS 'the messages of each turn''s prompt, in order';
+
+CREATE OR REPLACE VIEW settings AS
+SELECT s.run_id, r.run, s.source, s.name, s.value FROM raw.setting s JOIN runs r USING (run_id);
+COMMENT ON VIEW settings IS 'everything chosen or found that could explain a difference between two runs';
+COMMENT ON COLUMN settings.run IS 'name of the run';

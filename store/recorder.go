@@ -1,0 +1,467 @@
+//go:build duckdb_arrow
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/duckdb/duckdb-go/v2"
+	"github.com/google/uuid"
+)
+
+// Recorder takes rows in memory and writes them to the file as Arrow record batches when asked to flush. It is safe for
+// several goroutines. Rows that were flushed are committed: a crash after that loses none of them, and one during a flush
+// loses the whole flush or nothing.
+type Recorder struct {
+	db    *DB
+	limit int
+	full  func() // called once a time the buffer ran full, outside locks
+
+	mu       sync.Mutex // guards builders, buffered, messages
+	buffered int
+	tables   []*sink
+	byName   map[string]*sink
+	messages map[string]Message
+
+	flushing sync.Mutex // one flush at a time
+	conn     *sql.Conn
+	stored   map[string]bool // messages of this process known to be in the file with all they can have
+}
+
+// DefaultBufferRows is how many rows a Recorder holds before Add flushes by itself: about 60 MB of the widest table.
+const DefaultBufferRows = 1 << 18
+
+// sink is one table: builders that collect rows, batches on their way, and the one statement that inserts them.
+type sink struct {
+	name    string
+	typ     reflect.Type
+	schema  *arrow.Schema
+	fields  []int // struct field of each column
+	puts    []func(array.Builder, reflect.Value)
+	builder *array.RecordBuilder
+	reader  *refill
+	release func()
+	insert  driver.Stmt
+}
+
+// refill is a RecordReader that DuckDB scans again for each INSERT: it hands out what was queued and then ends. Registering
+// a new view for each batch instead would leak 13 KB a call (DESIGN.md).
+type refill struct {
+	refs   atomic.Int64
+	schema *arrow.Schema
+	queue  []arrow.RecordBatch
+	cur    arrow.RecordBatch
+}
+
+func (r *refill) Retain()               { r.refs.Add(1) }
+func (r *refill) Release()              { r.refs.Add(-1) }
+func (r *refill) Schema() *arrow.Schema { return r.schema }
+func (r *refill) Err() error            { return nil }
+func (r *refill) Record() arrow.RecordBatch {
+	return r.cur
+}
+func (r *refill) RecordBatch() arrow.RecordBatch { return r.cur }
+func (r *refill) Next() bool {
+	if r.cur != nil {
+		r.cur.Release()
+		r.cur = nil
+	}
+	if len(r.queue) == 0 {
+		return false
+	}
+	r.cur, r.queue = r.queue[0], r.queue[1:]
+	return true
+}
+func (r *refill) drop() {
+	for r.Next() {
+	}
+}
+
+// NewRecorder prepares to record. It checks that every Row names columns its table has: a mismatch is a defect of wb and
+// says so, such as "record Turn.FirstNs: table raw.turn has no column first_ns". bufferRows ≤ 0 means DefaultBufferRows;
+// full, if not nil, is called when the buffer ran full and Add had to wait for the disk.
+func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Recorder, error) {
+	if bufferRows <= 0 {
+		bufferRows = DefaultBufferRows
+	}
+	r := &Recorder{db: d, limit: bufferRows, full: full, byName: map[string]*sink{}, messages: map[string]Message{}, stored: map[string]bool{}}
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return nil, explain("record", d.path, err)
+	}
+	r.conn = conn
+	var catalog string
+	if err := conn.QueryRowContext(ctx, "SELECT current_database()").Scan(&catalog); err != nil {
+		return nil, errors.Join(explain("record", d.path, err), conn.Close())
+	}
+	quoted := `"` + strings.ReplaceAll(catalog, `"`, `""`) + `"`
+	err = withConn(conn, func(dc driver.Conn) error {
+		arrowConn, err := duckdb.NewArrowFromConn(dc)
+		if err != nil {
+			return err
+		}
+		// UUIDs travel as 16 bytes, not as text, which would be parsed again for every row. The views that feed the inserts
+		// hold raw pointers and are permanent in the database they are made in, hence a database in memory.
+		for _, q := range []string{"SET arrow_lossless_conversion = true", "ATTACH ':memory:' AS _stage"} {
+			if err := exec(ctx, dc, q); err != nil {
+				return err
+			}
+		}
+		for _, row := range rowTypes() {
+			s, err := newSink(ctx, arrowConn, row)
+			if err != nil {
+				return err
+			}
+			r.tables = append(r.tables, s)
+			r.byName[s.name] = s
+		}
+		if err := exec(ctx, dc, "USE _stage"); err != nil {
+			return err
+		}
+		for _, s := range r.tables {
+			if s.release, err = arrowConn.RegisterView(s.reader, "in_"+s.name); err != nil {
+				return err
+			}
+		}
+		if err := exec(ctx, dc, "USE "+quoted); err != nil {
+			return err
+		}
+		for _, s := range r.tables {
+			q := fmt.Sprintf("INSERT INTO raw.%s BY NAME SELECT * FROM _stage.main.in_%s", s.name, s.name)
+			if s.insert, err = dc.(driver.ConnPrepareContext).PrepareContext(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(explain("record", d.path, err), r.Close())
+	}
+	return r, nil
+}
+
+// newSink reads the Arrow schema of a table from DuckDB itself and maps the row's fields onto it.
+func newSink(ctx context.Context, a *duckdb.Arrow, row Row) (*sink, error) {
+	rd, err := a.QueryContext(ctx, "SELECT * FROM raw."+row.table()+" LIMIT 0")
+	if err != nil {
+		return nil, err
+	}
+	schema := rd.Schema()
+	rd.Release()
+	typ := reflect.TypeOf(row)
+	fieldOf := map[string]int{}
+	for i := range typ.NumField() {
+		column := typ.Field(i).Tag.Get("db")
+		if len(schema.FieldIndices(column)) == 0 {
+			return nil, fmt.Errorf("%s.%s: table raw.%s has no column %s", typ.Name(), typ.Field(i).Name, row.table(), column)
+		}
+		fieldOf[column] = i
+	}
+	s := &sink{name: row.table(), typ: typ, schema: schema}
+	for _, f := range schema.Fields() {
+		i, ok := fieldOf[f.Name]
+		if !ok {
+			return nil, fmt.Errorf("%s: no field for column %s of table raw.%s", typ.Name(), f.Name, row.table())
+		}
+		put, err := putter(f.Type, typ.Field(i).Type)
+		if err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", typ.Name(), typ.Field(i).Name, err)
+		}
+		s.fields = append(s.fields, i)
+		s.puts = append(s.puts, put)
+	}
+	s.builder = array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	s.reader = &refill{schema: schema}
+	return s, nil
+}
+
+// putter appends one Go value to a column of one Arrow type.
+func putter(col arrow.DataType, field reflect.Type) (func(array.Builder, reflect.Value), error) {
+	if field.Kind() == reflect.Pointer {
+		put, err := putter(col, field.Elem())
+		if err != nil {
+			return nil, err
+		}
+		return func(b array.Builder, v reflect.Value) {
+			if v.IsNil() {
+				b.AppendNull()
+				return
+			}
+			put(b, v.Elem())
+		}, nil
+	}
+	mismatch := fmt.Errorf("cannot store a %s in a column of Arrow type %s", field, col)
+	switch field {
+	case reflect.TypeFor[uuid.UUID]():
+		if t, ok := col.(*arrow.FixedSizeBinaryType); !ok || t.ByteWidth != 16 {
+			return nil, mismatch
+		}
+		return func(b array.Builder, v reflect.Value) {
+			id := v.Interface().(uuid.UUID)
+			b.(*array.FixedSizeBinaryBuilder).Append(id[:])
+		}, nil
+	case reflect.TypeFor[time.Time]():
+		if t, ok := col.(*arrow.TimestampType); !ok || t.Unit != arrow.Microsecond {
+			return nil, mismatch
+		}
+		return func(b array.Builder, v reflect.Value) {
+			b.(*array.TimestampBuilder).Append(arrow.Timestamp(v.Interface().(time.Time).UnixMicro()))
+		}, nil
+	}
+	switch kind, id := field.Kind(), col.ID(); {
+	case kind == reflect.String && id == arrow.STRING:
+		return func(b array.Builder, v reflect.Value) { b.(*array.StringBuilder).Append(v.String()) }, nil
+	case kind == reflect.Int64 && id == arrow.INT64:
+		return func(b array.Builder, v reflect.Value) { b.(*array.Int64Builder).Append(v.Int()) }, nil
+	case kind == reflect.Int32 && id == arrow.INT32:
+		return func(b array.Builder, v reflect.Value) { b.(*array.Int32Builder).Append(int32(v.Int())) }, nil
+	case kind == reflect.Float64 && id == arrow.FLOAT64:
+		return func(b array.Builder, v reflect.Value) { b.(*array.Float64Builder).Append(v.Float()) }, nil
+	case kind == reflect.Bool && id == arrow.INT8: // a lossless BOOLEAN is Arrow's bool8
+		return func(b array.Builder, v reflect.Value) {
+			var x int8
+			if v.Bool() {
+				x = 1
+			}
+			b.(*array.Int8Builder).Append(x)
+		}, nil
+	}
+	return nil, mismatch
+}
+
+// Add buffers rows; it touches neither disk nor network unless the buffer is full, and then it flushes first.
+func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	r.mu.Lock()
+	over := r.buffered+len(rows) > r.limit && r.buffered > 0
+	r.mu.Unlock()
+	if over {
+		if err := r.Flush(ctx); err != nil {
+			return err
+		}
+		if r.full != nil {
+			r.full()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.buffered += len(rows)
+	s := r.byName[rows[0].table()]
+	for i := range rows {
+		s.append(reflect.ValueOf(&rows[i]).Elem())
+	}
+	return nil
+}
+
+func (s *sink) append(v reflect.Value) {
+	for c, f := range s.fields {
+		s.puts[c](s.builder.Field(c), v.Field(f))
+	}
+}
+
+// AddMessages buffers texts; one that the file has already is not stored again.
+func (r *Recorder) AddMessages(ms ...Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range ms {
+		r.messages[m.SHA256] = m
+	}
+}
+
+// Flush writes what is buffered in one transaction. After an error everything is still buffered, in order, and the next
+// Flush tries again.
+func (r *Recorder) Flush(ctx context.Context) error {
+	r.flushing.Lock()
+	defer r.flushing.Unlock()
+	if err := r.newMessages(ctx); err != nil {
+		return err
+	}
+	type pending struct {
+		s     *sink
+		batch arrow.RecordBatch
+	}
+	var todo []pending
+	r.mu.Lock()
+	for _, s := range r.tables {
+		if s.builder.Field(0).Len() > 0 {
+			todo = append(todo, pending{s, s.builder.NewRecordBatch()})
+		}
+	}
+	counted := r.buffered
+	r.buffered = 0
+	r.mu.Unlock()
+	if len(todo) == 0 {
+		return nil
+	}
+	err := withConn(r.conn, func(dc driver.Conn) (err error) {
+		if err := exec(ctx, dc, "BEGIN"); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil { // the context may be the reason, so the rollback must not depend on it
+				_ = exec(context.WithoutCancel(ctx), dc, "ROLLBACK")
+			}
+		}()
+		for _, p := range todo {
+			p.batch.Retain()
+			p.s.reader.queue = append(p.s.reader.queue, p.batch)
+			res, err := p.s.insert.(driver.StmtExecContext).ExecContext(ctx, nil)
+			p.s.reader.drop()
+			if err != nil {
+				return fmt.Errorf("raw.%s: %w", p.s.name, err)
+			}
+			if n, err := res.RowsAffected(); err != nil || n != p.batch.NumRows() {
+				return fmt.Errorf("raw.%s: %d of %d rows arrived (%v)", p.s.name, n, p.batch.NumRows(), err)
+			}
+		}
+		return exec(ctx, dc, "COMMIT")
+	})
+	if err != nil {
+		r.mu.Lock()
+		r.buffered += counted
+		for _, p := range todo {
+			p.s.putBack(p.batch)
+		}
+		r.mu.Unlock()
+	}
+	for _, p := range todo {
+		p.batch.Release()
+	}
+	return explain("record", r.db.path, err)
+}
+
+// putBack places a batch that could not be written before the rows that came since.
+func (s *sink) putBack(batch arrow.RecordBatch) {
+	later := s.builder.NewRecordBatch()
+	defer later.Release()
+	for _, b := range []arrow.RecordBatch{batch, later} {
+		for c := range b.Columns() {
+			copyColumn(s.builder.Field(c), b.Column(c))
+		}
+	}
+}
+
+func copyColumn(to array.Builder, from arrow.Array) {
+	for i := range from.Len() {
+		if from.IsNull(i) {
+			to.AppendNull()
+			continue
+		}
+		switch f := from.(type) {
+		case *array.String:
+			to.(*array.StringBuilder).Append(f.Value(i))
+		case *array.Int64:
+			to.(*array.Int64Builder).Append(f.Value(i))
+		case *array.Int32:
+			to.(*array.Int32Builder).Append(f.Value(i))
+		case *array.Int8:
+			to.(*array.Int8Builder).Append(f.Value(i))
+		case *array.Float64:
+			to.(*array.Float64Builder).Append(f.Value(i))
+		case *array.Timestamp:
+			to.(*array.TimestampBuilder).Append(f.Value(i))
+		case *array.FixedSizeBinary:
+			to.(*array.FixedSizeBinaryBuilder).Append(f.Value(i))
+		default:
+			panic(fmt.Sprintf("store: copy column: no case for %T, though putter made one", from))
+		}
+	}
+}
+
+// newMessages moves the waiting messages that the file lacks into the builder of raw.message.
+func (r *Recorder) newMessages(ctx context.Context) error {
+	r.mu.Lock()
+	var ask []string
+	for h := range r.messages {
+		if !r.stored[h] {
+			ask = append(ask, h)
+		}
+	}
+	r.mu.Unlock()
+	has := map[string]bool{} // hash → its text is there too
+	if len(ask) > 0 {
+		rows, err := r.conn.QueryContext(ctx, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message WHERE list_contains(string_split(?, ','), sha256) GROUP BY sha256", strings.Join(ask, ","))
+		if err != nil {
+			return explain("record", r.db.path, err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var h string
+			var text bool
+			if err := rows.Scan(&h, &text); err != nil {
+				return explain("record", r.db.path, err)
+			}
+			has[h] = text
+		}
+		if err := rows.Err(); err != nil {
+			return explain("record", r.db.path, err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.byName[Message{}.table()]
+	for h, m := range r.messages {
+		delete(r.messages, h)
+		text, there := has[h]
+		if r.stored[h] || (there && (text || m.Content == nil)) {
+			continue
+		}
+		r.stored[h] = m.Content != nil
+		r.buffered++
+		s.append(reflect.ValueOf(&m).Elem())
+	}
+	return nil
+}
+
+// FinishRun flushes and closes a run with its status ("ok", "failed", "interrupted") and the reason, "" for none.
+func (r *Recorder) FinishRun(ctx context.Context, id uuid.UUID, status, reason string, ended time.Time) error {
+	if err := r.Flush(ctx); err != nil {
+		return err
+	}
+	r.flushing.Lock()
+	defer r.flushing.Unlock()
+	_, err := r.conn.ExecContext(ctx, "UPDATE raw.run SET status = ?, error = nullif(?, ''), ended_at = ? WHERE run_id = ?::UUID", status, reason, ended.UTC(), id.String())
+	return explain("record", r.db.path, err)
+}
+
+// Close frees what the recorder holds, without flushing. DuckDB insists on the order: statements, views, connection; a
+// statement left open would make the next open of the file hang.
+func (r *Recorder) Close() error {
+	r.flushing.Lock()
+	defer r.flushing.Unlock()
+	var errs []error
+	for _, s := range r.tables {
+		if s.insert != nil {
+			errs = append(errs, s.insert.Close())
+		}
+	}
+	for _, s := range r.tables {
+		if s.release != nil {
+			s.reader.drop()
+			s.release()
+		}
+		if s.builder != nil {
+			s.builder.Release()
+		}
+	}
+	r.tables = nil
+	errs = append(errs, r.conn.Close())
+	if err := errors.Join(errs...); err != nil {
+		return explain("close", r.db.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+//go:build duckdb_arrow
+
+// Package store is the DuckDB file: opening and migrating it, recording facts through Arrow, and running queries.
+//
+// One process holds a file for writing at a time, and while it does no other can read it: DuckDB locks the whole file.
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/duckdb/duckdb-go/v2"
+	"github.com/shirou/gopsutil/v4/process"
+)
+
+// Error is a problem with the file, with a hint for the person who sees it.
+type Error struct {
+	Op   string // "open", "migrate", "record" …
+	Path string
+	Err  error
+	Hint string // what to do; may be ""
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Causes that callers tell apart with errors.Is.
+var (
+	ErrNotFound    = errors.New("no such file")
+	ErrNotDuckDB   = errors.New("not a DuckDB file")
+	ErrNewer       = errors.New("written by a newer wb")
+	ErrLocked      = errors.New("held by another process")
+	ErrReadOnly    = errors.New("not writable")
+	ErrInterrupted = errors.New("interrupted")
+)
+
+// DB is an open file.
+type DB struct {
+	path      string
+	readOnly  bool
+	connector *duckdb.Connector
+	db        *sql.DB
+	notes     []string
+}
+
+// Limits of a read-only connection, on which strangers' SQL may run.
+const (
+	readMemory  = "1GB"
+	readThreads = 2
+	// The automatic checkpoint at 16 MB of log costs 75–120 ms (measured, DESIGN.md), so it is put off to the end of a run.
+	writeCheckpoint = "512MB"
+	// A run shares its machine with the server it measures.
+	writeMemory = "256MB"
+)
+
+// Open opens a file for writing, creates it when missing, migrates it and re-applies the views. Runs found "running" whose
+// process is gone are marked failed.
+func Open(ctx context.Context, path string) (*DB, error) {
+	if err := checkHeader(path); err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	if dir := filepath.Dir(path); dir != "." {
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			return nil, &Error{"open", path, fmt.Errorf("%s is no directory", dir), "create it: mkdir -p " + dir}
+		}
+	}
+	d, err := open(path, url.Values{"wal_autocheckpoint": {writeCheckpoint}, "memory_limit": {writeMemory}, "threads": {strconv.Itoa(min(4, runtime.NumCPU()))}})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.prepare(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// OpenRead opens a file for queries: read-only, without access to other files or the network, the configuration locked,
+// memory and threads limited. A file of an older wb, and one with runs whose process died, is first put in order, which
+// needs it to be writable. DuckDB does not claim to contain hostile SQL; see docs/queries.md.
+func OpenRead(ctx context.Context, path string) (*DB, error) {
+	if err := checkHeader(path); err != nil {
+		return nil, err
+	}
+	ro := url.Values{"access_mode": {"READ_ONLY"}}
+	d, err := open(path, ro)
+	if err != nil {
+		return nil, err
+	}
+	stale, err := d.stale(ctx)
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, err
+	}
+	var note string
+	if stale {
+		if w, err := Open(ctx, path); err == nil {
+			if err := w.Close(); err != nil {
+				return nil, err
+			}
+		} else if errors.Is(err, ErrNewer) {
+			return nil, err
+		} else {
+			note = "the file's views are of another wb and could not be renewed: " + err.Error()
+		}
+	}
+	ro.Set("enable_external_access", "false")
+	ro.Set("lock_configuration", "true")
+	ro.Set("memory_limit", readMemory)
+	ro.Set("threads", strconv.Itoa(readThreads))
+	if d, err = open(path, ro); err != nil {
+		return nil, err
+	}
+	if note != "" {
+		d.notes = append(d.notes, note)
+	}
+	return d, nil
+}
+
+func open(path string, opts url.Values) (*DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, &Error{"open", path, err, ""}
+	}
+	c, err := duckdb.NewConnector(abs+"?"+opts.Encode(), nil)
+	if err != nil {
+		return nil, explain("open", path, err)
+	}
+	return &DB{path: path, readOnly: opts.Has("access_mode"), connector: c, db: sql.OpenDB(c)}, nil
+}
+
+// Path is the file's path as it was given.
+func (d *DB) Path() string { return d.path }
+
+// Notes are things a reader of this file must know.
+func (d *DB) Notes() []string { return d.notes }
+
+// SQL is the pool of connections, for statements that are not worth a method.
+func (d *DB) SQL() *sql.DB { return d.db }
+
+// Checkpoint folds the log into the file.
+func (d *DB) Checkpoint(ctx context.Context) error {
+	if _, err := d.db.ExecContext(ctx, "CHECKPOINT"); err != nil {
+		return explain("checkpoint", d.path, err)
+	}
+	return nil
+}
+
+// Close closes connections and file. A Recorder is closed before it.
+func (d *DB) Close() error {
+	err := d.db.Close()
+	if cerr := d.connector.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return explain("close", d.path, err)
+	}
+	return nil
+}
+
+// header: DuckDB's main header has the magic bytes "DUCK" at offset 8 (duckdb.org/docs, "Storage format").
+func checkHeader(path string) error {
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Error{"open", path, ErrNotFound, "wb run writes one; --db names another"}
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{"open", path, err, "ask its owner, or copy it"}
+	case err != nil:
+		return &Error{"open", path, err, ""}
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		return &Error{"open", path, errors.New("is a directory"), "name a file in it, such as " + filepath.Join(path, "wb.duckdb")}
+	}
+	head := make([]byte, 16)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{"open", path, err, ""}
+	}
+	switch {
+	case n >= 12 && bytes.Equal(head[8:12], []byte("DUCK")):
+		return nil
+	case bytes.HasPrefix(head, []byte("SQLite format 3")):
+		return &Error{"open", path, fmt.Errorf("%w: it is a SQLite file", ErrNotDuckDB), "name another file with --db"}
+	case n == 0:
+		return &Error{"open", path, fmt.Errorf("%w: it is empty", ErrNotDuckDB), "delete it; wb run makes a new one"}
+	}
+	return &Error{"open", path, ErrNotDuckDB, "name another file with --db"}
+}
+
+var lockHolder = regexp.MustCompile(`PID (\d+)`)
+
+// explain turns DuckDB's errors into one line and a hint. File problems share one type there, so the text decides.
+func explain(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	has := func(s string) bool { return strings.Contains(text, s) }
+	var de *duckdb.Error
+	isDuck := errors.As(err, &de)
+	switch {
+	case has("Conflicting lock") || has("Could not set lock"):
+		owner := ""
+		if m := lockHolder.FindStringSubmatch(text); m != nil {
+			owner = " pid " + m[1]
+			if pid, perr := strconv.ParseInt(m[1], 10, 32); perr == nil {
+				if p, perr := process.NewProcess(int32(pid)); perr == nil {
+					if name, perr := p.Name(); perr == nil {
+						owner += " (" + name + ")"
+					}
+				}
+			}
+		}
+		return &Error{op, path, fmt.Errorf("%w:%s", ErrLocked, owner), "wait for it to end, or use another file with --db"}
+	case has("already attached") || has("unique file handle conflict"):
+		return &Error{op, path, fmt.Errorf("%w: this program itself", ErrLocked), ""}
+	case has("version number"):
+		return &Error{op, path, fmt.Errorf("%w: its storage version is unknown to DuckDB %s", ErrNewer, duckdbVersion), "use the wb that wrote it, or newer"}
+	case has("not a valid DuckDB"):
+		return &Error{op, path, ErrNotDuckDB, "name another file with --db"}
+	case has("Permission denied") || has("read-only mode") || has("Read-only file system"):
+		return &Error{op, path, ErrReadOnly, "check the permissions of the file and its folder, or use another --db"}
+	case has("No space left") || (isDuck && de.Type == duckdb.ErrorTypeTransaction && has("write")):
+		return &Error{op, path, errors.New("no space left on the disk"), "free some, or put --db on another disk; what was recorded before is kept"}
+	case has("INTERRUPT") || errors.Is(err, context.Canceled):
+		return &Error{op, path, ErrInterrupted, ""}
+	}
+	return &Error{op, path, errors.New(oneLine(text)), ""}
+}
+
+func oneLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// duckdbVersion is the engine the driver of go.mod brings; a test holds it against SELECT version().
+const duckdbVersion = "v1.5.5"
+
+// withConn lends the driver's own connection, which Arrow needs.
+func withConn(c *sql.Conn, f func(driver.Conn) error) error {
+	return c.Raw(func(x any) error { return f(x.(driver.Conn)) })
+}
+
+func exec(ctx context.Context, c driver.Conn, q string) error {
+	_, err := c.(driver.ExecerContext).ExecContext(ctx, q, nil)
+	return err
+}
+
+func processStart(pid int64) (time.Time, bool) {
+	p, err := process.NewProcess(int32(pid))
+	if err != nil {
+		return time.Time{}, false
+	}
+	ms, err := p.CreateTime()
+	if err != nil {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(ms).UTC(), true
+}

@@ -1,0 +1,57 @@
+package viz
+
+import (
+	"bufio"
+	"strconv"
+	"strings"
+)
+
+// renderCSV writes RFC 4180 with a header row and lines ended by "\n", as command-line tools expect. NULL is an empty field and the
+// empty string a quoted one; floats are at full precision, times RFC 3339 in UTC, nested values JSON. When a run is simulated
+// a last column says so, row by row where the rows name their run.
+//
+// Cells are written as they are, also those that a spreadsheet would run as a formula ("=…", "+…", "@…"): this is data for programs,
+// and changing it would be silent corruption. Import untrusted names into a spreadsheet as text.
+func renderCSV(w *bufio.Writer, p Page, _ Options) error {
+	t, err := p.one()
+	if err != nil {
+		return err
+	}
+	marks := simulatedRows(t)
+	if t.ColumnIndex("simulated") >= 0 {
+		marks = nil // the query says it itself
+	}
+	for i, c := range t.Columns {
+		if i > 0 {
+			w.WriteByte(',')
+		}
+		writeField(w, c.Name)
+	}
+	if marks != nil {
+		w.WriteString(",simulated")
+	}
+	w.WriteByte('\n')
+	for r, row := range t.Rows {
+		for i, v := range row {
+			if i > 0 {
+				w.WriteByte(',')
+			}
+			if v != nil {
+				writeField(w, full(t.Columns[i], v))
+			}
+		}
+		if marks != nil {
+			w.WriteString("," + strconv.FormatBool(marks[r]))
+		}
+		w.WriteByte('\n')
+	}
+	return nil
+}
+
+func writeField(w *bufio.Writer, s string) {
+	if s != "" && !strings.ContainsAny(s, ",\"\r\n") && s[0] != ' ' && s[len(s)-1] != ' ' {
+		w.WriteString(s)
+		return
+	}
+	w.WriteString(`"` + strings.ReplaceAll(s, `"`, `""`) + `"`)
+}

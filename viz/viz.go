@@ -1,0 +1,292 @@
+// Package viz renders query results: aligned text for terminals, CSV, Markdown, JSON, NDJSON, and one self-contained HTML
+// page with charts. It decides how figures look and never what they mean; whatever it renders from the simulator says so.
+package viz
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"wb/queries"
+)
+
+// Page is what one rendering shows: a title, lines of introduction, and tables in reading order.
+type Page struct {
+	Title   string
+	Tables  []*queries.Table
+	Intro   []string // lines under the title
+	Version string   // wb's version, for the footer
+}
+
+// Options are the reader's circumstances, not the data's.
+type Options struct {
+	Width int  // terminal columns; 0 means unlimited
+	Color bool // ANSI colours are welcome
+}
+
+// renderer writes a page in one format. Adding a format is one file and one line in renderers.
+type renderer func(w *bufio.Writer, p Page, o Options) error
+
+var renderers = []struct {
+	format string
+	render renderer
+}{
+	{"table", renderTable},
+	{"csv", renderCSV},
+	{"md", renderMarkdown},
+	{"json", renderJSON},
+	{"ndjson", renderNDJSON},
+	{"html", renderHTML},
+}
+
+// Formats lists the formats Render knows, the default first.
+func Formats() []string {
+	names := make([]string, len(renderers))
+	for i, r := range renderers {
+		names[i] = r.format
+	}
+	return names
+}
+
+// Render writes the page in a format. The data formats csv and ndjson hold one table; the others hold any number.
+func Render(w io.Writer, format string, p Page, o Options) error {
+	for _, r := range renderers {
+		if r.format != format {
+			continue
+		}
+		b := bufio.NewWriterSize(w, 64<<10)
+		if err := r.render(b, p, o); err != nil {
+			return fmt.Errorf("viz: render %s: %w", format, err)
+		}
+		if err := b.Flush(); err != nil {
+			return fmt.Errorf("viz: write %s: %w", format, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("viz: choose format: no format %q; have %s", format, strings.Join(Formats(), ", "))
+}
+
+func (p Page) simulated() bool {
+	for _, t := range p.Tables {
+		if t.Simulated() {
+			return true
+		}
+	}
+	return false
+}
+
+// title is never empty, so that every format has a heading to hang the simulated mark on.
+func (p Page) title() string {
+	switch {
+	case p.Title != "":
+		return p.Title
+	case len(p.Tables) == 1:
+		return heading(p.Tables[0])
+	}
+	return "wb"
+}
+
+func heading(t *queries.Table) string {
+	switch {
+	case t.Title != "":
+		return t.Title
+	case t.Name != "":
+		return t.Name
+	}
+	return "query"
+}
+
+func (p Page) one() (*queries.Table, error) {
+	if len(p.Tables) != 1 {
+		return nil, fmt.Errorf("takes one table, got %d", len(p.Tables))
+	}
+	return p.Tables[0], nil
+}
+
+// null stands for NULL wherever people read: it is not a figure, and not the empty string.
+const null = "·"
+
+// short is a cell for people: floats to four significant digits, NULL as a middle dot. It may hold control characters.
+func short(c queries.Column, v any) string {
+	switch v := v.(type) {
+	case nil:
+		return null
+	case float64:
+		return shortFloat(v)
+	case time.Time:
+		if c.Type == "DATE" || c.Type == "TIME" {
+			return full(c, v)
+		}
+		return v.UTC().Format("2006-01-02 15:04:05.000Z")
+	}
+	return full(c, v)
+}
+
+// full is a cell for machines: nothing is lost. NULL is empty.
+func full(c queries.Column, v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case time.Time:
+		return formatTime(c.Type, v)
+	}
+	j := newJSONWriter()
+	j.value("", v)
+	return j.String()
+}
+
+func formatTime(duckType string, v time.Time) string {
+	switch duckType {
+	case "DATE":
+		return v.UTC().Format(time.DateOnly)
+	case "TIME":
+		return v.UTC().Format("15:04:05.999999999")
+	}
+	return v.UTC().Format(time.RFC3339Nano)
+}
+
+// shortFloat keeps four significant digits and all digits before the point; an exponent appears only where the
+// alternative is a row of zeros.
+func shortFloat(f float64) string {
+	a := math.Abs(f)
+	switch {
+	case math.IsNaN(f), math.IsInf(f, 0):
+		return strconv.FormatFloat(f, 'g', -1, 64)
+	case a == 0:
+		return "0"
+	case a < 1e-4 || a >= 1e21:
+		return strconv.FormatFloat(f, 'g', 4, 64)
+	case a >= 1000:
+		return strconv.FormatFloat(f, 'f', 0, 64)
+	}
+	s := strconv.FormatFloat(f, 'f', 3-int(math.Floor(math.Log10(a))), 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
+}
+
+// number reads a cell as a figure; integers too wide for int64 arrive as decimal strings.
+func number(c queries.Column, v any) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	case string:
+		if numericType(c.Type) {
+			f, err := strconv.ParseFloat(v, 64)
+			return f, err == nil
+		}
+	}
+	return 0, false
+}
+
+func numericType(duckType string) bool {
+	base, _, _ := strings.Cut(duckType, "(")
+	if strings.HasSuffix(duckType, "]") {
+		return false
+	}
+	switch base {
+	case "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+		"FLOAT", "DOUBLE", "DECIMAL", "BIGNUM", "VARINT":
+		return true
+	}
+	return false
+}
+
+// numeric says whether column i holds figures, by its type or, where the type is unknown, by its cells.
+func numeric(t *queries.Table, i int) bool {
+	if t.Columns[i].Type != "" {
+		return numericType(t.Columns[i].Type)
+	}
+	some := false
+	for _, row := range t.Rows {
+		if row[i] == nil {
+			continue
+		}
+		if _, ok := number(t.Columns[i], row[i]); !ok {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
+// printable escapes what could drive a terminal or reorder a line: names come from users and from servers.
+func printable(s string) string {
+	clean := func(r rune) bool {
+		return unicode.IsGraphic(r) && r != unicode.ReplacementChar || r == '\u200c' || r == '\u200d'
+	}
+	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case clean(r):
+			b.WriteRune(r)
+		case r == unicode.ReplacementChar && s[i] != "\uFFFD"[0]:
+			fmt.Fprintf(&b, `\x%02x`, s[i]) // a byte that is not UTF-8
+		case r == unicode.ReplacementChar:
+			b.WriteRune(r)
+		default:
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
+}
+
+// simulatedRows says of each row whether the simulator made it, or gives nil when no run is simulated. A row that names no
+// run we know counts as simulated: the mark may be too wide, never too narrow.
+func simulatedRows(t *queries.Table) []bool {
+	if !t.Simulated() {
+		return nil
+	}
+	col := t.ColumnIndex("run_id")
+	if col < 0 {
+		col = t.ColumnIndex("run")
+	}
+	marks := make([]bool, len(t.Rows))
+	for i, row := range t.Rows {
+		marks[i] = true
+		if col < 0 {
+			continue
+		}
+		if known, simulated := lookupRun(t, row[col]); known {
+			marks[i] = simulated
+		}
+	}
+	return marks
+}
+
+// lookupRun finds a run by id or name. Where several share a name, one simulated run marks them all.
+func lookupRun(t *queries.Table, cell any) (known, simulated bool) {
+	s, ok := cell.(string)
+	if !ok {
+		return false, false
+	}
+	for _, r := range t.Runs {
+		if s == r.ID {
+			return true, r.Simulated
+		}
+		if s == r.Name {
+			known, simulated = true, simulated || r.Simulated
+		}
+	}
+	return known, simulated
+}
