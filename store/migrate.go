@@ -256,6 +256,9 @@ func (d *DB) failDeadRuns(ctx context.Context) error {
 		if _, err := d.db.ExecContext(ctx, `UPDATE raw.run SET status = 'failed', error = 'the wb process ended without closing the run' WHERE run_id = ?::UUID`, id); err != nil {
 			return explain("open", d.path, err)
 		}
+		if _, err := d.db.ExecContext(ctx, `UPDATE raw.session SET status = 'failed' WHERE status = 'running' AND run_id = ?::UUID`, id); err != nil {
+			return explain("open", d.path, err)
+		}
 	}
 	return nil
 }

@@ -427,14 +427,27 @@ func (r *Recorder) newMessages(ctx context.Context) error {
 	return nil
 }
 
+// Path is the file's path.
+func (r *Recorder) Path() string { return r.db.path }
+
+// FinishSession flushes and closes a session with its end (ns since run start) and status.
+func (r *Recorder) FinishSession(ctx context.Context, id uuid.UUID, session int32, endedNs int64, status string) error {
+	return r.update(ctx, "UPDATE raw.session SET ended_ns = ?, status = ? WHERE run_id = ?::UUID AND session_id = ?", endedNs, status, id.String(), session)
+}
+
 // FinishRun flushes and closes a run with its status ("ok", "failed", "interrupted") and the reason, "" for none.
 func (r *Recorder) FinishRun(ctx context.Context, id uuid.UUID, status, reason string, ended time.Time) error {
+	return r.update(ctx, "UPDATE raw.run SET status = ?, error = nullif(?, ''), ended_at = ? WHERE run_id = ?::UUID", status, reason, ended.UTC(), id.String())
+}
+
+// update flushes, so that the row is there, and changes it.
+func (r *Recorder) update(ctx context.Context, q string, args ...any) error {
 	if err := r.Flush(ctx); err != nil {
 		return err
 	}
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
-	_, err := r.conn.ExecContext(ctx, "UPDATE raw.run SET status = ?, error = nullif(?, ''), ended_at = ? WHERE run_id = ?::UUID", status, reason, ended.UTC(), id.String())
+	_, err := r.conn.ExecContext(ctx, q, args...)
 	return explain("record", r.db.path, err)
 }
 

@@ -118,7 +118,7 @@ type Session struct {
 	Warmup             bool      `db:"warmup"`
 	Isolation          string    `db:"isolation"`
 	StartedNs          int64     `db:"started_ns"`
-	EndedNs            int64     `db:"ended_ns"`
+	EndedNs            *int64    `db:"ended_ns"`
 	Status             string    `db:"status"`
 }
 

@@ -253,6 +253,9 @@ func oneLine(s string) string {
 // duckdbVersion is the engine the driver of go.mod brings; a test holds it against SELECT version().
 const duckdbVersion = "v1.5.5"
 
+// DuckDBVersion is the version of the engine inside wb.
+func DuckDBVersion() string { return duckdbVersion }
+
 // withConn lends the driver's own connection, which Arrow needs.
 func withConn(c *sql.Conn, f func(driver.Conn) error) error {
 	return c.Raw(func(x any) error { return f(x.(driver.Conn)) })
@@ -261,6 +264,14 @@ func withConn(c *sql.Conn, f func(driver.Conn) error) error {
 func exec(ctx context.Context, c driver.Conn, q string) error {
 	_, err := c.(driver.ExecerContext).ExecContext(ctx, q, nil)
 	return err
+}
+
+// ProcessStart is when a process of this machine started, UTC; nil when it is not there.
+func ProcessStart(pid int64) *time.Time {
+	if t, ok := processStart(pid); ok {
+		return &t
+	}
+	return nil
 }
 
 func processStart(pid int64) (time.Time, bool) {

@@ -97,7 +97,7 @@ func escapeMarkdown(s string) string {
 	var b strings.Builder
 	for i, r := range s {
 		switch r {
-		case '|', '\\', '`', '*', '[', ']', '~':
+		case '|', '\\', '`', '*', '[', '~':
 			b.WriteByte('\\')
 		case '<':
 			b.WriteString("&lt;")

@@ -11,7 +11,8 @@ import (
 )
 
 // renderTable writes aligned columns for a terminal: figures to the right, text to the left, NULL as "·", control
-// characters escaped. Text is cut with "…" to fit the width; figures never are, so a table of many figures may be wider.
+// characters escaped. Text is cut with "…" to fit the width; figures and times never are,
+// so a table of many figures may be wider.
 func renderTable(w *bufio.Writer, p Page, o Options) error {
 	paint := func(code, s string) string {
 		if !o.Color || s == "" {
@@ -67,7 +68,7 @@ const (
 
 func writeGrid(w io.StringWriter, t *queries.Table, width int, dim func(string) string) {
 	n := len(t.Columns)
-	right := make([]bool, n)
+	right, text := make([]bool, n), make([]bool, n)
 	widths := make([]int, n)
 	head := make([]string, n)
 	cells := make([][]string, len(t.Rows))
@@ -79,11 +80,15 @@ func writeGrid(w io.StringWriter, t *queries.Table, width int, dim func(string) 
 	for r, row := range t.Rows {
 		cells[r] = make([]string, n)
 		for i, v := range row {
+			switch v.(type) {
+			case string, []any, map[string]any:
+				text[i] = !right[i]
+			}
 			cells[r][i] = printable(short(t.Columns[i], v))
 			widths[i] = max(widths[i], columns(cells[r][i]))
 		}
 	}
-	fit(widths, right, width)
+	fit(widths, text, width)
 
 	write := func(row []string, style func(string) string) {
 		var b strings.Builder
@@ -117,7 +122,7 @@ func writeGrid(w io.StringWriter, t *queries.Table, width int, dim func(string) 
 }
 
 // fit narrows the widest text columns until the line fits, or until nothing more can be cut.
-func fit(widths []int, right []bool, width int) {
+func fit(widths []int, text []bool, width int) {
 	if width <= 0 {
 		return
 	}
@@ -128,7 +133,7 @@ func fit(widths []int, right []bool, width int) {
 	for ; over > 0; over-- {
 		widest := -1
 		for i, w := range widths {
-			if !right[i] && w > minText && (widest < 0 || w > widths[widest]) {
+			if text[i] && w > minText && (widest < 0 || w > widths[widest]) {
 				widest = i
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"wb/queries"
 )
@@ -229,24 +230,24 @@ func numeric(t *queries.Table, i int) bool {
 // printable escapes what could drive a terminal or reorder a line: names come from users and from servers.
 func printable(s string) string {
 	clean := func(r rune) bool {
-		return unicode.IsGraphic(r) && r != unicode.ReplacementChar || r == '\u200c' || r == '\u200d'
+		return unicode.IsGraphic(r) && r != utf8.RuneError || r == '\u200c' || r == '\u200d' // the joiners of scripts and emoji
 	}
 	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
 		return s
 	}
 	var b strings.Builder
-	for i, r := range s {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
-		case clean(r):
+		case clean(r) || r == utf8.RuneError && size > 1:
 			b.WriteRune(r)
-		case r == unicode.ReplacementChar && s[i] != "\uFFFD"[0]:
-			fmt.Fprintf(&b, `\x%02x`, s[i]) // a byte that is not UTF-8
-		case r == unicode.ReplacementChar:
-			b.WriteRune(r)
+		case r == utf8.RuneError:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
 		default:
 			q := strconv.QuoteRuneToASCII(r)
 			b.WriteString(q[1 : len(q)-1])
 		}
+		i += size
 	}
 	return b.String()
 }

@@ -117,8 +117,8 @@ COMMENT ON COLUMN raw.session.repeat IS 'repeat, from 1; 0 for warm-up sessions'
 COMMENT ON COLUMN raw.session.warmup IS 'warm-up: recorded, and left out of reports';
 COMMENT ON COLUMN raw.session.isolation IS 'salt (own cache_salt) or none';
 COMMENT ON COLUMN raw.session.started_ns IS 'start, ns since run start';
-COMMENT ON COLUMN raw.session.ended_ns IS 'end, ns since run start';
-COMMENT ON COLUMN raw.session.status IS 'ok, failed or interrupted';
+COMMENT ON COLUMN raw.session.ended_ns IS 'end, ns since run start; NULL while it runs or when wb died';
+COMMENT ON COLUMN raw.session.status IS 'running, ok, failed or interrupted';
 
 CREATE TABLE raw.turn (
   run_id UUID, turn_id INTEGER, session_id INTEGER, turn INTEGER, status VARCHAR, error VARCHAR, http_status INTEGER, error_body VARCHAR,

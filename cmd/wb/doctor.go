@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"wb/collect"
+	"wb/queries"
+	"wb/store"
+	"wb/viz"
+)
+
+func newDoctor(stdout io.Writer) *cobra.Command {
+	var db, url, model, keyEnv, format string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check machine, GPU, disk, file and server; every problem comes with its remedy",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			findings := collect.DiagnoseMachine(ctx, db)
+			findings = append(findings, diagnoseFile(cmd, db))
+			if url != "" {
+				key := ""
+				if keyEnv != "" {
+					if key = os.Getenv(keyEnv); key == "" {
+						return usagef("flag --api-key-env: the environment has no %s", keyEnv)
+					}
+				}
+				if !strings.Contains(url, "://") {
+					url = "http://" + url
+				}
+				start := time.Now()
+				c, err := collect.NewClient(url, key, func() int64 { return int64(time.Since(start)) })
+				if err != nil {
+					return usageError{err}
+				}
+				findings = append(findings, collect.DiagnoseServer(ctx, c, model)...)
+			}
+			t := &queries.Table{Name: "doctor", Title: "Doctor", Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
+			for _, f := range findings {
+				t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
+			}
+			if err := viz.Render(stdout, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout)); err != nil {
+				return err
+			}
+			if collect.Failed(findings) {
+				return errors.New("check machine: a run would not work; see the rows marked fail")
+			}
+			return nil
+		},
+	}
+	dbFlag(cmd, &db)
+	f := cmd.Flags()
+	f.StringVar(&url, "url", "", "check this server too; sends it one request of one token")
+	f.StringVar(&model, "model", "", "model name the server knows")
+	f.StringVar(&keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
+	f.StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	return cmd
+}
+
+func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {
+	f := collect.Finding{Check: "file", Level: collect.LevelOK}
+	db, err := store.OpenRead(cmd.Context(), path)
+	var se *store.Error
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		f.Found, f.Remedy = path+" is not there yet", "the first wb run makes it"
+	case err != nil:
+		f.Level, f.Found = collect.LevelFail, err.Error()
+		if errors.As(err, &se) {
+			f.Remedy = se.Hint
+		}
+	default:
+		var runs int64
+		err := db.SQL().QueryRowContext(cmd.Context(), "SELECT count(*) FROM raw.run").Scan(&runs)
+		if err = errors.Join(err, db.Close()); err != nil {
+			f.Level, f.Found = collect.LevelFail, err.Error()
+			break
+		}
+		f.Found = fmt.Sprintf("%s, %d runs", path, runs)
+	}
+	return f
+}

@@ -1,0 +1,166 @@
+// Command wb tells people who run one language model on one machine why a turn was slow and whether a change helped.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"wb/collect"
+	"wb/queries"
+	"wb/store"
+)
+
+// version is set by the Makefile.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
+
+// hinted adds what to do about an error.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends wb at once
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	return report(stderr, err)
+}
+
+// report prints an error as one line and a hint, and gives the exit code.
+func report(stderr io.Writer, err error) int {
+	if errors.Is(err, syscall.EPIPE) { // the reader of our output went away, as head does
+		return exitFailed
+	}
+	msg := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	fmt.Fprintf(stderr, "wb: %s\n", msg)
+	if h := hintFor(err); h != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", h)
+	}
+	var usage usageError
+	switch {
+	case errors.As(err, &usage), strings.HasPrefix(msg, "unknown command"):
+		return exitUsage
+	case errors.Is(err, collect.ErrInterrupted), errors.Is(err, store.ErrInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+func hintFor(err error) string {
+	var h hinted
+	var s *store.Error
+	var he *queries.HeaderError
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &s) && s.Hint != "":
+		return s.Hint
+	case errors.Is(err, queries.ErrUnknownQuery):
+		return "wb query --list shows the saved queries"
+	case errors.Is(err, queries.ErrNoRuns):
+		return "wb runs shows the runs of the file; wb run records one"
+	case errors.As(err, &he):
+		return "docs/queries.md describes the header"
+	case errors.Is(err, collect.ErrUnreachable):
+		return "is the server up? try: wb doctor --url URL"
+	}
+	return ""
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "wb",
+		Short: "Measure a language model server and keep the evidence",
+		Long: `wb drives multi-turn conversations against vLLM (or any OpenAI-compatible server, or its own simulator), records every turn, every
+streamed chunk, every GPU and host sample and every server counter in one DuckDB file, and answers questions about them with SQL.`,
+		Version:       version + commitSuffix(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return hinted{usageError{err}, cmd.CommandPath() + " --help shows the flags"}
+	})
+	root.AddCommand(newRun(stdout, stderr), newQuery(stdout, stderr), newReport(stdout, stderr), newRuns(stdout, stderr), newDoctor(stdout), newSim(stderr))
+	return root
+}
+
+// args wraps a check of positional arguments, so that a wrong number of them is a usage error.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, a []string) error {
+		if err := check(cmd, a); err != nil {
+			return hinted{usageError{err}, "wb " + cmd.Name() + " --help shows how it is used"}
+		}
+		return nil
+	}
+}
+
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	rev, dirty := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			rev = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "+"
+		}
+	}
+	if len(rev) > 12 {
+		rev = rev[:12]
+	}
+	return rev + dirty
+}
+
+func commitSuffix() string {
+	if c := commit(); c != "" {
+		return " (" + c + ")"
+	}
+	return ""
+}
+
+const defaultDB = "wb.duckdb"
+
+func dbFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "db", defaultDB, "DuckDB file with the history")
+}

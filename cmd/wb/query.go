@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"wb/queries"
+	"wb/store"
+	"wb/viz"
+)
+
+type queryOptions struct {
+	db, runs, format, out, text, dir string
+	set                              []string
+	list                             bool
+}
+
+func newQuery(stdout, stderr io.Writer) *cobra.Command {
+	var o queryOptions
+	cmd := &cobra.Command{
+		Use:   "query [NAME | FILE.sql]",
+		Short: "Run a saved query over the history",
+		Long: `Run a saved query (a built-in report by name, or a .sql file) or SQL from the command line over the history.
+
+Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, a name, tag:KEY=VALUE, or several with commas.`,
+		Example: `  wb query cache_hit_by_turn
+  wb query ttft_by_turn --runs last:2 --format html -o ttft.html
+  wb query stalls --set factor=3 --format csv
+  wb query -c "SELECT conversation, count(*) FROM turns GROUP BY ALL"`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			name := ""
+			if len(a) == 1 {
+				name = a[0]
+			}
+			return o.run(cmd.Context(), name, stdout, stderr)
+		},
+	}
+	f := cmd.Flags()
+	dbFlag(cmd, &o.db)
+	f.StringVar(&o.runs, "runs", "", "which `runs` (default: what the query says, usually latest)")
+	f.StringArrayVar(&o.set, "set", nil, "set a variable of the query, `name=value`; may be repeated")
+	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output")
+	f.StringVarP(&o.text, "command", "c", "", "run this `SQL`")
+	f.StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+	f.BoolVar(&o.list, "list", false, "list the saved queries")
+	return cmd
+}
+
+func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.Writer) error {
+	lib := queries.Library{Dir: o.dir}
+	if !slices.Contains(viz.Formats(), o.format) {
+		return usagef("flag --format: unknown format %q; known are %s", o.format, strings.Join(viz.Formats(), ", "))
+	}
+	set := map[string]string{}
+	for _, s := range o.set {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return usagef("flag --set: wants NAME=VALUE, not %q", s)
+		}
+		if k == queries.RunsVar {
+			return usagef("flag --set: runs are chosen with --runs")
+		}
+		set[k] = v
+	}
+	switch {
+	case o.list && (name != "" || o.text != ""):
+		return usagef("flag --list: takes no query")
+	case o.list:
+		t, err := lib.List()
+		if err != nil {
+			return err
+		}
+		return o.write(stdout, stderr, t)
+	case name == "" && o.text == "":
+		return hinted{usagef("query: wants a name, a file or -c SQL"), "wb query --list shows the saved queries"}
+	case name != "" && o.text != "":
+		return usagef("query: wants a name or -c SQL, not both")
+	}
+	q := queries.AdHoc(o.text)
+	if name != "" {
+		var err error
+		if q, err = lib.Find(name); err != nil {
+			return err
+		}
+	}
+	db, err := store.OpenRead(ctx, o.db)
+	if err != nil {
+		return err
+	}
+	t, err := q.Run(ctx, db, queries.Options{Runs: o.runs, Set: set})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	return o.write(stdout, stderr, t)
+}
+
+func (o *queryOptions) write(stdout, stderr io.Writer, t *queries.Table) error {
+	page := viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}
+	if o.out == "" {
+		return viz.Render(stdout, o.format, page, terminalOptions(stdout))
+	}
+	if err := writeFile(o.out, o.format, page); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "wrote %s\n", o.out)
+	return nil
+}
+
+// writeFile renders into a file that appears whole or not at all.
+func writeFile(path, format string, page viz.Page) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".wb-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, plainPathError(err))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if err := viz.Render(f, format, page, viz.Options{}); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, plainPathError(err))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, plainPathError(err))
+	}
+	return nil
+}
+
+// plainPathError drops the operation and the temporary name, which say nothing to a person.
+func plainPathError(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+type reportOptions struct{ db, out, dir string }
+
+func newReport(stdout, stderr io.Writer) *cobra.Command {
+	var o reportOptions
+	cmd := &cobra.Command{
+		Use:   "report [SELECTOR]",
+		Short: "Write the report of one or several runs: CSV, JSON, Markdown, HTML and system facts",
+		Args:  args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			selector := "latest"
+			if len(a) == 1 {
+				selector = a[0]
+			}
+			ctx := cmd.Context()
+			db, err := store.OpenRead(ctx, o.db)
+			if err != nil {
+				return err
+			}
+			files, err := writeReport(ctx, db, queries.Library{Dir: o.dir}, selector, o.out)
+			if err = errors.Join(err, db.Close()); err != nil {
+				return err
+			}
+			fmt.Fprintln(stdout, strings.Join(files, "\n"))
+			return nil
+		},
+	}
+	dbFlag(cmd, &o.db)
+	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
+	cmd.Flags().StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+	return cmd
+}
+
+var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// writeReport writes NAME.csv (one row a conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
+func writeReport(ctx context.Context, db *store.DB, lib queries.Library, selector, dir string) ([]string, error) {
+	tables, empty, err := queries.Report(ctx, db, lib, selector)
+	if err != nil {
+		return nil, err
+	}
+	sys, err := queries.System(ctx, db, selector)
+	if err != nil {
+		return nil, err
+	}
+	runs := tables[0].Runs
+	name, title := strings.Trim(unsafeName.ReplaceAllString(runs[0].Name, "-"), "-."), "Run "+runs[0].Name
+	if name == "" {
+		name = runs[0].ID
+	}
+	if len(runs) > 1 {
+		name, title = fmt.Sprintf("%s-and-%d-more", name, len(runs)-1), fmt.Sprintf("%d runs", len(runs))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make directory %s: %w", dir, plainPathError(err))
+	}
+	page := viz.Page{Title: title, Tables: tables, Version: version}
+	if len(empty) > 0 {
+		page.Intro = []string{"Left out because they have no rows: " + strings.Join(empty, ", ") + "."}
+	}
+	summary := page
+	for _, t := range tables {
+		if t.Name == "conversation_summary" {
+			summary.Tables = []*queries.Table{t}
+		}
+	}
+	if len(summary.Tables) != 1 { // every turn failed: there is nothing to sum up
+		summary.Tables = tables[:1]
+	}
+	var files []string
+	for _, x := range []struct {
+		suffix, format string
+		page           viz.Page
+	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", page}, {".html", "html", page},
+		{"_system.json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
+		p := filepath.Join(dir, name+x.suffix)
+		if err := writeFile(p, x.format, x.page); err != nil {
+			return nil, err
+		}
+		files = append(files, p)
+	}
+	return files, nil
+}

@@ -1,0 +1,365 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"wb/collect"
+	"wb/collect/sim"
+	"wb/data"
+	"wb/queries"
+	"wb/store"
+	"wb/viz"
+)
+
+type runOptions struct {
+	url, model, db, name, isolation, results, keyEnv, dataDir, simProfile string
+	tags, conversations, simFaults                                        []string
+	maxTurns, maxTokens, repeat, warmup                                   int
+	temperature, sampleHz                                                 float64
+	seed                                                                  int64
+	ignoreEOS, noText, quiet                                              bool
+	timeout                                                               time.Duration
+	start                                                                 time.Time
+}
+
+func newRun(stdout, stderr io.Writer) *cobra.Command {
+	o := runOptions{start: time.Now()}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run conversations against a server and record what happens",
+		Long: `Run conversations turn by turn against a server and record what happens in a DuckDB file.
+
+Without --url the embedded simulator answers: no GPU and no model are needed, and every figure is marked simulated.`,
+		Example: `  wb run                                                        # everything, on the simulator
+  wb run --url http://localhost:8001 --model my-model --tag apc=on
+  wb run --url http://localhost:8001 --conversations rag_simulation --repeat 5`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), stdout, stderr) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.url, "url", "", "base URL of an OpenAI-compatible server, such as http://localhost:8001")
+	f.StringVar(&o.model, "model", "", "model name the server knows; may be left out when it serves one")
+	dbFlag(cmd, &o.db)
+	f.StringVar(&o.name, "name", "", "name of the run (default: model and time)")
+	f.StringArrayVar(&o.tags, "tag", nil, "label `key=value` for the run; may be repeated")
+	f.StringSliceVar(&o.conversations, "conversations", nil, "conversations to run, by id (default: all)")
+	f.StringVar(&o.dataDir, "data", "", "`directory` with conversation files, which add to the built-in ones or replace them by id")
+	f.IntVar(&o.maxTurns, "max-turns", 0, "at most this many turns of each conversation (0: all)")
+	f.IntVar(&o.maxTokens, "max-tokens", 64, "at most this many completion tokens a turn (0: no limit of ours)")
+	f.IntVar(&o.repeat, "repeat", 1, "run each conversation this many times")
+	f.IntVar(&o.warmup, "warmup", 1, "requests before the first session; recorded, flagged and left out of reports")
+	f.Float64Var(&o.temperature, "temperature", 0, "sampling temperature")
+	f.Int64Var(&o.seed, "seed", 0, "sampling seed")
+	f.BoolVar(&o.ignoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM)")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "give a turn up after this long (0: never)")
+	f.StringVar(&o.isolation, "isolation", collect.IsolationSalt, "keep sessions out of each other's prefix cache: salt or none")
+	f.Float64Var(&o.sampleHz, "sample-hz", 20, "GPU samples a second; host and processes are sampled at most 5 and 2 times (0: no samples)")
+	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
+	f.BoolVar(&o.noText, "no-text", false, "store hashes of prompts and replies, not their text")
+	f.BoolVar(&o.quiet, "quiet", false, "no lines while it runs and no summary")
+	f.StringVar(&o.keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
+	f.StringVar(&o.simProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
+	f.StringArrayVar(&o.simFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/simulator.md lists the faults")
+	return cmd
+}
+
+// check finds mistakes before anything starts.
+func (o *runOptions) check() (tags map[string]string, key string, err error) {
+	for name, n := range map[string]int{"max-turns": o.maxTurns, "max-tokens": o.maxTokens, "warmup": o.warmup} {
+		if n < 0 {
+			return nil, "", usagef("flag --%s: %d is negative", name, n)
+		}
+	}
+	switch {
+	case o.repeat < 1:
+		return nil, "", usagef("flag --repeat: %d is less than 1", o.repeat)
+	case o.temperature < 0 || math.IsNaN(o.temperature) || math.IsInf(o.temperature, 0):
+		return nil, "", usagef("flag --temperature: %v is no temperature", o.temperature)
+	case !(o.sampleHz >= 0 && o.sampleHz <= 1000):
+		return nil, "", usagef("flag --sample-hz: wants 0 to 1000, not %v", o.sampleHz)
+	case o.timeout < 0:
+		return nil, "", usagef("flag --timeout: %v is negative", o.timeout)
+	case o.isolation != collect.IsolationSalt && o.isolation != collect.IsolationNone:
+		return nil, "", usagef("flag --isolation: wants salt or none, not %q", o.isolation)
+	case o.url == "" && o.model != "":
+		return nil, "", usagef("flag --model: needs --url; the simulator has no models to choose from")
+	}
+	tags = map[string]string{}
+	for _, t := range o.tags {
+		k, v, ok := strings.Cut(t, "=")
+		if !ok || k == "" || v == "" {
+			return nil, "", usagef("flag --tag: wants KEY=VALUE, not %q", t)
+		}
+		tags[k] = v
+	}
+	if o.keyEnv != "" {
+		if key = os.Getenv(o.keyEnv); key == "" {
+			return nil, "", usagef("flag --api-key-env: the environment has no %s", o.keyEnv)
+		}
+	}
+	return tags, key, nil
+}
+
+func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	tags, key, err := o.check()
+	if err != nil {
+		return err
+	}
+	all, err := data.Load(o.dataDir)
+	if err != nil {
+		return err
+	}
+	convs, err := data.Pick(all, o.conversations)
+	if err != nil {
+		return usageError{err}
+	}
+	// opening the file and asking the server who it is take about the same time, so they go side by side
+	type opened struct {
+		db  *store.DB
+		err error
+	}
+	file := make(chan opened, 1)
+	go func() {
+		db, err := store.Open(ctx, o.db)
+		file <- opened{db, err}
+	}()
+	client, engine, stop, cerr := o.connect(ctx, stderr, key)
+	if stop != nil {
+		defer stop()
+	}
+	f := <-file
+	if f.db != nil {
+		defer func() { err = errors.Join(err, f.db.Close()) }()
+	}
+	if f.err != nil {
+		return f.err
+	}
+	if cerr != nil {
+		return cerr
+	}
+	plan := collect.Plan{Name: o.name, Tags: tags, Conversations: convs, MaxTurns: o.maxTurns, MaxTokens: o.maxTokens, Repeat: o.repeat, Warmup: o.warmup,
+		Temperature: o.temperature, Seed: o.seed, IgnoreEOS: o.ignoreEOS, Timeout: o.timeout, Isolation: o.isolation, SampleHz: o.sampleHz, NoText: o.noText,
+		Start: o.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
+	p := &progress{w: stderr, quiet: o.quiet, live: isTerminal(stderr)}
+	res, err := collect.Run(ctx, f.db, client, engine, plan, collect.Watch{Turn: p.turn, Warn: p.warn})
+	p.clear()
+	end := context.WithoutCancel(ctx)
+	if !o.quiet && res.Turns > 0 {
+		if serr := o.summary(end, stdout, stderr, f.db, res); serr != nil {
+			err = errors.Join(err, serr)
+		}
+	}
+	if o.results != "" && res.Turns > 0 {
+		files, rerr := writeReport(end, f.db, queries.Library{}, res.RunID.String(), o.results)
+		if rerr != nil {
+			return errors.Join(err, rerr)
+		}
+		if !o.quiet {
+			fmt.Fprintf(stderr, "report:   %s\n", strings.Join(files, " "))
+		}
+	}
+	return err
+}
+
+// connect reaches the server, or starts the simulator when there is none to reach.
+func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string) (client *collect.Client, engine *collect.Engine, stop func(), err error) {
+	base := o.url
+	if base == "" {
+		var faults []sim.Fault
+		for _, s := range o.simFaults {
+			f, err := sim.ParseFault(s)
+			if err != nil {
+				return nil, nil, nil, usageError{err}
+			}
+			faults = append(faults, f)
+		}
+		srv, err := sim.New(sim.Options{Profile: o.simProfile, Seed: o.seed, Faults: faults})
+		if err != nil {
+			return nil, nil, nil, usageError{err}
+		}
+		if base, err = srv.Start(context.WithoutCancel(ctx), "127.0.0.1:0"); err != nil {
+			return nil, nil, nil, err
+		}
+		stop = func() { srv.Close() }
+		if !o.quiet {
+			fmt.Fprintf(stderr, "no --url: the embedded simulator answers (profile %s); every figure is simulated\n", o.simProfile)
+		}
+	} else if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	start := o.start
+	client, err = collect.NewClient(base, key, func() int64 { return int64(time.Since(start)) })
+	if err != nil {
+		return nil, nil, stop, usageError{err}
+	}
+	engine, err = client.Probe(ctx, o.model)
+	if err != nil && ctx.Err() != nil {
+		err = collect.ErrInterrupted
+	}
+	return client, engine, stop, err
+}
+
+// summary is the table at the end of a run, and where to look further.
+func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *store.DB, res *collect.Result) error {
+	q, err := queries.Library{}.Find("conversation_summary")
+	if err != nil {
+		return err
+	}
+	t, err := q.Run(ctx, db, queries.Options{Runs: res.RunID.String()})
+	if err != nil {
+		return err
+	}
+	t.Title, t.About = "Run "+res.Name, ""
+	t.Columns, t.Rows = dropColumn(t, "run")
+	t.Charts = nil
+	if err := viz.Render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout)); err != nil {
+		return err
+	}
+	flag := ""
+	if o.db != defaultDB {
+		flag = " --db " + quoteArg(o.db)
+	}
+	fmt.Fprintf(stderr, "\nrun %s: %s, %d turns%s, recorded in %s\n", res.Name, res.Status, res.Turns, failedText(res), o.db)
+	fmt.Fprintf(stderr, "look further:\n  wb query cache_hit_by_turn%s\n  wb query ttft_cold_vs_cached%s --format html -o ttft.html\n  wb report%s --out results\n  wb query --list\n", flag, flag, flag)
+	return nil
+}
+
+func failedText(r *collect.Result) string {
+	if r.Failed == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d failed: %s)", r.Failed, r.FirstError)
+}
+
+func dropColumn(t *queries.Table, name string) ([]queries.Column, [][]any) {
+	i := t.ColumnIndex(name)
+	if i < 0 {
+		return t.Columns, t.Rows
+	}
+	rows := make([][]any, len(t.Rows))
+	for r, row := range t.Rows {
+		rows[r] = append(append([]any{}, row[:i]...), row[i+1:]...)
+	}
+	return append(append([]queries.Column{}, t.Columns[:i]...), t.Columns[i+1:]...), rows
+}
+
+// progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result.
+type progress struct {
+	w           io.Writer
+	quiet, live bool
+	pending     bool
+}
+
+func (p *progress) clear() {
+	if p.pending {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.pending = false
+	}
+}
+
+func (p *progress) warn(msg string) {
+	p.clear()
+	fmt.Fprintf(p.w, "warning: %s\n", msg)
+}
+
+func (p *progress) turn(t collect.TurnInfo) {
+	if p.quiet {
+		return
+	}
+	where := fmt.Sprintf("%-16s turn %2d/%-2d", t.Conversation, t.Turn, t.Turns)
+	if t.Warmup {
+		where = fmt.Sprintf("%-16s %-10s", t.Conversation, "warm-up")
+	} else if t.Repeat > 1 {
+		where += fmt.Sprintf(" #%d", t.Repeat)
+	}
+	if !t.Done {
+		if p.live {
+			p.clear()
+			fmt.Fprintf(p.w, "%s …", where)
+			p.pending = true
+		}
+		return
+	}
+	p.clear()
+	fmt.Fprintf(p.w, "%s  %s\n", where, turnLine(t))
+}
+
+func turnLine(t collect.TurnInfo) string {
+	re := t.Reply
+	if re.Status != collect.StatusOK {
+		return re.Status + ": " + re.Err
+	}
+	parts := []string{fmt.Sprintf("prompt %6d", *re.PromptTokens)}
+	if re.CachedTokens != nil {
+		ratio := 0.0
+		if *re.PromptTokens > 0 {
+			ratio = float64(*re.CachedTokens) / float64(*re.PromptTokens)
+		}
+		parts = append(parts, fmt.Sprintf("cached %6d (%3.0f %%)", *re.CachedTokens, 100*ratio))
+	}
+	if re.FirstNs != nil {
+		from := re.SubmitNs
+		if re.WrittenNs != nil {
+			from = *re.WrittenNs
+		}
+		parts = append(parts, fmt.Sprintf("TTFT %7.1f ms", float64(*re.FirstNs-from)/1e6))
+		if n := *re.CompletionTokens - 1; n > 0 && *re.LastNs > *re.FirstNs {
+			parts = append(parts, fmt.Sprintf("%6.1f tokens/s", float64(n)*1e9/float64(*re.LastNs-*re.FirstNs)))
+		}
+	}
+	if t.GPUWatts > 0 {
+		parts = append(parts, fmt.Sprintf("GPU %.0f W", t.GPUWatts))
+	}
+	return strings.Join(parts, "  ")
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func terminalOptions(w any) viz.Options {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return viz.Options{}
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		width = 0
+	}
+	return viz.Options{Width: width, Color: os.Getenv("NO_COLOR") == ""}
+}
+
+var plainArg = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./~-]+$`)
+
+func quoteArg(s string) string {
+	if plainArg.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// quoteArgs gives the command line for the record, without credentials in URLs.
+func quoteArgs(args []string) string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if flag, u, ok := strings.Cut(a, "="); ok && strings.HasPrefix(flag, "--") && strings.Contains(u, "://") {
+			a = flag + "=" + collect.RedactURL(u)
+		} else if strings.Contains(a, "://") || (i > 0 && args[i-1] == "--url") {
+			a = collect.RedactURL(a)
+		}
+		out[i] = quoteArg(a)
+	}
+	return strings.Join(out, " ")
+}

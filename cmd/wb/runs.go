@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"wb/queries"
+	"wb/store"
+	"wb/viz"
+)
+
+func newRuns(stdout, stderr io.Writer) *cobra.Command {
+	var db, format string
+	list := func(cmd *cobra.Command, _ []string) error {
+		return showRuns(cmd.Context(), stdout, db, format, "all", "run_overview")
+	}
+	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
+	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, "DuckDB file with the history")
+	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+
+	cmd.AddCommand(
+		&cobra.Command{Use: "list", Short: "List the runs of the file", Args: args(cobra.NoArgs), RunE: list},
+		&cobra.Command{Use: "show SELECTOR", Short: "Show a run: figures, settings, failures and events", Args: args(cobra.ExactArgs(1)),
+			RunE: func(cmd *cobra.Command, a []string) error {
+				return showRuns(cmd.Context(), stdout, db, format, a[0], "run_overview", "conversation_summary", "failed_turns", "run_events", "run_settings")
+			}},
+		&cobra.Command{Use: "tag SELECTOR KEY=VALUE…", Short: "Set tags of runs; KEY= takes one away", Args: args(cobra.MinimumNArgs(2)),
+			RunE: func(cmd *cobra.Command, a []string) error { return tagRuns(cmd.Context(), stderr, db, a[0], a[1:]) }},
+		removeRuns(stderr, &db),
+	)
+	return cmd
+}
+
+// showRuns runs saved queries over the selected runs and prints those that have something to say.
+func showRuns(ctx context.Context, stdout io.Writer, path, format, selector string, names ...string) error {
+	if !slices.Contains(viz.Formats(), format) {
+		return usagef("flag --format: unknown format %q; known are %s", format, strings.Join(viz.Formats(), ", "))
+	}
+	db, err := store.OpenRead(ctx, path)
+	if err != nil {
+		return err
+	}
+	page := viz.Page{Title: "Runs", Version: version}
+	for _, name := range names {
+		q, ferr := queries.Library{}.Find(name)
+		if ferr != nil {
+			return errors.Join(ferr, db.Close())
+		}
+		t, rerr := q.Run(ctx, db, queries.Options{Runs: selector})
+		if rerr != nil {
+			return errors.Join(rerr, db.Close())
+		}
+		if len(t.Rows) > 0 || len(names) == 1 {
+			if len(page.Tables) > 0 || len(names) == 1 {
+				t.Notes = nil // said once, above; a list shows each run's status itself
+			}
+			page.Tables = append(page.Tables, t)
+		}
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	return viz.Render(stdout, format, page, terminalOptions(stdout))
+}
+
+// change opens the file for writing and hands over the selected runs.
+func change(ctx context.Context, path, selector string, f func(*store.DB, []queries.RunRef) error) error {
+	db, err := store.OpenRead(ctx, path) // a selector that finds nothing must not create or change a file
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	if db, err = store.Open(ctx, path); err != nil {
+		return err
+	}
+	conn, err := db.SQL().Conn(ctx)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	refs, err := queries.Select(ctx, conn, selector)
+	err = errors.Join(err, conn.Close())
+	if err == nil {
+		err = f(db, refs)
+	}
+	return errors.Join(err, db.Close())
+}
+
+func tagRuns(ctx context.Context, stderr io.Writer, path, selector string, tags []string) error {
+	for _, t := range tags {
+		if k, _, ok := strings.Cut(t, "="); !ok || k == "" {
+			return usagef("tag %q: wants KEY=VALUE", t)
+		}
+	}
+	return change(ctx, path, selector, func(db *store.DB, refs []queries.RunRef) error {
+		for _, r := range refs {
+			for _, t := range tags {
+				k, v, _ := strings.Cut(t, "=")
+				if err := db.TagRun(ctx, r.ID, k, v); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(stderr, "tagged %s\n", r.Name)
+		}
+		return nil
+	})
+}
+
+func removeRuns(stderr io.Writer, db *string) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{Use: "rm SELECTOR", Short: "Remove runs and everything recorded of them", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			ctx := cmd.Context()
+			return change(ctx, *db, a[0], func(db *store.DB, refs []queries.RunRef) error {
+				var ids, names []string
+				for _, r := range refs {
+					ids, names = append(ids, r.ID), append(names, r.Name)
+				}
+				if !yes {
+					return hinted{usagef("remove %s: not without --yes", strings.Join(names, ", ")), "nothing was removed; removal cannot be undone"}
+				}
+				if err := db.DeleteRuns(ctx, ids); err != nil {
+					return err
+				}
+				fmt.Fprintf(stderr, "removed %s\n", strings.Join(names, ", "))
+				return nil
+			})
+		}}
+	cmd.Flags().BoolVar(&yes, "yes", false, "remove without asking")
+	return cmd
+}

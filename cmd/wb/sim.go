@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"wb/collect/sim"
+)
+
+func newSim(stderr io.Writer) *cobra.Command {
+	var o sim.Options
+	var port int
+	var host string
+	var faults []string
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "Serve the simulator: a vLLM-compatible server without a model",
+		Long: `Serve the simulator until Ctrl-C: a vLLM-compatible HTTP server with an exact prefix cache and measured costs, and no model. Its
+answers are pseudo-text. docs/simulator.md describes what it models and what it does not.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, s := range faults {
+				f, err := sim.ParseFault(s)
+				if err != nil {
+					return usageError{err}
+				}
+				o.Faults = append(o.Faults, f)
+			}
+			if port < 0 || port > 65535 {
+				return usagef("flag --port: %d is no port", port)
+			}
+			srv, err := sim.New(o)
+			if err != nil {
+				return usageError{err}
+			}
+			url, err := srv.Start(cmd.Context(), net.JoinHostPort(host, strconv.Itoa(port)))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stderr, "simulator at %s (profile %s); stop with Ctrl-C\n", url, o.Profile)
+			<-cmd.Context().Done()
+			return srv.Close()
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&port, "port", 8001, "port to listen on (0: any free one)")
+	f.StringVar(&host, "host", "127.0.0.1", "address to listen on")
+	f.StringVar(&o.Model, "model", "simulated", "model name to serve")
+	f.StringVar(&o.Profile, "profile", "eager", "cost model: eager, graphs or instant")
+	f.IntVar(&o.BlockSize, "block-size", 16, "tokens in a KV block")
+	f.IntVar(&o.CapacityTokens, "kv-tokens", 0, "tokens the KV cache holds (0: the profile's)")
+	f.IntVar(&o.MaxModelLen, "max-model-len", 131072, "longest context, tokens")
+	f.IntVar(&o.MaxNumBatchedTokens, "max-num-batched-tokens", 0, "tokens of one step (0: the profile's)")
+	f.IntVar(&o.MaxNumSeqs, "max-num-seqs", 0, "requests that run at once (0: the profile's)")
+	f.BoolVar(&o.DisablePrefixCaching, "no-prefix-caching", false, "switch the prefix cache off")
+	f.Int64Var(&o.Seed, "seed", 0, "seed of replies and jitter")
+	f.Float64Var(&o.JitterRatio, "jitter", 0.01, "relative spread of step times")
+	f.StringArrayVar(&faults, "fault", nil, "fail on purpose, such as cut@2:5; may be repeated")
+	return cmd
+}

@@ -1,0 +1,142 @@
+package collect
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"wb/data"
+)
+
+// Levels of a Finding.
+const (
+	LevelOK   = "ok"
+	LevelNote = "note" // worth knowing; nothing is wrong
+	LevelWarn = "warn" // figures will be missing or doubtful
+	LevelFail = "fail" // a run would not work
+)
+
+// Finding is one thing the doctor looked at.
+type Finding struct{ Check, Level, Found, Remedy string }
+
+// DiagnoseMachine looks at the machine: processor, memory, disk and GPUs.
+func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
+	var out []Finding
+	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
+	h := HostFacts(ctx, dbPath)
+	say := func(p *string) string {
+		if p == nil {
+			return "unknown"
+		}
+		return *p
+	}
+	add("system", LevelOK, fmt.Sprintf("%s, kernel %s, %s", say(h.OS), say(h.Kernel), runtime.GOARCH), "")
+	if h.CPUThreads != nil {
+		found := fmt.Sprintf("%s, %d threads", say(h.CPUModel), *h.CPUThreads)
+		if *h.CPUThreads < 4 {
+			add("processor", LevelWarn, found, "with a server on the same machine, wb may be kept waiting; watch wb_late_ms in wb query stalls")
+		} else {
+			add("processor", LevelOK, found, "")
+		}
+	}
+	if h.CPUGovernor != nil && *h.CPUGovernor == "powersave" {
+		add("cpu governor", LevelWarn, *h.CPUGovernor, "clocks will wander; try: cpupower frequency-set -g performance")
+	}
+	if h.MemoryTotalBytes != nil {
+		add("memory", LevelOK, gib(*h.MemoryTotalBytes), "")
+	}
+	if h.DiskFreeBytes != nil {
+		level, remedy := LevelOK, ""
+		switch {
+		case *h.DiskFreeBytes < 100<<20:
+			level, remedy = LevelFail, "free some, or put --db on another disk"
+		case *h.DiskFreeBytes < 1<<30:
+			level, remedy = LevelWarn, "a long run with many samples may fill it; put --db on another disk"
+		}
+		add("disk", level, gib(*h.DiskFreeBytes)+" free beside the file", remedy)
+	}
+	g, err := OpenGPUs()
+	if err != nil {
+		add("gpu", LevelNote, err.Error(), "GPU columns stay empty; on a machine with an NVIDIA GPU, install its driver (nvidia-smi must work)")
+		return out
+	}
+	defer g.Close()
+	for _, f := range g.Facts() {
+		found := fmt.Sprintf("%d: %s, driver %s, CUDA %s", f.GPU, say(f.Name), say(f.DriverVersion), say(f.CUDAVersion))
+		if f.MemoryTotalBytes != nil {
+			found += ", " + gib(*f.MemoryTotalBytes)
+		}
+		switch {
+		case f.MIG != nil && *f.MIG:
+			add("gpu", LevelWarn, found, "MIG is on: power and energy are those of the whole GPU")
+		case f.Persistence != nil && !*f.Persistence:
+			add("gpu", LevelNote, found, "persistence mode is off: the first call after idling is slow; nvidia-smi -pm 1 turns it on")
+		default:
+			add("gpu", LevelOK, found, "")
+		}
+		if f.GPM != nil && !*f.GPM {
+			add("gpu activity", LevelNote, fmt.Sprintf("%d: no GPM", f.GPU), "SM, tensor and DRAM activity need a Hopper GPU or newer")
+		}
+	}
+	return out
+}
+
+func gib(b int64) string { return fmt.Sprintf("%.1f GiB", float64(b)/(1<<30)) }
+
+// DiagnoseServer looks at a server: whether it answers, what it tells, and what it does not. It sends one request of one
+// token. model may be "".
+func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
+	var out []Finding
+	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
+	e, err := c.Probe(ctx, model)
+	if err != nil {
+		add("server", LevelFail, err.Error(), "start it, or check URL, port and model name")
+		return out
+	}
+	version := "version unknown"
+	if e.Version != nil {
+		version = *e.Version
+	}
+	add("server", LevelOK, fmt.Sprintf("%s %s at %s serves %s", e.Kind, version, c.Base(), e.Model), "")
+	if e.MaxModelLenTokens != nil {
+		add("context", LevelOK, fmt.Sprintf("%d tokens", *e.MaxModelLenTokens), "")
+	}
+	if !e.HasMetrics {
+		add("metrics", LevelWarn, "/metrics has no vLLM counters", "no cache counters and no server split; with vLLM, leave --disable-log-stats out")
+	} else {
+		add("metrics", LevelOK, "vLLM counters", "")
+	}
+	switch {
+	case e.PrefixCaching == nil:
+		add("prefix cache", LevelNote, "the server does not say", "")
+	case *e.PrefixCaching:
+		block := ""
+		if e.BlockSizeTokens != nil {
+			block = fmt.Sprintf(", blocks of %d tokens", *e.BlockSizeTokens)
+		}
+		add("prefix cache", LevelOK, "on"+block, "")
+	default:
+		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
+	}
+	re := c.Turn(ctx, Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.VLLM()}, time.Minute)
+	switch {
+	case re.Status != StatusOK:
+		add("request", LevelFail, re.Status+": "+re.Err, "see the server's log")
+	case re.CachedTokens == nil:
+		add("cached tokens", LevelWarn, "the server does not report them", "start vLLM with --enable-prompt-tokens-details")
+	default:
+		add("request", LevelOK, fmt.Sprintf("one token in %.0f ms, cached tokens reported", float64(re.DoneNs-re.SubmitNs)/1e6), "")
+	}
+	return out
+}
+
+// Failed says whether any finding would keep a run from working.
+func Failed(fs []Finding) bool {
+	for _, f := range fs {
+		if f.Level == LevelFail {
+			return true
+		}
+	}
+	return false
+}

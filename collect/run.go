@@ -1,0 +1,532 @@
+// Package collect runs a plan against a server: the streaming client that stamps what it sees, the samplers beside it, and
+// the loop that turns both into rows.
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/data"
+	"wb/store"
+)
+
+// Isolation modes: how sessions are kept from each other's prefix cache.
+const (
+	IsolationSalt = "salt" // a cache_salt of its own for each session
+	IsolationNone = "none"
+)
+
+// Plan says what to run.
+type Plan struct {
+	Name          string // "" makes one from model and time
+	Tags          map[string]string
+	Conversations []*data.Conversation
+	MaxTurns      int // 0: all of them
+	MaxTokens     int // most completion tokens a turn; 0: what the conversation or the server allows
+	Repeat        int
+	Warmup        int // requests before the first session, recorded and flagged
+	Temperature   float64
+	Seed          int64
+	IgnoreEOS     bool
+	Timeout       time.Duration // of one turn; 0: none
+	Isolation     string
+	SampleHz      float64 // of the fast GPU group; 0 samples nothing
+	NoText        bool
+
+	Start                      time.Time // zero of the run's clock
+	WbVersion, WbCommit, DuckV string    // DuckV is DuckDB's version
+	Argv                       string    // secrets removed
+}
+
+// TurnInfo is what a person watching a run sees of one turn.
+type TurnInfo struct {
+	Conversation         string
+	Repeat, Turn, Turns  int
+	Warmup               bool
+	Done                 bool // false: the turn is about to be sent
+	Reply                *Reply
+	GPUWatts             float64 // 0: unknown
+	SessionsLeft, TurnID int
+}
+
+// Watch receives what happens during a run; its functions must be quick and may be nil.
+type Watch struct {
+	Turn func(TurnInfo)
+	Warn func(string)
+}
+
+// Result sums up a run.
+type Result struct {
+	RunID      uuid.UUID
+	Name       string
+	Status     string // ok, failed or interrupted
+	Turns      int    // measured turns, warm-up left out
+	Failed     int    // of these, not ok
+	LastError  string
+	FirstError string
+}
+
+// ErrInterrupted is returned when the context was cancelled; every finished turn is in the file.
+var ErrInterrupted = errors.New("interrupted")
+
+// run is the state of one run.
+type run struct {
+	plan   Plan
+	client *Client
+	engine *Engine
+	watch  Watch
+	rec    *store.Recorder
+	clock  Clock
+	id     uuid.UUID
+	name   string
+
+	scrapes  atomic.Int32
+	active   atomic.Int32  // turn under way, 0 for none
+	since    atomic.Int64  // when it was sent
+	gpuWatts atomic.Uint64 // bits of a float64
+	turns    int32
+	sessions int32
+	result   Result
+}
+
+// Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
+func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan Plan, watch Watch) (*Result, error) {
+	r := &run{plan: plan, client: client, engine: engine, watch: watch, clock: client.clock, id: uuid.New(), name: plan.Name}
+	if r.name == "" {
+		r.name = engine.Model + "-" + plan.Start.Format("20060102-150405")
+	}
+	if r.watch.Turn == nil {
+		r.watch.Turn = func(TurnInfo) {}
+	}
+	if r.watch.Warn == nil {
+		r.watch.Warn = func(string) {}
+	}
+	r.result = Result{RunID: r.id, Name: r.name}
+	rec, err := db.NewRecorder(ctx, 0, func() {
+		r.event("buffer_full", "recorder", "the buffer ran full during a turn and was written then: that turn may be slower", nil)
+	})
+	if err != nil {
+		return &r.result, err
+	}
+	r.rec = rec
+	err = r.whole(ctx)
+	// a cancelled context must not keep the end of the run from being written
+	end := context.WithoutCancel(ctx)
+	r.result.Status = "ok"
+	reason := ""
+	switch {
+	case errors.Is(err, ErrInterrupted):
+		r.result.Status, reason = "interrupted", "stopped by the user"
+	case err != nil:
+		r.result.Status, reason = "failed", err.Error()
+	case r.result.Turns == r.result.Failed:
+		err = fmt.Errorf("run turns: all %d failed: %s", r.result.Failed, r.result.FirstError)
+		r.result.Status, reason = "failed", err.Error()
+	case r.result.Failed > 0:
+		reason = fmt.Sprintf("%d of %d turns failed: %s", r.result.Failed, r.result.Turns, r.result.FirstError)
+	}
+	if ferr := rec.FinishRun(end, r.id, r.result.Status, reason, time.Now()); ferr != nil {
+		err = errors.Join(err, ferr)
+	}
+	if cerr := rec.Close(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	if cerr := db.Checkpoint(end); cerr != nil && err == nil {
+		err = cerr
+	}
+	return &r.result, err
+}
+
+func (r *run) event(kind, source, message string, turn *int32) {
+	// an event that cannot be recorded has nowhere else to go: the flush that follows reports the reason
+	_ = store.Add(context.Background(), r.rec, store.Event{RunID: r.id, TNs: r.clock(), Kind: kind, Source: source, TurnID: turn, Message: message})
+}
+
+func (r *run) warn(kind, source, message string) {
+	r.event(kind, source, message, nil)
+	r.watch.Warn(message)
+}
+
+func (r *run) whole(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	side, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer func() { stop(); wg.Wait() }()
+	r.startSamplers(side, &wg)
+	if r.engine.HasMetrics {
+		r.scrape(ctx, "start", 0, false, 0)
+		wg.Go(func() { r.tick(side) })
+	}
+	err := r.all(ctx)
+	if r.engine.HasMetrics && err == nil {
+		r.scrape(ctx, "end", 0, false, 0)
+	}
+	return err
+}
+
+// all runs warm-up and sessions.
+func (r *run) all(ctx context.Context) error {
+	if r.plan.Isolation == IsolationSalt && !r.engine.VLLM() {
+		r.warn("not_isolated", "run", "this server takes no cache_salt: sessions share its prefix cache")
+	}
+	for i := range r.plan.Warmup {
+		c := r.plan.Conversations[i%len(r.plan.Conversations)]
+		if err := r.session(ctx, c, 0, 1, 0); err != nil {
+			return err
+		}
+	}
+	left := r.plan.Repeat * len(r.plan.Conversations)
+	for rep := 1; rep <= r.plan.Repeat; rep++ {
+		for _, c := range r.plan.Conversations {
+			left--
+			if err := r.session(ctx, c, rep, r.plan.MaxTurns, left); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// begin writes what the run is before anything is measured.
+func (r *run) begin(ctx context.Context) error {
+	p, e := r.plan, r.engine
+	row := store.Run{RunID: r.id, Name: r.name, Status: "running", StartedAt: p.Start.UTC(), Simulated: e.Kind == KindSimulator, WbVersion: p.WbVersion,
+		WbCommit: orNil(p.WbCommit), GoVersion: runtime.Version(), DuckDBVersion: p.DuckV, Argv: r.client.clean(p.Argv), Seed: p.Seed, PID: int64(os.Getpid())}
+	if h, err := os.Hostname(); err == nil {
+		row.Hostname = &h
+	}
+	row.ProcessStartedAt = store.ProcessStart(row.PID)
+	eng := store.Engine{RunID: r.id, Kind: e.Kind, Version: e.Version, URL: r.client.Base(), Model: e.Model, ModelRoot: e.ModelRoot, MaxModelLenTokens: e.MaxModelLenTokens,
+		BlockSizeTokens: e.BlockSizeTokens, KVCacheSizeTokens: e.KVCacheSizeTokens, PrefixCaching: e.PrefixCaching, HasMetrics: e.HasMetrics, HasTokenize: e.HasTokenize,
+		TokenCounts: "none", ProcessStartedAt: e.ProcessStartedAt}
+	if e.VLLM() {
+		eng.TokenCounts = "usage"
+	}
+	if len(e.CacheConfig) > 0 {
+		var parts []string
+		for k, v := range e.CacheConfig {
+			parts = append(parts, k+"="+strconv.Quote(v))
+		}
+		slices.Sort(parts)
+		eng.CacheConfig = new(strings.Join(parts, ","))
+	}
+	var tags []store.RunTag
+	for k, v := range p.Tags {
+		tags = append(tags, store.RunTag{RunID: r.id, Key: k, Value: v})
+	}
+	sort.Slice(tags, func(i, j int) bool { return tags[i].Key < tags[j].Key })
+	return errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, eng), store.Add(ctx, r.rec, tags...), r.settings(ctx), r.rec.Flush(ctx))
+}
+
+// settings records every choice and finding as a row of its own, so that two runs can be held against each other.
+func (r *run) settings(ctx context.Context) error {
+	p, e := r.plan, r.engine
+	var rows []store.Setting
+	add := func(source, name, value string) {
+		rows = append(rows, store.Setting{RunID: r.id, Source: source, Name: name, Value: value})
+	}
+	var ids []string
+	for _, c := range p.Conversations {
+		ids = append(ids, c.ID)
+		add("conversation", c.ID, c.SHA256()[:16])
+	}
+	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "warmup": p.Warmup,
+		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "sample_hz": p.SampleHz, "no_text": p.NoText} {
+		add("plan", k, fmt.Sprint(v))
+	}
+	opt := func(name string, v *string) {
+		if v != nil {
+			add("engine", name, *v)
+		}
+	}
+	num := func(name string, v *int64) {
+		if v != nil {
+			add("engine", name, strconv.FormatInt(*v, 10))
+		}
+	}
+	add("engine", "kind", e.Kind)
+	add("engine", "url", r.client.Base())
+	add("engine", "model", e.Model)
+	opt("version", e.Version)
+	opt("model_root", e.ModelRoot)
+	num("max_model_len_tokens", e.MaxModelLenTokens)
+	num("block_size_tokens", e.BlockSizeTokens)
+	num("kv_cache_size_tokens", e.KVCacheSizeTokens)
+	for k, v := range e.CacheConfig {
+		if k != "engine" {
+			add("cache_config", k, v)
+		}
+	}
+	add("software", "wb_version", p.WbVersion)
+	add("software", "wb_commit", p.WbCommit)
+	add("software", "go_version", runtime.Version())
+	add("software", "duckdb_version", p.DuckV)
+	return store.Add(ctx, r.rec, rows...)
+}
+
+// startSamplers begins sampling and, beside it, reads the facts of the machine, which on a large one takes a while.
+func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
+	every := func(hz float64) time.Duration { return time.Duration(float64(time.Second) / hz) }
+	tell := func(kind, source, message string) {
+		var turn *int32
+		if t := r.active.Load(); t != 0 {
+			turn = &t
+		}
+		r.event(kind, source, message, turn)
+	}
+	procs := &processSampler{run: r}
+	wg.Go(func() { r.hostFacts(ctx) })
+	wg.Go(func() {
+		if pid, ok := r.client.serverPID(ctx); ok {
+			procs.setServer(pid)
+		}
+	})
+	if r.plan.SampleHz <= 0 {
+		return
+	}
+	wg.Go(func() { drive(ctx, &hostSampler{run: r}, every(min(r.plan.SampleHz, 5)), tell) })
+	wg.Go(func() { drive(ctx, procs, every(min(r.plan.SampleHz, 2)), tell) })
+	wg.Go(func() {
+		g, err := OpenGPUs()
+		if err != nil {
+			r.warn("no_gpu", "gpu", err.Error()+"; GPU columns stay empty")
+			return
+		}
+		defer g.Close()
+		facts := g.Facts()
+		var settings []store.Setting
+		for i := range facts {
+			f := &facts[i]
+			f.RunID = r.id
+			for name, v := range map[string]*string{"name": f.Name, "driver_version": f.DriverVersion, "cuda_version": f.CUDAVersion, "compute_capability": f.ComputeCapability} {
+				if v != nil {
+					settings = append(settings, store.Setting{RunID: r.id, Source: "gpu", Name: fmt.Sprintf("gpu%d.%s", f.GPU, name), Value: *v})
+				}
+			}
+			if f.PowerLimitW != nil {
+				settings = append(settings, store.Setting{RunID: r.id, Source: "gpu", Name: fmt.Sprintf("gpu%d.power_limit_w", f.GPU), Value: fmt.Sprint(*f.PowerLimitW)})
+			}
+		}
+		if err := errors.Join(store.Add(ctx, r.rec, facts...), store.Add(ctx, r.rec, settings...)); err != nil {
+			tell("sampler_failed", "gpu", err.Error())
+		}
+		var both sync.WaitGroup
+		both.Go(func() { drive(ctx, &fastGPU{r, g}, every(r.plan.SampleHz), tell) })
+		both.Go(func() { drive(ctx, &slowGPU{r, g}, every(min(r.plan.SampleHz, 2)), tell) })
+		both.Wait()
+	})
+}
+
+func (r *run) hostFacts(ctx context.Context) {
+	h := HostFacts(ctx, r.rec.Path())
+	h.RunID = r.id
+	var rows []store.Setting
+	for name, v := range map[string]*string{"hostname": h.Hostname, "os": h.OS, "kernel": h.Kernel, "cpu_model": h.CPUModel, "cpu_governor": h.CPUGovernor} {
+		if v != nil {
+			rows = append(rows, store.Setting{RunID: r.id, Source: "host", Name: name, Value: *v})
+		}
+	}
+	if h.CPUThreads != nil {
+		rows = append(rows, store.Setting{RunID: r.id, Source: "host", Name: "cpu_threads", Value: fmt.Sprint(*h.CPUThreads)})
+	}
+	if err := errors.Join(store.Add(ctx, r.rec, h), store.Add(ctx, r.rec, rows...)); err != nil {
+		r.event("sampler_failed", "host", err.Error(), nil)
+	}
+}
+
+// The counters a finished request moves; which of them a server has depends on its version.
+var finishedCounters = []string{"vllm:request_success_total", "vllm:request_success"}
+
+// scrape reads /metrics and records it. Given a finished-request count, it reads again until the count has moved past it:
+// the server books a request just after it sent the last byte.
+func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (finished float64) {
+	var s *Scrape
+	for try := range 10 {
+		s = r.client.scrape(ctx, during)
+		n, ok := s.total(finishedCounters...)
+		finished = n
+		if s.Err != nil || !ok || past == 0 || n >= past || ctx.Err() != nil {
+			break
+		}
+		if try < 9 {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	row := store.Scrape{RunID: r.id, ScrapeID: r.scrapes.Add(1), Phase: phase, TNs: s.TNs, CostNs: s.CostNs, ResponseBytes: s.ResponseBytes}
+	if turn != 0 {
+		row.TurnID = &turn
+	}
+	if s.Err != nil && ctx.Err() == nil {
+		row.Error = new(s.Err.Error())
+	}
+	metrics := make([]store.EngineMetric, len(s.Series))
+	for i, x := range s.Series {
+		metrics[i] = store.EngineMetric{RunID: r.id, ScrapeID: row.ScrapeID, TNs: s.TNs, Name: x.Name, Labels: x.Labels, Value: x.Value}
+	}
+	if err := errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, metrics...)); err != nil {
+		r.event("sampler_failed", "metrics", err.Error(), nil)
+	}
+	return finished
+}
+
+// tick scrapes once a second inside turns that last longer.
+func (r *run) tick(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if turn := r.active.Load(); turn != 0 && r.clock()-r.since.Load() > int64(time.Second) {
+			r.scrape(ctx, "tick", turn, true, 0)
+		}
+	}
+}
+
+// session runs one conversation. An error ends the run; a failed turn ends only the session, since what follows it would
+// lack its reply.
+func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurns, left int) error {
+	r.sessions++
+	row := store.Session{RunID: r.id, SessionID: r.sessions, Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: "system", Repeat: int32(repeat),
+		Warmup: repeat == 0, Isolation: IsolationNone, StartedNs: r.clock(), Status: "running"}
+	salt := ""
+	if r.plan.Isolation == IsolationSalt && r.engine.VLLM() {
+		row.Isolation, salt = IsolationSalt, fmt.Sprintf("%s-%d", r.id, r.sessions)
+	}
+	total := len(c.Turns)
+	if maxTurns > 0 {
+		total = min(total, maxTurns)
+	}
+	if err := store.Add(ctx, r.rec, row); err != nil {
+		return err
+	}
+	var stop error
+	status := "ok"
+	d := c.Start()
+	for d.Next() && d.Turn() <= total && status == "ok" {
+		if ctx.Err() != nil {
+			status = "interrupted"
+			break
+		}
+		r.turns++
+		info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turn: d.Turn(), Turns: total, Warmup: row.Warmup, SessionsLeft: left, TurnID: int(r.turns)}
+		r.watch.Turn(info)
+		re, err := r.turn(ctx, d, row.SessionID, salt)
+		info.Done, info.Reply, info.GPUWatts = true, re, math.Float64frombits(r.gpuWatts.Load())
+		r.watch.Turn(info)
+		if !row.Warmup && re.Status != StatusInterrupted {
+			r.result.Turns++
+		}
+		switch re.Status {
+		case StatusOK:
+			d.Reply(re.Content)
+		case StatusInterrupted:
+			status = "interrupted"
+		default:
+			status = "failed"
+			if !row.Warmup {
+				r.result.Failed++
+			}
+			r.result.LastError = re.Err
+			if r.result.FirstError == "" {
+				r.result.FirstError = re.Err
+			}
+			if re.Status != StatusHTTPError && !r.client.alive(ctx) && ctx.Err() == nil {
+				stop = fmt.Errorf("reach server %s: %w since turn %d: %s", r.client.Base(), ErrUnreachable, r.turns, re.Err)
+			}
+		}
+		if err != nil {
+			stop = errors.Join(stop, err)
+			status = "failed"
+		}
+	}
+	if err := r.rec.FinishSession(context.WithoutCancel(ctx), r.id, row.SessionID, r.clock(), status); err != nil {
+		stop = errors.Join(stop, err)
+	}
+	if stop != nil {
+		return stop
+	}
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return nil
+}
+
+// turn sends one request and records everything about it; when it returns, the turn is committed.
+func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt string) (*Reply, error) {
+	p, cur := d.Prompt(), d.Current()
+	id := r.turns
+	req := Request{Model: r.engine.Model, Prompt: p, MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed, IgnoreEOS: r.plan.IgnoreEOS,
+		CacheSalt: salt, VLLM: r.engine.VLLM()}
+	if cur.MaxTokens > 0 && (req.MaxTokens == 0 || cur.MaxTokens < req.MaxTokens) {
+		req.MaxTokens = cur.MaxTokens
+	}
+	var before float64
+	if r.engine.HasMetrics {
+		before = r.scrape(ctx, "before", id, false, 0)
+	}
+	r.since.Store(r.clock())
+	r.active.Store(id)
+	re := r.client.Turn(ctx, req, r.plan.Timeout)
+	r.active.Store(0)
+	if r.engine.HasMetrics && ctx.Err() == nil {
+		past := 0.0
+		if re.Status == StatusOK {
+			past = before + 1
+		}
+		r.scrape(ctx, "after", id, false, past)
+	}
+	end := context.WithoutCancel(ctx)
+	row := store.Turn{RunID: r.id, TurnID: id, SessionID: session, Turn: int32(d.Turn()), Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody,
+		RequestID: re.RequestID, SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
+		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused, PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens,
+		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(p.Messages)),
+		Documents: int32(len(p.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: p.SHA256()}
+	if req.MaxTokens > 0 {
+		row.MaxTokens = new(int64(req.MaxTokens))
+	}
+	var links []store.TurnMessage
+	for i, m := range p.Messages {
+		h := m.SHA256()
+		links = append(links, store.TurnMessage{RunID: r.id, TurnID: id, Position: int32(i + 1), SHA256: h})
+		r.rec.AddMessages(r.message(h, m.Role, m.Content, ""))
+	}
+	if re.Content != "" || re.Reasoning != "" {
+		h := data.Message{Role: "assistant", Content: re.Content}.SHA256()
+		row.ReplySHA256 = &h
+		r.rec.AddMessages(r.message(h, "assistant", re.Content, re.Reasoning))
+	}
+	chunks := make([]store.Chunk, len(re.Chunks))
+	for i, c := range re.Chunks {
+		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
+	}
+	return re, errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
+}
+
+func (r *run) message(hash, role, content, reasoning string) store.Message {
+	m := store.Message{SHA256: hash, Role: role, ContentBytes: int64(len(content))}
+	if !r.plan.NoText {
+		m.Content, m.Reasoning = &content, orNil(reasoning)
+	}
+	return m
+}
+
+func dirOf(path string) string { return filepath.Dir(path) }

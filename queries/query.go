@@ -1,0 +1,313 @@
+// Package queries finds, parses, binds and runs saved queries: .sql files that run unchanged in the DuckDB shell, with a
+// leading comment block that says what they are, which variables they read and how to draw them.
+package queries
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	wbsql "wb/sql"
+)
+
+// Query is one saved query.
+type Query struct {
+	Name   string // file name without .sql; "" for ad-hoc SQL
+	File   string // where it came from, for messages
+	Title  string
+	About  string
+	Vars   []Var
+	Charts []Chart
+	SQL    string // the whole text, header included
+}
+
+// Var is a variable a query reads with getvariable('name').
+type Var struct {
+	Name    string
+	Default string
+	About   string
+}
+
+// RunsVar is the variable that says which runs a query is about; its value is a selector, bound as a list of run ids.
+const RunsVar = "runs"
+
+// HeaderError is a mistake in the comment block of a query file.
+type HeaderError struct {
+	File string
+	Line int // from 1
+	Msg  string
+}
+
+func (e *HeaderError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg) }
+
+// MaxQueryBytes bounds the text of a query.
+const MaxQueryBytes = 1 << 20
+
+var (
+	headerLine = regexp.MustCompile(`^--\s*([a-z][a-z_]*):(?:\s+(.*))?$`)
+	varLine    = regexp.MustCompile(`^([a-z][a-z0-9_]*)\s*=\s*(.*?)(?:\s+--\s*(.*))?$`)
+	chartPart  = regexp.MustCompile(`([a-z0-9]+)=("[^"]*"|\S+)`)
+	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+var chartKinds = []string{"line", "area", "bar", "scatter"}
+
+// Parse reads the header of a query file. Comment lines that are not "-- key: value" are left alone; an unknown key, a
+// repeated title or a malformed line is a *HeaderError.
+func Parse(file, text string) (*Query, error) {
+	name := strings.TrimSuffix(filepath.Base(file), ".sql")
+	q := &Query{Name: name, File: file, SQL: text}
+	if len(text) > MaxQueryBytes {
+		return nil, &HeaderError{file, 1, fmt.Sprintf("longer than %d bytes", MaxQueryBytes)}
+	}
+	sc := bufio.NewScanner(strings.NewReader(text))
+	sc.Buffer(nil, MaxQueryBytes+1)
+	seen := map[string]bool{}
+	body := false
+	for n := 1; sc.Scan(); n++ {
+		line := strings.TrimSpace(strings.TrimPrefix(sc.Text(), "\ufeff"))
+		if line == "" {
+			continue
+		}
+		if !strings.HasPrefix(line, "--") {
+			body = true
+			break
+		}
+		m := headerLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		bad := func(format string, a ...any) error { return &HeaderError{file, n, fmt.Sprintf(format, a...)} }
+		key, value := m[1], strings.TrimSpace(m[2])
+		if value == "" {
+			return nil, bad("%s: needs a value", key)
+		}
+		if (key == "title" || key == "about") && seen[key] {
+			return nil, bad("%s: given twice", key)
+		}
+		seen[key] = true
+		switch key {
+		case "title":
+			q.Title = value
+		case "about":
+			q.About = value
+		case "var":
+			v := varLine.FindStringSubmatch(value)
+			if v == nil {
+				return nil, bad("var: wants NAME = DEFAULT, not %q", value)
+			}
+			if slices.ContainsFunc(q.Vars, func(x Var) bool { return x.Name == v[1] }) {
+				return nil, bad("var: %s is declared twice", v[1])
+			}
+			q.Vars = append(q.Vars, Var{v[1], strings.Trim(v[2], `"'`), v[3]})
+		case "chart":
+			c, err := parseChart(value)
+			if err != nil {
+				return nil, bad("chart: %v", err)
+			}
+			q.Charts = append(q.Charts, c)
+		default:
+			return nil, bad("unknown key %q; known are title, about, var and chart", key)
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return nil, &HeaderError{file, 1, err.Error()}
+	}
+	if !body {
+		return nil, &HeaderError{file, 1, "holds no SQL"}
+	}
+	if q.Title == "" {
+		q.Title = name
+	}
+	return q, nil
+}
+
+func parseChart(value string) (Chart, error) {
+	kind, rest, _ := strings.Cut(value, " ")
+	c := Chart{Kind: kind}
+	if !slices.Contains(chartKinds, kind) {
+		return c, fmt.Errorf("unknown kind %q; known are %s", kind, strings.Join(chartKinds, ", "))
+	}
+	if left := strings.TrimSpace(chartPart.ReplaceAllString(rest, "")); left != "" {
+		return c, fmt.Errorf("wants KEY=VALUE, not %q", left)
+	}
+	given := map[string]bool{}
+	for _, m := range chartPart.FindAllStringSubmatch(rest, -1) {
+		v := strings.Trim(m[2], `"`)
+		if given[m[1]] {
+			return c, fmt.Errorf("%s is given twice", m[1])
+		}
+		given[m[1]] = true
+		var err error
+		switch m[1] {
+		case "x":
+			c.X = v
+		case "y":
+			c.Y = strings.Split(v, ",")
+		case "series":
+			c.Series = v
+		case "title":
+			c.Title = v
+		case "stack":
+			c.Stack, err = flag(v)
+		case "logx":
+			c.LogX, err = flag(v)
+		case "logy":
+			c.LogY, err = flag(v)
+		default:
+			err = fmt.Errorf("unknown option; known are x, y, series, title, stack, logx and logy")
+		}
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", m[1], err)
+		}
+	}
+	if c.X == "" || len(c.Y) == 0 {
+		return c, errors.New("needs x=COLUMN and y=COLUMN")
+	}
+	for _, col := range append([]string{c.X}, c.Y...) {
+		if !identifier.MatchString(col) {
+			return c, fmt.Errorf("%q is no column name", col)
+		}
+	}
+	if c.Stack && c.Kind != "bar" && c.Kind != "area" {
+		return c, errors.New("stack: only bar and area stack")
+	}
+	return c, nil
+}
+
+func flag(v string) (bool, error) {
+	switch v {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("wants true or false, not %q", v)
+}
+
+// Library is where saved queries are looked for: a directory of the user's first, then the built-in reports.
+type Library struct {
+	Dir string // "" for none
+}
+
+// ErrUnknownQuery is returned for a name that is neither a file nor a saved query.
+var ErrUnknownQuery = errors.New("unknown query")
+
+// Find gives a query by name ("ttft_by_turn", "ttft_by_turn.sql") or path of a file. A path with a slash, or an existing
+// file, is read as a file; other names are looked up in the directory and then among the built-in reports.
+func (l Library) Find(name string) (*Query, error) {
+	if st, err := os.Stat(name); err == nil && !st.IsDir() {
+		return readFile(name)
+	}
+	if strings.ContainsAny(name, `/\`) {
+		return nil, fmt.Errorf("read query: %s: no such file", name)
+	}
+	base := strings.TrimSuffix(name, ".sql") + ".sql"
+	if l.Dir != "" {
+		p := filepath.Join(l.Dir, base)
+		if _, err := os.Stat(p); err == nil {
+			return readFile(p)
+		}
+	}
+	text, err := fs.ReadFile(wbsql.Files, "reports/"+base)
+	if err != nil {
+		return nil, fmt.Errorf("find query %q: %w%s", name, ErrUnknownQuery, l.suggest(strings.TrimSuffix(base, ".sql")))
+	}
+	return Parse(base, string(text))
+}
+
+func readFile(p string) (*Query, error) {
+	text, err := os.ReadFile(p)
+	if err != nil {
+		return nil, fmt.Errorf("read query: %w", err)
+	}
+	return Parse(p, string(text))
+}
+
+func (l Library) suggest(name string) string {
+	all, err := l.Names()
+	if err != nil {
+		return ""
+	}
+	best, dist := "", len(name)/2+1
+	for _, n := range all {
+		if d := distance(name, n); d < dist {
+			best, dist = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// distance is Levenshtein's edit distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		prev := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			prev, row[j] = row[j], min(row[j]+1, row[j-1]+1, prev+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// Names lists the saved queries, each once, in order.
+func (l Library) Names() ([]string, error) {
+	files, err := fs.Glob(wbsql.Files, "reports/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	if l.Dir != "" {
+		own, err := filepath.Glob(filepath.Join(l.Dir, "*.sql"))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, own...)
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(filepath.ToSlash(f)), ".sql")
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// AdHoc is a query from the command line.
+func AdHoc(text string) *Query { return &Query{File: "-c", Title: "query", SQL: text} }
+
+// List gives the saved queries as a table.
+func (l Library) List() (*Table, error) {
+	names, err := l.Names()
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{Name: "list", Title: "Saved queries", Columns: []Column{{"name", "VARCHAR", ""}, {"title", "VARCHAR", ""}, {"variables", "VARCHAR", ""}}}
+	for _, n := range names {
+		q, err := l.Find(n)
+		if err != nil {
+			return nil, err
+		}
+		var vars []string
+		for _, v := range q.Vars {
+			vars = append(vars, v.Name+"="+v.Default)
+		}
+		t.Rows = append(t.Rows, []any{n, q.Title, strings.Join(vars, " ")})
+	}
+	return t, nil
+}

@@ -1,0 +1,162 @@
+'use strict';
+(() => {
+  const data = JSON.parse(document.getElementById('wb-data').textContent);
+  const root = document.documentElement;
+  const system = matchMedia('(prefers-color-scheme: dark)');
+  const dark = () => (root.dataset.theme || (system.matches ? 'dark' : 'light')) === 'dark';
+  const color = name => getComputedStyle(root).getPropertyValue(name).trim();
+  const font = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
+
+  // After Okabe and Ito, darker on white and lighter on black, so that each stands 3:1 against its ground.
+  const palette = {
+    light: ['#0072b2', '#d55e00', '#008a66', '#b0558f', '#3a9bd0', '#a87400', '#6f5bb0', '#66707c'],
+    dark: ['#56a8e0', '#f5924e', '#2fc39a', '#e29bc6', '#9bd3f7', '#f0bc42', '#b1a3e6', '#a5aeb9'],
+  };
+
+  const format = v => {
+    if (v === null || v === undefined || v === '' || Number.isNaN(+v)) return '·';
+    const n = +v, a = Math.abs(n);
+    if (a !== 0 && (a < 1e-4 || a >= 1e15)) return n.toExponential(2).replace(/\.?0+e/, 'e');
+    return a >= 1000 ? n.toLocaleString('en-US', {maximumFractionDigits: 0}) : String(+n.toPrecision(4));
+  };
+  const withUnit = (v, unit) => format(v) + (unit && unit !== 'ratio' && format(v) !== '·' ? ' ' + unit : '');
+  const utc = ms => new Date(ms).toISOString().replace('T', ' ');
+
+  // look adds to a chart's option what depends on the window and the theme.
+  function look(c, el) {
+    const o = structuredClone(c.option);
+    const width = el.clientWidth, narrow = width < 560;
+    const fg = color('--fg'), muted = color('--muted'), line = color('--line');
+    const titleFont = {fontSize: narrow ? 14 : 15, fontWeight: 600, fontFamily: font};
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.font = `${titleFont.fontWeight} ${titleFont.fontSize}px ${font}`;
+    const lines = Math.max(1, Math.ceil(1.05 * pen.measureText(o.title.text).width / width));
+
+    let top = lines * 20 + 8;
+    o.useUTC = true;
+    o.backgroundColor = 'transparent';
+    o.color = palette[dark() ? 'dark' : 'light'];
+    o.textStyle = {fontFamily: font};
+    Object.assign(o.title, {left: 0, top: 0, padding: 0, textStyle: {...titleFont, lineHeight: 20, color: fg, width, overflow: 'break'}});
+    Object.assign(o.legend, {
+      left: 0, top, padding: [2, 0], itemGap: 16, itemWidth: c.kind === 'scatter' ? 12 : 22, itemHeight: 12,
+      textStyle: {color: fg, fontSize: 12, width: narrow ? 140 : 260, overflow: 'truncate'},
+      pageTextStyle: {color: muted}, pageIconColor: fg, pageIconInactiveColor: line, pageIconSize: 11, tooltip: {show: true},
+    });
+    if (o.legend.show) top += 30;
+
+    const axis = {
+      axisLine: {lineStyle: {color: muted}}, axisTick: {lineStyle: {color: muted}},
+      splitLine: {show: true, lineStyle: {color: line}},
+      nameTextStyle: {color: muted, fontSize: 12},
+    };
+    const [x, y] = [o.xAxis[0], o.yAxis[0]];
+    Object.assign(x, axis, {nameGap: 28, splitLine: {show: c.kind === 'scatter', lineStyle: {color: line}}});
+    Object.assign(y, axis, {nameTextStyle: {color: muted, fontSize: 12, align: 'left', padding: [0, 0, 2, -4]}, axisLine: {show: false}, axisTick: {show: false}});
+    const label = {color: muted, fontSize: 12, hideOverlap: true};
+    x.axisLabel = {...label};
+    y.axisLabel = {...label, formatter: format};
+    if (c.xType === 'value' || c.xType === 'log') x.axisLabel.formatter = format;
+    const at = v => c.xType === 'time' ? utc(v) : c.xType === 'category' ? String(v) : format(v);
+    x.axisPointer = {label: {show: false, formatter: p => `${c.xLabel}: ${at(p.value)}`}}; // the tooltip's first line
+    if (c.xType === 'category') {
+      const n = x.data.length, room = (width - 70) / Math.max(1, n);
+      if (room >= 44) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, width: room - 8, overflow: 'truncate'});
+      else Object.assign(x.axisLabel, {width: 120, overflow: 'truncate'});
+      x.axisTick = {alignWithLabel: true, lineStyle: {color: muted}};
+    }
+    if (c.xType === 'time' && narrow) x.splitNumber = 3;
+    // A bar on a log axis has no zero to stand on: let it stand on the power of ten below the least figure.
+    if (c.kind === 'bar' && y.type === 'log') {
+      const least = Math.min(...o.series.flatMap(s => s.data.map(d => d.value[1])).filter(v => v > 0));
+      y.min = y.startValue = 10 ** (Math.ceil(Math.log10(least)) - 1);
+    }
+
+    const zoom = o.dataZoom || [];
+    for (const z of zoom) {
+      if (z.type === 'inside') Object.assign(z, {zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false}); // a bare wheel scrolls the page
+      else Object.assign(z, {bottom: 4, height: 22, left: 48, right: 24, showDetail: false, brushSelect: false, borderColor: line});
+    }
+    o.grid = {left: 4, right: 30, top: top + 28, bottom: 28 + (zoom.length ? 38 : 0), containLabel: true};
+
+    Object.assign(o.tooltip, {
+      confine: true, backgroundColor: color('--bg'), borderColor: line, textStyle: {color: fg, fontSize: 13},
+      extraCssText: 'max-width: 92vw; white-space: normal; overflow-wrap: anywhere',
+      valueFormatter: v => withUnit(v, c.yUnit),
+    });
+    if (c.kind === 'scatter') {
+      const text = s => echarts.format.encodeHTML(s);
+      o.tooltip.formatter = p => {
+        return `${p.marker}${text(p.seriesName)}<br>${text(c.xLabel)}: ${text(at(p.value[0]))}<br>${text(y.name)}: <b>${text(format(p.value[1]))}</b>`;
+      };
+    }
+    for (const s of o.series) {
+      if (s.type === 'bar') s.barMaxWidth = 56;
+      if (s.type === 'line') s.emphasis = {focus: o.series.length > 1 ? 'series' : 'none'};
+    }
+    return o;
+  }
+
+  const drawn = new Map();
+  function draw(id) {
+    const el = document.getElementById(id);
+    if (drawn.has(id)) drawn.get(id).dispose();
+    const chart = echarts.init(el, dark() ? 'dark' : null);
+    drawn.set(id, chart);
+    chart.setOption(look(data.charts[id], el));
+  }
+  function save(url, name) {
+    const a = document.createElement('a');
+    a.href = url;
+    a.download = name;
+    a.click();
+  }
+
+  const ids = Object.keys(data.charts);
+  if (ids.length && !window.echarts) {
+    for (const id of ids) document.getElementById(id).outerHTML = '<p class="empty">The chart library could not be loaded; the data is below.</p>';
+  } else {
+    for (const id of ids) {
+      draw(id);
+      new ResizeObserver(() => {
+        const chart = drawn.get(id), el = document.getElementById(id);
+        if (chart.getWidth() === el.clientWidth && chart.getHeight() === el.clientHeight) return;
+        chart.resize();
+        chart.setOption(look(data.charts[id], el));
+      }).observe(document.getElementById(id));
+    }
+    for (const b of document.querySelectorAll('[data-png]')) {
+      b.hidden = false;
+      b.addEventListener('click', () => {
+        const url = drawn.get(b.dataset.png).getDataURL({type: 'png', pixelRatio: 2, backgroundColor: color('--bg')});
+        save(url, data.charts[b.dataset.png].file + '.png');
+      });
+    }
+  }
+  for (const b of document.querySelectorAll('[data-csv]')) {
+    b.hidden = false;
+    b.addEventListener('click', () => {
+      const csv = data.csv[b.dataset.csv];
+      const url = URL.createObjectURL(new Blob([csv.text], {type: 'text/csv'}));
+      save(url, csv.file);
+      setTimeout(() => URL.revokeObjectURL(url), 60000);
+    });
+  }
+
+  const toggle = document.getElementById('theme');
+  const name = () => {
+    toggle.textContent = dark() ? 'Light' : 'Dark';
+    toggle.setAttribute('aria-label', `Switch to the ${dark() ? 'light' : 'dark'} theme`);
+  };
+  const restyle = () => {
+    name();
+    for (const id of drawn.keys()) draw(id);
+  };
+  name();
+  toggle.hidden = false;
+  toggle.addEventListener('click', () => {
+    root.dataset.theme = dark() ? 'light' : 'dark';
+    restyle();
+  });
+  system.addEventListener('change', restyle);
+})();

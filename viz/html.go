@@ -1,0 +1,180 @@
+package viz
+
+import (
+	"bufio"
+	"cmp"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"strings"
+
+	"wb/queries"
+)
+
+// assets holds the page's own files and, when assets/fetch.sh ran before the build, echarts.min.js.
+//
+//go:embed assets
+var assets embed.FS
+
+// The pinned chart library. assets/fetch.sh pins the same version; the hash is of dist/echarts.min.js.
+const (
+	echartsVersion   = "5.6.0"
+	echartsIntegrity = "sha384-pPi0zxBAoDu6+JXW/C68UZLvBUUtU+7zonhif43rqj7pxsGyqyqzcian2Rj37Rss"
+	cdnOrigin        = "https://cdn.jsdelivr.net"
+	echartsURL       = cdnOrigin + "/npm/echarts@" + echartsVersion + "/dist/echarts.min.js"
+)
+
+const shownRows = 1000 // rows of a table a page shows; the CSV button gives all
+
+// renderHTML writes one page that opens offline: charts, data, SQL and runs. A build without echarts.min.js links a CDN.
+func renderHTML(w *bufio.Writer, p Page, _ Options) error {
+	echarts, _ := assets.ReadFile("assets/echarts.min.js") // absent is a supported build
+	return writePage(w, p, string(echarts))
+}
+
+type pageView struct {
+	Title          string
+	Simulated      bool
+	Intro          []string
+	Tables         []tableView
+	Version        string
+	Policy         string // Content-Security-Policy
+	CSS            template.CSS
+	Script         template.JS
+	Data           template.JS
+	ECharts        template.JS // inlined library, or "" to link it
+	URL, Integrity string
+	HasCharts      bool
+	EChartsVersion string
+}
+
+type tableView struct {
+	*queries.Table
+	ID, Title      string
+	Charts         []chartView
+	Head           []cellView
+	Rows           [][]cellView
+	More           int // rows not shown
+	Total          int
+	Simulated      bool
+	ShowHeading    bool
+	DetailsSummary string
+}
+
+type chartView struct {
+	*drawing
+	ID string
+}
+
+type cellView struct {
+	Text    string
+	Numeric bool
+	Null    bool
+}
+
+// pageData is what the script reads. CSV is the text the csv format writes, so the button and the command agree to the byte.
+type pageData struct {
+	Charts map[string]*drawing `json:"charts"`
+	CSV    map[string]csvFile  `json:"csv"`
+}
+
+type csvFile struct {
+	File string `json:"file"`
+	Text string `json:"text"`
+}
+
+func writePage(w *bufio.Writer, p Page, echarts string) error {
+	v := pageView{
+		Title: p.title(), Simulated: p.simulated(), Intro: p.Intro, Version: p.Version,
+		ECharts: template.JS(echarts), URL: echartsURL, Integrity: echartsIntegrity, EChartsVersion: echartsVersion,
+	}
+	data := pageData{Charts: map[string]*drawing{}, CSV: map[string]csvFile{}}
+	for i, t := range p.Tables {
+		tv, err := view(t, fmt.Sprintf("t%d", i), data)
+		if err != nil {
+			return err
+		}
+		tv.ShowHeading = tv.Title != v.Title || len(p.Tables) > 1
+		v.Tables = append(v.Tables, tv)
+	}
+	v.HasCharts = len(data.Charts) > 0 // without any, a page carries no library
+
+	// json.Marshal writes <, >, &, U+2028 and U+2029 as escapes, so no cell can end the script element it travels in.
+	b, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("encode data: %w", err)
+	}
+	v.Data = template.JS(b)
+	v.Policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+	if v.HasCharts && echarts == "" {
+		v.Policy = strings.Replace(v.Policy, "script-src 'unsafe-inline'", "script-src 'unsafe-inline' "+cdnOrigin, 1)
+	}
+	css, err := assets.ReadFile("assets/page.css")
+	if err != nil {
+		return err
+	}
+	script, err := assets.ReadFile("assets/page.js")
+	if err != nil {
+		return err
+	}
+	v.CSS, v.Script = template.CSS(css), template.JS(script)
+	page, err := template.ParseFS(assets, "assets/page.html")
+	if err != nil {
+		return err
+	}
+	return page.Execute(w, v)
+}
+
+func view(t *queries.Table, id string, data pageData) (tableView, error) {
+	v := tableView{
+		Table: t, ID: id, Title: heading(t), Total: len(t.Rows), Simulated: t.Simulated(),
+	}
+	for i, c := range t.Charts {
+		d, err := draw(t, c)
+		if err != nil {
+			return v, err
+		}
+		cv := chartView{drawing: d, ID: fmt.Sprintf("%s-c%d", id, i)}
+		v.Charts = append(v.Charts, cv)
+		if !d.Empty {
+			data.Charts[cv.ID] = d
+		}
+	}
+	right := make([]bool, len(t.Columns))
+	for i, c := range t.Columns {
+		right[i] = numeric(t, i)
+		v.Head = append(v.Head, cellView{Text: printable(c.Name), Numeric: right[i]})
+	}
+	rows := t.Rows[:min(len(t.Rows), shownRows)]
+	v.More = len(t.Rows) - len(rows)
+	for _, row := range rows {
+		cells := make([]cellView, len(row))
+		for i, c := range row {
+			cells[i] = cellView{Text: printable(short(t.Columns[i], c)), Numeric: right[i], Null: c == nil}
+		}
+		v.Rows = append(v.Rows, cells)
+	}
+	var text strings.Builder
+	b := bufio.NewWriter(&text)
+	if err := renderCSV(b, Page{Tables: []*queries.Table{t}}, Options{}); err != nil {
+		return v, err
+	}
+	if err := b.Flush(); err != nil {
+		return v, err
+	}
+	data.CSV[id] = csvFile{File: slug(cmp.Or(t.Name, t.Title)) + ".csv", Text: text.String()}
+
+	var about []string
+	if t.SQL != "" {
+		about = append(about, "SQL")
+	}
+	if len(t.Params) > 0 {
+		about = append(about, "parameters")
+	}
+	if len(t.Runs) > 0 {
+		about = append(about, "runs")
+	}
+	v.DetailsSummary = strings.Join(about, ", ")
+	return v, nil
+}

@@ -1,0 +1,246 @@
+//go:build browser
+
+package viz
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"wb/queries"
+)
+
+// TestBrowser opens the gallery in a real browser, light and dark, wide and narrow:
+//
+//	go test -tags duckdb_arrow,browser ./viz/
+//
+// WB_SCREENSHOTS=DIR keeps pictures of each, to be looked at.
+func TestBrowser(t *testing.T) {
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("no chromium on PATH: apt-get install chromium")
+	}
+	if _, err := assets.ReadFile("assets/echarts.min.js"); err != nil {
+		t.Skip("echarts.min.js is not embedded: run viz/assets/fetch.sh")
+	}
+	file := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(file, []byte(render(t, "html", gallery(), Options{})), 0o644); err != nil {
+		t.Fatal(err)
+	}
+
+	alloc, stop := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("headless", "new"), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(60*time.Second))
+	defer stop()
+	tab, closeBrowser := chromedp.NewContext(alloc)
+	defer closeBrowser()
+	if err := chromedp.Do(tab); err != nil { // starts the browser, which must outlive the tabs below
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct {
+		width int64
+		theme string
+	}{{1200, "light"}, {1200, "dark"}, {400, "light"}, {400, "dark"}} {
+		t.Run(fmt.Sprintf("%d-%s", c.width, c.theme), func(t *testing.T) {
+			ctx, cancel := chromedp.NewContext(tab)
+			defer cancel()
+			if err := chromedp.Do(ctx); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+			defer cancel()
+			checkPage(t, ctx, "file://"+file, c.width, c.theme)
+		})
+	}
+}
+
+func checkPage(t *testing.T, ctx context.Context, url string, width int64, theme string) {
+	var mu sync.Mutex
+	var requests, complaints []string
+	must(t, chromedp.Listen(ctx, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch ev := ev.(type) {
+		case *network.EventRequestWillBeSent:
+			requests = append(requests, ev.Request.URL)
+		case *runtime.EventConsoleAPICalled:
+			for _, a := range ev.Args {
+				complaints = append(complaints, fmt.Sprintf("console.%s %s %s", ev.Type, a.Value, a.Description))
+			}
+		case *runtime.EventExceptionThrown:
+			complaints = append(complaints, fmt.Sprintf("exception: %+v", ev.ExceptionDetails))
+		case *log.EventEntryAdded:
+			complaints = append(complaints, ev.Entry.Text)
+		}
+	}))
+	downloads := t.TempDir()
+	call(t, ctx, network.Enable, network.EnableParams{})
+	call(t, ctx, runtime.Enable, cdp.Empty{})
+	call(t, ctx, log.Enable, cdp.Empty{})
+	prefer(t, ctx, theme)
+	if _, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: downloads}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#wb-data"))))
+
+	background := eval[string](t, ctx, `getComputedStyle(document.body).backgroundColor`)
+	if dark := background != "rgb(255, 255, 255)"; dark != (theme == "dark") {
+		t.Errorf("background %s in the %s theme", background, theme)
+	}
+	if eval[bool](t, ctx, `document.documentElement.scrollWidth > innerWidth`) {
+		t.Error("the page scrolls sideways")
+	}
+	if title := eval[string](t, ctx, `document.title`); !strings.HasSuffix(title, " (simulated)") {
+		t.Errorf("title %q", title)
+	}
+	charts := eval[map[string]string](t, ctx,
+		`Object.fromEntries([...document.querySelectorAll('.chart')].map(e => [e.id, e.querySelector('canvas').toDataURL()]))`)
+	if len(charts) != 8 {
+		t.Errorf("%d charts", len(charts))
+	}
+	for id, url := range charts {
+		if n := shades(t, url); n < 8 {
+			t.Errorf("chart %s has %d colours: nothing drawn", id, n)
+		}
+	}
+
+	// The picture holds what is on screen; the CSV is the csv format to the byte.
+	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`[data-csv="t1"]`)), chromedp.Sleep(300*time.Millisecond), chromedp.Click(chromedp.CSS(`[data-png="t1-c0"]`))))
+	if got, want := string(download(t, filepath.Join(downloads, "misses.csv"))), render(t, "csv", Page{Tables: []*queries.Table{gallery().Tables[1]}}, Options{}); got != want {
+		t.Errorf("misses.csv: %s", got)
+	}
+	picture := base64.StdEncoding.EncodeToString(download(t, filepath.Join(downloads, "misses.png")))
+	if n := shades(t, pngURL+picture); n < 8 {
+		t.Errorf("misses.png has %d colours", n)
+	}
+	shoot(t, ctx, width, theme)
+
+	// The window shrinks and the theme flips: the charts follow. A tooltip over each chart renders hostile names.
+	must(t, chromedp.Do(ctx, chromedp.EmulateViewport(width-60, 900), chromedp.Sleep(300*time.Millisecond)))
+	if !eval[bool](t, ctx, `[...document.querySelectorAll('.chart')].every(e => Math.abs(echarts.getInstanceByDom(e).getWidth() - e.clientWidth) < 2)`) {
+		t.Error("charts did not follow the window")
+	}
+	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS("#theme")), chromedp.Sleep(200*time.Millisecond)))
+	if other := eval[string](t, ctx, `getComputedStyle(document.body).backgroundColor`); other == background {
+		t.Errorf("the toggle left the background at %s", background)
+	}
+	prefer(t, ctx, "light")
+	eval[chromedp.Void](t, ctx, `for (const e of document.querySelectorAll('.chart')) echarts.getInstanceByDom(e).dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 0})`)
+	must(t, chromedp.Do(ctx, chromedp.Sleep(200*time.Millisecond)))
+	if n := eval[int](t, ctx, `document.querySelectorAll('body script').length`); n != 3 {
+		t.Errorf("%d scripts after tooltips, want 3", n)
+	}
+
+	mu.Lock()
+	defer mu.Unlock()
+	seen := false
+	for _, r := range requests {
+		seen = seen || r == url
+		if r != url && !strings.HasPrefix(r, "data:") && !strings.HasPrefix(r, "blob:") {
+			t.Errorf("the page requested %s", r)
+		}
+	}
+	if !seen {
+		t.Error("no request was seen: the test is blind")
+	}
+	if len(complaints) > 0 {
+		t.Errorf("console: %s", strings.Join(complaints, "\n"))
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func call[P, R any](t *testing.T, ctx context.Context, cmd cdp.Command[P, R], params P) {
+	t.Helper()
+	_, err := chromedp.Call(ctx, cmd, params)
+	must(t, err)
+}
+
+func eval[T any](t *testing.T, ctx context.Context, js string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
+	must(t, err)
+	return v
+}
+
+func prefer(t *testing.T, ctx context.Context, theme string) {
+	t.Helper()
+	call(t, ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}},
+	})
+}
+
+const pngURL = "data:image/png;base64,"
+
+func shades(t *testing.T, dataURL string) int {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(dataURL, pngURL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[any]bool{}
+	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y += 2 {
+		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x += 2 {
+			seen[img.At(x, y)] = true
+		}
+	}
+	return len(seen)
+}
+
+func download(t *testing.T, path string) []byte {
+	t.Helper()
+	for range 100 {
+		if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+			return b
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("no download %s", filepath.Base(path))
+	return nil
+}
+
+func shoot(t *testing.T, ctx context.Context, width int64, theme string) {
+	dir := os.Getenv("WB_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	height := eval[int64](t, ctx, `document.documentElement.scrollHeight`)
+	must(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, height), chromedp.Sleep(200*time.Millisecond)))
+	b, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d-%s.png", width, theme)), b, 0o644))
+}
