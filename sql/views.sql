@@ -30,11 +30,11 @@ COMMENT ON COLUMN selected_runs.tags IS 'tags as key=value, in key order';
 
 CREATE OR REPLACE VIEW sessions AS
 SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, s.status,
-  s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS at, (s.ended_ns - s.started_ns) / 1e9 AS duration_s
+  s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS wall_time, (s.ended_ns - s.started_ns) / 1e9 AS duration_s
 FROM raw.session s JOIN runs r USING (run_id);
 COMMENT ON VIEW sessions IS 'one row per pass through a conversation';
 COMMENT ON COLUMN sessions.run IS 'name of the run';
-COMMENT ON COLUMN sessions.at IS 'start, wall clock, UTC';
+COMMENT ON COLUMN sessions.wall_time IS 'start, wall clock, UTC';
 COMMENT ON COLUMN sessions.duration_s IS 'from start to end';
 
 CREATE OR REPLACE VIEW turn_counters AS
@@ -82,7 +82,7 @@ SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.
   CASE WHEN t.completion_tokens > 1 THEN (t.completion_tokens - 1) * 1e9 / nullif(t.last_ns - t.first_ns, 0) END AS decode_tokens_per_s,
   (t.done_ns - t.submit_ns) / 1e6 AS e2e_ms,
   t.messages, t.documents, t.request_bytes, t.connection_reused, t.prompt_sha256, t.reply_sha256, t.request_id,
-  t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, r.started_at + to_microseconds(t.submit_ns // 1000) AS at
+  t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, r.started_at + to_microseconds(t.submit_ns // 1000) AS wall_time
 FROM raw.turn t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
 COMMENT ON COLUMN turns.run IS 'name of the run';
@@ -93,7 +93,7 @@ COMMENT ON COLUMN turns.first_content_ms IS 'the same to the first content that 
 COMMENT ON COLUMN turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
 COMMENT ON COLUMN turns.decode_tokens_per_s IS 'tokens per second after the first token';
 COMMENT ON COLUMN turns.e2e_ms IS 'from submit to the end of the response';
-COMMENT ON COLUMN turns.at IS 'submit, wall clock, UTC';
+COMMENT ON COLUMN turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW measured_turns AS
 SELECT t.* FROM turns t WHERE t.status = 'ok' AND NOT t.warmup AND t.run_id IN (SELECT run_id FROM selected_runs);
@@ -106,13 +106,13 @@ COMMENT ON COLUMN measured_turns.first_content_ms IS 'the same to the first cont
 COMMENT ON COLUMN measured_turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
 COMMENT ON COLUMN measured_turns.decode_tokens_per_s IS 'tokens per second after the first token';
 COMMENT ON COLUMN measured_turns.e2e_ms IS 'from submit to the end of the response';
-COMMENT ON COLUMN measured_turns.at IS 'submit, wall clock, UTC';
+COMMENT ON COLUMN measured_turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW chunks AS
-SELECT c.run_id, c.turn_id, c.seq, c.read_seq, c.t_ns, r.started_at + to_microseconds(c.t_ns // 1000) AS at, c.kind, c.tokens, c.text_bytes
+SELECT c.run_id, c.turn_id, c.seq, c.read_seq, c.t_ns, r.started_at + to_microseconds(c.t_ns // 1000) AS wall_time, c.kind, c.tokens, c.text_bytes
 FROM raw.chunk c JOIN raw.run r USING (run_id);
 COMMENT ON VIEW chunks IS 'one row per streamed event';
-COMMENT ON COLUMN chunks.at IS 'arrival, wall clock, UTC';
+COMMENT ON COLUMN chunks.wall_time IS 'arrival, wall clock, UTC';
 
 CREATE OR REPLACE VIEW gaps AS
 SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms, gap_ns / 1e6 / tokens AS itl_ms
@@ -124,36 +124,36 @@ COMMENT ON COLUMN gaps.gap_ms IS 'time since the event before; 0 when both came 
 COMMENT ON COLUMN gaps.itl_ms IS 'inter-token latency: the gap over the tokens the event carried; NULL when the server does not count tokens per event';
 
 CREATE OR REPLACE VIEW engine_metrics AS
-SELECT m.run_id, m.scrape_id, s.turn_id, s.phase, m.t_ns, r.started_at + to_microseconds(m.t_ns // 1000) AS at, m.name, m.labels, m.value
+SELECT m.run_id, m.scrape_id, s.turn_id, s.phase, m.t_ns, r.started_at + to_microseconds(m.t_ns // 1000) AS wall_time, m.name, m.labels, m.value
 FROM raw.engine_metric m JOIN raw.scrape s ON s.run_id = m.run_id AND s.scrape_id = m.scrape_id JOIN raw.run r ON r.run_id = m.run_id;
 COMMENT ON VIEW engine_metrics IS 'every series of every scrape of /metrics';
-COMMENT ON COLUMN engine_metrics.at IS 'time of the scrape, wall clock, UTC';
+COMMENT ON COLUMN engine_metrics.wall_time IS 'time of the scrape, wall clock, UTC';
 
 CREATE OR REPLACE VIEW gpu AS
-SELECT g.run_id, r.run, g.t_ns, g.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(g.t_ns // 1000) AS at, g.* EXCLUDE (run_id, t_ns)
+SELECT g.run_id, r.run, g.t_ns, g.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(g.t_ns // 1000) AS wall_time, g.* EXCLUDE (run_id, t_ns)
 FROM raw.gpu_sample g JOIN runs r USING (run_id);
 COMMENT ON VIEW gpu IS 'GPU readings over time';
 COMMENT ON COLUMN gpu.run IS 'name of the run';
 COMMENT ON COLUMN gpu.elapsed_s IS 'seconds since run start';
-COMMENT ON COLUMN gpu.at IS 'wall clock, UTC';
+COMMENT ON COLUMN gpu.wall_time IS 'wall clock, UTC';
 
 CREATE OR REPLACE VIEW host AS
-SELECT h.run_id, r.run, h.t_ns, h.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(h.t_ns // 1000) AS at, h.* EXCLUDE (run_id, t_ns)
+SELECT h.run_id, r.run, h.t_ns, h.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(h.t_ns // 1000) AS wall_time, h.* EXCLUDE (run_id, t_ns)
 FROM raw.host_sample h JOIN runs r USING (run_id);
 COMMENT ON VIEW host IS 'host readings over time';
 COMMENT ON COLUMN host.run IS 'name of the run';
 COMMENT ON COLUMN host.elapsed_s IS 'seconds since run start';
-COMMENT ON COLUMN host.at IS 'wall clock, UTC';
+COMMENT ON COLUMN host.wall_time IS 'wall clock, UTC';
 
 CREATE OR REPLACE VIEW processes AS
-SELECT p.run_id, r.run, p.t_ns, p.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(p.t_ns // 1000) AS at, p.* EXCLUDE (run_id, t_ns),
+SELECT p.run_id, r.run, p.t_ns, p.t_ns / 1e9 AS elapsed_s, r.started_at + to_microseconds(p.t_ns // 1000) AS wall_time, p.* EXCLUDE (run_id, t_ns),
   (p.cpu_s - lag(p.cpu_s) OVER w) * 1e9 / nullif(p.t_ns - lag(p.t_ns) OVER w, 0) AS cpu_cores
 FROM raw.process_sample p JOIN runs r USING (run_id)
 WINDOW w AS (PARTITION BY p.run_id, p.pid ORDER BY p.t_ns);
 COMMENT ON VIEW processes IS 'readings of wb and of the server''s processes over time';
 COMMENT ON COLUMN processes.run IS 'name of the run';
 COMMENT ON COLUMN processes.elapsed_s IS 'seconds since run start';
-COMMENT ON COLUMN processes.at IS 'wall clock, UTC';
+COMMENT ON COLUMN processes.wall_time IS 'wall clock, UTC';
 COMMENT ON COLUMN processes.cpu_cores IS 'CPU time over wall time since the last reading: 1 is one core kept busy';
 
 CREATE OR REPLACE VIEW energy AS
@@ -177,11 +177,11 @@ COMMENT ON COLUMN session_energy.energy_j IS 'energy, joules';
 COMMENT ON COLUMN session_energy.covered_ratio IS 'share of the session that readings cover, 0 to 1';
 
 CREATE OR REPLACE VIEW events AS
-SELECT e.run_id, r.run, e.t_ns, r.started_at + to_microseconds(e.t_ns // 1000) AS at, e.kind, e.source, e.turn_id, e.message
+SELECT e.run_id, r.run, e.t_ns, r.started_at + to_microseconds(e.t_ns // 1000) AS wall_time, e.kind, e.source, e.turn_id, e.message
 FROM raw.event e JOIN runs r USING (run_id);
 COMMENT ON VIEW events IS 'things a reader of a run must know';
 COMMENT ON COLUMN events.run IS 'name of the run';
-COMMENT ON COLUMN events.at IS 'wall clock, UTC';
+COMMENT ON COLUMN events.wall_time IS 'wall clock, UTC';
 
 CREATE OR REPLACE VIEW messages AS
 SELECT sha256, any_value(role) AS role, max(content) AS content, max(reasoning) AS reasoning, max(content_bytes) AS content_bytes FROM raw.message GROUP BY sha256;

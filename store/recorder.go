@@ -261,6 +261,7 @@ func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 	defer r.mu.Unlock()
 	r.buffered += len(rows)
 	s := r.byName[rows[0].table()]
+	s.builder.Reserve(len(rows))
 	for i := range rows {
 		s.append(reflect.ValueOf(&rows[i]).Elem())
 	}
@@ -462,6 +463,8 @@ func (r *Recorder) Close() error {
 			errs = append(errs, s.insert.Close())
 		}
 	}
+	// the views go with their database, before the memory they point to
+	errs = append(errs, withConn(r.conn, func(dc driver.Conn) error { return exec(context.Background(), dc, "DETACH DATABASE IF EXISTS _stage") }))
 	for _, s := range r.tables {
 		if s.release != nil {
 			s.reader.drop()

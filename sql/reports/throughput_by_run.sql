@@ -7,4 +7,4 @@ SELECT run, count(*) AS turns, sum(prompt_tokens)::BIGINT AS prompt_tokens, sum(
   round(sum(completion_tokens - 1) FILTER (WHERE tpot_ms IS NOT NULL) / nullif(sum(tpot_ms * (completion_tokens - 1)), 0) * 1e3, 2) AS decode_tokens_per_s,
   round(sum(prompt_tokens) * 1e3 / nullif(sum(ttft_ms), 0), 1) AS prompt_tokens_per_s,
   round(sum(uncached_tokens) * 1e3 / nullif(sum(ttft_ms), 0), 1) AS prefill_tokens_per_s
-FROM measured_turns GROUP BY run_id, run ORDER BY min(at), run;
+FROM measured_turns GROUP BY run_id, run ORDER BY min(wall_time), run;

@@ -4,6 +4,6 @@
 SELECT t.run, t.conversation, t.variant, t.repeat, t.warmup, t.turn, t.status, t.error, t.finish_reason, t.prompt_tokens, t.cached_tokens, c.counter_hit_tokens,
   round(t.hit_ratio, 4) AS hit_ratio, t.completion_tokens, round(t.ttft_ms, 3) AS ttft_ms, round(t.tpot_ms, 3) AS tpot_ms, round(t.decode_tokens_per_s, 2) AS decode_tokens_per_s,
   round(t.e2e_ms, 3) AS e2e_ms, round(c.server_queue_ms, 3) AS server_queue_ms, round(c.server_prefill_ms, 3) AS server_prefill_ms, round(c.server_decode_ms, 3) AS server_decode_ms,
-  t.messages, t.documents, t.at, t.run_id, t.turn_id
+  t.messages, t.documents, t.wall_time, t.run_id, t.turn_id
 FROM turns t LEFT JOIN turn_counters c ON c.run_id = t.run_id AND c.turn_id = t.turn_id
 WHERE t.run_id IN (SELECT run_id FROM selected_runs) ORDER BY t.run, t.turn_id;

@@ -1,0 +1,396 @@
+package collect
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"wb/data"
+)
+
+// rawServer answers each request on a connection with what script gives for it; a nil answer closes the connection.
+func rawServer(t testing.TB, script func(w *bufio.Writer, req *http.Request, body []byte) (keep bool)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				for {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					body, err := io.ReadAll(req.Body)
+					if err != nil {
+						return
+					}
+					w := bufio.NewWriter(conn)
+					keep := script(w, req, body)
+					if w.Flush() != nil || !keep {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+func testClient(t testing.TB, url, key string) *Client {
+	t.Helper()
+	start := time.Now()
+	c, err := NewClient(url, key, func() int64 { return int64(time.Since(start)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func hello() Request {
+	return Request{Model: "m", Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "hello"}}}, MaxTokens: 8, VLLM: true}
+}
+
+func capture(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func num[T any](p *T) string {
+	if p == nil {
+		return "nil"
+	}
+	return fmt.Sprint(*p)
+}
+
+// What real servers sent, byte for byte, and what the client must make of it.
+func TestCaptures(t *testing.T) {
+	for _, c := range []struct {
+		file, status, err               string
+		prompt, cached, completion, fin string
+		tokens                          string // tokens of the chunks
+	}{
+		{"basic_usage_cont.raw", StatusOK, "", "257", "256", "8", "length", "0 1 1 1 1 1 1 1 1 nil"},
+		{"basic_usage_only.raw", StatusOK, "", "257", "256", "8", "length", "nil nil nil nil nil nil nil nil nil nil"},
+		{"return_token_ids.raw", StatusOK, "", "257", "256", "8", "length", "nil 1 1 1 1 1 1 1 1 nil"},
+		{"cache_salt.raw", StatusOK, "", "257", "0", "8", "length", ""},
+		{"no_stream_options.raw", StatusCut, "the stream ended without usage", "nil", "nil", "nil", "length", ""},
+		{"kill_enginecore_uni_stream.raw", StatusServerError, "the server failed mid-stream: EngineCore encountered an issue", "7", "nil", "936", "nil", ""},
+		{"sigkill_api.raw", StatusCut, "the server closed the connection", "nil", "nil", "nil", "nil", ""},
+		{"too_long_stream.raw", StatusHTTPError, "HTTP 400: This model's maximum context length is 8192 tokens", "nil", "nil", "nil", "nil", ""},
+		{"unknown_model.raw", StatusHTTPError, "HTTP 404: The model `nope` does not exist", "nil", "nil", "nil", "nil", ""},
+		{"unknown_path.raw", StatusHTTPError, "HTTP 404: Not Found", "nil", "nil", "nil", "nil", ""},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			raw := capture(t, c.file)
+			url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool { w.Write(raw); return false })
+			re := testClient(t, url, "").Turn(context.Background(), hello(), time.Minute)
+			if re.Status != c.status || !strings.Contains(re.Err, c.err) {
+				t.Errorf("status %s: %s, want %s: %s", re.Status, re.Err, c.status, c.err)
+			}
+			if got := num(re.PromptTokens) + " " + num(re.CachedTokens) + " " + num(re.CompletionTokens) + " " + num(re.FinishReason); got != c.prompt+" "+c.cached+" "+c.completion+" "+c.fin {
+				t.Errorf("prompt, cached, completion, finish = %s", got)
+			}
+			if c.tokens != "" {
+				var got []string
+				for _, ch := range re.Chunks {
+					got = append(got, num(ch.Tokens))
+				}
+				if s := strings.Join(got, " "); s != c.tokens {
+					t.Errorf("tokens of chunks = %s, want %s", s, c.tokens)
+				}
+			}
+			if c.status == StatusOK && (re.Content != " which option which option which option which option" || re.FirstNs == nil || *re.FirstNs < re.SubmitNs || re.DoneNs < *re.LastNs) {
+				t.Errorf("content %q, submit %d, first %s, last %s, done %d", re.Content, re.SubmitNs, num(re.FirstNs), num(re.LastNs), re.DoneNs)
+			}
+		})
+	}
+}
+
+const sseHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+func httpChunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
+
+func event(s string) string { return httpChunk("data: " + s + "\n\n") }
+
+const usageEvent = `{"id":"x","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}`
+
+func delta(content string) string {
+	b, _ := json.Marshal(content)
+	return fmt.Sprintf(`{"id":"x","choices":[{"index":0,"delta":{"content":%s},"finish_reason":null}]}`, b)
+}
+
+const finish = `{"id":"x","choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]}`
+
+// Damage of every kind is recorded as what it is, and never as success.
+func TestDamage(t *testing.T) {
+	ok := event(delta("a")) + event(finish) + event(usageEvent) + event("[DONE]") + "0\r\n\r\n"
+	for _, c := range []struct{ name, answer, status, err string }{
+		{"whole", sseHead + ok, StatusOK, ""},
+		{"without DONE", sseHead + event(delta("a")) + event(finish) + event(usageEvent) + "0\r\n\r\n", StatusOK, ""},
+		{"usage beside the finish reason", sseHead + event(delta("a")) + event(`{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`) + event("[DONE]") + "0\r\n\r\n", StatusOK, ""},
+		{"running usage, cut before the last", sseHead + event(`{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`) +
+			event(`{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`) + "0\r\n\r\n", StatusCut, "without usage"},
+		{"reset mid-chunk", sseHead + event(delta("a")) + "40\r\ndata: {\"id", StatusCut, "closed the connection"},
+		{"clean end without finish", sseHead + event(delta("a")) + event("[DONE]") + "0\r\n\r\n", StatusCut, "without a finish reason"},
+		{"half an event", sseHead + event(delta("a")) + httpChunk("data: {\"id") + "0\r\n\r\n", StatusCut, "inside an event"},
+		{"bad JSON", sseHead + event(`{"id":`) + ok, StatusDamaged, "decode event 1"},
+		{"no SSE", sseHead + httpChunk("<html>oops</html>\n\n") + ok, StatusDamaged, "no server-sent event"},
+		{"half a rune", sseHead + event(delta("a")) + httpChunk("data: {\"choices\":[{\"delta\":{\"content\":\"\xe2\x82\"}}]}\n\n") + event(finish) + event(usageEvent) + "0\r\n\r\n", StatusOK, ""},
+		{"error event then DONE", sseHead + event(delta("a")) + event(`{"error": {"message": "boom", "code": 500}}`) + event("[DONE]") + "0\r\n\r\n", StatusServerError, "boom"},
+		{"not a stream", "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}", StatusDamaged, "not an event stream"},
+		{"500", "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops", StatusHTTPError, "HTTP 500"},
+		{"redirect", "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", StatusHTTPError, "HTTP 302"},
+		{"hang up", "", StatusCut, "closed the connection"},
+		{"no HTTP", "hello there\r\n\r\n", StatusCut, "malformed HTTP"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool { w.WriteString(c.answer); return false })
+			re := testClient(t, url, "").Turn(context.Background(), hello(), time.Minute)
+			if re.Status != c.status || !strings.Contains(re.Err, c.err) {
+				t.Errorf("%s: %s, want %s: %s", re.Status, re.Err, c.status, c.err)
+			}
+			if (re.Err == "") != (c.status == StatusOK) {
+				t.Errorf("status %s with error %q", re.Status, re.Err)
+			}
+		})
+	}
+}
+
+func TestSilenceAndInterruption(t *testing.T) {
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
+		w.WriteString(sseHead + event(delta("a")))
+		w.Flush()
+		<-release
+		return false
+	})
+	re := testClient(t, url, "").Turn(context.Background(), hello(), 50*time.Millisecond)
+	if re.Status != StatusTimeout || re.Content != "a" || len(re.Chunks) != 1 {
+		t.Errorf("silent server: %s: %s, content %q", re.Status, re.Err, re.Content)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if re = testClient(t, url, "").Turn(ctx, hello(), time.Minute); re.Status != StatusInterrupted {
+		t.Errorf("interrupted: %s: %s", re.Status, re.Err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if re = testClient(t, "http://"+l.Addr().String(), "").Turn(context.Background(), hello(), time.Minute); re.Status != StatusRefused || !strings.Contains(re.Err, "connection refused") {
+		t.Errorf("nobody there: %s: %s", re.Status, re.Err)
+	}
+}
+
+// Reasoning and content are told apart, and an event without text that carries a token is the first token.
+func TestReasoningAndEmptyTokens(t *testing.T) {
+	for _, field := range []string{"reasoning", "reasoning_content"} {
+		answer := sseHead + event(`{"choices":[{"delta":{"role":"assistant","content":""}}],"usage":{"prompt_tokens":9,"completion_tokens":0}}`) +
+			event(`{"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`) +
+			event(`{"choices":[{"delta":{"`+field+`":"hm"}}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`) +
+			event(`{"choices":[{"delta":{"content":"yes"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":5}}`) + event(usageEvent) + "0\r\n\r\n"
+		url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool { w.WriteString(answer); return false })
+		re := testClient(t, url, "").Turn(context.Background(), hello(), time.Minute)
+		var kinds []string
+		for _, c := range re.Chunks {
+			kinds = append(kinds, c.Kind+":"+num(c.Tokens))
+		}
+		if got := strings.Join(kinds, " "); got != "role:0 empty:1 reasoning:1 content:3 usage:nil" || re.Reasoning != "hm" || re.Content != "yes" {
+			t.Errorf("%s: chunks %s, reasoning %q, content %q", field, got, re.Reasoning, re.Content)
+		}
+		if re.FirstNs == nil || *re.FirstNs != re.Chunks[1].TNs || *re.FirstContentNs != re.Chunks[3].TNs {
+			t.Errorf("%s: first token %s, first content %s", field, num(re.FirstNs), num(re.FirstContentNs))
+		}
+	}
+}
+
+// Events that arrive apart have stamps apart, those of one read share one, and the stamps are the arrival's.
+func TestStamps(t *testing.T) {
+	const pause = 30 * time.Millisecond
+	url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
+		w.WriteString(sseHead)
+		w.Flush()
+		for _, part := range []string{event(delta("a")), event(delta("b")) + event(delta("c")), event(finish) + event(usageEvent) + "0\r\n\r\n"} {
+			time.Sleep(pause)
+			w.WriteString(part)
+			w.Flush()
+		}
+		return true
+	})
+	c := testClient(t, url, "")
+	for i := range 2 {
+		re := c.Turn(context.Background(), hello(), time.Minute)
+		if re.Status != StatusOK || len(re.Chunks) != 5 {
+			t.Fatalf("%s: %s, %d chunks", re.Status, re.Err, len(re.Chunks))
+		}
+		ch := re.Chunks
+		if ch[1].ReadSeq != ch[2].ReadSeq || ch[1].TNs != ch[2].TNs || ch[0].ReadSeq >= ch[1].ReadSeq || ch[2].ReadSeq >= ch[3].ReadSeq {
+			t.Errorf("reads are %d %d %d %d", ch[0].ReadSeq, ch[1].ReadSeq, ch[2].ReadSeq, ch[3].ReadSeq)
+		}
+		for j := range 2 { // a loaded machine may be late, but never early
+			if d := time.Duration(ch[2*j+1].TNs - ch[2*j].TNs); d < pause-5*time.Millisecond {
+				t.Errorf("gap %d is %v, the server paused %v", j, d, pause)
+			}
+		}
+		if re.WrittenNs == nil || re.HeadersNs == nil || *re.WrittenNs < re.SubmitNs || *re.HeadersNs < *re.WrittenNs || *re.FirstNs < *re.HeadersNs {
+			t.Errorf("submit %d, written %s, headers %s, first %s", re.SubmitNs, num(re.WrittenNs), num(re.HeadersNs), num(re.FirstNs))
+		}
+		if got := num(re.Reused); got != fmt.Sprint(i == 1) {
+			t.Errorf("turn %d: connection reused %s", i+1, got)
+		}
+	}
+}
+
+// The key and the password of the URL reach the server and nothing else.
+func TestSecretsStayOut(t *testing.T) {
+	const key, password = "sk-very-secret", "hunter2"
+	var auth string
+	url := rawServer(t, func(w *bufio.Writer, r *http.Request, _ []byte) bool {
+		auth = r.Header.Get("Authorization")
+		body := "no such user: " + key + " " + password
+		fmt.Fprintf(w, "HTTP/1.1 401 Unauthorized\r\ncontent-length: %d\r\n\r\n%s", len(body), body)
+		return false
+	})
+	c := testClient(t, strings.Replace(url, "http://", "http://me:"+password+"@", 1)+"/v1?token=abc", key)
+	re := c.Turn(context.Background(), hello(), time.Minute)
+	if auth != "Bearer "+key {
+		t.Errorf("the server saw %q", auth)
+	}
+	all := fmt.Sprint(re.Err, *re.ErrorBody, c.Base())
+	for _, secret := range []string{key, password, "token=abc", "me:"} {
+		if strings.Contains(all, secret) {
+			t.Errorf("%q shows in %q", secret, all)
+		}
+	}
+	if _, err := NewClient("ht tp://me:"+password+"@x", key, nil); err == nil || strings.Contains(err.Error(), password) {
+		t.Errorf("error of a bad URL: %v", err)
+	}
+}
+
+// A server that is not vLLM gets standard fields only.
+func TestRequestFields(t *testing.T) {
+	for vllm, want := range map[bool]string{
+		true:  `{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"max_tokens":8,"temperature":0,"seed":3,"ignore_eos":true,"cache_salt":"s"}`,
+		false: `{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true,"stream_options":{"include_usage":true},"max_tokens":8,"temperature":0,"seed":3}`,
+	} {
+		r := hello()
+		r.VLLM, r.Seed, r.IgnoreEOS = vllm, 3, true
+		if vllm {
+			r.CacheSalt = "s"
+		}
+		if got, err := r.body(); err != nil || string(got) != want {
+			t.Errorf("body (vLLM %v) is %s (%v)", vllm, got, err)
+		}
+	}
+}
+
+func TestParseMetrics(t *testing.T) {
+	for file, want := range map[string][2]float64{"metrics-vllm-0.32.txt": {18600, 11680}, "metrics-vllm-0.26.txt": {500288, 375376}} {
+		text := capture(t, file)
+		series, err := ParseMetrics(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Scrape{Series: series}
+		queries, _ := s.total("vllm:prefix_cache_queries_total")
+		hits, ok := s.total("vllm:prefix_cache_hits_total")
+		if !ok || queries != want[0] || hits != want[1] {
+			t.Errorf("%s: queries %v, hits %v", file, queries, hits)
+		}
+		// nothing is lost: as many series as the text has lines with a value
+		lines := 0
+		for l := range bytes.Lines(text) {
+			if len(bytes.TrimSpace(l)) > 0 && l[0] != '#' {
+				lines++
+			}
+		}
+		if len(series) != lines {
+			t.Errorf("%s: %d series of %d lines", file, len(series), lines)
+		}
+		var e Engine
+		e.readMetrics(s)
+		if !e.HasMetrics || e.PrefixCaching == nil || !*e.PrefixCaching || e.BlockSizeTokens == nil || e.KVCacheSizeTokens == nil || *e.KVCacheSizeTokens%*e.BlockSizeTokens != 0 {
+			t.Errorf("%s: engine is %+v", file, e)
+		}
+	}
+	if _, err := ParseMetrics([]byte("a{b 1\n")); err == nil {
+		t.Error("damaged metrics were read")
+	}
+}
+
+func FuzzSSE(f *testing.F) {
+	f.Add([]byte("data: a\n\ndata: b\r\n\r\n: x\n\n"), uint8(3))
+	f.Add([]byte("\xef\xbb\xbfdata: a\rdata: b\r\r"), uint8(1))
+	f.Add([]byte("data: [DONE]\n\nevent: x\nid: 1\n\njunk\n"), uint8(200))
+	f.Fuzz(func(t *testing.T, text []byte, size uint8) {
+		split := func(n int) (out []string, damaged, open bool) {
+			var p sseParser
+			for b := text; len(b) > 0; {
+				k := min(n, len(b))
+				p.feed(b[:k], func(d []byte) { out = append(out, string(d)) })
+				b = b[k:]
+			}
+			return out, p.damage != nil, p.unfinished()
+		}
+		whole, d1, o1 := split(max(len(text), 1))
+		parts, d2, o2 := split(int(size)%7 + 1)
+		if strings.Join(whole, "\x00") != strings.Join(parts, "\x00") || len(whole) != len(parts) || d1 != d2 || o1 != o2 {
+			t.Errorf("%q in reads of %d gives %q, in one %q", text, int(size)%7+1, parts, whole)
+		}
+		var re Reply
+		c := &Client{clock: func() int64 { return 0 }}
+		var events []sseEvent
+		for _, d := range whole {
+			events = append(events, sseEvent{data: []byte(d)})
+		}
+		re.decode(c, events)
+		if len(re.Chunks) > len(events) {
+			t.Errorf("%d chunks of %d events", len(re.Chunks), len(events))
+		}
+	})
+}
+
+func FuzzMetrics(f *testing.F) {
+	f.Add(capture(f, "metrics-vllm-0.26.txt")[:4000])
+	f.Add([]byte("# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3\nh_sum 1\nh_count 3\n"))
+	f.Add([]byte("a{b=\"\\\"\"} NaN\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		series, err := ParseMetrics(text)
+		if err != nil {
+			return
+		}
+		var e Engine
+		e.readMetrics(&Scrape{Series: series})
+		for _, s := range series {
+			if s.Name == "" {
+				t.Errorf("a series without a name: %+v", s)
+			}
+		}
+	})
+}

@@ -1,0 +1,601 @@
+// Package sim is a server that speaks vLLM's HTTP interface without a model: an exact prefix cache, vLLM's scheduling, costs
+// fitted to measurements, replies of pseudo-text, and failures on request. docs/simulator.md says what it models and what not.
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/data/prefix"
+)
+
+// Options set a server up; zero values mean the default.
+type Options struct {
+	Model                string  // name it serves; default "simulated"
+	Profile              string  // cost model of profiles.yaml; default "eager"
+	BlockSize            int     // tokens in a KV block; default 16
+	CapacityTokens       int     // tokens the KV cache holds; default the profile's
+	MaxNumBatchedTokens  int     // tokens of one step; default the profile's
+	MaxNumSeqs           int     // requests that run at once; default the profile's
+	MaxModelLen          int     // longest context, tokens; default 131072
+	DisablePrefixCaching bool    // every prompt misses
+	Seed                 int64   // of replies and jitter
+	JitterRatio          float64 // standard deviation of step times over their mean; default 0.01, negative for none
+	Faults               []Fault
+	Now                  func() time.Time                     // clock; default time.Now
+	Sleep                func(context.Context, time.Duration) // waits with that clock; default really sleeps
+}
+
+// Version is what /version answers: the vLLM whose interface and costs are imitated.
+const Version = "0.26.0+sim"
+
+// Limits on what a client may send.
+const maxBodyBytes = 64 << 20
+
+// Server is one simulated server.
+type Server struct {
+	o       Options
+	cost    Cost
+	tok     *tokenizer
+	met     *metrics
+	eng     *engine
+	mux     *http.ServeMux
+	started time.Time
+	count   atomic.Int64
+
+	mu   sync.Mutex
+	http *http.Server
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// New makes a server; Start or Handler with Run makes it answer. It fails on an unknown profile or sizes that make no sense.
+func New(o Options) (*Server, error) {
+	set := func(to *int, v int) {
+		if *to == 0 {
+			*to = v
+		}
+	}
+	if o.Profile == "" {
+		o.Profile = "eager"
+	}
+	cost, err := Profile(o.Profile)
+	if err != nil {
+		return nil, err
+	}
+	if o.Model == "" {
+		o.Model = "simulated"
+	}
+	set(&o.BlockSize, 16)
+	set(&o.CapacityTokens, cost.KVTokens)
+	set(&o.MaxNumBatchedTokens, cost.MaxNumBatchedTokens)
+	set(&o.MaxNumSeqs, cost.MaxNumSeqs)
+	set(&o.MaxModelLen, 131072)
+	if o.JitterRatio == 0 {
+		o.JitterRatio = 0.01
+	}
+	if o.BlockSize < 1 || o.MaxNumBatchedTokens < 1 || o.MaxNumSeqs < 1 || o.MaxModelLen < 2 || o.CapacityTokens < o.BlockSize || !(o.JitterRatio < 1) {
+		return nil, errors.New("set up simulator: sizes must be positive, the context at least 2 tokens, the KV cache at least one block, the jitter below 1")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	// like vLLM, a context that the cache cannot hold is not offered
+	o.MaxModelLen = min(o.MaxModelLen, o.CapacityTokens/o.BlockSize*o.BlockSize)
+	s := &Server{o: o, cost: cost, tok: newTokenizer(), started: o.Now(), mux: http.NewServeMux()}
+	s.met = newMetrics(o.Model, s.started)
+	s.eng = &engine{cost: cost, batch: o.MaxNumBatchedTokens, seqs: o.MaxNumSeqs, block: o.BlockSize, jitter: o.JitterRatio, tok: s.tok, met: s.met, now: o.Now, sleep: o.Sleep,
+		wake: make(chan struct{}, 1), cache: prefix.NewCache(o.BlockSize, o.CapacityTokens/o.BlockSize), rng: rand.New(rand.NewPCG(uint64(o.Seed), 0x5eed))}
+	if o.DisablePrefixCaching {
+		s.eng.cache.Disable()
+	}
+	s.routes()
+	return s, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// Start listens on an address such as 127.0.0.1:0 and serves until the context ends or Close; it gives the base URL.
+func (s *Server) Start(ctx context.Context, addr string) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return "", fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	s.stop = cancel
+	s.http = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	s.mu.Unlock()
+	s.done.Go(func() { s.Run(ctx) })
+	s.done.Go(func() {
+		if err := s.http.Serve(s.refusing(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			cancel()
+		}
+	})
+	return "http://" + l.Addr().String(), nil
+}
+
+// Run runs the engine until the context ends. Start calls it; who uses Handler calls it.
+func (s *Server) Run(ctx context.Context) { s.eng.loop(ctx) }
+
+// Close stops serving and waits until nothing of it runs.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	h, stop := s.http, s.stop
+	s.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	err := h.Close()
+	stop()
+	s.done.Wait()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close simulator: %w", err)
+	}
+	return nil
+}
+
+// refusing applies the refuse fault.
+func (s *Server) refusing(l net.Listener) net.Listener {
+	for _, f := range s.o.Faults {
+		if f.Kind == "refuse" {
+			return refuser{l}
+		}
+	}
+	return l
+}
+
+type refuser struct{ net.Listener }
+
+func (r refuser) Accept() (net.Conn, error) {
+	c, err := r.Listener.Accept()
+	if err == nil {
+		c.Close()
+	}
+	return c, err
+}
+
+// Handler answers HTTP requests.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Server", "wb-sim")
+		h, pattern := s.mux.Handler(r)
+		if pattern == "" {
+			status, text := http.StatusNotFound, "Not Found"
+			for _, m := range []string{http.MethodGet, http.MethodPost} {
+				other := r.Clone(r.Context())
+				other.Method = m
+				if _, p := s.mux.Handler(other); p != "" && m != r.Method {
+					status, text = http.StatusMethodNotAllowed, "Method Not Allowed"
+					w.Header().Set("Allow", m)
+				}
+			}
+			writeJSON(w, status, map[string]string{"detail": text})
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) routes() {
+	empty := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
+	s.mux.HandleFunc("GET /health", empty)
+	s.mux.HandleFunc("GET /ping", empty)
+	s.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"version": Version, "simulated": true})
+	})
+	s.mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]any{"id": s.o.Model, "object": "model", "created": s.o.Now().Unix(),
+			"owned_by": "vllm", "root": "simulator:" + s.o.Profile, "parent": nil, "max_model_len": s.o.MaxModelLen, "permission": []any{}}}})
+	})
+	s.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=1.0.0; charset=utf-8")
+		running, waiting, used := s.eng.load()
+		s.met.write(w, running, waiting, used, s.config())
+	})
+	s.mux.HandleFunc("POST /reset_prefix_cache", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]bool{"success": s.eng.reset()})
+	})
+	s.mux.HandleFunc("POST /tokenize", s.tokenize)
+	s.mux.HandleFunc("POST /detokenize", s.detokenize)
+	s.mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { s.complete(w, r, true) })
+	s.mux.HandleFunc("POST /v1/completions", func(w http.ResponseWriter, r *http.Request) { s.complete(w, r, false) })
+}
+
+// config is the labels of vllm:cache_config_info.
+func (s *Server) config() []string {
+	python := map[bool]string{true: "True", false: "False"}
+	blocks := s.o.CapacityTokens / s.o.BlockSize
+	return []string{fmt.Sprintf(`block_size="%d"`, s.o.BlockSize), `cache_dtype="auto"`, fmt.Sprintf(`enable_prefix_caching="%s"`, python[!s.o.DisablePrefixCaching]),
+		`engine="0"`, `gpu_memory_utilization="0.92"`, fmt.Sprintf(`kv_cache_size_tokens="%d"`, blocks*s.o.BlockSize), `num_cpu_blocks="None"`,
+		fmt.Sprintf(`num_gpu_blocks="%d"`, blocks), `prefix_caching_hash_algo="sha256"`, `sliding_window="None"`}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"detail":"Internal Server Error"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // a client that left is no problem of ours
+}
+
+func writeError(w http.ResponseWriter, e *apiError) {
+	writeJSON(w, e.Code, map[string]*apiError{"error": e})
+}
+
+func (s *Server) read(w http.ResponseWriter, r *http.Request, into any) bool {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	if err != nil {
+		writeError(w, badRequest("", "the request body could not be read"))
+		return false
+	}
+	if e := decode(text, into); e != nil {
+		writeError(w, e)
+		return false
+	}
+	return true
+}
+
+func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) {
+	var b struct {
+		body
+		AddGenerationPrompt *bool `json:"add_generation_prompt"`
+		ReturnTokenStrs     bool  `json:"return_token_strs"`
+	}
+	if !s.read(w, r, &b) {
+		return
+	}
+	if e := b.check(s.o.Model); e != nil {
+		writeError(w, e)
+		return
+	}
+	text := b.Prompt.text
+	if b.Messages != nil {
+		text = render(b.Messages, b.AddGenerationPrompt == nil || *b.AddGenerationPrompt)
+	}
+	ids := s.tok.encode(text)
+	var strs []string
+	if b.ReturnTokenStrs {
+		strs = s.tok.pieces(ids)
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"count": len(ids), "max_model_len": s.o.MaxModelLen, "tokens": ids, "token_strs": strs})
+}
+
+func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) {
+	var b struct {
+		Tokens []int32 `json:"tokens"`
+	}
+	if s.read(w, r, &b) {
+		writeJSON(w, http.StatusOK, map[string]string{"prompt": strings.Join(s.tok.pieces(b.Tokens), "")})
+	}
+}
+
+// complete answers chat and plain completions.
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
+	arrived := s.o.Now()
+	nth := int(s.count.Add(1))
+	var b body
+	if !s.read(w, r, &b) {
+		return
+	}
+	faults := s.faults(nth)
+	for _, f := range faults {
+		switch f.Kind {
+		case "500":
+			writeError(w, &apiError{Message: "Internal server error (simulated)", Type: "InternalServerError", Code: http.StatusInternalServerError})
+			return
+		case "429":
+			w.Header().Set("Retry-After", "1")
+			writeError(w, &apiError{Message: "Too many requests (simulated)", Type: "TooManyRequestsError", Code: http.StatusTooManyRequests})
+			return
+		case "hang":
+			<-r.Context().Done()
+			return
+		}
+	}
+	if e := b.check(s.o.Model); e != nil {
+		writeError(w, e)
+		return
+	}
+	ids := b.Prompt.ids
+	switch {
+	case chat && len(b.Messages) == 0:
+		writeError(w, badRequest("", "Cannot apply chat template to an empty conversation. Provide at least one message."))
+		return
+	case chat:
+		ids = s.tok.encode(render(b.Messages, true))
+	case ids == nil:
+		ids = s.tok.encode(b.Prompt.text)
+	}
+	if len(ids) == 0 {
+		writeError(w, badRequest("prompt", "The decoder prompt cannot be empty"))
+		return
+	}
+	if e := b.fits(len(ids), s.o.MaxModelLen); e != nil {
+		writeError(w, e)
+		return
+	}
+	req := s.request(r.Context(), &b, ids, arrived)
+	a := answer{s: s, w: w, req: req, chat: chat, body: &b, faults: faults, created: arrived.Unix(), id: "cmpl-"}
+	if chat {
+		a.id = "chatcmpl-"
+	}
+	a.id += strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
+	if b.Stream { // like vLLM, headers go out before the prompt is tokenized, let alone prefilled
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		w.WriteHeader(http.StatusOK)
+		a.flush()
+	}
+	if before := s.cost.Before(len(ids)) - s.o.Now().Sub(arrived); before > 0 {
+		s.o.Sleep(r.Context(), before)
+	}
+	if r.Context().Err() != nil {
+		return
+	}
+	s.eng.submit(req)
+	if b.Stream {
+		a.stream()
+	} else {
+		a.whole()
+	}
+}
+
+func (s *Server) faults(nth int) []Fault {
+	var on []Fault
+	for _, f := range s.o.Faults {
+		if f.Kind != "refuse" && f.on(nth) {
+			on = append(on, f)
+		}
+	}
+	return on
+}
+
+// request turns a body into work. Replies end by themselves after about 150 tokens (median; log-normal), unless a limit
+// comes first; equal prompts and seeds give equal replies.
+func (s *Server) request(ctx context.Context, b *body, ids []int32, arrived time.Time) *request {
+	h := fnv.New64a()
+	for _, t := range ids {
+		h.Write([]byte{byte(t), byte(t >> 8), byte(t >> 16), byte(t >> 24)})
+	}
+	seed := uint64(s.o.Seed)
+	if b.Seed != nil {
+		seed = seed*31 + uint64(*b.Seed)
+	}
+	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
+	room := s.o.MaxModelLen - len(ids)
+	if l := b.limit(); l != nil {
+		room = min(room, *l)
+	} else if b.Messages == nil {
+		room = min(room, 16) // the default of /v1/completions
+	}
+	natural := max(int(150*math.Exp(0.5*rng.NormFloat64())), 8, b.MinTokens)
+	r := &request{prompt: ids, length: room, reply: reply{rng: rng}, arrived: arrived, gone: ctx}
+	if !b.IgnoreEOS && natural <= room {
+		r.length, r.ends = natural, true
+	}
+	if b.CacheSalt != nil {
+		r.salt = *b.CacheSalt
+	}
+	r.tokens = make(chan int32, r.length)
+	return r
+}
+
+// answer writes one completion.
+type answer struct {
+	s       *Server
+	w       http.ResponseWriter
+	req     *request
+	chat    bool
+	body    *body
+	faults  []Fault
+	id      string
+	created int64
+	events  int
+	dead    bool
+}
+
+func (a *answer) flush() {
+	if f, ok := a.w.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// kill ends the connection in the middle of the response.
+func (a *answer) kill() {
+	a.dead = true
+	if h, ok := a.w.(http.Hijacker); ok {
+		if c, _, err := h.Hijack(); err == nil {
+			c.Close()
+			return
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// event sends one event, unless a fault has its turn.
+func (a *answer) event(v any) {
+	if a.dead {
+		return
+	}
+	a.events++
+	text, err := json.Marshal(v)
+	if err != nil {
+		a.kill()
+		return
+	}
+	for _, f := range a.faults {
+		switch {
+		case f.Kind == "cut" && a.events > f.Chunk:
+			a.kill()
+			return
+		case f.Kind == "stall" && a.events == f.Chunk:
+			a.s.o.Sleep(a.req.gone, f.Pause)
+		case f.Kind == "damage" && a.events == f.Chunk:
+			text = text[:len(text)/2]
+		case f.Kind == "error" && a.events == f.Chunk:
+			text = []byte(`{"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", "type": "InternalServerError", "param": null, "code": 500}}`)
+			a.send(text)
+			a.send([]byte("[DONE]"))
+			a.dead = true
+			return
+		}
+	}
+	a.send(text)
+}
+
+func (a *answer) send(text []byte) {
+	if _, err := fmt.Fprintf(a.w, "data: %s\n\n", text); err != nil {
+		a.dead = true
+		return
+	}
+	a.flush()
+}
+
+type delta struct {
+	Role    string  `json:"role,omitempty"`
+	Content *string `json:"content,omitempty"`
+}
+
+type choice struct {
+	Index        int     `json:"index"`
+	Delta        *delta  `json:"delta,omitempty"`
+	Text         *string `json:"text,omitempty"`
+	Logprobs     any     `json:"logprobs"`
+	FinishReason *string `json:"finish_reason"`
+	StopReason   any     `json:"stop_reason,omitempty"`
+	TokenIDs     []int32 `json:"token_ids"`
+}
+
+type event struct {
+	ID             string   `json:"id"`
+	Object         string   `json:"object"`
+	Created        int64    `json:"created"`
+	Model          string   `json:"model"`
+	Choices        []choice `json:"choices"`
+	Usage          *usage   `json:"usage,omitempty"`
+	PromptTokenIDs []int32  `json:"prompt_token_ids,omitempty"`
+}
+
+func (a *answer) stream() {
+	opt := a.body.StreamOptions
+	running := opt != nil && opt.IncludeUsage && opt.ContinuousUsage
+	object := "text_completion"
+	if a.chat {
+		object = "chat.completion.chunk"
+	}
+	first := true
+	n := 0
+	for id := range a.req.tokens {
+		n++
+		if first && a.chat {
+			none := ""
+			e := event{ID: a.id, Object: object, Created: a.created, Model: a.s.o.Model, Choices: []choice{{Delta: &delta{Role: "assistant", Content: &none}}}}
+			if a.body.ReturnTokenIDs {
+				e.PromptTokenIDs = a.req.prompt
+			}
+			if running {
+				e.Usage = &usage{PromptTokens: len(a.req.prompt), TotalTokens: len(a.req.prompt)}
+			}
+			a.event(e)
+		}
+		first = false
+		text := ""
+		if id != endToken {
+			text = a.s.tok.pieces([]int32{id})[0]
+		}
+		c := choice{}
+		if a.chat {
+			c.Delta = &delta{Content: &text}
+		} else {
+			c.Text = &text
+		}
+		if a.body.ReturnTokenIDs {
+			c.TokenIDs = []int32{id}
+		}
+		if n == a.req.length {
+			reason := a.req.reason()
+			c.FinishReason = &reason
+		}
+		e := event{ID: a.id, Object: object, Created: a.created, Model: a.s.o.Model, Choices: []choice{c}}
+		if running {
+			e.Usage = &usage{PromptTokens: len(a.req.prompt), CompletionTokens: n, TotalTokens: len(a.req.prompt) + n}
+		}
+		a.event(e)
+	}
+	if n < a.req.length { // the engine stopped
+		a.kill()
+		return
+	}
+	if opt != nil && opt.IncludeUsage {
+		a.event(event{ID: a.id, Object: object, Created: a.created, Model: a.s.o.Model, Choices: []choice{}, Usage: a.total(n)})
+	}
+	if !a.dead {
+		a.send([]byte("[DONE]"))
+	}
+}
+
+// total is the closing usage after n tokens.
+func (a *answer) total(n int) *usage {
+	a.s.eng.mu.Lock()
+	defer a.s.eng.mu.Unlock()
+	return &usage{PromptTokens: len(a.req.prompt), CompletionTokens: n, TotalTokens: len(a.req.prompt) + n, PromptDetails: &promptDetails{a.req.cached}}
+}
+
+func (a *answer) whole() {
+	var ids []int32
+	for id := range a.req.tokens {
+		ids = append(ids, id)
+	}
+	if len(ids) < a.req.length {
+		a.kill()
+		return
+	}
+	text := ids
+	if a.req.ends {
+		text = ids[:len(ids)-1]
+	}
+	out := strings.Join(a.s.tok.pieces(text), "")
+	c := map[string]any{"index": 0, "logprobs": nil, "finish_reason": a.req.reason(), "stop_reason": nil, "token_ids": nil}
+	object := "text_completion"
+	if a.chat {
+		object = "chat.completion"
+		c["message"] = map[string]any{"role": "assistant", "content": out, "refusal": nil, "tool_calls": []any{}, "reasoning": nil}
+	} else {
+		c["text"] = out
+	}
+	reply := map[string]any{"id": a.id, "object": object, "created": a.created, "model": a.s.o.Model, "choices": []any{c}, "usage": a.total(len(ids)), "prompt_token_ids": nil}
+	if a.body.ReturnTokenIDs {
+		c["token_ids"], reply["prompt_token_ids"] = ids, a.req.prompt
+	}
+	writeJSON(a.w, http.StatusOK, reply)
+}
