@@ -63,3 +63,8 @@ bench: build
 
 clean:
 	rm -rf bin results .tools .venv
+
+# kill -9 at 30 random moments of a run
+.PHONY: crash
+crash: echarts
+	WB_KILLS=30 $(GO) test -tags $(TAGS) -run Kill -count=1 ./cmd/wb

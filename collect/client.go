@@ -567,12 +567,13 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 				re.ReasoningTokens = u.CompletionDetails.ReasoningTokens
 			}
 			// vLLM closes with an event of its own; servers without running usage may put it beside the finish reason
-			if len(w.Choices) == 0 {
+			switch {
+			case len(w.Choices) == 0:
 				ch.Kind = "usage"
 				re.usageSeen = true
-			} else if re.FinishReason == nil {
+			case re.FinishReason == nil:
 				running = true
-			} else if !running {
+			case !running:
 				re.usageSeen = true
 			}
 		}

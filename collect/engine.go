@@ -56,7 +56,7 @@ func (c *Client) Probe(ctx context.Context, model string) (*Engine, error) {
 	e := &Engine{Kind: KindOpenAI, Model: model}
 	resp, text, err := c.call(ctx, c.turns, http.MethodGet, "/v1/models", nil, maxReplyBytes)
 	if err != nil {
-		return nil, fmt.Errorf("reach server %s: %w: %s", c.Base(), ErrUnreachable, err)
+		return nil, fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask %s for its models: HTTP %d: %s", c.Base(), resp.StatusCode, c.clean(serverMessage(text, resp.Status)))

@@ -69,11 +69,17 @@ func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *Table) e
 		order = append(order, v.Name)
 	}
 	for name, value := range o.Set {
-		if _, ok := values[name]; !ok {
+		fallback, ok := values[name]
+		if !ok {
 			if q.Name != "" {
 				return fmt.Errorf("%s: no variable %q%s", q.File, name, varsHint(order))
 			}
 			order = append(order, name)
+		}
+		if _, text := typed(value).(string); text && ok {
+			if _, text := typed(fallback).(string); !text {
+				return fmt.Errorf("%s: variable %s: wants a value such as %s, not %q", q.File, name, fallback, value)
+			}
 		}
 		values[name] = value
 	}

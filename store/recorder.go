@@ -325,8 +325,12 @@ func (r *Recorder) Flush(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("raw.%s: %w", p.s.name, err)
 			}
-			if n, err := res.RowsAffected(); err != nil || n != p.batch.NumRows() {
-				return fmt.Errorf("raw.%s: %d of %d rows arrived (%v)", p.s.name, n, p.batch.NumRows(), err)
+			n, err := res.RowsAffected()
+			if err != nil {
+				return fmt.Errorf("raw.%s: %w", p.s.name, err)
+			}
+			if n != p.batch.NumRows() {
+				return fmt.Errorf("raw.%s: %d of %d rows arrived", p.s.name, n, p.batch.NumRows())
 			}
 		}
 		return exec(ctx, dc, "COMMIT")

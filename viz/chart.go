@@ -444,9 +444,7 @@ func axisLabel(c queries.Column) string {
 		}
 	}
 	name = printable(strings.ReplaceAll(name, "_", " "))
-	switch {
-	case c.Unit == "ratio" || c.Unit == "":
-	default:
+	if c.Unit != "" && c.Unit != "ratio" {
 		name += " (" + c.Unit + ")"
 	}
 	if strings.HasPrefix(c.Type, "TIMESTAMP") {

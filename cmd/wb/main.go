@@ -94,6 +94,8 @@ func hintFor(err error) string {
 		return "wb runs shows the runs of the file; wb run records one"
 	case errors.As(err, &he):
 		return "docs/queries.md describes the header"
+	case strings.HasPrefix(err.Error(), "unknown command"):
+		return "wb --help shows the commands"
 	case errors.Is(err, collect.ErrUnreachable):
 		return "is the server up? try: wb doctor --url URL"
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"regexp"
@@ -125,6 +126,7 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		return usageError{err}
 	}
 	// opening the file and asking the server who it is take about the same time, so they go side by side
+	_, statErr := os.Stat(o.db)
 	type opened struct {
 		db  *store.DB
 		err error
@@ -139,13 +141,14 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		defer stop()
 	}
 	f := <-file
-	if f.db != nil {
-		defer func() { err = errors.Join(err, f.db.Close()) }()
-	}
 	if f.err != nil {
 		return f.err
 	}
+	defer func() { err = errors.Join(err, f.db.Close()) }()
 	if cerr != nil {
+		if errors.Is(statErr, fs.ErrNotExist) { // nothing was recorded, so nothing is left behind
+			return errors.Join(cerr, os.Remove(o.db))
+		}
 		return cerr
 	}
 	plan := collect.Plan{Name: o.name, Tags: tags, Conversations: convs, MaxTurns: o.maxTurns, MaxTokens: o.maxTokens, Repeat: o.repeat, Warmup: o.warmup,

@@ -28,7 +28,7 @@ func ParseFault(s string) (Fault, error) {
 	kind, rest, at := strings.Cut(s, "@")
 	f := Fault{Kind: kind}
 	parts := strings.Split(rest, ":")
-	want := 0
+	var want int
 	switch kind {
 	case "refuse":
 		if at {

@@ -1,0 +1,390 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
+
+	wbsql "wb/sql"
+	"wb/store"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"wb": main})
+}
+
+// The stories of testdata/script: what a person types and what wb answers.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// waitfor FILE TEXT waits until a file of a background command holds a text
+			"waitfor": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: waitfor FILE TEXT")
+				}
+				for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+					if b, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && strings.Contains(string(b), args[1]) {
+						return
+					}
+					if time.Now().After(deadline) {
+						ts.Fatalf("%s never held %q", args[0], args[1])
+					}
+				}
+			},
+		},
+	})
+}
+
+// wbCommand is wb as a process of its own.
+func wbCommand(t testing.TB, dir string, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	path, err := exec.LookPath("wb") // testscript puts the test binary on the PATH under this name
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	out := new(bytes.Buffer)
+	cmd.Stdout, cmd.Stderr = out, out
+	return cmd, out
+}
+
+func wb(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	cmd, out := wbCommand(t, dir, args...)
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("wb %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out.String()
+}
+
+func exitCode(t testing.TB, err error) int {
+	t.Helper()
+	var e *exec.ExitError
+	if err != nil && !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	if e == nil {
+		return 0
+	}
+	return e.ExitCode()
+}
+
+func oneCell(t testing.TB, dir, q string) string {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(wb(t, dir, "query", "-c", q, "--format", "csv")), "\n")
+	return lines[len(lines)-1]
+}
+
+// waitTurns waits until a running wb has printed n finished turns.
+func waitTurns(t *testing.T, stderr *os.File, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		b, err := os.ReadFile(stderr.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(b), "TTFT") >= n {
+			return
+		}
+	}
+	t.Fatalf("wb never finished %d turns", n)
+}
+
+func startRun(t *testing.T, dir string, args ...string) (*exec.Cmd, *os.File) {
+	t.Helper()
+	cmd, _ := wbCommand(t, dir, append([]string{"run"}, args...)...)
+	stderr, err := os.Create(filepath.Join(dir, "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stderr.Close() })
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, stderr
+}
+
+// Ctrl-C once: the finished turns are kept, the run says interrupted, the exit code is 130.
+func TestInterrupt(t *testing.T) {
+	dir := t.TempDir()
+	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100")
+	waitTurns(t, stderr, 3)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	t0 := time.Now()
+	if code := exitCode(t, cmd.Wait()); code != 130 {
+		b, _ := os.ReadFile(stderr.Name())
+		t.Errorf("exit code %d\n%s", code, b)
+	}
+	if d := time.Since(t0); d > 5*time.Second {
+		t.Errorf("took %v to stop", d)
+	}
+	if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 3 FROM turns WHERE status = 'ok') || ' ' || (SELECT count(*) FROM turns WHERE status NOT IN ('ok', 'interrupted')) FROM runs"); got != "interrupted true 0" {
+		t.Errorf("run is %q", got)
+	}
+}
+
+// While a run writes, a query says who holds the file.
+func TestLockedFile(t *testing.T) {
+	dir := t.TempDir()
+	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100")
+	waitTurns(t, stderr, 1)
+	for _, args := range [][]string{{"query", "run_overview"}, {"run"}, {"runs"}} {
+		q, out := wbCommand(t, dir, args...)
+		if code := exitCode(t, q.Run()); code != 1 || !regexp.MustCompile(fmt.Sprintf(`(?m)^wb: open wb.duckdb: held by another process: pid %d \(.+\)$`, cmd.Process.Pid)).Match(out.Bytes()) {
+			t.Errorf("wb %v: exit %d\n%s", args, code, out)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+}
+
+// kill -9 at random moments: the file opens, every turn that was announced is there whole, and the run is marked failed.
+// WB_KILLS says how often.
+func TestKill(t *testing.T) {
+	kills := 3
+	if s := os.Getenv("WB_KILLS"); s != "" {
+		var err error
+		if kills, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	for i := range kills {
+		dir := t.TempDir()
+		cmd, stderr := startRun(t, dir, "--sim-profile", "instant", "--repeat", "1000", "--sample-hz", "50")
+		after := time.Duration(rng.Int64N(int64(3 * time.Second)))
+		time.Sleep(after)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		said, err := os.ReadFile(stderr.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		announced := strings.Count(string(said), "TTFT")
+		if _, err := os.Stat(filepath.Join(dir, "wb.duckdb")); errors.Is(err, fs.ErrNotExist) {
+			if announced > 0 {
+				t.Errorf("kill %d after %v: %d turns were announced and there is no file", i, after, announced)
+			}
+			continue
+		}
+		if announced == 0 { // killed while the file was being made: it must open or be refused in one line, never hang
+			q, out := wbCommand(t, dir, "runs")
+			if code := exitCode(t, q.Run()); code > 1 {
+				t.Errorf("kill %d after %v: exit %d\n%s", i, after, code, out)
+			}
+			continue
+		}
+		got := oneCell(t, dir, `SELECT (SELECT string_agg(status || ' ' || error, ';') FROM runs) || '|' || (SELECT count(*) FROM turns WHERE status = 'ok') || '|' ||
+			(SELECT count(*) FROM turns t WHERE status = 'ok' AND completion_tokens IS DISTINCT FROM (SELECT sum(c.tokens) FROM chunks c WHERE c.run_id = t.run_id AND c.turn_id = t.turn_id))`)
+		parts := strings.Split(got, "|")
+		n, err := strconv.Atoi(parts[1])
+		if err != nil {
+			t.Fatal(got)
+		}
+		// one more may be committed than was announced, never one fewer
+		if parts[0] != "failed the wb process ended without closing the run" || n < announced || n > announced+1 || parts[2] != "0" {
+			t.Errorf("kill %d after %v: %d announced; status|turns|incomplete = %s", i, after, announced, got)
+		}
+	}
+}
+
+// A disk that fills up: one line with the cause, exit 1, and what was committed before is kept.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("cannot mount a small file system here: %v", err)
+	}
+	defer syscall.Unmount(dir, 0)
+	cmd, out := wbCommand(t, dir, "run", "--sim-profile", "instant", "--repeat", "1000", "--quiet")
+	code := exitCode(t, cmd.Run())
+	if code != 1 || !strings.Contains(out.String(), "no space left") || strings.Count(out.String(), "\n") > 3 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	other := filepath.Join(t.TempDir(), "copy.duckdb")
+	for _, suffix := range []string{"", ".wal"} {
+		b, err := os.ReadFile(filepath.Join(dir, "wb.duckdb"+suffix))
+		if errors.Is(err, fs.ErrNotExist) && suffix != "" {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(other+suffix, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := wb(t, t.TempDir(), "query", "--db", other, "-c", "SELECT count(*) > 10 AS kept FROM turns WHERE status = 'ok'", "--format", "csv"); !strings.Contains(got, "true") {
+		t.Errorf("turns kept: %s", got)
+	}
+}
+
+// The key of --api-key-env and a password in the URL are nowhere in the file.
+func TestSecretsAreNotStored(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	sim, _ := wbCommand(t, dir, "sim", "--profile", "instant", "--port", addr[strings.LastIndex(addr, ":")+1:])
+	if err := sim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sim.Process.Kill(); _ = sim.Wait() }()
+	for range 200 {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	const key, password = "sk-0123456789abcdef", "pa55word"
+	cmd, out := wbCommand(t, dir, "run", "--url", "http://user:"+password+"@"+addr+"/v1", "--api-key-env", "WB_TEST_KEY", "--max-turns", "1", "--conversations", "simple_qa")
+	cmd.Env = append(os.Environ(), "WB_TEST_KEY="+key)
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file, err := os.ReadFile(filepath.Join(dir, "wb.duckdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{key, password} {
+		if bytes.Contains(file, []byte(secret)) || strings.Contains(out.String(), secret) {
+			t.Errorf("%s shows", secret)
+		}
+	}
+	if got := oneCell(t, dir, "SELECT argv FROM raw.run"); !strings.Contains(got, addr) || strings.Contains(got, "user") {
+		t.Errorf("argv is %s", got)
+	}
+}
+
+// Every saved query runs unchanged in the DuckDB shell. Needs WB_DUCKDB_SHELL (make shell).
+func TestShell(t *testing.T) {
+	shell := os.Getenv("WB_DUCKDB_SHELL")
+	if shell == "" {
+		t.Skip("WB_DUCKDB_SHELL is not set; make shell sets it")
+	}
+	dir := t.TempDir()
+	for range 2 {
+		wb(t, dir, "run", "--sim-profile", "instant", "--max-turns", "2", "--name", "same")
+	}
+	reports, err := fs.Glob(wbsql.Files, "reports/*.sql")
+	if err != nil || len(reports) < 14 {
+		t.Fatalf("%d reports (%v)", len(reports), err)
+	}
+	for _, r := range reports {
+		text, err := fs.ReadFile(wbsql.Files, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, filepath.Base(r))
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, set := range []string{"", "SET VARIABLE runs = (SELECT list(run_id::VARCHAR) FROM runs);"} {
+			cmd := exec.Command(shell, "-readonly", "-csv", "-bail", filepath.Join(dir, "wb.duckdb"), "-c", set+"\n.read "+file)
+			if set == "" {
+				cmd = exec.Command(shell, "-readonly", "-csv", "-bail", filepath.Join(dir, "wb.duckdb"), "-c", ".read "+file)
+			}
+			out, err := cmd.CombinedOutput()
+			if err != nil || strings.Contains(string(out), "Error") {
+				t.Errorf("%s after %q: %v\n%s", r, set, err, out)
+			}
+			want := strings.TrimSuffix(filepath.Base(r), ".sql")
+			if set == "" && len(strings.TrimSpace(string(out))) == 0 && strings.Contains("cache_hit_by_turn ttft_by_turn run_overview itl_percentiles throughput_by_run", want) {
+				t.Errorf("%s printed nothing", r)
+			}
+		}
+	}
+}
+
+// The README and docs name every command, flag and saved query.
+func TestDocsAreComplete(t *testing.T) {
+	var docs strings.Builder
+	for _, pattern := range []string{"../../README.md", "../../docs/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			docs.Write(b)
+		}
+	}
+	text := docs.String()
+	root := newRoot(&bytes.Buffer{}, &bytes.Buffer{})
+	for _, c := range root.Commands() {
+		if !strings.Contains(text, "wb "+c.Name()) {
+			t.Errorf("command wb %s is not documented", c.Name())
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !strings.Contains(text, "--"+f.Name) {
+				t.Errorf("flag --%s of wb %s is not documented", f.Name, c.Name())
+			}
+		})
+		for _, sub := range c.Commands() {
+			if !strings.Contains(text, "wb "+c.Name()+" "+sub.Name()) {
+				t.Errorf("command wb %s %s is not documented", c.Name(), sub.Name())
+			}
+		}
+	}
+	reports, err := fs.Glob(wbsql.Files, "reports/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range reports {
+		if name := strings.TrimSuffix(filepath.Base(r), ".sql"); !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("saved query %s is not documented", name)
+		}
+	}
+	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	rows, err := d.SQL().Query("SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var v string
+		if err := rows.Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text, "`"+v+"`") {
+			t.Errorf("view %s is not documented", v)
+		}
+	}
+}
