@@ -310,10 +310,8 @@ func TestShell(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, set := range []string{"", "SET VARIABLE runs = (SELECT list(run_id::VARCHAR) FROM runs);"} {
-			cmd := exec.Command(shell, "-readonly", "-csv", "-bail", filepath.Join(dir, "wb.duckdb"), "-c", set+"\n.read "+file)
-			if set == "" {
-				cmd = exec.Command(shell, "-readonly", "-csv", "-bail", filepath.Join(dir, "wb.duckdb"), "-c", ".read "+file)
-			}
+			cmd := exec.Command(shell, "-readonly", "-csv", "-bail", filepath.Join(dir, "wb.duckdb"))
+			cmd.Stdin = strings.NewReader(set + "\n.read " + file + "\n")
 			out, err := cmd.CombinedOutput()
 			if err != nil || strings.Contains(string(out), "Error") {
 				t.Errorf("%s after %q: %v\n%s", r, set, err, out)

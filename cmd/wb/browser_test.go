@@ -1,0 +1,98 @@
+//go:build browser
+
+package main
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// The pages a person gets from a run open in a browser offline: nothing is fetched, nothing complains, every chart is
+// drawn. What a chart must look like is tested in viz.
+func TestBrowserOpensReports(t *testing.T) {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("no chromium on PATH: apt-get install chromium")
+	}
+	dir := t.TempDir()
+	wb(t, dir, "run", "--sim-profile", "instant", "--name", "page", "--results", "out", "--quiet")
+	wb(t, dir, "query", "cache_hit_by_turn.sql", "--format", "html", "-o", "x.html")
+
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoFirstRun, chromedp.NoSandbox,
+		chromedp.DisableGPU, chromedp.Flag("headless", "new"), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
+	defer stop()
+	ctx, stop = chromedp.NewContext(ctx)
+	defer stop()
+	var mu sync.Mutex
+	var requests, complaints []string
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(chromedp.Do(ctx))
+	ctx, stop = context.WithTimeout(ctx, 2*time.Minute)
+	defer stop()
+	check(chromedp.Listen(ctx, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch ev := ev.(type) {
+		case *network.EventRequestWillBeSent:
+			requests = append(requests, ev.Request.URL)
+		case *runtime.EventConsoleAPICalled:
+			complaints = append(complaints, "console."+string(ev.Type))
+		case *runtime.EventExceptionThrown:
+			complaints = append(complaints, "exception: "+ev.ExceptionDetails.Text)
+		case *log.EventEntryAdded:
+			complaints = append(complaints, ev.Entry.Text)
+		}
+	}))
+	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	check(err)
+	_, err = chromedp.Call(ctx, runtime.Enable, cdp.Empty{})
+	check(err)
+	_, err = chromedp.Call(ctx, log.Enable, cdp.Empty{})
+	check(err)
+	for page, atLeast := range map[string]int{"x.html": 1, "out/page.html": 8} {
+		url := "file://" + filepath.Join(dir, page)
+		check(chromedp.Do(ctx, chromedp.EmulateViewport(1200, 900), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#wb-data")), chromedp.Sleep(time.Second)))
+		got, err := chromedp.Run(ctx, chromedp.Evaluate[map[string]any](`(() => {
+			const drawn = e => [...e.querySelectorAll('canvas')].some(c => {
+				const d = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer);
+				return new Set(d).size > 7;
+			});
+			const charts = [...document.querySelectorAll('.chart')];
+			return {charts: charts.length, blank: charts.filter(e => !drawn(e)).map(e => e.id).join(' '), title: document.title, tables: document.querySelectorAll('table').length};
+		})()`))
+		check(err)
+		if n, _ := got["charts"].(float64); int(n) < atLeast || got["blank"] != "" || !strings.Contains(got["title"].(string), "simulated") || got["tables"] == 0.0 {
+			t.Errorf("%s: %v", page, got)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(requests) < 2 {
+		t.Error("no request was seen: the test is blind")
+	}
+	for _, r := range requests {
+		if !strings.HasPrefix(r, "file://"+dir) && !strings.HasPrefix(r, "data:") && !strings.HasPrefix(r, "blob:") {
+			t.Errorf("a page requested %s", r)
+		}
+	}
+	if len(complaints) > 0 {
+		t.Errorf("the browser complained: %s", strings.Join(complaints, "\n"))
+	}
+}
