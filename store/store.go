@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,6 +133,9 @@ func OpenRead(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
+// reserved are names of databases that the SQL of wb could not tell from its own schemas, or from DuckDB's.
+var reserved = []string{"raw", "_stage", "temp", "system", "information_schema", "pg_catalog"}
+
 func open(path string, opts url.Values) (*DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -175,6 +179,11 @@ func (d *DB) Close() error {
 
 // header: DuckDB's main header has the magic bytes "DUCK" at offset 8 (duckdb.org/docs, "Storage format").
 func checkHeader(path string) error {
+	// DuckDB names a database after its file, and the driver reads what follows a question mark as options
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	if strings.Contains(path, "?") || slices.Contains(reserved, strings.ToLower(name)) {
+		return &Error{"open", path, errors.New("not a name DuckDB can use here"), "choose another --db, such as wb.duckdb"}
+	}
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -242,7 +251,7 @@ func explain(op, path string, err error) error {
 	case has("INTERRUPT") || errors.Is(err, context.Canceled):
 		return &Error{op, path, ErrInterrupted, ""}
 	}
-	return &Error{op, path, errors.New(oneLine(text)), ""}
+	return &Error{op, path, errors.New(oneLine(strings.TrimPrefix(text, "database/sql/driver: could not connect to database: "))), ""}
 }
 
 func oneLine(s string) string {

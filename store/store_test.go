@@ -344,6 +344,8 @@ func TestOpenProblems(t *testing.T) {
 		{write("text", "not a database at all, but long enough"), ErrNotDuckDB, "not a DuckDB file"},
 		{write("lite", "SQLite format 3\x00 and so on"), ErrNotDuckDB, "it is a SQLite file"},
 		{dir, nil, "is a directory"},
+		{filepath.Join(dir, "a?b.duckdb"), nil, "not a name DuckDB can use here"},
+		{filepath.Join(dir, "raw.duckdb"), nil, "not a name DuckDB can use here"},
 		{newerPath, ErrNewer, "written by a newer wb: its schema is number 9999"},
 	} {
 		for name, open := range map[string]func(context.Context, string) (*DB, error){"Open": Open, "OpenRead": OpenRead} {
