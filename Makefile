@@ -58,7 +58,7 @@ e2e: build
 	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run RealEngine -count=1 -v -timeout 20m ./cmd/wb
 
 bench: build
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect ./queries
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./queries ./data/prefix
 	./docs/bench.sh
 
 clean:

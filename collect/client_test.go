@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -393,4 +394,26 @@ func FuzzMetrics(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Under TLS the stamps are still those of the socket's reads.
+func TestStampsUnderTLS(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, e := range []string{delta("a"), finish, usageEvent} {
+			fmt.Fprintf(w, "data: %s\n\n", e)
+			w.(http.Flusher).Flush()
+			time.Sleep(10 * time.Millisecond)
+		}
+	}))
+	defer srv.Close()
+	c := testClient(t, srv.URL, "")
+	c.turns.Transport.(*http.Transport).TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig
+	re := c.Turn(context.Background(), hello(), time.Minute)
+	if re.Status != StatusOK || len(re.Chunks) != 3 {
+		t.Fatalf("%s: %s, %d chunks", re.Status, re.Err, len(re.Chunks))
+	}
+	if re.Chunks[0].ReadSeq < 1 || re.Chunks[1].ReadSeq <= re.Chunks[0].ReadSeq || re.Chunks[1].TNs-re.Chunks[0].TNs < int64(5*time.Millisecond) {
+		t.Errorf("chunks %+v", re.Chunks)
+	}
 }
