@@ -52,9 +52,12 @@ const (
 	maxMetricsBytes = 64 << 20
 )
 
-// NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1). key is sent as a bearer
-// token, "" for none; it never appears in an error.
+// NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1; localhost:8001 will do). key is
+// sent as a bearer token, "" for none; it never appears in an error.
 func NewClient(baseURL, key string, clock Clock) (*Client, error) {
+	if !strings.Contains(baseURL, "://") {
+		baseURL = "http://" + baseURL
+	}
 	u, err := url.Parse(strings.TrimSpace(baseURL))
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, fmt.Errorf("parse url %q: wants http://HOST:PORT", RedactURL(baseURL))

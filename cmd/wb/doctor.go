@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -27,14 +26,9 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 			findings := collect.DiagnoseMachine(ctx, db)
 			findings = append(findings, diagnoseFile(cmd, db))
 			if url != "" {
-				key := ""
-				if keyEnv != "" {
-					if key = os.Getenv(keyEnv); key == "" {
-						return usagef("flag --api-key-env: the environment has no %s", keyEnv)
-					}
-				}
-				if !strings.Contains(url, "://") {
-					url = "http://" + url
+				key, err := apiKey(keyEnv)
+				if err != nil {
+					return err
 				}
 				start := time.Now()
 				c, err := collect.NewClient(url, key, func() int64 { return int64(time.Since(start)) })

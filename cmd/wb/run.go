@@ -104,12 +104,20 @@ func (o *runOptions) check() (tags map[string]string, key string, err error) {
 		}
 		tags[k] = v
 	}
-	if o.keyEnv != "" {
-		if key = os.Getenv(o.keyEnv); key == "" {
-			return nil, "", usagef("flag --api-key-env: the environment has no %s", o.keyEnv)
-		}
+	key, err = apiKey(o.keyEnv)
+	return tags, key, err
+}
+
+// apiKey reads the key from the environment variable that --api-key-env names, if any.
+func apiKey(variable string) (string, error) {
+	if variable == "" {
+		return "", nil
 	}
-	return tags, key, nil
+	key := os.Getenv(variable)
+	if key == "" {
+		return "", usagef("flag --api-key-env: the environment has no %s", variable)
+	}
+	return key, nil
 }
 
 func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
@@ -198,8 +206,6 @@ func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string) 
 		if !o.quiet {
 			fmt.Fprintf(stderr, "no --url: the embedded simulator answers (profile %s); every figure is simulated\n", o.simProfile)
 		}
-	} else if !strings.Contains(base, "://") {
-		base = "http://" + base
 	}
 	start := o.start
 	client, err = collect.NewClient(base, key, func() int64 { return int64(time.Since(start)) })
