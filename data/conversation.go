@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/parser"
@@ -33,7 +34,7 @@ type Conversation struct {
 	About          string     `yaml:"about" json:"about,omitempty"`
 	Tags           []string   `yaml:"tags" json:"tags,omitempty"`
 	Domain         string     `yaml:"domain" json:"domain,omitempty"`
-	ExpectedTokens int        `yaml:"expected_tokens" json:"expected_tokens,omitempty"` // prompt tokens after the last turn, with the file's own replies
+	ExpectedTokens int        `yaml:"expected_tokens" json:"expected_tokens,omitempty"` // tokens of all its texts, documents and the file's own replies included
 	System         string     `yaml:"system" json:"system,omitempty"`
 	Documents      []Document `yaml:"documents" json:"documents,omitempty"`
 	Turns          []Turn     `yaml:"turns" json:"turns"`
@@ -91,6 +92,12 @@ func Parse(file string, text []byte) (c *Conversation, err error) {
 			c, err = nil, &FileError{file, 0, fmt.Sprintf("not YAML: %v", p)}
 		}
 	}()
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	for n, line := range bytes.Split(text, []byte("\n")) {
+		if !utf8.Valid(line) {
+			return nil, &FileError{file, n + 1, "not UTF-8"}
+		}
+	}
 	c = &Conversation{File: file}
 	dec := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
 	if err := dec.Decode(c); err != nil {
@@ -102,6 +109,10 @@ func Parse(file string, text []byte) (c *Conversation, err error) {
 			return nil, &FileError{file, 0, "is empty"}
 		}
 		return nil, &FileError{file, 0, firstLine(err.Error())}
+	}
+	var more any
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) && (err != nil || more != nil) {
+		return nil, &FileError{file, lineOfSecond(text), "a second document begins; each conversation has a file of its own"}
 	}
 	if path, msg := c.problem(); msg != "" {
 		return nil, &FileError{file, lineOf(text, path), msg}
@@ -133,6 +144,15 @@ func lineOf(text []byte, at string) int {
 		at = at[:cut]
 	}
 	return 1
+}
+
+// lineOfSecond finds where the second document of a file begins.
+func lineOfSecond(text []byte) int {
+	f, err := parser.ParseBytes(text, 0)
+	if err != nil || len(f.Docs) < 2 || f.Docs[1].Body == nil {
+		return 0
+	}
+	return f.Docs[1].Body.GetToken().Position.Line
 }
 
 // problem gives the first mistake and its YAML path; "" when there is none.
@@ -175,6 +195,9 @@ func (c *Conversation) problem() (at, msg string) {
 		if t.MaxTokens < 0 {
 			return where + ".max_tokens", fmt.Sprintf("turn %d: max_tokens: is negative", i+1)
 		}
+		if slices.Contains(t.Checks, "") {
+			return where + ".checks", fmt.Sprintf("turn %d: checks: one is empty", i+1)
+		}
 		for _, id := range t.Remove {
 			if !in[id] {
 				return where + ".remove", fmt.Sprintf("turn %d removes document %q, which is not in the context", i+1, id)
@@ -213,13 +236,16 @@ func (c *Conversation) SHA256() string {
 // with the id of a built-in one replaces it.
 func Load(dir string) ([]*Conversation, error) {
 	var all []*Conversation
-	add := func(file string, text []byte) error {
+	own := map[string]bool{} // ids that a file of dir has taken
+	add := func(file string, text []byte, embedded bool) error {
 		c, err := Parse(file, text)
 		if err != nil {
 			return err
 		}
+		taken := own[c.ID]
+		own[c.ID] = !embedded
 		if i := slices.IndexFunc(all, func(o *Conversation) bool { return o.ID == c.ID }); i >= 0 {
-			if dir != "" && filepath.Dir(all[i].File) == filepath.Clean(dir) {
+			if embedded || taken {
 				return &FileError{file, lineOf(text, "$.id"), fmt.Sprintf("id %q is taken by %s", c.ID, all[i].File)}
 			}
 			all[i] = c
@@ -237,7 +263,7 @@ func Load(dir string) ([]*Conversation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("load conversations: %w", err)
 		}
-		if err := add("built-in:"+path.Base(n), text); err != nil {
+		if err := add("built-in:"+path.Base(n), text, true); err != nil {
 			return nil, fmt.Errorf("load conversations: %w", err)
 		}
 	}
@@ -254,7 +280,7 @@ func Load(dir string) ([]*Conversation, error) {
 			if err != nil {
 				return nil, fmt.Errorf("load conversations: %w", err)
 			}
-			if err := add(filepath.Join(dir, e.Name()), text); err != nil {
+			if err := add(filepath.Join(dir, e.Name()), text, false); err != nil {
 				return nil, fmt.Errorf("load conversations: %w", err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -31,8 +32,10 @@ type Query struct {
 // Var is a variable a query reads with getvariable('name').
 type Var struct {
 	Name    string
-	Default string
+	Default string // "" leaves the variable unset unless it was written in quotes
 	About   string
+
+	quoted bool // a text, whatever it looks like
 }
 
 // RunsVar is the variable that says which runs a query is about; its value is a selector, bound as a list of run ids.
@@ -52,8 +55,9 @@ const MaxQueryBytes = 1 << 20
 
 var (
 	headerLine = regexp.MustCompile(`^--\s*([a-z][a-z_]*):(?:\s+(.*))?$`)
-	varLine    = regexp.MustCompile(`^([a-z][a-z0-9_]*)\s*=\s*(.*?)(?:\s+--\s*(.*))?$`)
-	chartPart  = regexp.MustCompile(`([a-z0-9]+)=("[^"]*"|\S+)`)
+	keyLine    = regexp.MustCompile(`^--\s*(title|about|var|chart):\S`) // a known key that lacks the space
+	varLine    = regexp.MustCompile(`^([a-z][a-z0-9_]*)\s*=\s*("[^"]*"|'[^']*'|.*?)(?:\s+--\s*(.*))?$`)
+	chartPart  = regexp.MustCompile(`([a-z0-9]+)=("[^"]*"|[^\s"]\S*)`)
 	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
@@ -80,11 +84,14 @@ func Parse(file, text string) (*Query, error) {
 			body = true
 			break
 		}
+		bad := func(format string, a ...any) error { return &HeaderError{file, n, fmt.Sprintf(format, a...)} }
 		m := headerLine.FindStringSubmatch(line)
+		if k := keyLine.FindStringSubmatch(line); k != nil {
+			return nil, bad("%s: wants a space after the colon", k[1])
+		}
 		if m == nil {
 			continue
 		}
-		bad := func(format string, a ...any) error { return &HeaderError{file, n, fmt.Sprintf(format, a...)} }
 		key, value := m[1], strings.TrimSpace(m[2])
 		if value == "" {
 			return nil, bad("%s: needs a value", key)
@@ -106,7 +113,13 @@ func Parse(file, text string) (*Query, error) {
 			if slices.ContainsFunc(q.Vars, func(x Var) bool { return x.Name == v[1] }) {
 				return nil, bad("var: %s is declared twice", v[1])
 			}
-			q.Vars = append(q.Vars, Var{v[1], strings.Trim(v[2], `"'`), v[3]})
+			text, quoted := v[2], len(v[2]) > 1 && strings.ContainsAny(v[2][:1], `"'`) && v[2][0] == v[2][len(v[2])-1]
+			if quoted {
+				text = text[1 : len(text)-1]
+			} else if strings.IndexAny(text, `"'`) == 0 {
+				return nil, bad("var: %s: the quote is not closed", v[1])
+			}
+			q.Vars = append(q.Vars, Var{v[1], text, v[3], quoted})
 		case "chart":
 			c, err := parseChart(value)
 			if err != nil {
@@ -130,7 +143,7 @@ func Parse(file, text string) (*Query, error) {
 }
 
 func parseChart(value string) (Chart, error) {
-	kind, rest, _ := strings.Cut(value, " ")
+	kind, rest, _ := strings.Cut(strings.ReplaceAll(value, "\t", " "), " ")
 	c := Chart{Kind: kind}
 	if !slices.Contains(chartKinds, kind) {
 		return c, fmt.Errorf("unknown kind %q; known are %s", kind, strings.Join(chartKinds, ", "))
@@ -171,7 +184,7 @@ func parseChart(value string) (Chart, error) {
 	if c.X == "" || len(c.Y) == 0 {
 		return c, errors.New("needs x=COLUMN and y=COLUMN")
 	}
-	for _, col := range append([]string{c.X}, c.Y...) {
+	for _, col := range c.columns() {
 		if !identifier.MatchString(col) {
 			return c, fmt.Errorf("%q is no column name", col)
 		}
@@ -180,6 +193,15 @@ func parseChart(value string) (Chart, error) {
 		return c, errors.New("stack: only bar and area stack")
 	}
 	return c, nil
+}
+
+// columns names every column the chart reads.
+func (c Chart) columns() []string {
+	cols := append([]string{c.X}, c.Y...)
+	if c.Series != "" {
+		cols = append(cols, c.Series)
+	}
+	return cols
 }
 
 func flag(v string) (bool, error) {
@@ -211,6 +233,9 @@ func (l Library) Find(name string) (*Query, error) {
 	}
 	base := strings.TrimSuffix(name, ".sql") + ".sql"
 	if l.Dir != "" {
+		if _, err := os.ReadDir(l.Dir); err != nil {
+			return nil, fmt.Errorf("find query %q: %w", name, err)
+		}
 		p := filepath.Join(l.Dir, base)
 		if _, err := os.Stat(p); err == nil {
 			return readFile(p)
@@ -224,7 +249,12 @@ func (l Library) Find(name string) (*Query, error) {
 }
 
 func readFile(p string) (*Query, error) {
-	text, err := os.ReadFile(p)
+	f, err := os.Open(p)
+	if err != nil {
+		return nil, fmt.Errorf("read query: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxQueryBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read query: %w", err)
 	}
@@ -275,14 +305,18 @@ func (l Library) Names() ([]string, error) {
 		return nil, err
 	}
 	if l.Dir != "" {
-		own, err := filepath.Glob(filepath.Join(l.Dir, "*.sql"))
+		own, err := os.ReadDir(l.Dir)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list queries: %w", err)
 		}
-		files = append(files, own...)
+		for _, e := range own {
+			if !e.IsDir() && strings.HasSuffix(e.Name(), ".sql") {
+				files = append(files, e.Name())
+			}
+		}
 	}
 	for i, f := range files {
-		files[i] = strings.TrimSuffix(path.Base(filepath.ToSlash(f)), ".sql")
+		files[i] = strings.TrimSuffix(path.Base(f), ".sql")
 	}
 	slices.Sort(files)
 	return slices.Compact(files), nil

@@ -48,7 +48,7 @@ func System(ctx context.Context, db *store.DB, selector string) ([]*Table, error
 	var out []*Table
 	for _, s := range system {
 		q := AdHoc(s.text)
-		q.Name, q.File, q.Title, q.Vars = s.name, s.name, s.title, []Var{{Name: RunsVar}}
+		q.Name, q.File, q.Title, q.Vars = s.name, s.name, s.title, []Var{{Name: RunsVar, Default: "latest"}}
 		t, err := q.Run(ctx, db, Options{Runs: selector})
 		if err != nil {
 			return nil, err

@@ -3,9 +3,11 @@ package queries
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"regexp"
 	"slices"
@@ -31,11 +33,15 @@ const MaxRows = 1_000_000
 // wrong: an unknown variable, a selector that finds nothing, a chart's missing column, or DuckDB's own message.
 func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error) {
 	t := &Table{Name: q.Name, Title: q.Title, About: q.About, SQL: q.SQL, Charts: q.Charts, Notes: slices.Clone(db.Notes())}
+	if strings.ContainsRune(q.SQL, 0) {
+		return nil, fmt.Errorf("%s: holds a NUL byte, where DuckDB would stop reading", q.File)
+	}
 	conn, err := db.SQL().Conn(ctx)
 	if err != nil {
 		return nil, q.wrap(err)
 	}
-	defer conn.Close()
+	// the connection is not used again: variables, temporary tables and open transactions end with it
+	defer conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it gives ErrBadConn back
 	if err := q.bind(ctx, conn, o, t); err != nil {
 		return nil, err
 	}
@@ -48,8 +54,8 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 		return nil, q.wrap(err)
 	}
 	for i, c := range t.Charts {
-		for _, col := range append(append([]string{c.X}, c.Y...), c.Series) {
-			if col != "" && t.ColumnIndex(col) < 0 {
+		for _, col := range c.columns() {
+			if t.ColumnIndex(col) < 0 {
 				return nil, fmt.Errorf("%s: chart %d: the query has no column %s", q.File, i+1, col)
 			}
 		}
@@ -63,23 +69,23 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 // bind sets the variables: those of the header with their defaults, then the caller's.
 func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *Table) error {
 	values := map[string]string{}
+	declared := map[string]Var{}
 	var order []string
 	for _, v := range q.Vars {
-		values[v.Name] = v.Default
+		values[v.Name], declared[v.Name] = v.Default, v
 		order = append(order, v.Name)
 	}
-	for name, value := range o.Set {
-		fallback, ok := values[name]
+	for _, name := range slices.Sorted(maps.Keys(o.Set)) {
+		v, ok := declared[name]
 		if !ok {
 			if q.Name != "" {
 				return fmt.Errorf("%s: no variable %q%s", q.File, name, varsHint(order))
 			}
 			order = append(order, name)
 		}
-		if _, text := typed(value).(string); text && ok {
-			if _, text := typed(fallback).(string); !text {
-				return fmt.Errorf("%s: variable %s: wants a value such as %s, not %q", q.File, name, fallback, value)
-			}
+		value := o.Set[name]
+		if kind := v.kind(); kind != "" && kind != "text" && kind != kindOf(value) {
+			return fmt.Errorf("%s: variable %s: wants a value such as %s, not %q", q.File, name, v.Default, value)
 		}
 		values[name] = value
 	}
@@ -111,7 +117,15 @@ func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *Table) e
 			}
 			continue
 		}
-		if _, err := conn.ExecContext(ctx, "SET VARIABLE "+name+" = ?", typed(value)); err != nil {
+		v := declared[name]
+		if value == "" && !v.quoted && v.Default == "" {
+			continue
+		}
+		var bound any = value
+		if v.kind() != "text" {
+			bound = typed(value)
+		}
+		if _, err := conn.ExecContext(ctx, `SET VARIABLE "`+name+`" = ?`, bound); err != nil {
 			return q.wrap(err)
 		}
 	}
@@ -125,12 +139,33 @@ func varsHint(names []string) string {
 	return "; it has " + strings.Join(names, ", ")
 }
 
-// typed reads a value as the number or truth value it looks like.
+// kind is what the default makes of a variable: "text", "number" or "bool"; "" where nothing is said.
+func (v Var) kind() string {
+	switch {
+	case v.quoted:
+		return "text"
+	case v.Default == "":
+		return ""
+	}
+	return kindOf(v.Default)
+}
+
+func kindOf(value string) string {
+	switch typed(value).(type) {
+	case bool:
+		return "bool"
+	case string:
+		return "text"
+	}
+	return "number"
+}
+
+// typed reads a value as the number or truth value it looks like; words such as inf and nan stay text.
 func typed(s string) any {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n
 	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && strings.ContainsAny(s, "0123456789") {
 		return f
 	}
 	if s == "true" || s == "false" {
@@ -140,12 +175,14 @@ func typed(s string) any {
 }
 
 func (q *Query) wrap(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("run query %s: %w", q.File, err)
+	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} { // the driver adds DuckDB's words on a second line
+		if errors.Is(err, cause) {
+			return fmt.Errorf("run query %s: %w", q.File, cause)
+		}
 	}
 	var de *duckdb.Error
 	if errors.As(err, &de) {
-		return fmt.Errorf("%s: %s", q.File, strings.Join(strings.Fields(strings.ReplaceAll(de.Msg, "\n", " ")), " "))
+		return fmt.Errorf("%s: %s", q.File, strings.TrimSuffix(strings.Join(strings.Fields(de.Msg), " "), " ^"))
 	}
 	return fmt.Errorf("run query %s: %w", q.File, err)
 }
@@ -172,15 +209,16 @@ func (t *Table) read(rows *sql.Rows) error {
 			return err
 		}
 		for i := range cells {
-			cells[i] = plain(cells[i])
+			cells[i] = plain(cells[i], types[i].DatabaseTypeName())
 		}
 		t.Rows = append(t.Rows, cells)
 	}
 	return rows.Err()
 }
 
-// plain turns what the driver gives into the few types a Table promises.
-func plain(v any) any {
+// plain turns what the driver gives for a DuckDB type into the few types a Table promises. The type tells a UUID from 16
+// bytes of a BLOB, and a day or a time of day inside a list from a moment.
+func plain(v any, typ string) any {
 	switch x := v.(type) {
 	case nil, bool, int64, float64, string, time.Time:
 		return x
@@ -209,63 +247,136 @@ func plain(v any) any {
 		}
 		return x.String()
 	case duckdb.Decimal:
+		if x.Scale == 0 {
+			return plain(x.Value, typ)
+		}
 		return x.Float64()
-	case duckdb.UUID:
-		return x.String()
 	case []byte:
-		if len(x) == 16 {
-			var u duckdb.UUID
-			copy(u[:], x)
-			return u.String()
+		if typ == "UUID" && len(x) == 16 {
+			return (*duckdb.UUID)(x).String()
 		}
 		return hex.EncodeToString(x)
 	case []any:
+		elem := typ[:max(0, strings.LastIndexByte(typ, '['))]
 		out := make([]any, len(x))
 		for i := range x {
-			out[i] = plain(x[i])
+			out[i] = inner(x[i], elem)
 		}
 		return out
 	case map[string]any:
+		types := members(typ)
 		out := make(map[string]any, len(x))
 		for k, e := range x {
-			out[k] = plain(e)
+			out[k] = inner(e, types[k])
 		}
 		return out
-	case duckdb.Map:
-		out := make(map[string]any, len(x))
-		for k, e := range x {
-			out[fmt.Sprint(plain(k))] = plain(e)
+	case duckdb.OrderedMap:
+		kv := parts(typ)
+		if len(kv) != 2 {
+			kv = []string{"", ""}
+		}
+		values := x.Values()
+		out := make(map[string]any, len(values))
+		for i, k := range x.Keys() {
+			out[fmt.Sprint(inner(k, kv[0]))] = inner(values[i], kv[1])
 		}
 		return out
+	case duckdb.Union:
+		return inner(x.Value, members(typ)[x.Tag])
 	case duckdb.Interval:
 		return fmt.Sprintf("%d months %d days %d µs", x.Months, x.Days, x.Micros)
 	}
 	return fmt.Sprint(v)
 }
 
+// inner is plain for a value inside another, where no Column tells that a time is a day or a time of day.
+func inner(v any, typ string) any {
+	if t, ok := v.(time.Time); ok {
+		switch typ {
+		case "DATE":
+			return t.Format(time.DateOnly)
+		case "TIME":
+			return t.Format("15:04:05.999999")
+		}
+	}
+	return plain(v, typ)
+}
+
+// parts splits what stands in the brackets of a type: MAP(INTEGER, STRUCT("a" UUID, "b" BLOB)) gives two.
+func parts(typ string) []string {
+	from, to := strings.IndexByte(typ, '('), strings.LastIndexByte(typ, ')')
+	if from < 0 || to < from {
+		return nil
+	}
+	var out []string
+	var quote byte
+	depth, start := 0, from+1
+	for i := start; i <= to; i++ {
+		switch c := typ[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '(':
+			depth++
+		case depth == 0 && (c == ',' || i == to):
+			out = append(out, strings.TrimSpace(typ[start:i]))
+			start = i + 1
+		case c == ')':
+			depth--
+		}
+	}
+	return out
+}
+
+// members gives the types of a STRUCT's or UNION's members by name.
+func members(typ string) map[string]string {
+	out := map[string]string{}
+	for _, p := range parts(typ) {
+		name, rest, ok := strings.Cut(p, `" `)
+		for ok && strings.Count(name, `"`)%2 == 0 { // a quote inside the name is doubled
+			var more string
+			more, rest, ok = strings.Cut(rest, `" `)
+			name += `" ` + more
+		}
+		out[strings.ReplaceAll(strings.TrimPrefix(name, `"`), `""`, `"`)] = rest
+	}
+	return out
+}
+
 // runNotes adds what a reader must know of the runs: that they did not end well, or that turns of theirs do not count.
 func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
-	for _, r := range t.Runs {
-		var status, name string
-		var reason sql.NullString
-		var failed, turns int64
-		err := conn.QueryRowContext(ctx, `SELECT r.run, r.status, r.error, count(t.turn_id), count(t.turn_id) FILTER (WHERE t.status <> 'ok')
-			FROM runs r LEFT JOIN raw.turn t USING (run_id) WHERE r.run_id = ?::UUID GROUP BY ALL`, r.ID).Scan(&name, &status, &reason, &turns, &failed)
-		if err != nil {
+	ids := make([]string, len(t.Runs))
+	for i, r := range t.Runs {
+		ids[i] = r.ID
+	}
+	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed FROM runs r
+		LEFT JOIN (SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status <> 'ok') AS failed FROM raw.turn GROUP BY run_id) t USING (run_id)
+		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR) AND (r.status <> 'ok' OR t.failed > 0) ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, status, reason string
+		var turns, failed sql.NullInt64
+		if err := rows.Scan(&name, &status, &reason, &turns, &failed); err != nil {
 			return err
 		}
 		if status != "ok" {
 			n := fmt.Sprintf("run %s is %s", name, status)
-			if reason.String != "" {
-				n += ": " + reason.String
+			if reason != "" {
+				n += ": " + reason
 			}
 			t.Notes = append(t.Notes, n)
 		}
-		if failed > 0 {
-			t.Notes = append(t.Notes, fmt.Sprintf("%d of %d turns of run %s did not end well and count in no figure (wb query failed_turns)", failed, turns, name))
+		if failed.Int64 > 0 {
+			t.Notes = append(t.Notes, fmt.Sprintf("%d of %d turns of run %s did not end well and count in no figure (wb query failed_turns)", failed.Int64, turns.Int64, name))
 		}
 	}
-	return nil
+	return rows.Err()
 }
 
 // ErrNoRuns is returned when a selector finds no run.
@@ -278,7 +389,7 @@ var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
 // once.
 func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, error) {
 	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
-		FROM runs r LEFT JOIN raw.run_tag t USING (run_id) GROUP BY r.run_id, r.run, r.name, r.simulated, r.started_at ORDER BY r.started_at, r.run_id`)
+		FROM runs r LEFT JOIN raw.run_tag t USING (run_id) GROUP BY r.run_id, r.run, r.name, r.simulated, r.started_at ORDER BY r.started_at, r.run_id DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("select runs: %w", err)
 	}

@@ -53,8 +53,8 @@ WITH series AS (
   GROUP BY ALL),
 edges AS (SELECT * FROM series QUALIFY row_number() OVER (PARTITION BY run_id, turn_id, phase ORDER BY scrape_id DESC) = 1)
 SELECT a.run_id, a.turn_id,
-  CASE WHEN a.queries >= b.queries THEN (a.queries - b.queries)::BIGINT END AS counter_query_tokens,
-  CASE WHEN a.queries >= b.queries THEN (a.hits - b.hits)::BIGINT END AS counter_hit_tokens,
+  CASE WHEN a.queries >= b.queries AND a.hits >= b.hits THEN (a.queries - b.queries)::BIGINT END AS counter_query_tokens,
+  CASE WHEN a.queries >= b.queries AND a.hits >= b.hits THEN (a.hits - b.hits)::BIGINT END AS counter_hit_tokens,
   CASE WHEN a.requests >= b.requests THEN (a.requests - b.requests)::BIGINT END AS server_requests,
   CASE WHEN a.requests = b.requests + 1 THEN (a.queue_s - b.queue_s) * 1e3 END AS server_queue_ms,
   CASE WHEN a.requests = b.requests + 1 THEN (a.prefill_s - b.prefill_s) * 1e3 END AS server_prefill_ms,

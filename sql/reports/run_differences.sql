@@ -6,6 +6,7 @@ grid AS (
   SELECT k.source, k.name, r.n, r.runs, coalesce(s.value, '(unset)') AS value
   FROM (SELECT DISTINCT source, name FROM raw.setting WHERE run_id IN (SELECT run_id FROM r)) k CROSS JOIN r
     LEFT JOIN raw.setting s ON s.run_id = r.run_id AND s.source = k.source AND s.name = k.name)
-SELECT source, name, max(value) FILTER (WHERE n = 1) AS first_run, max(value) FILTER (WHERE n = runs) AS last_run, greatest(count(DISTINCT value) - 2, 0) AS other_values
+SELECT source, name, max(value) FILTER (WHERE n = 1) AS first_run, max(value) FILTER (WHERE n = runs) AS last_run,
+  count(DISTINCT value) - CASE WHEN first_run = last_run THEN 1 ELSE 2 END AS other_values
 FROM grid GROUP BY source, name HAVING count(DISTINCT value) > 1
 ORDER BY list_position(['plan', 'conversation', 'engine', 'cache_config', 'gpu', 'host', 'software'], source), name;

@@ -5,6 +5,6 @@
 SELECT run, count(*) AS turns, sum(prompt_tokens)::BIGINT AS prompt_tokens, sum(cached_tokens)::BIGINT AS cached_tokens, sum(completion_tokens)::BIGINT AS completion_tokens,
   round(sum(e2e_ms) / 1e3, 3) AS busy_s, round(sum(completion_tokens) * 1e3 / nullif(sum(e2e_ms), 0), 2) AS completion_tokens_per_s,
   round(sum(completion_tokens - 1) FILTER (WHERE tpot_ms IS NOT NULL) / nullif(sum(tpot_ms * (completion_tokens - 1)), 0) * 1e3, 2) AS decode_tokens_per_s,
-  round(sum(prompt_tokens) * 1e3 / nullif(sum(ttft_ms), 0), 1) AS prompt_tokens_per_s,
-  round(sum(uncached_tokens) * 1e3 / nullif(sum(ttft_ms), 0), 1) AS prefill_tokens_per_s
+  round(sum(prompt_tokens) FILTER (WHERE ttft_ms IS NOT NULL) * 1e3 / nullif(sum(ttft_ms) FILTER (WHERE prompt_tokens IS NOT NULL), 0), 1) AS prompt_tokens_per_s,
+  round(sum(uncached_tokens) FILTER (WHERE ttft_ms IS NOT NULL) * 1e3 / nullif(sum(ttft_ms) FILTER (WHERE uncached_tokens IS NOT NULL), 0), 1) AS prefill_tokens_per_s
 FROM measured_turns GROUP BY run_id, run ORDER BY min(wall_time), run;

@@ -7,7 +7,7 @@ WITH classed AS (
   SELECT *, CASE WHEN hit_ratio IS NULL THEN 'unknown' WHEN hit_ratio < 0.1 THEN 'cold' WHEN hit_ratio < 0.5 THEN 'partly' ELSE 'cached' END AS cache FROM measured_turns),
 grouped AS (
   SELECT run_id, run, cache, count(*) AS turns, avg(prompt_tokens) AS prompt_tokens, avg(uncached_tokens) AS uncached_tokens,
-    median(ttft_ms) AS ttft_p50_ms, sum(prompt_tokens) * 1e3 / nullif(sum(ttft_ms), 0) AS prompt_tokens_per_s
+    median(ttft_ms) AS ttft_p50_ms, sum(prompt_tokens) FILTER (WHERE ttft_ms IS NOT NULL) * 1e3 / nullif(sum(ttft_ms) FILTER (WHERE prompt_tokens IS NOT NULL), 0) AS prompt_tokens_per_s
   FROM classed GROUP BY run_id, run, cache)
 SELECT g.run, g.cache, g.turns, round(g.prompt_tokens)::BIGINT AS prompt_tokens, round(g.uncached_tokens)::BIGINT AS uncached_tokens,
   round(g.ttft_p50_ms, 3) AS ttft_p50_ms, round(g.prompt_tokens_per_s, 1) AS prompt_tokens_per_s,

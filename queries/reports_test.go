@@ -1,0 +1,344 @@
+//go:build duckdb_arrow
+
+package queries
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/store"
+)
+
+func find(t testing.TB, name string) *Query {
+	t.Helper()
+	q, err := Library{}.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// text writes rows as lines of the named columns (all when none is named), NULL as NULL.
+func text(t testing.TB, tb *Table, columns ...string) string {
+	t.Helper()
+	if len(columns) == 0 {
+		for _, c := range tb.Columns {
+			columns = append(columns, c.Name)
+		}
+	}
+	var lines []string
+	for _, row := range tb.Rows {
+		var cells []string
+		for _, c := range columns {
+			i := tb.ColumnIndex(c)
+			if i < 0 {
+				t.Fatalf("%s has no column %s", tb.Name, c)
+			}
+			if row[i] == nil {
+				cells = append(cells, "NULL")
+			} else {
+				cells = append(cells, fmt.Sprint(row[i]))
+			}
+		}
+		lines = append(lines, strings.Join(cells, " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// What each report answers with, column by column; the chart and the documents of a reader rely on the names.
+var reportColumns = map[string]string{
+	"cache_counters_agree":   "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
+	"cache_hit_by_turn":      "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
+	"context_growth":         "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
+	"conversation_summary":   "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
+	"energy_by_conversation": "run conversation sessions energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
+	"failed_turns":           "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
+	"gpu_timeline":           "series run gpu elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes temperature_c sm_active_ratio tensor_active_ratio dram_active_ratio throttle_reasons",
+	"itl_percentiles":        "run conversation gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
+	"memory_peaks":           "run gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio",
+	"run_differences":        "source name first_run last_run other_values",
+	"run_events":             "run elapsed_s kind source turn_id message",
+	"run_overview":           "run status simulated engine model tags started_at duration_s turns failed_turns longest_prompt_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",
+	"run_settings":           "run source name value",
+	"stalls":                 "run conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
+	"throughput_by_run":      "run turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
+	"ttft_by_context":        "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
+	"ttft_by_turn":           "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
+	"ttft_cold_vs_cached":    "run cache turns prompt_tokens uncached_tokens ttft_p50_ms prompt_tokens_per_s times_faster",
+	"turn_details":           "run conversation variant repeat warmup turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_decode_ms messages documents wall_time run_id turn_id",
+}
+
+// How many rows each report has over the latest run, the last two and all.
+var reportRows = map[string][3]int{
+	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
+	"failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
+	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
+	"ttft_cold_vs_cached": {3, 3, 4}, "turn_details": {6, 7, 8},
+}
+
+func TestEveryReport(t *testing.T) {
+	ctx := context.Background()
+	db := history(t)
+	names, err := Library{}.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		q := find(t, name)
+		for i, selector := range []string{"latest", "last:2", "all"} {
+			tb, err := q.Run(ctx, db, Options{Runs: selector})
+			if err != nil {
+				t.Errorf("%s over %s: %v", name, selector, err)
+				continue
+			}
+			var got []string
+			for _, c := range tb.Columns {
+				got = append(got, c.Name)
+			}
+			if s := strings.Join(got, " "); s != reportColumns[name] {
+				t.Errorf("%s has columns %q, want %q", name, s, reportColumns[name])
+			}
+			if len(tb.Rows) != reportRows[name][i] {
+				t.Errorf("%s over %s has %d rows, want %d:\n%s", name, selector, len(tb.Rows), reportRows[name][i], text(t, tb))
+			}
+			if len(tb.Runs) != i+1 || tb.Simulated() != (selector == "all") {
+				t.Errorf("%s over %s: runs %v, simulated %v", name, selector, tb.Runs, tb.Simulated())
+			}
+			// warm-up and failed turns have token counts that stand out
+			if all := text(t, tb); !slices.Contains([]string{"failed_turns", "turn_details", "cache_counters_agree"}, name) && (strings.Contains(all, "8888") || strings.Contains(all, "9999") || strings.Contains(all, "7777")) {
+				t.Errorf("%s over %s counts warm-up or failed turns:\n%s", name, selector, all)
+			}
+		}
+	}
+	if len(names) != len(reportColumns) {
+		t.Errorf("%d reports, expectations for %d", len(names), len(reportColumns))
+	}
+}
+
+func TestReportFigures(t *testing.T) {
+	ctx := context.Background()
+	db := history(t)
+	nothing := func(from, to int) (lines string) {
+		for s := from; s <= to; s++ {
+			lines += fmt.Sprintf("GPU 0 %d%s\n", s, strings.Repeat(" NULL", 8))
+		}
+		return lines
+	}
+	for _, c := range []struct {
+		name, runs, columns, want string
+	}{
+		// turn 1 of qa: turns 2 and 4, of which only turn 2 (0 of 100) says what was cached; turn 2: 128/200
+		{"cache_hit_by_turn", "latest", "series turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
+			"qa 1 2 220 0 100 0 0\nqa 2 1 200 128 72 0.64 0\nrag 1 1 500 NULL NULL NULL 2"},
+		{"cache_hit_by_turn", "all", "series hit_ratio",
+			"base · qa 0.5\n" + late + " · qa 0\n" + late + " · qa 0.64\n" + late + " · rag NULL"},
+		// turn 2: 1.1−1; turn 4 from submit, nothing being written: 3.3−3; turn 3: 2.05−2
+		{"ttft_by_turn", "latest", "conversation turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
+			"qa 1 2 200 100 300 110 100\nqa 2 1 50 50 50 200 72\nrag 1 1 200 200 200 500 NULL"},
+		// tokens by gap: 5×20 1×240 4×15 (turn 2), 4×50 (turn 3): 14 tokens in 600 ms; sorted 15 15 15 15 20 20 20 20 20 50 50 50 50 240;
+		// p90 at 11.7: 50; p95 at 12.35: 50+0.35·190; p99 at 12.87: 50+0.87·190
+		{"itl_percentiles", "latest", "conversation gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
+			"qa 14 42.857 20 50 116.5 215.3 240"},
+		// e2e 511+261+310+600 ms; 26 tokens/1.682 s; 22 tokens after the first in 400+200+400 ms; 920 tokens in 100+50+300+200 ms;
+		// 172 tokens to prefill in the 100+50 ms of the two turns that say so
+		{"throughput_by_run", "latest", "turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
+			"4 920 128 26 1.682 15.46 22 1415.4 1146.7"},
+		// the eighth event came 240 ms after the one at 1.2 s, others of its turn after 20; wb was 250 ms late, GPU 0 at 900 MHz
+		{"stalls", "latest", "conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
+			"qa 1 1 8 1.2 240 20 12 250 0.9 0.1 900 8 2 1 frozen"},
+		// session 2: 100+200 J in 2 s, 2 turns, 16 tokens; session 3 had a failed turn; session 4: 300 J and half of 100, in 1.5 s, 9 tokens
+		{"energy_by_conversation", "latest", "conversation sessions energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
+			"qa 1 300 150 150 18.75 1\nrag 1 350 233.33 350 38.8889 1"},
+		// GPUs 20+7; the engine's two processes 6000+1000
+		{"memory_peaks", "latest", "gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio", "27 3000 7000 700 0.5"},
+		{"memory_peaks", "last:2", "run gpu_memory_peak_bytes kv_cache_peak_ratio", early + " NULL NULL\n" + late + " 27 0.5"},
+		// warm-up without scrapes; equal; 12 more hits than said; counters that went back; one that nobody said, two requests
+		{"cache_counters_agree", "latest", "prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
+			"8888 NULL 8888 NULL NULL NULL NULL\n100 100 0 0 0 true 1\n200 200 128 140 12 false 1\n120 NULL NULL NULL NULL NULL NULL\n500 500 NULL 0 NULL NULL 2"},
+		{"run_differences", "last:2", "source name first_run last_run other_values", "plan only (unset) x 0\nplan repeats 2 1 0\nengine version 0.2 0.3 0"},
+		// repeats is 1, 2, 1: first and last agree and one other value stands between them
+		{"run_differences", "all", "source name first_run last_run other_values", "plan only (unset) x 0\nplan repeats 1 1 1\nengine version 0.1 0.3 1"},
+		// steps of half a second: means of 60 and 80 W, 0.5 and 1, 1000 and 1201 MHz; 1|4; then instant power before average power;
+		// readings with energy only make steps of NULLs
+		{"gpu_timeline", "latest", "series elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes temperature_c dram_active_ratio throttle_reasons",
+			"GPU 0 0 70 0.75 NULL 1101 20 55 NULL 5\nGPU 0 1 250 0.1 NULL 900 NULL NULL NULL 8\n" + nothing(2, 8) + "GPU 1 0 NULL NULL NULL NULL 7 NULL 0.25 NULL"},
+		// tpot 40, 50 (one token has none) and 50; decode 25, 20 and 20; hits 128 of the 300 tokens of turns that say
+		{"conversation_summary", "latest", "conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
+			"qa 2 3 200 17 0.427 100 300 45 22.5 1.08 300\nrag 1 1 500 9 NULL 200 200 50 20 0.6 350"},
+		// cold: 100 tokens in 100 ms; cached: 200 in 50 ms; unknown: 620 in 500 ms
+		{"ttft_cold_vs_cached", "latest", "cache turns prompt_tokens uncached_tokens ttft_p50_ms prompt_tokens_per_s times_faster",
+			"cold 1 100 100 100 1000 1\ncached 1 200 72 50 4000 4\nunknown 2 310 NULL 250 1240 1.24"},
+		{"ttft_by_context", "latest", "series prompt_tokens uncached_tokens ttft_ms", "cold 100 100 100\nunknown 120 NULL 300\ncached 200 72 50\nunknown 500 NULL 200"},
+		// (prompt + completion) of 1000: the longest of a turn
+		{"context_growth", "latest", "conversation turn prompt_tokens completion_tokens messages documents context_used_ratio", "qa 1 120 11 2 0 0.121\nqa 2 200 5 4 0 0.205\nrag 1 500 9 2 2 0.509"},
+		{"context_growth", "base", "prompt_tokens max_model_len_tokens context_used_ratio", "100 NULL NULL"},
+		{"run_overview", "all", "run status simulated engine tags duration_s turns failed_turns longest_prompt_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",
+			"base ok true simulator 0.1 host=lab note=x=y 60 1 0 100 0.5 400 400 100 10 0 " + baseID + "\n" +
+				early + " failed false vllm 0.2 host=attic 5 1 1 NULL NULL NULL NULL NULL NULL 0 " + earlyID + "\n" +
+				late + " ok false vllm 0.3 host=lab 10 5 1 500 0.4267 150 300 50 20 2 " + lateID},
+		{"failed_turns", "all", "run turn status error e2e_ms completion_tokens", early + " 1 http_error NULL 2000 77\n" + late + " 2 cut the stream ended early 1590 99"},
+		{"run_events", "latest", "elapsed_s kind source", "1.6 frozen sampler\n5 clock_step sampler"},
+		{"run_settings", "latest", "source name value", "plan only x\nplan repeats 1\nengine version 0.3\ncache_config block_size 16"},
+		{"turn_details", "latest", "turn_id warmup status hit_ratio ttft_ms tpot_ms server_prefill_ms",
+			"1 true ok 1 900 1.034 NULL\n2 false ok 0 100 40 250\n3 false ok 0.64 50 50 250\n4 false ok NULL 300 NULL NULL\n5 false cut 1 1500 0.918 NULL\n6 false ok NULL 200 50 NULL"},
+	} {
+		tb, err := find(t, c.name).Run(ctx, db, Options{Runs: c.runs})
+		if err != nil {
+			t.Errorf("%s over %s: %v", c.name, c.runs, err)
+			continue
+		}
+		if got := text(t, tb, strings.Fields(c.columns)...); got != c.want {
+			t.Errorf("%s over %s:\n%s\nwant\n%s", c.name, c.runs, got, c.want)
+		}
+	}
+}
+
+// Variables move the figures: a wider bucket, a lower bar for stalls.
+func TestReportVariables(t *testing.T) {
+	ctx := context.Background()
+	db := history(t)
+	for _, c := range []struct {
+		name string
+		set  map[string]string
+		rows int
+	}{
+		{"gpu_timeline", map[string]string{"bucket_s": "100"}, 2}, {"stalls", map[string]string{"factor": "2.5"}, 2}, {"stalls", map[string]string{"factor": "2.5", "min_ms": "60"}, 1},
+		{"stalls", map[string]string{"min_ms": "240"}, 0},
+	} {
+		tb, err := find(t, c.name).Run(ctx, db, Options{Set: c.set})
+		if err != nil || len(tb.Rows) != c.rows {
+			t.Errorf("%s with %v: %v (%v), want %d rows", c.name, c.set, tb, err, c.rows)
+		}
+	}
+}
+
+// A report read in the DuckDB shell, no variable set, says what wb says with its defaults.
+func TestPlainSQLIsTheDefault(t *testing.T) {
+	ctx := context.Background()
+	p := tempPath(t)
+	db := record(t, p, fillHistory)
+	names, err := Library{}.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, name := range names {
+		q := find(t, name)
+		if i := slices.IndexFunc(q.Vars, func(v Var) bool { return v.Name == RunsVar }); i < 0 || q.Vars[i].Default != "latest" {
+			continue
+		}
+		tb, err := q.Run(ctx, db, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[name] = text(t, tb)
+	}
+	if err := db.Close(); err != nil { // one process holds a file only once
+		t.Fatal(err)
+	}
+	shell, err := sql.Open("duckdb", p+"?access_mode=READ_ONLY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shell.Close()
+	compared := 0
+	for name, want := range want {
+		q := find(t, name)
+		rows, err := shell.QueryContext(ctx, q.SQL)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		tb := &Table{Name: name}
+		if err := tb.read(rows); err != nil {
+			t.Error(err)
+		}
+		rows.Close()
+		if got := text(t, tb); got != want || want == "" {
+			t.Errorf("%s as plain SQL:\n%s\nwant\n%s", name, got, want)
+		}
+		compared++
+	}
+	if compared != len(names)-1 { // run_differences needs two runs
+		t.Errorf("%d of %d reports compared", compared, len(names))
+	}
+}
+
+func TestReportAndSystem(t *testing.T) {
+	ctx := context.Background()
+	db := history(t)
+	tables, empty, err := Report(ctx, db, Library{}, "latest")
+	if err != nil || strings.Join(empty, " ") != "run_differences" || len(tables) != len(reportQueries)-1 || tables[0].Name != "run_overview" {
+		t.Errorf("%d tables, empty %v, %v", len(tables), empty, err)
+	}
+	if _, _, err := Report(ctx, db, Library{}, "nosuch"); err == nil || !strings.Contains(err.Error(), `select runs "nosuch": no such run`) {
+		t.Errorf("got %v", err)
+	}
+	for _, selector := range []string{"latest", ""} {
+		sys, err := System(ctx, db, selector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range sys {
+			got = append(got, fmt.Sprint(s.Name, " ", len(s.Rows)))
+		}
+		if s := strings.Join(got, ", "); s != "hosts 1, gpus 1, engines 1, settings 4" {
+			t.Errorf("system %q: %s", selector, s)
+		}
+	}
+}
+
+// All reports over a million streamed events.
+func BenchmarkReports(b *testing.B) {
+	ctx := context.Background()
+	const turns, events = 2000, 500
+	db := record(b, filepath.Join(b.TempDir(), "a.duckdb"), func(ctx context.Context, r *store.Recorder) error {
+		run := uuid.MustParse(baseID)
+		if err := store.Add(ctx, r, store.Run{RunID: run, Name: "big", Status: "ok", StartedAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
+			return err
+		}
+		for i := range int32(turns) {
+			at := float64(i) * 5
+			if i%10 == 0 {
+				if err := store.Add(ctx, r, store.Session{RunID: run, SessionID: i/10 + 1, Conversation: fmt.Sprint("c", i/10%5), Repeat: i/50 + 1, StartedNs: sec(at), EndedNs: new(sec(at + 50)), Status: "ok"}); err != nil {
+					return err
+				}
+			}
+			if err := store.Add(ctx, r, turn(run, i+1, i/10+1, i%10+1, "ok", at, at, at+0.1, at+0.1+(events-1)*0.008, at+4.2, 1000, 500, events)); err != nil {
+				return err
+			}
+			cs := make([]store.Chunk, events)
+			for k := range cs {
+				cs[k] = store.Chunk{RunID: run, TurnID: i + 1, Seq: int32(k + 1), ReadSeq: int32(k + 1), TNs: sec(at + 0.1 + float64(k)*0.008), Kind: "content", Tokens: new(int32(1))}
+			}
+			cs[events/2].TNs += sec(0.005)
+			if err := store.Add(ctx, r, cs...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	names, err := Library{}.Names()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range names {
+		q := find(b, name)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := q.Run(ctx, db, Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
