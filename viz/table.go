@@ -2,7 +2,6 @@ package viz
 
 import (
 	"bufio"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -66,7 +65,7 @@ const (
 	minText = 8 // a text column is not cut below this
 )
 
-func writeGrid(w io.StringWriter, t *queries.Table, width int, dim func(string) string) {
+func writeGrid(w *bufio.Writer, t *queries.Table, width int, dim func(string) string) {
 	n := len(t.Columns)
 	right, text := make([]bool, n), make([]bool, n)
 	widths := make([]int, n)
