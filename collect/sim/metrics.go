@@ -46,12 +46,12 @@ type metrics struct {
 	queries, hits, promptTokens, cachedTokens, generated   float64
 	preemptions                                            float64
 	success                                                map[string]float64 // by finish reason
-	ttft, itl, tpot, e2e, queue, prefill, decode, inferenc *histogram
-	prompts, generations, iteration                        *histogram
+	ttft, itl, tpot, e2e, queue, prefill, decode, inferenc *histogram         // seconds
+	prompts, generations, iteration                        *histogram         // tokens
 }
 
 func newMetrics(model string, started time.Time) *metrics {
-	return &metrics{model: model, started: started, success: map[string]float64{"stop": 0, "length": 0, "abort": 0, "error": 0},
+	return &metrics{model: model, started: started, success: map[string]float64{},
 		ttft:        newHistogram("vllm:time_to_first_token_seconds", "Histogram of time to first token in seconds.", ttftBuckets),
 		itl:         newHistogram("vllm:inter_token_latency_seconds", "Histogram of inter-token latency in seconds.", itlBuckets),
 		tpot:        newHistogram("vllm:request_time_per_output_token_seconds", "Histogram of time_per_output_token_seconds per request.", itlBuckets),
@@ -87,14 +87,15 @@ func (m *metrics) interToken(d time.Duration) {
 	m.itl.observe(d.Seconds())
 }
 
-func (m *metrics) stepped(tokens int) {
+// stepped books a step that emitted tokens and completed the prefill of so many uncached prompt tokens.
+func (m *metrics) stepped(tokens, prompts int) {
 	if tokens == 0 { // as in vLLM, a step that emits nothing is not counted
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.generated += float64(tokens)
-	m.iteration.observe(float64(tokens))
+	m.iteration.observe(float64(tokens + prompts))
 }
 
 func (m *metrics) preempted() {
@@ -133,7 +134,8 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// write gives the Prometheus text.
+// write gives the Prometheus text. running and waiting are requests, used is the share of KV blocks they hold, config the
+// labels of vllm:cache_config_info.
 func (m *metrics) write(w io.Writer, running, waiting int, used float64, config []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -152,10 +154,10 @@ func (m *metrics) write(w io.Writer, running, waiting int, used float64, config 
 	plain("vllm:prefix_cache_hits_total", "counter", "Prefix cache hits, in terms of number of cached tokens.", m.hits)
 	plain("vllm:num_preemptions_total", "counter", "Cumulative number of preemption from the engine.", m.preemptions)
 	plain("vllm:prompt_tokens_total", "counter", "Number of prefill tokens processed.", m.promptTokens)
-	plain("vllm:prompt_tokens_cached_total", "counter", "Number of cached prompt tokens.", m.cachedTokens)
+	plain("vllm:prompt_tokens_cached_total", "counter", "Number of cached prompt tokens (local + external).", m.cachedTokens)
 	plain("vllm:generation_tokens_total", "counter", "Number of generation tokens processed.", m.generated)
 	family("vllm:request_success_total", "counter", "Count of successfully processed requests.")
-	for _, reason := range []string{"stop", "length", "abort", "error"} {
+	for _, reason := range []string{"stop", "length", "abort", "error", "repetition"} {
 		fmt.Fprintf(w, "vllm:request_success_total{engine=\"0\",finished_reason=%q,model_name=%q} %s\n", reason, m.model, number(m.success[reason]))
 	}
 	for _, h := range []*histogram{m.iteration, m.prompts, m.generations, m.ttft, m.itl, m.tpot, m.e2e, m.queue, m.inferenc, m.prefill, m.decode} {

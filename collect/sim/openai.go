@@ -83,8 +83,6 @@ type apiError struct {
 	Code    int     `json:"code"`
 }
 
-func (e *apiError) Error() string { return e.Message }
-
 func badRequest(param, format string, a ...any) *apiError {
 	e := &apiError{Message: fmt.Sprintf(format, a...), Type: "BadRequestError", Code: http.StatusBadRequest}
 	if param != "" {
@@ -93,8 +91,9 @@ func badRequest(param, format string, a ...any) *apiError {
 	return e
 }
 
-func invalid(param, kind, msg, input string) *apiError {
-	e := &apiError{Message: fmt.Sprintf("1 validation error:\n  {'type': '%s', 'loc': '%s', 'msg': '%s', 'input': '%s'}", kind, param, msg, input), Type: "Bad Request", Code: http.StatusBadRequest}
+// invalid is a body of the wrong shape, in the words of vLLM 0.32. more is what follows the input, such as a ctx.
+func invalid(param, kind, msg, input string, more ...string) *apiError {
+	e := &apiError{Message: fmt.Sprintf("1 validation error:\n  {'type': '%s', 'loc': '%s', 'msg': '%s', 'input': '%s'%s}", kind, param, msg, input, strings.Join(more, "")), Type: "Bad Request", Code: http.StatusBadRequest}
 	e.Param = &param
 	return e
 }
@@ -111,25 +110,50 @@ func decode(text []byte, into any) *apiError {
 	case err == nil:
 		return nil
 	case errors.As(err, &syntax):
-		return invalid(fmt.Sprintf("body.%d", syntax.Offset), "json_invalid", "JSON decode error", "<dict of 0 items>")
+		at := syntax.Offset
+		if !strings.HasPrefix(syntax.Error(), "unexpected end") {
+			at-- // Go counts the offending byte, Python does not
+		}
+		// Python has more words for what was expected; these are the usual ones
+		return invalid(fmt.Sprintf("body.%d", at), "json_invalid", "JSON decode error", "<dict of 0 items>", ", 'ctx': {'error': 'Expecting value'}")
 	case errors.As(err, &typ):
 		kind := typ.Type.Kind().String()
-		if kind == "slice" {
-			kind = "list"
+		if python, ok := map[string]string{"slice": "list", "struct": "dict", "int32": "int", "int64": "int", "float64": "float"}[kind]; ok {
+			kind = python
 		}
-		return invalid("body."+typ.Field, kind+"_type", "Input should be a valid "+kind, typ.Value)
+		return invalid(strings.TrimSuffix("body."+typ.Field, "."), kind+"_type", "Input should be a valid "+kind, given(text, typ.Field, typ.Value))
 	}
 	return invalid("body", "value_error", strings.ReplaceAll(err.Error(), "'", ""), "")
 }
 
-// check finds what vLLM refuses before it looks at the prompt.
-func (b *body) check(served string) *apiError {
-	if b.Model != "" && b.Model != served {
-		e := &apiError{Message: fmt.Sprintf("The model `%s` does not exist. Valid aliases: %s.", b.Model, served), Type: "NotFoundError", Code: http.StatusNotFound}
-		p := "model"
-		e.Param = &p
-		return e
+// given is what the client sent as a field, or what kind of value it was where the field lies deeper.
+func given(text []byte, field, kind string) string {
+	var fields map[string]json.RawMessage
+	raw, ok := json.RawMessage(nil), false
+	if json.Unmarshal(text, &fields) == nil {
+		raw, ok = fields[field]
 	}
+	var s string
+	switch {
+	case !ok || len(raw) > 100:
+		return kind
+	case json.Unmarshal(raw, &s) == nil:
+		return s
+	}
+	return string(raw)
+}
+
+// known refuses another model than the one served.
+func (b *body) known(served string) *apiError {
+	if b.Model == "" || b.Model == served {
+		return nil
+	}
+	p := "model"
+	return &apiError{Message: fmt.Sprintf("The model `%s` does not exist. Valid aliases: %s.", b.Model, served), Type: "NotFoundError", Param: &p, Code: http.StatusNotFound}
+}
+
+// check finds what vLLM refuses of a completion before it looks at the prompt.
+func (b *body) check() *apiError {
 	limit := b.limit()
 	switch {
 	case b.Temperature != nil && *b.Temperature < 0:
@@ -153,7 +177,8 @@ func (b *body) limit() *int {
 	return b.MaxTokens
 }
 
-// fits checks lengths against the context, in tokens.
+// fits checks lengths against the context, in tokens. vLLM stops counting where the limit is passed, so the value it names is
+// the limit and one.
 func (b *body) fits(promptTokens, context int) *apiError {
 	if l := b.limit(); l != nil && *l > context {
 		return badRequest("max_tokens", "max_tokens=%d cannot be greater than max_model_len=%d. Please request fewer output tokens. (parameter=max_tokens, value=%d)", *l, context, *l)
@@ -169,13 +194,48 @@ func (b *body) fits(promptTokens, context int) *apiError {
 	return nil
 }
 
+// null is a field that vLLM sends empty, in structs whose fields are otherwise left out.
+var null any = json.RawMessage("null")
+
 type usage struct {
-	PromptTokens     int            `json:"prompt_tokens"`
-	TotalTokens      int            `json:"total_tokens"`
-	CompletionTokens int            `json:"completion_tokens"`
-	PromptDetails    *promptDetails `json:"prompt_tokens_details,omitempty"`
+	PromptTokens      int            `json:"prompt_tokens"`
+	TotalTokens       int            `json:"total_tokens"`
+	CompletionTokens  int            `json:"completion_tokens"`
+	PromptDetails     *promptDetails `json:"prompt_tokens_details,omitempty"`
+	CompletionDetails any            `json:"completion_tokens_details,omitempty"`
 }
 
 type promptDetails struct {
-	CachedTokens int `json:"cached_tokens"`
+	CachedTokens  int  `json:"cached_tokens"`
+	CreatedTokens *int `json:"created_cache_tokens,omitempty"` // whole blocks of the prompt that were not cached
+	Multimodal    any  `json:"multimodal_tokens,omitempty"`
+}
+
+type delta struct {
+	Role    string  `json:"role,omitempty"`
+	Content *string `json:"content,omitempty"`
+}
+
+type choice struct {
+	Index          int     `json:"index"`
+	Delta          *delta  `json:"delta,omitempty"`
+	Text           *string `json:"text,omitempty"`
+	Logprobs       any     `json:"logprobs"`
+	FinishReason   *string `json:"finish_reason"`
+	StopReason     any     `json:"stop_reason,omitempty"`
+	PromptTokenIDs any     `json:"prompt_token_ids,omitempty"`
+	TokenIDs       any     `json:"token_ids,omitempty"`
+}
+
+// event is one streamed chunk.
+type event struct {
+	ID             string   `json:"id"`
+	Object         string   `json:"object"`
+	Created        int64    `json:"created"`
+	Model          string   `json:"model"`
+	Choices        []choice `json:"choices"`
+	Usage          *usage   `json:"usage,omitempty"`
+	Fingerprint    string   `json:"system_fingerprint,omitempty"` // of the last event only
+	PromptTokenIDs any      `json:"prompt_token_ids,omitempty"`
+	PromptText     any      `json:"prompt_text,omitempty"`
 }

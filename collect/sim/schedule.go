@@ -10,7 +10,7 @@ import (
 	"wb/data/prefix"
 )
 
-// request is one sequence on its way through the engine.
+// request is one sequence on its way through the engine. The engine owns it between submit and the closing of tokens.
 type request struct {
 	prompt  []int32
 	salt    string
@@ -23,12 +23,12 @@ type request struct {
 	gone    context.Context
 
 	seq         *prefix.Seq
+	held        int // blocks it holds
 	computed    int // tokens whose keys and values are there
 	generated   []int32
-	cached      int // prompt tokens found in the cache when it was first scheduled
+	cached      int // prompt tokens found in the cache when it was first scheduled; may be read once a token came
 	scheduled   time.Time
 	first, last time.Time
-	preemptions int
 }
 
 // all is what must be computed before the next token can be sampled.
@@ -37,15 +37,17 @@ func (r *request) all() int { return len(r.prompt) + len(r.generated) }
 // engine is vLLM's V1 scheduler in miniature: each step gives running sequences their token and spends the rest of the
 // token budget on chunks of prompts, first come first served.
 type engine struct {
-	cost               Cost
-	batch, seqs, block int
-	jitter             float64
-	tok                *tokenizer
-	met                *metrics
-	now                func() time.Time
-	sleep              func(context.Context, time.Duration)
+	cost        Cost
+	seqs, block int
+	uncached    bool
+	jitter      float64
+	tok         *tokenizer
+	met         *metrics
+	now         func() time.Time
+	sleep       func(context.Context, time.Duration)
 
 	mu      sync.Mutex
+	ended   bool
 	wake    chan struct{}
 	cache   *prefix.Cache
 	waiting []*request
@@ -53,9 +55,14 @@ type engine struct {
 	rng     *rand.Rand
 }
 
-// submit queues a request.
+// submit queues a request. An engine that has ended closes its tokens at once.
 func (e *engine) submit(r *request) {
 	e.mu.Lock()
+	if e.ended {
+		e.mu.Unlock()
+		close(r.tokens)
+		return
+	}
 	r.queued = e.now()
 	e.waiting = append(e.waiting, r)
 	e.mu.Unlock()
@@ -65,10 +72,11 @@ func (e *engine) submit(r *request) {
 	}
 }
 
+// reset empties the prefix cache; false: a request holds blocks.
 func (e *engine) reset() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.running) == 0 && e.cache.Reset()
+	return e.cache.Reset()
 }
 
 // load is how many requests run and wait, and which share of the KV cache running ones hold.
@@ -82,16 +90,17 @@ func (e *engine) load() (running, waiting int, used float64) {
 }
 
 // loop runs steps until the context ends. Steps end at absolute times, each the one before plus its duration, so that late
-// wake-ups of this process do not add up; only after a real pause does the clock start anew.
+// wake-ups of this process do not add up. After a real pause, and for a step with a new request, the clock starts anew:
+// no request may gain time that passed before it came.
 func (e *engine) loop(ctx context.Context) {
 	const resync = 100 * time.Millisecond
 	var deadline time.Time
 	for ctx.Err() == nil {
 		e.mu.Lock()
 		e.dropGone()
-		d, emit := e.step()
+		p := e.plan()
 		e.mu.Unlock()
-		if emit == nil {
+		if len(p.work) == 0 {
 			deadline = time.Time{}
 			select {
 			case <-ctx.Done():
@@ -99,19 +108,20 @@ func (e *engine) loop(ctx context.Context) {
 			}
 			continue
 		}
-		if now := e.now(); deadline.IsZero() || now.Sub(deadline) > resync {
+		if now := e.now(); p.fresh || deadline.IsZero() || now.Sub(deadline) > resync {
 			deadline = now
 		}
-		deadline = deadline.Add(d)
+		deadline = deadline.Add(p.takes)
 		if wait := deadline.Sub(e.now()); wait > 0 {
 			e.sleep(ctx, wait)
 		}
 		e.mu.Lock()
-		emit(deadline)
+		e.finish(p)
 		e.mu.Unlock()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.ended = true
 	for _, r := range slices.Concat(e.running, e.waiting) {
 		e.end(r)
 	}
@@ -131,31 +141,57 @@ func (e *engine) dropGone() {
 	e.waiting = slices.DeleteFunc(e.waiting, gone)
 }
 
+// end takes a request out of the engine for good.
 func (e *engine) end(r *request) {
-	if r.seq != nil {
-		r.seq.Close()
-		r.seq = nil
-	}
+	e.release(r)
 	close(r.tokens)
 }
 
-// step plans one step: its duration, and what happens at its end. nil: there is nothing to do.
-func (e *engine) step() (time.Duration, func(at time.Time)) {
-	budget := e.batch
-	type work struct {
-		r *request
-		n int
+func (e *engine) release(r *request) {
+	if r.seq != nil {
+		r.seq.Close()
+		r.seq, r.held, r.computed = nil, 0, 0
 	}
-	var plan []work
+}
+
+// step is what one engine step does.
+type step struct {
+	work  []work
+	takes time.Duration
+	fresh bool // a request is scheduled for the first time
+}
+
+// work is n tokens computed for one request.
+type work struct {
+	r *request
+	n int
+}
+
+// blocks is how many blocks n tokens take.
+func (e *engine) blocks(n int) int { return (n + e.block - 1) / e.block }
+
+// free is the number of blocks nobody holds.
+func (e *engine) free() int { return e.cache.Capacity() - e.cache.InUse() }
+
+// plan decides the next step; one without work means that there is nothing to do.
+func (e *engine) plan() step {
+	var p step
+	budget := e.cost.MaxNumBatchedTokens
 	var prefills []chunk
 	var decodes []int
+	// schedule gives a request what is left of the budget, if the pool has the blocks: asked first, because a reservation
+	// that fails half-way would evict blocks for nothing
 	schedule := func(r *request) bool {
 		n := min(r.all()-r.computed, budget)
-		if n <= 0 || !r.seq.Reserve(r.computed+n) {
+		need := e.blocks(r.computed + n)
+		if need-r.held > e.free() || !r.seq.Reserve(r.computed+n) {
 			return false
 		}
+		r.held = max(r.held, need)
+		// as in vLLM, blocks can be hit from when they are scheduled: a step writes them before it reads them
+		r.seq.Computed(r.computed + n)
 		budget -= n
-		plan = append(plan, work{r, n})
+		p.work = append(p.work, work{r, n})
 		if n == 1 && len(r.generated) > 0 {
 			decodes = append(decodes, r.all())
 		} else {
@@ -163,73 +199,84 @@ func (e *engine) step() (time.Duration, func(at time.Time)) {
 		}
 		return true
 	}
+	preempted := false
 	for i := 0; i < len(e.running) && budget > 0; i++ {
 		r := e.running[i]
 		for !schedule(r) {
 			victim := e.running[len(e.running)-1]
 			e.preempt(victim)
+			preempted = true
 			if victim == r {
 				break
 			}
 		}
 	}
-	for len(e.waiting) > 0 && len(e.running) < e.seqs && budget > 0 {
+	// who was just preempted would only take back what was freed
+	for !preempted && len(e.waiting) > 0 && len(e.running) < e.seqs && budget > 0 {
 		r := e.waiting[0]
 		r.seq = e.cache.Open(slices.Concat(r.prompt, r.generated), r.salt)
-		r.computed = r.seq.Hit
-		if !schedule(r) {
-			r.seq.Close()
-			r.seq, r.computed = nil, 0
+		hit := r.seq.Hit
+		r.computed, r.held = hit, hit/e.block
+		// vLLM's scheduler_reserve_full_isl: the whole prompt must fit, not only its first chunk
+		if e.blocks(r.all())-r.held > e.free() || !schedule(r) {
+			e.release(r)
 			break
 		}
 		if r.scheduled.IsZero() {
-			r.scheduled, r.cached = e.now(), r.seq.Hit
-			e.met.lookedUp(len(r.prompt), r.cached)
+			p.fresh = true
+			r.scheduled, r.cached = e.now(), hit
+			if !e.uncached { // vLLM counts no queries then
+				e.met.lookedUp(len(r.prompt), hit)
+			}
 		}
 		e.waiting = e.waiting[1:]
 		e.running = append(e.running, r)
 	}
-	if len(plan) == 0 {
+	if len(p.work) == 0 {
 		if len(e.running) == 0 && len(e.waiting) > 0 { // it can never fit; checked on arrival, so this is a defect
 			panic("sim: a request larger than the KV cache was accepted")
 		}
-		return 0, nil
+		return p
 	}
-	d := e.cost.Step(prefills, decodes)
+	p.takes = e.cost.Step(prefills, decodes)
 	if e.jitter > 0 {
-		d = time.Duration(float64(d) * max(0.5, 1+e.jitter*e.rng.NormFloat64()))
+		p.takes = time.Duration(float64(p.takes) * max(0.5, 1+e.jitter*e.rng.NormFloat64()))
 	}
-	return d, func(at time.Time) {
-		emitted := 0
-		for _, w := range plan {
-			r := w.r
-			r.computed += w.n
-			r.seq.Computed(r.computed)
-			if r.computed < r.all() || r.gone.Err() != nil {
-				continue
-			}
-			emitted++
-			e.emit(r, at)
+	return p
+}
+
+// finish is the end of a step: its tokens come out, and who has all of them leaves.
+func (e *engine) finish(p step) {
+	at := e.now()
+	tokens, prompts := 0, 0
+	for _, w := range p.work {
+		r := w.r
+		r.computed += w.n
+		if r.computed < r.all() || r.gone.Err() != nil {
+			continue
 		}
-		e.running = slices.DeleteFunc(e.running, func(r *request) bool {
-			if len(r.generated) < r.length {
-				return false
-			}
-			e.met.finished(r, at)
-			e.end(r)
-			return true
-		})
-		e.met.stepped(emitted)
+		tokens++
+		if r.first.IsZero() {
+			prompts += len(r.prompt) - r.cached
+		}
+		e.emit(r, at)
 	}
+	e.running = slices.DeleteFunc(e.running, func(r *request) bool {
+		if len(r.generated) < r.length {
+			return false
+		}
+		e.met.finished(r, at)
+		e.end(r)
+		return true
+	})
+	e.met.stepped(tokens, prompts)
 }
 
 // emit samples the next token of a sequence.
 func (e *engine) emit(r *request, at time.Time) {
 	var id int32 = endToken
 	if !r.ends || len(r.generated)+1 < r.length {
-		e.tok.mu.Lock()
 		id = e.tok.id(r.reply.next())
-		e.tok.mu.Unlock()
 	}
 	if r.first.IsZero() {
 		r.first = at
@@ -245,9 +292,7 @@ func (e *engine) emit(r *request, at time.Time) {
 
 // preempt takes a running sequence's blocks away; it is computed again when it gets its turn.
 func (e *engine) preempt(r *request) {
-	r.seq.Close()
-	r.seq, r.computed = nil, 0
-	r.preemptions++
+	e.release(r)
 	e.met.preempted()
 	e.running = slices.DeleteFunc(e.running, func(x *request) bool { return x == r })
 	e.waiting = slices.Insert(e.waiting, 0, r)

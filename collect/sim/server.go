@@ -23,12 +23,12 @@ import (
 	"wb/data/prefix"
 )
 
-// Options set a server up; zero values mean the default.
+// Options set a server up; zero values mean the default. Sizes are in tokens, or blocks where it says so.
 type Options struct {
 	Model                string  // name it serves; default "simulated"
 	Profile              string  // cost model of profiles.yaml; default "eager"
 	BlockSize            int     // tokens in a KV block; default 16
-	CapacityTokens       int     // tokens the KV cache holds; default the profile's
+	CapacityTokens       int     // tokens the KV cache holds, of which vLLM keeps one block for itself; default the profile's
 	MaxNumBatchedTokens  int     // tokens of one step; default the profile's
 	MaxNumSeqs           int     // requests that run at once; default the profile's
 	MaxModelLen          int     // longest context, tokens; default 131072
@@ -40,8 +40,10 @@ type Options struct {
 	Sleep                func(context.Context, time.Duration) // waits with that clock; default really sleeps
 }
 
-// Version is what /version answers: the vLLM whose interface and costs are imitated.
+// Version is what /version answers: the vLLM whose costs and counters are imitated. The shapes of answers are those of 0.32.
 const Version = "0.26.0+sim"
+
+const fingerprint = "vllm-" + Version
 
 // Limits on what a client may send.
 const maxBodyBytes = 64 << 20
@@ -57,10 +59,11 @@ type Server struct {
 	started time.Time
 	count   atomic.Int64
 
-	mu   sync.Mutex
-	http *http.Server
-	stop context.CancelFunc
-	done sync.WaitGroup
+	mu     sync.Mutex
+	http   *http.Server
+	stop   context.CancelFunc
+	closed bool
+	done   sync.WaitGroup // the engine, the listener and every request
 }
 
 // New makes a server; Start or Handler with Run makes it answer. It fails on an unknown profile or sizes that make no sense.
@@ -88,8 +91,8 @@ func New(o Options) (*Server, error) {
 	if o.JitterRatio == 0 {
 		o.JitterRatio = 0.01
 	}
-	if o.BlockSize < 1 || o.MaxNumBatchedTokens < 1 || o.MaxNumSeqs < 1 || o.MaxModelLen < 2 || o.CapacityTokens < o.BlockSize || !(o.JitterRatio < 1) {
-		return nil, errors.New("set up simulator: sizes must be positive, the context at least 2 tokens, the KV cache at least one block, the jitter below 1")
+	if o.BlockSize < 1 || o.MaxNumBatchedTokens < 1 || o.MaxNumSeqs < 1 || o.MaxModelLen < 2 || o.CapacityTokens < 2*o.BlockSize || !(o.JitterRatio < 1) {
+		return nil, errors.New("set up simulator: sizes must be positive, the context at least 2 tokens, the KV cache at least two blocks, the jitter below 1")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -97,12 +100,14 @@ func New(o Options) (*Server, error) {
 	if o.Sleep == nil {
 		o.Sleep = sleep
 	}
-	// like vLLM, a context that the cache cannot hold is not offered
-	o.MaxModelLen = min(o.MaxModelLen, o.CapacityTokens/o.BlockSize*o.BlockSize)
+	cost.MaxNumBatchedTokens = o.MaxNumBatchedTokens
+	blocks := o.CapacityTokens/o.BlockSize - 1 // less vLLM's null block
+	// a context that the cache cannot hold is not offered: vLLM would not start
+	o.MaxModelLen = min(o.MaxModelLen, blocks*o.BlockSize)
 	s := &Server{o: o, cost: cost, tok: newTokenizer(), started: o.Now(), mux: http.NewServeMux()}
 	s.met = newMetrics(o.Model, s.started)
-	s.eng = &engine{cost: cost, batch: o.MaxNumBatchedTokens, seqs: o.MaxNumSeqs, block: o.BlockSize, jitter: o.JitterRatio, tok: s.tok, met: s.met, now: o.Now, sleep: o.Sleep,
-		wake: make(chan struct{}, 1), cache: prefix.NewCache(o.BlockSize, o.CapacityTokens/o.BlockSize), rng: rand.New(rand.NewPCG(uint64(o.Seed), 0x5eed))}
+	s.eng = &engine{cost: cost, seqs: o.MaxNumSeqs, block: o.BlockSize, uncached: o.DisablePrefixCaching, jitter: o.JitterRatio, tok: s.tok, met: s.met, now: o.Now, sleep: o.Sleep,
+		wake: make(chan struct{}, 1), cache: prefix.NewCache(o.BlockSize, blocks), rng: rand.New(rand.NewPCG(uint64(o.Seed), 0x5eed))}
 	if o.DisablePrefixCaching {
 		s.eng.cache.Disable()
 	}
@@ -119,8 +124,14 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Start listens on an address such as 127.0.0.1:0 and serves until the context ends or Close; it gives the base URL.
+// Start listens on an address such as 127.0.0.1:0 and serves until the context ends or Close; it gives the base URL. A server
+// starts once. It fails when the address cannot be listened on.
 func (s *Server) Start(ctx context.Context, addr string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http != nil || s.closed {
+		return "", errors.New("start simulator: it was started before")
+	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		var op *net.OpError
@@ -129,27 +140,29 @@ func (s *Server) Start(ctx context.Context, addr string) (string, error) {
 		}
 		return "", fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	s.mu.Lock()
-	s.stop = cancel
-	s.http = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	s.mu.Unlock()
+	ctx, s.stop = context.WithCancel(ctx)
+	h, cancel := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}, s.stop
+	s.http = h
 	s.done.Go(func() { s.Run(ctx) })
 	s.done.Go(func() {
-		if err := s.http.Serve(s.refusing(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			cancel()
-		}
+		_ = h.Serve(s.refusing(l)) // it ends by Close, or the listener broke
+		cancel()
+	})
+	s.done.Go(func() {
+		<-ctx.Done()
+		_ = h.Close()
 	})
 	return "http://" + l.Addr().String(), nil
 }
 
-// Run runs the engine until the context ends. Start calls it; who uses Handler calls it.
+// Run runs the engine until the context ends; requests still in it are cut then. Start calls it; who uses Handler calls it.
 func (s *Server) Run(ctx context.Context) { s.eng.loop(ctx) }
 
-// Close stops serving and waits until nothing of it runs.
+// Close cuts every connection, stops serving and waits until nothing of it runs. A second call does nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	h, stop := s.http, s.stop
+	s.closed = true
 	s.mu.Unlock()
 	if h == nil {
 		return nil
@@ -183,10 +196,19 @@ func (r refuser) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// Handler answers HTTP requests.
+// Handler answers HTTP requests; completions need Run beside it. After Close it answers 503.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", "wb-sim")
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"detail": "Service Unavailable"})
+			return
+		}
+		s.done.Add(1)
+		s.mu.Unlock()
+		defer s.done.Done()
 		h, pattern := s.mux.Handler(r)
 		if pattern == "" {
 			status, text := http.StatusNotFound, "Not Found"
@@ -213,8 +235,10 @@ func (s *Server) routes() {
 		writeJSON(w, http.StatusOK, map[string]any{"version": Version, "simulated": true})
 	})
 	s.mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]any{"id": s.o.Model, "object": "model", "created": s.o.Now().Unix(),
-			"owned_by": "vllm", "root": "simulator:" + s.o.Profile, "parent": nil, "max_model_len": s.o.MaxModelLen, "permission": []any{}}}})
+		writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]any{"id": s.o.Model, "object": "model", "created": s.started.Unix(),
+			"owned_by": "vllm", "root": "simulator:" + s.o.Profile, "parent": nil, "max_model_len": s.o.MaxModelLen, "permission": []any{map[string]any{"id": "modelperm-simulated", "object": "model_permission",
+				"created": s.started.Unix(), "allow_create_engine": false, "allow_sampling": true, "allow_logprobs": false, "allow_search_indices": false, "allow_view": true,
+				"allow_fine_tuning": false, "organization": "*", "group": nil, "is_blocking": false}}}}})
 	})
 	s.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=1.0.0; charset=utf-8")
@@ -253,7 +277,14 @@ func writeError(w http.ResponseWriter, e *apiError) {
 	writeJSON(w, e.Code, map[string]*apiError{"error": e})
 }
 
+// read decodes a request body, or answers why not.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, into any) bool {
+	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(media), "application/json") {
+		e := badRequest("", "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed")
+		e.Type = "Bad Request"
+		writeError(w, e)
+		return false
+	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err != nil {
 		writeError(w, badRequest("", "the request body could not be read"))
@@ -275,20 +306,36 @@ func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) {
 	if !s.read(w, r, &b) {
 		return
 	}
-	if e := b.check(s.o.Model); e != nil {
+	ids, e := s.prompt(&b.body, b.Messages != nil, b.AddGenerationPrompt == nil || *b.AddGenerationPrompt)
+	if e != nil {
 		writeError(w, e)
 		return
 	}
-	text := b.Prompt.text
-	if b.Messages != nil {
-		text = render(b.Messages, b.AddGenerationPrompt == nil || *b.AddGenerationPrompt)
-	}
-	ids := s.tok.encode(text)
 	var strs []string
 	if b.ReturnTokenStrs {
 		strs = s.tok.pieces(ids)
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"count": len(ids), "max_model_len": s.o.MaxModelLen, "tokens": ids, "token_strs": strs})
+}
+
+// prompt gives the token ids of a body's messages or prompt.
+func (s *Server) prompt(b *body, chat, generate bool) ([]int32, *apiError) {
+	if e := b.known(s.o.Model); e != nil {
+		return nil, e
+	}
+	switch {
+	case chat && b.Messages == nil:
+		return nil, invalid("body.messages", "missing", "Field required", "None")
+	case chat && len(b.Messages) == 0:
+		return nil, badRequest("", "Cannot apply chat template to an empty conversation. Provide at least one message.")
+	case chat:
+		return s.tok.encode(render(b.Messages, generate)), nil
+	case !b.Prompt.given:
+		return nil, invalid("body.prompt", "missing", "Field required", "None")
+	case b.Prompt.ids != nil:
+		return b.Prompt.ids, nil
+	}
+	return s.tok.encode(b.Prompt.text), nil
 }
 
 func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) {
@@ -323,29 +370,23 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 			return
 		}
 	}
-	if e := b.check(s.o.Model); e != nil {
+	ids, e := s.prompt(&b, chat, true)
+	if e == nil {
+		e = b.check()
+	}
+	if e == nil && len(ids) == 0 {
+		e = badRequest("prompt", "The decoder prompt cannot be empty")
+	}
+	if e == nil {
+		e = b.fits(len(ids), s.o.MaxModelLen)
+	}
+	if e != nil {
 		writeError(w, e)
 		return
 	}
-	ids := b.Prompt.ids
-	switch {
-	case chat && len(b.Messages) == 0:
-		writeError(w, badRequest("", "Cannot apply chat template to an empty conversation. Provide at least one message."))
-		return
-	case chat:
-		ids = s.tok.encode(render(b.Messages, true))
-	case ids == nil:
-		ids = s.tok.encode(b.Prompt.text)
-	}
-	if len(ids) == 0 {
-		writeError(w, badRequest("prompt", "The decoder prompt cannot be empty"))
-		return
-	}
-	if e := b.fits(len(ids), s.o.MaxModelLen); e != nil {
-		writeError(w, e)
-		return
-	}
-	req := s.request(r.Context(), &b, ids, arrived)
+	ctx, leave := context.WithCancel(r.Context()) // whoever stops answering, the engine stops computing
+	defer leave()
+	req := s.request(ctx, &b, ids, arrived)
 	a := answer{s: s, w: w, req: req, chat: chat, body: &b, faults: faults, created: arrived.Unix(), id: "cmpl-"}
 	if chat {
 		a.id = "chatcmpl-"
@@ -357,9 +398,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 		a.flush()
 	}
 	if before := s.cost.Before(len(ids)) - s.o.Now().Sub(arrived); before > 0 {
-		s.o.Sleep(r.Context(), before)
+		s.o.Sleep(ctx, before)
 	}
-	if r.Context().Err() != nil {
+	if ctx.Err() != nil {
 		return
 	}
 	s.eng.submit(req)
@@ -385,7 +426,7 @@ func (s *Server) faults(nth int) []Fault {
 func (s *Server) request(ctx context.Context, b *body, ids []int32, arrived time.Time) *request {
 	h := fnv.New64a()
 	for _, t := range ids {
-		h.Write([]byte{byte(t), byte(t >> 8), byte(t >> 16), byte(t >> 24)})
+		_, _ = h.Write([]byte{byte(t), byte(t >> 8), byte(t >> 16), byte(t >> 24)})
 	}
 	seed := uint64(s.o.Seed)
 	if b.Seed != nil {
@@ -398,7 +439,7 @@ func (s *Server) request(ctx context.Context, b *body, ids []int32, arrived time
 	} else if b.Messages == nil {
 		room = min(room, 16) // the default of /v1/completions
 	}
-	natural := max(int(150*math.Exp(0.5*rng.NormFloat64())), 8, b.MinTokens)
+	natural := max(int(150*math.Exp(0.5*rng.NormFloat64())), 8, b.MinTokens+1) // with <|end|>
 	r := &request{prompt: ids, length: room, reply: reply{rng: rng}, arrived: arrived, gone: ctx}
 	if !b.IgnoreEOS && natural <= room {
 		r.length, r.ends = natural, true
@@ -433,9 +474,12 @@ func (a *answer) flush() {
 // kill ends the connection in the middle of the response.
 func (a *answer) kill() {
 	a.dead = true
+	if a.req.gone.Err() != nil { // nobody is there to see it
+		return
+	}
 	if h, ok := a.w.(http.Hijacker); ok {
 		if c, _, err := h.Hijack(); err == nil {
-			c.Close()
+			_ = c.Close()
 			return
 		}
 	}
@@ -453,16 +497,19 @@ func (a *answer) event(v any) {
 		a.kill()
 		return
 	}
+	cut := false
 	for _, f := range a.faults {
-		switch {
-		case f.Kind == "cut" && a.events > f.Chunk:
-			a.kill()
-			return
-		case f.Kind == "stall" && a.events == f.Chunk:
+		if a.events != f.Chunk {
+			continue
+		}
+		switch f.Kind {
+		case "cut":
+			cut = true
+		case "stall":
 			a.s.o.Sleep(a.req.gone, f.Pause)
-		case f.Kind == "damage" && a.events == f.Chunk:
+		case "damage":
 			text = text[:len(text)/2]
-		case f.Kind == "error" && a.events == f.Chunk:
+		case "error":
 			text = []byte(`{"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", "type": "InternalServerError", "param": null, "code": 500}}`)
 			a.send(text)
 			a.send([]byte("[DONE]"))
@@ -471,6 +518,9 @@ func (a *answer) event(v any) {
 		}
 	}
 	a.send(text)
+	if cut {
+		a.kill()
+	}
 }
 
 func (a *answer) send(text []byte) {
@@ -481,83 +531,74 @@ func (a *answer) send(text []byte) {
 	a.flush()
 }
 
-type delta struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
-}
-
-type choice struct {
-	Index        int     `json:"index"`
-	Delta        *delta  `json:"delta,omitempty"`
-	Text         *string `json:"text,omitempty"`
-	Logprobs     any     `json:"logprobs"`
-	FinishReason *string `json:"finish_reason"`
-	StopReason   any     `json:"stop_reason,omitempty"`
-	TokenIDs     []int32 `json:"token_ids"`
-}
-
-type event struct {
-	ID             string   `json:"id"`
-	Object         string   `json:"object"`
-	Created        int64    `json:"created"`
-	Model          string   `json:"model"`
-	Choices        []choice `json:"choices"`
-	Usage          *usage   `json:"usage,omitempty"`
-	PromptTokenIDs []int32  `json:"prompt_token_ids,omitempty"`
+// ids gives token ids where the client asked for them, else null.
+func (a *answer) ids(tokens []int32) any {
+	if a.body.ReturnTokenIDs {
+		return tokens
+	}
+	return null
 }
 
 func (a *answer) stream() {
 	opt := a.body.StreamOptions
-	running := opt != nil && opt.IncludeUsage && opt.ContinuousUsage
-	object := "text_completion"
+	usages := opt != nil && opt.IncludeUsage
+	running := usages && opt.ContinuousUsage
+	prompt := len(a.req.prompt)
+	e := event{ID: a.id, Object: "text_completion", Created: a.created, Model: a.s.o.Model, Choices: make([]choice, 1)}
 	if a.chat {
-		object = "chat.completion.chunk"
+		e.Object = "chat.completion.chunk"
 	}
-	first := true
+	used := func(n int) *usage {
+		if !running {
+			return nil
+		}
+		u := &usage{PromptTokens: prompt, CompletionTokens: n, TotalTokens: prompt + n}
+		if a.chat {
+			u.CompletionDetails = null
+		}
+		return u
+	}
 	n := 0
 	for id := range a.req.tokens {
-		n++
-		if first && a.chat {
-			none := ""
-			e := event{ID: a.id, Object: object, Created: a.created, Model: a.s.o.Model, Choices: []choice{{Delta: &delta{Role: "assistant", Content: &none}}}}
-			if a.body.ReturnTokenIDs {
-				e.PromptTokenIDs = a.req.prompt
-			}
-			if running {
-				e.Usage = &usage{PromptTokens: len(a.req.prompt), TotalTokens: len(a.req.prompt)}
-			}
-			a.event(e)
+		if n++; n == 1 && a.chat {
+			first := e
+			first.Choices = []choice{{Delta: &delta{Role: "assistant", Content: new(string)}}}
+			first.Usage, first.PromptTokenIDs, first.PromptText = used(0), a.ids(a.req.prompt), null
+			a.event(first)
 		}
-		first = false
 		text := ""
 		if id != endToken {
 			text = a.s.tok.pieces([]int32{id})[0]
 		}
-		c := choice{}
+		c := choice{TokenIDs: a.ids([]int32{id})}
 		if a.chat {
 			c.Delta = &delta{Content: &text}
 		} else {
-			c.Text = &text
-		}
-		if a.body.ReturnTokenIDs {
-			c.TokenIDs = []int32{id}
+			c.Text, c.StopReason, c.PromptTokenIDs = &text, null, null
+			if n == 1 {
+				c.PromptTokenIDs = a.ids(a.req.prompt)
+			}
 		}
 		if n == a.req.length {
 			reason := a.req.reason()
-			c.FinishReason = &reason
+			c.FinishReason, c.StopReason = &reason, null
+			if !usages {
+				e.Fingerprint = fingerprint
+			}
 		}
-		e := event{ID: a.id, Object: object, Created: a.created, Model: a.s.o.Model, Choices: []choice{c}}
-		if running {
-			e.Usage = &usage{PromptTokens: len(a.req.prompt), CompletionTokens: n, TotalTokens: len(a.req.prompt) + n}
-		}
+		e.Choices[0], e.Usage = c, used(n)
 		a.event(e)
+		if a.dead { // leaving ends the request
+			return
+		}
 	}
-	if n < a.req.length { // the engine stopped
+	switch {
+	case n < a.req.length: // the engine stopped, or the client is gone
 		a.kill()
 		return
-	}
-	if opt != nil && opt.IncludeUsage {
-		a.event(event{ID: a.id, Object: object, Created: a.created, Model: a.s.o.Model, Choices: []choice{}, Usage: a.total(n)})
+	case usages:
+		e.Choices, e.Usage, e.Fingerprint = []choice{}, a.total(n), fingerprint
+		a.event(e)
 	}
 	if !a.dead {
 		a.send([]byte("[DONE]"))
@@ -566,9 +607,16 @@ func (a *answer) stream() {
 
 // total is the closing usage after n tokens.
 func (a *answer) total(n int) *usage {
-	a.s.eng.mu.Lock()
-	defer a.s.eng.mu.Unlock()
-	return &usage{PromptTokens: len(a.req.prompt), CompletionTokens: n, TotalTokens: len(a.req.prompt) + n, PromptDetails: &promptDetails{a.req.cached}}
+	prompt, size := len(a.req.prompt), a.s.o.BlockSize
+	d := &promptDetails{CachedTokens: a.req.cached}
+	if a.chat {
+		created := 0
+		if !a.s.o.DisablePrefixCaching {
+			created = prompt/size*size - a.req.cached
+		}
+		d.CreatedTokens = &created
+	}
+	return &usage{PromptTokens: prompt, CompletionTokens: n, TotalTokens: prompt + n, PromptDetails: d}
 }
 
 func (a *answer) whole() {
@@ -585,17 +633,16 @@ func (a *answer) whole() {
 		text = ids[:len(ids)-1]
 	}
 	out := strings.Join(a.s.tok.pieces(text), "")
-	c := map[string]any{"index": 0, "logprobs": nil, "finish_reason": a.req.reason(), "stop_reason": nil, "token_ids": nil}
-	object := "text_completion"
+	use := a.total(len(ids))
+	use.PromptDetails.Multimodal, use.CompletionDetails = null, null
+	c := map[string]any{"index": 0, "logprobs": nil, "finish_reason": a.req.reason(), "stop_reason": nil, "token_ids": a.ids(ids), "routed_experts": nil}
+	reply := map[string]any{"id": a.id, "object": "text_completion", "created": a.created, "model": a.s.o.Model, "choices": []any{c}, "usage": use,
+		"service_tier": nil, "system_fingerprint": fingerprint, "kv_transfer_params": nil, "ec_transfer_params": nil, "metrics": nil}
 	if a.chat {
-		object = "chat.completion"
-		c["message"] = map[string]any{"role": "assistant", "content": out, "refusal": nil, "tool_calls": []any{}, "reasoning": nil}
+		reply["object"], reply["prompt_token_ids"], reply["prompt_text"], reply["prompt_logprobs"] = "chat.completion", a.ids(a.req.prompt), nil, nil
+		c["message"] = map[string]any{"role": "assistant", "content": out, "refusal": nil, "annotations": nil, "audio": nil, "function_call": nil, "reasoning": nil}
 	} else {
-		c["text"] = out
-	}
-	reply := map[string]any{"id": a.id, "object": object, "created": a.created, "model": a.s.o.Model, "choices": []any{c}, "usage": a.total(len(ids)), "prompt_token_ids": nil}
-	if a.body.ReturnTokenIDs {
-		c["token_ids"], reply["prompt_token_ids"] = ids, a.req.prompt
+		c["text"], c["prompt_token_ids"], c["prompt_logprobs"] = out, a.ids(a.req.prompt), nil
 	}
 	writeJSON(a.w, http.StatusOK, reply)
 }

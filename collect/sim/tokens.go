@@ -34,8 +34,11 @@ func newTokenizer() *tokenizer {
 	return t
 }
 
-// id gives the piece's id in [1000, 2^31), the next free one where two pieces share a hash.
+// id gives the piece's id in [1000, 2^31), the next free one where two pieces share a hash. It locks for one piece only, so
+// that a long prompt does not hold up the engine's next token.
 func (t *tokenizer) id(piece string) int32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if id, ok := t.ids[piece]; ok {
 		return id
 	}
@@ -52,8 +55,6 @@ func (t *tokenizer) id(piece string) int32 {
 
 // encode gives the token ids of a text.
 func (t *tokenizer) encode(text string) []int32 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	out := make([]int32, 0, len(text)/4+1)
 	for text != "" {
 		n := pieceLen(text)
@@ -145,12 +146,12 @@ func render(messages []message, generate bool) string {
 	return b.String()
 }
 
-// words are what replies are made of: each is one token with its leading space, so that a reply in the history has the ids
-// it was generated with, and hits.
+// words are what replies are made of: each is one token with its leading space, so at most maxPiece-1 letters, so that a
+// reply in the history has the ids it was generated with, and hits.
 var words = strings.Fields(`the a cache block token prefix turn model server prompt reply memory step batch queue time
 	first last next same other each every some one two is was has does keeps reads writes holds shares moves grows
 	stays starts ends fits waits runs takes gives needs finds shows of in on at to from with by for and or but so
-	then when while because after before until longer shorter faster slower larger smaller warm cold full empty new
+	then when while since after before until longer later faster slower larger lower warm cold full empty new
 	old long short it this that which more less most few many`)
 
 // reply makes up a text of pieces: pseudo-English sentences, the same for the same random source.
