@@ -385,6 +385,9 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 		if p.unfinished() {
 			what += ", inside an event"
 		}
+		if re.FinishReason != nil && re.PromptTokens == nil {
+			what += "; the server must support stream_options.include_usage"
+		}
 		re.end(c, StatusCut, "the stream ended without "+what)
 	default:
 		re.Status = StatusOK

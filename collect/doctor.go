@@ -46,7 +46,9 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	if h.MemoryTotalBytes != nil {
 		add("memory", LevelOK, gib(*h.MemoryTotalBytes), "")
 	}
-	if h.DiskFreeBytes != nil {
+	if h.DiskFreeBytes == nil {
+		add("disk", LevelFail, dirOf(dbPath)+" cannot be read", "make the folder, or put --db elsewhere")
+	} else {
 		level, remedy := LevelOK, ""
 		switch {
 		case *h.DiskFreeBytes < 100<<20:
@@ -94,11 +96,11 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 		add("server", LevelFail, err.Error(), "start it, or check URL, port and model name")
 		return out
 	}
-	version := "version unknown"
+	version := ""
 	if e.Version != nil {
-		version = *e.Version
+		version = " " + *e.Version
 	}
-	add("server", LevelOK, fmt.Sprintf("%s %s at %s serves %s", e.Kind, version, c.Base(), e.Model), "")
+	add("server", LevelOK, fmt.Sprintf("%s%s at %s serves %s", e.Kind, version, c.Base(), e.Model), "")
 	if e.MaxModelLenTokens != nil {
 		add("context", LevelOK, fmt.Sprintf("%d tokens", *e.MaxModelLenTokens), "")
 	}
@@ -122,7 +124,9 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 	re := c.Turn(ctx, Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.VLLM()}, time.Minute)
 	switch {
 	case re.Status != StatusOK:
-		add("request", LevelFail, re.Status+": "+re.Err, "see the server's log")
+		add("request", LevelFail, re.Status+": "+re.Err, "wb needs streaming chat completions with a finish reason and usage (stream_options.include_usage); see the server's log")
+	case re.CachedTokens == nil && !e.VLLM():
+		add("cached tokens", LevelNote, "the server does not report them", "hit ratios stay NULL")
 	case re.CachedTokens == nil:
 		add("cached tokens", LevelWarn, "the server does not report them", "start vLLM with --enable-prompt-tokens-details")
 	default:

@@ -76,6 +76,7 @@ type Result struct {
 	Status     string // ok, failed or interrupted
 	Turns      int    // measured turns, warm-up left out
 	Failed     int    // of these, not ok
+	Skipped    int    // turns that were not sent because one before them failed
 	LastError  string
 	FirstError string
 }
@@ -261,7 +262,9 @@ func (r *run) settings(ctx context.Context) error {
 		}
 	}
 	add("engine", "kind", e.Kind)
-	add("engine", "url", r.client.Base())
+	if e.Kind != KindSimulator { // the embedded one has another port each time
+		add("engine", "url", r.client.Base())
+	}
 	add("engine", "model", e.Model)
 	opt("version", e.Version)
 	opt("model_root", e.ModelRoot)
@@ -274,7 +277,9 @@ func (r *run) settings(ctx context.Context) error {
 		}
 	}
 	add("software", "wb_version", p.WbVersion)
-	add("software", "wb_commit", p.WbCommit)
+	if p.WbCommit != "" {
+		add("software", "wb_commit", p.WbCommit)
+	}
 	add("software", "go_version", runtime.Version())
 	add("software", "duckdb_version", p.DuckV)
 	return store.Add(ctx, r.rec, rows...)
@@ -411,6 +416,12 @@ func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurn
 	if r.plan.Isolation == IsolationSalt && r.engine.VLLM() {
 		row.Isolation, salt = IsolationSalt, fmt.Sprintf("%s-%d", r.id, r.sessions)
 	}
+	if row.Warmup && salt == "" {
+		// without a salt the warm-up would leave its prompt in the cache, and the first measured turn would not start cold
+		own := *c
+		own.System = fmt.Sprintf("Warm-up %s.\n\n%s", r.id, c.System)
+		c = &own
+	}
 	total := len(c.Turns)
 	if maxTurns > 0 {
 		total = min(total, maxTurns)
@@ -450,13 +461,17 @@ func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurn
 				r.result.FirstError = re.Err
 			}
 			if re.Status != StatusHTTPError && !r.client.alive(ctx) && ctx.Err() == nil {
-				stop = fmt.Errorf("reach server %s: %w since turn %d: %s", r.client.Base(), ErrUnreachable, r.turns, re.Err)
+				stop = fmt.Errorf("reach server %s: %w since turn %d of %s: %s", r.client.Base(), ErrUnreachable, info.Turn, c.ID, re.Err)
 			}
 		}
 		if err != nil {
 			stop = errors.Join(stop, err)
 			status = "failed"
 		}
+	}
+	if status == "failed" && stop == nil && d.Turn() < total {
+		r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d", c.ID, d.Turn()+1, total, d.Turn()))
+		r.result.Skipped += total - d.Turn()
 	}
 	if err := r.rec.FinishSession(context.WithoutCancel(ctx), r.id, row.SessionID, r.clock(), status); err != nil {
 		stop = errors.Join(stop, err)
@@ -500,6 +515,10 @@ func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt st
 		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused, PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens,
 		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(p.Messages)),
 		Documents: int32(len(p.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: p.SHA256()}
+	row.Checks = int32(len(cur.Checks))
+	if re.Status == StatusOK {
+		row.ChecksPassed = new(cur.Passed(re.Content))
+	}
 	if req.MaxTokens > 0 {
 		row.MaxTokens = new(int64(req.MaxTokens))
 	}

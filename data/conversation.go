@@ -59,6 +59,17 @@ type Turn struct {
 	Checks    []string `yaml:"checks" json:"checks,omitempty"` // facts a good answer contains
 }
 
+// Passed counts the checks of a turn that a reply meets: texts it contains, letter case aside.
+func (t Turn) Passed(reply string) int32 {
+	n := int32(0)
+	for _, c := range t.Checks {
+		if strings.Contains(strings.ToLower(reply), strings.ToLower(c)) {
+			n++
+		}
+	}
+	return n
+}
+
 // Limits on data files; more is a mistake, not a conversation.
 const (
 	MaxFileBytes = 16 << 20
@@ -272,10 +283,12 @@ func Load(dir string) ([]*Conversation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("load conversations: %w", err)
 		}
+		files := 0
 		for _, e := range entries {
 			if ext := filepath.Ext(e.Name()); e.IsDir() || (ext != ".yaml" && ext != ".yml" && ext != ".json") {
 				continue
 			}
+			files++
 			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
 			if err != nil {
 				return nil, fmt.Errorf("load conversations: %w", err)
@@ -283,6 +296,9 @@ func Load(dir string) ([]*Conversation, error) {
 			if err := add(filepath.Join(dir, e.Name()), text, false); err != nil {
 				return nil, fmt.Errorf("load conversations: %w", err)
 			}
+		}
+		if files == 0 {
+			return nil, fmt.Errorf("load conversations: %s holds no .yaml, .yml or .json file", dir)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *Conversation) int { return a.ExpectedTokens - b.ExpectedTokens })

@@ -199,11 +199,11 @@ func TestLoad(t *testing.T) {
 		files map[string]string // in the directory
 		want  string            // ids, those of the directory in brackets; or the error, DIR for the directory
 	}{
-		{"empty", nil, builtins},
+		{"empty", nil, "! load conversations: DIR holds no .yaml, .yml or .json file"},
 		{"adds", map[string]string{"new.yaml": file("new", 1), "b.yml": file("b", 99999), "c.json": `{"id": "c", "title": "T", "expected_tokens": 1000, "turns": [{"user": "hi"}]}`},
 			"[new] simple_qa [c] code_discussion rag_simulation deep_technical ultra_long [b]"},
 		{"replaces", map[string]string{"mine.yaml": file("ultra_long", 2)}, "[ultra_long] simple_qa code_discussion rag_simulation deep_technical"},
-		{"ignores", map[string]string{"a.txt": "no", "b.yaml.bak": "no", "README.md": "no", "yaml": "no"}, builtins},
+		{"ignores", map[string]string{"a.txt": "no", "b.yaml.bak": "no", "README.md": "no", "yaml": "no", "new.yaml": file("new", 1)}, "[new] " + builtins},
 		{"twice", map[string]string{"a.yaml": file("new", 1), "b.yaml": "# again\n" + file("new", 1)}, `! load conversations: DIR/b.yaml:2: id "new" is taken by DIR/a.yaml`},
 		{"replaces twice", map[string]string{"a.yaml": file("simple_qa", 1), "b.yaml": file("simple_qa", 1)}, `! load conversations: DIR/b.yaml:1: id "simple_qa" is taken by DIR/a.yaml`},
 		{"broken", map[string]string{"a.yaml": "id: a\n"}, "! load conversations: DIR/a.yaml:1: title: is missing"},
@@ -230,6 +230,7 @@ func TestLoad(t *testing.T) {
 			if as == "." {
 				want = strings.ReplaceAll(c.want, "DIR/", "")
 			}
+			want = strings.ReplaceAll(want, "DIR ", as+" ")
 			if err != nil {
 				got = "! " + err.Error()
 			}

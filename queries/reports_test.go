@@ -72,8 +72,8 @@ var reportColumns = map[string]string{
 	"throughput_by_run":      "run turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
 	"ttft_by_context":        "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
 	"ttft_by_turn":           "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
-	"ttft_cold_vs_cached":    "run cache turns prompt_tokens uncached_tokens ttft_p50_ms prompt_tokens_per_s times_faster",
-	"turn_details":           "run conversation variant repeat warmup turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_decode_ms messages documents wall_time run_id turn_id",
+	"ttft_cold_vs_cached":    "series run context_tokens cache turns prompt_tokens uncached_tokens ttft_p50_ms times_faster",
+	"turn_details":           "run conversation variant repeat warmup turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
 }
 
 // How many rows each report has over the latest run, the last two and all.
@@ -81,7 +81,7 @@ var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
 	"failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
 	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
-	"ttft_cold_vs_cached": {3, 3, 4}, "turn_details": {6, 7, 8},
+	"ttft_cold_vs_cached": {4, 4, 5}, "turn_details": {6, 7, 8},
 }
 
 func TestEveryReport(t *testing.T) {
@@ -139,7 +139,7 @@ func TestReportFigures(t *testing.T) {
 		{"cache_hit_by_turn", "latest", "series turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 			"qa 1 2 220 0 100 0 0\nqa 2 1 200 128 72 0.64 0\nrag 1 1 500 NULL NULL NULL 2"},
 		{"cache_hit_by_turn", "all", "series hit_ratio",
-			"base · qa 0.5\n" + late + " · qa 0\n" + late + " · qa 0.64\n" + late + " · rag NULL"},
+			"qa · base 0.5\nqa · " + late + " 0\nqa · " + late + " 0.64\nrag · " + late + " NULL"},
 		// turn 2: 1.1−1; turn 4 from submit, nothing being written: 3.3−3; turn 3: 2.05−2
 		{"ttft_by_turn", "latest", "conversation turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
 			"qa 1 2 200 100 300 110 100\nqa 2 1 50 50 50 200 72\nrag 1 1 200 200 200 500 NULL"},
@@ -174,8 +174,8 @@ func TestReportFigures(t *testing.T) {
 		{"conversation_summary", "latest", "conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
 			"qa 2 3 200 17 0.427 100 300 45 22.5 1.08 300\nrag 1 1 500 9 NULL 200 200 50 20 0.6 350"},
 		// cold: 100 tokens in 100 ms; cached: 200 in 50 ms; unknown: 620 in 500 ms
-		{"ttft_cold_vs_cached", "latest", "cache turns prompt_tokens uncached_tokens ttft_p50_ms prompt_tokens_per_s times_faster",
-			"cold 1 100 100 100 1000 1\ncached 1 200 72 50 4000 4\nunknown 2 310 NULL 250 1240 1.24"},
+		{"ttft_cold_vs_cached", "latest", "context_tokens cache turns prompt_tokens uncached_tokens ttft_p50_ms times_faster",
+			"64 cold 1 100 100 100 1\n64 unknown 1 120 NULL 300 0.33\n128 cached 1 200 72 50 NULL\n256 unknown 1 500 NULL 200 NULL"},
 		{"ttft_by_context", "latest", "series prompt_tokens uncached_tokens ttft_ms", "cold 100 100 100\nunknown 120 NULL 300\ncached 200 72 50\nunknown 500 NULL 200"},
 		// (prompt + completion) of 1000: the longest of a turn
 		{"context_growth", "latest", "conversation turn prompt_tokens completion_tokens messages documents context_used_ratio", "qa 1 120 11 2 0 0.121\nqa 2 200 5 4 0 0.205\nrag 1 500 9 2 2 0.509"},

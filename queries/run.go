@@ -45,7 +45,12 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 	if err := q.bind(ctx, conn, o, t); err != nil {
 		return nil, err
 	}
-	rows, err := conn.QueryContext(ctx, q.SQL)
+	stmt, err := conn.PrepareContext(ctx, q.SQL) // takes one statement only; of several, the others' answers would be lost
+	if err != nil {
+		return nil, q.wrap(err)
+	}
+	defer stmt.Close()
+	rows, err := stmt.QueryContext(ctx)
 	if err != nil {
 		return nil, q.wrap(err)
 	}
@@ -62,6 +67,11 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 	}
 	if err := t.runNotes(ctx, conn); err != nil {
 		return nil, q.wrap(err)
+	}
+	if len(t.Runs) == 0 { // nobody said which runs: the figures may be of any
+		if err := conn.QueryRowContext(ctx, "SELECT coalesce(bool_or(simulated), false) FROM raw.run").Scan(&t.AnySimulated); err != nil {
+			return nil, q.wrap(err)
+		}
 	}
 	return t, nil
 }
@@ -181,8 +191,9 @@ func (q *Query) wrap(err error) error {
 		}
 	}
 	var de *duckdb.Error
-	if errors.As(err, &de) {
-		return fmt.Errorf("%s: %s", q.File, strings.TrimSuffix(strings.Join(strings.Fields(de.Msg), " "), " ^"))
+	if errors.As(err, &de) { // the excerpt with its caret says nothing on one line
+		msg, _, _ := strings.Cut(strings.Join(strings.Fields(de.Msg), " "), " LINE ")
+		return fmt.Errorf("%s: %s", q.File, msg)
 	}
 	return fmt.Errorf("run query %s: %w", q.File, err)
 }
@@ -353,7 +364,7 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 		ids[i] = r.ID
 	}
 	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed FROM runs r
-		LEFT JOIN (SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status <> 'ok') AS failed FROM raw.turn GROUP BY run_id) t USING (run_id)
+		LEFT JOIN (SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed FROM turns WHERE NOT warmup GROUP BY run_id) t USING (run_id)
 		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR) AND (r.status <> 'ok' OR t.failed > 0) ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
 	if err != nil {
 		return err

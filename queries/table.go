@@ -13,8 +13,9 @@ type Table struct {
 	Columns []Column // in the order of the SELECT list
 	// Rows are len(Columns) wide. A cell is one of nil, bool, int64, float64, string, time.Time, []any or
 	// map[string]any; integers too wide for int64 are decimal strings. Floats may be NaN or infinite.
-	Rows  [][]any
-	Notes []string // warnings that travel with the figures, each one sentence
+	Rows         [][]any
+	AnySimulated bool     // no runs were chosen, and the file holds simulated ones
+	Notes        []string // warnings that travel with the figures, each one sentence
 }
 
 // Column is one column of a Table.
@@ -41,7 +42,7 @@ func (t *Table) Simulated() bool {
 			return true
 		}
 	}
-	return false
+	return t.AnySimulated
 }
 
 // ColumnIndex gives the position of a column by name, or -1.

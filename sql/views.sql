@@ -81,7 +81,7 @@ SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.
   CASE WHEN t.completion_tokens > 1 THEN (t.last_ns - t.first_ns) / 1e6 / (t.completion_tokens - 1) END AS tpot_ms,
   CASE WHEN t.completion_tokens > 1 THEN (t.completion_tokens - 1) * 1e9 / nullif(t.last_ns - t.first_ns, 0) END AS decode_tokens_per_s,
   (t.done_ns - t.submit_ns) / 1e6 AS e2e_ms,
-  t.messages, t.documents, t.request_bytes, t.connection_reused, t.prompt_sha256, t.reply_sha256, t.request_id,
+  t.messages, t.documents, t.request_bytes, t.connection_reused, t.checks, t.checks_passed, t.prompt_sha256, t.reply_sha256, t.request_id,
   t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, r.started_at + to_microseconds(t.submit_ns // 1000) AS wall_time
 FROM raw.turn t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';

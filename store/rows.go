@@ -153,6 +153,8 @@ type Turn struct {
 	RequestBytes     int64     `db:"request_bytes"`
 	PromptSHA256     string    `db:"prompt_sha256"`
 	ReplySHA256      *string   `db:"reply_sha256"`
+	Checks           int32     `db:"checks"`
+	ChecksPassed     *int32    `db:"checks_passed"`
 }
 
 // Message is a row of raw.message.

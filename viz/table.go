@@ -48,6 +48,9 @@ func renderTable(w *bufio.Writer, p Page, o Options) error {
 		} else if len(p.Intro) > 0 {
 			line("")
 		}
+		if t.About != "" {
+			line(paint("2", printable(t.About)))
+		}
 		if len(t.Rows) == 0 {
 			line("no rows")
 		} else {
@@ -81,7 +84,7 @@ func writeGrid(w *bufio.Writer, t *queries.Table, width int, dim func(string) st
 		for i, v := range row {
 			switch v.(type) {
 			case string, []any, map[string]any:
-				text[i] = !right[i]
+				text[i] = !right[i] && t.Columns[i].Name != "run" && t.Columns[i].Name != "run_id" // names are there to be copied
 			}
 			cells[r][i] = printable(short(t.Columns[i], v))
 			widths[i] = max(widths[i], columns(cells[r][i]))

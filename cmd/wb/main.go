@@ -36,6 +36,14 @@ func (u usageError) Unwrap() error { return u.error }
 
 func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
 
+// self is how the person called wb, for hints that can be pasted.
+func self() string {
+	if strings.ContainsRune(os.Args[0], os.PathSeparator) && len(os.Args[0]) < 40 {
+		return quoteArg(os.Args[0])
+	}
+	return "wb"
+}
+
 // hinted adds what to do about an error.
 type hinted struct {
 	error
@@ -47,6 +55,7 @@ func (h hinted) Unwrap() error { return h.error }
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away, as head does, must not end a run
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends wb at once
@@ -128,7 +137,7 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
 		if err := check(cmd, a); err != nil {
-			return hinted{usageError{err}, "wb " + cmd.Name() + " --help shows how it is used"}
+			return hinted{usageError{err}, cmd.CommandPath() + " --help shows how it is used"}
 		}
 		return nil
 	}

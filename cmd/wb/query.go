@@ -42,6 +42,9 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 			if len(a) == 1 {
 				name = a[0]
 			}
+			if ext := strings.TrimPrefix(filepath.Ext(o.out), "."); !cmd.Flags().Changed("format") && slices.Contains(viz.Formats(), ext) {
+				o.format = ext
+			}
 			return o.run(cmd.Context(), name, stdout, stderr)
 		},
 	}
@@ -49,7 +52,7 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 	dbFlag(cmd, &o.db)
 	f.StringVar(&o.runs, "runs", "", "which `runs` (default: what the query says, usually latest)")
 	f.StringArrayVar(&o.set, "set", nil, "set a variable of the query, `name=value`; may be repeated")
-	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
 	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output")
 	f.StringVarP(&o.text, "command", "c", "", "run this `SQL`")
 	f.StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
@@ -107,6 +110,11 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 
 func (o *queryOptions) write(stdout, stderr io.Writer, t *queries.Table) error {
 	page := viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}
+	if o.format == "csv" || o.format == "ndjson" { // formats that are nothing but rows
+		for _, n := range t.Notes {
+			fmt.Fprintf(stderr, "note: %s\n", n)
+		}
+	}
 	if o.out == "" {
 		return viz.Render(stdout, o.format, page, terminalOptions(stdout))
 	}
@@ -181,6 +189,13 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 	return cmd
 }
 
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory %s: %w", dir, plainPathError(err))
+	}
+	return nil
+}
+
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // writeReport writes NAME.csv (one row a conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
@@ -201,8 +216,8 @@ func writeReport(ctx context.Context, db *store.DB, lib queries.Library, selecto
 	if len(runs) > 1 {
 		name, title = fmt.Sprintf("%s-and-%d-more", name, len(runs)-1), fmt.Sprintf("%d runs", len(runs))
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make directory %s: %w", dir, plainPathError(err))
+	if err := makeDir(dir); err != nil {
+		return nil, err
 	}
 	page := viz.Page{Title: title, Tables: tables, Version: version}
 	if len(empty) > 0 {

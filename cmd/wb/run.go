@@ -46,7 +46,12 @@ Without --url the embedded simulator answers: no GPU and no model are needed, an
   wb run --url http://localhost:8001 --model my-model --tag apc=on
   wb run --url http://localhost:8001 --conversations rag_simulation --repeat 5`,
 		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), stdout, stderr) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("conversations") && len(o.conversations) == 0 {
+				return usagef("flag --conversations: an empty id")
+			}
+			return o.run(cmd.Context(), stdout, stderr)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.url, "url", "", "base URL of an OpenAI-compatible server, such as http://localhost:8001")
@@ -96,6 +101,17 @@ func (o *runOptions) check() (tags map[string]string, key string, err error) {
 	case o.url == "" && o.model != "":
 		return nil, "", usagef("flag --model: needs --url; the simulator has no models to choose from")
 	}
+	switch {
+	case o.url != "" && (o.simFaults != nil || o.simProfile != "eager"):
+		return nil, "", usagef("flag --url: --sim-profile and --sim-fault are for the embedded simulator")
+	case strings.ContainsAny(o.name, ",\n") || o.name == "latest" || o.name == "all" || strings.HasPrefix(o.name, "latest~") || strings.HasPrefix(o.name, "last:") || strings.HasPrefix(o.name, "tag:"):
+		return nil, "", usagef("flag --name: %q could not be told from a selector of runs", o.name)
+	}
+	for _, c := range o.conversations {
+		if strings.TrimSpace(c) == "" {
+			return nil, "", usagef("flag --conversations: an empty id")
+		}
+	}
 	tags = map[string]string{}
 	for _, t := range o.tags {
 		k, v, ok := strings.Cut(t, "=")
@@ -132,6 +148,11 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	convs, err := data.Pick(all, o.conversations)
 	if err != nil {
 		return usageError{err}
+	}
+	if o.results != "" { // better said before the run than after it
+		if err := makeDir(o.results); err != nil {
+			return err
+		}
 	}
 	// opening the file and asking the server who it is take about the same time, so they go side by side
 	_, statErr := os.Stat(o.db)
@@ -177,7 +198,7 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 			return errors.Join(err, rerr)
 		}
 		if !o.quiet {
-			fmt.Fprintf(stderr, "report:   %s\n", strings.Join(files, " "))
+			fmt.Fprintf(stderr, "report:\n  %s\n", strings.Join(files, "\n  "))
 		}
 	}
 	return err
@@ -230,7 +251,9 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 		return err
 	}
 	t.Title, t.About = "Run "+res.Name, ""
-	t.Columns, t.Rows = dropColumn(t, "run")
+	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j"} { // the table must fit a terminal; the saved query has them all
+		t.Columns, t.Rows = dropColumn(t, column)
+	}
 	t.Charts = nil
 	if err := viz.Render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout)); err != nil {
 		return err
@@ -239,16 +262,33 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 	if o.db != defaultDB {
 		flag = " --db " + quoteArg(o.db)
 	}
-	fmt.Fprintf(stderr, "\nrun %s: %s, %d turns%s, recorded in %s\n", res.Name, res.Status, res.Turns, failedText(res), o.db)
-	fmt.Fprintf(stderr, "look further:\n  wb query cache_hit_by_turn%s\n  wb query ttft_cold_vs_cached%s --format html -o ttft.html\n  wb report%s --out results\n  wb query --list\n", flag, flag, flag)
+	fmt.Fprintf(stderr, "\nrun %s: %s, %s, recorded in %s\nlook further:\n", res.Name, res.Status, turnsText(res), o.db)
+	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
+	if res.Failed > 0 {
+		further = append([]string{"query failed_turns" + flag}, further...)
+	}
+	if o.results == "" {
+		further = append(further, "report"+flag+" --out results")
+	}
+	for _, f := range append(further, "query --list") {
+		fmt.Fprintf(stderr, "  %s %s\n", self(), f)
+	}
 	return nil
 }
 
-func failedText(r *collect.Result) string {
-	if r.Failed == 0 {
-		return ""
+func turnsText(r *collect.Result) string {
+	s := fmt.Sprintf("%d turns", r.Turns)
+	if r.Turns == 1 {
+		s = "1 turn"
 	}
-	return fmt.Sprintf(" (%d failed: %s)", r.Failed, r.FirstError)
+	if r.Failed > 0 {
+		s += fmt.Sprintf(" (%d failed", r.Failed)
+		if r.Skipped > 0 {
+			s += fmt.Sprintf(", %d skipped after them", r.Skipped)
+		}
+		s += ": " + r.FirstError + ")"
+	}
+	return s
 }
 
 func dropColumn(t *queries.Table, name string) ([]queries.Column, [][]any) {

@@ -18,11 +18,16 @@ import (
 func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	var db, format string
 	list := func(cmd *cobra.Command, _ []string) error {
-		return showRuns(cmd.Context(), stdout, db, format, "all", "run_overview")
+		err := showRuns(cmd.Context(), stdout, db, format, "all", "run_overview")
+		if errors.Is(err, queries.ErrNoRuns) {
+			fmt.Fprintln(stderr, "no runs yet; wb run records one")
+			return nil
+		}
+		return err
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, "DuckDB file with the history")
-	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
 
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the runs of the file", Args: args(cobra.NoArgs), RunE: list},

@@ -11,4 +11,4 @@ FROM measured_turns t LEFT JOIN (
   SELECT s.run_id, s.conversation, sum(x.energy_j) AS energy_j FROM raw.session s JOIN session_energy x USING (run_id, session_id)
   WHERE NOT s.warmup AND NOT EXISTS (SELECT 1 FROM raw.turn f WHERE f.run_id = s.run_id AND f.session_id = s.session_id AND f.status <> 'ok') GROUP BY ALL) e
   ON e.run_id = t.run_id AND e.conversation = t.conversation
-GROUP BY t.run_id, t.run, t.conversation ORDER BY t.run, min(t.turn_id);
+GROUP BY t.run_id, t.run, t.conversation ORDER BY min(t.wall_time);

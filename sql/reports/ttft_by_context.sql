@@ -1,10 +1,10 @@
 -- title: Time to first token by context length
--- about: One point a turn. cached: at least half of the prompt came from the prefix cache.
+-- about: One point a turn, by how much of the prompt came from the prefix cache: cold below a tenth, cached from a half.
 -- var: runs = latest
 -- chart: scatter x=prompt_tokens y=ttft_ms series=series title="TTFT by prompt length"
 -- chart: scatter x=uncached_tokens y=ttft_ms series=series title="TTFT by tokens to prefill"
-SELECT CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN run || ' · ' ELSE '' END
-    || CASE WHEN hit_ratio IS NULL THEN 'unknown' WHEN hit_ratio >= 0.5 THEN 'cached' ELSE 'cold' END AS series,
+SELECT CASE WHEN hit_ratio IS NULL THEN 'unknown' WHEN hit_ratio < 0.1 THEN 'cold' WHEN hit_ratio < 0.5 THEN 'partly' ELSE 'cached' END
+    || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
   run, conversation, repeat, turn, prompt_tokens, cached_tokens, uncached_tokens, round(ttft_ms, 3) AS ttft_ms
 FROM measured_turns
 ORDER BY run, prompt_tokens, turn_id;

@@ -125,7 +125,7 @@ CREATE TABLE raw.turn (
   request_id VARCHAR, submit_ns BIGINT, written_ns BIGINT, headers_ns BIGINT, first_chunk_ns BIGINT, first_ns BIGINT, first_content_ns BIGINT,
   last_ns BIGINT, done_ns BIGINT, connection_reused BOOLEAN, prompt_tokens BIGINT, cached_tokens BIGINT, completion_tokens BIGINT,
   reasoning_tokens BIGINT, finish_reason VARCHAR, max_tokens BIGINT, messages INTEGER, documents INTEGER, request_bytes BIGINT,
-  prompt_sha256 VARCHAR, reply_sha256 VARCHAR);
+  prompt_sha256 VARCHAR, reply_sha256 VARCHAR, checks INTEGER, checks_passed INTEGER);
 COMMENT ON TABLE raw.turn IS 'one request: one user message and the reply to it';
 COMMENT ON COLUMN raw.turn.run_id IS 'run';
 COMMENT ON COLUMN raw.turn.turn_id IS 'ordinal in the run, from 1';
@@ -156,6 +156,8 @@ COMMENT ON COLUMN raw.turn.documents IS 'retrieved documents in the prompt';
 COMMENT ON COLUMN raw.turn.request_bytes IS 'size of the request body';
 COMMENT ON COLUMN raw.turn.prompt_sha256 IS 'hash over the roles and texts of the prompt';
 COMMENT ON COLUMN raw.turn.reply_sha256 IS 'message the reply is stored under';
+COMMENT ON COLUMN raw.turn.checks IS 'facts the conversation says a good answer contains';
+COMMENT ON COLUMN raw.turn.checks_passed IS 'of these, how many the reply contains, letter case aside; NULL when the turn did not end well';
 
 CREATE TABLE raw.message (sha256 VARCHAR, role VARCHAR, content VARCHAR, reasoning VARCHAR, content_bytes BIGINT);
 COMMENT ON TABLE raw.message IS 'texts of prompts and replies, stored once by hash';
