@@ -479,3 +479,29 @@ func TestMaxRows(t *testing.T) {
 		}
 	}
 }
+
+func TestStatements(t *testing.T) {
+	for text, want := range map[string]int{
+		"":                                  0,
+		" ;; -- nothing\n /* ; */":          0,
+		"SELECT 1":                          1,
+		"SELECT 1;":                         1,
+		"SELECT 1; -- a; b\n":               1,
+		"SELECT 1; SELECT 2":                2,
+		"SELECT ';', \";\", 'it''s;' ;":     1,
+		"SELECT e'\\';' ; SELECT 2":         2,
+		"SELECT name'\\'; SELECT 2":         2,
+		"SELECT $$ ; $$, $a$ ; $$ $a$; x":   2,
+		"/* ; */ SELECT 1 /* ; ":            1,
+		"SELECT 'open ; ":                   1,
+		"SELECT $1; SELECT $2":              2,
+		"-- title: x; y\nSELECT 1 -- ; end": 1,
+	} {
+		if got := statements(text); len(got) != want {
+			t.Errorf("%q: statements %q, want %d", text, got, want)
+		}
+	}
+	if got := statements("set x = 1; (SELECT 2); from t"); !slices.Equal(got, []string{"set", "(", "from"}) {
+		t.Errorf("first words %q", got)
+	}
+}

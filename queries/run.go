@@ -36,6 +36,12 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 	if strings.ContainsRune(q.SQL, 0) {
 		return nil, fmt.Errorf("%s: holds a NUL byte, where DuckDB would stop reading", q.File)
 	}
+	verbs := statements(q.SQL)
+	for i, v := range verbs[:max(len(verbs)-1, 0)] { // the driver runs them all and shows the last one's answer only
+		if slices.Contains(answering, strings.ToUpper(v)) {
+			return nil, fmt.Errorf("%s: statement %d of %d (%s) would give an answer that nobody sees; a query has one answer, its last", q.File, i+1, len(verbs), v)
+		}
+	}
 	conn, err := db.SQL().Conn(ctx)
 	if err != nil {
 		return nil, q.wrap(err)
@@ -45,12 +51,7 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 	if err := q.bind(ctx, conn, o, t); err != nil {
 		return nil, err
 	}
-	stmt, err := conn.PrepareContext(ctx, q.SQL) // takes one statement only; of several, the others' answers would be lost
-	if err != nil {
-		return nil, q.wrap(err)
-	}
-	defer stmt.Close()
-	rows, err := stmt.QueryContext(ctx)
+	rows, err := conn.QueryContext(ctx, q.SQL)
 	if err != nil {
 		return nil, q.wrap(err)
 	}
@@ -74,6 +75,65 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 		}
 	}
 	return t, nil
+}
+
+// answering are the first words of statements that are run for their rows.
+var answering = []string{"SELECT", "FROM", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "PIVOT", "UNPIVOT", "CALL", "PRAGMA", "("}
+
+// statements gives the first word of each SQL statement of a text: what stands between semicolons outside of strings ('…' with ” or, after
+// e, with backslashes; $tag$…$tag$), quoted names and comments. DuckDB's own splitter is not reachable through the driver.
+func statements(text string) (verbs []string) {
+	open := false // the statement has begun
+	skip := func(end string, from int) int {
+		if i := strings.Index(text[from:], end); i >= 0 {
+			return from + i + len(end) - 1
+		}
+		return len(text)
+	}
+	for i := 0; i < len(text); i++ {
+		start := i
+		switch c := text[i]; {
+		case c == ';':
+			open = false
+			continue
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
+			continue
+		case strings.HasPrefix(text[i:], "--"):
+			i = skip("\n", i)
+			continue
+		case strings.HasPrefix(text[i:], "/*"):
+			i = skip("*/", i+2)
+			continue
+		case c == '"':
+			i = skip(`"`, i+1)
+		case c == '\'':
+			escapes := i > 0 && (text[i-1] == 'e' || text[i-1] == 'E') && (i < 2 || !wordByte(text[i-2]))
+			for i++; i < len(text) && text[i] != '\''; i++ {
+				if escapes && text[i] == '\\' {
+					i++
+				}
+			}
+		case c == '$' && (i == 0 || !wordByte(text[i-1])):
+			if tag := dollarTag.FindString(text[i:]); tag != "" {
+				i = skip(tag, i+len(tag))
+			}
+		}
+		if !open {
+			open = true
+			end := start
+			for end < len(text) && wordByte(text[end]) {
+				end++
+			}
+			verbs = append(verbs, text[start:max(end, start+1)])
+		}
+	}
+	return verbs
+}
+
+var dollarTag = regexp.MustCompile(`^\$[A-Za-z_]*\$`)
+
+func wordByte(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80
 }
 
 // bind sets the variables: those of the header with their defaults, then the caller's.
