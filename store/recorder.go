@@ -57,7 +57,7 @@ type sink struct {
 }
 
 // refill is a RecordReader that DuckDB scans again for each INSERT: it hands out what was queued and then ends. Registering
-// a new view for each batch instead would leak 13 KB a call (DESIGN.md).
+// a new view for each batch instead would leak 13 KB a call (measured; docs/storage.md).
 type refill struct {
 	refs   atomic.Int64
 	schema *arrow.Schema

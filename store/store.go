@@ -62,7 +62,7 @@ type DB struct {
 const (
 	readMemory  = "1GB"
 	readThreads = 2
-	// The automatic checkpoint at 16 MB of log costs 75–120 ms (measured, DESIGN.md), so it is put off to the end of a run.
+	// The automatic checkpoint at 16 MB of log costs 75–120 ms (measured), so it is put off to the end of a run.
 	writeCheckpoint = "512MB"
 	// A run shares its machine with the server it measures.
 	writeMemory = "256MB"

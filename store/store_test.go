@@ -253,7 +253,7 @@ func TestRowMustFitTable(t *testing.T) {
 	}
 }
 
-// The one statement that DESIGN.md allows over an Arrow view is right; this pins that others are not, so that nobody
+// The one statement that docs/storage.md allows over an Arrow view is right; this pins that others are not, so that nobody
 // "simplifies" the inserts. When it fails, DuckDB or the driver has been mended and the rule can be looked at again.
 func TestArrowViewsAreOnlyForSelectStar(t *testing.T) {
 	ctx := context.Background()
