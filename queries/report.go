@@ -9,7 +9,7 @@ import (
 
 // reportQueries is the order of a report: overview first, evidence last.
 var reportQueries = []string{"run_overview", "conversation_summary", "run_differences", "cache_hit_by_turn", "ttft_cold_vs_cached", "ttft_by_turn", "ttft_by_context",
-	"context_growth", "itl_percentiles", "throughput_by_run", "stalls", "gpu_timeline", "memory_peaks", "energy_by_conversation",
+	"context_growth", "itl_percentiles", "throughput_by_run", "stalls", "gpu_timeline", "memory_peaks", "energy_by_conversation", "server_startup",
 	"cache_counters_agree", "failed_turns", "run_events", "turn_details"}
 
 // Report runs the saved queries of a report over the selected runs. Tables without rows are left out and named in empty.
@@ -40,6 +40,7 @@ var system = []struct{ name, title, text string }{
 	{"hosts", "Host", "SELECT r.run, h.* FROM raw.host h JOIN selected_runs r USING (run_id) ORDER BY r.started_at"},
 	{"gpus", "GPUs", "SELECT r.run, g.* FROM raw.gpu g JOIN selected_runs r USING (run_id) ORDER BY r.started_at, g.gpu"},
 	{"engines", "Server", "SELECT r.run, e.* FROM raw.engine e JOIN selected_runs r USING (run_id) ORDER BY r.started_at"},
+	{"servers", "Server starts", "SELECT s.* EXCLUDE (run_id) FROM server_starts s WHERE s.run_id IN (SELECT run_id FROM selected_runs) ORDER BY s.run, s.start_id"},
 	{"settings", "Settings", "SELECT r.run, s.source, s.name, s.value FROM raw.setting s JOIN selected_runs r USING (run_id) ORDER BY r.started_at, s.source, s.name"},
 }
 

@@ -29,7 +29,7 @@ COMMENT ON COLUMN selected_runs.engine_version IS 'version the server told';
 COMMENT ON COLUMN selected_runs.tags IS 'tags as key=value, in key order';
 
 CREATE OR REPLACE VIEW sessions AS
-SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, s.status,
+SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, s.start_id, s.status,
   s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS wall_time, (s.ended_ns - s.started_ns) / 1e9 AS duration_s
 FROM raw.session s JOIN runs r USING (run_id);
 COMMENT ON VIEW sessions IS 'one row per pass through a conversation';
@@ -37,18 +37,32 @@ COMMENT ON COLUMN sessions.run IS 'name of the run';
 COMMENT ON COLUMN sessions.wall_time IS 'start, wall clock, UTC';
 COMMENT ON COLUMN sessions.duration_s IS 'from start to end';
 
+CREATE OR REPLACE VIEW metric_names AS
+SELECT * FROM (VALUES
+  ('prefix_cache_queries', 'vllm:prefix_cache_queries_total'), ('prefix_cache_queries', 'vllm:prefix_cache_queries'),
+  ('prefix_cache_queries', 'vllm:gpu_prefix_cache_queries_total'), ('prefix_cache_queries', 'vllm:gpu_prefix_cache_queries'),
+  ('prefix_cache_hits', 'vllm:prefix_cache_hits_total'), ('prefix_cache_hits', 'vllm:prefix_cache_hits'),
+  ('prefix_cache_hits', 'vllm:gpu_prefix_cache_hits_total'), ('prefix_cache_hits', 'vllm:gpu_prefix_cache_hits'),
+  ('kv_cache_usage_ratio', 'vllm:kv_cache_usage_perc'), ('kv_cache_usage_ratio', 'vllm:gpu_cache_usage_perc'),
+  ('inter_token_latency', 'vllm:inter_token_latency_seconds'), ('inter_token_latency', 'vllm:time_per_output_token_seconds'),
+  ('request_success', 'vllm:request_success_total'), ('request_success', 'vllm:request_success'),
+  ('preemptions', 'vllm:num_preemptions_total'), ('preemptions', 'vllm:num_preemptions')) AS t(metric, name);
+COMMENT ON VIEW metric_names IS 'names that a metric has had over vLLM''s releases';
+COMMENT ON COLUMN metric_names.metric IS 'what is measured';
+COMMENT ON COLUMN metric_names.name IS 'name in /metrics; a histogram''s series add _sum, _count or _bucket';
+
 CREATE OR REPLACE VIEW turn_counters AS
 WITH series AS (
   SELECT s.run_id, s.turn_id, s.phase, s.scrape_id,
-    sum(m.value) FILTER (WHERE m.name IN ('vllm:prefix_cache_queries_total', 'vllm:prefix_cache_queries', 'vllm:gpu_prefix_cache_queries_total', 'vllm:gpu_prefix_cache_queries')) AS queries,
-    sum(m.value) FILTER (WHERE m.name IN ('vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits', 'vllm:gpu_prefix_cache_hits_total', 'vllm:gpu_prefix_cache_hits')) AS hits,
+    sum(m.value) FILTER (WHERE n.metric = 'prefix_cache_queries') AS queries,
+    sum(m.value) FILTER (WHERE n.metric = 'prefix_cache_hits') AS hits,
     sum(m.value) FILTER (WHERE m.name = 'vllm:request_queue_time_seconds_sum') AS queue_s,
     sum(m.value) FILTER (WHERE m.name = 'vllm:request_queue_time_seconds_count') AS requests,
     sum(m.value) FILTER (WHERE m.name = 'vllm:request_prefill_time_seconds_sum') AS prefill_s,
     sum(m.value) FILTER (WHERE m.name = 'vllm:request_decode_time_seconds_sum') AS decode_s,
     sum(m.value) FILTER (WHERE m.name = 'vllm:time_to_first_token_seconds_sum') AS ttft_s,
-    sum(m.value) FILTER (WHERE m.name IN ('vllm:num_preemptions_total', 'vllm:num_preemptions')) AS preemptions
-  FROM raw.scrape s JOIN raw.engine_metric m USING (run_id, scrape_id)
+    sum(m.value) FILTER (WHERE n.metric = 'preemptions') AS preemptions
+  FROM raw.scrape s JOIN raw.engine_metric m USING (run_id, scrape_id) LEFT JOIN metric_names n USING (name)
   WHERE s.phase IN ('before', 'after') AND s.turn_id IS NOT NULL
   GROUP BY ALL),
 edges AS (SELECT * FROM series QUALIFY row_number() OVER (PARTITION BY run_id, turn_id, phase ORDER BY scrape_id DESC) = 1)
@@ -195,3 +209,38 @@ CREATE OR REPLACE VIEW settings AS
 SELECT s.run_id, r.run, s.source, s.name, s.value FROM raw.setting s JOIN runs r USING (run_id);
 COMMENT ON VIEW settings IS 'everything chosen or found that could explain a difference between two runs';
 COMMENT ON COLUMN settings.run IS 'name of the run';
+
+CREATE OR REPLACE VIEW server_starts AS
+WITH ends AS (SELECT run_id, start_id, phase, t_ns, (lead(t_ns) OVER (PARTITION BY run_id, start_id ORDER BY t_ns, phase) - t_ns) / 1e9 AS lasted_s FROM raw.engine_phase),
+times AS (
+  SELECT run_id, start_id, min(t_ns) FILTER (WHERE phase = 'spawned') AS spawned_ns, min(t_ns) FILTER (WHERE phase = 'ready') AS ready_ns,
+    min(t_ns) FILTER (WHERE phase = 'stopping') AS stopping_ns, min(t_ns) FILTER (WHERE phase = 'exited') AS exited_ns, min(t_ns) FILTER (WHERE phase = 'released') AS released_ns,
+    sum(lasted_s) FILTER (WHERE phase IN ('spawned', 'importing')) AS import_s, sum(lasted_s) FILTER (WHERE phase = 'engine') AS engine_s,
+    sum(lasted_s) FILTER (WHERE phase = 'loading') AS load_s, sum(lasted_s) FILTER (WHERE phase = 'compiling') AS compile_phase_s,
+    sum(lasted_s) FILTER (WHERE phase = 'profiling') AS profile_s, sum(lasted_s) FILTER (WHERE phase = 'capturing') AS capture_s,
+    sum(lasted_s) FILTER (WHERE phase = 'warming') AS warm_s
+  FROM ends GROUP BY ALL),
+firsts AS (
+  SELECT s.run_id, s.start_id, min(t.first_ns) AS first_ns, arg_min((t.first_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6, t.submit_ns) AS first_ttft_ms,
+    string_agg(DISTINCT s.conversation, ' ') AS conversations
+  FROM raw.session s JOIN raw.turn t USING (run_id, session_id) WHERE s.start_id IS NOT NULL AND t.status = 'ok' GROUP BY ALL)
+SELECT e.run_id, r.run, r.simulated, e.start_id, f.conversations, e.status, e.error, (t.ready_ns - t.spawned_ns) / 1e9 AS startup_s,
+  t.import_s, t.engine_s, t.load_s, t.compile_phase_s, t.profile_s, t.capture_s, t.warm_s,
+  (f.first_ns - t.spawned_ns) / 1e9 AS first_token_s, f.first_ttft_ms, (t.exited_ns - t.stopping_ns) / 1e9 AS stop_s, (t.released_ns - t.exited_ns) / 1e9 AS release_s,
+  e.kv_cache_size_tokens, e.kv_cache_bytes, e.weights_bytes, e.graph_bytes, e.weights_load_s, e.compile_s, e.pid, e.log_path, e.command
+FROM raw.engine_start e JOIN runs r USING (run_id) LEFT JOIN times t USING (run_id, start_id) LEFT JOIN firsts f USING (run_id, start_id);
+COMMENT ON VIEW server_starts IS 'one row per server process that wb started: how long it took, and until when';
+COMMENT ON COLUMN server_starts.run IS 'name of the run';
+COMMENT ON COLUMN server_starts.conversations IS 'what it served';
+COMMENT ON COLUMN server_starts.startup_s IS 'from the process''s start until /health answered';
+COMMENT ON COLUMN server_starts.import_s IS 'Python loading its libraries';
+COMMENT ON COLUMN server_starts.engine_s IS 'reading the configuration, starting the engine';
+COMMENT ON COLUMN server_starts.load_s IS 'loading weights, until the next phase';
+COMMENT ON COLUMN server_starts.compile_phase_s IS 'compiling, until the next phase';
+COMMENT ON COLUMN server_starts.profile_s IS 'measuring memory and setting up the KV cache, warming included where the log does not part them';
+COMMENT ON COLUMN server_starts.capture_s IS 'capturing CUDA graphs';
+COMMENT ON COLUMN server_starts.warm_s IS 'from the finished engine until /health answered';
+COMMENT ON COLUMN server_starts.first_token_s IS 'from the process''s start to the first token of its first request, warm-up included';
+COMMENT ON COLUMN server_starts.first_ttft_ms IS 'TTFT of its first request, warm-up included';
+COMMENT ON COLUMN server_starts.stop_s IS 'from the word to stop until its last process was gone';
+COMMENT ON COLUMN server_starts.release_s IS 'from then until its GPU memory was free';

@@ -107,6 +107,31 @@ type Engine struct {
 	ProcessStartedAt  *time.Time `db:"process_started_at"`
 }
 
+// EngineStart is a row of raw.engine_start.
+type EngineStart struct {
+	RunID             uuid.UUID `db:"run_id"`
+	StartID           int32     `db:"start_id"`
+	PID               *int64    `db:"pid"`
+	Status            string    `db:"status"`
+	Error             *string   `db:"error"`
+	Command           string    `db:"command"`
+	LogPath           *string   `db:"log_path"`
+	KVCacheSizeTokens *int64    `db:"kv_cache_size_tokens"`
+	KVCacheBytes      *int64    `db:"kv_cache_bytes"`
+	WeightsBytes      *int64    `db:"weights_bytes"`
+	GraphBytes        *int64    `db:"graph_bytes"`
+	WeightsLoadS      *float64  `db:"weights_load_s"`
+	CompileS          *float64  `db:"compile_s"`
+}
+
+// EnginePhase is a row of raw.engine_phase.
+type EnginePhase struct {
+	RunID   uuid.UUID `db:"run_id"`
+	StartID int32     `db:"start_id"`
+	Phase   string    `db:"phase"`
+	TNs     int64     `db:"t_ns"`
+}
+
 // Session is a row of raw.session.
 type Session struct {
 	RunID              uuid.UUID `db:"run_id"`
@@ -117,6 +142,7 @@ type Session struct {
 	Repeat             int32     `db:"repeat"`
 	Warmup             bool      `db:"warmup"`
 	Isolation          string    `db:"isolation"`
+	StartID            *int32    `db:"start_id"`
 	StartedNs          int64     `db:"started_ns"`
 	EndedNs            *int64    `db:"ended_ns"`
 	Status             string    `db:"status"`
@@ -283,6 +309,8 @@ func (Setting) table() string       { return "setting" }
 func (Host) table() string          { return "host" }
 func (GPU) table() string           { return "gpu" }
 func (Engine) table() string        { return "engine" }
+func (EngineStart) table() string   { return "engine_start" }
+func (EnginePhase) table() string   { return "engine_phase" }
 func (Session) table() string       { return "session" }
 func (Turn) table() string          { return "turn" }
 func (Message) table() string       { return "message" }
@@ -297,6 +325,6 @@ func (Event) table() string         { return "event" }
 
 // rowTypes lists every Row, in the order they are inserted: what is referred to comes first.
 func rowTypes() []Row {
-	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Session{}, Message{}, Turn{}, TurnMessage{}, Chunk{},
+	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, EngineStart{}, EnginePhase{}, Session{}, Message{}, Turn{}, TurnMessage{}, Chunk{},
 		Scrape{}, EngineMetric{}, GPUSample{}, HostSample{}, ProcessSample{}, Event{}}
 }

@@ -4,23 +4,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"wb/collect"
+	"wb/data/hub"
 	"wb/queries"
 	"wb/store"
 	"wb/viz"
 )
 
 func newDoctor(stdout io.Writer) *cobra.Command {
-	var db, url, model, keyEnv, format string
+	var db, url, model, keyEnv, format, vllmAt string
+	var port int
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check machine, GPU, disk, file and server; every problem comes with its remedy",
-		Args:  args(cobra.NoArgs),
+		Short: "Check machine, GPU, disk, file, vLLM and server; every problem comes with its remedy",
+		Long: `Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache. With --model alone, whether that model
+is here and fits; with --url, the server that answers there, which gets one request of one token.`,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			findings := collect.DiagnoseMachine(ctx, db)
@@ -36,12 +41,14 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 					return usageError{err}
 				}
 				findings = append(findings, collect.DiagnoseServer(ctx, c, model)...)
+			} else {
+				h, err := hub.FromEnv(os.Getenv)
+				if err != nil {
+					return err
+				}
+				findings = append(findings, collect.DiagnoseVLLM(ctx, h, vllmAt, model, port)...)
 			}
-			t := &queries.Table{Name: "doctor", Title: "Doctor", Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
-			for _, f := range findings {
-				t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
-			}
-			if err := viz.Render(stdout, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout)); err != nil {
+			if err := renderFindings(stdout, format, findings); err != nil {
 				return err
 			}
 			if collect.Failed(findings) {
@@ -53,10 +60,20 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 	dbFlag(cmd, &db)
 	f := cmd.Flags()
 	f.StringVar(&url, "url", "", "check this server too; sends it one request of one token")
-	f.StringVar(&model, "model", "", "model name the server knows")
+	f.StringVar(&model, "model", "", "with --url, model name the server knows; else a model to check for this machine")
+	f.StringVar(&vllmAt, "vllm", os.Getenv("WB_VLLM"), "where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+	f.IntVar(&port, "port", 8001, "port that a server would get")
 	f.StringVar(&keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
 	return cmd
+}
+
+func renderFindings(w io.Writer, format string, findings []collect.Finding) error {
+	t := &queries.Table{Name: "doctor", Title: "Doctor", Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
+	for _, f := range findings {
+		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
+	}
+	return viz.Render(w, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version}, terminalOptions(w))
 }
 
 func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/collect"
+	"wb/collect/vllm"
 	"wb/queries"
 	"wb/store"
 )
@@ -52,7 +53,12 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == vllm.GuardCommand { // wb as the guard of a server it started
+		os.Exit(vllm.Guard(os.Args[2:]))
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away, as head does, must not end a run
@@ -92,9 +98,12 @@ func hintFor(err error) string {
 	var h hinted
 	var s *store.Error
 	var he *queries.HeaderError
+	var own interface{ Hint() string }
 	switch {
 	case errors.As(err, &h):
 		return h.hint
+	case errors.As(err, &own) && own.Hint() != "":
+		return own.Hint()
 	case errors.As(err, &s) && s.Hint != "":
 		return s.Hint
 	case errors.Is(err, queries.ErrUnknownQuery):
@@ -129,7 +138,8 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted{usageError{err}, cmd.CommandPath() + " --help shows the flags"}
 	})
-	root.AddCommand(newRun(stdout, stderr), newQuery(stdout, stderr), newReport(stdout, stderr), newRuns(stdout, stderr), newDoctor(stdout), newSim(stderr))
+	root.AddCommand(newRun(stdout, stderr), newQuery(stdout, stderr), newReport(stdout, stderr), newRuns(stdout, stderr), newDoctor(stdout), newSim(stderr),
+		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr))
 	return root
 }
 

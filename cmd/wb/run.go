@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,21 +33,48 @@ type runOptions struct {
 	ignoreEOS, noText, quiet                                              bool
 	timeout                                                               time.Duration
 	start                                                                 time.Time
+
+	engine string // sim, vllm or url
+	server serverOptions
+	words  []string // vLLM's own arguments
 }
+
+// Engines of a run.
+const (
+	engineSim  = "sim"
+	engineVLLM = "vllm"
+	engineURL  = "url"
+)
 
 func newRun(stdout, stderr io.Writer) *cobra.Command {
 	o := runOptions{start: time.Now()}
 	cmd := &cobra.Command{
-		Use:   "run",
+		Use:   "run [-- VLLM-ARGUMENTS]",
 		Short: "Run conversations against a server and record what happens",
 		Long: `Run conversations turn by turn against a server and record what happens in a DuckDB file.
 
-Without --url the embedded simulator answers: no GPU and no model are needed, and every figure is marked simulated.`,
+The server is one that runs already (--url), a vLLM that wb starts with a model and ends again (--engine vllm --model NAME), or the embedded
+simulator: no GPU and no model are needed, and every figure is marked simulated.`,
 		Example: `  wb run                                                        # everything, on the simulator
+  wb run --engine vllm --model smollm2-135m                     # wb starts vLLM, a fresh one for each session
+  wb run --engine vllm --model phi-3.5-mini --preset optimized --tag graphs=on -- --max-num-seqs 4
   wb run --url http://localhost:8001 --model my-model --tag apc=on
   wb run --url http://localhost:8001 --conversations rag_simulation --repeat 5`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: func(cmd *cobra.Command, a []string) error {
+			if d := cmd.ArgsLenAtDash(); len(a) > 0 && d != 0 {
+				return hinted{usagef("run: takes no argument %q; vLLM's own arguments come after --", a[0]), cmd.CommandPath() + " --help shows how it is used"}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, a []string) error {
+			o.words = a
+			if o.engine != engineVLLM {
+				for _, name := range serverFlags {
+					if cmd.Flags().Changed(name) {
+						return usagef("flag --%s: is for --engine vllm", name)
+					}
+				}
+			}
 			if cmd.Flags().Changed("conversations") && len(o.conversations) == 0 {
 				return usagef("flag --conversations: an empty id")
 			}
@@ -54,8 +82,10 @@ Without --url the embedded simulator answers: no GPU and no model are needed, an
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&o.engine, "engine", "", "who answers: vllm (started by wb), url or sim (default: url with --url, else sim)")
 	f.StringVar(&o.url, "url", "", "base URL of an OpenAI-compatible server, such as http://localhost:8001")
-	f.StringVar(&o.model, "model", "", "model name the server knows; may be left out when it serves one")
+	f.StringVar(&o.model, "model", "", "with --url, the name the server knows, if it serves several; with --engine vllm, the model to serve: a name of wb models list, ORG/NAME[@REVISION] or a directory")
+	o.server.flags(cmd)
 	dbFlag(cmd, &o.db)
 	f.StringVar(&o.name, "name", "", "name of the run (default: model and time)")
 	f.StringArrayVar(&o.tags, "tag", nil, "label `key=value` for the run; may be repeated")
@@ -69,7 +99,7 @@ Without --url the embedded simulator answers: no GPU and no model are needed, an
 	f.Int64Var(&o.seed, "seed", 0, "sampling seed")
 	f.BoolVar(&o.ignoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM)")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "give a turn up after this long (0: never)")
-	f.StringVar(&o.isolation, "isolation", collect.IsolationSalt, "keep sessions out of each other's prefix cache: salt or none")
+	f.StringVar(&o.isolation, "isolation", "", "keep sessions out of each other's prefix cache: "+strings.Join(collect.Isolations(), ", ")+" (default: restart for a server that wb starts, else salt)")
 	f.Float64Var(&o.sampleHz, "sample-hz", 20, "GPU samples a second; host and processes are sampled at most 5 and 2 times (0: no samples)")
 	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
 	f.BoolVar(&o.noText, "no-text", false, "store hashes of prompts and replies, not their text")
@@ -82,6 +112,18 @@ Without --url the embedded simulator answers: no GPU and no model are needed, an
 
 // check finds mistakes before anything starts.
 func (o *runOptions) check() (tags map[string]string, key string, err error) {
+	if o.engine == "" {
+		o.engine = engineSim
+		if o.url != "" {
+			o.engine = engineURL
+		}
+	}
+	if o.isolation == "" {
+		o.isolation = collect.IsolationSalt
+		if o.engine == engineVLLM {
+			o.isolation = collect.IsolationRestart
+		}
+	}
 	for name, n := range map[string]int{"max-turns": o.maxTurns, "max-tokens": o.maxTokens, "warmup": o.warmup} {
 		if n < 0 {
 			return nil, "", usagef("flag --%s: %d is negative", name, n)
@@ -96,14 +138,26 @@ func (o *runOptions) check() (tags map[string]string, key string, err error) {
 		return nil, "", usagef("flag --sample-hz: wants 0 to 1000, not %v", o.sampleHz)
 	case o.timeout < 0:
 		return nil, "", usagef("flag --timeout: %v is negative", o.timeout)
-	case o.isolation != collect.IsolationSalt && o.isolation != collect.IsolationNone:
-		return nil, "", usagef("flag --isolation: wants salt or none, not %q", o.isolation)
-	case o.url == "" && o.model != "":
-		return nil, "", usagef("flag --model: needs --url; the simulator has no models to choose from")
+	case !slices.Contains(collect.Isolations(), o.isolation):
+		return nil, "", usagef("flag --isolation: wants %s, not %q", strings.Join(collect.Isolations(), ", "), o.isolation)
+	case !slices.Contains([]string{engineSim, engineVLLM, engineURL}, o.engine):
+		return nil, "", usagef("flag --engine: wants vllm, url or sim, not %q", o.engine)
+	case o.engine == engineURL && o.url == "":
+		return nil, "", usagef("flag --engine: url needs --url")
+	case o.engine != engineURL && o.url != "":
+		return nil, "", usagef("flag --url: does not go with --engine %s", o.engine)
+	case o.engine == engineSim && o.model != "":
+		return nil, "", hinted{usagef("flag --model: the simulator has no models to choose from"), "add --engine vllm to start vLLM with it, or --url for a server that runs"}
+	case o.engine == engineVLLM && o.model == "":
+		return nil, "", hinted{usagef("flag --engine: vllm needs --model"), "wb models list shows names; wb setup chooses one for this machine"}
+	case o.engine == engineURL && o.isolation == collect.IsolationRestart:
+		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"), "use --engine vllm, or --isolation reset or salt"}
+	case o.engine != engineVLLM && len(o.words) > 0:
+		return nil, "", usagef("run: vLLM arguments after -- need --engine vllm")
 	}
 	switch {
-	case o.url != "" && (o.simFaults != nil || o.simProfile != "eager"):
-		return nil, "", usagef("flag --url: --sim-profile and --sim-fault are for the embedded simulator")
+	case o.engine != engineSim && (o.simFaults != nil || o.simProfile != "eager"):
+		return nil, "", usagef("flag --engine: --sim-profile and --sim-fault are for the embedded simulator")
 	case strings.ContainsAny(o.name, ",\n") || o.name == "latest" || o.name == "all" || strings.HasPrefix(o.name, "latest~") || strings.HasPrefix(o.name, "last:") || strings.HasPrefix(o.name, "tag:"):
 		return nil, "", usagef("flag --name: %q could not be told from a selector of runs", o.name)
 	}
@@ -154,6 +208,12 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 			return err
 		}
 	}
+	var launch *collect.Launch
+	if o.engine == engineVLLM {
+		if launch, err = o.server.launch(o.model, o.words, o.start, stderr); err != nil {
+			return err
+		}
+	}
 	// opening the file and asking the server who it is take about the same time, so they go side by side
 	_, statErr := os.Stat(o.db)
 	type opened struct {
@@ -161,19 +221,28 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		err error
 	}
 	file := make(chan opened, 1)
-	go func() {
+	open := func() {
 		db, err := store.Open(ctx, o.db)
 		file <- opened{db, err}
-	}()
-	client, engine, stop, cerr := o.connect(ctx, stderr, key)
-	if stop != nil {
-		defer stop()
+	}
+	var at *target
+	var cerr error
+	if launch != nil { // but a server that takes a minute to start waits until its figures have a place to go
+		open()
+	} else {
+		go open()
+		at, cerr = o.connect(ctx, stderr, key)
 	}
 	f := <-file
 	if f.err != nil {
+		at.close()
 		return f.err
 	}
 	defer func() { err = errors.Join(err, f.db.Close()) }()
+	if launch != nil {
+		at, cerr = o.startVLLM(ctx, launch, stderr, key)
+	}
+	defer at.close()
 	if cerr != nil {
 		if errors.Is(statErr, fs.ErrNotExist) { // nothing was recorded, so nothing is left behind
 			return errors.Join(cerr, os.Remove(o.db))
@@ -182,10 +251,11 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	plan := collect.Plan{Name: o.name, Tags: tags, Conversations: convs, MaxTurns: o.maxTurns, MaxTokens: o.maxTokens, Repeat: o.repeat, Warmup: o.warmup,
 		Temperature: o.temperature, Seed: o.seed, IgnoreEOS: o.ignoreEOS, Timeout: o.timeout, Isolation: o.isolation, SampleHz: o.sampleHz, NoText: o.noText,
-		Start: o.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
+		Server: at.server, ServerSettings: at.settings, Start: o.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
 	p := &progress{w: stderr, quiet: o.quiet, live: isTerminal(stderr)}
-	res, err := collect.Run(ctx, f.db, client, engine, plan, collect.Watch{Turn: p.turn, Warn: p.warn})
+	res, err := collect.Run(ctx, f.db, at.client, at.engine, plan, collect.Watch{Turn: p.turn, Warn: p.warn, Restart: p.clear})
 	p.clear()
+	o.server.logTail(stderr, err)
 	end := context.WithoutCancel(ctx)
 	if !o.quiet && res.Turns > 0 {
 		if serr := o.summary(end, stdout, stderr, f.db, res); serr != nil {
@@ -204,40 +274,88 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	return err
 }
 
-// connect reaches the server, or starts the simulator when there is none to reach.
-func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string) (client *collect.Client, engine *collect.Engine, stop func(), err error) {
+// target is the server of a run.
+type target struct {
+	client   *collect.Client
+	engine   *collect.Engine
+	server   collect.Server // nil when wb did not start it
+	settings map[string]string
+	end      func()
+}
+
+// close ends what wb started; nil and a second call do nothing.
+func (t *target) close() {
+	if t != nil && t.end != nil {
+		t.end()
+		t.end = nil
+	}
+}
+
+// connect reaches the server, or starts the simulator when there is none to reach. What it gives is to be closed, error or not.
+func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string) (*target, error) {
+	t := &target{}
 	base := o.url
-	if base == "" {
+	if o.engine == engineSim {
 		var faults []sim.Fault
 		for _, s := range o.simFaults {
 			f, err := sim.ParseFault(s)
 			if err != nil {
-				return nil, nil, nil, usageError{err}
+				return t, usageError{err}
 			}
 			faults = append(faults, f)
 		}
-		srv, err := sim.New(sim.Options{Profile: o.simProfile, Seed: o.seed, Faults: faults})
+		srv, url, err := newSimServer(ctx, sim.Options{Profile: o.simProfile, Seed: o.seed, Faults: faults})
 		if err != nil {
-			return nil, nil, nil, usageError{err}
+			return t, err
 		}
-		if base, err = srv.Start(context.WithoutCancel(ctx), "127.0.0.1:0"); err != nil {
-			return nil, nil, nil, err
+		base, t.end = url, func() { srv.Stop(ctx) }
+		if o.isolation == collect.IsolationRestart {
+			t.server = srv
 		}
-		stop = func() { srv.Close() }
 		if !o.quiet {
 			fmt.Fprintf(stderr, "no --url: the embedded simulator answers (profile %s); every figure is simulated\n", o.simProfile)
 		}
 	}
-	start := o.start
-	client, err = collect.NewClient(base, key, func() int64 { return int64(time.Since(start)) })
+	return t, o.meet(ctx, t, base, key)
+}
+
+// startVLLM starts vLLM and asks it who it is. What it gives is to be closed, error or not.
+func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io.Writer, key string) (*target, error) {
+	l.DevMode = o.isolation == collect.IsolationReset
+	clear := talk(l, stderr, o.quiet)
+	m, err := l.Prepare(ctx)
 	if err != nil {
-		return nil, nil, stop, usageError{err}
+		return nil, interrupted(ctx, err)
 	}
-	engine, err = client.Probe(ctx, o.model)
-	if err != nil && ctx.Err() != nil {
-		err = collect.ErrInterrupted
+	t := &target{server: m, end: m.Close}
+	_, t.settings = m.Options.Recorded()
+	if k, ok := m.Options.Args.Get("api-key"); ok && key == "" {
+		key = k
 	}
-	return client, engine, stop, err
+	err = m.Start(ctx)
+	clear()
+	if err != nil {
+		o.server.logTail(stderr, err)
+		return t, interrupted(ctx, err)
+	}
+	if !o.quiet {
+		fmt.Fprintf(stderr, "vLLM serves %s at %s (pid %d), log %s\n", m.Options.ServedName, m.Options.URL(), m.Facts().PID, m.Facts().LogPath)
+	}
+	o.model = m.Options.ServedName
+	if err := o.meet(ctx, t, m.Options.URL(), key); err != nil {
+		return t, err
+	}
+	_, t.engine.Details = m.Options.Args.Get("enable-prompt-tokens-details")
+	return t, nil
+}
+
+func (o *runOptions) meet(ctx context.Context, t *target, base, key string) (err error) {
+	start := o.start
+	if t.client, err = collect.NewClient(base, key, func() int64 { return int64(time.Since(start)) }); err != nil {
+		return usageError{err}
+	}
+	t.engine, err = t.client.Probe(ctx, o.model)
+	return interrupted(ctx, err)
 }
 
 // summary is the table at the end of a run, and where to look further.

@@ -9,4 +9,4 @@ grid AS (
 SELECT source, name, max(value) FILTER (WHERE n = 1) AS first_run, max(value) FILTER (WHERE n = runs) AS last_run,
   count(DISTINCT value) - CASE WHEN first_run = last_run THEN 1 ELSE 2 END AS other_values
 FROM grid GROUP BY source, name HAVING count(DISTINCT value) > 1
-ORDER BY list_position(['plan', 'conversation', 'engine', 'cache_config', 'gpu', 'host', 'software'], source), name;
+ORDER BY list_position(['plan', 'conversation', 'server', 'engine', 'cache_config', 'gpu', 'host', 'software'], source), name;

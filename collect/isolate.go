@@ -1,0 +1,266 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"wb/collect/vllm"
+	"wb/data"
+	"wb/store"
+)
+
+// Isolation modes: how sessions are kept from each other's prefix cache.
+const (
+	IsolationRestart = "restart" // a fresh server process for each session
+	IsolationReset   = "reset"   // the prefix cache is emptied before each session
+	IsolationSalt    = "salt"    // a cache_salt of its own for each session
+	IsolationNone    = "none"
+)
+
+// Isolations lists the modes.
+func Isolations() []string {
+	return []string{IsolationRestart, IsolationReset, IsolationSalt, IsolationNone}
+}
+
+// Server is a server whose life is wb's own business. It is running when a run begins; after Stop nothing of it is left.
+type Server interface {
+	// Start starts it again at the same URL.
+	Start(ctx context.Context) error
+	// Stop ends it and gives false when its memory stays taken.
+	Stop(ctx context.Context) (released bool)
+	// Facts are those of the process started last.
+	Facts() vllm.Facts
+	// Err explains why it is gone; nil while it runs.
+	Err(ctx context.Context) error
+}
+
+// managed is a Server and what of it has been recorded.
+type managed struct {
+	Server
+	start  int32 // number of the start, from 1
+	fresh  bool  // no request has reached it
+	phases int   // recorded ones of this start
+}
+
+// recordStart writes what is known of a server process. It is called once a start, with the reason when that failed.
+func (r *run) recordStart(ctx context.Context, why error) error {
+	m := &r.server
+	m.start++
+	m.fresh, m.phases = true, 0
+	f := m.Facts()
+	row := store.EngineStart{RunID: r.id, StartID: m.start, Status: "ready", Command: r.client.clean(shellQuote(f.Command)), LogPath: orNil(f.LogPath),
+		KVCacheSizeTokens: f.Report.KVCacheTokens, KVCacheBytes: f.Report.KVCacheBytes, WeightsBytes: f.Report.WeightsBytes, GraphBytes: f.Report.GraphBytes,
+		WeightsLoadS: f.Report.WeightsS, CompileS: f.Report.CompileS}
+	if f.PID != 0 {
+		row.PID = new(int64(f.PID))
+	}
+	if why != nil {
+		row.Status, row.Error = "failed", new(r.client.clean(why.Error()))
+	}
+	return errors.Join(store.Add(ctx, r.rec, row), r.recordPhases(ctx))
+}
+
+// recordPhases writes the phases that came since the last call.
+func (r *run) recordPhases(ctx context.Context) error {
+	f := r.server.Facts()
+	var rows []store.EnginePhase
+	for _, p := range f.Phases[min(r.server.phases, len(f.Phases)):] {
+		rows = append(rows, store.EnginePhase{RunID: r.id, StartID: r.server.start, Phase: p.Phase, TNs: p.At.Sub(r.plan.Start).Nanoseconds()})
+	}
+	r.server.phases = len(f.Phases)
+	return store.Add(ctx, r.rec, rows...)
+}
+
+func shellQuote(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = w
+		if w == "" || strings.ContainsAny(w, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
+			out[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// stopServer ends a managed server and records how that went.
+func (r *run) stopServer(ctx context.Context) error {
+	r.procs.setServer(0)
+	if !r.server.Stop(ctx) {
+		r.warn("memory_held", "server", "the server is gone and GPU memory is still taken; what comes next may have less of it")
+	}
+	return r.recordPhases(context.WithoutCancel(ctx))
+}
+
+// restart gives the next session a fresh process.
+func (r *run) restart(ctx context.Context) error {
+	if r.server.fresh {
+		return nil
+	}
+	if err := r.stopServer(ctx); err != nil {
+		return err
+	}
+	r.watch.Restart()
+	err := r.server.Start(ctx)
+	if errors.Is(err, vllm.ErrStopped) || (err != nil && ctx.Err() != nil) {
+		return ErrInterrupted
+	}
+	if rerr := r.recordStart(context.WithoutCancel(ctx), err); err != nil || rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	return r.meet(ctx)
+}
+
+// meet asks a restarted server who it is: the run's engine row stays that of the first start, what it can do is read anew.
+func (r *run) meet(ctx context.Context) error {
+	r.client.turns.CloseIdleConnections()
+	r.client.side.CloseIdleConnections()
+	e, err := r.client.Probe(ctx, r.engine.Model)
+	if err != nil {
+		return err
+	}
+	e.Details = r.engine.Details
+	r.engine = e
+	r.procs.setServer(int32(r.server.Facts().PID))
+	return nil
+}
+
+// prepareIsolation settles the mode and makes sure that it works on this server.
+func (r *run) prepareIsolation(ctx context.Context) error {
+	switch r.plan.Isolation {
+	case IsolationSalt:
+		if !r.salts() {
+			r.warn("not_isolated", "run", "this server takes no cache_salt: sessions share its prefix cache")
+			r.plan.Isolation = IsolationNone
+		}
+	case IsolationReset:
+		if r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching {
+			return nil // there is nothing to reset
+		}
+		return r.proveReset(ctx)
+	case IsolationRestart:
+		if r.server.Server == nil {
+			return errors.New("isolate sessions: only a server that wb started can be restarted")
+		}
+	}
+	return nil
+}
+
+func (r *run) salts() bool {
+	return r.engine.Kind == KindSimulator || (r.engine.VLLM() && r.engine.Adapter().TakesSalt())
+}
+
+// ResetError says that the prefix cache cannot be emptied.
+type ResetError struct{ Why string }
+
+func (e *ResetError) Error() string { return "reset prefix cache: " + e.Why }
+
+// Hint says what to do instead.
+func (e *ResetError) Hint() string {
+	return "start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment, or use --isolation salt"
+}
+
+// reset empties the prefix cache. vLLM refuses while blocks are in use, which a request that just ended still does for a
+// moment.
+func (r *run) reset(ctx context.Context) error {
+	why := ""
+	for try := range 50 {
+		if try > 0 {
+			t := time.NewTimer(100 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+				t.Stop()
+				return ErrInterrupted
+			case <-t.C:
+			}
+		}
+		resp, text, err := r.client.call(ctx, r.client.turns, http.MethodPost, "/reset_prefix_cache", []byte("{}"), maxErrorBody)
+		switch {
+		case ctx.Err() != nil:
+			return ErrInterrupted
+		case err != nil:
+			return fmt.Errorf("reset prefix cache: %w", err)
+		case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed:
+			return &ResetError{"the server has no /reset_prefix_cache"}
+		case resp.StatusCode == http.StatusOK && !strings.Contains(strings.ReplaceAll(string(text), " ", ""), `"success":false`):
+			return nil
+		}
+		why = fmt.Sprintf("HTTP %d: %s", resp.StatusCode, r.client.clean(serverMessage(text, "it was refused")))
+	}
+	return &ResetError{why}
+}
+
+// proveReset sends one prompt three times: the second must hit, and after a reset the third must not. A status of 200 alone
+// proves nothing through vLLM 0.20.
+func (r *run) proveReset(ctx context.Context) error {
+	if err := r.reset(ctx); err != nil {
+		return err
+	}
+	block := int64(128)
+	if r.engine.BlockSizeTokens != nil {
+		block = *r.engine.BlockSizeTokens
+	}
+	prompt := data.Prompt{Messages: []data.Message{{Role: "user", Content: fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))}}}
+	send := func() (hits int64, known bool, err error) {
+		before, _ := r.look(ctx)
+		re := r.client.Turn(ctx, Request{Model: r.engine.Model, Prompt: prompt, MaxTokens: 1, VLLM: r.engine.VLLM()}, r.plan.Timeout)
+		if re.Status == StatusInterrupted {
+			return 0, false, ErrInterrupted
+		}
+		if re.Status != StatusOK {
+			return 0, false, fmt.Errorf("prove that the prefix cache can be reset: %s: %s", re.Status, re.Err)
+		}
+		if re.CachedTokens != nil {
+			return *re.CachedTokens, true, nil
+		}
+		after, ok := r.look(ctx)
+		return int64(after.hits - before.hits), ok && after.queries > before.queries, nil
+	}
+	var hits [3]int64
+	for i := range hits {
+		var known bool
+		var err error
+		if hits[i], known, err = send(); err != nil {
+			return err
+		}
+		if !known {
+			r.warn("reset_unproven", "run", "the server tells neither cached tokens nor cache counters: whether a reset works cannot be seen")
+			return nil
+		}
+		if i == 1 {
+			if hits[1] == 0 {
+				return nil // nothing is cached that a reset could leave behind
+			}
+			if err := r.reset(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if hits[2] > 0 {
+		return &ResetError{fmt.Sprintf("it was answered with success and the cache still holds %d tokens of an earlier prompt", hits[2])}
+	}
+	return nil
+}
+
+// counters are those of a scrape that wb itself needs at once.
+type counters struct{ finished, queries, hits float64 }
+
+func readCounters(s *Scrape) (c counters, ok bool) {
+	c.finished, ok = s.total(vllm.MetricNames("request_success")...)
+	c.queries, _ = s.total(vllm.MetricNames("prefix_cache_queries")...)
+	c.hits, _ = s.total(vllm.MetricNames("prefix_cache_hits")...)
+	return c, ok
+}
+
+// look reads the counters without recording them.
+func (r *run) look(ctx context.Context) (counters, bool) {
+	if !r.engine.HasMetrics {
+		return counters{}, false
+	}
+	s := r.client.scrape(ctx, false)
+	c, _ := readCounters(s)
+	return c, s.Err == nil
+}

@@ -1,0 +1,123 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Find looks a model up in the cache without asking anyone. It wraps ErrNotCached when the model is not there whole enough
+// to have a configuration and weights.
+func (c *Client) Find(repo, revision string) (*Snapshot, error) {
+	op := fmt.Sprintf("find %s in %s", repo, c.CacheDir)
+	base := filepath.Join(c.CacheDir, folder(repo))
+	commit := revision
+	if !commitPattern.MatchString(revision) {
+		b, err := os.ReadFile(filepath.Join(base, "refs", filepath.FromSlash(revision)))
+		if err != nil {
+			return nil, &Error{Op: op, Cause: ErrNotCached.Error(), hint: "wb models pull " + repo + " brings it", wrapped: ErrNotCached}
+		}
+		commit = strings.TrimSpace(string(b))
+	}
+	s := &Snapshot{Repo: repo, Revision: revision, Commit: commit, Dir: filepath.Join(base, "snapshots", commit)}
+	weights, config := false, false
+	err := filepath.WalkDir(s.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		st, err := os.Stat(p) // through the link
+		if err != nil {
+			return err
+		}
+		s.Files++
+		s.Bytes += st.Size()
+		config = config || d.Name() == "config.json"
+		weights = weights || slices.Contains(weightFormats, filepath.Ext(p))
+		return nil
+	})
+	if err != nil || !config || !weights {
+		return nil, &Error{Op: op, Cause: "only part of it is there", hint: "wb models pull " + repo + " brings the rest", wrapped: ErrNotCached}
+	}
+	return s, nil
+}
+
+// Cached is a repository in the cache.
+type Cached struct {
+	Repo      string
+	Revisions []string // branches and tags that point to a snapshot
+	Bytes     int64    // of all blobs, partial ones included
+	Partial   bool     // a download was not finished
+	ChangedAt time.Time
+}
+
+// Cache lists the models of the cache in the order of their names; none when the directory does not exist.
+func (c *Client) Cache() ([]Cached, error) {
+	entries, err := os.ReadDir(c.CacheDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &Error{Op: "read " + c.CacheDir, Cause: plainPath(err), wrapped: err}
+	}
+	var out []Cached
+	for _, e := range entries {
+		name, ok := strings.CutPrefix(e.Name(), "models--")
+		if !ok || !e.IsDir() {
+			continue
+		}
+		org, model, ok := strings.Cut(name, "--")
+		if !ok {
+			continue
+		}
+		x := Cached{Repo: org + "/" + model}
+		base := filepath.Join(c.CacheDir, e.Name())
+		blobs, err := os.ReadDir(filepath.Join(base, "blobs"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, &Error{Op: "read " + base, Cause: plainPath(err), wrapped: err}
+		}
+		for _, b := range blobs {
+			if st, err := b.Info(); err == nil {
+				x.Bytes += st.Size()
+				x.Partial = x.Partial || strings.HasSuffix(b.Name(), ".incomplete")
+				if st.ModTime().After(x.ChangedAt) {
+					x.ChangedAt = st.ModTime()
+				}
+			}
+		}
+		refs := filepath.Join(base, "refs")
+		_ = filepath.WalkDir(refs, func(p string, d fs.DirEntry, err error) error { // a cache without refs has none to list
+			if err == nil && !d.IsDir() {
+				if r, err := filepath.Rel(refs, p); err == nil {
+					x.Revisions = append(x.Revisions, filepath.ToSlash(r))
+				}
+			}
+			return nil
+		})
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// Remove deletes a model from the cache, partial downloads included, and gives the bytes freed. It wraps ErrNotCached when
+// there is nothing.
+func (c *Client) Remove(repo string) (int64, error) {
+	all, err := c.Cache()
+	if err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(all, func(x Cached) bool { return x.Repo == repo })
+	if i < 0 {
+		return 0, &Error{Op: fmt.Sprintf("remove %s from %s", repo, c.CacheDir), Cause: ErrNotCached.Error(), hint: "wb models list --cached shows what is there", wrapped: ErrNotCached}
+	}
+	for _, d := range []string{filepath.Join(c.CacheDir, folder(repo)), c.locks(repo)} {
+		if err := os.RemoveAll(d); err != nil {
+			return 0, &Error{Op: "remove " + repo, Cause: plainPath(err), wrapped: err}
+		}
+	}
+	return all[i].Bytes, nil
+}

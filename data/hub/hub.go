@@ -1,0 +1,447 @@
+// Package hub downloads models from the Hugging Face hub, or a server that speaks its protocol, into the hub's own cache
+// layout, so that vLLM and huggingface_hub find them there:
+//
+//	CACHE/models--ORG--NAME/blobs/ETAG              a file's bytes; ETAG is its SHA-256 (large files) or git blob id
+//	CACHE/models--ORG--NAME/refs/REVISION           the commit a branch or tag stood at
+//	CACHE/models--ORG--NAME/snapshots/COMMIT/FILE   a link to the blob
+//	CACHE/.locks/models--ORG--NAME/ETAG.lock        held while a blob is written
+//
+// Layout and headers are those of huggingface_hub (file_download.py, constants.py; read in 0.34 to 2.4).
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultEndpoint is the public hub; HF_ENDPOINT names another.
+const DefaultEndpoint = "https://huggingface.co"
+
+// Limits on what a hub may answer.
+const (
+	maxListBytes = 64 << 20
+	maxFiles     = 20_000
+	maxRedirects = 8
+)
+
+// Client talks to one hub and keeps one cache. Its fields are set before the first call and not after.
+type Client struct {
+	Endpoint string // without a trailing slash
+	CacheDir string
+	Token    string // sent to Endpoint only; "" for none
+	Offline  bool   // only the cache answers
+	Jobs     int    // files at once; default 4
+
+	HTTP  *http.Client                                // default: no proxy surprises beyond the environment's, no overall timeout
+	Sleep func(context.Context, time.Duration)        // between tries; default really sleeps
+	Idle  time.Duration                               // give a connection up that brought nothing for so long; default 60 s
+	Free  func(dir string) (freeBytes int64, ok bool) // default: the file system's word
+}
+
+// FromEnv makes a client as huggingface_hub would: HF_ENDPOINT, HF_TOKEN (or the file of HF_TOKEN_PATH), HF_HUB_CACHE, HF_HOME,
+// HF_HUB_OFFLINE. It fails when HF_ENDPOINT is no URL or there is no home directory to put the cache in.
+func FromEnv(getenv func(string) string) (*Client, error) {
+	c := &Client{Endpoint: DefaultEndpoint, Token: strings.TrimSpace(getenv("HF_TOKEN"))}
+	if e := strings.TrimRight(strings.TrimSpace(getenv("HF_ENDPOINT")), "/"); e != "" {
+		u, err := url.Parse(e)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return nil, &Error{Op: "read HF_ENDPOINT", Cause: "it is no http(s) URL", hint: "unset it for " + DefaultEndpoint}
+		}
+		c.Endpoint = e
+	}
+	home := getenv("HF_HOME")
+	if home == "" {
+		base := getenv("XDG_CACHE_HOME")
+		if base == "" {
+			h, err := os.UserHomeDir()
+			if err != nil && getenv("HF_HUB_CACHE") == "" {
+				return nil, &Error{Op: "find the model cache", Cause: err.Error(), hint: "set HF_HUB_CACHE to a directory"}
+			}
+			base = filepath.Join(h, ".cache")
+		}
+		home = filepath.Join(base, "huggingface")
+	}
+	c.CacheDir = getenv("HF_HUB_CACHE")
+	if c.CacheDir == "" {
+		c.CacheDir = getenv("HUGGINGFACE_HUB_CACHE")
+	}
+	if c.CacheDir == "" {
+		c.CacheDir = filepath.Join(home, "hub")
+	}
+	if c.Token == "" {
+		p := getenv("HF_TOKEN_PATH")
+		if p == "" {
+			p = filepath.Join(home, "token")
+		}
+		if b, err := os.ReadFile(p); err == nil {
+			c.Token = strings.TrimSpace(string(b))
+		}
+	}
+	for _, name := range []string{"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} {
+		if v := strings.ToUpper(getenv(name)); v == "1" || v == "ON" || v == "YES" || v == "TRUE" {
+			c.Offline = true
+		}
+	}
+	return c, nil
+}
+
+// Error is a failure with its cause and, where there is one, what to do about it.
+type Error struct {
+	Op, Cause string
+	Status    int // HTTP status, 0 when it did not come to one
+	hint      string
+	wrapped   error
+}
+
+func (e *Error) Error() string { return e.Op + ": " + e.Cause }
+
+// Unwrap gives the error below, if any.
+func (e *Error) Unwrap() error { return e.wrapped }
+
+// Hint says what to do, "" when nothing is known.
+func (e *Error) Hint() string { return e.hint }
+
+// ErrNotCached is wrapped when the cache lacks what was asked for.
+var ErrNotCached = errors.New("not in the cache")
+
+var (
+	repoPattern   = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?/[A-Za-z0-9._-]{1,96}$`)
+	commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	etagPattern   = regexp.MustCompile(`^[0-9A-Za-z._-]{1,128}$`)
+)
+
+// ParseRef splits ORG/NAME[@REVISION]; the revision is "main" when none is given.
+func ParseRef(ref string) (repo, revision string, err error) {
+	repo, revision, ok := strings.Cut(ref, "@")
+	if !ok {
+		revision = "main"
+	}
+	switch {
+	case !repoPattern.MatchString(repo) || strings.Contains(repo, "--") || strings.Contains(repo, ".."):
+		return "", "", &Error{Op: fmt.Sprintf("read model name %q", ref), Cause: "wants ORG/NAME or ORG/NAME@REVISION"}
+	case revision == "" || !filepath.IsLocal(revision) || strings.ContainsAny(revision, " \\?#%"):
+		return "", "", &Error{Op: fmt.Sprintf("read model name %q", ref), Cause: "the revision after @ is no branch, tag or commit"}
+	}
+	return repo, revision, nil
+}
+
+func folder(repo string) string { return "models--" + strings.ReplaceAll(repo, "/", "--") }
+
+// File is one file of a repository.
+type File struct {
+	Path      string
+	ETag      string // name of its blob: SHA-256 when Large, git blob id otherwise
+	Large     bool
+	SizeBytes int64
+}
+
+// Listing is a repository at one commit.
+type Listing struct {
+	Repo, Revision, Commit string
+	Files                  []File
+}
+
+// List asks the hub for the files of a repository. It fails when the repository or the revision does not exist, is gated
+// or private, or the hub cannot be reached.
+func (c *Client) List(ctx context.Context, repo, revision string) (*Listing, error) {
+	op := "list " + repo
+	if c.Offline {
+		return nil, &Error{Op: op, Cause: "offline mode is on", hint: "unset HF_HUB_OFFLINE to ask the hub"}
+	}
+	var body struct {
+		SHA      string `json:"sha"`
+		Siblings []struct {
+			Name   string `json:"rfilename"`
+			Size   *int64 `json:"size"`
+			BlobID string `json:"blobId"`
+			LFS    *struct {
+				SHA256 string `json:"sha256"`
+				Size   int64  `json:"size"`
+			} `json:"lfs"`
+		} `json:"siblings"`
+	}
+	resp, err := c.retry(ctx, op, func() (*http.Response, error) {
+		return c.get(ctx, http.MethodGet, c.Endpoint+"/api/models/"+repo+"/revision/"+url.PathEscape(revision)+"?blobs=true", -1)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, c.refused(op, repo, resp)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxListBytes))
+	if err == nil {
+		err = json.Unmarshal(text, &body)
+	}
+	if err != nil || !commitPattern.MatchString(body.SHA) {
+		return nil, &Error{Op: op, Cause: "the answer is not a hub's", hint: "is HF_ENDPOINT the address of a Hugging Face hub?", wrapped: err}
+	}
+	if len(body.Siblings) > maxFiles {
+		return nil, &Error{Op: op, Cause: fmt.Sprintf("it has more than %d files", maxFiles)}
+	}
+	l := &Listing{Repo: repo, Revision: revision, Commit: body.SHA}
+	for _, s := range body.Siblings {
+		if !filepath.IsLocal(s.Name) || strings.Contains(s.Name, "\\") {
+			return nil, &Error{Op: op, Cause: fmt.Sprintf("it has a file named %q", s.Name)}
+		}
+		f := File{Path: s.Name, ETag: s.BlobID}
+		if s.Size != nil {
+			f.SizeBytes = *s.Size
+		}
+		if s.LFS != nil {
+			f.ETag, f.SizeBytes, f.Large = s.LFS.SHA256, s.LFS.Size, true
+		}
+		l.Files = append(l.Files, f)
+	}
+	slices.SortFunc(l.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return l, nil
+}
+
+// complete fills in what a listing did not tell: mirrors answer without blob ids.
+func (c *Client) complete(ctx context.Context, l *Listing, files []File) error {
+	for i := range files {
+		f := &files[i]
+		if f.ETag == "" {
+			op := "look up " + l.Repo + "/" + f.Path
+			resp, err := c.retry(ctx, op, func() (*http.Response, error) { return c.once(ctx, http.MethodHead, c.fileURL(l, f.Path), -1, c.Token) })
+			if err != nil {
+				return err
+			}
+			resp.Body.Close()
+			if resp.StatusCode >= 400 {
+				return c.refused(op, l.Repo, resp)
+			}
+			h := resp.Header
+			tag, size := h.Get("X-Linked-Etag"), h.Get("X-Linked-Size")
+			f.Large = tag != ""
+			if tag == "" {
+				tag, size = h.Get("Etag"), h.Get("Content-Length")
+			}
+			f.ETag = strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
+			if f.SizeBytes, err = strconv.ParseInt(size, 10, 64); err != nil {
+				return &Error{Op: op, Cause: "the hub does not tell the file's size"}
+			}
+		}
+		if !etagPattern.MatchString(f.ETag) || f.SizeBytes < 0 {
+			return &Error{Op: "look up " + l.Repo + "/" + f.Path, Cause: "the hub does not tell the file's hash and size"}
+		}
+	}
+	return nil
+}
+
+func (c *Client) fileURL(l *Listing, file string) string {
+	return c.Endpoint + "/" + l.Repo + "/resolve/" + l.Commit + "/" + (&url.URL{Path: file}).EscapedPath()
+}
+
+// weights by format, best first; vLLM loads one of them (its default_loader.py prefers safetensors).
+var weightFormats = []string{".safetensors", ".bin", ".pt"}
+
+// Needed gives the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format.
+// Left out are other frameworks' weights, quantised copies in GGUF, documentation, and the original/ and consolidated
+// duplicates that some publishers add.
+func Needed(files []File) []File {
+	format := ""
+	for _, w := range weightFormats {
+		if slices.ContainsFunc(files, func(f File) bool { return isWeight(f.Path, w) }) {
+			format = w
+			break
+		}
+	}
+	var out []File
+	for _, f := range files {
+		switch ext := path.Ext(f.Path); {
+		case strings.HasPrefix(path.Base(f.Path), "."), strings.HasSuffix(f.Path, ".index.json") && !strings.HasSuffix(f.Path, format+".index.json"):
+		case strings.Contains(f.Path, "/") && ext != ".py": // original/, onnx/, checkpoints/
+		case slices.Contains(weightFormats, ext):
+			if format != "" && isWeight(f.Path, format) {
+				out = append(out, f)
+			}
+		case slices.Contains([]string{".json", ".txt", ".model", ".jinja", ".tiktoken", ".py", ".vocab", ".yaml"}, ext):
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func isWeight(file, format string) bool {
+	base := path.Base(file)
+	return !strings.Contains(file, "/") && path.Ext(file) == format && !strings.HasPrefix(base, "consolidated") &&
+		!slices.Contains([]string{"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin"}, base)
+}
+
+// get makes a request and follows redirects. The token goes to the hub's own host alone: a signed address of another
+// host carries its own right. from >= 0 asks for the bytes from there on.
+func (c *Client) get(ctx context.Context, method, address string, from int64) (*http.Response, error) {
+	hub, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	for range maxRedirects {
+		u, err := url.Parse(address)
+		if err != nil {
+			return nil, err
+		}
+		token := c.Token
+		if u.Scheme != hub.Scheme || u.Host != hub.Host {
+			token = ""
+		}
+		resp, err := c.once(ctx, method, address, from, token)
+		if err != nil {
+			return nil, err
+		}
+		location := resp.Header.Get("Location")
+		if resp.StatusCode < 300 || resp.StatusCode > 399 || location == "" {
+			return resp, nil
+		}
+		resp.Body.Close()
+		next, err := u.Parse(location)
+		if err != nil {
+			return nil, fmt.Errorf("a redirect to no address")
+		}
+		if u.Scheme == "https" && next.Scheme == "http" {
+			return nil, fmt.Errorf("a redirect from https to http")
+		}
+		address = next.String()
+	}
+	return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+}
+
+func (c *Client) once(ctx context.Context, method, address string, from int64, token string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "wb; hf_hub_compatible")
+	req.Header.Set("Accept-Encoding", "identity") // sizes and ranges are those of the file
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	}
+	h := c.HTTP
+	if h == nil {
+		h = defaultHTTP
+	}
+	own := *h
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return own.Do(req)
+}
+
+// One pool of connections for all clients; it holds no state of theirs.
+var defaultHTTP = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 20 * time.Second, ResponseHeaderTimeout: 60 * time.Second,
+	DialContext: (&net.Dialer{Timeout: 20 * time.Second}).DialContext, MaxIdleConnsPerHost: 16, IdleConnTimeout: 60 * time.Second}}
+
+const tries = 5
+
+// retry repeats a call while the hub is busy or the connection breaks.
+func (c *Client) retry(ctx context.Context, op string, call func() (*http.Response, error)) (*http.Response, error) {
+	for n := 1; ; n++ {
+		resp, err := call()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				resp.Body.Close()
+			}
+			return nil, ctx.Err()
+		case err == nil && !busy(resp.StatusCode), err == nil && n == tries:
+			return resp, nil
+		case err != nil && n == tries:
+			return nil, &Error{Op: op, Cause: plain(err), hint: "is the network up? HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what the cache has", wrapped: err}
+		}
+		wait := backoff(n)
+		if err == nil {
+			wait = retryAfter(resp, wait)
+			resp.Body.Close()
+		}
+		c.sleep(ctx, wait)
+	}
+}
+
+func busy(status int) bool { return status == http.StatusTooManyRequests || status >= 500 }
+
+func backoff(n int) time.Duration { return min(time.Second<<(n-1), 30*time.Second) }
+
+func retryAfter(resp *http.Response, otherwise time.Duration) time.Duration {
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s >= 0 && s <= 300 {
+		return time.Duration(s) * time.Second
+	}
+	return otherwise
+}
+
+func (c *Client) sleep(ctx context.Context, d time.Duration) {
+	if c.Sleep != nil {
+		c.Sleep(ctx, d)
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// plain leaves out the address of a failed request: a signed one is a secret for as long as it lives.
+func plain(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return "host " + dns.Name + " is not known"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+// refused explains an answer that is not what was asked for. The hub tells more in X-Error-Code than in the status: a
+// missing repository is a 401 for someone without a token.
+func (c *Client) refused(op, repo string, resp *http.Response) error {
+	e := &Error{Op: op, Status: resp.StatusCode}
+	code, message := resp.Header.Get("X-Error-Code"), resp.Header.Get("X-Error-Message")
+	page := c.Endpoint + "/" + repo
+	switch {
+	case code == "GatedRepo" && c.Token == "":
+		e.Cause, e.hint = "the model is gated", "accept its licence at "+page+", then set HF_TOKEN to a token of that account"
+	case code == "GatedRepo":
+		e.Cause, e.hint = "the model is gated and the token's account has no access", "accept its licence at "+page
+	case code == "RevisionNotFound":
+		e.Cause, e.hint = "there is no such revision", "leave @REVISION out for main, or look at "+page
+	case code == "EntryNotFound":
+		e.Cause = "there is no such file"
+	case resp.StatusCode == http.StatusUnauthorized && c.Token != "" && code != "RepoNotFound":
+		e.Cause, e.hint = "the token is not valid", "HF_TOKEN is expired or mistyped"
+	case code == "RepoNotFound", resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
+		e.Cause, e.hint = "there is no such model, or it is private", "check the name; for a private model set HF_TOKEN"
+	case resp.StatusCode == http.StatusForbidden:
+		e.Cause, e.hint = "access is forbidden", "the token lacks the right to read this model"
+	case resp.StatusCode == http.StatusTooManyRequests:
+		e.Cause, e.hint = "the hub asks to slow down", "try again later; HF_TOKEN raises the limit"
+	default:
+		e.Cause = "HTTP " + resp.Status
+	}
+	if message != "" && code == "" {
+		e.Cause += " (" + message + ")"
+	}
+	return e
+}

@@ -1,0 +1,270 @@
+// Package hubtest is a model hub for tests, on this machine: the wire protocol of the Hugging Face hub as huggingface_hub
+// reads it (redirects to a second host with signed addresses that expire, ETags, ranges, X-Error-Code), and its failures.
+package hubtest
+
+import (
+	"crypto/sha1" //nolint:gosec // git's blob ids
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Large is the size from which a file is kept apart, behind a redirect.
+const Large = 100_000
+
+// Hub serves repositories. Its fields may be changed between requests, under Lock.
+type Hub struct {
+	sync.Mutex
+	URL    string // of the hub
+	CDNURL string // of the host with the large files
+
+	Repos map[string]map[string][]byte // repository → file → bytes
+	Gated map[string]bool              // these want the token
+	Token string                       // the valid token
+
+	CutAfter  int64 // cut the connection of a large file after so many bytes of a response; 0: never
+	Cuts      int   // how often
+	Stalls    int   // so many answers with large files stop in the middle and hang
+	Expire    int   // so many signed addresses are expired when they are used
+	WrongByte int   // so many answers with large files carry one wrong byte
+	Busy      int   // so many requests are answered with 503
+	NoRanges  bool  // large files always come whole
+	NoBlobs   bool  // the listing tells no blob ids, as mirrors' do
+	Renamed   map[string]string
+
+	leaked   bool
+	requests []string // "METHOD path range", in order
+	served   int64
+	signed   int
+}
+
+// Sent gives the bytes of large files sent so far.
+func (h *Hub) Sent() int64 {
+	h.Lock()
+	defer h.Unlock()
+	return h.served
+}
+
+// Log gives the requests so far.
+func (h *Hub) Log() []string {
+	h.Lock()
+	defer h.Unlock()
+	return slices.Clone(h.requests)
+}
+
+// Leaked says that the token came to the second host.
+func (h *Hub) Leaked() bool {
+	h.Lock()
+	defer h.Unlock()
+	return h.leaked
+}
+
+// Commit is what every revision stands at.
+const Commit = "0123456789abcdef0123456789abcdef01234567"
+
+// Start serves until close is called.
+func Start(repos map[string]map[string][]byte) (h *Hub, stop func()) {
+	h = &Hub{Repos: repos, Gated: map[string]bool{}, Renamed: map[string]string{}}
+	cdn := httptest.NewServer(http.HandlerFunc(h.cdn))
+	hub := httptest.NewServer(http.HandlerFunc(h.hub))
+	h.URL, h.CDNURL = hub.URL, cdn.URL
+	return h, func() { hub.Close(); cdn.Close() }
+}
+
+// ETag is the name of a file's blob.
+func ETag(b []byte) string {
+	if len(b) >= Large {
+		s := sha256.Sum256(b)
+		return hex.EncodeToString(s[:])
+	}
+	h := sha1.New() //nolint:gosec // git's blob ids
+	fmt.Fprintf(h, "blob %d\x00", len(b))
+	h.Write(b)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func fail(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("X-Error-Code", code)
+	w.Header().Set("X-Error-Message", message)
+	http.Error(w, message, status)
+}
+
+func (h *Hub) hub(w http.ResponseWriter, r *http.Request) {
+	h.Lock()
+	defer h.Unlock()
+	h.requests = append(h.requests, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
+	if h.Busy > 0 {
+		h.Busy--
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "busy", http.StatusServiceUnavailable)
+		return
+	}
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	api := false
+	if p, ok := strings.CutPrefix(path, "api/models/"); ok {
+		path, api = p, true
+	}
+	parts := strings.SplitN(path, "/", 5)
+	if len(parts) < 3 {
+		fail(w, http.StatusNotFound, "RepoNotFound", "Repository not found")
+		return
+	}
+	repo := parts[0] + "/" + parts[1]
+	if to, ok := h.Renamed[repo]; ok {
+		http.Redirect(w, r, strings.Replace(r.URL.RequestURI(), repo, to, 1), http.StatusTemporaryRedirect)
+		return
+	}
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	files, ok := h.Repos[repo]
+	switch {
+	case token != "" && token != h.Token:
+		w.Header().Set("X-Error-Message", "Invalid credentials in Authorization header")
+		http.Error(w, "invalid", http.StatusUnauthorized)
+		return
+	case !ok && token == "":
+		fail(w, http.StatusUnauthorized, "RepoNotFound", "Repository not found")
+		return
+	case !ok:
+		fail(w, http.StatusNotFound, "RepoNotFound", "Repository not found")
+		return
+	case h.Gated[repo] && token == "" && !api:
+		fail(w, http.StatusUnauthorized, "GatedRepo", "Access to model "+repo+" is restricted.")
+		return
+	case h.Gated[repo] && token == "":
+		fail(w, http.StatusForbidden, "GatedRepo", "Access to model "+repo+" is restricted.")
+		return
+	}
+	revision := parts[len(parts)-1]
+	if !api && len(parts) > 3 {
+		revision = parts[3]
+	}
+	if revision != "main" && revision != Commit && revision != "v1" {
+		fail(w, http.StatusNotFound, "RevisionNotFound", "Invalid rev id: "+revision)
+		return
+	}
+	if api {
+		h.list(w, files)
+		return
+	}
+	b, ok := files[parts[4]]
+	if !ok {
+		fail(w, http.StatusNotFound, "EntryNotFound", "Entry not found")
+		return
+	}
+	w.Header().Set("X-Repo-Commit", Commit)
+	if len(b) < Large {
+		w.Header().Set("ETag", `"`+ETag(b)+`"`)
+		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(b)
+		}
+		return
+	}
+	h.signed++
+	w.Header().Set("X-Linked-Etag", `"`+ETag(b)+`"`)
+	w.Header().Set("X-Linked-Size", strconv.Itoa(len(b)))
+	w.Header().Set("Location", fmt.Sprintf("%s/%s/%s?signature=%d", h.CDNURL, repo, parts[4], h.signed))
+	w.WriteHeader(http.StatusFound)
+}
+
+func (h *Hub) list(w http.ResponseWriter, files map[string][]byte) {
+	type lfs struct {
+		SHA256 string `json:"sha256"`
+		Size   int    `json:"size"`
+	}
+	type sibling struct {
+		Name   string `json:"rfilename"`
+		Size   *int   `json:"size,omitempty"`
+		BlobID string `json:"blobId,omitempty"`
+		LFS    *lfs   `json:"lfs,omitempty"`
+	}
+	var out []sibling
+	for name, b := range files {
+		s := sibling{Name: name}
+		if !h.NoBlobs {
+			n := len(b)
+			s.Size, s.BlobID = &n, ETag(b)
+			if n >= Large {
+				s.BlobID, s.LFS = strings.Repeat("0", 40), &lfs{ETag(b), n}
+			}
+		}
+		out = append(out, s)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"sha": Commit, "siblings": out})
+}
+
+func (h *Hub) cdn(w http.ResponseWriter, r *http.Request) {
+	h.Lock()
+	h.requests = append(h.requests, strings.TrimSpace("cdn "+r.URL.Path+" "+r.Header.Get("Range")))
+	h.leaked = h.leaked || r.Header.Get("Authorization") != ""
+	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
+	b := h.Repos[parts[0]+"/"+parts[1]][parts[2]]
+	expired := h.Expire > 0 || r.URL.Query().Get("signature") == ""
+	if h.Expire > 0 {
+		h.Expire--
+	}
+	from := 0
+	if s, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes="); ok && !h.NoRanges {
+		from, _ = strconv.Atoi(strings.TrimSuffix(s, "-"))
+	}
+	body := b[min(from, len(b)):]
+	if h.WrongByte > 0 && len(body) > 0 {
+		h.WrongByte--
+		body = append([]byte{}, body...)
+		body[len(body)/2] ^= 1
+	}
+	stall := h.Stalls > 0
+	if stall {
+		h.Stalls--
+	}
+	cut := int64(-1)
+	if h.CutAfter > 0 && h.Cuts > 0 && int64(len(body)) > h.CutAfter {
+		h.Cuts--
+		cut = h.CutAfter
+	}
+	h.Unlock()
+	if expired {
+		http.Error(w, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", http.StatusForbidden)
+		return
+	}
+	if from >= len(b) && from > 0 {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", len(b)))
+		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if from > 0 {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(b)-1, len(b)))
+		w.WriteHeader(http.StatusPartialContent)
+	}
+	if cut >= 0 {
+		body = body[:cut]
+	}
+	if stall {
+		body = body[:len(body)/2]
+	}
+	n, _ := w.Write(body)
+	h.Lock()
+	h.served += int64(n)
+	h.Unlock()
+	if stall {
+		if f, ok := w.(http.Flusher); ok {
+			f.Flush()
+		}
+		<-r.Context().Done()
+	}
+	if cut >= 0 {
+		if f, ok := w.(http.Flusher); ok {
+			f.Flush()
+		}
+		panic(http.ErrAbortHandler) // the connection breaks
+	}
+}
