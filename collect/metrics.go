@@ -13,6 +13,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"wb/collect/vllm"
 )
 
 // Series is one value of a scrape.
@@ -86,17 +88,23 @@ type Scrape struct {
 	Err           error
 }
 
-// total sums the series of one of these names over all labels; false when there is none.
-func (s *Scrape) total(names ...string) (float64, bool) {
-	var sum float64
-	found := false
-	for _, x := range s.Series {
-		if slices.Contains(names, x.Name) {
-			sum += x.Value
-			found = true
+// total sums a metric over all labels, under the newest of its names that the server has: releases in between show two. false
+// when there is none.
+func (s *Scrape) total(metric string) (float64, bool) {
+	for _, name := range vllm.MetricNames(metric) {
+		var sum float64
+		found := false
+		for _, x := range s.Series {
+			if x.Name == name {
+				sum += x.Value
+				found = true
+			}
+		}
+		if found {
+			return sum, true
 		}
 	}
-	return sum, found
+	return 0, false
 }
 
 // scrape reads /metrics. during says that a turn is under way, so that the turn's own connection must be left alone.

@@ -104,7 +104,8 @@ func fillHistory(ctx context.Context, r *store.Recorder) error {
 	}
 	counters := func(queries, hits, requests, prefill, preemptions float64) map[string]float64 {
 		return map[string]float64{"prefix_cache_queries_total": queries, "prefix_cache_hits_total": hits, "request_queue_time_seconds_count": requests,
-			"request_prefill_time_seconds_sum": prefill, "num_preemptions_total": preemptions}
+			"request_prefill_time_seconds_sum": prefill, "num_preemptions_total": preemptions,
+			"gpu_prefix_cache_queries_total": queries, "gpu_prefix_cache_hits_total": hits} // 0.10 gives the old names beside the new ones
 	}
 	errs := []error{
 		// the order of the rows is not the order of the runs
@@ -128,10 +129,19 @@ func fillHistory(ctx context.Context, r *store.Recorder) error {
 		store.Add(ctx, r,
 			store.Session{RunID: a, SessionID: 1, Conversation: "qa", Variant: "file", Repeat: 1, StartedNs: 0, EndedNs: new(sec(2)), Status: "ok"},
 			store.Session{RunID: b, SessionID: 1, Conversation: "qa", Variant: "file", Repeat: 1, StartedNs: 0, EndedNs: new(sec(2)), Status: "failed"},
-			store.Session{RunID: c, SessionID: 1, Conversation: "qa", Variant: "file", Warmup: true, StartedNs: 0, EndedNs: new(sec(1)), Status: "ok"},
-			store.Session{RunID: c, SessionID: 2, Conversation: "qa", Variant: "file", Repeat: 1, StartedNs: sec(1), EndedNs: new(sec(3)), Status: "ok"},
+			store.Session{RunID: c, SessionID: 1, Conversation: "qa", Variant: "file", Warmup: true, StartID: new(int32(1)), StartedNs: 0, EndedNs: new(sec(1)), Status: "ok"},
+			store.Session{RunID: c, SessionID: 2, Conversation: "qa", Variant: "file", Repeat: 1, StartID: new(int32(1)), StartedNs: sec(1), EndedNs: new(sec(3)), Status: "ok"},
 			store.Session{RunID: c, SessionID: 3, Conversation: "qa", Variant: "file", Repeat: 2, StartedNs: sec(3), EndedNs: new(sec(5)), Status: "failed"},
-			store.Session{RunID: c, SessionID: 4, Conversation: "rag", Variant: "file", Repeat: 1, StartedNs: sec(6), EndedNs: new(sec(7.5)), Status: "ok"}),
+			store.Session{RunID: c, SessionID: 4, Conversation: "rag", Variant: "file", Repeat: 1, StartID: new(int32(2)), StartedNs: sec(6), EndedNs: new(sec(7.5)), Status: "ok"}),
+	}
+	for i, starts := range [][]struct {
+		phase string
+		at    int64
+	}{{{"spawned", -5000}, {"importing", -4000}, {"loading", -3000}, {"ready", -1000}, {"stopping", 5000}, {"exited", 5250}, {"released", 5500}}, {{"spawned", 5500}, {"ready", 5750}}} {
+		errs = append(errs, store.Add(ctx, r, store.EngineStart{RunID: c, StartID: int32(i + 1), Status: "ready", Command: "vllm serve m", KVCacheSizeTokens: new(int64(4096))}))
+		for _, p := range starts {
+			errs = append(errs, store.Add(ctx, r, store.EnginePhase{RunID: c, StartID: int32(i + 1), Phase: p.phase, TNs: p.at * 1e6}))
+		}
 	}
 	noWritten := turn(c, 4, 3, 1, "ok", 3, 3, 3.3, 3.3, 3.31, 120, -1, 1)
 	noWritten.WrittenNs = nil // then TTFT counts from submit

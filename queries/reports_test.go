@@ -68,6 +68,7 @@ var reportColumns = map[string]string{
 	"run_events":             "run elapsed_s kind source turn_id message",
 	"run_overview":           "run status simulated engine model tags started_at duration_s turns failed_turns longest_prompt_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",
 	"run_settings":           "run source name value",
+	"server_startup":         "start run start_id conversations status startup_s first_token_s first_ttft_ms import_s engine_s load_s compile_phase_s profile_s capture_s warm_s stop_s release_s kv_cache_size_tokens weights_bytes error",
 	"stalls":                 "run conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
 	"throughput_by_run":      "run turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
 	"ttft_by_context":        "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
@@ -80,7 +81,7 @@ var reportColumns = map[string]string{
 var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
 	"failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
-	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
+	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
 	"ttft_cold_vs_cached": {4, 4, 5}, "turn_details": {6, 7, 8},
 }
 
@@ -272,6 +273,18 @@ func TestPlainSQLIsTheDefault(t *testing.T) {
 	}
 }
 
+// Phases last until the next one; the first token counts from the process's start, warm-up included.
+func TestServerStartup(t *testing.T) {
+	tb, err := find(t, "server_startup").Run(context.Background(), history(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "1 qa ready 4 5.9 900 2 2 NULL 0.25 0.25 4096\n2 rag ready 0.25 0.7 200 0.25 NULL NULL NULL NULL 4096"
+	if got := text(t, tb, "start", "conversations", "status", "startup_s", "first_token_s", "first_ttft_ms", "import_s", "load_s", "compile_phase_s", "stop_s", "release_s", "kv_cache_size_tokens"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestReportAndSystem(t *testing.T) {
 	ctx := context.Background()
 	db := history(t)
@@ -291,7 +304,7 @@ func TestReportAndSystem(t *testing.T) {
 		for _, s := range sys {
 			got = append(got, fmt.Sprint(s.Name, " ", len(s.Rows)))
 		}
-		if s := strings.Join(got, ", "); s != "hosts 1, gpus 1, engines 1, settings 4" {
+		if s := strings.Join(got, ", "); s != "hosts 1, gpus 1, engines 1, servers 2, settings 4" {
 			t.Errorf("system %q: %s", selector, s)
 		}
 	}

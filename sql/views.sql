@@ -52,19 +52,22 @@ COMMENT ON COLUMN metric_names.metric IS 'what is measured';
 COMMENT ON COLUMN metric_names.name IS 'name in /metrics; a histogram''s series add _sum, _count or _bucket';
 
 CREATE OR REPLACE VIEW turn_counters AS
-WITH series AS (
-  SELECT s.run_id, s.turn_id, s.phase, s.scrape_id,
-    sum(m.value) FILTER (WHERE n.metric = 'prefix_cache_queries') AS queries,
-    sum(m.value) FILTER (WHERE n.metric = 'prefix_cache_hits') AS hits,
-    sum(m.value) FILTER (WHERE m.name = 'vllm:request_queue_time_seconds_sum') AS queue_s,
-    sum(m.value) FILTER (WHERE m.name = 'vllm:request_queue_time_seconds_count') AS requests,
-    sum(m.value) FILTER (WHERE m.name = 'vllm:request_prefill_time_seconds_sum') AS prefill_s,
-    sum(m.value) FILTER (WHERE m.name = 'vllm:request_decode_time_seconds_sum') AS decode_s,
-    sum(m.value) FILTER (WHERE m.name = 'vllm:time_to_first_token_seconds_sum') AS ttft_s,
-    sum(m.value) FILTER (WHERE n.metric = 'preemptions') AS preemptions
+WITH named AS (
+  SELECT s.run_id, s.turn_id, s.phase, s.scrape_id, coalesce(n.metric, m.name) AS metric, m.name, sum(m.value) AS value -- over the label sets
   FROM raw.scrape s JOIN raw.engine_metric m USING (run_id, scrape_id) LEFT JOIN metric_names n USING (name)
   WHERE s.phase IN ('before', 'after') AND s.turn_id IS NOT NULL
   GROUP BY ALL),
+series AS ( -- a release that shows an old and a new name gives both the same value: it counts once
+  SELECT run_id, turn_id, phase, scrape_id,
+    max(value) FILTER (WHERE metric = 'prefix_cache_queries') AS queries,
+    max(value) FILTER (WHERE metric = 'prefix_cache_hits') AS hits,
+    max(value) FILTER (WHERE metric = 'vllm:request_queue_time_seconds_sum') AS queue_s,
+    max(value) FILTER (WHERE metric = 'vllm:request_queue_time_seconds_count') AS requests,
+    max(value) FILTER (WHERE metric = 'vllm:request_prefill_time_seconds_sum') AS prefill_s,
+    max(value) FILTER (WHERE metric = 'vllm:request_decode_time_seconds_sum') AS decode_s,
+    max(value) FILTER (WHERE metric = 'vllm:time_to_first_token_seconds_sum') AS ttft_s,
+    max(value) FILTER (WHERE metric = 'preemptions') AS preemptions
+  FROM named GROUP BY ALL),
 edges AS (SELECT * FROM series QUALIFY row_number() OVER (PARTITION BY run_id, turn_id, phase ORDER BY scrape_id DESC) = 1)
 SELECT a.run_id, a.turn_id,
   CASE WHEN a.queries >= b.queries AND a.hits >= b.hits THEN (a.queries - b.queries)::BIGINT END AS counter_query_tokens,

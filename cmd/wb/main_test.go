@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -21,12 +22,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/pflag"
 
+	"wb/collect/vllm"
 	wbsql "wb/sql"
 	"wb/store"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wb": main})
+	testscript.Main(m, map[string]func(){"wb": main, "fakevllm": fakeVLLM, "fakehub": fakeHub})
 }
 
 // The stories of testdata/script: what a person types and what wb answers.
@@ -47,6 +49,28 @@ func TestScripts(t *testing.T) {
 					}
 					if time.Now().After(deadline) {
 						ts.Fatalf("%s never held %q", args[0], args[1])
+					}
+				}
+			},
+			// envfile NAME FILE sets a variable to what a file holds
+			"envfile": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: envfile NAME FILE")
+				}
+				ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+			},
+			// waitport PORT waits until somebody listens there
+			"waitport": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: waitport PORT")
+				}
+				for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+					if c, err := net.Dial("tcp", "127.0.0.1:"+args[0]); err == nil {
+						c.Close()
+						return
+					}
+					if time.Now().After(deadline) {
+						ts.Fatalf("nobody listens on port %s", args[0])
 					}
 				}
 			},
@@ -321,6 +345,35 @@ func TestShell(t *testing.T) {
 				t.Errorf("%s printed nothing", r)
 			}
 		}
+	}
+}
+
+// The names that metrics have had stand in views.sql, for every file, and in the adapter, for the server that answers now.
+func TestMetricNames(t *testing.T) {
+	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	rows, err := d.SQL().Query("SELECT metric, string_agg(name, ', ') FROM metric_names GROUP BY metric")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	got := map[string]string{}
+	for rows.Next() {
+		var metric, names string
+		if err := rows.Scan(&metric, &names); err != nil {
+			t.Fatal(err)
+		}
+		got[metric] = names
+	}
+	want := map[string]string{}
+	for metric, names := range vllm.Metrics() {
+		want[metric] = strings.Join(names, ", ")
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("views.sql has %v\nthe adapter has %v", got, want)
 	}
 }
 

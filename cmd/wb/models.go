@@ -155,10 +155,9 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case s.Downloaded == 0:
+	if s.Downloaded == 0 {
 		fmt.Fprintf(stderr, "%s is there: %d files, %s\n", repo, s.Files, size(s.Bytes))
-	default:
+	} else {
 		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, size(s.Bytes), size(s.Downloaded))
 	}
 	return s, nil

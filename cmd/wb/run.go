@@ -322,7 +322,7 @@ func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string) 
 // startVLLM starts vLLM and asks it who it is. What it gives is to be closed, error or not.
 func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io.Writer, key string) (*target, error) {
 	l.DevMode = o.isolation == collect.IsolationReset
-	clear := talk(l, stderr, o.quiet)
+	done := talk(l, stderr, o.quiet)
 	m, err := l.Prepare(ctx)
 	if err != nil {
 		return nil, interrupted(ctx, err)
@@ -333,7 +333,7 @@ func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io
 		key = k
 	}
 	err = m.Start(ctx)
-	clear()
+	done()
 	if err != nil {
 		o.server.logTail(stderr, err)
 		return t, interrupted(ctx, err)

@@ -96,7 +96,7 @@ func (o *serverOptions) launch(model string, words []string, start time.Time, st
 }
 
 // talk sets what a launch tells the person; quiet leaves out all but warnings.
-func talk(l *collect.Launch, stderr io.Writer, quiet bool) (clear func()) {
+func talk(l *collect.Launch, stderr io.Writer, quiet bool) (done func()) {
 	if quiet {
 		l.Say, l.Progress = func(string) {}, func(string, string) {}
 		l.Pulling = func(string) func(hub.Progress) { return nil }
@@ -271,14 +271,14 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 				return err
 			}
 			l.DevMode = !slices.ContainsFunc(a[1:], func(w string) bool { return strings.HasPrefix(w, "--host") }) // for this machine alone
-			clear := talk(l, stderr, false)
+			done := talk(l, stderr, false)
 			m, err := l.Prepare(ctx)
 			if err != nil {
 				return interrupted(ctx, err)
 			}
 			defer m.Close()
 			err = m.Start(ctx)
-			clear()
+			done()
 			if err != nil {
 				o.logTail(stderr, err)
 				return interrupted(ctx, err)

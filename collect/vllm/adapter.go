@@ -1,7 +1,7 @@
 package vllm
 
-// Adapter says what a release of vLLM can do and how it says things. Read in the sources of 0.10 to 0.33 and seen in the
-// recorded answers under testdata (0.10, 0.17, 0.22, 0.26, 0.32).
+// Adapter says what a release of vLLM can do and how it says things. Read in the sources of 0.10 to 0.33 and seen in recorded
+// answers of 0.17, 0.22, 0.26 and 0.32 (testdata here and in collect).
 type Adapter struct {
 	Version Version
 	Known   bool // the release lies in the range that was read; outside it, the nearest is assumed
@@ -30,7 +30,7 @@ func (a Adapter) CachedTokens(reported *int64, detailsOn, countersMissed bool) *
 	return new(int64(0))
 }
 
-// TakesSalt: cache_salt is known (since 0.9).
+// TakesSalt says whether cache_salt is known: since 0.9.
 func (a Adapter) TakesSalt() bool { return a.Version.AtLeast(0, 9) }
 
 // DefaultUtilization is --gpu-memory-utilization when nobody sets it.

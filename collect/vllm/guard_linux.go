@@ -24,6 +24,7 @@ const GuardCommand = "__guard"
 const (
 	stopGrace   = 10 * time.Second
 	orphanGrace = 3 * time.Second
+	childGrace  = 2 * time.Second // for what it started, once it is gone itself
 )
 
 const prSetChildSubreaper = 36 // prctl(2)
@@ -114,11 +115,14 @@ func Guard(command []string) int {
 		_ = syscall.Kill(p.Pid, syscall.SIGTERM)
 	}
 	deadline := time.After(grace)
+	alone := ended
 wait:
 	for grace > 0 {
 		select {
 		case <-gone:
 			break wait
+		case <-alone:
+			alone, deadline = nil, time.After(min(grace, childGrace))
 		case <-deadline:
 			break wait
 		case less := <-told:

@@ -75,8 +75,8 @@ func describe(p string) *Install {
 	}
 	in := &Install{Command: []string{abs}, Where: abs}
 	dirs := []string{filepath.Dir(filepath.Dir(abs))}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		dirs = append(dirs, filepath.Dir(filepath.Dir(real)))
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		dirs = append(dirs, filepath.Dir(filepath.Dir(target)))
 	}
 	for _, d := range dirs {
 		sites, err := filepath.Glob(filepath.Join(d, "lib", "python3*", "site-packages"))

@@ -142,9 +142,10 @@ func (o *Options) Recorded() (command []string, settings map[string]string) {
 // URL is where the server answers.
 func (o *Options) URL() string {
 	host := o.Host
-	if host == "0.0.0.0" || host == "" {
+	switch host {
+	case "", "0.0.0.0":
 		host = "127.0.0.1"
-	} else if host == "::" {
+	case "::":
 		host = "::1"
 	}
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(o.Port))

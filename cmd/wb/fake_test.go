@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"wb/collect/sim"
+	"wb/collect/vllm"
+	"wb/data/hub/hubtest"
+)
+
+// fakeVLLM is the simulator behind vLLM's command line: "vllm serve MODEL --port N …". FAKE_LOG is a file to print as the log,
+// FAKE_EXIT ends it with that code then, FAKE_DIE makes it end so long after it began to serve, as vLLM does when its engine core dies.
+func fakeVLLM() {
+	fail := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	var a vllm.Args
+	fail(a.Merge(os.Args[3:]))
+	if f := os.Getenv("FAKE_LOG"); f != "" {
+		b, err := os.ReadFile(f)
+		fail(err)
+		fmt.Print(string(b))
+	}
+	fmt.Println("(APIServer pid=1) INFO non-default args: {}")
+	fmt.Println("(EngineCore pid=2) INFO [cpu_model_runner.py:68] Starting to load model m...")
+	fmt.Println("(EngineCore pid=2) INFO [kv_cache_utils.py:2327] CPU KV cache size: 46,592 tokens, Maximum concurrency for 8,192 tokens per request: 5.69x")
+	if code, err := strconv.Atoi(os.Getenv("FAKE_EXIT")); err == nil {
+		os.Exit(code)
+	}
+	served, ok := a.Get("served-model-name")
+	if !ok {
+		served = os.Args[2]
+	}
+	port, _ := a.Get("port")
+	srv, err := sim.New(sim.Options{Model: served, Profile: "instant"})
+	fail(err)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	_, err = srv.Start(ctx, net.JoinHostPort("127.0.0.1", port))
+	fail(err)
+	if d, err := time.ParseDuration(os.Getenv("FAKE_DIE")); err == nil {
+		time.AfterFunc(d, func() {
+			fmt.Println("(APIServer pid=1) ERROR [core_client.py:600] Engine core proc EngineCore died unexpectedly, shutting down client.")
+			os.Exit(0)
+		})
+	}
+	<-ctx.Done()
+	fail(srv.Close())
+}
+
+// fakeHub serves two small models, one of them gated, until it is interrupted; the URL goes into the file named first.
+func fakeHub() {
+	weights := make([]byte, 400_000)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range weights {
+		weights[i] = byte(r.Uint32())
+	}
+	model := map[string][]byte{"model.safetensors": weights, "tokenizer.json": []byte("{}"), "README.md": []byte("read me"),
+		"config.json": []byte(`{"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64, "vocab_size": 100, "max_position_embeddings": 8192}`)}
+	h, stop := hubtest.Start(map[string]map[string][]byte{"HuggingFaceTB/SmolLM2-135M-Instruct": model, "meta-llama/Llama-3.2-1B-Instruct": model})
+	defer stop()
+	h.Gated["meta-llama/Llama-3.2-1B-Instruct"], h.CutAfter, h.Cuts = true, 150_000, 1
+	if err := os.WriteFile(os.Args[1], []byte(h.URL), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	<-ctx.Done()
+}
