@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"time"
@@ -124,6 +125,17 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 		add("prefix cache", LevelOK, "on"+block, "")
 	default:
 		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
+	}
+	if exists, dev := e.Adapter().Endpoint("/reset_prefix_cache"); e.VLLM() && exists {
+		// a GET tells whether it is there without emptying anything: 405 or 404
+		resp, _, err := c.call(ctx, c.side, http.MethodGet, "/reset_prefix_cache", nil, maxErrorBody)
+		switch {
+		case err != nil:
+		case resp.StatusCode == http.StatusNotFound && dev:
+			add("cache reset", LevelNote, "not there", "for --isolation reset, start vLLM with VLLM_SERVER_DEV_MODE=1; --isolation salt needs nothing")
+		case resp.StatusCode == http.StatusMethodNotAllowed:
+			add("cache reset", LevelOK, "there, for --isolation reset", "")
+		}
 	}
 	re := c.Turn(ctx, Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.VLLM()}, time.Minute)
 	switch {

@@ -45,38 +45,62 @@ func marked(t *testing.T, cmd *exec.Cmd, env ...string) (mark string) {
 	return mark
 }
 
-// family lists the living processes with a mark, by pid and name.
+// family lists the living processes with a mark and what descends from them, by pid and name. Descent counts too, since vLLM's
+// engine core writes its title over its environment.
 func family(t *testing.T, mark string) map[int]string {
 	t.Helper()
-	out := map[int]string{}
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
+	names, parents, out := map[int]string{}, map[int]int{}, map[int]string{}
 	for _, f := range files {
 		b, err := os.ReadFile(f)
-		if err != nil || !bytes.Contains(b, []byte(mark)) {
-			continue
-		}
-		pid, err := strconv.Atoi(strings.Split(f, "/")[2])
 		if err != nil {
 			continue
 		}
-		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if err == nil {
-			out[pid] = strings.TrimSpace(string(name))
+		// pid (name) state ppid …
+		from, to := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+		rest := strings.Fields(string(b[to+1:]))
+		pid, err1 := strconv.Atoi(strings.TrimSpace(string(b[:from])))
+		ppid, err2 := strconv.Atoi(rest[1])
+		if err1 != nil || err2 != nil || rest[0] == "Z" {
+			continue
+		}
+		names[pid], parents[pid] = string(b[from+1:to]), ppid
+		if env, err := os.ReadFile(filepath.Join(filepath.Dir(f), "environ")); err == nil && bytes.Contains(env, []byte(mark)) {
+			out[pid] = names[pid]
+		}
+	}
+	for more := true; more; {
+		more = false
+		for pid, ppid := range parents {
+			if _, in := out[pid]; !in && out[ppid] != "" {
+				out[pid], more = names[pid], true
+			}
 		}
 	}
 	return out
 }
 
-// noneLeft waits until no process with a mark lives.
-func noneLeft(t *testing.T, mark string, limit time.Duration) {
+// noneLeft waits until no process with a mark lives, nor any of those that were known.
+func noneLeft(t *testing.T, mark string, limit time.Duration, known ...map[int]string) {
 	t.Helper()
 	began := time.Now()
-	for len(family(t, mark)) > 0 {
+	left := func() map[int]string {
+		out := family(t, mark)
+		for _, k := range known {
+			for pid, name := range k {
+				if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && strings.TrimSpace(string(b)) == name {
+					out[pid] = name
+				}
+			}
+		}
+		return out
+	}
+	for len(left()) > 0 {
 		if time.Since(began) > limit {
-			t.Fatalf("after %v these are left: %v", limit, family(t, mark))
+			t.Fatalf("after %v these are left: %v", limit, left())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -288,7 +312,7 @@ func TestRealSetup(t *testing.T) {
 import huggingface_hub, transformers
 d = huggingface_hub.snapshot_download("`+repo+`", local_files_only=True)
 print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a few words")), [r.repo_id for r in huggingface_hub.scan_cache_dir().repos])`)
-	python.Env = append(os.Environ(), "HF_HOME="+filepath.Join(dir, "hf"), "HF_HUB_OFFLINE=1", "HF_HUB_CACHE=")
+	python.Env = append(os.Environ(), "HF_HOME="+filepath.Join(dir, "hf"), "HF_HUB_OFFLINE=1", "HF_HUB_CACHE="+filepath.Join(dir, "hf", "hub"))
 	out, err := python.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "snapshots/"+hubtest.Commit+" 3 ['"+repo+"']") {
 		t.Errorf("huggingface_hub: %v\n%s", err, out)
@@ -331,14 +355,15 @@ func TestRealKilled(t *testing.T) {
 	t.Run("wb", func(t *testing.T) {
 		dir := t.TempDir()
 		cmd, _, mark := runReal(t, dir, 2, "--conversations", "simple_qa", "--isolation", "none")
-		if n := len(family(t, mark)); n < 4 { // wb, its guard, the API server, the engine core
-			t.Errorf("%d processes: %v", n, family(t, mark))
+		all := family(t, mark)
+		if text := fmt.Sprint(all); len(all) < 4 || !strings.Contains(text, "VLLM::EngineCor") { // wb, its guard, the API server, the engine core
+			t.Errorf("processes: %v", all)
 		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		noneLeft(t, mark, 10*time.Second)
+		noneLeft(t, mark, 10*time.Second, all)
 		if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs"); got != "failed true" {
 			t.Errorf("run is %q", got)
 		}
@@ -348,7 +373,8 @@ func TestRealKilled(t *testing.T) {
 		cmd, said, mark := runReal(t, dir, 2, "--conversations", "simple_qa", "--isolation", "none", "--max-tokens", "400", "--ignore-eos")
 		time.Sleep(500 * time.Millisecond) // into the third turn, which takes some 8 s
 		killed := 0
-		for pid, name := range family(t, mark) {
+		all := family(t, mark)
+		for pid, name := range all {
 			if strings.HasPrefix(name, "VLLM::EngineCor") {
 				killed++
 				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -365,7 +391,7 @@ func TestRealKilled(t *testing.T) {
 		if killed != 1 || code != 1 || !strings.Contains(string(b), "wb: turn 3 of simple_qa: keep vLLM running: vLLM's engine core died") {
 			t.Errorf("killed %d, exit %d", killed, code)
 		}
-		noneLeft(t, mark, 5*time.Second)
+		noneLeft(t, mark, 5*time.Second, all)
 		if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) FROM measured_turns) FROM runs"); got != "failed 2" {
 			t.Errorf("run is %q", got)
 		}
@@ -377,11 +403,12 @@ func TestRealKilled(t *testing.T) {
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
+		all := family(t, mark)
 		if code := exitCode(t, cmd.Wait()); code != 130 {
 			b, _ := os.ReadFile(said)
 			t.Errorf("exit %d\n%s", code, b)
 		}
-		noneLeft(t, mark, time.Second)
+		noneLeft(t, mark, time.Second, all)
 		if _, err := os.Stat(filepath.Join(dir, "wb.duckdb")); err == nil {
 			t.Error("a file of a run that never began is left")
 		}

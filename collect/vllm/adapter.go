@@ -41,6 +41,27 @@ func (a Adapter) DefaultUtilization() float64 {
 	return 0.9
 }
 
+// endpoints that wb uses or tells of. Those of development mode exist only with VLLM_SERVER_DEV_MODE=1.
+var endpoints = []struct {
+	path  string
+	since Version
+	dev   bool
+}{
+	{"/health", oldest, false}, {"/version", oldest, false}, {"/metrics", oldest, false}, {"/v1/models", oldest, false}, {"/v1/chat/completions", oldest, false},
+	{"/v1/completions", oldest, false}, {"/tokenize", oldest, false}, {"/detokenize", oldest, false},
+	{"/reset_prefix_cache", oldest, true}, {"/server_info", oldest, true}, {"/sleep", oldest, true},
+}
+
+// Endpoint says whether a release has an endpoint, and whether only in development mode.
+func (a Adapter) Endpoint(path string) (exists, devMode bool) {
+	for _, e := range endpoints {
+		if e.path == path {
+			return a.Version.AtLeast(e.since.Major, e.since.Minor), e.dev
+		}
+	}
+	return false, false
+}
+
 // metricNames gives the names a metric has had, newest first. views.sql holds the same list as metric_names, so that a
 // report finds them in every file; a test holds the two together.
 var metricNames = map[string][]string{

@@ -67,8 +67,13 @@ func (a Args) Names() []string { return slices.Sorted(maps.Keys(a.values)) }
 func (a Args) List() []string {
 	var out []string
 	for _, n := range a.Names() {
+		v := a.values[n]
+		if strings.HasPrefix(v, "-") { // a negative number, or what could be taken for a flag
+			out = append(out, "--"+n+"="+v)
+			continue
+		}
 		out = append(out, "--"+n)
-		if v := a.values[n]; v != "" {
+		if v != "" {
 			out = append(out, strings.Split(v, "\x00")...)
 		}
 	}

@@ -70,9 +70,9 @@ func NewOptions(in *Install, preset, model string, environ, words []string) (*Op
 	return o, nil
 }
 
-// AddEnv sets a variable of the server's environment unless the user's own has it.
+// AddEnv sets a variable of the server's environment unless the user's own has it; an empty one counts as none.
 func (o *Options) AddEnv(name, value string) {
-	if slices.ContainsFunc(o.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
+	if o.Getenv(name) != "" {
 		return
 	}
 	o.Env = append(o.Env, name+"="+value)

@@ -457,15 +457,16 @@ func TestArgs(t *testing.T) {
 	}
 }
 
+// What a set of flags lists is read back as the same flags.
 func FuzzArgs(f *testing.F) {
-	f.Add("--a b\x01--c=d\x01-tp\x012")
+	f.Add("--a b\x01--c=d\x01-tp\x012\x01--e=-1")
 	f.Fuzz(func(t *testing.T, s string) {
 		var a, b Args
-		if a.Merge(strings.Split(s, "\x01")) != nil {
+		if strings.Contains(s, "\x00") || a.Merge(strings.Split(s, "\x01")) != nil {
 			return
 		}
-		if err := b.Merge(a.List()); err != nil && !strings.ContainsAny(s, "\x00=-") {
-			t.Errorf("%q: what it lists is refused: %v", s, err)
+		if err := b.Merge(a.List()); err != nil || !slices.Equal(a.List(), b.List()) {
+			t.Errorf("%q lists %q, which is read as %q (%v)", s, a.List(), b.List(), err)
 		}
 	})
 }
@@ -567,6 +568,12 @@ func TestAdapter(t *testing.T) {
 		if NewAdapter(v).Known != known {
 			t.Errorf("%s", v)
 		}
+	}
+	if exists, dev := NewAdapter("0.22.1").Endpoint("/reset_prefix_cache"); !exists || !dev {
+		t.Error("/reset_prefix_cache is there in development mode")
+	}
+	if exists, _ := NewAdapter("0.32.0").Endpoint("/nope"); exists {
+		t.Error("/nope is there")
 	}
 	five := int64(5)
 	for _, tt := range []struct {

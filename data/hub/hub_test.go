@@ -344,3 +344,16 @@ func TestParseRef(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseRef(f *testing.F) {
+	f.Add("a/b@refs/pr/1")
+	f.Fuzz(func(t *testing.T, s string) {
+		repo, rev, err := hub.ParseRef(s)
+		if err != nil {
+			return
+		}
+		if !filepath.IsLocal(rev) || !filepath.IsLocal(repo) || strings.Count(repo, "/") != 1 {
+			t.Errorf("%q gives %q and %q", s, repo, rev)
+		}
+	})
+}
