@@ -185,14 +185,10 @@ func newRemove(stderr io.Writer) *cobra.Command {
 
 // pullProgress shows rate and time left: a line that changes on a terminal, a line every ten seconds elsewhere.
 type pullProgress struct {
-	w     io.Writer
-	live  bool
+	liveLine
 	mu    sync.Mutex
-	began time.Time
 	last  time.Time
-	// the rate over the last seconds, so that a download that got slower says so
-	marks   []mark
-	pending bool
+	marks []mark // of the last seconds, so that a download that got slower says so
 }
 
 type mark struct {
@@ -201,8 +197,7 @@ type mark struct {
 }
 
 func newPullProgress(w io.Writer) *pullProgress {
-	now := time.Now()
-	return &pullProgress{w: w, live: isTerminal(w), began: now, last: now}
+	return &pullProgress{liveLine: newLiveLine(w), last: time.Now()}
 }
 
 func (p *pullProgress) report(x hub.Progress) {
@@ -227,12 +222,10 @@ func (p *pullProgress) report(x hub.Progress) {
 	for len(p.marks) > 2 && now.Sub(p.marks[0].at) > 15*time.Second {
 		p.marks = p.marks[1:]
 	}
-	p.erase()
-	fmt.Fprint(p.w, pullLine(x, p.marks))
 	if p.live {
-		p.pending = true
+		p.show(pullLine(x, p.marks))
 	} else {
-		fmt.Fprintln(p.w)
+		fmt.Fprintln(p.w, pullLine(x, p.marks))
 	}
 }
 
@@ -247,17 +240,10 @@ func pullLine(x hub.Progress, marks []mark) string {
 	return line
 }
 
-func (p *pullProgress) erase() {
-	if p.pending {
-		fmt.Fprint(p.w, "\r\x1b[K")
-		p.pending = false
-	}
-}
-
 func (p *pullProgress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.erase()
+	p.clear()
 }
 
 // size writes bytes as the hub does, in powers of ten.

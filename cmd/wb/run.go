@@ -252,7 +252,7 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	plan := collect.Plan{Name: o.name, Tags: tags, Conversations: convs, MaxTurns: o.maxTurns, MaxTokens: o.maxTokens, Repeat: o.repeat, Warmup: o.warmup,
 		Temperature: o.temperature, Seed: o.seed, IgnoreEOS: o.ignoreEOS, Timeout: o.timeout, Isolation: o.isolation, SampleHz: o.sampleHz, NoText: o.noText,
 		Server: at.server, ServerSettings: at.settings, Start: o.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
-	p := &progress{w: stderr, quiet: o.quiet, live: isTerminal(stderr)}
+	p := &progress{newLiveLine(stderr), o.quiet}
 	res, err := collect.Run(ctx, f.db, at.client, at.engine, plan, collect.Watch{Turn: p.turn, Warn: p.warn, Restart: p.clear})
 	p.clear()
 	o.server.logTail(stderr, err)
@@ -423,16 +423,32 @@ func dropColumn(t *queries.Table, name string) ([]queries.Column, [][]any) {
 
 // progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result.
 type progress struct {
-	w           io.Writer
-	quiet, live bool
-	pending     bool
+	liveLine
+	quiet bool
 }
 
-func (p *progress) clear() {
-	if p.pending {
-		fmt.Fprint(p.w, "\r\x1b[K")
-		p.pending = false
+// liveLine is a line that is replaced by the next one where w is a terminal.
+type liveLine struct {
+	w       io.Writer
+	live    bool
+	pending bool
+}
+
+func newLiveLine(w io.Writer) liveLine { return liveLine{w: w, live: isTerminal(w)} }
+
+// clear takes the line under way off the screen.
+func (l *liveLine) clear() {
+	if l.pending {
+		fmt.Fprint(l.w, "\r\x1b[K")
+		l.pending = false
 	}
+}
+
+// show replaces the line under way by another, or begins one.
+func (l *liveLine) show(text string) {
+	l.clear()
+	fmt.Fprint(l.w, text)
+	l.pending = true
 }
 
 func (p *progress) warn(msg string) {
@@ -452,9 +468,7 @@ func (p *progress) turn(t collect.TurnInfo) {
 	}
 	if !t.Done {
 		if p.live {
-			p.clear()
-			fmt.Fprintf(p.w, "%s …", where)
-			p.pending = true
+			p.show(where + " …")
 		}
 		return
 	}

@@ -102,24 +102,22 @@ func talk(l *collect.Launch, stderr io.Writer, quiet bool) (done func()) {
 		l.Pulling = func(string) func(hub.Progress) { return nil }
 		return func() {}
 	}
-	s := &startProgress{w: stderr, live: isTerminal(stderr)}
-	l.Say = func(t string) { s.clear(); fmt.Fprintln(stderr, t) }
+	s := &startProgress{liveLine: newLiveLine(stderr)}
+	l.Say = func(t string) { s.end(); fmt.Fprintln(stderr, t) }
 	l.Progress = s.phase
 	l.Pulling = func(repo string) func(hub.Progress) {
 		fmt.Fprintf(stderr, "pulling %s into %s\n", repo, l.Hub.CacheDir)
 		return newPullProgress(stderr).report
 	}
-	return s.clear
+	return s.end
 }
 
 // startProgress shows how a start gets on: a line that changes on a terminal, a line a phase elsewhere.
 type startProgress struct {
-	w       io.Writer
-	live    bool
-	mu      sync.Mutex
-	began   time.Time
-	last    string
-	pending bool
+	liveLine
+	mu    sync.Mutex
+	began time.Time
+	last  string
 }
 
 var phaseText = map[string]string{vllm.PhaseSpawned: "starting", vllm.PhaseImporting: "loading libraries", vllm.PhaseEngine: "configuring", vllm.PhaseLoading: "loading weights",
@@ -136,31 +134,20 @@ func (s *startProgress) phase(phase, detail string) {
 		text += " " + detail
 	}
 	text += fmt.Sprintf(" (%.0f s)", time.Since(s.began).Seconds())
-	if s.live {
-		s.erase()
-		fmt.Fprint(s.w, text)
-		s.pending = true
-		if phase == vllm.PhaseReady {
-			fmt.Fprintln(s.w)
-			s.pending = false
-		}
-	} else if phase != s.last {
+	switch {
+	case s.live && phase != vllm.PhaseReady:
+		s.show(text)
+	case phase != s.last:
+		s.clear()
 		fmt.Fprintln(s.w, text)
 	}
 	s.last = phase
 }
 
-func (s *startProgress) erase() {
-	if s.pending {
-		fmt.Fprint(s.w, "\r\x1b[K")
-		s.pending = false
-	}
-}
-
-func (s *startProgress) clear() {
+func (s *startProgress) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.erase()
+	s.clear()
 }
 
 // logTail prints the end of the log of a start that failed, when asked for.
