@@ -1,0 +1,391 @@
+package prefix
+
+import (
+	"slices"
+)
+
+// Cause says why a prompt token had to be computed.
+type Cause string
+
+// The causes of missed tokens. For each turn they add up to prompt tokens less cached tokens.
+const (
+	NewText         Cause = "new_text"                 // nobody sent this text before
+	ChangedText     Cause = "changed_text"             // it was sent before, but something before it changed
+	TemplateRewrote Cause = "template_rewrote_history" // the messages are the same and the chat template renders them otherwise
+	Retokenized     Cause = "retokenized"              // the reply's text is the same and its token ids are not those that were generated
+	BlockRounding   Cause = "block_rounding"           // shared, but short of a whole block
+	LastToken       Cause = "last_token"               // the last token of a prompt is always computed; that of a reply never was
+	Evicted         Cause = "evicted"                  // it was cached and had to make room
+	Isolation       Cause = "isolation"                // another session's, kept apart by salt, reset or restart
+	Unknown         Cause = "unknown"                  // it should have hit, and nothing known explains why not
+)
+
+// Causes lists all causes in the order in which they are told.
+func Causes() []Cause {
+	return []Cause{NewText, ChangedText, TemplateRewrote, Retokenized, BlockRounding, LastToken, Evicted, Isolation, Unknown}
+}
+
+// Text is one message of a prompt.
+type Text struct{ Role, Content string }
+
+// Turn is one request as the cache saw it.
+type Turn struct {
+	Prompt    []int32 // token ids
+	Output    []int32 // generated ids, the last sampled one included; nil: not known
+	Generated int     // number of generated tokens
+	Salt      string
+	Session   int    // turns of one session extend each other
+	Messages  []Text // what was rendered into the prompt
+	Reply     string // text of the answer, as it goes into the history
+	Reasoning bool   // the answer had a part that does not go into the history
+	Achieved  int    // cached tokens that the server reported; below 0: it did not say
+}
+
+// Divergence is where a prompt's text leaves what was sent before.
+type Divergence struct {
+	Message      int    // index of the message, from 0
+	Role         string // its role
+	Character    int    // runes of it that are the same
+	Before, Now  string // the text around that place, then and now
+	TokenIndex   int    // tokens that are the same
+	ReferenceOwn bool   // compared with the turn before of the same session, not with another session's
+}
+
+// Verdict is what a turn's prompt could have reused and why the rest was computed. All figures are tokens.
+type Verdict struct {
+	PromptTokens int
+	Common       int // longest common prefix with any earlier sequence of this cache
+	BlockIdeal   int // whole blocks of that, at least one token computed
+	TextIdeal    int // what equal text would allow, whatever blocks, template, tokeniser, pool and isolation do
+	Predicted    int // what a cache of the server's block size and pool would hit
+	Achieved     int // below 0: unknown
+	Missed       map[Cause]int
+	Divergence   *Divergence // nil when the prompt extends what was sent
+}
+
+// gram is how many tokens in a row count as text that was sent before.
+const gram = 8
+
+// History is everything a server has been sent, in order. It is not safe for several goroutines.
+type History struct {
+	size  int
+	pool  *Cache
+	own   map[string]*tree // by salt, since the cache was cold
+	all   tree             // whatever the salt, cold or not
+	seen  map[uint64]struct{}
+	last  map[int]*sequence // of each session
+	turns int
+}
+
+// sequence is what a request left in the cache: its prompt and its output less the last token.
+type sequence struct {
+	tokens   []int32
+	prompt   int
+	messages []Text // with the reply
+	turn     Turn
+}
+
+// NewHistory makes the history of a server with blocks of size tokens and a pool of capacity tokens (0: no limit known). One
+// block of the pool is vLLM's own.
+func NewHistory(size, capacity int) *History {
+	blocks := 0
+	if capacity > 0 {
+		blocks = max(capacity/size-1, 1)
+	}
+	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, seen: map[uint64]struct{}{}, last: map[int]*sequence{}}
+}
+
+// Cold says that the cache was emptied: the server restarted or reset.
+func (h *History) Cold() {
+	h.pool.Reset()
+	clear(h.own)
+}
+
+// Judge adds a turn and says what it could have reused. The outputs of turns before it must be known by then; a turn
+// without Output is taken to have generated what the next prompt of its session shows.
+func (h *History) Judge(t Turn) Verdict {
+	h.turns++
+	n := len(t.Prompt)
+	v := Verdict{PromptTokens: n, Achieved: t.Achieved, Missed: map[Cause]int{}}
+	prev := h.last[t.Session]
+	if prev != nil && prev.turn.Output == nil && prev.turn.Generated > 1 {
+		h.guess(prev, t.Prompt)
+	}
+	own := h.own[t.Salt]
+	if own == nil {
+		own = &tree{}
+		h.own[t.Salt] = own
+	}
+	common, near := own.find(t.Prompt)
+	anyone, nearAny := h.all.find(t.Prompt)
+	v.Common = common
+	v.BlockIdeal = IdealHit(common, n, h.size)
+
+	// the reference for what changed: the turn before, or else the nearest sequence of whoever
+	ref := prev
+	if ref == nil {
+		if ref = near; ref == nil {
+			ref = nearAny
+		}
+	}
+	reach := max(common, anyone)
+	kind := h.divergence(&v, t, ref, reach, prev != nil)
+
+	s := h.pool.Open(t.Prompt, t.Salt)
+	v.Predicted = s.Hit
+	from := t.Achieved
+	if from < 0 {
+		from = v.Predicted
+	}
+	h.split(&v, t, ref, from, reach, IdealHit(anyone, n, h.size), kind)
+	v.TextIdeal = n - v.Missed[NewText] - v.Missed[ChangedText]
+	h.add(t, own, s)
+	return v
+}
+
+// split cuts the missed tokens [from, n) into causes.
+func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny int, kind Cause) {
+	n := len(t.Prompt)
+	give := func(c Cause, a, b int) {
+		if a = max(a, from); b > a {
+			v.Missed[c] += b - a
+		}
+	}
+	// [from, block ideal): it was cached by this server. What the model of the pool does not hit either had to make room.
+	held := min(v.Predicted, v.BlockIdeal)
+	give(Unknown, 0, held)
+	give(Evicted, held, v.BlockIdeal)
+	isolated := max(v.BlockIdeal, idealAny)
+	give(Isolation, v.BlockIdeal, isolated)
+	end := min(reach, n-1)
+	give(BlockRounding, isolated, end)
+	if reach >= n {
+		give(LastToken, n-1, n)
+		return
+	}
+	at := max(end, isolated)
+	// the token that ended the reply was sampled and never computed
+	if ref != nil && at == len(ref.tokens) && len(ref.turn.Output) > 0 && ref.turn.Output[len(ref.turn.Output)-1] == t.Prompt[at] {
+		give(LastToken, at, at+1)
+		at++
+	}
+	if kind == NewText {
+		give(NewText, at, n)
+		return
+	}
+	seen := h.sent(t.Prompt, at)
+	if v.Divergence != nil && !v.Divergence.ReferenceOwn { // another session's: a change only if what follows is largely the same
+		again := 0
+		for _, s := range seen {
+			if s {
+				again++
+			}
+		}
+		if again < 2*gram {
+			v.Divergence = nil
+			give(NewText, at, n)
+			return
+		}
+	}
+	for i := at; i < n; {
+		j := i
+		for j < n && seen[j-at] == seen[i-at] {
+			j++
+		}
+		if seen[i-at] {
+			give(kind, i, j)
+		} else {
+			give(NewText, i, j)
+		}
+		i = j
+	}
+}
+
+// divergence finds what ended the common prefix: the cause of what was sent before and must be computed again.
+func (h *History) divergence(v *Verdict, t Turn, ref *sequence, reach int, ownSession bool) Cause {
+	if ref == nil {
+		return NewText
+	}
+	m := 0
+	for m < len(ref.messages) && m < len(t.Messages) && ref.messages[m] == t.Messages[m] {
+		m++
+	}
+	if m < len(ref.messages) && (m < len(t.Messages) || ownSession) {
+		was, now := ref.messages[m], Text{}
+		if m < len(t.Messages) {
+			now = t.Messages[m]
+		}
+		d := &Divergence{Message: m, Role: now.Role, TokenIndex: reach, ReferenceOwn: ownSession}
+		if was.Role == now.Role {
+			d.Character, d.Before, d.Now = around(was.Content, now.Content)
+		} else {
+			_, d.Before, d.Now = around(was.Role+": "+was.Content, now.Role+": "+now.Content)
+		}
+		v.Divergence = d
+		return ChangedText
+	}
+	if !ownSession || reach >= len(ref.tokens) {
+		return NewText // all of it is there, and the rest came after
+	}
+	d := &Divergence{Message: max(len(ref.messages)-1, 0), TokenIndex: reach, ReferenceOwn: true}
+	if len(ref.messages) > 0 {
+		d.Role = ref.messages[d.Message].Role
+	}
+	v.Divergence = d
+	if reach < ref.prompt || ref.turn.Reasoning {
+		return TemplateRewrote
+	}
+	if ref.turn.Output == nil {
+		return Unknown
+	}
+	return Retokenized
+}
+
+// around gives the runes that two texts share at their beginning, and a little of both around that place.
+func around(a, b string) (same int, wasText, nowText string) {
+	x, y := []rune(a), []rune(b)
+	for same < len(x) && same < len(y) && x[same] == y[same] {
+		same++
+	}
+	const before, after = 24, 40
+	cut := func(r []rune) string {
+		from, to := max(0, same-before), min(len(r), same+after)
+		s := string(r[min(from, len(r)):to])
+		if from > 0 {
+			s = "…" + s
+		}
+		if to < len(r) {
+			s += "…"
+		}
+		return s
+	}
+	return same, cut(x), cut(y)
+}
+
+// sent says for each token from at on whether it lies in a run of gram tokens that was sent before.
+func (h *History) sent(tokens []int32, at int) []bool {
+	out := make([]bool, len(tokens)-at)
+	for i := max(0, at-gram+1); i+gram <= len(tokens); i++ {
+		if _, ok := h.seen[gramHash(tokens[i:i+gram])]; ok {
+			for k := max(i, at); k < i+gram; k++ {
+				out[k-at] = true
+			}
+		}
+	}
+	return out
+}
+
+func gramHash(t []int32) uint64 {
+	h := uint64(14695981039346656037)
+	for _, x := range t {
+		h = (h ^ uint64(uint32(x))) * 1099511628211
+		h ^= h >> 29
+	}
+	return h
+}
+
+// guess takes the output of a turn from the prompt that followed it: the tokens that stand where the answer went.
+func (h *History) guess(s *sequence, next []int32) {
+	if len(next) < s.prompt || LCP(s.tokens[:s.prompt], next) < s.prompt {
+		return
+	}
+	out := next[s.prompt:min(len(next), s.prompt+s.turn.Generated-1)]
+	s.tokens = append(slices.Clone(s.tokens[:s.prompt]), out...)
+	if own := h.own[s.turn.Salt]; own != nil {
+		own.insert(s)
+	}
+	h.all.insert(s)
+	h.remember(s.tokens, s.prompt)
+	q := h.pool.Open(s.tokens, s.turn.Salt) // what it holds is hit again, what follows is added
+	if q.Reserve(len(s.tokens)) {
+		q.Computed(len(s.tokens))
+	}
+	q.Close()
+}
+
+// add records what a turn left behind.
+func (h *History) add(t Turn, own *tree, s *Seq) {
+	kept := slices.Clone(t.Prompt)
+	if len(t.Output) > 0 {
+		kept = append(kept, t.Output[:len(t.Output)-1]...)
+	}
+	q := &sequence{tokens: kept, prompt: len(t.Prompt), turn: t, messages: append(slices.Clone(t.Messages), Text{"assistant", t.Reply})}
+	need := max(len(kept), Reusable(len(t.Prompt), t.Generated))
+	if s.Reserve(need) {
+		s.Computed(len(t.Prompt))
+		if len(kept) > len(t.Prompt) {
+			s.Computed(len(kept), t.Output...)
+		}
+	}
+	s.Close()
+	common, _ := h.all.find(kept)
+	own.insert(q)
+	h.all.insert(q)
+	h.remember(kept, common)
+	h.last[t.Session] = q
+}
+
+// remember notes the runs of tokens that begin after the first from-gram tokens.
+func (h *History) remember(tokens []int32, from int) {
+	for i := max(0, from-gram+1); i+gram <= len(tokens); i++ {
+		h.seen[gramHash(tokens[i:i+gram])] = struct{}{}
+	}
+}
+
+// tree is a radix tree over token sequences: it finds the longest prefix that any of them shares with a prompt.
+type tree struct{ root node }
+
+type node struct {
+	edge     []int32 // tokens on the way here
+	seq      *sequence
+	children map[int32]*node
+}
+
+// find gives the length of the longest common prefix and a sequence that has it, the one added last where several do.
+func (t *tree) find(tokens []int32) (int, *sequence) {
+	n, length := &t.root, 0
+	for {
+		c, ok := n.children[at(tokens, length)]
+		if length >= len(tokens) || !ok {
+			return length, n.seq
+		}
+		k := LCP(c.edge, tokens[length:])
+		length += k
+		if k < len(c.edge) {
+			return length, c.seq
+		}
+		n = c
+	}
+}
+
+func at(tokens []int32, i int) int32 {
+	if i >= len(tokens) {
+		return -1
+	}
+	return tokens[i]
+}
+
+// insert adds a sequence. Nodes on its way point to it.
+func (t *tree) insert(s *sequence) {
+	n, rest := &t.root, s.tokens
+	n.seq = s
+	for len(rest) > 0 {
+		if n.children == nil {
+			n.children = map[int32]*node{}
+		}
+		c, ok := n.children[rest[0]]
+		if !ok {
+			n.children[rest[0]] = &node{edge: rest, seq: s}
+			return
+		}
+		k := LCP(c.edge, rest)
+		if k < len(c.edge) {
+			upper := &node{edge: c.edge[:k], seq: s, children: map[int32]*node{c.edge[k]: c}}
+			c.edge = c.edge[k:]
+			n.children[rest[0]] = upper
+			c = upper
+		}
+		c.seq = s
+		n, rest = c, rest[k:]
+	}
+}

@@ -1,0 +1,362 @@
+package prefix
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+type captured struct {
+	Conversation string
+	Turn         int
+	Prompt       []int32
+	Output       []int32
+	Cached       int
+}
+
+// Recorded token ids and answers of vLLM 0.32 (CPU): conversations that grow, with a document in the system prompt at some
+// turns, and one with a salt. Every turn's hits are predicted, and the causes add up.
+func TestRecordedTurns(t *testing.T) {
+	for _, size := range []int{32, 128} {
+		b, err := os.ReadFile(fmt.Sprintf("testdata/turns_bs%d.json", size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var turns []captured
+		if err := json.Unmarshal(b, &turns); err != nil || len(turns) < 21 {
+			t.Fatalf("%d turns (%v)", len(turns), err)
+		}
+		h := NewHistory(size, 0)
+		sessions := map[string]int{}
+		for _, c := range turns {
+			if _, ok := sessions[c.Conversation]; !ok {
+				sessions[c.Conversation] = len(sessions)
+			}
+			salt := ""
+			if c.Conversation == "salted" {
+				salt = "s"
+			}
+			v := h.Judge(Turn{Prompt: c.Prompt, Output: c.Output, Generated: len(c.Output), Salt: salt, Session: sessions[c.Conversation], Achieved: c.Cached})
+			if v.Predicted != c.Cached || v.BlockIdeal != c.Cached {
+				t.Errorf("block %d, %s turn %d: predicted %d, ideal %d, vLLM said %d", size, c.Conversation, c.Turn, v.Predicted, v.BlockIdeal, c.Cached)
+			}
+			checkSum(t, v)
+		}
+	}
+}
+
+func checkSum(t *testing.T, v Verdict) {
+	t.Helper()
+	sum := 0
+	for c, n := range v.Missed {
+		if n < 0 {
+			t.Errorf("%s is %d", c, n)
+		}
+		sum += n
+	}
+	from := v.Achieved
+	if from < 0 {
+		from = v.Predicted
+	}
+	if sum != v.PromptTokens-from {
+		t.Errorf("causes add up to %d of %d: %v", sum, v.PromptTokens-from, v.Missed)
+	}
+}
+
+// A tiny chat format for planted causes: every word is a token, every message ends with 1.
+func words(text string) (out []int32) {
+	for w := range strings.FieldsSeq(text) {
+		h := int32(17)
+		for _, r := range w {
+			h = h*31 + r
+		}
+		out = append(out, h&0x7fffff|0x100)
+	}
+	return out
+}
+
+func prompt(ms ...Text) (out []int32) {
+	for _, m := range ms {
+		out = append(append(append(out, words("<"+m.Role+">")...), words(m.Content)...), 1)
+	}
+	return append(out, words("<assistant>")...)
+}
+
+func text(n, seed int) string {
+	rng := rand.New(rand.NewPCG(uint64(seed), 3))
+	var b strings.Builder
+	for range n {
+		fmt.Fprintf(&b, "w%d ", rng.IntN(40_000))
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// talk drives a history with a server whose cache is size and capacity.
+type talk struct {
+	t       *testing.T
+	h       *History
+	server  *Cache
+	salt    string
+	session int
+}
+
+func newTalk(t *testing.T, size, capacity int) *talk {
+	blocks := 0
+	if capacity > 0 {
+		blocks = capacity/size - 1
+	}
+	return &talk{t: t, h: NewHistory(size, capacity), server: NewCache(size, blocks)}
+}
+
+// turn sends messages, gets a reply of these ids, and judges.
+func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Text) Verdict {
+	k.t.Helper()
+	hit := request(k.t, k.server, ids, k.salt, output)
+	v := k.h.Judge(Turn{Prompt: ids, Output: output, Generated: len(output), Salt: k.salt, Session: k.session, Messages: ms, Reply: reply, Reasoning: reasoning, Achieved: hit})
+	checkSum(k.t, v)
+	if v.Predicted != hit {
+		k.t.Errorf("predicted %d, the server hit %d", v.Predicted, hit)
+	}
+	return v
+}
+
+// plain sends messages and answers with a text whose ids are those it will have in the history.
+func (k *talk) plain(reply string, ms ...Text) Verdict {
+	k.t.Helper()
+	return k.turn(prompt(ms...), append(words(reply), 1), reply, false, ms...)
+}
+
+func only(v Verdict, but ...Cause) Cause {
+	var most Cause
+	for c, n := range v.Missed {
+		if !slices.Contains(but, c) && n > v.Missed[most] {
+			most = c
+		}
+	}
+	return most
+}
+
+func TestPlantedCauses(t *testing.T) {
+	system, u1, u2, r1 := Text{"system", text(200, 1)}, Text{"user", text(30, 2)}, Text{"user", text(30, 3)}, text(50, 4)
+	always := []Cause{NewText, BlockRounding, LastToken}
+
+	t.Run("nothing is wrong", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		k.plain(r1, system, u1)
+		v := k.plain("x", system, u1, Text{"assistant", r1}, u2)
+		if c := only(v, always...); c != "" || v.Divergence != nil || v.Missed[NewText] > 40 || v.Missed[LastToken] != 1 {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
+	t.Run("a date in the system prompt", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		dated := func(day string) Text { return Text{"system", "It is " + day + " today. " + system.Content} }
+		k.plain(r1, dated("Monday"), u1)
+		k.session = 1
+		v := k.plain(r1, dated("Tuesday"), u1)
+		if v.Missed[ChangedText] < 150 || v.Divergence == nil || v.Divergence.Message != 0 || v.Divergence.Role != "system" || v.Divergence.Character != len("It is ") ||
+			!strings.HasPrefix(v.Divergence.Before, "It is Monday today") || !strings.HasPrefix(v.Divergence.Now, "It is Tuesday today") {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
+	t.Run("another conversation with the same beginning", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		k.plain(r1, system, u1)
+		k.session = 1
+		v := k.plain("x", system, Text{"user", text(40, 77)})
+		if v.Missed[ChangedText] != 0 || v.Divergence != nil {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
+	t.Run("a document moves to the end", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		doc := text(120, 9)
+		k.plain(r1, Text{"system", doc + " " + system.Content}, u1)
+		v := k.plain("x", system, u1, Text{"assistant", r1}, Text{"user", doc + " " + u2.Content})
+		if v.Missed[ChangedText] < 300 || v.Divergence == nil || v.Divergence.Message != 0 || v.Divergence.Character != 0 && !strings.HasPrefix(system.Content, doc[:v.Divergence.Character]) {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
+	t.Run("a document is injected and removed", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		doc := Text{"system", system.Content + " " + text(120, 9)}
+		k.plain(r1, system, u1)
+		v := k.plain("yes", doc, u1, Text{"assistant", r1}, u2) // the document is new, the history behind it is not
+		if v.Missed[ChangedText] < 80 || v.Missed[NewText] < 120 || v.Divergence == nil {
+			t.Errorf("injected: %v %+v", v.Missed, v.Divergence)
+		}
+		v = k.plain("x", system, u1, Text{"assistant", r1}, u2, Text{"assistant", "yes"}, Text{"user", text(20, 8)})
+		if v.Common < 280 || v.Missed[ChangedText] < 20 || v.Divergence == nil {
+			t.Errorf("removed: %v common %d %+v", v.Missed, v.Common, v.Divergence)
+		}
+	})
+	t.Run("a template drops earlier reasoning", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		k.turn(prompt(system, u1), append(words("<think> "+text(60, 5)+" </think> "+r1), 1), r1, true, system, u1)
+		v := k.plain("x", system, u1, Text{"assistant", r1}, u2)
+		if c := only(v, always...); c != TemplateRewrote || v.Missed[TemplateRewrote] < 40 {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
+	t.Run("a template rewrites old messages", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		k.plain(r1, system, u1)
+		ms := []Text{system, u1, {"assistant", r1}, u2}
+		v := k.turn(prompt(system, Text{"user", "(earlier) " + u1.Content}, Text{"assistant", r1}, u2), nil, "", false, ms...)
+		if c := only(v, always...); c != TemplateRewrote {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
+	t.Run("a reply re-tokenises differently", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		generated := append(words(r1), 1)
+		generated[10] += 7 // two ids for one text
+		k.turn(prompt(system, u1), generated, r1, false, system, u1)
+		v := k.plain("x", system, u1, Text{"assistant", r1}, u2)
+		if c := only(v, always...); c != Retokenized || v.Missed[Retokenized] < 25 {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
+	t.Run("eviction", func(t *testing.T) {
+		k := newTalk(t, 16, 640)
+		k.plain(r1, system, u1)
+		for i := range 3 {
+			k.session = i + 1
+			k.plain("x", Text{"system", text(200, 50+i)}, u1)
+		}
+		k.session = 0
+		v := k.plain("x", system, u1, Text{"assistant", r1}, u2)
+		if c := only(v, always...); c != Evicted || v.Missed[Evicted] < 100 {
+			t.Errorf("%v", v.Missed)
+		}
+	})
+	t.Run("isolation", func(t *testing.T) {
+		for _, mode := range []string{"salt", "cold"} {
+			k := newTalk(t, 16, 0)
+			k.plain(r1, system, u1)
+			k.session = 1
+			if mode == "salt" {
+				k.salt = "other"
+			} else {
+				k.server.Reset()
+				k.h.Cold()
+			}
+			v := k.plain(r1, system, u1)
+			if c := only(v, always...); c != Isolation || v.Missed[Isolation] < 200 || v.BlockIdeal != 0 {
+				t.Errorf("%s: %v", mode, v.Missed)
+			}
+		}
+	})
+	t.Run("nobody knows", func(t *testing.T) {
+		h := NewHistory(16, 0)
+		for i := range 2 {
+			v := h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Session: i, Messages: []Text{system, u1}, Achieved: 0})
+			checkSum(t, v)
+			if i == 1 && v.Missed[Unknown] < 200 {
+				t.Errorf("%v", v.Missed)
+			}
+		}
+	})
+	t.Run("the server does not say", func(t *testing.T) {
+		h := NewHistory(16, 0)
+		h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Messages: []Text{system, u1}, Achieved: -1})
+		if v := h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Session: 1, Messages: []Text{system, u1}, Achieved: -1}); v.Predicted < 200 || v.Missed[Unknown] != 0 {
+			t.Errorf("%+v", v)
+		}
+	})
+	t.Run("outputs are not known", func(t *testing.T) {
+		h := NewHistory(16, 0)
+		h.Judge(Turn{Prompt: prompt(system, u1), Generated: 51, Messages: []Text{system, u1}, Reply: r1, Achieved: 0})
+		v := h.Judge(Turn{Prompt: prompt(system, u1, Text{"assistant", r1}, u2), Generated: 2, Messages: []Text{system, u1, {"assistant", r1}, u2}, Achieved: 272})
+		checkSum(t, v)
+		if v.Predicted != 272 || v.Divergence != nil { // 234 and 50 tokens
+			t.Errorf("%+v", v)
+		}
+	})
+}
+
+// Whatever is sent: causes add up, the ideal bounds what is achieved, larger blocks never allow more, and a longer history never
+// shares less.
+func TestHistoryProperties(t *testing.T) {
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		capacity := 0
+		if seed%3 == 0 {
+			capacity = 16 * (60 + rng.IntN(60))
+		}
+		k := newTalk(t, 16, capacity)
+		shared := seq(1, 400)
+		var prompts [][]int32
+		last := map[int][]int32{}
+		for range 40 {
+			k.session, k.salt = rng.IntN(4), fmt.Sprint(rng.IntN(2))
+			p := slices.Clone(last[k.session])
+			switch rng.IntN(4) {
+			case 0:
+				p = slices.Clone(shared[:rng.IntN(len(shared))])
+			case 1:
+				if len(p) > 0 {
+					p[rng.IntN(len(p))]++
+				}
+			}
+			p = append(p, seq(int(seed)*1000+len(prompts), 1+rng.IntN(60))...)
+			p = p[:min(len(p), 600)]
+			out := seq(int(seed)*7+len(prompts), 1+rng.IntN(30))
+			last[k.session] = append(slices.Clone(p), out...)
+			probe := slices.Clone(p)
+			before, _ := k.h.all.find(probe)
+			v := k.turn(p, out, "", false)
+			if v.Achieved > v.BlockIdeal || v.BlockIdeal > v.Common || v.BlockIdeal >= v.PromptTokens || v.TextIdeal < v.BlockIdeal {
+				t.Fatalf("seed %d: %+v", seed, v)
+			}
+			if capacity == 0 && v.Missed[Evicted]+v.Missed[Unknown] != 0 {
+				t.Fatalf("seed %d: %v without a limit", seed, v.Missed)
+			}
+			if after, _ := k.h.all.find(probe); after < before || after != len(probe) {
+				t.Fatalf("seed %d: shared %d, then %d", seed, before, after)
+			}
+			// the tree against the definition
+			want := 0
+			for _, q := range prompts {
+				want = max(want, LCP(q, p))
+			}
+			if before != want {
+				t.Fatalf("seed %d: the tree shares %d, the sequences %d", seed, before, want)
+			}
+			prompts = append(prompts, append(slices.Clone(p), out[:len(out)-1]...))
+			for _, size := range []int{16, 32, 64, 128} {
+				if IdealHit(v.Common, len(p), size) > IdealHit(v.Common, len(p), size/2) {
+					t.Fatalf("seed %d: blocks of %d allow more", seed, size)
+				}
+			}
+		}
+	}
+}
+
+// 20 turns of a conversation of 128K tokens, a document coming and going.
+func BenchmarkJudge(b *testing.B) {
+	const turns, length = 20, 128_000
+	text := seq(5, length)
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
+		h := NewHistory(16, 0)
+		for i := range turns {
+			p := slices.Clone(text[:length*(i+1)/turns])
+			if i%4 == 3 {
+				p = slices.Insert(p, 1000, seq(9, 2000)...)
+			}
+			h.Judge(Turn{Prompt: p, Output: seq(i, 64), Generated: 64, Achieved: -1})
+		}
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(time.Since(began).Seconds(), "s/conversation")
+		b.ReportMetric(float64(after.HeapInuse-min(after.HeapInuse, before.HeapInuse))/1e6, "MB")
+	}
+}
