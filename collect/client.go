@@ -33,6 +33,7 @@ const (
 	StatusDamaged     = "damaged"      // bytes that are no SSE or no JSON
 	StatusServerError = "server_error" // an error inside a stream whose status was 200
 	StatusInterrupted = "interrupted"  // wb was told to stop
+	StatusOverflow    = "overflow"     // longer than the server's context; not sent
 )
 
 // Client talks to one OpenAI-compatible server over HTTP/1.1 connections that stay open.
@@ -210,7 +211,9 @@ func plainNetError(err error) string {
 type Request struct {
 	Model       string
 	Prompt      data.Prompt
-	MaxTokens   int // 0: the server's own limit
+	Text        string // the prompt rendered here, for /v1/completions; "" sends the messages to the chat API
+	TokenIDs    bool   // ask for token ids
+	MaxTokens   int    // 0: the server's own limit
 	Temperature float64
 	Seed        int64
 	IgnoreEOS   bool
@@ -224,9 +227,19 @@ func (r Request) body() ([]byte, error) {
 		IncludeUsage    bool `json:"include_usage"`
 		ContinuousUsage bool `json:"continuous_usage_stats,omitempty"`
 	}
+	var plain *bool
+	messages := r.Prompt.Messages
+	if r.Text != "" {
+		messages = nil
+		if r.VLLM { // the template wrote the special tokens
+			plain = new(false)
+		}
+	}
 	return json.Marshal(struct {
 		Model         string         `json:"model"`
-		Messages      []data.Message `json:"messages"`
+		Messages      []data.Message `json:"messages,omitempty"`
+		Prompt        string         `json:"prompt,omitempty"`
+		AddSpecial    *bool          `json:"add_special_tokens,omitempty"`
 		Stream        bool           `json:"stream"`
 		StreamOptions streamOptions  `json:"stream_options"`
 		MaxTokens     int            `json:"max_tokens,omitempty"`
@@ -234,7 +247,8 @@ func (r Request) body() ([]byte, error) {
 		Seed          int64          `json:"seed"`
 		IgnoreEOS     bool           `json:"ignore_eos,omitempty"`
 		CacheSalt     string         `json:"cache_salt,omitempty"`
-	}{r.Model, r.Prompt.Messages, true, streamOptions{true, r.VLLM}, r.MaxTokens, r.Temperature, r.Seed, r.IgnoreEOS && r.VLLM, r.CacheSalt})
+		TokenIDs      bool           `json:"return_token_ids,omitempty"`
+	}{r.Model, messages, r.Text, plain, true, streamOptions{true, r.VLLM}, r.MaxTokens, r.Temperature, r.Seed, r.IgnoreEOS && r.VLLM, r.CacheSalt, r.TokenIDs && r.VLLM})
 }
 
 // Chunk is one streamed event, decoded after the turn.
@@ -274,6 +288,8 @@ type Reply struct {
 	Content          string
 	Reasoning        string
 	Chunks           []Chunk
+	PromptIDs        []int32 // nil: not told
+	TokenIDs         []int32 // generated ones; nil unless told for every event
 
 	usageSeen bool // the closing usage chunk, not only running figures
 }
@@ -316,7 +332,11 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 			}
 		},
 	})
-	req, err := c.newRequest(ctx, http.MethodPost, "/v1/chat/completions", body)
+	path := "/v1/chat/completions"
+	if r.Text != "" {
+		path = "/v1/completions"
+	}
+	req, err := c.newRequest(ctx, http.MethodPost, path, body)
 	if err != nil {
 		re.SubmitNs = c.clock()
 		return re.end(c, StatusRefused, err.Error())
@@ -458,9 +478,12 @@ func serverMessage(text []byte, otherwise string) string {
 
 // wireChunk is what wb reads of a chat.completion.chunk.
 type wireChunk struct {
-	ID      string `json:"id"`
-	Choices []struct {
-		Delta struct {
+	ID        string  `json:"id"`
+	PromptIDs []int32 `json:"prompt_token_ids"` // of a chat completion
+	Choices   []struct {
+		Text      *string `json:"text"` // of a plain completion
+		PromptIDs []int32 `json:"prompt_token_ids"`
+		Delta     struct {
 			Role             string            `json:"role"`
 			Content          *string           `json:"content"`
 			Reasoning        *string           `json:"reasoning"`         // vLLM since 0.12
@@ -489,6 +512,7 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 	var content, reasoning strings.Builder
 	var counted int64
 	running := false // usage comes with every event
+	allIDs := true   // so do token ids
 	for i, e := range events {
 		if i == 0 {
 			re.FirstChunkNs = new(e.tNs)
@@ -529,6 +553,12 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 			if think == nil {
 				think = d.ReasoningContent
 			}
+			if choice.Text != nil && d.Content == nil {
+				d.Content = choice.Text
+			}
+			if re.PromptIDs == nil {
+				re.PromptIDs = choice.PromptIDs
+			}
 			switch {
 			case d.Content != nil && *d.Content != "":
 				ch.Kind = "content"
@@ -553,12 +583,17 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 			}
 			if choice.TokenIDs != nil {
 				hasIDs = true
+				re.TokenIDs = append(re.TokenIDs, choice.TokenIDs...)
 				ch.Tokens = new(int32(len(choice.TokenIDs)))
 			}
 			if choice.FinishReason != nil {
 				re.FinishReason = choice.FinishReason
 			}
 		}
+		if w.PromptIDs != nil {
+			re.PromptIDs = w.PromptIDs
+		}
+		allIDs = allIDs && (hasIDs || ch.TextBytes == 0)
 		if u := w.Usage; u != nil {
 			if !hasIDs && len(w.Choices) > 0 {
 				ch.Tokens = new(int32(max(u.CompletionTokens-counted, 0)))
@@ -592,4 +627,7 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 		re.Chunks = append(re.Chunks, ch)
 	}
 	re.Content, re.Reasoning = content.String(), reasoning.String()
+	if !allIDs || (re.CompletionTokens != nil && int64(len(re.TokenIDs)) != *re.CompletionTokens) {
+		re.TokenIDs = nil
+	}
 }

@@ -177,7 +177,11 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 		diagnoseInstall(in, add)
 	}
 	if err := vllm.CheckPort(ctx, "127.0.0.1", port); err != nil {
-		add("port", LevelWarn, err.Error(), "end what holds it, or use --port auto")
+		level := LevelWarn
+		if model != "" {
+			level = LevelFail
+		}
+		add("port", level, err.Error(), "end what holds it, or give wb run --port auto")
 	} else {
 		add("port", LevelOK, fmt.Sprintf("%d is free", port), "")
 	}
@@ -205,6 +209,17 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	switch {
 	case errors.Is(err, hub.ErrNotCached):
 		add("model", LevelWarn, repo+" is not in the cache, or not whole", "wb models pull "+model)
+		if known, ok, err := data.FindModel(repo); err == nil && ok {
+			room := ModelRoom(ctx)
+			switch fits, tokens := room.Fits(known); {
+			case !fits && room.Memory.CPU && known.Quantization != "":
+				add("memory fit", LevelFail, known.Quantization+" needs a GPU; vLLM's CPU build runs few quantisations", "choose a 16-bit model (wb models list)")
+			case !fits:
+				add("memory fit", LevelFail, "the model would not fit into "+room.String(), "choose a smaller or 4-bit model (wb models list)")
+			default:
+				add("memory fit", LevelOK, fmt.Sprintf("a context of %d of its %d tokens would fit", tokens, known.ContextTokens), "")
+			}
+		}
 		return out
 	case err != nil:
 		add("model", LevelFail, err.Error(), "wb models list shows names")

@@ -104,6 +104,7 @@ func (r *run) restart(ctx context.Context) error {
 		return err
 	}
 	r.watch.Restart()
+	r.cold()
 	err := r.server.Start(ctx)
 	if errors.Is(err, vllm.ErrStopped) || (err != nil && ctx.Err() != nil) {
 		return ErrInterrupted
@@ -238,6 +239,9 @@ func (r *run) proveReset(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if hits[2] == 0 {
+		r.event("reset_proved", "run", fmt.Sprintf("a prompt that hit %d tokens hit none after a reset of the prefix cache", hits[1]), nil)
 	}
 	if hits[2] > 0 {
 		return &ResetError{fmt.Sprintf("it was answered with success and the cache still holds %d tokens of an earlier prompt", hits[2])}

@@ -182,6 +182,7 @@ func (l *Launch) Prepare(ctx context.Context) (*Managed, error) {
 		return nil, err
 	}
 	m.Options = o
+	l.Say(fmt.Sprintf("vLLM %s, preset %s (%s)", strings.TrimSpace(in.Version+" at "+in.Where), preset, o.Model))
 	if _, own := o.Args.Get("served-model-name"); !own {
 		o.ServedName = model.Served
 	}
@@ -196,10 +197,11 @@ func (l *Launch) Prepare(ctx context.Context) (*Managed, error) {
 	if l.DevMode {
 		o.AddEnv("VLLM_SERVER_DEV_MODE", "1")
 	}
-	if l.Utilization > 0 {
+	given := func(flag string) bool { _, ok := o.Args.Get(flag); return ok } // what stands after -- goes first
+	if l.Utilization > 0 && !given("gpu-memory-utilization") {
 		o.Args.Set("gpu-memory-utilization", strconv.FormatFloat(l.Utilization, 'f', -1, 64))
 	}
-	if l.MaxModelLen > 0 {
+	if l.MaxModelLen > 0 && !given("max-model-len") {
 		o.Args.Set("max-model-len", strconv.FormatInt(l.MaxModelLen, 10))
 	}
 	if err := m.fit(ctx, in, l); err != nil {

@@ -40,6 +40,10 @@ type Plan struct {
 	Isolation     string
 	SampleHz      float64 // of the fast GPU group; 0 samples nothing
 	NoText        bool
+	Placements    []data.Placement // of documents; several make sessions of their own; empty: in the system prompt
+	Scripted      bool             // the files' own replies go into the history
+	TokenIDs      bool             // ask for the ids of generated tokens
+	Template      *data.Template   // renders prompts here, for the completions API; nil: the chat API and the server's template
 
 	Server         Server            // nil when wb did not start it
 	ServerSettings map[string]string // flags and environment it was started with, for the record
@@ -75,6 +79,7 @@ type Result struct {
 	Turns      int    // measured turns, warm-up left out
 	Failed     int    // of these, not ok
 	Skipped    int    // turns that were not sent because one before them failed
+	Frozen     int    // moments in which wb itself did not run
 	LastError  string
 	FirstError string
 }
@@ -99,9 +104,11 @@ type run struct {
 	gpuWatts atomic.Uint64 // bits of a float64
 	turns    int32
 	sessions int32
+	frozen   atomic.Int32
 	result   Result
 	server   managed
 	procs    *processSampler
+	truth    truth
 }
 
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
@@ -131,7 +138,7 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	err = r.whole(ctx)
 	// a cancelled context must not keep the end of the run from being written
 	end := context.WithoutCancel(ctx)
-	r.result.Status = "ok"
+	r.result.Status, r.result.Frozen = "ok", int(r.frozen.Load())
 	reason := ""
 	switch {
 	case errors.Is(err, ErrInterrupted):
@@ -157,6 +164,9 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 }
 
 func (r *run) event(kind, source, message string, turn *int32) {
+	if kind == "frozen" {
+		r.frozen.Add(1)
+	}
 	// an event that cannot be recorded has nowhere else to go: the flush that follows reports the reason
 	_ = store.Add(context.Background(), r.rec, store.Event{RunID: r.id, TNs: r.clock(), Kind: kind, Source: source, TurnID: turn, Message: message})
 }
@@ -197,38 +207,61 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.prepareIsolation(ctx); err != nil {
 		return err
 	}
+	r.beginTruth()
 	if r.plan.Isolation != IsolationRestart {
 		for i := range r.plan.Warmup {
-			if err := r.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], 0, 1, 0); err != nil {
+			if err := r.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], r.variants(nil)[0], 0, 1, 0); err != nil {
 				return err
 			}
 		}
 	}
-	left := r.plan.Repeat * len(r.plan.Conversations)
+	left := 0
+	for _, c := range r.plan.Conversations {
+		left += r.plan.Repeat * len(r.variants(c))
+	}
 	for rep := 1; rep <= r.plan.Repeat; rep++ {
 		for _, c := range r.plan.Conversations {
-			left--
-			switch r.plan.Isolation {
-			case IsolationRestart:
-				if err := r.restart(ctx); err != nil {
+			for _, v := range r.variants(c) {
+				left--
+				if err := r.isolated(ctx, c, v, rep, left); err != nil {
 					return err
 				}
-				for range r.plan.Warmup {
-					if err := r.session(ctx, c, 0, 1, 0); err != nil {
-						return err
-					}
-				}
-			case IsolationReset:
-				if err := r.reset(ctx); err != nil {
-					return err
-				}
-			}
-			if err := r.session(ctx, c, rep, r.plan.MaxTurns, left); err != nil {
-				return err
 			}
 		}
 	}
 	return nil
+}
+
+// variants are the placements to play a conversation with; one without documents is the same in all of them.
+func (r *run) variants(c *data.Conversation) []data.Placement {
+	if len(r.plan.Placements) == 0 {
+		return []data.Placement{data.PlaceSystem}
+	}
+	if c == nil || len(c.Documents) == 0 {
+		return r.plan.Placements[:1]
+	}
+	return r.plan.Placements
+}
+
+// isolated runs one session, apart from those before it as the plan says.
+func (r *run) isolated(ctx context.Context, c *data.Conversation, v data.Placement, rep, left int) error {
+	switch r.plan.Isolation {
+	case IsolationRestart:
+		if err := r.restart(ctx); err != nil {
+			return err
+		}
+		for range r.plan.Warmup {
+			if err := r.session(ctx, c, v, 0, 1, 0); err != nil {
+				return err
+			}
+		}
+	case IsolationReset:
+		if err := r.reset(ctx); err != nil {
+			return err
+		}
+		r.cold()
+	}
+	return r.session(ctx, c, v, rep, r.plan.MaxTurns, left)
 }
 
 // begin writes what the run is before anything is measured.
@@ -278,7 +311,8 @@ func (r *run) settings(ctx context.Context) error {
 		add("conversation", c.ID, c.SHA256()[:16])
 	}
 	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "warmup": p.Warmup,
-		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "sample_hz": p.SampleHz, "no_text": p.NoText} {
+		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
+		"token_ids": p.TokenIDs, "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
 		add("plan", k, fmt.Sprint(v))
 	}
 	for name, v := range p.ServerSettings {
@@ -441,9 +475,9 @@ func (r *run) tick(ctx context.Context) {
 
 // session runs one conversation. An error ends the run; a failed turn ends only the session, since what follows it would
 // lack its reply.
-func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurns, left int) error {
+func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
 	r.sessions++
-	row := store.Session{RunID: r.id, SessionID: r.sessions, Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: "system", Repeat: int32(repeat),
+	row := store.Session{RunID: r.id, SessionID: r.sessions, Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: string(variant), Repeat: int32(repeat),
 		Warmup: repeat == 0, Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
 	if r.server.Server != nil {
 		row.StartID = new(r.server.start)
@@ -468,7 +502,7 @@ func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurn
 	}
 	var stop error
 	status := "ok"
-	d := c.Start()
+	d := c.Start(data.Style{Placement: variant, Scripted: r.plan.Scripted})
 	for d.Next() && d.Turn() <= total && status == "ok" {
 		if ctx.Err() != nil {
 			status = "interrupted"
@@ -500,10 +534,10 @@ func (r *run) session(ctx context.Context, c *data.Conversation, repeat, maxTurn
 			if r.result.FirstError == "" {
 				r.result.FirstError = re.Err
 			}
-			broken := re.Status != StatusHTTPError || (re.HTTPStatus != nil && *re.HTTPStatus >= 500)
+			broken := (re.Status != StatusHTTPError && re.Status != StatusOverflow) || (re.HTTPStatus != nil && *re.HTTPStatus >= 500)
 			if cause := r.serverGone(ctx, broken); cause != nil {
 				stop = fmt.Errorf("turn %d of %s: %w", info.Turn, c.ID, cause)
-			} else if re.Status != StatusHTTPError && !r.client.alive(ctx) && ctx.Err() == nil {
+			} else if broken && !r.client.alive(ctx) && ctx.Err() == nil {
 				stop = fmt.Errorf("reach server %s: %w since turn %d of %s: %s", r.client.Base(), ErrUnreachable, info.Turn, c.ID, re.Err)
 			}
 		}
@@ -541,17 +575,34 @@ func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt st
 	p, cur := d.Prompt(), d.Current()
 	id := r.turns
 	req := Request{Model: r.engine.Model, Prompt: p, MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed, IgnoreEOS: r.plan.IgnoreEOS,
-		CacheSalt: salt, VLLM: r.engine.VLLM()}
+		CacheSalt: salt, VLLM: r.engine.VLLM(), TokenIDs: r.plan.TokenIDs}
+	if r.plan.Template != nil {
+		text, err := r.plan.Template.Render(p.Messages)
+		if err != nil {
+			return &Reply{Status: StatusRefused, Err: err.Error(), SubmitNs: r.clock(), DoneNs: r.clock()}, err
+		}
+		req.Text = text
+	}
 	if cur.MaxTokens > 0 && (req.MaxTokens == 0 || cur.MaxTokens < req.MaxTokens) {
 		req.MaxTokens = cur.MaxTokens
 	}
+	ids := r.promptIDs(ctx, req)
+	r.compareTemplate(ctx, req, ids)
 	var before, after counters
+	var re *Reply
+	if limit := r.engine.MaxModelLenTokens; limit != nil && int64(len(ids)) >= *limit {
+		now := r.clock()
+		re = &Reply{Status: StatusOverflow, Err: fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(ids), *limit), SubmitNs: now, DoneNs: now, PromptTokens: new(int64(len(ids)))}
+		return re, r.record(ctx, d, session, req, ids, re)
+	} else if limit != nil && ids != nil && int64(req.MaxTokens) > *limit-int64(len(ids)) {
+		req.MaxTokens = int(*limit) - len(ids) // what is left
+	}
 	if r.engine.HasMetrics {
 		before = r.scrape(ctx, "before", id, false, 0)
 	}
 	r.since.Store(r.clock())
 	r.active.Store(id)
-	re := r.client.Turn(ctx, req, r.plan.Timeout)
+	re = r.client.Turn(ctx, req, r.plan.Timeout)
 	r.active.Store(0)
 	if r.engine.HasMetrics && ctx.Err() == nil {
 		past := 0.0
@@ -564,6 +615,12 @@ func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt st
 		missed := after.finished == before.finished+1 && after.hits == before.hits && after.queries == before.queries+float64(*re.PromptTokens)
 		re.CachedTokens = r.engine.Adapter().CachedTokens(re.CachedTokens, r.engine.Details, missed)
 	}
+	return re, r.record(ctx, d, session, req, ids, re)
+}
+
+// record writes everything about a turn; when it returns, the turn is committed.
+func (r *run) record(ctx context.Context, d *data.Dialogue, session int32, req Request, ids []int32, re *Reply) error {
+	p, cur, id := req.Prompt, d.Current(), r.turns
 	end := context.WithoutCancel(ctx)
 	row := store.Turn{RunID: r.id, TurnID: id, SessionID: session, Turn: int32(d.Turn()), Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody,
 		RequestID: re.RequestID, SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
@@ -592,7 +649,15 @@ func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt st
 	for i, c := range re.Chunks {
 		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
 	}
-	return re, errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
+	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
+}
+
+// api names how prompts are sent.
+func (p Plan) api() string {
+	if p.Template == nil {
+		return "chat"
+	}
+	return "completions, " + p.Template.Name
 }
 
 func (r *run) message(hash, role, content, reasoning string) store.Message {

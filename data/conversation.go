@@ -35,6 +35,8 @@ type Conversation struct {
 	Tags           []string   `yaml:"tags" json:"tags,omitempty"`
 	Domain         string     `yaml:"domain" json:"domain,omitempty"`
 	ExpectedTokens int        `yaml:"expected_tokens" json:"expected_tokens,omitempty"` // tokens of all its texts, documents and the file's own replies included
+	Language       string     `yaml:"language" json:"language,omitempty"`               // of the texts, such as en or de; "" is en
+	Generate       *Generate  `yaml:"generate" json:"generate,omitempty"`               // documents and turns are made from this
 	System         string     `yaml:"system" json:"system,omitempty"`
 	Documents      []Document `yaml:"documents" json:"documents,omitempty"`
 	Turns          []Turn     `yaml:"turns" json:"turns"`
@@ -56,7 +58,8 @@ type Turn struct {
 	Inject    []string `yaml:"inject" json:"inject,omitempty"`       // documents in the context from this turn on
 	Remove    []string `yaml:"remove" json:"remove,omitempty"`       // documents taken out before this turn
 	MaxTokens int      `yaml:"max_tokens" json:"max_tokens,omitempty"`
-	Checks    []string `yaml:"checks" json:"checks,omitempty"` // facts a good answer contains
+	Retrieve  []string `yaml:"retrieve" json:"retrieve,omitzero"` // exactly these documents, in this order, from this turn on
+	Checks    []string `yaml:"checks" json:"checks,omitempty"`    // facts a good answer contains
 }
 
 // Passed counts the checks of a turn that a reply meets: texts it contains, letter case aside.
@@ -177,6 +180,15 @@ func (c *Conversation) problem() (at, msg string) {
 	if c.ExpectedTokens < 0 {
 		return "$.expected_tokens", "expected_tokens: is negative"
 	}
+	if c.Generate != nil {
+		if len(c.Turns)+len(c.Documents) > 0 {
+			return "$.generate", "generate: makes documents and turns; the file cannot have its own beside it"
+		}
+		if msg := c.Generate.problem(); msg != "" {
+			return "$.generate", msg
+		}
+		return "", ""
+	}
 	if len(c.Turns) == 0 {
 		return "$.turns", "turns: a conversation needs at least one"
 	}
@@ -209,6 +221,21 @@ func (c *Conversation) problem() (at, msg string) {
 		if slices.Contains(t.Checks, "") {
 			return where + ".checks", fmt.Sprintf("turn %d: checks: one is empty", i+1)
 		}
+		if t.Retrieve != nil {
+			if len(t.Inject)+len(t.Remove) > 0 {
+				return where + ".retrieve", fmt.Sprintf("turn %d: retrieve says what is in the context; inject and remove cannot stand beside it", i+1)
+			}
+			clear(in)
+			for _, id := range t.Retrieve {
+				if !known[id] {
+					return where + ".retrieve", fmt.Sprintf("turn %d retrieves document %q, which the file does not have", i+1, id)
+				}
+				if in[id] {
+					return where + ".retrieve", fmt.Sprintf("turn %d retrieves document %q twice", i+1, id)
+				}
+				in[id], used[id] = true, true
+			}
+		}
 		for _, id := range t.Remove {
 			if !in[id] {
 				return where + ".remove", fmt.Sprintf("turn %d removes document %q, which is not in the context", i+1, id)
@@ -231,6 +258,15 @@ func (c *Conversation) problem() (at, msg string) {
 		}
 	}
 	return "", ""
+}
+
+// YAML writes the conversation as a file.
+func (c *Conversation) YAML() ([]byte, error) {
+	b, err := yaml.MarshalWithOptions(c, yaml.UseLiteralStyleIfMultiline(true), yaml.OmitEmpty())
+	if err != nil {
+		return nil, fmt.Errorf("write conversation %s: %w", c.ID, err)
+	}
+	return b, nil
 }
 
 // SHA256 identifies the conversation's content: equal for equal conversations, whatever the file looks like.
@@ -301,7 +337,7 @@ func Load(dir string) ([]*Conversation, error) {
 			return nil, fmt.Errorf("load conversations: %s holds no .yaml, .yml or .json file", dir)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *Conversation) int { return a.ExpectedTokens - b.ExpectedTokens })
+	slices.SortStableFunc(all, func(a, b *Conversation) int { return a.Tokens() - b.Tokens() })
 	return all, nil
 }
 

@@ -35,16 +35,44 @@ func (p Prompt) SHA256() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// Placement says where documents stand in a prompt, which decides what of the prefix cache survives when they change.
+type Placement string
+
+// Placements. Documents are never part of the history: each prompt places those of its turn anew.
+const (
+	PlaceSystem     Placement = "system"      // at the end of the system prompt
+	PlaceFirstUser  Placement = "first-user"  // before the text of the first user message
+	PlaceBeforeLast Placement = "before-last" // after the history, before the text of the last user message
+	PlaceAppend     Placement = "append"      // after the history, after the text of the last user message
+)
+
+// Placements lists them, in the order of how early in the prompt they stand.
+func Placements() []Placement {
+	return []Placement{PlaceSystem, PlaceFirstUser, PlaceBeforeLast, PlaceAppend}
+}
+
+// Style says how a conversation is played.
+type Style struct {
+	Placement Placement // "" is system
+	Scripted  bool      // the file's own replies go into the history instead of the model's
+}
+
 // Dialogue walks through a conversation: Prompt gives the next request, Reply takes the answer.
 type Dialogue struct {
 	conv    *Conversation
+	style   Style
 	turn    int
-	docs    []string // ids in the context, in the order they came
+	docs    []string // ids in the context, in order
 	history []Message
 }
 
 // Start begins a conversation.
-func (c *Conversation) Start() *Dialogue { return &Dialogue{conv: c} }
+func (c *Conversation) Start(s Style) *Dialogue {
+	if s.Placement == "" {
+		s.Placement = PlaceSystem
+	}
+	return &Dialogue{conv: c, style: s}
+}
 
 // Next says whether there is another turn.
 func (d *Dialogue) Next() bool { return d.turn < len(d.conv.Turns) }
@@ -55,39 +83,79 @@ func (d *Dialogue) Turn() int { return d.turn + 1 }
 // Current is the coming turn as the file describes it.
 func (d *Dialogue) Current() Turn { return d.conv.Turns[d.turn] }
 
-// Prompt builds the request of the coming turn. Documents stand at the end of the system prompt, where most RAG programs
-// put them: what follows is invalidated in the prefix cache whenever one comes or goes.
-func (d *Dialogue) Prompt() Prompt {
+// documents gives the ids in the context of the coming turn.
+func (d *Dialogue) documents() []string {
 	t := d.conv.Turns[d.turn]
+	if t.Retrieve != nil {
+		return slices.Clone(t.Retrieve)
+	}
 	docs := slices.DeleteFunc(slices.Clone(d.docs), func(id string) bool { return slices.Contains(t.Remove, id) })
-	docs = append(docs, t.Inject...)
-	var p Prompt
-	system := strings.TrimRight(d.conv.System, "\n")
-	for _, id := range docs {
-		i := slices.IndexFunc(d.conv.Documents, func(x Document) bool { return x.ID == id })
-		doc := d.conv.Documents[i]
+	return append(docs, t.Inject...)
+}
+
+// block is the text of documents as a prompt shows it.
+func (c *Conversation) block(ids []string) string {
+	var parts []string
+	for _, id := range ids {
+		i := slices.IndexFunc(c.Documents, func(x Document) bool { return x.ID == id })
+		doc := c.Documents[i]
 		title := doc.Title
 		if title == "" {
 			title = doc.ID
 		}
-		if system != "" {
-			system += "\n\n"
+		parts = append(parts, "# Document: "+title+"\n\n"+strings.TrimRight(doc.Text, "\n"))
+	}
+	return strings.Join(parts, "\n\n")
+}
+
+// Prompt builds the request of the coming turn.
+func (d *Dialogue) Prompt() Prompt {
+	p := Prompt{Documents: d.documents()}
+	system, block := strings.TrimRight(d.conv.System, "\n"), d.conv.block(p.Documents)
+	join := func(a, b string) string {
+		if a == "" || b == "" {
+			return a + b
 		}
-		system += "# Document: " + title + "\n\n" + strings.TrimRight(doc.Text, "\n")
+		return a + "\n\n" + b
+	}
+	if d.style.Placement == PlaceSystem {
+		system = join(system, block)
 	}
 	if system != "" {
 		p.Messages = append(p.Messages, Message{"system", system})
 	}
+	first := len(p.Messages)
 	p.Messages = append(p.Messages, d.history...)
-	p.Messages = append(p.Messages, Message{"user", strings.TrimRight(t.User, "\n")})
-	p.Documents = docs
+	p.Messages = append(p.Messages, d.user())
+	last := len(p.Messages) - 1
+	switch d.style.Placement {
+	case PlaceFirstUser:
+		p.Messages[first].Content = join(block, p.Messages[first].Content)
+	case PlaceBeforeLast:
+		p.Messages[last].Content = join(block, p.Messages[last].Content)
+	case PlaceAppend:
+		p.Messages[last].Content = join(p.Messages[last].Content, block)
+	}
 	return p
 }
 
-// Reply ends the turn: the user's message and this answer become history.
+// user is the user's message of the coming turn, without documents.
+func (d *Dialogue) user() Message {
+	return Message{"user", strings.TrimRight(d.conv.Turns[d.turn].User, "\n")}
+}
+
+// Answer gives the text that goes into the history for a reply of the model.
+func (d *Dialogue) Answer(text string) string {
+	if own := d.Current().Assistant; d.style.Scripted && own != "" {
+		return strings.TrimRight(own, "\n")
+	}
+	return text
+}
+
+// Reply ends the turn: the user's message and this answer, or the file's own in a scripted run, become history.
 func (d *Dialogue) Reply(text string) {
-	p := d.Prompt()
-	d.docs = p.Documents
-	d.history = append(d.history, p.Messages[len(p.Messages)-1], Message{"assistant", text})
+	text = d.Answer(text)
+	d.docs = d.documents()
+	d.history = append(d.history, d.user(), Message{"assistant", text})
 	d.turn++
 }

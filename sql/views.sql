@@ -247,3 +247,23 @@ COMMENT ON COLUMN server_starts.first_token_s IS 'from the process''s start to t
 COMMENT ON COLUMN server_starts.first_ttft_ms IS 'TTFT of its first request, warm-up included';
 COMMENT ON COLUMN server_starts.stop_s IS 'from the word to stop until its last process was gone';
 COMMENT ON COLUMN server_starts.release_s IS 'from then until its GPU memory was free';
+
+CREATE OR REPLACE VIEW cache_turns AS
+SELECT t.run_id, t.run, t.simulated, t.session_id, t.conversation, t.variant, t.repeat, t.warmup, t.isolation, t.turn_id, t.turn, t.documents, t.prompt_tokens, t.cached_tokens,
+  c.block_size_tokens, c.common_tokens, c.block_ideal_tokens, c.text_ideal_tokens, c.predicted_tokens, t.cached_tokens = c.predicted_tokens AS as_predicted,
+  t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, c.block_ideal_tokens / nullif(t.prompt_tokens, 0) AS block_ideal_ratio, c.text_ideal_tokens / nullif(t.prompt_tokens, 0) AS text_ideal_ratio,
+  c.divergence_message, c.divergence_role, c.divergence_character, c.divergence_token, c.divergence_reference, c.divergence_before, c.divergence_now, t.status, t.wall_time
+FROM turns t JOIN raw.cache_turn c USING (run_id, turn_id);
+COMMENT ON VIEW cache_turns IS 'what the prefix cache did for each request and what it could have done';
+COMMENT ON COLUMN cache_turns.run IS 'name of the run';
+COMMENT ON COLUMN cache_turns.hit_ratio IS 'achieved: cached over prompt tokens, 0 to 1';
+COMMENT ON COLUMN cache_turns.block_ideal_ratio IS 'what whole blocks allow, 0 to 1';
+COMMENT ON COLUMN cache_turns.text_ideal_ratio IS 'what equal text would allow, 0 to 1';
+COMMENT ON COLUMN cache_turns.as_predicted IS 'the server hit what the model of its cache predicts';
+COMMENT ON COLUMN cache_turns.wall_time IS 'submit, wall clock, UTC';
+
+CREATE OR REPLACE VIEW cache_misses AS
+SELECT t.run_id, t.run, t.simulated, t.session_id, t.conversation, t.variant, t.repeat, t.warmup, t.turn_id, t.turn, t.status, m.cause, m.tokens
+FROM turns t JOIN raw.cache_miss m USING (run_id, turn_id);
+COMMENT ON VIEW cache_misses IS 'why prompt tokens had to be computed, by request and cause';
+COMMENT ON COLUMN cache_misses.run IS 'name of the run';

@@ -212,6 +212,15 @@ func putter(col arrow.DataType, field reflect.Type) (func(array.Builder, reflect
 			id := v.Interface().(uuid.UUID)
 			b.(*array.FixedSizeBinaryBuilder).Append(id[:])
 		}, nil
+	case reflect.TypeFor[[]int32]():
+		if l, ok := col.(*arrow.ListType); !ok || l.Elem().ID() != arrow.INT32 {
+			return nil, mismatch
+		}
+		return func(b array.Builder, v reflect.Value) {
+			l := b.(*array.ListBuilder)
+			l.Append(true)
+			l.ValueBuilder().(*array.Int32Builder).AppendValues(v.Interface().([]int32), nil)
+		}, nil
 	case reflect.TypeFor[time.Time]():
 		if t, ok := col.(*arrow.TimestampType); !ok || t.Unit != arrow.Microsecond {
 			return nil, mismatch
@@ -381,6 +390,11 @@ func copyColumn(to array.Builder, from arrow.Array) {
 			to.(*array.TimestampBuilder).Append(f.Value(i))
 		case *array.FixedSizeBinary:
 			to.(*array.FixedSizeBinaryBuilder).Append(f.Value(i))
+		case *array.List:
+			from, until := f.ValueOffsets(i)
+			l := to.(*array.ListBuilder)
+			l.Append(true)
+			l.ValueBuilder().(*array.Int32Builder).AppendValues(f.ListValues().(*array.Int32).Int32Values()[from:until], nil)
 		default:
 			panic(fmt.Sprintf("store: copy column: no case for %T, though putter made one", from))
 		}

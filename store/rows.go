@@ -183,6 +183,42 @@ type Turn struct {
 	ChecksPassed     *int32    `db:"checks_passed"`
 }
 
+// TurnToken is a row of raw.turn_token.
+type TurnToken struct {
+	RunID        uuid.UUID `db:"run_id"`
+	TurnID       int32     `db:"turn_id"`
+	Kind         string    `db:"kind"`
+	SharedTurnID *int32    `db:"shared_turn_id"`
+	SharedTokens int64     `db:"shared_tokens"`
+	Tokens       []int32   `db:"tokens"`
+}
+
+// CacheTurn is a row of raw.cache_turn.
+type CacheTurn struct {
+	RunID               uuid.UUID `db:"run_id"`
+	TurnID              int32     `db:"turn_id"`
+	BlockSizeTokens     int64     `db:"block_size_tokens"`
+	CommonTokens        int64     `db:"common_tokens"`
+	BlockIdealTokens    int64     `db:"block_ideal_tokens"`
+	TextIdealTokens     int64     `db:"text_ideal_tokens"`
+	PredictedTokens     int64     `db:"predicted_tokens"`
+	DivergenceMessage   *int32    `db:"divergence_message"`
+	DivergenceRole      *string   `db:"divergence_role"`
+	DivergenceCharacter *int64    `db:"divergence_character"`
+	DivergenceToken     *int64    `db:"divergence_token"`
+	DivergenceReference *string   `db:"divergence_reference"`
+	DivergenceBefore    *string   `db:"divergence_before"`
+	DivergenceNow       *string   `db:"divergence_now"`
+}
+
+// CacheMiss is a row of raw.cache_miss.
+type CacheMiss struct {
+	RunID  uuid.UUID `db:"run_id"`
+	TurnID int32     `db:"turn_id"`
+	Cause  string    `db:"cause"`
+	Tokens int64     `db:"tokens"`
+}
+
 // Message is a row of raw.message.
 type Message struct {
 	SHA256       string  `db:"sha256"`
@@ -315,6 +351,9 @@ func (Session) table() string       { return "session" }
 func (Turn) table() string          { return "turn" }
 func (Message) table() string       { return "message" }
 func (TurnMessage) table() string   { return "turn_message" }
+func (TurnToken) table() string     { return "turn_token" }
+func (CacheTurn) table() string     { return "cache_turn" }
+func (CacheMiss) table() string     { return "cache_miss" }
 func (Chunk) table() string         { return "chunk" }
 func (Scrape) table() string        { return "scrape" }
 func (EngineMetric) table() string  { return "engine_metric" }
@@ -325,6 +364,6 @@ func (Event) table() string         { return "event" }
 
 // rowTypes lists every Row, in the order they are inserted: what is referred to comes first.
 func rowTypes() []Row {
-	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, EngineStart{}, EnginePhase{}, Session{}, Message{}, Turn{}, TurnMessage{}, Chunk{},
+	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, EngineStart{}, EnginePhase{}, Session{}, Message{}, Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{},
 		Scrape{}, EngineMetric{}, GPUSample{}, HostSample{}, ProcessSample{}, Event{}}
 }

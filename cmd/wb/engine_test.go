@@ -206,9 +206,17 @@ func TestRealEngine(t *testing.T) {
 		}
 	})
 	t.Run("a prompt beyond the context", func(t *testing.T) {
-		cmd, buf := wbCommand(t, dir, "run", "--url", url, "--conversations", "ultra_long,simple_qa", "--max-tokens", "8", "--warmup", "0")
-		if code := exitCode(t, cmd.Run()); code != 0 || !strings.Contains(buf.String(), "http_error: HTTP 400: This model's maximum context length is 8192 tokens") {
+		cmd, buf := wbCommand(t, dir, "run", "--url", url, "--conversations", "ultra_long,simple_qa", "--max-tokens", "8", "--warmup", "0", "--replies", "scripted")
+		if code := exitCode(t, cmd.Run()); code != 0 || !strings.Contains(buf.String(), "and the context 8192; not sent") {
 			t.Errorf("exit %d\n%s", code, buf)
+		}
+		// counted by the server's own tokeniser before it is sent; the turns before are there
+		if got := oneCell(t, dir, "SELECT (count(*) FILTER (WHERE status = 'overflow' AND prompt_tokens >= 8192)) || ' ' || (count(*) FILTER (WHERE status = 'http_error')) || ' ' || (count(*) FILTER (WHERE status = 'ok' AND conversation = 'ultra_long') > 0) FROM turns WHERE run_id = (SELECT run_id FROM selected_runs)"); got != "1 0 true" {
+			t.Errorf("overflows, errors, turns before = %s", got)
+		}
+		out := wb(t, dir, "run", "--url", url, "--include-tags", "long", "--max-turns", "1", "--max-tokens", "4", "--warmup", "0")
+		if !strings.Contains(out, "left out: ultra_long needs 15K of 8.2K tokens") {
+			t.Errorf("%s", out)
 		}
 	})
 	t.Run("isolation", func(t *testing.T) {
@@ -413,4 +421,56 @@ func TestRealKilled(t *testing.T) {
 			t.Error("a file of a run that never began is left")
 		}
 	})
+}
+
+// What the cache did is predicted, or explained, turn by turn, from token ids: documents that come and go in every placement, and a
+// cache too small for two conversations.
+func TestRealCacheTruth(t *testing.T) {
+	engine := engineDir(t)
+	dir := t.TempDir()
+	managed := func(args ...string) string {
+		t.Helper()
+		return wb(t, dir, append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"), "--port", freePort(t), "--log-dir", t.TempDir(),
+			"--isolation", "none", "--token-ids", "all", "--max-tokens", "24"}, args...)...)
+	}
+	managed("--conversations", "rag_simulation,rag_topk", "--rag-placement", "all", "--name", "roomy")
+	got := oneCell(t, dir, `SELECT (count(*) >= 40) || ' ' || (count(*) FILTER (WHERE NOT as_predicted AND unexplained > 0)) || ' ' || (count(*) FILTER (WHERE cached_tokens > block_ideal_tokens)) || ' ' || (count(*) FILTER (WHERE missed <> prompt_tokens - cached_tokens))
+		FROM (SELECT c.*, (SELECT coalesce(sum(m.tokens), 0) FROM raw.cache_miss m WHERE m.run_id = c.run_id AND m.turn_id = c.turn_id) AS missed,
+			(SELECT coalesce(sum(m.tokens), 0) FROM raw.cache_miss m WHERE m.run_id = c.run_id AND m.turn_id = c.turn_id AND m.cause = 'unknown') AS unexplained
+			FROM cache_turns c WHERE run_id = (SELECT run_id FROM selected_runs))`)
+	t.Log(wb(t, dir, "query", "-c", "SELECT count(*) AS turns, count(*) FILTER (WHERE as_predicted) AS as_predicted FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs)"))
+	if got != "true 0 0 0" {
+		t.Errorf("40 turns, unexplained, beyond the ideal, sums that differ = %s\n%s", got, wb(t, dir, "query", "-c", "SELECT conversation, variant, turn, prompt_tokens, cached_tokens, predicted_tokens, block_ideal_tokens FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs) AND NOT as_predicted"))
+	}
+	t.Log(wb(t, dir, "query", "rag_placement"))
+
+	// a pool of some 2,600 tokens: the second pass finds little of the first
+	managed("--conversations", "rag_topk,rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-model-len", "2048", "--name", "tight", "--", "--kv-cache-memory-bytes", "60000000")
+	if got := oneCell(t, dir, `SELECT (count(*) FILTER (WHERE NOT as_predicted)) || ' ' || ((SELECT sum(tokens) FROM cache_misses WHERE cause = 'evicted' AND run_id = (SELECT run_id FROM selected_runs)) > 200)
+		FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs)`); got != "0 true" {
+		t.Errorf("turns not as predicted, evictions seen = %s\n%s", got, wb(t, dir, "query", "-c", "SELECT conversation, repeat, turn, prompt_tokens, cached_tokens, predicted_tokens, block_ideal_tokens FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs)"))
+	}
+	if out := wb(t, dir, "cache", "simulate", "--runs", "tight", "--block-size", "32,128", "--kv-tokens", "2k,unlimited", "--format", "csv"); strings.Count(out, "tight") != 4 {
+		t.Errorf("%s", out)
+	}
+	// the model's template rendered here gives the server's own tokens
+	managed("--conversations", "simple_qa", "--max-turns", "2", "--api", "completions", "--chat-template", "chatml", "--name", "rendered")
+	if got := oneCell(t, dir, "SELECT string_agg(kind, ' ') || ' ' || (SELECT count(*) FROM measured_turns) FROM events WHERE run_id = (SELECT run_id FROM selected_runs) AND kind LIKE 'template%'"); got != "template_same 2" {
+		t.Errorf("template, turns = %s\n%s", got, wb(t, dir, "query", "run_events"))
+	}
+	// the real Jinja2 still gives what the golden files say
+	for _, d := range []string{"../../data/templates", "../../data/testdata/templates/own"} {
+		cases, err := os.Open("../../data/testdata/templates/cases.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cases.Close()
+		python := exec.Command(filepath.Join(engine, "venv", "bin", "python"), "../../data/testdata/templates/render.py", d)
+		python.Stdin = cases
+		out, err := python.Output()
+		want, rerr := os.ReadFile("../../data/testdata/templates/" + filepath.Base(d) + ".golden.json")
+		if err != nil || rerr != nil || !bytes.Equal(out, want) {
+			t.Errorf("%s: %v %v\n%s", d, err, rerr, out)
+		}
+	}
 }

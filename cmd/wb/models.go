@@ -284,9 +284,20 @@ The model's directory is printed on standard output.`,
 			if err != nil {
 				return err
 			}
-			s, err := pullModel(ctx, h, model, stderr)
-			if err != nil {
-				return interrupted(ctx, err)
+			dir := model
+			var pulled error
+			if st, err := os.Stat(model); err != nil || !st.IsDir() { // a directory is there already
+				var s *hub.Snapshot
+				if s, pulled = pullModel(ctx, h, model, stderr); pulled == nil {
+					dir = s.Dir
+				}
+				if ctx.Err() != nil {
+					return interrupted(ctx, pulled)
+				}
+				var usage usageError
+				if errors.As(pulled, &usage) {
+					return pulled
+				}
 			}
 			findings := collect.DiagnoseMachine(ctx, db)
 			findings = append(findings, diagnoseFile(cmd, db))
@@ -294,7 +305,10 @@ The model's directory is printed on standard output.`,
 			if err := renderFindings(stderr, "table", findings); err != nil {
 				return err
 			}
-			fmt.Fprintln(stdout, s.Dir)
+			if pulled != nil { // the rest was worth looking at all the same
+				return pulled
+			}
+			fmt.Fprintln(stdout, dir)
 			if collect.Failed(findings) {
 				return errors.New("set up: the model is here; see the rows marked fail for what is missing")
 			}

@@ -42,9 +42,7 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 			if len(a) == 1 {
 				name = a[0]
 			}
-			if ext := strings.TrimPrefix(filepath.Ext(o.out), "."); !cmd.Flags().Changed("format") && slices.Contains(viz.Formats(), ext) {
-				o.format = ext
-			}
+			o.chooseFormat(cmd)
 			return o.run(cmd.Context(), name, stdout, stderr)
 		},
 	}
@@ -60,10 +58,24 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 	return cmd
 }
 
-func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.Writer) error {
-	lib := queries.Library{Dir: o.dir}
+// chooseFormat takes the format from the ending of the output file unless one was asked for.
+func (o *queryOptions) chooseFormat(cmd *cobra.Command) {
+	if ext := strings.TrimPrefix(filepath.Ext(o.out), "."); !cmd.Flags().Changed("format") && slices.Contains(viz.Formats(), ext) {
+		o.format = ext
+	}
+}
+
+func (o *queryOptions) checkFormat() error {
 	if !slices.Contains(viz.Formats(), o.format) {
 		return usagef("flag --format: unknown format %q; known are %s", o.format, strings.Join(viz.Formats(), ", "))
+	}
+	return nil
+}
+
+func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.Writer) error {
+	lib := queries.Library{Dir: o.dir}
+	if err := o.checkFormat(); err != nil {
+		return err
 	}
 	set := map[string]string{}
 	for _, s := range o.set {

@@ -25,18 +25,22 @@ import (
 )
 
 type runOptions struct {
-	url, model, db, name, isolation, results, keyEnv, dataDir, simProfile string
-	tags, conversations, simFaults                                        []string
-	maxTurns, maxTokens, repeat, warmup                                   int
-	temperature, sampleHz                                                 float64
-	seed                                                                  int64
-	ignoreEOS, noText, quiet                                              bool
-	timeout                                                               time.Duration
-	start                                                                 time.Time
+	url, model, db, name, isolation, results, keyEnv, simProfile string
+	tags, simFaults                                              []string
+	maxTurns, maxTokens, repeat, warmup                          int
+	temperature, sampleHz                                        float64
+	seed                                                         int64
+	ignoreEOS, noText, quiet                                     bool
+	timeout                                                      time.Duration
+	start                                                        time.Time
 
 	engine string // sim, vllm or url
 	server serverOptions
 	words  []string // vLLM's own arguments
+
+	selectOptions
+	list                                            bool
+	placement, replies, api, chatTemplate, tokenIDs string
 }
 
 // Engines of a run.
@@ -75,7 +79,7 @@ simulator: no GPU and no model are needed, and every figure is marked simulated.
 					}
 				}
 			}
-			if cmd.Flags().Changed("conversations") && len(o.conversations) == 0 {
+			if cmd.Flags().Changed("conversations") && len(o.ids) == 0 {
 				return usagef("flag --conversations: an empty id")
 			}
 			return o.run(cmd.Context(), stdout, stderr)
@@ -89,8 +93,14 @@ simulator: no GPU and no model are needed, and every figure is marked simulated.
 	dbFlag(cmd, &o.db)
 	f.StringVar(&o.name, "name", "", "name of the run (default: model and time)")
 	f.StringArrayVar(&o.tags, "tag", nil, "label `key=value` for the run; may be repeated")
-	f.StringSliceVar(&o.conversations, "conversations", nil, "conversations to run, by id (default: all)")
-	f.StringVar(&o.dataDir, "data", "", "`directory` with conversation files, which add to the built-in ones or replace them by id")
+	f.StringSliceVar(&o.ids, "conversations", nil, "conversations to run, by id (default: the core set and your own)")
+	o.selectOptions.flags(cmd)
+	f.BoolVar(&o.list, "list-conversations", false, "list the conversations and which would run, and run nothing")
+	f.StringVar(&o.placement, "rag-placement", "system", "where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every way")
+	f.StringVar(&o.replies, "replies", "live", "what goes into the history: live (the model's answers) or scripted (the files' own, so that two runs send equal prompts)")
+	f.StringVar(&o.api, "api", "chat", "chat (the server's own template) or completions (prompts rendered here with --chat-template)")
+	f.StringVar(&o.chatTemplate, "chat-template", "", "with --api completions: "+strings.Join(data.TemplateNames(), ", ")+" or a .jinja `file`")
+	f.StringVar(&o.tokenIDs, "token-ids", "prompt", "which token ids to record: prompt (asked of the server between turns) or all (generated ones too, in the stream; vLLM 0.11 and newer)")
 	f.IntVar(&o.maxTurns, "max-turns", 0, "at most this many turns of each conversation (0: all)")
 	f.IntVar(&o.maxTokens, "max-tokens", 64, "at most this many completion tokens a turn (0: no limit of ours)")
 	f.IntVar(&o.repeat, "repeat", 1, "run each conversation this many times")
@@ -161,10 +171,20 @@ func (o *runOptions) check() (tags map[string]string, key string, err error) {
 	case strings.ContainsAny(o.name, ",\n") || o.name == "latest" || o.name == "all" || strings.HasPrefix(o.name, "latest~") || strings.HasPrefix(o.name, "last:") || strings.HasPrefix(o.name, "tag:"):
 		return nil, "", usagef("flag --name: %q could not be told from a selector of runs", o.name)
 	}
-	for _, c := range o.conversations {
-		if strings.TrimSpace(c) == "" {
-			return nil, "", usagef("flag --conversations: an empty id")
-		}
+	if o.placement != "all" && !slices.Contains(data.Placements(), data.Placement(o.placement)) {
+		return nil, "", usagef("flag --rag-placement: wants system, first-user, before-last, append or all, not %q", o.placement)
+	}
+	switch {
+	case o.replies != "live" && o.replies != "scripted":
+		return nil, "", usagef("flag --replies: wants live or scripted, not %q", o.replies)
+	case o.api != "chat" && o.api != "completions":
+		return nil, "", usagef("flag --api: wants chat or completions, not %q", o.api)
+	case o.api == "completions" && o.chatTemplate == "":
+		return nil, "", usagef("flag --api: completions needs --chat-template")
+	case o.api == "chat" && o.chatTemplate != "":
+		return nil, "", hinted{usagef("flag --chat-template: the chat API uses the server's own template"), "add --api completions"}
+	case o.tokenIDs != "prompt" && o.tokenIDs != "all":
+		return nil, "", usagef("flag --token-ids: wants prompt or all, not %q", o.tokenIDs)
 	}
 	tags = map[string]string{}
 	for _, t := range o.tags {
@@ -199,9 +219,25 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	convs, err := data.Pick(all, o.conversations)
+	selection, err := o.selection()
 	if err != nil {
+		return err
+	}
+	if o.list {
+		t, err := selectionTable(all, selection)
+		if err != nil {
+			return err
+		}
+		return viz.Render(stdout, "table", viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout))
+	}
+	if _, _, err := data.Select(all, selection); err != nil { // before anything is started
 		return usageError{err}
+	}
+	var template *data.Template
+	if o.api == "completions" {
+		if template, err = data.OpenTemplate(o.chatTemplate, time.Now); err != nil {
+			return usageError{err}
+		}
 	}
 	if o.results != "" { // better said before the run than after it
 		if err := makeDir(o.results); err != nil {
@@ -249,7 +285,18 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		}
 		return cerr
 	}
-	plan := collect.Plan{Name: o.name, Tags: tags, Conversations: convs, MaxTurns: o.maxTurns, MaxTokens: o.maxTokens, Repeat: o.repeat, Warmup: o.warmup,
+	convs, err := o.choose(ctx, stderr, all, selection, at)
+	if err != nil {
+		if errors.Is(statErr, fs.ErrNotExist) {
+			return errors.Join(interrupted(ctx, err), os.Remove(o.db))
+		}
+		return interrupted(ctx, err)
+	}
+	placements := []data.Placement{data.Placement(o.placement)}
+	if o.placement == "all" {
+		placements = data.Placements()
+	}
+	plan := collect.Plan{Placements: placements, Scripted: o.replies == "scripted", TokenIDs: o.tokenIDs == "all", Template: template, Name: o.name, Tags: tags, Conversations: convs, MaxTurns: o.maxTurns, MaxTokens: o.maxTokens, Repeat: o.repeat, Warmup: o.warmup,
 		Temperature: o.temperature, Seed: o.seed, IgnoreEOS: o.ignoreEOS, Timeout: o.timeout, Isolation: o.isolation, SampleHz: o.sampleHz, NoText: o.noText,
 		Server: at.server, ServerSettings: at.settings, Start: o.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
 	p := &progress{newLiveLine(stderr), o.quiet}
@@ -272,6 +319,48 @@ func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		}
 	}
 	return err
+}
+
+// choose settles which conversations run on this server, and makes the generated ones to its tokeniser's measure.
+func (o *runOptions) choose(ctx context.Context, stderr io.Writer, all []*data.Conversation, s data.Selection, at *target) ([]*data.Conversation, error) {
+	if s.ContextTokens == 0 && at.engine.MaxModelLenTokens != nil {
+		s.ContextTokens = *at.engine.MaxModelLenTokens
+	}
+	convs, left, err := data.Select(all, s)
+	if err != nil {
+		return nil, err
+	}
+	others := 0
+	for _, l := range left {
+		if len(s.IDs) > 0 || o.quiet {
+			continue
+		}
+		if strings.HasPrefix(l.Why, "needs") {
+			fmt.Fprintf(stderr, "left out: %s %s\n", l.Conversation.ID, l.Why)
+		} else {
+			others++
+		}
+	}
+	if others > 0 {
+		fmt.Fprintf(stderr, "%d of %d conversations run; %s run --list-conversations shows the others\n", len(convs), len(all), self())
+	}
+	count := at.client.Counter(ctx, at.engine)
+	for i, c := range convs {
+		if c.Generate != nil && !o.quiet {
+			fmt.Fprintf(stderr, "making %s: %s tokens\n", c.ID, data.Thousands(int64(c.Generate.Tokens)))
+		}
+		if convs[i], err = c.Build(count); err != nil {
+			return nil, err
+		}
+		if o.replies == "scripted" {
+			for n, t := range convs[i].Turns[:len(convs[i].Turns)-1] {
+				if t.Assistant == "" {
+					return nil, usagef("flag --replies: turn %d of %s has no reply in its file", n+1, c.ID)
+				}
+			}
+		}
+	}
+	return convs, nil
 }
 
 // target is the server of a run.
@@ -380,7 +469,7 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 	if o.db != defaultDB {
 		flag = " --db " + quoteArg(o.db)
 	}
-	fmt.Fprintf(stderr, "\nrun %s: %s, %s, recorded in %s\nlook further:\n", res.Name, res.Status, turnsText(res), o.db)
+	fmt.Fprintf(stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, turnsText(res), o.db, frozenText(res))
 	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
 	if res.Failed > 0 {
 		further = append([]string{"query failed_turns" + flag}, further...)
@@ -392,6 +481,14 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 		fmt.Fprintf(stderr, "  %s %s\n", self(), f)
 	}
 	return nil
+}
+
+// frozenText says that times are doubtful, when they are.
+func frozenText(r *collect.Result) string {
+	if r.Frozen == 0 {
+		return ""
+	}
+	return fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's (%s query run_events)\n", r.Frozen, self())
 }
 
 func turnsText(r *collect.Result) string {

@@ -86,6 +86,11 @@ func (o *serverOptions) launch(model string, words []string, start time.Time, st
 	if err := probe.Merge(words); err != nil {
 		return nil, usageError{err}
 	}
+	for _, own := range []string{"port", "model"} {
+		if _, ok := probe.Get(own); ok {
+			return nil, usagef("read vLLM arguments: --%s is wb's own flag; give it before --", own)
+		}
+	}
 	h, err := hub.FromEnv(os.Getenv)
 	if err != nil {
 		return nil, err
@@ -133,7 +138,7 @@ func (s *startProgress) phase(phase, detail string) {
 	if detail != "" {
 		text += " " + detail
 	}
-	text += fmt.Sprintf(" (%.0f s)", time.Since(s.began).Seconds())
+	text += fmt.Sprintf(", after %.0f s", time.Since(s.began).Seconds())
 	switch {
 	case s.live && phase != vllm.PhaseReady:
 		s.show(text)
@@ -274,7 +279,7 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 			fmt.Fprintln(stdout, m.Options.URL())
 			select {
 			case <-ctx.Done():
-				fmt.Fprintln(stderr, "stopping")
+				fmt.Fprintln(stderr, "stopping; requests under way have 10 s")
 				if !m.Stop(context.WithoutCancel(ctx)) {
 					fmt.Fprintln(stderr, "warning: vLLM is gone and GPU memory is still taken")
 				}

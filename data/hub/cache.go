@@ -15,12 +15,16 @@ import (
 // to have a configuration and weights.
 func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 	op := fmt.Sprintf("find %s in %s", repo, c.CacheDir)
+	hint := "wb models pull " + repo + " brings it"
+	if c.Offline {
+		hint = "unset HF_HUB_OFFLINE to download it"
+	}
 	base := filepath.Join(c.CacheDir, folder(repo))
 	commit := revision
 	if !commitPattern.MatchString(revision) {
 		b, err := os.ReadFile(filepath.Join(base, "refs", filepath.FromSlash(revision)))
 		if err != nil {
-			return nil, &Error{Op: op, Cause: ErrNotCached.Error(), hint: "wb models pull " + repo + " brings it", wrapped: ErrNotCached}
+			return nil, &Error{Op: op, Cause: ErrNotCached.Error(), hint: hint, wrapped: ErrNotCached}
 		}
 		commit = strings.TrimSpace(string(b))
 	}
@@ -41,7 +45,7 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 		return nil
 	})
 	if err != nil || !config || !weights {
-		return nil, &Error{Op: op, Cause: "only part of it is there", hint: "wb models pull " + repo + " brings the rest", wrapped: ErrNotCached}
+		return nil, &Error{Op: op, Cause: "only part of it is there", hint: hint, wrapped: ErrNotCached}
 	}
 	return s, nil
 }

@@ -409,6 +409,9 @@ func plain(err error) string {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
+		if op.Addr != nil {
+			return op.Addr.String() + ": " + op.Err.Error()
+		}
 		return op.Err.Error()
 	}
 	return err.Error()

@@ -240,7 +240,7 @@ func TestPullFails(t *testing.T) {
 			c.Free = func(string) (int64, bool) { return 1000, true }
 		}, "are needed and 0.00 GiB are free", "wb models rm"},
 		{"nobody there", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Endpoint = "http://127.0.0.1:1" }, "connection refused", "HF_ENDPOINT"},
-		{"offline", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Offline = true }, "not in the cache", "wb models pull"},
+		{"offline", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Offline = true }, "not in the cache", "unset HF_HUB_OFFLINE"},
 		{"no hub", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Endpoint += "/nothing" }, "there is no such model", ""},
 		{"no weights", repo, "main", func(h *hubtest.Hub, _ *hub.Client) {
 			h.Repos[repo] = map[string][]byte{"README.md": []byte("x")}

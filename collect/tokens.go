@@ -1,0 +1,186 @@
+package collect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"wb/data"
+	"wb/data/prefix"
+	"wb/store"
+)
+
+// Tokenize asks the server for the token ids of messages under its own chat template, or of a text as it stands when there are
+// no messages.
+func (c *Client) Tokenize(ctx context.Context, model string, messages []data.Message, text string) ([]int32, error) {
+	body := map[string]any{"model": model}
+	if messages != nil {
+		body["messages"], body["add_generation_prompt"] = messages, true
+	} else {
+		body["prompt"], body["add_special_tokens"] = text, false
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("tokenize: %w", err)
+	}
+	resp, answer, err := c.call(ctx, c.turns, http.MethodPost, "/tokenize", b, maxReplyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("tokenize: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("tokenize: HTTP %d: %s", resp.StatusCode, c.clean(serverMessage(answer, resp.Status)))
+	}
+	var a struct {
+		Tokens []int32 `json:"tokens"`
+	}
+	if err := json.Unmarshal(answer, &a); err != nil || a.Tokens == nil {
+		return nil, errors.New("tokenize: the answer has no token ids")
+	}
+	return a.Tokens, nil
+}
+
+// Counter counts tokens by the server's own tokeniser, or estimates them where it has none to ask.
+func (c *Client) Counter(ctx context.Context, e *Engine) data.Count {
+	if !e.HasTokenize {
+		return data.EstimateTokens
+	}
+	return func(text string) (int, error) {
+		ids, err := c.Tokenize(ctx, e.Model, nil, text)
+		return len(ids), err
+	}
+}
+
+// promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
+func (r *run) promptIDs(ctx context.Context, req Request) []int32 {
+	if !r.engine.HasTokenize {
+		return nil
+	}
+	messages := req.Prompt.Messages
+	if req.Text != "" {
+		messages = nil
+	}
+	ids, err := r.client.Tokenize(ctx, r.engine.Model, messages, req.Text)
+	if err != nil {
+		if ctx.Err() == nil && !r.truth.told {
+			r.truth.told = true
+			r.event("no_token_ids", "run", err.Error(), nil)
+		}
+		return nil
+	}
+	return ids
+}
+
+// truth is what a run knows of the server's prefix cache.
+type truth struct {
+	h     *prefix.History // nil when the server does not tell its block size
+	told  bool            // that token ids are missing
+	first bool            // a rendered prompt has been held against the server's own
+	last  map[int32]struct {
+		turn int32
+		ids  []int32
+	} // prompt of each session's last turn
+}
+
+func (r *run) beginTruth() {
+	r.truth.last = map[int32]struct {
+		turn int32
+		ids  []int32
+	}{}
+	if r.engine.BlockSizeTokens == nil || (r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching) {
+		return
+	}
+	pool := 0
+	if r.engine.KVCacheSizeTokens != nil {
+		pool = int(*r.engine.KVCacheSizeTokens)
+	}
+	r.truth.h = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
+}
+
+// cold says that the cache was emptied.
+func (r *run) cold() {
+	if r.truth.h != nil {
+		r.truth.h.Cold()
+	}
+}
+
+// judge records a turn's token ids, what its prompt could have reused and why the rest was computed.
+func (r *run) judge(ctx context.Context, session, turn int32, req Request, ids []int32, re *Reply) error {
+	if re.PromptIDs != nil { // what the server really used
+		ids = re.PromptIDs
+	}
+	if ids == nil || re.Status == StatusOverflow {
+		return nil
+	}
+	row := store.TurnToken{RunID: r.id, TurnID: turn, Kind: "prompt", Tokens: ids}
+	if last, ok := r.truth.last[session]; ok {
+		if n := prefix.LCP(last.ids, ids); n > 0 {
+			row.SharedTurnID, row.SharedTokens, row.Tokens = &last.turn, int64(n), ids[n:]
+		}
+	}
+	r.truth.last[session] = struct {
+		turn int32
+		ids  []int32
+	}{turn, ids}
+	errs := []error{store.Add(ctx, r.rec, row)}
+	if len(re.TokenIDs) > 0 {
+		errs = append(errs, store.Add(ctx, r.rec, store.TurnToken{RunID: r.id, TurnID: turn, Kind: "output", Tokens: re.TokenIDs}))
+	}
+	if r.truth.h == nil {
+		return errors.Join(errs...)
+	}
+	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: re.Content, Achieved: -1,
+		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
+	for _, m := range req.Prompt.Messages {
+		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})
+	}
+	if re.CompletionTokens != nil {
+		t.Generated = int(*re.CompletionTokens)
+	}
+	if re.CachedTokens != nil {
+		t.Achieved = int(*re.CachedTokens)
+	}
+	v := r.truth.h.Judge(t)
+	if re.Status != StatusOK { // it belongs to the history of the cache, and counts in nothing
+		return errors.Join(errs...)
+	}
+	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common), BlockIdealTokens: int64(v.BlockIdeal),
+		TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
+	if d := v.Divergence; d != nil {
+		c.DivergenceMessage, c.DivergenceRole, c.DivergenceToken = new(int32(d.Message)), orNil(d.Role), new(int64(d.TokenIndex))
+		c.DivergenceCharacter, c.DivergenceReference = new(int64(d.Character)), new("session")
+		if d.ReferenceOwn {
+			c.DivergenceReference = new("turn")
+		}
+		if !r.plan.NoText {
+			c.DivergenceBefore, c.DivergenceNow = orNil(d.Before), orNil(d.Now)
+		}
+	}
+	errs = append(errs, store.Add(ctx, r.rec, c))
+	for _, cause := range prefix.Causes() {
+		if n := v.Missed[cause]; n > 0 {
+			errs = append(errs, store.Add(ctx, r.rec, store.CacheMiss{RunID: r.id, TurnID: turn, Cause: string(cause), Tokens: int64(n)}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// compareTemplate holds a prompt rendered here against the server's own rendering of the same messages, once a run.
+func (r *run) compareTemplate(ctx context.Context, req Request, ids []int32) {
+	if req.Text == "" || ids == nil || r.truth.first {
+		return
+	}
+	r.truth.first = true
+	own, err := r.client.Tokenize(ctx, r.engine.Model, req.Prompt.Messages, "")
+	switch {
+	case err != nil:
+		r.event("template_not_compared", "run", err.Error(), nil)
+	case slices.Equal(own, ids):
+		r.event("template_same", "run", fmt.Sprintf("the prompt rendered with %s has the token ids of the server's own template", r.plan.Template.Name), nil)
+	default:
+		r.event("template_differs", "run", fmt.Sprintf("the prompt rendered with %s leaves the server's own template at token %d (%d tokens here, %d there)", r.plan.Template.Name, prefix.LCP(own, ids), len(ids), len(own)), nil)
+	}
+}

@@ -1,0 +1,283 @@
+package data
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nikolalohinski/gonja/v2/builtins"
+	"github.com/nikolalohinski/gonja/v2/config"
+	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/nikolalohinski/gonja/v2/loaders"
+)
+
+//go:embed templates/*.jinja
+var templateFiles embed.FS
+
+// tokens that a model's tokeniser configuration gives its template: beginning and end of a sequence.
+var templateTokens = map[string][2]string{"phi3": {"<s>", "<|endoftext|>"}, "chatml": {"<|im_start|>", "<|im_end|>"}, "llama3": {"<|begin_of_text|>", "<|eot_id|>"}, "mistral": {"<s>", "</s>"}, "gemma": {"<bos>", "<eos>"}}
+
+// Template renders messages as a model's chat template does: Jinja with Hugging Face's settings (transformers'
+// chat_template_utils.py): trim_blocks and lstrip_blocks on, loop controls, tojson in order, raise_exception, strftime_now.
+type Template struct {
+	Name     string // built-in name, or path
+	t        *exec.Template
+	bos, eos string
+	now      func() time.Time
+}
+
+const maxTemplateBytes = 1 << 20
+
+// TemplateNames lists the built-in templates.
+func TemplateNames() []string {
+	names, err := fs.Glob(templateFiles, "templates/*.jinja")
+	if err != nil {
+		return nil
+	}
+	for i, n := range names {
+		names[i] = strings.TrimSuffix(path.Base(n), ".jinja")
+	}
+	return names
+}
+
+// OpenTemplate finds a built-in template by name or reads a .jinja file, and makes sure that it can be rendered faithfully: one that
+// cannot be parsed, or loses a message's text, is refused by name. For a file, bos and eos tokens come from a
+// tokenizer_config.json beside it, where there is one. now is the clock of strftime_now.
+func OpenTemplate(name string, now func() time.Time) (*Template, error) {
+	t := &Template{Name: name, now: now}
+	var text []byte
+	var err error
+	if slices.Contains(TemplateNames(), name) {
+		if text, err = fs.ReadFile(templateFiles, "templates/"+name+".jinja"); err != nil {
+			return nil, fmt.Errorf("read template %s: %w", name, err)
+		}
+		text = []byte(strings.TrimSuffix(string(text), "\n"))
+		t.bos, t.eos = templateTokens[name][0], templateTokens[name][1]
+	} else {
+		if !strings.ContainsAny(name, "./") {
+			return nil, fmt.Errorf("open template %q: there is none of that name; there are %s, or give a .jinja file", name, strings.Join(TemplateNames(), ", "))
+		}
+		if text, err = os.ReadFile(name); err != nil {
+			return nil, fmt.Errorf("open template %s: %w", name, err)
+		}
+		if len(text) > maxTemplateBytes {
+			return nil, fmt.Errorf("open template %s: larger than %d bytes", name, maxTemplateBytes)
+		}
+		t.bos, t.eos = specialTokens(filepath.Join(filepath.Dir(name), "tokenizer_config.json"))
+	}
+	if err := t.parse(string(text)); err != nil {
+		return nil, fmt.Errorf("open template %s: it cannot be rendered here: %s", name, oneLine(err))
+	}
+	return t, t.prove()
+}
+
+// oneLine leaves out the template that gonja repeats in its errors.
+func oneLine(err error) string {
+	s := strings.Join(strings.Fields(err.Error()), " ")
+	if strings.HasPrefix(s, "failed to parse template") {
+		s = s[strings.LastIndex(s, "': ")+1:]
+		s = strings.TrimPrefix(s, ": ")
+	}
+	return s
+}
+
+func specialTokens(file string) (bos, eos string) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", ""
+	}
+	var c struct{ BosToken, EosToken json.RawMessage }
+	var raw map[string]json.RawMessage
+	if json.Unmarshal(b, &raw) != nil {
+		return "", ""
+	}
+	c.BosToken, c.EosToken = raw["bos_token"], raw["eos_token"]
+	text := func(r json.RawMessage) string { // a string, or an object with its content
+		var s string
+		var o struct {
+			Content string `json:"content"`
+		}
+		if json.Unmarshal(r, &s) != nil && json.Unmarshal(r, &o) == nil {
+			s = o.Content
+		}
+		return s
+	}
+	return text(c.BosToken), text(c.EosToken)
+}
+
+func (t *Template) parse(text string) (err error) {
+	defer func() { // gonja has panicked on damaged templates
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	loader, err := loaders.NewMemoryLoader(map[string]string{"/template": text}) // no file is read by include or extends
+	if err != nil {
+		return err
+	}
+	c := config.New()
+	c.TrimBlocks, c.LeftStripBlocks = true, true
+	filters := exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters)
+	if err := filters.Replace("tojson", toJSON); err != nil {
+		return err
+	}
+	t.t, err = exec.NewTemplate("/template", c, loader, &exec.Environment{Filters: filters, ControlStructures: builtins.ControlStructures, Tests: builtins.Tests, Methods: builtins.Methods,
+		Context: exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables)})
+	return err
+}
+
+// Render gives the prompt that asks for the next answer. It fails when the template raises an exception, and when a message's
+// text is not in what it gives.
+func (t *Template) Render(messages []Message) (string, error) {
+	text, err := t.render(messages)
+	if err != nil {
+		return "", fmt.Errorf("render template %s: %s", t.Name, oneLine(err))
+	}
+	for i, m := range messages {
+		want := strings.TrimSpace(m.Content)
+		if k := strings.LastIndex(want, "</think>"); m.Role == "assistant" && k >= 0 {
+			want = strings.TrimSpace(want[k+len("</think>"):]) // templates of reasoning models drop that part
+		}
+		if !strings.Contains(text, want) {
+			return "", fmt.Errorf("render template %s: it loses the text of message %d (%s)", t.Name, i+1, m.Role)
+		}
+	}
+	return text, nil
+}
+
+func (t *Template) render(messages []Message) (text string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			text, err = "", fmt.Errorf("%v", p)
+		}
+	}()
+	list := make([]any, len(messages))
+	for i, m := range messages {
+		list[i] = map[string]any{"role": m.Role, "content": m.Content}
+	}
+	raised := ""
+	text, err = t.t.ExecuteToString(exec.NewContext(map[string]any{
+		"messages": list, "add_generation_prompt": true, "bos_token": t.bos, "eos_token": t.eos, "tools": nil, "documents": nil,
+		"raise_exception": func(msg string) (string, error) {
+			raised = msg
+			return "", fmt.Errorf("%s", msg)
+		},
+		"strftime_now": func(format string) string { return strftime(t.now(), format) },
+	}))
+	if raised != "" {
+		return "", fmt.Errorf("the template says: %s", raised)
+	}
+	return text, err
+}
+
+// prove renders a dialogue whose texts cannot be taken for anything else.
+func (t *Template) prove() error {
+	talk := []Message{{"system", "sys-Q7f"}, {"user", "usr-K2d"}, {"assistant", "ast-W9x"}, {"user", "usr-M4b"}}
+	_, err := t.Render(talk)
+	if err != nil { // some templates take no system prompt, and say so
+		if _, without := t.Render(talk[1:]); without == nil && strings.Contains(err.Error(), "the template says") {
+			return nil
+		}
+	}
+	return err
+}
+
+// toJSON is json.dumps(…, ensure_ascii=False): Python's separators, keys in order, which for messages is role, content.
+func toJSON(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
+	if in.IsError() {
+		return in
+	}
+	var b strings.Builder
+	if err := pyJSON(&b, in.ToGoSimpleType(true)); err != nil {
+		return exec.AsValue(err)
+	}
+	return exec.AsSafeValue(b.String())
+}
+
+func pyJSON(b *strings.Builder, v any) error {
+	switch v := v.(type) {
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		rank := map[string]int{"role": -2, "content": -1}
+		slices.SortFunc(keys, func(x, y string) int {
+			if d := rank[x] - rank[y]; d != 0 {
+				return d
+			}
+			return strings.Compare(x, y)
+		})
+		b.WriteByte('{')
+		for i, k := range keys {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			if err := pyJSON(b, k); err != nil {
+				return err
+			}
+			b.WriteString(": ")
+			if err := pyJSON(b, v[k]); err != nil {
+				return err
+			}
+		}
+		b.WriteByte('}')
+	case []any:
+		b.WriteByte('[')
+		for i, x := range v {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			if err := pyJSON(b, x); err != nil {
+				return err
+			}
+		}
+		b.WriteByte(']')
+	case map[any]any:
+		plain := make(map[string]any, len(v))
+		for k, x := range v {
+			plain[fmt.Sprint(k)] = x
+		}
+		return pyJSON(b, plain)
+	case error:
+		return v
+	default:
+		var s strings.Builder
+		e := json.NewEncoder(&s)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		b.WriteString(strings.TrimSuffix(s.String(), "\n"))
+	}
+	return nil
+}
+
+// strftime knows the directives that chat templates use.
+func strftime(t time.Time, format string) string {
+	layouts := map[byte]string{'d': "02", 'b': "Jan", 'B': "January", 'Y': "2006", 'y': "06", 'm': "01", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'A': "Monday", 'a': "Mon", 'j': "002", 'Z': "MST", 'z': "-0700"}
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' || i+1 == len(format) {
+			b.WriteByte(format[i])
+			continue
+		}
+		i++
+		switch l, ok := layouts[format[i]]; {
+		case ok:
+			b.WriteString(t.Format(l))
+		case format[i] == '%':
+			b.WriteByte('%')
+		default:
+			b.WriteString(format[i-1 : i+1])
+		}
+	}
+	return b.String()
+}

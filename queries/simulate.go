@@ -1,0 +1,188 @@
+package queries
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"wb/data/prefix"
+	"wb/store"
+)
+
+// WhatIf says which caches to replay recorded prompts through.
+type WhatIf struct {
+	Runs       string  // selector
+	BlockSizes []int   // tokens in a KV block
+	PoolTokens []int64 // tokens the KV cache holds; 0: no limit
+	Shared     bool    // as if nothing kept sessions apart: no salts, no restarts, no resets
+}
+
+// replayed is one recorded request.
+type replayed struct {
+	session   int32
+	isolation string
+	warmup    bool
+	prompt    []int32
+	output    []int32
+	generated int64
+}
+
+// ErrNoTokens is returned when the runs hold no token ids.
+var ErrNoTokens = errors.New("no token ids were recorded")
+
+// Simulate replays the prompts of recorded runs through vLLM's cache with other block sizes and pools: the hit ratio each would
+// have had. Warm-up is replayed and counts in no figure.
+func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*Table, error) {
+	conn, err := db.SQL().Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	refs, err := Select(ctx, conn, w.Runs)
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{Name: "cache_simulate", Title: "Prefix cache by block size and capacity", Runs: refs,
+		About:   "The recorded prompts replayed through vLLM's cache, with other block sizes and pools. hit_ratio: cached over prompt tokens, warm-up left out. refused: requests that the pool could not hold.",
+		Columns: []Column{{Name: "run"}, {Name: "block_size_tokens", Unit: "tokens"}, {Name: "pool"}, {Name: "turns"}, {Name: "prompt_tokens", Unit: "tokens"}, {Name: "cached_tokens", Unit: "tokens"}, {Name: "hit_ratio", Unit: "ratio"}, {Name: "refused"}, {Name: "series"}},
+		Charts:  []Chart{{Kind: "line", X: "block_size_tokens", Y: []string{"hit_ratio"}, Series: "series", LogX: true}}}
+	if w.Shared {
+		t.Notes = append(t.Notes, "Sessions share one cache here, whatever kept them apart when they were recorded.")
+	}
+	for _, ref := range refs {
+		turns, err := readTokens(ctx, conn, ref.ID)
+		if err != nil {
+			return nil, err
+		}
+		if len(turns) == 0 {
+			return nil, fmt.Errorf("simulate cache over run %s: %w", ref.Name, ErrNoTokens)
+		}
+		for _, pool := range w.PoolTokens {
+			name := "unlimited"
+			if pool > 0 {
+				name = fmt.Sprint(pool)
+			}
+			for _, size := range w.BlockSizes {
+				if err := ctx.Err(); err != nil {
+					return nil, err
+				}
+				n, prompt, cached, refused := replay(turns, size, pool, w.Shared)
+				var ratio any
+				if prompt > 0 {
+					ratio = float64(cached) / float64(prompt)
+				}
+				series := "pool " + name
+				if len(refs) > 1 {
+					series += " · " + ref.Name
+				}
+				t.Rows = append(t.Rows, []any{ref.Name, int64(size), name, n, prompt, cached, ratio, refused, series})
+			}
+		}
+	}
+	return t, nil
+}
+
+// replay runs requests one after the other, as a single user's come.
+func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cached, refused int64) {
+	blocks := 0
+	if pool > 0 {
+		blocks = max(int(pool)/size-1, 1)
+	}
+	c := prefix.NewCache(size, blocks)
+	session := int32(0)
+	for _, t := range turns {
+		salt := ""
+		if !shared {
+			if t.session != session && (t.isolation == "restart" || t.isolation == "reset") {
+				c.Reset()
+			}
+			if t.isolation == "salt" || t.warmup {
+				salt = fmt.Sprint(t.session)
+			}
+		}
+		session = t.session
+		s := c.Open(t.prompt, salt)
+		if s.Reserve(max(len(t.prompt), prefix.Reusable(len(t.prompt), len(t.output)))) {
+			s.Computed(len(t.prompt))
+			if len(t.output) > 0 {
+				s.Computed(prefix.Reusable(len(t.prompt), len(t.output)), t.output...)
+			}
+		} else {
+			refused++
+		}
+		if !t.warmup {
+			n++
+			prompt += int64(len(t.prompt))
+			cached += int64(s.Hit)
+		}
+		s.Close()
+	}
+	return n, prompt, cached, refused
+}
+
+// readTokens puts the prompts of a run together again, in the order they were sent. Where the ids of a reply were not recorded, the
+// tokens that stand in its place in the next prompt are taken.
+func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, error) {
+	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, k.shared_turn_id, k.shared_tokens, k.tokens, t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0)
+		FROM raw.turn_token k JOIN raw.turn t USING (run_id, turn_id) JOIN raw.session s USING (run_id, session_id)
+		WHERE k.run_id = ?::UUID ORDER BY k.turn_id, k.kind DESC`, runID) // the prompt before the output
+	if err != nil {
+		return nil, fmt.Errorf("read token ids: %w", err)
+	}
+	defer rows.Close()
+	var out []replayed
+	at := map[int32]int{} // turn → index
+	for rows.Next() {
+		var turn int32
+		var kind string
+		var sharedTurn sql.NullInt32
+		var shared int64
+		var tokens any
+		var x replayed
+		if err := rows.Scan(&turn, &kind, &sharedTurn, &shared, &tokens, &x.session, &x.isolation, &x.warmup, &x.generated); err != nil {
+			return nil, fmt.Errorf("read token ids: %w", err)
+		}
+		list, ok := tokens.([]any)
+		if !ok {
+			return nil, fmt.Errorf("read token ids: turn %d holds a %T", turn, tokens)
+		}
+		ids := make([]int32, 0, int(shared)+len(list))
+		if sharedTurn.Valid {
+			i, ok := at[sharedTurn.Int32]
+			if !ok || shared > int64(len(out[i].prompt)) {
+				return nil, fmt.Errorf("read token ids: turn %d begins as turn %d, which is not there whole", turn, sharedTurn.Int32)
+			}
+			ids = append(ids, out[i].prompt[:shared]...)
+		}
+		for _, v := range list {
+			id, ok := v.(int32)
+			if !ok {
+				return nil, fmt.Errorf("read token ids: turn %d holds a %T", turn, v)
+			}
+			ids = append(ids, id)
+		}
+		if kind == "output" {
+			if i, ok := at[turn]; ok {
+				out[i].output = ids
+			}
+			continue
+		}
+		x.prompt = ids
+		at[turn] = len(out)
+		out = append(out, x)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read token ids: %w", err)
+	}
+	for i := range out {
+		if i+1 < len(out) && out[i].output == nil && out[i].generated > 1 && out[i+1].session == out[i].session {
+			p, next := len(out[i].prompt), out[i+1].prompt
+			if prefix.LCP(out[i].prompt, next) == p && len(next) > p {
+				end := min(len(next), p+int(out[i].generated))
+				out[i].output = next[p:end]
+			}
+		}
+	}
+	return out, nil
+}
