@@ -157,11 +157,7 @@ func (w *writer) document(kinds []string, part, tokens int, facts []fact, count 
 		}
 		if over := have + n - tokens; over > 0 { // cut the last section to size, by its own ratio of lines to tokens
 			body = body[:max(1, len(body)*(n-over)/n)]
-			text = "## " + title + "\n\n" + strings.Join(body, "\n")
-			if n, err = count(text); err != nil {
-				return Document{}, err
-			}
-			sections = append(sections, text)
+			sections = append(sections, "## "+title+"\n\n"+strings.Join(body, "\n"))
 			break
 		}
 		have += n

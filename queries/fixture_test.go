@@ -89,6 +89,13 @@ func history(t testing.TB) *store.DB {
 	return record(t, tempPath(t), fillHistory)
 }
 
+func ids(from, to int32) (out []int32) {
+	for i := from; i < to; i++ {
+		out = append(out, i)
+	}
+	return out
+}
+
 func fillHistory(ctx context.Context, r *store.Recorder) error {
 	a, b, c := uuid.MustParse(baseID), uuid.MustParse(earlyID), uuid.MustParse(lateID)
 	day := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
@@ -183,6 +190,16 @@ func fillHistory(ctx context.Context, r *store.Recorder) error {
 		store.Add(ctx, r,
 			store.Event{RunID: c, TNs: sec(1.6), Kind: "frozen", Source: "sampler", Message: "wb stood still for 250 ms"},
 			store.Event{RunID: c, TNs: sec(5), Kind: "clock_step", Source: "sampler", Message: "the wall clock moved"}))
+	errs = append(errs,
+		store.Add(ctx, r,
+			store.CacheTurn{RunID: c, TurnID: 2, BlockSizeTokens: 16, TextIdealTokens: 0},
+			store.CacheTurn{RunID: c, TurnID: 3, BlockSizeTokens: 16, CommonTokens: 140, BlockIdealTokens: 128, TextIdealTokens: 140, PredictedTokens: 128, DivergenceMessage: new(int32(0)), DivergenceRole: new("system"),
+				DivergenceCharacter: new(int64(5)), DivergenceToken: new(int64(140)), DivergenceReference: new("turn"), DivergenceBefore: new("It is Monday"), DivergenceNow: new("It is Tuesday")},
+			store.CacheTurn{RunID: c, TurnID: 6, BlockSizeTokens: 16}),
+		store.Add(ctx, r, store.CacheMiss{RunID: c, TurnID: 2, Cause: "new_text", Tokens: 100}, store.CacheMiss{RunID: c, TurnID: 3, Cause: "new_text", Tokens: 20},
+			store.CacheMiss{RunID: c, TurnID: 3, Cause: "changed_text", Tokens: 40}, store.CacheMiss{RunID: c, TurnID: 3, Cause: "block_rounding", Tokens: 12}, store.CacheMiss{RunID: c, TurnID: 6, Cause: "new_text", Tokens: 500}),
+		store.Add(ctx, r, store.TurnToken{RunID: c, TurnID: 2, Kind: "prompt", Tokens: ids(0, 100)}, store.TurnToken{RunID: c, TurnID: 2, Kind: "output", Tokens: ids(100, 111)},
+			store.TurnToken{RunID: c, TurnID: 3, Kind: "prompt", SharedTurnID: new(int32(2)), SharedTokens: 100, Tokens: ids(100, 200)}))
 	// the energy counter, once a second; between the readings these are the watts
 	total := int64(40_000)
 	for s, watts := range []int64{50, 100, 200, 100, 100, 60, 300, 100, 0} {

@@ -5,6 +5,7 @@ package queries
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -55,33 +56,37 @@ func text(t testing.TB, tb *Table, columns ...string) string {
 
 // What each report answers with, column by column; the chart and the documents of a reader rely on the names.
 var reportColumns = map[string]string{
-	"cache_counters_agree":   "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
-	"cache_hit_by_turn":      "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
-	"context_growth":         "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
-	"conversation_summary":   "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
-	"energy_by_conversation": "run conversation sessions energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
-	"failed_turns":           "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
-	"gpu_timeline":           "series run gpu elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes temperature_c sm_active_ratio tensor_active_ratio dram_active_ratio throttle_reasons",
-	"itl_percentiles":        "run conversation gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
-	"memory_peaks":           "run gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio",
-	"run_differences":        "source name first_run last_run other_values",
-	"run_events":             "run elapsed_s kind source turn_id message",
-	"run_overview":           "run status simulated engine model tags started_at duration_s turns failed_turns longest_prompt_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",
-	"run_settings":           "run source name value",
-	"server_startup":         "start run start_id conversations status startup_s first_token_s first_ttft_ms import_s engine_s load_s compile_phase_s profile_s capture_s warm_s stop_s release_s kv_cache_size_tokens weights_bytes error",
-	"stalls":                 "run conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
-	"throughput_by_run":      "run turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
-	"ttft_by_context":        "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
-	"ttft_by_turn":           "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
-	"ttft_cold_vs_cached":    "series run context_tokens cache turns prompt_tokens uncached_tokens ttft_p50_ms times_faster",
-	"turn_details":           "run conversation variant repeat warmup turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
+	"cache_counters_agree":    "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
+	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
+	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
+	"cache_miss_causes":       "turn run conversation variant turn_number cause tokens turns",
+	"first_divergence":        "run conversation variant repeat turn cause recomputed_tokens message role at_character text_before text_now advice",
+	"rag_placement":           "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms checks checks_passed",
+	"context_growth":          "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
+	"conversation_summary":    "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
+	"energy_by_conversation":  "run conversation sessions energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
+	"failed_turns":            "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
+	"gpu_timeline":            "series run gpu elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes temperature_c sm_active_ratio tensor_active_ratio dram_active_ratio throttle_reasons",
+	"itl_percentiles":         "run conversation gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
+	"memory_peaks":            "run gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio",
+	"run_differences":         "source name first_run last_run other_values",
+	"run_events":              "run elapsed_s kind source turn_id message",
+	"run_overview":            "run status simulated engine model tags started_at duration_s turns failed_turns longest_prompt_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",
+	"run_settings":            "run source name value",
+	"server_startup":          "start run start_id conversations status startup_s first_token_s first_ttft_ms import_s engine_s load_s compile_phase_s profile_s capture_s warm_s stop_s release_s kv_cache_size_tokens weights_bytes error",
+	"stalls":                  "run conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
+	"throughput_by_run":       "run turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
+	"ttft_by_context":         "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
+	"ttft_by_turn":            "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
+	"ttft_cold_vs_cached":     "series run context_tokens cache turns prompt_tokens uncached_tokens ttft_p50_ms times_faster",
+	"turn_details":            "run conversation variant repeat warmup turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
 }
 
 // How many rows each report has over the latest run, the last two and all.
 var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
 	"failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
-	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
+	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
 	"ttft_cold_vs_cached": {4, 4, 5}, "turn_details": {6, 7, 8},
 }
 
@@ -282,6 +287,42 @@ func TestServerStartup(t *testing.T) {
 	want := "1 qa ready 4 5.9 900 2 2 NULL 0.25 0.25 4096\n2 rag ready 0.25 0.7 200 0.25 NULL NULL NULL NULL 4096"
 	if got := text(t, tb, "start", "conversations", "status", "startup_s", "first_token_s", "first_ttft_ms", "import_s", "load_s", "compile_phase_s", "stop_s", "release_s", "kv_cache_size_tokens"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestCacheReports(t *testing.T) {
+	db := history(t)
+	for name, want := range map[string]string{
+		"cache_ideal_vs_achieved": "1 100 0 0 0 0 1\n2 200 128 128 140 0.64 1\n1 500 NULL 0 0 NULL 0",
+		"cache_miss_causes":       "1 new_text 100\n2 new_text 20\n2 changed_text 40\n2 block_rounding 12\n1 new_text 500",
+		"first_divergence":        "changed_text 40 0 system 5 It is Monday It is Tuesday the system prompt changes at \"It is Tuesday\": 40 tokens of what follows are computed again; put what changes after the history (--rag-placement append)",
+		"rag_placement":           "file with 1 500 NULL 0",
+	} {
+		columns := map[string][]string{"cache_ideal_vs_achieved": {"turn", "prompt_tokens", "cached_tokens", "block_ideal_tokens", "text_ideal_tokens", "hit_ratio", "as_predicted"}, "cache_miss_causes": {"turn_number", "cause", "tokens"},
+			"first_divergence": {"cause", "recomputed_tokens", "message", "role", "at_character", "text_before", "text_now", "advice"}, "rag_placement": {"placement", "phase", "turns", "prompt_tokens", "hit_ratio", "invalidated_tokens"}}[name]
+		tb, err := find(t, name).Run(context.Background(), db, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, tb, columns...); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// The second prompt takes whole blocks of the first with its reply: 111 tokens, less the last.
+func TestSimulate(t *testing.T) {
+	db := history(t)
+	tb, err := Simulate(context.Background(), db, WhatIf{Runs: late, BlockSizes: []int{16, 64, 128}, PoolTokens: []int64{0, 100}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "16 unlimited 2 300 96 0.32 0\n64 unlimited 2 300 64 0.21333333333333335 0\n128 unlimited 2 300 0 0 0\n16 100 2 300 0 0 2\n64 100 2 300 0 0 2\n128 100 2 300 0 0 1"
+	if got := text(t, tb, "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio", "refused"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if _, err := Simulate(context.Background(), db, WhatIf{Runs: "base", BlockSizes: []int{16}, PoolTokens: []int64{0}}); !errors.Is(err, ErrNoTokens) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -26,7 +26,7 @@ type selectOptions struct {
 	context, dataDir      string
 }
 
-func (o *selectOptions) flags(cmd *cobra.Command) {
+func (o *selectOptions) selectionFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringSliceVar(&o.include, "include-tags", nil, "only conversations with any of these `tags`")
 	f.StringSliceVar(&o.exclude, "exclude-tags", nil, "no conversations with any of these `tags`")
@@ -107,9 +107,9 @@ func newConversations(stdout, stderr io.Writer) *cobra.Command {
 	var own, sub selectOptions
 	cmd := &cobra.Command{Use: "conversations", Short: "List, show and check conversation files", Args: args(cobra.NoArgs), RunE: list(&own)}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
-	own.flags(cmd)
+	own.selectionFlags(cmd)
 	ls := &cobra.Command{Use: "list", Short: "List conversations, and which would run", Args: args(cobra.NoArgs), RunE: list(&sub)}
-	sub.flags(ls)
+	sub.selectionFlags(ls)
 	var showDir string
 	show := &cobra.Command{Use: "show ID", Short: "Print a conversation as YAML, a generated one with its documents", Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error {

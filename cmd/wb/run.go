@@ -94,7 +94,7 @@ simulator: no GPU and no model are needed, and every figure is marked simulated.
 	f.StringVar(&o.name, "name", "", "name of the run (default: model and time)")
 	f.StringArrayVar(&o.tags, "tag", nil, "label `key=value` for the run; may be repeated")
 	f.StringSliceVar(&o.ids, "conversations", nil, "conversations to run, by id (default: the core set and your own)")
-	o.selectOptions.flags(cmd)
+	o.selectionFlags(cmd)
 	f.BoolVar(&o.list, "list-conversations", false, "list the conversations and which would run, and run nothing")
 	f.StringVar(&o.placement, "rag-placement", "system", "where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every way")
 	f.StringVar(&o.replies, "replies", "live", "what goes into the history: live (the model's answers) or scripted (the files' own, so that two runs send equal prompts)")
