@@ -109,6 +109,7 @@ type run struct {
 	server   managed
 	procs    *processSampler
 	truth    truth
+	warming  bool // the session under way is a warm-up
 }
 
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
@@ -483,6 +484,7 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 		row.StartID = new(r.server.start)
 		r.server.fresh = false
 	}
+	r.warming = row.Warmup
 	salt := ""
 	if r.salts() && (row.Warmup || r.plan.Isolation == IsolationSalt) {
 		salt = fmt.Sprintf("%s-%d", r.id, r.sessions)
@@ -649,7 +651,7 @@ func (r *run) record(ctx context.Context, d *data.Dialogue, session int32, req R
 	for i, c := range re.Chunks {
 		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
 	}
-	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
+	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, r.warming, id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
 }
 
 // api names how prompts are sent.

@@ -108,7 +108,7 @@ func (r *run) cold() {
 }
 
 // judge records a turn's token ids, what its prompt could have reused and why the rest was computed.
-func (r *run) judge(ctx context.Context, session, turn int32, req Request, ids []int32, re *Reply) error {
+func (r *run) judge(ctx context.Context, session int32, warmup bool, turn int32, req Request, ids []int32, re *Reply) error {
 	if re.PromptIDs != nil { // what the server really used
 		ids = re.PromptIDs
 	}
@@ -132,7 +132,7 @@ func (r *run) judge(ctx context.Context, session, turn int32, req Request, ids [
 	if r.truth.h == nil {
 		return errors.Join(errs...)
 	}
-	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: re.Content, Achieved: -1,
+	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: re.Content, Achieved: -1, Apart: warmup,
 		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
 	for _, m := range req.Prompt.Messages {
 		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})

@@ -39,6 +39,7 @@ type Turn struct {
 	Reply     string // text of the answer, as it goes into the history
 	Reasoning bool   // the answer had a part that does not go into the history
 	Achieved  int    // cached tokens that the server reported; below 0: it did not say
+	Apart     bool   // a warm-up: it takes room in the pool, and no other session is held against it
 }
 
 // Divergence is where a prompt's text leaves what was sent before.
@@ -70,12 +71,16 @@ const gram = 8
 type History struct {
 	size  int
 	pool  *Cache
-	own   map[string]*tree // by salt, since the cache was cold
-	all   tree             // whatever the salt, cold or not
-	seen  map[uint64]struct{}
+	own   map[string]*tree  // by salt, since the cache was cold
+	all   tree              // whatever the salt, cold or not
+	seen  grams             // runs of tokens that anybody sent
+	mine  map[string]grams  // by salt, since the cache was cold
 	last  map[int]*sequence // of each session
 	turns int
 }
+
+// grams are runs of tokens, by hash.
+type grams map[uint64]struct{}
 
 // sequence is what a request left in the cache: its prompt and its output less the last token.
 type sequence struct {
@@ -92,13 +97,14 @@ func NewHistory(size, capacity int) *History {
 	if capacity > 0 {
 		blocks = max(capacity/size-1, 1)
 	}
-	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, seen: map[uint64]struct{}{}, last: map[int]*sequence{}}
+	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, seen: grams{}, mine: map[string]grams{}, last: map[int]*sequence{}}
 }
 
 // Cold says that the cache was emptied: the server restarted or reset.
 func (h *History) Cold() {
 	h.pool.Reset()
 	clear(h.own)
+	clear(h.mine)
 }
 
 // Judge adds a turn and says what it could have reused. The outputs of turns before it must be known by then; a turn
@@ -173,7 +179,12 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 		give(NewText, at, n)
 		return
 	}
-	seen := h.sent(t.Prompt, at)
+	// within a session, what this cache was sent; between sessions, what anybody sent
+	sent := h.mine[t.Salt]
+	if v.Divergence != nil && !v.Divergence.ReferenceOwn {
+		sent = h.seen
+	}
+	seen := sent.find(t.Prompt, at)
 	if v.Divergence != nil && !v.Divergence.ReferenceOwn { // another session's: a change only if what follows is largely the same
 		again := 0
 		for _, s := range seen {
@@ -262,11 +273,11 @@ func around(a, b string) (same int, wasText, nowText string) {
 	return same, cut(x), cut(y)
 }
 
-// sent says for each token from at on whether it lies in a run of gram tokens that was sent before.
-func (h *History) sent(tokens []int32, at int) []bool {
+// find says for each token from at on whether it lies in a run of gram tokens that is there.
+func (g grams) find(tokens []int32, at int) []bool {
 	out := make([]bool, len(tokens)-at)
 	for i := max(0, at-gram+1); i+gram <= len(tokens); i++ {
-		if _, ok := h.seen[gramHash(tokens[i:i+gram])]; ok {
+		if _, ok := g[gramHash(tokens[i:i+gram])]; ok {
 			for k := max(i, at); k < i+gram; k++ {
 				out[k-at] = true
 			}
@@ -294,8 +305,10 @@ func (h *History) guess(s *sequence, next []int32) {
 	if own := h.own[s.turn.Salt]; own != nil {
 		own.insert(s)
 	}
-	h.all.insert(s)
-	h.remember(s.tokens, s.prompt)
+	if !s.turn.Apart {
+		h.all.insert(s)
+	}
+	h.remember(s, s.prompt, s.prompt)
 	q := h.pool.Open(s.tokens, s.turn.Salt) // what it holds is hit again, what follows is added
 	if q.Reserve(len(s.tokens)) {
 		q.Computed(len(s.tokens))
@@ -319,16 +332,31 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 	}
 	s.Close()
 	common, _ := h.all.find(kept)
+	commonOwn, _ := own.find(kept)
 	own.insert(q)
-	h.all.insert(q)
-	h.remember(kept, common)
+	if !t.Apart {
+		h.all.insert(q)
+	}
+	h.remember(q, common, commonOwn)
 	h.last[t.Session] = q
 }
 
-// remember notes the runs of tokens that begin after the first from-gram tokens.
-func (h *History) remember(tokens []int32, from int) {
+// remember notes a sequence's runs of tokens: those behind the first anyone tokens for all, behind the first own for its salt.
+func (h *History) remember(s *sequence, anyone, own int) {
+	mine := h.mine[s.turn.Salt]
+	if mine == nil {
+		mine = grams{}
+		h.mine[s.turn.Salt] = mine
+	}
+	mine.add(s.tokens, own)
+	if !s.turn.Apart {
+		h.seen.add(s.tokens, anyone)
+	}
+}
+
+func (g grams) add(tokens []int32, from int) {
 	for i := max(0, from-gram+1); i+gram <= len(tokens); i++ {
-		h.seen[gramHash(tokens[i:i+gram])] = struct{}{}
+		g[gramHash(tokens[i:i+gram])] = struct{}{}
 	}
 }
 

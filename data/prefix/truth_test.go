@@ -253,6 +253,25 @@ func TestPlantedCauses(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a warm-up counts for nobody", func(t *testing.T) {
+		h := NewHistory(16, 0)
+		h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "warm", Messages: []Text{system, u1}, Achieved: 0, Apart: true})
+		v := h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "s", Session: 1, Messages: []Text{system, u1}, Achieved: 0})
+		if v.Missed[NewText] != len(prompt(system, u1)) {
+			t.Errorf("%v", v.Missed)
+		}
+	})
+	t.Run("a document that only another session had", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		doc := text(120, 9)
+		k.plain(r1, Text{"system", text(50, 33) + " " + doc}, u1)
+		k.session, k.salt = 1, "other"
+		k.plain(r1, system, u1)
+		v := k.plain("x", Text{"system", system.Content + " " + doc}, u1, Text{"assistant", r1}, u2)
+		if v.Missed[NewText] < 140 || v.Missed[ChangedText] < 70 || v.Missed[Isolation] != 0 {
+			t.Errorf("%v", v.Missed)
+		}
+	})
 	t.Run("nobody knows", func(t *testing.T) {
 		h := NewHistory(16, 0)
 		for i := range 2 {

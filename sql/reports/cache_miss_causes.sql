@@ -2,11 +2,14 @@
 -- about: Tokens that did not come from the prefix cache, by cause, mean over repeats. new_text was never sent before; everything else was. Warm-up and failed turns are left out, and turns whose token ids the server did not tell.
 -- var: runs = latest
 -- chart: bar x=turn y=tokens series=cause stack=true
-WITH m AS (
-  SELECT c.run, c.conversation, c.variant, c.turn, c.turn_id, c.run_id, m.cause, m.tokens FROM cache_turns c JOIN raw.cache_miss m USING (run_id, turn_id)
-  WHERE c.status = 'ok' AND NOT c.warmup AND c.run_id IN (SELECT run_id FROM selected_runs)),
-n AS (SELECT run_id, conversation, variant, turn, count(DISTINCT turn_id) AS turns FROM m GROUP BY ALL)
-SELECT m.run || ' · ' || m.conversation || ' · ' || m.variant || ' · ' || m.turn AS turn, m.run, m.conversation, m.variant, m.turn AS turn_number, m.cause, round(sum(m.tokens) / any_value(n.turns), 1) AS tokens, any_value(n.turns) AS turns
-FROM m JOIN n ON n.run_id = m.run_id AND n.conversation = m.conversation AND n.variant = m.variant AND n.turn = m.turn
-GROUP BY m.run, m.conversation, m.variant, m.turn, m.cause
-ORDER BY m.run, m.conversation, m.variant, m.turn, list_position(['new_text', 'changed_text', 'template_rewrote_history', 'retokenized', 'block_rounding', 'last_token', 'evicted', 'isolation', 'unknown'], m.cause);
+WITH t AS (SELECT * FROM cache_turns WHERE status = 'ok' AND NOT warmup AND run_id IN (SELECT run_id FROM selected_runs)),
+n AS (SELECT run_id, run, conversation, variant, turn, count(*) AS turns, min(wall_time) AS began FROM t GROUP BY ALL),
+m AS (SELECT t.run_id, t.conversation, t.variant, t.turn, m.cause, sum(m.tokens) AS tokens FROM t JOIN raw.cache_miss m USING (run_id, turn_id) GROUP BY ALL),
+causes AS (SELECT run_id, conversation, variant, turn, cause FROM m UNION SELECT run_id, conversation, variant, turn, 'new_text' FROM n) -- so that every turn has a bar
+SELECT CASE WHEN (SELECT count(DISTINCT run_id) FROM n) > 1 THEN n.run || ' ' ELSE '' END || CASE WHEN (SELECT count(DISTINCT conversation) FROM n) > 1 THEN n.conversation || ' ' ELSE '' END
+    || CASE WHEN (SELECT count(DISTINCT variant) FROM n) > 1 THEN n.variant || ' ' ELSE '' END || n.turn AS turn,
+  n.run, n.conversation, n.variant, n.turn AS turn_number, c.cause, round(coalesce(m.tokens, 0) / n.turns, 1) AS tokens, n.turns
+FROM n JOIN causes c ON c.run_id = n.run_id AND c.conversation = n.conversation AND c.variant = n.variant AND c.turn = n.turn
+  LEFT JOIN m ON m.run_id = c.run_id AND m.conversation = c.conversation AND m.variant = c.variant AND m.turn = c.turn AND m.cause = c.cause
+ORDER BY min(n.began) OVER (PARTITION BY n.run_id, n.conversation, n.variant), n.turn,
+  list_position(['new_text', 'changed_text', 'template_rewrote_history', 'retokenized', 'block_rounding', 'last_token', 'evicted', 'isolation', 'unknown'], c.cause);
