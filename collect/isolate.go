@@ -178,7 +178,9 @@ func (r *run) reset(ctx context.Context) error {
 			case <-t.C:
 			}
 		}
-		resp, text, err := r.client.call(ctx, r.client.turns, http.MethodPost, "/reset_prefix_cache", []byte("{}"), maxErrorBody)
+		limited, cancel := context.WithTimeout(ctx, sideLimit)
+		resp, text, err := r.client.call(limited, r.client.turns, http.MethodPost, "/reset_prefix_cache", []byte("{}"), maxErrorBody)
+		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ErrInterrupted

@@ -377,6 +377,10 @@ func (m *Managed) Start(ctx context.Context) error {
 	}
 	s, err := vllm.Start(ctx, m.Options)
 	if err != nil {
+		var failed *vllm.StartError
+		if errors.As(err, &failed) {
+			m.facts = failed.Facts // what is known of it is on record all the same
+		}
 		return err
 	}
 	m.cur = s

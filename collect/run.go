@@ -109,7 +109,8 @@ type run struct {
 	server   managed
 	procs    *processSampler
 	truth    truth
-	warming  bool // the session under way is a warm-up
+	warming  bool   // the session under way is a warm-up
+	kin      string // its conversation and placement
 }
 
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
@@ -313,7 +314,7 @@ func (r *run) settings(ctx context.Context) error {
 	}
 	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "warmup": p.Warmup,
 		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
-		"token_ids": p.TokenIDs, "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
+		"token_ids": map[bool]string{true: "all", false: "prompt"}[p.TokenIDs], "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
 		add("plan", k, fmt.Sprint(v))
 	}
 	for name, v := range p.ServerSettings {
@@ -484,7 +485,7 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 		row.StartID = new(r.server.start)
 		r.server.fresh = false
 	}
-	r.warming = row.Warmup
+	r.warming, r.kin = row.Warmup, c.ID+"/"+string(variant)
 	salt := ""
 	if r.salts() && (row.Warmup || r.plan.Isolation == IsolationSalt) {
 		salt = fmt.Sprintf("%s-%d", r.id, r.sessions)
@@ -552,6 +553,7 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 		r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d", c.ID, d.Turn()+1, total, d.Turn()))
 		r.result.Skipped += total - d.Turn()
 	}
+	r.endTruth(row.SessionID, salt)
 	if err := r.rec.FinishSession(context.WithoutCancel(ctx), r.id, row.SessionID, r.clock(), status); err != nil {
 		stop = errors.Join(stop, err)
 	}
@@ -651,7 +653,7 @@ func (r *run) record(ctx context.Context, d *data.Dialogue, session int32, req R
 	for i, c := range re.Chunks {
 		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
 	}
-	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, r.warming, id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
+	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, r.warming, r.kin, d.Answer(re.Content), id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
 }
 
 // api names how prompts are sent.

@@ -8,11 +8,15 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"wb/data"
 	"wb/data/prefix"
 	"wb/store"
 )
+
+// sideLimit is how long a request beside the turns may take: a server that is stuck must not hang a run for ever.
+const sideLimit = 2 * time.Minute
 
 // Tokenize asks the server for the token ids of messages under its own chat template, or of a text as it stands when there are
 // no messages.
@@ -27,6 +31,8 @@ func (c *Client) Tokenize(ctx context.Context, model string, messages []data.Mes
 	if err != nil {
 		return nil, fmt.Errorf("tokenize: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, sideLimit)
+	defer cancel()
 	resp, answer, err := c.call(ctx, c.turns, http.MethodPost, "/tokenize", b, maxReplyBytes)
 	if err != nil {
 		return nil, fmt.Errorf("tokenize: %w", err)
@@ -108,7 +114,7 @@ func (r *run) cold() {
 }
 
 // judge records a turn's token ids, what its prompt could have reused and why the rest was computed.
-func (r *run) judge(ctx context.Context, session int32, warmup bool, turn int32, req Request, ids []int32, re *Reply) error {
+func (r *run) judge(ctx context.Context, session int32, warmup bool, kin, history string, turn int32, req Request, ids []int32, re *Reply) error {
 	if re.PromptIDs != nil { // what the server really used
 		ids = re.PromptIDs
 	}
@@ -125,14 +131,17 @@ func (r *run) judge(ctx context.Context, session int32, warmup bool, turn int32,
 		turn int32
 		ids  []int32
 	}{turn, ids}
-	errs := []error{store.Add(ctx, r.rec, row)}
-	if len(re.TokenIDs) > 0 {
+	var errs []error
+	if !r.plan.NoText { // ids are text to whoever has the tokeniser
+		errs = append(errs, store.Add(ctx, r.rec, row))
+	}
+	if len(re.TokenIDs) > 0 && !r.plan.NoText {
 		errs = append(errs, store.Add(ctx, r.rec, store.TurnToken{RunID: r.id, TurnID: turn, Kind: "output", Tokens: re.TokenIDs}))
 	}
-	if r.truth.h == nil {
+	if r.truth.h == nil || (re.Status != StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
 		return errors.Join(errs...)
 	}
-	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: re.Content, Achieved: -1, Apart: warmup,
+	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: history, Foreign: history != re.Content, Achieved: -1, Apart: warmup, Kin: kin,
 		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
 	for _, m := range req.Prompt.Messages {
 		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})
@@ -143,6 +152,11 @@ func (r *run) judge(ctx context.Context, session int32, warmup bool, turn int32,
 	if re.CachedTokens != nil {
 		t.Achieved = int(*re.CachedTokens)
 	}
+	if t.Output == nil && re.Content != "" && r.engine.HasTokenize {
+		if ids, err := r.client.Tokenize(ctx, r.engine.Model, nil, re.Content); err == nil {
+			t.ReplyIDs = ids
+		}
+	}
 	v := r.truth.h.Judge(t)
 	if re.Status != StatusOK { // it belongs to the history of the cache, and counts in nothing
 		return errors.Join(errs...)
@@ -150,8 +164,10 @@ func (r *run) judge(ctx context.Context, session int32, warmup bool, turn int32,
 	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common), BlockIdealTokens: int64(v.BlockIdeal),
 		TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
 	if d := v.Divergence; d != nil {
-		c.DivergenceMessage, c.DivergenceRole, c.DivergenceToken = new(int32(d.Message)), orNil(d.Role), new(int64(d.TokenIndex))
-		c.DivergenceCharacter, c.DivergenceReference = new(int64(d.Character)), new("session")
+		c.DivergenceToken, c.DivergenceReference = new(int64(d.TokenIndex)), new("session")
+		if d.Message >= 0 {
+			c.DivergenceMessage, c.DivergenceRole, c.DivergenceCharacter = new(int32(d.Message)), orNil(d.Role), new(int64(d.Character))
+		}
 		if d.ReferenceOwn {
 			c.DivergenceReference = new("turn")
 		}
@@ -161,11 +177,22 @@ func (r *run) judge(ctx context.Context, session int32, warmup bool, turn int32,
 	}
 	errs = append(errs, store.Add(ctx, r.rec, c))
 	for _, cause := range prefix.Causes() {
+		if t.Achieved < 0 {
+			break // what was missed is not known
+		}
 		if n := v.Missed[cause]; n > 0 {
 			errs = append(errs, store.Add(ctx, r.rec, store.CacheMiss{RunID: r.id, TurnID: turn, Cause: string(cause), Tokens: int64(n)}))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// endTruth lets go of what only a session's own turns are held against.
+func (r *run) endTruth(session int32, salt string) {
+	delete(r.truth.last, session)
+	if r.truth.h != nil {
+		r.truth.h.Forget(int(session), salt)
+	}
 }
 
 // compareTemplate holds a prompt rendered here against the server's own rendering of the same messages, once a run.

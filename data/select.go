@@ -43,13 +43,15 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	for _, c := range pool {
 		builtIn := strings.HasPrefix(c.File, "built-in:")
 		switch need := c.Tokens(); {
+		case len(s.IDs) > 0 && (s.Max == 0 || len(chosen) < s.Max): // named: whatever its tags and size
+			chosen = append(chosen, c)
 		case len(s.Include) > 0 && !has(c, s.Include):
 			left = append(left, LeftOut{c, "has none of the tags " + strings.Join(s.Include, ", ")})
 		case has(c, s.Exclude):
 			left = append(left, LeftOut{c, "is tagged " + strings.Join(s.Exclude, " or ")})
 		case open && builtIn && !slices.Contains(c.Tags, TagCore):
 			left = append(left, LeftOut{c, "is not one of the core set; name it, or choose it by a tag"})
-		case s.ContextTokens > 0 && len(s.IDs) == 0 && int64(need) > s.ContextTokens:
+		case s.ContextTokens > 0 && int64(need) > s.ContextTokens:
 			left = append(left, LeftOut{c, fmt.Sprintf("needs %s of %s tokens", Thousands(int64(need)), Thousands(s.ContextTokens))})
 		case s.Max > 0 && len(chosen) == s.Max:
 			left = append(left, LeftOut{c, fmt.Sprintf("is beyond the first %d", s.Max)})
@@ -59,6 +61,9 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	}
 	if len(chosen) == 0 {
 		why := ""
+		slices.SortStableFunc(left, func(a, b LeftOut) int { // what is too large says more than what was not asked for
+			return strings.Compare(b.Why[:5], a.Why[:5])
+		})
 		for _, l := range left[:min(3, len(left))] {
 			why += "; " + l.Conversation.ID + " " + l.Why
 		}
@@ -67,12 +72,22 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	return chosen, left, nil
 }
 
-// Tokens is the size that a conversation is expected to reach, tokens; 0: its file does not say.
+// Tokens is the size that a conversation is expected to reach, tokens: as its file says, or by the length of its texts.
 func (c *Conversation) Tokens() int {
-	if c.Generate != nil {
+	switch {
+	case c.Generate != nil:
 		return c.Generate.Tokens
+	case c.ExpectedTokens > 0:
+		return c.ExpectedTokens
 	}
-	return c.ExpectedTokens
+	bytes := len(c.System)
+	for _, d := range c.Documents {
+		bytes += len(d.Title) + len(d.Text)
+	}
+	for _, t := range c.Turns {
+		bytes += len(t.User) + len(t.Assistant)
+	}
+	return bytes / 4
 }
 
 // Tags lists all tags in order.

@@ -60,6 +60,7 @@ var reportColumns = map[string]string{
 	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
 	"cache_miss_causes":       "turn run conversation variant turn_number cause tokens turns",
+	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j",
 	"first_divergence":        "run conversation variant repeat turn cause recomputed_tokens message role at_character text_before text_now advice",
 	"rag_placement":           "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms checks checks_passed",
 	"context_growth":          "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
@@ -86,7 +87,7 @@ var reportColumns = map[string]string{
 var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
 	"failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
-	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
+	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "compare_turns": {4, 4, 5}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
 	"ttft_cold_vs_cached": {4, 4, 5}, "turn_details": {6, 7, 8},
 }
 
@@ -119,7 +120,7 @@ func TestEveryReport(t *testing.T) {
 				t.Errorf("%s over %s: runs %v, simulated %v", name, selector, tb.Runs, tb.Simulated())
 			}
 			// warm-up and failed turns have token counts that stand out
-			if all := text(t, tb); !slices.Contains([]string{"failed_turns", "turn_details", "cache_counters_agree"}, name) && (strings.Contains(all, "8888") || strings.Contains(all, "9999") || strings.Contains(all, "7777")) {
+			if all := text(t, tb); !slices.Contains([]string{"failed_turns", "turn_details", "cache_counters_agree", "compare_turns"}, name) && (strings.Contains(all, "8888") || strings.Contains(all, "9999") || strings.Contains(all, "7777")) {
 				t.Errorf("%s over %s counts warm-up or failed turns:\n%s", name, selector, all)
 			}
 		}
@@ -273,7 +274,7 @@ func TestPlainSQLIsTheDefault(t *testing.T) {
 		}
 		compared++
 	}
-	if compared != len(names)-1 { // run_differences needs two runs
+	if compared != len(names)-2 { // run_differences and compare_turns take two runs
 		t.Errorf("%d of %d reports compared", compared, len(names))
 	}
 }
@@ -295,7 +296,7 @@ func TestCacheReports(t *testing.T) {
 	for name, want := range map[string]string{
 		"cache_ideal_vs_achieved": "1 100 0 0 0 0 1\n2 200 128 128 140 0.64 1\n1 500 NULL 0 0 NULL 0",
 		"cache_miss_causes":       "1 new_text 100\n2 new_text 20\n2 changed_text 40\n2 block_rounding 12\n1 new_text 500",
-		"first_divergence":        "changed_text 40 0 system 5 It is Monday It is Tuesday the system prompt changes at \"It is Tuesday\": 40 tokens of what follows are computed again; put what changes after the history (--rag-placement append)",
+		"first_divergence":        "changed_text 40 0 system 5 It is Monday It is Tuesday the system prompt changes at \"It is Tuesday\": 40 tokens of what follows are computed again; put what changes behind what stays. For documents, wb run --rag-placement all measures which place costs least",
 		"rag_placement":           "file with 1 500 NULL 0",
 	} {
 		columns := map[string][]string{"cache_ideal_vs_achieved": {"turn", "prompt_tokens", "cached_tokens", "block_ideal_tokens", "text_ideal_tokens", "hit_ratio", "as_predicted"}, "cache_miss_causes": {"turn_number", "cause", "tokens"},
@@ -317,7 +318,7 @@ func TestSimulate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "16 unlimited 2 300 96 0.32 0\n64 unlimited 2 300 64 0.21333333333333335 0\n128 unlimited 2 300 0 0 0\n16 100 2 300 0 0 2\n64 100 2 300 0 0 2\n128 100 2 300 0 0 1"
+	want := "16 unlimited 2 300 96 0.32 0\n64 unlimited 2 300 64 0.21333333333333335 0\n128 unlimited 2 300 0 0 0\n16 100 2 300 0 0 2\n64 100 2 300 0 0 2\n128 100 2 300 0 0 2"
 	if got := text(t, tb, "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio", "refused"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -26,6 +26,8 @@ type replayed struct {
 	prompt    []int32
 	output    []int32
 	generated int64
+	ok        bool // it ended well
+	guessed   bool // the tokens after it in the next prompt are what it generated
 }
 
 // ErrNoTokens is returned when the runs hold no token ids.
@@ -87,7 +89,15 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*Table, error) {
 func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cached, refused int64) {
 	blocks := 0
 	if pool > 0 {
-		blocks = max(int(pool)/size-1, 1)
+		if blocks = int(pool)/size - 1; blocks < 1 { // one block is vLLM's own
+			for _, t := range turns {
+				if !t.warmup {
+					n++
+					prompt += int64(len(t.prompt))
+				}
+			}
+			return n, prompt, 0, n
+		}
 	}
 	c := prefix.NewCache(size, blocks)
 	session := int32(0)
@@ -97,9 +107,12 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 			if t.session != session && (t.isolation == "restart" || t.isolation == "reset") {
 				c.Reset()
 			}
-			if t.isolation == "salt" || t.warmup {
+			if t.isolation == "salt" {
 				salt = fmt.Sprint(t.session)
 			}
+		}
+		if t.warmup { // a warm-up is always apart
+			salt = fmt.Sprint("warm-up ", t.session)
 		}
 		session = t.session
 		s := c.Open(t.prompt, salt)
@@ -108,10 +121,10 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 			if len(t.output) > 0 {
 				s.Computed(prefix.Reusable(len(t.prompt), len(t.output)), t.output...)
 			}
-		} else {
+		} else if !t.warmup {
 			refused++
 		}
-		if !t.warmup {
+		if !t.warmup && t.ok {
 			n++
 			prompt += int64(len(t.prompt))
 			cached += int64(s.Hit)
@@ -124,9 +137,11 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 // readTokens puts the prompts of a run together again, in the order they were sent. Where the ids of a reply were not recorded, the
 // tokens that stand in its place in the next prompt are taken.
 func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, k.shared_turn_id, k.shared_tokens, k.tokens, t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0)
+	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, k.shared_turn_id, k.shared_tokens, k.tokens, t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0), t.status = 'ok',
+			NOT EXISTS (SELECT 1 FROM raw.setting x WHERE x.run_id = k.run_id AND x.source = 'plan' AND x.name = 'replies' AND x.value = 'scripted')
+			AND NOT EXISTS (SELECT 1 FROM raw.message m WHERE m.sha256 = t.reply_sha256 AND (m.reasoning IS NOT NULL OR contains(m.content, '</think>')))
 		FROM raw.turn_token k JOIN raw.turn t USING (run_id, turn_id) JOIN raw.session s USING (run_id, session_id)
-		WHERE k.run_id = ?::UUID ORDER BY k.turn_id, k.kind DESC`, runID) // the prompt before the output
+		WHERE k.run_id = ?::UUID AND (t.status = 'ok' OR t.first_ns IS NOT NULL) ORDER BY k.turn_id, k.kind DESC`, runID) // the prompt before the output
 	if err != nil {
 		return nil, fmt.Errorf("read token ids: %w", err)
 	}
@@ -140,7 +155,7 @@ func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, 
 		var shared int64
 		var tokens any
 		var x replayed
-		if err := rows.Scan(&turn, &kind, &sharedTurn, &shared, &tokens, &x.session, &x.isolation, &x.warmup, &x.generated); err != nil {
+		if err := rows.Scan(&turn, &kind, &sharedTurn, &shared, &tokens, &x.session, &x.isolation, &x.warmup, &x.generated, &x.ok, &x.guessed); err != nil {
 			return nil, fmt.Errorf("read token ids: %w", err)
 		}
 		list, ok := tokens.([]any)
@@ -176,7 +191,7 @@ func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, 
 		return nil, fmt.Errorf("read token ids: %w", err)
 	}
 	for i := range out {
-		if i+1 < len(out) && out[i].output == nil && out[i].generated > 1 && out[i+1].session == out[i].session {
+		if i+1 < len(out) && out[i].output == nil && out[i].guessed && out[i].generated > 1 && out[i+1].session == out[i].session {
 			p, next := len(out[i].prompt), out[i+1].prompt
 			if prefix.LCP(out[i].prompt, next) == p && len(next) > p {
 				end := min(len(next), p+int(out[i].generated))

@@ -155,6 +155,10 @@ func validateFiles(stdout, stderr io.Writer, paths []string) error {
 			return
 		}
 		good++
+		if g := c.Generate; g != nil {
+			fmt.Fprintf(stdout, "%s: %s, made of %s: %d turns, %d tokens\n", p, c.ID, strings.Join(g.Kinds, ", "), g.Turns, g.Tokens)
+			return
+		}
 		fmt.Fprintf(stdout, "%s: %s, %d turns, %d documents\n", p, c.ID, len(c.Turns), len(c.Documents))
 	}
 	for _, p := range paths {

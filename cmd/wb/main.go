@@ -27,6 +27,7 @@ var version = "dev"
 const (
 	exitFailed      = 1
 	exitUsage       = 2
+	exitGate        = 3
 	exitInterrupted = 130
 )
 
@@ -85,7 +86,10 @@ func report(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "hint: %s\n", h)
 	}
 	var usage usageError
+	var gate gateError
 	switch {
+	case errors.As(err, &gate):
+		return exitGate
 	case errors.As(err, &usage), strings.HasPrefix(msg, "unknown command"):
 		return exitUsage
 	case errors.Is(err, collect.ErrInterrupted), errors.Is(err, store.ErrInterrupted), errors.Is(err, context.Canceled):
@@ -139,7 +143,7 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 		return hinted{usageError{err}, cmd.CommandPath() + " --help shows the flags"}
 	})
 	root.AddCommand(newRun(stdout, stderr), newQuery(stdout, stderr), newReport(stdout, stderr), newRuns(stdout, stderr), newDoctor(stdout), newSim(stderr),
-		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr))
+		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr), newCompare(stdout, stderr))
 	return root
 }
 

@@ -166,6 +166,9 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 func newRemove(stderr io.Writer) *cobra.Command {
 	return &cobra.Command{Use: "rm NAME | ORG/REPO", Short: "Remove a model from the cache", Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error {
+			if strings.Contains(a[0], "@") {
+				return usagef("remove %s: a model is removed with all of its revisions; leave @REVISION out", a[0])
+			}
 			repo, _, err := repoOf(a[0])
 			if err != nil {
 				return err

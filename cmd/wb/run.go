@@ -18,6 +18,7 @@ import (
 
 	"wb/collect"
 	"wb/collect/sim"
+	"wb/collect/vllm"
 	"wb/data"
 	"wb/queries"
 	"wb/store"
@@ -419,7 +420,10 @@ func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io
 	t := &target{server: m, end: m.Close}
 	_, t.settings = m.Options.Recorded()
 	if k, ok := m.Options.Args.Get("api-key"); ok && key == "" {
-		key = k
+		key, _, _ = strings.Cut(k, "\x00") // vLLM takes several
+	}
+	if key == "" {
+		key = m.Options.Getenv("VLLM_API_KEY")
 	}
 	err = m.Start(ctx)
 	done()
@@ -628,10 +632,20 @@ func quoteArg(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// quoteArgs gives the command line for the record, without credentials in URLs.
+// quoteArgs gives the command line for the record, without credentials in URLs and without secrets given to vLLM.
 func quoteArgs(args []string) string {
 	out := make([]string, len(args))
+	secret := false // the words that follow belong to a secret flag
 	for i, a := range args {
+		if name, isFlag := strings.CutPrefix(a, "--"); isFlag {
+			name, _, given := strings.Cut(name, "=")
+			secret = slices.Contains(vllm.SecretArgs(), strings.ReplaceAll(name, "_", "-"))
+			if secret && given {
+				a = "--" + name + "=(secret)"
+			}
+		} else if secret {
+			a = "(secret)"
+		}
 		if flag, u, ok := strings.Cut(a, "="); ok && strings.HasPrefix(flag, "--") && strings.Contains(u, "://") {
 			a = flag + "=" + collect.RedactURL(u)
 		} else if strings.Contains(a, "://") || (i > 0 && args[i-1] == "--url") {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,8 +104,21 @@ func (o *Options) Command() []string {
 	return append(append(out, "--port", strconv.Itoa(o.Port)), a.List()...)
 }
 
-// secretArgs are flags whose values are not for the record.
-var secretArgs = []string{"api-key", "hf-token", "ssl-keyfile-password"}
+// SecretArgs are flags whose values are not for the record.
+func SecretArgs() []string { return []string{"api-key", "hf-token", "ssl-keyfile-password"} }
+
+// withoutCredentials takes user and password out of a value that is a URL.
+func withoutCredentials(v string) string {
+	if !strings.Contains(v, "://") {
+		return v
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.User == nil {
+		return v
+	}
+	u.User = nil
+	return u.String()
+}
 
 // Recorded gives the command line and the settings for the record: every flag and every variable that wb or the user set for vLLM,
 // secrets left out.
@@ -117,9 +131,10 @@ func (o *Options) Recorded() (command []string, settings map[string]string) {
 	}
 	for _, n := range o.Args.Names() {
 		v, _ := o.Args.Get(n)
-		if slices.Contains(secretArgs, n) {
+		if slices.Contains(SecretArgs(), n) {
 			v = "(secret)"
 		}
+		v = withoutCredentials(v)
 		c.Args.Set(n, v)
 		shown := strings.ReplaceAll(v, "\x00", " ")
 		if shown == "" {
@@ -172,6 +187,7 @@ type StartError struct {
 	LogPath string
 	Tail    string // last lines of the log
 	Died    bool   // while serving, not while starting
+	Facts   Facts
 }
 
 func (e *StartError) Error() string {
@@ -233,7 +249,12 @@ func Start(ctx context.Context, o *Options) (*Server, error) {
 	s.facts.PID = s.proc.pid
 	if err := s.wait(ctx); err != nil {
 		s.proc.stop(ctx.Err() != nil)
+		s.mark(PhaseExited)
 		s.released(context.WithoutCancel(ctx))
+		var failed *StartError
+		if errors.As(err, &failed) {
+			failed.Facts = s.Facts()
+		}
 		return nil, errors.Join(err, log.Close())
 	}
 	return s, nil

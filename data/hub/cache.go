@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,10 +45,42 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 		weights = weights || slices.Contains(weightFormats, filepath.Ext(p))
 		return nil
 	})
+	if err == nil {
+		err = shardsThere(s.Dir)
+	}
 	if err != nil || !config || !weights {
 		return nil, &Error{Op: op, Cause: "only part of it is there", hint: hint, wrapped: ErrNotCached}
 	}
 	return s, nil
+}
+
+// shardsThere checks that every file that an index of weights names is there: huggingface_hub names a snapshot before it is whole.
+func shardsThere(dir string) error {
+	indexes, err := filepath.Glob(filepath.Join(dir, "*.index.json"))
+	if err != nil {
+		return err
+	}
+	for _, p := range indexes {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		var index struct {
+			WeightMap map[string]string `json:"weight_map"`
+		}
+		if err := json.Unmarshal(b, &index); err != nil {
+			return fmt.Errorf("read %s: %w", p, err)
+		}
+		for _, file := range index.WeightMap {
+			if !filepath.IsLocal(file) {
+				return fmt.Errorf("%s names %q", p, file)
+			}
+			if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Cached is a repository in the cache.

@@ -121,7 +121,7 @@ var ErrNotCached = errors.New("not in the cache")
 var (
 	repoPattern   = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?/[A-Za-z0-9._-]{1,96}$`)
 	commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	etagPattern   = regexp.MustCompile(`^[0-9A-Za-z._-]{1,128}$`)
+	etagPattern   = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`) // git blob id or SHA-256: anything else could not be verified
 )
 
 // ParseRef splits ORG/NAME[@REVISION]; the revision is "main" when none is given.

@@ -34,17 +34,20 @@ type Turn struct {
 	Output    []int32 // generated ids, the last sampled one included; nil: not known
 	Generated int     // number of generated tokens
 	Salt      string
-	Session   int    // turns of one session extend each other
-	Messages  []Text // what was rendered into the prompt
-	Reply     string // text of the answer, as it goes into the history
-	Reasoning bool   // the answer had a part that does not go into the history
-	Achieved  int    // cached tokens that the server reported; below 0: it did not say
-	Apart     bool   // a warm-up: it takes room in the pool, and no other session is held against it
+	Session   int     // turns of one session extend each other
+	Messages  []Text  // what was rendered into the prompt
+	Reply     string  // text of the answer, as it goes into the history
+	Reasoning bool    // the answer had a part that does not go into the history
+	Achieved  int     // cached tokens that the server reported; below 0: it did not say
+	Apart     bool    // a warm-up: it takes room in the pool, and no other session is held against it
+	Kin       string  // sessions of one kin play the same text; across isolation only they are held against each other
+	Foreign   bool    // the history has another text than was generated
+	ReplyIDs  []int32 // ids of the reply's text, for a turn without Output: text that was sent, whatever its ids were when generated
 }
 
 // Divergence is where a prompt's text leaves what was sent before.
 type Divergence struct {
-	Message      int    // index of the message, from 0
+	Message      int    // index of the message, from 0; below 0: not known, since the messages are the same
 	Role         string // its role
 	Character    int    // runes of it that are the same
 	Before, Now  string // the text around that place, then and now
@@ -71,11 +74,12 @@ const gram = 8
 type History struct {
 	size  int
 	pool  *Cache
-	own   map[string]*tree  // by salt, since the cache was cold
-	all   tree              // whatever the salt, cold or not
-	seen  grams             // runs of tokens that anybody sent
-	mine  map[string]grams  // by salt, since the cache was cold
-	last  map[int]*sequence // of each session
+	own   map[string]*tree    // by salt, since the cache was cold
+	all   tree                // whatever the salt, cold or not
+	seen  grams               // runs of tokens that anybody sent
+	mine  map[string]grams    // by salt, since the cache was cold
+	last  map[int]*sequence   // of each session
+	open  map[int][]*sequence // of each session: those whose output is not known yet
 	turns int
 }
 
@@ -84,8 +88,10 @@ type grams map[uint64]struct{}
 
 // sequence is what a request left in the cache: its prompt and its output less the last token.
 type sequence struct {
-	tokens   []int32
+	tokens   []int32 // nil in the trees, which have them in their edges
+	length   int     // of tokens
 	prompt   int
+	first    bool   // it began a session
 	messages []Text // with the reply
 	turn     Turn
 }
@@ -97,7 +103,7 @@ func NewHistory(size, capacity int) *History {
 	if capacity > 0 {
 		blocks = max(capacity/size-1, 1)
 	}
-	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, seen: grams{}, mine: map[string]grams{}, last: map[int]*sequence{}}
+	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, seen: grams{}, mine: map[string]grams{}, last: map[int]*sequence{}, open: map[int][]*sequence{}}
 }
 
 // Cold says that the cache was emptied: the server restarted or reset.
@@ -114,9 +120,7 @@ func (h *History) Judge(t Turn) Verdict {
 	n := len(t.Prompt)
 	v := Verdict{PromptTokens: n, Achieved: t.Achieved, Missed: map[Cause]int{}}
 	prev := h.last[t.Session]
-	if prev != nil && prev.turn.Output == nil && prev.turn.Generated > 1 {
-		h.guess(prev, t.Prompt)
-	}
+	h.open[t.Session] = slices.DeleteFunc(h.open[t.Session], func(s *sequence) bool { return h.guess(s, t) })
 	own := h.own[t.Salt]
 	if own == nil {
 		own = &tree{}
@@ -130,7 +134,7 @@ func (h *History) Judge(t Turn) Verdict {
 	// the reference for what changed: the turn before, or else the nearest sequence of whoever
 	ref := prev
 	if ref == nil {
-		if ref = near; ref == nil {
+		if ref = near; ref == nil && nearAny != nil && t.Kin != "" && nearAny.turn.Kin == t.Kin {
 			ref = nearAny
 		}
 	}
@@ -171,12 +175,12 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 	}
 	at := max(end, isolated)
 	// the token that ended the reply was sampled and never computed
-	if ref != nil && at == len(ref.tokens) && len(ref.turn.Output) > 0 && ref.turn.Output[len(ref.turn.Output)-1] == t.Prompt[at] {
+	if ref != nil && at == ref.length && len(ref.turn.Output) > 0 && ref.turn.Output[len(ref.turn.Output)-1] == t.Prompt[at] {
 		give(LastToken, at, at+1)
 		at++
 	}
 	if kind == NewText {
-		give(NewText, at, n)
+		h.moved(h.mine[t.Salt], t.Prompt, at, give)
 		return
 	}
 	// within a session, what this cache was sent; between sessions, what anybody sent
@@ -194,7 +198,7 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 		}
 		if again < 2*gram {
 			v.Divergence = nil
-			give(NewText, at, n)
+			h.moved(h.mine[t.Salt], t.Prompt, at, give)
 			return
 		}
 	}
@@ -205,6 +209,26 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 		}
 		if seen[i-at] {
 			give(kind, i, j)
+		} else {
+			give(NewText, i, j)
+		}
+		i = j
+	}
+}
+
+// paragraph is how many tokens in a row are text that came back, and not an accident of wording.
+const paragraph = 32
+
+// moved splits what only extends a prompt: long runs that this cache was sent before, at another place, and the rest.
+func (h *History) moved(sent grams, tokens []int32, at int, give func(Cause, int, int)) {
+	seen := sent.find(tokens, at)
+	for i := at; i < len(tokens); {
+		j := i
+		for j < len(tokens) && seen[j-at] == seen[i-at] {
+			j++
+		}
+		if seen[i-at] && j-i >= paragraph {
+			give(ChangedText, i, j)
 		} else {
 			give(NewText, i, j)
 		}
@@ -235,17 +259,14 @@ func (h *History) divergence(v *Verdict, t Turn, ref *sequence, reach int, ownSe
 		v.Divergence = d
 		return ChangedText
 	}
-	if !ownSession || reach >= len(ref.tokens) {
+	if !ownSession || reach >= ref.length || (ref.turn.Foreign && reach >= ref.prompt) {
 		return NewText // all of it is there, and the rest came after
 	}
-	d := &Divergence{Message: max(len(ref.messages)-1, 0), TokenIndex: reach, ReferenceOwn: true}
-	if len(ref.messages) > 0 {
-		d.Role = ref.messages[d.Message].Role
-	}
-	v.Divergence = d
+	v.Divergence = &Divergence{Message: -1, TokenIndex: reach, ReferenceOwn: true}
 	if reach < ref.prompt || ref.turn.Reasoning {
 		return TemplateRewrote
 	}
+	v.Divergence.Message, v.Divergence.Role = len(ref.messages)-1, "assistant"
 	if ref.turn.Output == nil {
 		return Unknown
 	}
@@ -295,25 +316,30 @@ func gramHash(t []int32) uint64 {
 	return h
 }
 
-// guess takes the output of a turn from the prompt that followed it: the tokens that stand where the answer went.
-func (h *History) guess(s *sequence, next []int32) {
+// guess takes the output of a turn from a later prompt of its session that begins as it did and has its answer as it was: the
+// tokens that stand in its place. It gives true when there is nothing more to find out.
+func (h *History) guess(s *sequence, t Turn) (done bool) {
+	next := t.Prompt
+	if s.turn.Foreign || s.turn.Reasoning { // what stands there is not what was generated
+		return true
+	}
+	if m := len(s.turn.Messages); m < len(t.Messages) && t.Messages[m].Content != s.turn.Reply {
+		return true // something else went into the history
+	}
 	if len(next) < s.prompt || LCP(s.tokens[:s.prompt], next) < s.prompt {
-		return
+		return false
 	}
 	out := next[s.prompt:min(len(next), s.prompt+s.turn.Generated-1)]
 	s.tokens = append(slices.Clone(s.tokens[:s.prompt]), out...)
-	if own := h.own[s.turn.Salt]; own != nil {
-		own.insert(s)
-	}
-	if !s.turn.Apart {
-		h.all.insert(s)
-	}
+	s.length = len(s.tokens)
+	h.keep(s, h.own[s.turn.Salt])
 	h.remember(s, s.prompt, s.prompt)
 	q := h.pool.Open(s.tokens, s.turn.Salt) // what it holds is hit again, what follows is added
 	if q.Reserve(len(s.tokens)) {
 		q.Computed(len(s.tokens))
 	}
 	q.Close()
+	return true
 }
 
 // add records what a turn left behind.
@@ -322,7 +348,7 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 	if len(t.Output) > 0 {
 		kept = append(kept, t.Output[:len(t.Output)-1]...)
 	}
-	q := &sequence{tokens: kept, prompt: len(t.Prompt), turn: t, messages: append(slices.Clone(t.Messages), Text{"assistant", t.Reply})}
+	q := &sequence{tokens: kept, length: len(kept), first: h.last[t.Session] == nil, prompt: len(t.Prompt), turn: t, messages: append(slices.Clone(t.Messages), Text{"assistant", t.Reply})}
 	need := max(len(kept), Reusable(len(t.Prompt), t.Generated))
 	if s.Reserve(need) {
 		s.Computed(len(t.Prompt))
@@ -333,12 +359,40 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 	s.Close()
 	common, _ := h.all.find(kept)
 	commonOwn, _ := own.find(kept)
-	own.insert(q)
-	if !t.Apart {
-		h.all.insert(q)
-	}
+	h.keep(q, own)
 	h.remember(q, common, commonOwn)
 	h.last[t.Session] = q
+	if t.Output == nil && t.Generated > 1 {
+		h.open[t.Session] = append(h.open[t.Session], q)
+		h.mine[t.Salt].add(t.ReplyIDs, 0)
+	}
+}
+
+// keep puts a sequence into the trees. They hold no more of it than another session is held against: its messages, if it began one.
+func (h *History) keep(s *sequence, own *tree) {
+	light := &sequence{length: s.length, prompt: s.prompt, first: s.first, turn: Turn{Kin: s.turn.Kin, Salt: s.turn.Salt, Foreign: s.turn.Foreign, Reasoning: s.turn.Reasoning}}
+	if n := len(s.turn.Output); n > 0 {
+		light.turn.Output = s.turn.Output[n-1:]
+	}
+	if s.first {
+		light.messages = s.messages
+	}
+	if own != nil {
+		own.insert(light, s.tokens)
+	}
+	if !s.turn.Apart {
+		h.all.insert(light, s.tokens)
+	}
+}
+
+// Forget lets go of what only the turns of a session, or of its salt, are held against. The salt "" is everybody's and stays.
+func (h *History) Forget(session int, salt string) {
+	delete(h.last, session)
+	delete(h.open, session)
+	if salt != "" {
+		delete(h.own, salt)
+		delete(h.mine, salt)
+	}
 }
 
 // remember notes a sequence's runs of tokens: those behind the first anyone tokens for all, behind the first own for its salt.
@@ -393,27 +447,32 @@ func at(tokens []int32, i int) int32 {
 	return tokens[i]
 }
 
-// insert adds a sequence. Nodes on its way point to it.
-func (t *tree) insert(s *sequence) {
-	n, rest := &t.root, s.tokens
-	n.seq = s
+// insert adds a sequence with its tokens. Nodes on its way point to the last one that began a session.
+func (t *tree) insert(s *sequence, tokens []int32) {
+	n, rest := &t.root, tokens
+	point := func(n *node) {
+		if n.seq == nil || s.first {
+			n.seq = s
+		}
+	}
+	point(n)
 	for len(rest) > 0 {
 		if n.children == nil {
 			n.children = map[int32]*node{}
 		}
 		c, ok := n.children[rest[0]]
 		if !ok {
-			n.children[rest[0]] = &node{edge: rest, seq: s}
+			n.children[rest[0]] = &node{edge: slices.Clone(rest), seq: s}
 			return
 		}
 		k := LCP(c.edge, rest)
 		if k < len(c.edge) {
-			upper := &node{edge: c.edge[:k], seq: s, children: map[int32]*node{c.edge[k]: c}}
+			upper := &node{edge: c.edge[:k], seq: c.seq, children: map[int32]*node{c.edge[k]: c}}
 			c.edge = c.edge[k:]
 			n.children[rest[0]] = upper
 			c = upper
 		}
-		c.seq = s
+		point(c)
 		n, rest = c, rest[k:]
 	}
 }

@@ -2,7 +2,7 @@
 -- about: Cached prompt tokens over prompt tokens, summed over repeats. Warm-up and failed turns are left out. NULL: the server did not say (vLLM tells with --enable-prompt-tokens-details).
 -- var: runs = latest
 -- chart: line x=turn y=hit_ratio series=series
-SELECT CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN conversation || ' · ' || run ELSE conversation END AS series,
+SELECT conversation || CASE WHEN (SELECT count(DISTINCT variant) FROM measured_turns) > 1 THEN ' · ' || variant ELSE '' END || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
   run, conversation, variant, turn, count(*) AS turns, sum(prompt_tokens)::BIGINT AS prompt_tokens, sum(cached_tokens)::BIGINT AS cached_tokens,
   sum(prompt_tokens - cached_tokens)::BIGINT AS uncached_tokens, round(sum(cached_tokens) / nullif(sum(prompt_tokens) FILTER (WHERE cached_tokens IS NOT NULL), 0), 4) AS hit_ratio,
   max(documents) AS documents

@@ -7,9 +7,10 @@ SELECT c.run, c.conversation, c.variant, c.repeat, c.turn, a.cause, a.tokens::BI
   CASE
     WHEN a.cause = 'template_rewrote_history' THEN 'the chat template renders earlier messages anew: ' || a.tokens || ' tokens are computed again in each such turn; a template that keeps the history as it was generated would not'
     WHEN a.cause = 'retokenized' THEN 'the reply is cut into other tokens when it comes back as history: ' || a.tokens || ' tokens are computed again; sending it back as token ids would not'
-    WHEN c.divergence_reference = 'session' THEN 'the ' || coalesce(c.divergence_role, 'prompt') || ' message differs from one session to the next at "' || coalesce(c.divergence_now, '…') || '": ' || a.tokens || ' tokens are computed again in each session; put what changes at the end'
-    WHEN c.divergence_role = 'system' THEN 'the system prompt changes at "' || coalesce(c.divergence_now, '…') || '": ' || a.tokens || ' tokens of what follows are computed again; put what changes after the history (--rag-placement append)'
-    ELSE 'message ' || c.divergence_message || ' changes after it was sent: ' || a.tokens || ' tokens of what follows are computed again; keep in the history what was sent, documents too, or put what changes behind it'
+    WHEN c.divergence_reference = 'session' THEN 'the ' || coalesce(c.divergence_role, 'prompt') || ' message differs from one session to the next at "' || coalesce(c.divergence_now, '…') || '": ' || a.tokens || ' tokens are computed again in each session; put what changes behind everything that stays the same'
+    WHEN c.divergence_role = 'system' THEN 'the system prompt changes at "' || coalesce(c.divergence_now, '…') || '": ' || a.tokens || ' tokens of what follows are computed again; put what changes behind what stays. For documents, wb run --rag-placement all measures which place costs least'
+    WHEN c.variant IN ('first-user', 'before-last', 'append') AND c.divergence_role = 'user' THEN 'documents stand in message ' || c.divergence_message || ' while they are retrieved and not in the history: ' || a.tokens || ' tokens are computed again when they come, go or move on; wb run --rag-placement all measures which place costs least'
+    ELSE 'message ' || coalesce(c.divergence_message::VARCHAR, '?') || ' changes after it was sent: ' || a.tokens || ' tokens of what follows are computed again; leave the history as it was sent'
   END AS advice
 FROM cache_turns c JOIN again a USING (run_id, turn_id)
 WHERE c.status = 'ok' AND NOT c.warmup AND c.run_id IN (SELECT run_id FROM selected_runs)

@@ -2,7 +2,7 @@
 -- about: From the request's last written byte to the first token, over repeats. Warm-up and failed turns are left out.
 -- var: runs = latest
 -- chart: line x=turn y=ttft_p50_ms series=series
-SELECT CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN conversation || ' · ' || run ELSE conversation END AS series,
+SELECT conversation || CASE WHEN (SELECT count(DISTINCT variant) FROM measured_turns) > 1 THEN ' · ' || variant ELSE '' END || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
   run, conversation, variant, turn, count(*) AS turns, round(median(ttft_ms), 3) AS ttft_p50_ms, round(min(ttft_ms), 3) AS ttft_min_ms,
   round(max(ttft_ms), 3) AS ttft_max_ms, round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(uncached_tokens))::BIGINT AS uncached_tokens
 FROM measured_turns

@@ -21,10 +21,10 @@ COMMENT ON COLUMN raw.cache_turn.common_tokens IS 'longest common prefix with an
 COMMENT ON COLUMN raw.cache_turn.block_ideal_tokens IS 'whole blocks of it, at least one token computed: the most that vLLM can hit';
 COMMENT ON COLUMN raw.cache_turn.text_ideal_tokens IS 'tokens whose text was sent before as it stands: the most that any cache could hit';
 COMMENT ON COLUMN raw.cache_turn.predicted_tokens IS 'hits of a model of the cache with this block size and pool';
-COMMENT ON COLUMN raw.cache_turn.divergence_message IS 'index of the message where the prompt leaves what was sent before, from 0; NULL when it extends it';
+COMMENT ON COLUMN raw.cache_turn.divergence_message IS 'index of the message where the prompt leaves what was sent before, from 0; NULL when it extends it, and where the messages are the same and their tokens are not';
 COMMENT ON COLUMN raw.cache_turn.divergence_role IS 'role of that message';
 COMMENT ON COLUMN raw.cache_turn.divergence_character IS 'characters of that message that are the same';
-COMMENT ON COLUMN raw.cache_turn.divergence_token IS 'tokens of the prompt that are the same';
+COMMENT ON COLUMN raw.cache_turn.divergence_token IS 'tokens of the prompt that are the same; NULL when it extends what was sent before';
 COMMENT ON COLUMN raw.cache_turn.divergence_reference IS 'turn (compared with the turn before) or session (with another session)';
 COMMENT ON COLUMN raw.cache_turn.divergence_before IS 'text around that place, before; NULL with --no-text';
 COMMENT ON COLUMN raw.cache_turn.divergence_now IS 'text around that place, now; NULL with --no-text';

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"wb/queries"
+	"wb/store"
+	"wb/viz"
+)
+
+// gateError says that a comparison breached its gate.
+type gateError struct{ error }
+
+func newCompare(stdout, stderr io.Writer) *cobra.Command {
+	var q queryOptions
+	c := queries.Comparison{}
+	var margin, gate, gateOn string
+	cmd := &cobra.Command{
+		Use:   "compare BASE HEAD",
+		Short: "Hold two runs, or groups of runs, against each other, with a verdict",
+		Long: `Compare two selections of runs: by how much HEAD differs from BASE, between which bounds, and whether that is faster, slower, equivalent or
+not to be told yet. The unit of evidence is a session; at least six a side are needed for a verdict (--repeat). docs/comparing.md says how it is worked out.
+
+With --gate, exit 3 when a limit is certainly breached: the whole interval lies beyond it.`,
+		Example: `  wb compare latest~1 latest
+  wb compare tag:apc=off tag:apc=on --metric ttft,itl_p50,hit_ratio --by turn
+  wb compare baseline latest --gate 'ttft<=+3%,hit_ratio>=-1pp'`,
+		Args: args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			ctx := cmd.Context()
+			c.Base, c.Head = a[0], a[1]
+			number, ok := strings.CutSuffix(margin, "%")
+			m, err := strconv.ParseFloat(number, 64)
+			if err != nil || !ok || !(m >= 0 && m < 100) {
+				return usagef("flag --margin: wants a percentage such as 2%%, not %q", margin)
+			}
+			c.Margin = m / 100
+			if c.By != "" && c.By != "turn" && c.By != "context" && c.By != "conversation" {
+				return usagef("flag --by: wants turn, context or conversation, not %q", c.By)
+			}
+			if gateOn != "breach" && gateOn != "inconclusive" {
+				return usagef("flag --gate-on: wants breach or inconclusive, not %q", gateOn)
+			}
+			var gates []queries.Gate
+			if gate != "" {
+				if gates, err = queries.ParseGate(gate); err != nil {
+					return usageError{err}
+				}
+			}
+			for _, g := range gates { // what is gated is compared
+				if !slices.Contains(c.Metrics, g.Metric) {
+					c.Metrics = append(c.Metrics, g.Metric)
+				}
+			}
+			q.chooseFormat(cmd)
+			if err := q.checkFormat(); err != nil {
+				return err
+			}
+			db, err := store.OpenRead(ctx, q.db)
+			if err != nil {
+				return err
+			}
+			t, verdicts, err := queries.Compare(ctx, db, queries.Library{Dir: q.dir}, c)
+			if err = errors.Join(err, db.Close()); err != nil {
+				return err
+			}
+			if err := q.write(stdout, stderr, t); err != nil {
+				return err
+			}
+			return checkGates(stderr, gates, verdicts, gateOn == "inconclusive")
+		},
+	}
+	dbFlag(cmd, &q.db)
+	f := cmd.Flags()
+	f.StringSliceVar(&c.Metrics, "metric", []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}, "what to compare, the question itself first: ttft, itl_p50, itl_p99, tpot, e2e, tok_s, hit_ratio, j_per_token")
+	f.StringVar(&c.By, "by", "", "besides the whole, by turn, context or conversation")
+	f.StringVar(&margin, "margin", "2%", "differences within this are of no account")
+	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")
+	f.StringVar(&gateOn, "gate-on", "breach", "when a gate fails: breach (it certainly is) or inconclusive (it may be)")
+	f.StringVar(&q.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
+	f.StringVarP(&q.out, "out", "o", "", "write to this `file` instead of standard output")
+	f.StringVar(&q.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+	return cmd
+}
+
+// checkGates tells how each gate stands; the error is a breach.
+func checkGates(stderr io.Writer, gates []queries.Gate, verdicts []queries.Verdict, strict bool) error {
+	var broken []string
+	for _, g := range gates {
+		certain, possible := g.Check(verdicts)
+		state := "holds"
+		switch {
+		case certain:
+			state = "breached: the whole interval lies beyond it"
+		case possible && strict:
+			state = "not shown to hold"
+		case possible:
+			state = "not shown to hold, nor to be breached"
+		}
+		fmt.Fprintf(stderr, "gate %s: %s\n", g.Text, state)
+		if certain || (possible && strict) {
+			broken = append(broken, g.Text)
+		}
+	}
+	if len(broken) > 0 {
+		return gateError{fmt.Errorf("compare runs: gate %s failed", strings.Join(broken, ", "))}
+	}
+	return nil
+}

@@ -1,0 +1,545 @@
+package queries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"wb/queries/stats"
+	"wb/store"
+)
+
+// Metric is something two sets of runs are compared by.
+type Metric struct {
+	Name   string // as on the command line
+	Column string // of the saved query compare_turns
+	Ratio  bool   // a ratio from 0 to 1, compared by its difference; everything else by its quotient
+	Higher bool   // more is better
+}
+
+// Metrics lists what can be compared, the primary one first.
+func Metrics() []Metric {
+	return []Metric{{"ttft", "ttft_ms", false, false}, {"itl_p50", "itl_p50_ms", false, false}, {"itl_p99", "itl_p99_ms", false, false}, {"tpot", "tpot_ms", false, false}, {"e2e", "e2e_ms", false, false},
+		{"tok_s", "decode_tokens_per_s", false, true}, {"hit_ratio", "hit_ratio", true, true}, {"j_per_token", "energy_per_token_j", false, false}}
+}
+
+// Verdicts.
+const (
+	VerdictFaster       = "faster" // better, for what is no time
+	VerdictSlower       = "slower"
+	VerdictEquivalent   = "equivalent"
+	VerdictInconclusive = "inconclusive"
+)
+
+// Comparison says what to hold against what.
+type Comparison struct {
+	Base, Head string // selectors
+	Metrics    []string
+	By         string  // "", turn, context or conversation
+	Margin     float64 // differences within it are of no account, 0.02 for 2 %
+}
+
+// Verdict is the answer for one metric and group.
+type Verdict struct {
+	Metric      Metric
+	Group       string // "all", or a value of what it is grouped by
+	Base, Head  float64
+	Change      float64 // quotient less 1, or difference of ratios; positive: head has more
+	Low, High   float64 // 95 % interval of Change
+	P, Adjusted float64 // Wilcoxon's, and after Holm over the metrics of the group
+	Sessions    int     // pairs of sessions, or the smaller number of sessions when they are not paired
+	Turns       int
+	Paired      bool
+	Noise       float64 // half the interval of base against itself; NaN: too few sessions
+	Verdict     string
+	More        int // repeats that would settle an inconclusive one; 0: not known
+}
+
+const (
+	level = 0.95
+	draws = 1000
+	// fewer sessions than this say nothing that could be relied on: an exact two-sided test of 5 cannot reach p = 0.05
+	fewSessions = 6
+)
+
+// observation is one turn.
+type observation struct {
+	session string // side, run and pass
+	key     string // conversation, variant, turn and pass: what it is paired by
+	group   string
+	prompt  int64
+	output  int64
+	values  []float64 // by metric; NaN: not known
+}
+
+// Compare holds two selections of runs against each other. The unit of evidence is a session: each gives one value, the median over
+// its turns of the quotient with the same turn of the other side, where prompt and output tokens agree in four of five turns;
+// otherwise sessions are compared without pairing, and a note says so.
+func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Table, []Verdict, error) {
+	var metrics []Metric
+	for _, name := range c.Metrics {
+		i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == name })
+		if i < 0 {
+			var known []string
+			for _, m := range Metrics() {
+				known = append(known, m.Name)
+			}
+			return nil, nil, fmt.Errorf("choose metric %q: there is none of that name; there are %s", name, strings.Join(known, ", "))
+		}
+		metrics = append(metrics, Metrics()[i])
+	}
+	q, err := lib.Find("compare_turns")
+	if err != nil {
+		return nil, nil, err
+	}
+	base, err := q.Run(ctx, db, Options{Runs: c.Base})
+	if err != nil {
+		return nil, nil, err
+	}
+	head, err := q.Run(ctx, db, Options{Runs: c.Head})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range base.Runs {
+		if slices.ContainsFunc(head.Runs, func(h RunRef) bool { return h.ID == r.ID }) {
+			return nil, nil, fmt.Errorf("compare %s with %s: run %s is on both sides", c.Base, c.Head, r.Name)
+		}
+	}
+	b, err := observe(base, metrics, c.By)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := observe(head, metrics, c.By)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(b) == 0 || len(h) == 0 {
+		return nil, nil, errors.New("compare runs: one side has no measured turn")
+	}
+	verdicts, paired, agree := judge(b, h, metrics, c)
+	for i := range verdicts {
+		k := slices.Index(metrics, verdicts[i].Metric)
+		verdicts[i].Noise = noise(b, k, verdicts[i].Metric, verdicts[i].Group)
+	}
+	t := comparisonTable(c, base, head, verdicts)
+	if !paired {
+		t.Notes = append(t.Notes, fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; --replies scripted and --ignore-eos make runs send and get equal amounts.", 100*agree))
+	}
+	if err := notes(ctx, db, t, base, head, verdicts); err != nil {
+		return nil, nil, err
+	}
+	return t, verdicts, nil
+}
+
+// observe reads the rows of compare_turns.
+func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
+	col := func(name string) int { return t.ColumnIndex(name) }
+	number := func(v any) float64 {
+		switch v := v.(type) {
+		case float64:
+			return v
+		case int64:
+			return float64(v)
+		}
+		return math.NaN()
+	}
+	passes := map[string]int{} // of a conversation and variant, over all runs of the side
+	at := map[string]int{}
+	var out []observation
+	for _, row := range t.Rows {
+		get := func(name string) any { return row[col(name)] }
+		what := fmt.Sprint(get("conversation"), "/", get("variant"))
+		session := fmt.Sprint(get("run_id"), "/", what, "/", get("nth"))
+		if _, ok := at[session]; !ok {
+			at[session] = passes[what]
+			passes[what]++
+		}
+		o := observation{session: session, key: fmt.Sprint(what, "/", at[session], "/", get("turn")), group: "all"}
+		o.prompt, o.output = int64(number(get("prompt_tokens"))), int64(number(get("completion_tokens")))
+		switch by {
+		case "":
+		case "turn":
+			o.group = fmt.Sprintf("turn %2v", get("turn"))
+		case "conversation":
+			o.group = fmt.Sprint(get("conversation"))
+		case "context":
+			o.group = fmt.Sprintf("up to %7d tokens", int64(math.Exp2(math.Ceil(math.Log2(math.Max(number(get("prompt_tokens")), 1))))))
+		default:
+			return nil, fmt.Errorf("compare by %q: wants turn, context or conversation", by)
+		}
+		for _, m := range metrics {
+			v := number(get(m.Column))
+			if !m.Ratio && v <= 0 {
+				v = math.NaN()
+			}
+			o.values = append(o.values, v)
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// judge compares observations; paired says whether turns could be paired, agree in which share of them.
+func judge(base, head []observation, metrics []Metric, c Comparison) (out []Verdict, paired bool, agree float64) {
+	other := map[string]observation{}
+	for _, o := range base {
+		other[o.key] = o
+	}
+	same, met := 0, 0
+	for _, o := range head {
+		if b, ok := other[o.key]; ok {
+			met++
+			if b.prompt == o.prompt && b.output == o.output {
+				same++
+			}
+		}
+	}
+	if met > 0 {
+		agree = float64(same) / float64(max(met, min(len(base), len(head))))
+	}
+	paired = agree >= 0.8
+	groups := []string{}
+	for _, o := range slices.Concat(base, head) {
+		if !slices.Contains(groups, o.group) {
+			groups = append(groups, o.group)
+		}
+	}
+	slices.Sort(groups)
+	if c.By != "" {
+		groups = append([]string{"all"}, groups...)
+	}
+	for _, g := range groups {
+		in := func(os []observation) (sel []observation) {
+			for _, o := range os {
+				if g == "all" || o.group == g {
+					sel = append(sel, o)
+				}
+			}
+			return sel
+		}
+		first := len(out)
+		var p []float64
+		for i, m := range metrics {
+			v := compareOne(in(base), in(head), i, m, paired, c.Margin)
+			v.Group = g
+			out = append(out, v)
+			p = append(p, v.P)
+		}
+		// the first metric is the question; the others are looked at besides
+		for i, adjusted := range stats.Holm(nanToOne(p[1:])) {
+			out[first+1+i].Adjusted = adjusted
+		}
+		out[first].Adjusted = p[0]
+	}
+	return out, paired, agree
+}
+
+func nanToOne(p []float64) []float64 {
+	out := slices.Clone(p)
+	for i, v := range out {
+		if math.IsNaN(v) {
+			out[i] = 1
+		}
+	}
+	return out
+}
+
+// bySession gives one value a session: the median of what its turns give.
+func bySession(os []observation, value func(observation) float64) []float64 {
+	per := map[string][]float64{}
+	var order []string
+	for _, o := range os {
+		if v := value(o); !math.IsNaN(v) {
+			if per[o.session] == nil {
+				order = append(order, o.session)
+			}
+			per[o.session] = append(per[o.session], v)
+		}
+	}
+	out := make([]float64, len(order))
+	for i, s := range order {
+		out[i] = stats.Median(per[s])
+	}
+	return out
+}
+
+// scales give what differences are taken of, and what a difference means.
+func (m Metric) scales() (scale, back func(float64) float64) {
+	if m.Ratio {
+		same := func(v float64) float64 { return v }
+		return same, same
+	}
+	return math.Log, math.Expm1
+}
+
+func compareOne(base, head []observation, i int, m Metric, paired bool, margin float64) Verdict {
+	scale, back := m.scales()
+	value := func(o observation) float64 { return o.values[i] }
+	v := Verdict{Metric: m, Paired: paired, P: math.NaN(), Noise: math.NaN(), Base: stats.Median(known(base, value)), Head: stats.Median(known(head, value)), Change: math.NaN(), Low: math.NaN(), High: math.NaN(), Verdict: VerdictInconclusive}
+	rng := rand.New(rand.NewPCG(20, uint64(i))) // the same figures give the same interval
+	if paired {
+		other := map[string]observation{}
+		for _, o := range base {
+			other[o.key] = o
+		}
+		d := bySession(head, func(o observation) float64 {
+			b, ok := other[o.key]
+			if !ok || b.prompt != o.prompt || b.output != o.output {
+				return math.NaN()
+			}
+			if x := scale(o.values[i]) - scale(b.values[i]); !math.IsNaN(x) {
+				v.Turns++
+				return x
+			}
+			return math.NaN()
+		})
+		v.Sessions = len(d)
+		if len(d) == 0 {
+			return v
+		}
+		v.Change = back(stats.HodgesLehmann(d))
+		low, high := stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, level, draws, rng)
+		v.Low, v.High = back(low), back(high)
+		_, v.P, _ = stats.SignedRank(d)
+	} else {
+		log := func(o observation) float64 { return scale(o.values[i]) }
+		a, b := bySession(base, log), bySession(head, log)
+		v.Sessions, v.Turns = min(len(a), len(b)), min(len(base), len(head))
+		if v.Sessions == 0 {
+			return v
+		}
+		v.Change = back(stats.Shift(a, b))
+		found := make([]float64, draws)
+		x, y := make([]float64, len(a)), make([]float64, len(b))
+		for k := range found {
+			for n := range x {
+				x[n] = a[rng.IntN(len(a))]
+			}
+			for n := range y {
+				y[n] = b[rng.IntN(len(b))]
+			}
+			found[k] = stats.Shift(x, y)
+		}
+		v.Low, v.High = back(stats.Quantile(found, (1-level)/2)), back(stats.Quantile(found, (1+level)/2))
+		v.P, _ = stats.RankSum(a, b)
+	}
+	v.settle(margin)
+	return v
+}
+
+// settle gives the verdict. Equivalence goes first: a difference that is certain and of no account is no difference.
+func (v *Verdict) settle(margin float64) {
+	switch {
+	case v.Sessions < fewSessions:
+		v.More = fewSessions - v.Sessions
+	case v.Low >= -margin && v.High <= margin:
+		v.Verdict = VerdictEquivalent
+	case v.Low > 0 && v.P <= 1-level:
+		v.Verdict = map[bool]string{true: VerdictFaster, false: VerdictSlower}[v.Metric.Higher]
+	case v.High < 0 && v.P <= 1-level:
+		v.Verdict = map[bool]string{true: VerdictSlower, false: VerdictFaster}[v.Metric.Higher]
+	default:
+		// the interval shrinks with the root of the number of sessions; it has to get off 0, or into the margin
+		half := (v.High - v.Low) / 2
+		off := math.Max(math.Abs(v.Change), margin-math.Abs(v.Change))
+		if off > 0 && half > 0 {
+			factor := half / off
+			v.More = int(math.Ceil(float64(v.Sessions)*factor*factor)) - v.Sessions
+			v.More = max(v.More, 1)
+		}
+	}
+}
+
+// noise compares a side with itself, passes 1, 3, 5 … with 2, 4, 6 …: half of the interval that this gives.
+func noise(base []observation, i int, m Metric, group string) float64 {
+	scale, back := m.scales()
+	next := map[string]observation{}
+	for _, o := range base {
+		next[o.key] = o
+	}
+	d := bySession(base, func(o observation) float64 {
+		parts := strings.Split(o.key, "/")
+		var pass int
+		if _, err := fmt.Sscan(parts[len(parts)-2], &pass); err != nil || pass%2 != 0 || (group != "all" && o.group != group) {
+			return math.NaN()
+		}
+		parts[len(parts)-2] = fmt.Sprint(pass + 1)
+		n, ok := next[strings.Join(parts, "/")]
+		if !ok {
+			return math.NaN()
+		}
+		return scale(n.values[i]) - scale(o.values[i])
+	})
+	if len(d) < fewSessions {
+		return math.NaN()
+	}
+	low, high := stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, level, draws, rand.New(rand.NewPCG(21, uint64(i))))
+	return (back(high) - back(low)) / 2
+}
+
+func known(os []observation, value func(observation) float64) (out []float64) {
+	for _, o := range os {
+		if v := value(o); !math.IsNaN(v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func singles(d []float64) [][]float64 {
+	out := make([][]float64, len(d))
+	for i := range d {
+		out[i] = d[i : i+1]
+	}
+	return out
+}
+
+func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table {
+	t := &Table{Name: "compare", Title: fmt.Sprintf("%s against %s", c.Head, c.Base), SQL: base.SQL, Runs: slices.Concat(base.Runs, head.Runs),
+		About: fmt.Sprintf("change_ratio: head over base less 1 (for hit_ratio the difference): Hodges–Lehmann over sessions, each the median of its turns; low_ratio and high_ratio hold it in 95 of 100 cases (bootstrap over sessions). "+
+			"p: Wilcoxon; p_holm: after Holm over the secondary metrics. noise_ratio: half the interval of base against itself. equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*c.Margin),
+		Columns: []Column{{Name: "metric"}, {Name: "group"}, {Name: "base"}, {Name: "head"}, {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}, {Name: "verdict"}, {Name: "p"}, {Name: "p_holm"},
+			{Name: "noise_ratio", Unit: "ratio"}, {Name: "sessions"}, {Name: "turns"}, {Name: "more_sessions"}, {Name: "label"}},
+		Charts: []Chart{{Kind: "scatter", X: "label", Y: []string{"low_ratio", "change_ratio", "high_ratio"}}}}
+	num := func(f float64) any {
+		if math.IsNaN(f) {
+			return nil
+		}
+		return math.Round(f*1e5) / 1e5
+	}
+	for _, v := range verdicts {
+		var more any
+		if v.More > 0 {
+			more = int64(v.More)
+		}
+		label := v.Metric.Name
+		if c.By != "" {
+			label += " · " + strings.Join(strings.Fields(v.Group), " ")
+		}
+		t.Rows = append(t.Rows, []any{v.Metric.Name, strings.Join(strings.Fields(v.Group), " "), num(v.Base), num(v.Head), num(v.Change), num(v.Low), num(v.High), v.Verdict, num(v.P), num(v.Adjusted), num(v.Noise),
+			int64(v.Sessions), int64(v.Turns), more, label})
+	}
+	return t
+}
+
+// notes adds what a reader of the verdicts must know.
+func notes(ctx context.Context, db *store.DB, t, base, head *Table, verdicts []Verdict) error {
+	t.Notes = append(t.Notes, slices.Concat(base.Notes, head.Notes)...)
+	if base.Simulated() != head.Simulated() {
+		t.Notes = append(t.Notes, "One side is simulated and the other measured: their difference says nothing about a server.")
+	}
+	if len(verdicts) > 0 && verdicts[0].Sessions < fewSessions {
+		t.Notes = append(t.Notes, fmt.Sprintf("Only %d sessions a side: at least %d are needed for any verdict (--repeat).", verdicts[0].Sessions, fewSessions))
+	}
+	conn, err := db.SQL().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	list := func(rs []RunRef) string {
+		var ids []string
+		for _, r := range rs {
+			ids = append(ids, r.ID)
+		}
+		return strings.Join(ids, ",")
+	}
+	both := list(t.Runs)
+	var differing []string
+	rows, err := conn.QueryContext(ctx, `SELECT source || '.' || name FROM raw.setting WHERE list_contains(string_split(?, ','), run_id::VARCHAR) AND source IN ('plan', 'conversation', 'server', 'engine', 'cache_config', 'gpu', 'host')
+		GROUP BY source, name HAVING count(DISTINCT value) > 1 ORDER BY 1`, both)
+	if err != nil {
+		return fmt.Errorf("compare settings: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return fmt.Errorf("compare settings: %w", err)
+		}
+		differing = append(differing, s)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("compare settings: %w", err)
+	}
+	if len(differing) > 0 {
+		more := ""
+		if len(differing) > 8 {
+			more = fmt.Sprintf(" and %d more", len(differing)-8)
+		}
+		t.Notes = append(t.Notes, "Settings that differ: "+strings.Join(differing[:min(8, len(differing))], ", ")+more+" (wb query run_differences).")
+	}
+	var frozen, hot int64
+	err = conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM raw.event WHERE kind = 'frozen' AND list_contains(string_split($1, ','), run_id::VARCHAR)),
+		(SELECT count(*) FROM raw.gpu_sample WHERE throttle_reasons & 104 <> 0 AND list_contains(string_split($1, ','), run_id::VARCHAR))`, both).Scan(&frozen, &hot)
+	if err != nil {
+		return fmt.Errorf("compare events: %w", err)
+	}
+	if frozen > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("The machine kept wb from running %d times; times around those moments are not the server's (wb query run_events).", frozen))
+	}
+	if hot > 0 { // nvml.h: software thermal 32, hardware thermal 64, hardware slowdown 8
+		t.Notes = append(t.Notes, fmt.Sprintf("The GPU was slowed down by heat or by its hardware in %d samples (wb query gpu_timeline).", hot))
+	}
+	return nil
+}
+
+// Gate is a limit on a change, such as ttft<=+3% or hit_ratio>=-1pp.
+type Gate struct {
+	Metric string
+	AtMost bool
+	Limit  float64
+	Text   string
+}
+
+// ParseGate reads limits, several with commas.
+func ParseGate(text string) ([]Gate, error) {
+	var out []Gate
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		g := Gate{Text: part, AtMost: true}
+		name, limit, ok := strings.Cut(part, "<=")
+		if !ok {
+			g.AtMost = false
+			if name, limit, ok = strings.Cut(part, ">="); !ok {
+				return nil, fmt.Errorf("read gate %q: wants METRIC<=LIMIT or METRIC>=LIMIT, such as ttft<=+3%%", part)
+			}
+		}
+		g.Metric = strings.TrimSpace(name)
+		i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == g.Metric })
+		if i < 0 {
+			return nil, fmt.Errorf("read gate %q: there is no metric %q", part, g.Metric)
+		}
+		unit := "%"
+		if Metrics()[i].Ratio {
+			unit = "pp"
+		}
+		limit = strings.TrimSpace(limit)
+		number, ok := strings.CutSuffix(limit, unit)
+		if _, err := fmt.Sscanf(number+"\n", "%g\n", &g.Limit); err != nil || !ok || math.IsNaN(g.Limit) || math.IsInf(g.Limit, 0) {
+			return nil, fmt.Errorf("read gate %q: wants a limit in %s, not %q", part, unit, limit)
+		}
+		g.Limit /= 100
+		out = append(out, g)
+	}
+	return out, nil
+}
+
+// Check holds verdicts over all turns against a gate: a breach is certain when the whole interval lies beyond the limit, and
+// possible when part of it does.
+func (g Gate) Check(verdicts []Verdict) (certain, possible bool) {
+	for _, v := range verdicts {
+		if v.Metric.Name != g.Metric || v.Group != "all" || math.IsNaN(v.Low) {
+			continue
+		}
+		few := v.Sessions < fewSessions
+		if g.AtMost {
+			return v.Low > g.Limit && !few, v.High > g.Limit
+		}
+		return v.High < g.Limit && !few, v.Low < g.Limit
+	}
+	return false, true // nothing is known
+}

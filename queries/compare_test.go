@@ -1,0 +1,206 @@
+//go:build duckdb_arrow
+
+package queries
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/store"
+)
+
+// synthetic gives the turns of some passes through three conversations: TTFT grows with the prompt, a session has its own
+// level, a turn its own jitter, and factor is what the side is slower by.
+func synthetic(rng *rand.Rand, side string, passes int, factor float64) (out []observation) {
+	for conv, turns := range map[string]int{"a": 5, "b": 8, "c": 6} {
+		for pass := range passes {
+			level := math.Exp(rng.NormFloat64() * 0.01)
+			for turn := range turns {
+				ttft := float64(40+10*turn) * factor * level * math.Exp(rng.NormFloat64()*0.02)
+				out = append(out, observation{session: fmt.Sprint(side, conv, pass), key: fmt.Sprint(conv, "/system/", pass, "/", turn+1), group: "all", prompt: int64(100 * turn), output: 64, values: []float64{ttft}})
+			}
+		}
+	}
+	return out
+}
+
+func verdictOf(base, head []observation, margin float64) Verdict {
+	v, _, _ := judge(base, head, []Metric{{"ttft", "ttft_ms", false, false}}, Comparison{Margin: margin})
+	return v[0]
+}
+
+// Where nothing differs, a difference is called in at most 5 of 100 comparisons; one of 3 % in at least 95 of 100 within 10
+// repeats; one of 0.5 % is of no account.
+func TestVerdicts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 1))
+	const trials = 100 // and twice as many of equals
+	false_, found, same := 0, 0, 0
+	for i := range 2 * trials {
+		base := synthetic(rng, "b", 10, 1)
+		if v := verdictOf(base, synthetic(rng, "h", 10, 1), 0.001); v.Verdict == VerdictFaster || v.Verdict == VerdictSlower { // a margin that excuses nothing
+			false_++
+		}
+		if i >= trials {
+			continue
+		}
+		if v := verdictOf(base, synthetic(rng, "h", 10, 1.03), 0.02); v.Verdict == VerdictSlower {
+			found++
+		}
+		if v := verdictOf(base, synthetic(rng, "h", 10, 1.005), 0.02); v.Verdict == VerdictEquivalent {
+			same++
+		}
+	}
+	// 5 % of 200 are 10; with three standard deviations of chance 19
+	if false_ > 19 {
+		t.Errorf("%d of %d comparisons of equals call a difference", false_, 2*trials)
+	}
+	if found < trials*95/100 {
+		t.Errorf("3 %% are called in %d of %d", found, trials)
+	}
+	if same < trials*95/100 {
+		t.Errorf("0.5 %% are called equivalent in %d of %d", same, trials)
+	}
+}
+
+func TestVerdictEdges(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 2))
+	if v := verdictOf(synthetic(rng, "b", 1, 1), synthetic(rng, "h", 1, 2), 0.02); v.Verdict != VerdictInconclusive || v.More != 3 {
+		t.Errorf("three sessions: %+v", v)
+	}
+	if v := verdictOf(synthetic(rng, "b", 3, 1), synthetic(rng, "h", 3, 1.012), 0.005); v.Verdict != VerdictInconclusive || v.More < 1 {
+		t.Errorf("2 %% in nine sessions: %+v", v)
+	}
+	// prompts that differ are not paired, and the answer is the same, less sharp
+	head := synthetic(rng, "h", 10, 1.2)
+	for i := range head {
+		head[i].prompt++
+	}
+	v, paired, agree := judge(synthetic(rng, "b", 10, 1), head, []Metric{{"ttft", "ttft_ms", false, false}}, Comparison{Margin: 0.02})
+	if paired || agree != 0 || v[0].Paired || v[0].Change < 0.1 {
+		t.Errorf("unpaired: %+v", v[0])
+	}
+	// more is better for some
+	up := synthetic(rng, "h", 10, 1.2)
+	w, _, _ := judge(synthetic(rng, "b", 10, 1), up, []Metric{{"tok_s", "", false, true}}, Comparison{Margin: 0.02})
+	if w[0].Verdict != VerdictFaster {
+		t.Errorf("more tokens a second are %s", w[0].Verdict)
+	}
+	if n := noise(synthetic(rng, "b", 10, 1), 0, Metric{}, "all"); math.IsNaN(n) || n <= 0 || n > 0.02 {
+		t.Errorf("noise %v", n)
+	}
+}
+
+func TestGate(t *testing.T) {
+	gates, err := ParseGate("ttft<=+3%, hit_ratio>=-1pp,tok_s>=-2.5%")
+	if err != nil || len(gates) != 3 || gates[0].Limit != 0.03 || !gates[0].AtMost || gates[1].Limit != -0.01 || gates[2].Limit != -0.025 {
+		t.Fatalf("%+v (%v)", gates, err)
+	}
+	for _, bad := range []string{"", "ttft", "ttft<3%", "nope<=3%", "ttft<=3", "ttft<=3pp", "hit_ratio>=1%", "ttft<=x%", "ttft<=NaN%", "ttft<=3%%"} {
+		if g, err := ParseGate(bad); err == nil {
+			t.Errorf("%q is %+v", bad, g)
+		}
+	}
+	v := func(low, high float64, sessions int) []Verdict {
+		return []Verdict{{Metric: Metrics()[0], Group: "all", Low: low, High: high, Sessions: sessions}}
+	}
+	for _, tt := range []struct {
+		v                 []Verdict
+		certain, possible bool
+	}{{v(0.04, 0.06, 10), true, true}, {v(0.02, 0.06, 10), false, true}, {v(-0.01, 0.02, 10), false, false}, {v(0.04, 0.06, 3), false, true}, {v(math.NaN(), math.NaN(), 0), false, true}, {nil, false, true}} {
+		if c, p := gates[0].Check(tt.v); c != tt.certain || p != tt.possible {
+			t.Errorf("%+v: certain %v, possible %v", tt.v, c, p)
+		}
+	}
+}
+
+func FuzzGate(f *testing.F) {
+	f.Add("ttft<=+3%,hit_ratio>=-1pp")
+	f.Fuzz(func(t *testing.T, s string) {
+		gates, err := ParseGate(s)
+		for _, g := range gates {
+			if err == nil && (math.IsNaN(g.Limit) || math.IsInf(g.Limit, 0)) {
+				t.Errorf("%q gives %v", s, g.Limit)
+			}
+		}
+	})
+}
+
+// pairOfRuns records two runs of so many turns in sessions of ten, the second slower by a factor in TTFT.
+func pairOfRuns(t testing.TB, turns, events int, factor float64) *store.DB {
+	t.Helper()
+	return record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
+		rng := rand.New(rand.NewPCG(9, 9))
+		for side, id := range []string{baseID, lateID} {
+			run := uuid.MustParse(id)
+			if err := store.Add(ctx, r, store.Run{RunID: run, Name: []string{"base", "head"}[side], Status: "ok", StartedAt: time.Date(2026, 1, 1, side, 0, 0, 0, time.UTC)}); err != nil {
+				return err
+			}
+			if err := store.Add(ctx, r, store.Setting{RunID: run, Source: "plan", Name: "x", Value: fmt.Sprint(side)}); err != nil {
+				return err
+			}
+			for i := range int32(turns) {
+				at := float64(i) * 5
+				if i%10 == 0 {
+					if err := store.Add(ctx, r, store.Session{RunID: run, SessionID: i/10 + 1, Conversation: fmt.Sprint("c", i/10%5), Variant: "system", Repeat: i/50 + 1, StartedNs: sec(at), EndedNs: new(sec(at + 50)), Status: "ok"}); err != nil {
+						return err
+					}
+				}
+				ttft := 0.1 * math.Exp(rng.NormFloat64()*0.02)
+				if side == 1 {
+					ttft *= factor
+				}
+				if err := store.Add(ctx, r, turn(run, i+1, i/10+1, i%10+1, "ok", at, at, at+ttft, at+ttft+float64(events-1)*0.001, at+4, 1000, 500, int64(events))); err != nil {
+					return err
+				}
+				cs := make([]store.Chunk, events)
+				for k := range cs {
+					cs[k] = store.Chunk{RunID: run, TurnID: i + 1, Seq: int32(k + 1), ReadSeq: int32(k + 1), TNs: sec(at + ttft + float64(k)*0.001), Kind: "content", Tokens: new(int32(1))}
+				}
+				if err := store.Add(ctx, r, cs...); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func TestCompare(t *testing.T) {
+	db := pairOfRuns(t, 100, 5, 1.1)
+	tb, v, err := Compare(context.Background(), db, Library{}, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft", "tpot", "hit_ratio"}, Margin: 0.02})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v[0].Verdict != VerdictSlower || math.Abs(v[0].Change-0.1) > 0.02 || v[0].Sessions != 10 || v[0].Turns != 100 || !v[0].Paired || v[1].Verdict != VerdictEquivalent || v[2].Verdict != VerdictEquivalent || v[2].Change != 0 {
+		t.Errorf("%+v", v)
+	}
+	if notes := strings.Join(tb.Notes, "\n"); !strings.Contains(notes, "Settings that differ: plan.x") || len(tb.Rows) != 3 || len(tb.Runs) != 2 {
+		t.Errorf("%d rows, notes %q", len(tb.Rows), tb.Notes)
+	}
+	tb, v, err = Compare(context.Background(), db, Library{}, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft"}, By: "turn", Margin: 0.02})
+	if err != nil || len(v) != 11 || len(tb.Rows) != 11 || v[0].Group != "all" || v[10].Group != "turn 10" {
+		t.Errorf("%d verdicts by turn (%v)", len(v), err)
+	}
+	for _, c := range []Comparison{{Base: "base", Head: "base", Metrics: []string{"ttft"}}, {Base: "base", Head: "head", Metrics: []string{"nope"}}, {Base: "nope", Head: "head", Metrics: []string{"ttft"}}, {Base: "base", Head: "head", Metrics: []string{"ttft"}, By: "moon"}} {
+		if _, _, err := Compare(context.Background(), db, Library{}, c); err == nil {
+			t.Errorf("%+v passes", c)
+		}
+	}
+}
+
+// Two runs of 1,000 turns and a million events.
+func BenchmarkCompare(b *testing.B) {
+	db := pairOfRuns(b, 1000, 500, 1.03)
+	for b.Loop() {
+		if _, _, err := Compare(context.Background(), db, Library{}, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft", "itl_p50", "itl_p99", "e2e", "hit_ratio", "tok_s"}, Margin: 0.02}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package stats
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"os"
+	"testing"
+)
+
+func near(a, b, relative float64) bool {
+	return math.Abs(a-b) <= relative*math.Max(math.Abs(a), math.Abs(b)) || math.Abs(a-b) < 1e-12
+}
+
+// What SciPy and NumPy say of the same data; testdata/golden.py wrote it down.
+func TestAgainstSciPy(t *testing.T) {
+	b, err := os.ReadFile("testdata/golden.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g struct {
+		OneSample map[string]struct {
+			Data         []float64
+			HL           float64 `json:"hodges_lehmann"`
+			Statistic, P float64
+		} `json:"one_sample"`
+		TwoSample map[string]struct {
+			A, B     []float64
+			Shift, P float64
+		} `json:"two_sample"`
+		Holm      map[string]struct{ P, Adjusted []float64 }
+		Bootstrap struct {
+			Clusters  [][]float64
+			Low, High float64
+		}
+	}
+	if err := json.Unmarshal(b, &g); err != nil || len(g.OneSample) < 7 || len(g.TwoSample) < 3 {
+		t.Fatalf("%d, %d cases (%v)", len(g.OneSample), len(g.TwoSample), err)
+	}
+	for name, c := range g.OneSample {
+		if got := HodgesLehmann(c.Data); !near(got, c.HL, 1e-12) {
+			t.Errorf("%s: Hodges–Lehmann %v, want %v", name, got, c.HL)
+		}
+		if s, p, _ := SignedRank(c.Data); !near(s, c.Statistic, 1e-12) || !near(p, c.P, 1e-9) {
+			t.Errorf("%s: signed rank %v p %v, want %v p %v", name, s, p, c.Statistic, c.P)
+		}
+	}
+	for name, c := range g.TwoSample {
+		if got := Shift(c.A, c.B); !near(got, c.Shift, 1e-12) {
+			t.Errorf("%s: shift %v, want %v", name, got, c.Shift)
+		}
+		if p, _ := RankSum(c.A, c.B); !near(p, c.P, 1e-9) {
+			t.Errorf("%s: rank sum p %v, want %v", name, p, c.P)
+		}
+	}
+	for name, c := range g.Holm {
+		for i, got := range Holm(c.P) {
+			if !near(got, c.Adjusted[i], 1e-12) {
+				t.Errorf("%s: Holm %v, want %v", name, Holm(c.P), c.Adjusted)
+				break
+			}
+		}
+	}
+	// two Monte-Carlo intervals of the same distribution: the ends of 20,000 draws scatter by about 1 % of its width
+	low, high := ClusterBootstrap(g.Bootstrap.Clusters, Median, 0.95, 20_000, rand.New(rand.NewPCG(1, 2)))
+	if width := g.Bootstrap.High - g.Bootstrap.Low; math.Abs(low-g.Bootstrap.Low) > 0.05*width || math.Abs(high-g.Bootstrap.High) > 0.05*width {
+		t.Errorf("bootstrap %v to %v, want %v to %v", low, high, g.Bootstrap.Low, g.Bootstrap.High)
+	}
+}
+
+func TestEdges(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	for n := 1; n < 60; n++ {
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = float64(rng.IntN(20))
+		}
+		if want := Median(x); middle(x) != want {
+			t.Errorf("the middle of %d values is not %v", n, want)
+		}
+	}
+	if !math.IsNaN(Median(nil)) || !math.IsNaN(HodgesLehmann(nil)) || Quantile([]float64{3, 1, 2}, 1) != 3 || Quantile([]float64{3, 1, 2}, 0.25) != 1.5 {
+		t.Error("quantiles")
+	}
+	if _, p, _ := SignedRank([]float64{0, 0}); !math.IsNaN(p) {
+		t.Errorf("p of zeros is %v", p)
+	}
+	if p, exact := RankSum([]float64{1, 1}, []float64{1, 1}); p != 1 || exact {
+		t.Errorf("p of equal values is %v", p)
+	}
+	if p, _ := RankSum(nil, []float64{1}); !math.IsNaN(p) {
+		t.Errorf("p of nothing is %v", p)
+	}
+	if l, _ := ClusterBootstrap(nil, Median, 0.95, 10, rand.New(rand.NewPCG(1, 1))); !math.IsNaN(l) {
+		t.Error("an interval of nothing")
+	}
+}
+
+// Where nothing differs, the exact tests find a difference as often as they say they do.
+func TestFalseAlarms(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	signed, sum := 0, 0
+	const trials = 4000
+	for range trials {
+		d, a, b := make([]float64, 12), make([]float64, 8), make([]float64, 9)
+		for _, x := range [][]float64{d, a, b} {
+			for i := range x {
+				x[i] = rng.NormFloat64()
+			}
+		}
+		if _, p, exact := SignedRank(d); exact && p <= 0.05 {
+			signed++
+		}
+		if p, exact := RankSum(a, b); exact && p <= 0.05 {
+			sum++
+		}
+	}
+	// at most 5 %; four standard deviations of 4,000 trials are 1.4 %
+	for name, n := range map[string]int{"signed rank": signed, "rank sum": sum} {
+		if share := float64(n) / trials; share > 0.064 || share < 0.02 {
+			t.Errorf("%s: %.3f false alarms", name, share)
+		}
+	}
+}
