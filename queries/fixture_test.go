@@ -111,7 +111,7 @@ func fillHistory(ctx context.Context, r *store.Recorder) error {
 	}
 	counters := func(queries, hits, requests, prefill, preemptions float64) map[string]float64 {
 		return map[string]float64{"prefix_cache_queries_total": queries, "prefix_cache_hits_total": hits, "request_queue_time_seconds_count": requests,
-			"request_prefill_time_seconds_sum": prefill, "num_preemptions_total": preemptions,
+			"request_prefill_time_seconds_sum": prefill, "num_preemptions_total": preemptions, "request_queue_time_seconds_sum": prefill / 10, "time_to_first_token_seconds_sum": prefill * 1.2,
 			"gpu_prefix_cache_queries_total": queries, "gpu_prefix_cache_hits_total": hits} // 0.10 gives the old names beside the new ones
 	}
 	errs := []error{

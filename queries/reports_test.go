@@ -80,6 +80,7 @@ var reportColumns = map[string]string{
 	"ttft_by_context":         "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
 	"ttft_by_turn":            "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
 	"ttft_cold_vs_cached":     "series run context_tokens cache turns prompt_tokens uncached_tokens ttft_p50_ms times_faster",
+	"ttft_split":              "turn run conversation variant turn_number turns prompt_tokens uncached_tokens ttft_p50_ms queue_ms prefill_ms server_other_ms outside_ms",
 	"turn_details":            "run conversation variant repeat warmup turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
 }
 
@@ -88,7 +89,7 @@ var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
 	"failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
 	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "compare_turns": {4, 4, 5}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
-	"ttft_cold_vs_cached": {4, 4, 5}, "turn_details": {6, 7, 8},
+	"ttft_cold_vs_cached": {4, 4, 5}, "ttft_split": {2, 2, 2}, "turn_details": {6, 7, 8},
 }
 
 func TestEveryReport(t *testing.T) {
@@ -324,6 +325,18 @@ func TestSimulate(t *testing.T) {
 	}
 	if _, err := Simulate(context.Background(), db, WhatIf{Runs: "base", BlockSizes: []int{16}, PoolTokens: []int64{0}}); !errors.Is(err, ErrNoTokens) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Only turns that were alone count: the third ran beside a restart, the fourth beside somebody else.
+func TestTTFTSplit(t *testing.T) {
+	tb, err := find(t, "ttft_split").Run(context.Background(), history(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "1 1 100 25 250 25 -200\n2 1 50 25 250 25 -250" // the fixture's server takes longer than its client sees; the parts add up to TTFT
+	if got := text(t, tb, "turn", "turns", "ttft_p50_ms", "queue_ms", "prefill_ms", "server_other_ms", "outside_ms"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
