@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -27,14 +28,15 @@ func engineDir(t *testing.T) string {
 	return dir
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// freePort is a port that nobody holds, below those that the kernel hands to outgoing connections.
+func freePort() string {
+	for {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
 
 // marked gives a command an environment by which everything it starts can be found.
@@ -124,7 +126,7 @@ func waitText(t *testing.T, file, text string, limit time.Duration) {
 func realEngine(t *testing.T) (url string, group int) {
 	t.Helper()
 	dir := engineDir(t)
-	port := freePort(t)
+	port := freePort()
 	cmd, _ := wbCommand(t, t.TempDir(), "serve", filepath.Join(dir, "smollm2-135m"), "--vllm", dir, "--port", port, "--verbose")
 	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
 	if err != nil {
@@ -326,7 +328,7 @@ print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a fe
 		t.Errorf("huggingface_hub: %v\n%s", err, out)
 	}
 
-	t.Log(try("", "run", "--engine", "vllm", "--vllm", engine, "--model", "smollm2-135m", "--port", freePort(t), "--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4"))
+	t.Log(try("", "run", "--engine", "vllm", "--vllm", engine, "--model", "smollm2-135m", "--port", freePort(), "--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4"))
 	got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1)) || ' ' || (bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3)) || ' ' || count(DISTINCT start_id) || ' ' || any_value(turns.isolation)
 		FROM turns JOIN sessions USING (run_id, session_id) WHERE turns.status = 'ok' AND turns.turn <> 2`)
 	if got != "0 true 2 restart" {
@@ -341,7 +343,7 @@ print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a fe
 func runReal(t *testing.T, dir string, turns int, args ...string) (cmd *exec.Cmd, said, mark string) {
 	t.Helper()
 	engine := engineDir(t)
-	cmd, _ = wbCommand(t, dir, append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"), "--port", freePort(t)}, args...)...)
+	cmd, _ = wbCommand(t, dir, append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"), "--port", freePort()}, args...)...)
 	f, err := os.Create(filepath.Join(dir, "said"))
 	if err != nil {
 		t.Fatal(err)
@@ -430,7 +432,7 @@ func TestRealCacheTruth(t *testing.T) {
 	dir := t.TempDir()
 	managed := func(args ...string) string {
 		t.Helper()
-		return wb(t, dir, append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"), "--port", freePort(t), "--log-dir", t.TempDir(),
+		return wb(t, dir, append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"), "--port", freePort(), "--log-dir", t.TempDir(),
 			"--isolation", "none", "--token-ids", "all", "--max-tokens", "24"}, args...)...)
 	}
 	managed("--conversations", "rag_simulation,rag_topk", "--rag-placement", "all", "--name", "roomy")

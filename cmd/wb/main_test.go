@@ -37,6 +37,12 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error { // two runs of the tests on one machine must not meet
+			for _, name := range []string{"PORT1", "PORT2", "PORT3"} {
+				e.Setenv(name, freePort())
+			}
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// waitfor FILE TEXT waits until a file of a background command holds a text
 			"waitfor": func(ts *testscript.TestScript, neg bool, args []string) {
