@@ -2,11 +2,14 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
@@ -191,8 +194,17 @@ func (p *processSampler) sample(ctx context.Context, _ time.Duration) error {
 			}
 		}
 	}
+	return p.engine(ctx, server, pids)
+}
+
+// engine samples the server and what it started. A child that ended since it was listed is no failure.
+func (p *processSampler) engine(ctx context.Context, server int32, pids []int32) error {
 	for _, pid := range pids {
-		if err := p.one(ctx, pid, "engine"); err != nil && p.serving() == server { // one that wb is just ending is no failure
+		err := p.one(ctx, pid, "engine")
+		if pid != server && (errors.Is(err, process.ErrorProcessNotRunning) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)) {
+			continue
+		}
+		if err != nil && p.serving() == server { // one that wb is just ending is no failure
 			return err
 		}
 	}

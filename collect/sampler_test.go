@@ -119,6 +119,9 @@ func TestHostAndProcessSamples(t *testing.T) {
 	if got := cell(t, db, "SELECT string_agg(DISTINCT role, ' ' ORDER BY role) || ' ' || bool_and(rss_bytes > 0 AND cpu_s >= 0 AND threads > 0) || ' ' || count(gc_pause_ns) FROM raw.process_sample"); got != "engine wb true 2" {
 		t.Errorf("process samples: %s", got)
 	}
+	if err := p.engine(ctx, int32(os.Getppid()), []int32{int32(os.Getppid()), 1 << 30}); err != nil {
+		t.Errorf("a child that ended since it was listed: %v", err)
+	}
 	p.setServer(1 << 30)
 	if err := p.sample(ctx, 0); err == nil || !strings.Contains(err.Error(), "engine process 1073741824") {
 		t.Errorf("a server that is gone: %v", err)
