@@ -49,7 +49,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 		add("cpu governor", LevelWarn, *h.CPUGovernor, "clocks will wander; try: cpupower frequency-set -g performance")
 	}
 	if h.MemoryTotalBytes != nil {
-		add("memory", LevelOK, gib(*h.MemoryTotalBytes), "")
+		add("memory", LevelOK, vllm.GiB(*h.MemoryTotalBytes), "")
 	}
 	if h.DiskFreeBytes == nil {
 		add("disk", LevelFail, dirOf(dbPath)+" cannot be read", "make the folder, or put --db elsewhere")
@@ -61,7 +61,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 		case *h.DiskFreeBytes < 1<<30:
 			level, remedy = LevelWarn, "a long run with many samples may fill it; put --db on another disk"
 		}
-		add("disk", level, gib(*h.DiskFreeBytes)+" free beside the file", remedy)
+		add("disk", level, vllm.GiB(*h.DiskFreeBytes)+" free beside the file", remedy)
 	}
 	g, err := OpenGPUs()
 	if err != nil {
@@ -72,7 +72,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	for _, f := range g.Facts() {
 		found := fmt.Sprintf("%d: %s, driver %s, CUDA %s", f.GPU, say(f.Name), say(f.DriverVersion), say(f.CUDAVersion))
 		if f.MemoryTotalBytes != nil {
-			found += ", " + gib(*f.MemoryTotalBytes)
+			found += ", " + vllm.GiB(*f.MemoryTotalBytes)
 		}
 		switch {
 		case f.MIG != nil && *f.MIG:
@@ -88,8 +88,6 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	}
 	return out
 }
-
-func gib(b int64) string { return fmt.Sprintf("%.1f GiB", float64(b)/(1<<30)) }
 
 // DiagnoseServer looks at a server: whether it answers, what it tells, and what it does not. It sends one request of one
 // token. model may be "".
@@ -198,19 +196,19 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	case err != nil:
 		add("models", LevelFail, err.Error(), "HF_HUB_CACHE names another directory")
 	case partial > 0:
-		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them in part", len(have), h.CacheDir, gib(bytes), partial), "wb models pull continues a download, wb models rm removes it")
+		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them in part", len(have), h.CacheDir, vllm.GiB(bytes), partial), "wb models pull continues a download, wb models rm removes it")
 	default:
-		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, gib(bytes)), "")
+		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, vllm.GiB(bytes)), "")
 	}
 	if model == "" {
 		return out
 	}
+	room := ModelRoom(ctx)
 	m, repo, _, err := ResolveModel(h, model)
 	switch {
 	case errors.Is(err, hub.ErrNotCached):
 		add("model", LevelWarn, repo+" is not in the cache, or not whole", "wb models pull "+model)
 		if known, ok, err := data.FindModel(repo); err == nil && ok {
-			room := ModelRoom(ctx)
 			switch fits, tokens := room.Fits(known); {
 			case !fits && room.Memory.CPU && known.Quantization != "":
 				add("memory fit", LevelFail, known.Quantization+" needs a GPU; vLLM's CPU build runs few quantisations", "choose a 16-bit model (wb models list)")
@@ -225,15 +223,15 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 		add("model", LevelFail, err.Error(), "wb models list shows names")
 		return out
 	}
-	what := fmt.Sprintf("%s: %s of weights", m.Served, gib(m.Facts.WeightsBytes))
+	what := fmt.Sprintf("%s: %s of weights", m.Served, vllm.GiB(m.Facts.WeightsBytes))
 	if m.Facts.Quantization != "" {
 		what += ", " + m.Facts.Quantization
 	}
 	add("model", LevelOK, what, "")
-	fits, tokens := ModelRoom(ctx).Fits(data.Model{Shape: m.Facts.Shape, WeightsBytes: m.Facts.WeightsBytes, ContextTokens: m.Facts.ContextTokens})
+	fits, tokens := room.Fits(data.Model{Shape: m.Facts.Shape, WeightsBytes: m.Facts.WeightsBytes, ContextTokens: m.Facts.ContextTokens})
 	switch {
 	case !fits && tokens == 0:
-		add("memory fit", LevelFail, "the model does not fit into "+ModelRoom(ctx).String(), "choose a smaller or 4-bit model (wb models list)")
+		add("memory fit", LevelFail, "the model does not fit into "+room.String(), "choose a smaller or 4-bit model (wb models list)")
 	case tokens < m.Facts.ContextTokens:
 		add("memory fit", LevelNote, fmt.Sprintf("a context of %d of the model's %d tokens fits", tokens, m.Facts.ContextTokens), fmt.Sprintf("use --max-model-len %d or less", tokens))
 	default:

@@ -653,7 +653,7 @@ func (r *run) record(ctx context.Context, d *data.Dialogue, session int32, req R
 	for i, c := range re.Chunks {
 		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
 	}
-	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, r.warming, r.kin, d.Answer(re.Content), id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
+	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, d.Answer(re.Content), id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
 }
 
 // api names how prompts are sent.

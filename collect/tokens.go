@@ -82,20 +82,19 @@ func (r *run) promptIDs(ctx context.Context, req Request) []int32 {
 
 // truth is what a run knows of the server's prefix cache.
 type truth struct {
-	h     *prefix.History // nil when the server does not tell its block size
-	told  bool            // that token ids are missing
-	first bool            // a rendered prompt has been held against the server's own
-	last  map[int32]struct {
-		turn int32
-		ids  []int32
-	} // prompt of each session's last turn
+	h     *prefix.History      // nil when the server does not tell its block size
+	told  bool                 // that token ids are missing
+	first bool                 // a rendered prompt has been held against the server's own
+	last  map[int32]sentPrompt // of each session's last turn
+}
+
+type sentPrompt struct {
+	turn int32
+	ids  []int32
 }
 
 func (r *run) beginTruth() {
-	r.truth.last = map[int32]struct {
-		turn int32
-		ids  []int32
-	}{}
+	r.truth.last = map[int32]sentPrompt{}
 	if r.engine.BlockSizeTokens == nil || (r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching) {
 		return
 	}
@@ -114,7 +113,7 @@ func (r *run) cold() {
 }
 
 // judge records a turn's token ids, what its prompt could have reused and why the rest was computed.
-func (r *run) judge(ctx context.Context, session int32, warmup bool, kin, history string, turn int32, req Request, ids []int32, re *Reply) error {
+func (r *run) judge(ctx context.Context, session int32, history string, turn int32, req Request, ids []int32, re *Reply) error {
 	if re.PromptIDs != nil { // what the server really used
 		ids = re.PromptIDs
 	}
@@ -127,10 +126,7 @@ func (r *run) judge(ctx context.Context, session int32, warmup bool, kin, histor
 			row.SharedTurnID, row.SharedTokens, row.Tokens = &last.turn, int64(n), ids[n:]
 		}
 	}
-	r.truth.last[session] = struct {
-		turn int32
-		ids  []int32
-	}{turn, ids}
+	r.truth.last[session] = sentPrompt{turn, ids}
 	var errs []error
 	if !r.plan.NoText { // ids are text to whoever has the tokeniser
 		errs = append(errs, store.Add(ctx, r.rec, row))
@@ -141,7 +137,7 @@ func (r *run) judge(ctx context.Context, session int32, warmup bool, kin, histor
 	if r.truth.h == nil || (re.Status != StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
 		return errors.Join(errs...)
 	}
-	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: history, Foreign: history != re.Content, Achieved: -1, Apart: warmup, Kin: kin,
+	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: history, Foreign: history != re.Content, Achieved: -1, Apart: r.warming, Kin: r.kin,
 		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
 	for _, m := range req.Prompt.Messages {
 		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"wb/queries"
 	"wb/store"
-	"wb/viz"
 )
 
 // gateError says that a comparison breached its gate.
@@ -85,9 +83,8 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 	f.StringVar(&margin, "margin", "2%", "differences within this are of no account")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")
 	f.StringVar(&gateOn, "gate-on", "breach", "when a gate fails: breach (it certainly is) or inconclusive (it may be)")
-	f.StringVar(&q.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
-	f.StringVarP(&q.out, "out", "o", "", "write to this `file` instead of standard output")
-	f.StringVar(&q.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+	q.outputFlags(cmd)
+	libraryFlag(cmd, &q.dir)
 	return cmd
 }
 

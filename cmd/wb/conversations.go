@@ -237,8 +237,7 @@ would have had. Nothing is sent to any server.`,
 	f.StringSliceVar(&blocks, "block-size", []string{"16", "32", "64", "128"}, "tokens in a KV block")
 	f.StringSliceVar(&pools, "kv-tokens", []string{"unlimited"}, "tokens the KV cache holds, such as 10k,50k,unlimited")
 	f.BoolVar(&w.Shared, "shared", false, "as if nothing kept sessions apart")
-	f.StringVar(&q.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
-	f.StringVarP(&q.out, "out", "o", "", "write to this `file` instead of standard output")
+	q.outputFlags(sim)
 	cmd.AddCommand(sim)
 	return cmd
 }

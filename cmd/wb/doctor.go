@@ -61,7 +61,7 @@ is here and fits; with --url, the server that answers there, which gets one requ
 	f := cmd.Flags()
 	f.StringVar(&url, "url", "", "check this server too; sends it one request of one token")
 	f.StringVar(&model, "model", "", "with --url, model name the server knows; else a model to check for this machine")
-	f.StringVar(&vllmAt, "vllm", os.Getenv("WB_VLLM"), "where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+	vllmFlag(cmd, &vllmAt)
 	f.IntVar(&port, "port", 8001, "port that a server would get")
 	f.StringVar(&keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))

@@ -321,6 +321,6 @@ The model's directory is printed on standard output.`,
 	}
 	dbFlag(cmd, &db)
 	cmd.Flags().StringVar(&model, "model", "", "model to set up (default: the one recommended for this machine)")
-	cmd.Flags().StringVar(&vllmAt, "vllm", os.Getenv("WB_VLLM"), "where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+	vllmFlag(cmd, &vllmAt)
 	return cmd
 }

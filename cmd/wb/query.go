@@ -50,15 +50,24 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 	dbFlag(cmd, &o.db)
 	f.StringVar(&o.runs, "runs", "", "which `runs` (default: what the query says, usually latest)")
 	f.StringArrayVar(&o.set, "set", nil, "set a variable of the query, `name=value`; may be repeated")
-	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
-	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output")
+	o.outputFlags(cmd)
 	f.StringVarP(&o.text, "command", "c", "", "run this `SQL`")
-	f.StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+	libraryFlag(cmd, &o.dir)
 	f.BoolVar(&o.list, "list", false, "list the saved queries")
 	return cmd
 }
 
 // chooseFormat takes the format from the ending of the output file unless one was asked for.
+func (o *queryOptions) outputFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
+	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output")
+}
+
+func libraryFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+}
+
 func (o *queryOptions) chooseFormat(cmd *cobra.Command) {
 	if ext := strings.TrimPrefix(filepath.Ext(o.out), "."); !cmd.Flags().Changed("format") && slices.Contains(viz.Formats(), ext) {
 		o.format = ext
@@ -197,7 +206,7 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 	}
 	dbFlag(cmd, &o.db)
 	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
-	cmd.Flags().StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+	libraryFlag(cmd, &o.dir)
 	return cmd
 }
 

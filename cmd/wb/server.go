@@ -31,9 +31,13 @@ type serverOptions struct {
 	verbose                    bool
 }
 
+func vllmFlag(cmd *cobra.Command, at *string) {
+	cmd.Flags().StringVar(at, "vllm", os.Getenv("WB_VLLM"), "where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+}
+
 func (o *serverOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.vllm, "vllm", os.Getenv("WB_VLLM"), "where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+	vllmFlag(cmd, &o.vllm)
 	f.StringVar(&o.preset, "preset", "", "settings to start vLLM with: "+strings.Join(vllm.PresetNames(), ", ")+" (default: cpu without a GPU, else single-user)")
 	f.StringVar(&o.port, "port", "8001", "port of the server; auto takes a free one when 8001 is taken")
 	f.Float64Var(&o.utilization, "gpu-memory-utilization", 0, "share of the GPU's memory that vLLM may use, 0 to 1 (0: vLLM's default)")

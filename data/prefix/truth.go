@@ -72,15 +72,14 @@ const gram = 8
 
 // History is everything a server has been sent, in order. It is not safe for several goroutines.
 type History struct {
-	size  int
-	pool  *Cache
-	own   map[string]*tree    // by salt, since the cache was cold
-	all   tree                // whatever the salt, cold or not
-	seen  grams               // runs of tokens that anybody sent
-	mine  map[string]grams    // by salt, since the cache was cold
-	last  map[int]*sequence   // of each session
-	open  map[int][]*sequence // of each session: those whose output is not known yet
-	turns int
+	size int
+	pool *Cache
+	own  map[string]*tree    // by salt, since the cache was cold
+	all  tree                // whatever the salt, cold or not
+	seen grams               // runs of tokens that anybody sent
+	mine map[string]grams    // by salt, since the cache was cold
+	last map[int]*sequence   // of each session
+	open map[int][]*sequence // of each session: those whose output is not known yet
 }
 
 // grams are runs of tokens, by hash.
@@ -116,7 +115,6 @@ func (h *History) Cold() {
 // Judge adds a turn and says what it could have reused. The outputs of turns before it must be known by then; a turn
 // without Output is taken to have generated what the next prompt of its session shows.
 func (h *History) Judge(t Turn) Verdict {
-	h.turns++
 	n := len(t.Prompt)
 	v := Verdict{PromptTokens: n, Achieved: t.Achieved, Missed: map[Cause]int{}}
 	prev := h.last[t.Session]
@@ -180,7 +178,7 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 		at++
 	}
 	if kind == NewText {
-		h.moved(h.mine[t.Salt], t.Prompt, at, give)
+		moved(h.mine[t.Salt], t.Prompt, at, give)
 		return
 	}
 	// within a session, what this cache was sent; between sessions, what anybody sent
@@ -198,20 +196,27 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 		}
 		if again < 2*gram {
 			v.Divergence = nil
-			h.moved(h.mine[t.Salt], t.Prompt, at, give)
+			moved(h.mine[t.Salt], t.Prompt, at, give)
 			return
 		}
 	}
-	for i := at; i < n; {
+	eachRun(seen, func(i, j int, again bool) {
+		if again {
+			give(kind, at+i, at+j)
+		} else {
+			give(NewText, at+i, at+j)
+		}
+	})
+}
+
+// eachRun calls f for each longest stretch [i, j) of equal values.
+func eachRun(x []bool, f func(i, j int, value bool)) {
+	for i := 0; i < len(x); {
 		j := i
-		for j < n && seen[j-at] == seen[i-at] {
+		for j < len(x) && x[j] == x[i] {
 			j++
 		}
-		if seen[i-at] {
-			give(kind, i, j)
-		} else {
-			give(NewText, i, j)
-		}
+		f(i, j, x[i])
 		i = j
 	}
 }
@@ -220,20 +225,14 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 const paragraph = 32
 
 // moved splits what only extends a prompt: long runs that this cache was sent before, at another place, and the rest.
-func (h *History) moved(sent grams, tokens []int32, at int, give func(Cause, int, int)) {
-	seen := sent.find(tokens, at)
-	for i := at; i < len(tokens); {
-		j := i
-		for j < len(tokens) && seen[j-at] == seen[i-at] {
-			j++
-		}
-		if seen[i-at] && j-i >= paragraph {
-			give(ChangedText, i, j)
+func moved(sent grams, tokens []int32, at int, give func(Cause, int, int)) {
+	eachRun(sent.find(tokens, at), func(i, j int, again bool) {
+		if again && j-i >= paragraph {
+			give(ChangedText, at+i, at+j)
 		} else {
-			give(NewText, i, j)
+			give(NewText, at+i, at+j)
 		}
-		i = j
-	}
+	})
 }
 
 // divergence finds what ended the common prefix: the cause of what was sent before and must be computed again.
