@@ -53,6 +53,24 @@ const (
 	maxMetricsBytes = 64 << 20
 )
 
+// WithClock gives a client of the same server whose times are on another clock, connections included. It opens the one that turns will use.
+func (c *Client) WithClock(ctx context.Context, clock Clock) *Client {
+	d := *c
+	d.clock = clock
+	d.turns, d.side = d.newHTTP(), d.newHTTP()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, maxReplyBytes) // who does not answer now is found out by the first turn
+	c.Close()
+	return &d
+}
+
+// Close closes connections that are idle; requests can be sent still.
+func (c *Client) Close() {
+	c.turns.CloseIdleConnections()
+	c.side.CloseIdleConnections()
+}
+
 // NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1; localhost:8001 will do). key is
 // sent as a bearer token, "" for none; it never appears in an error.
 func NewClient(baseURL, key string, clock Clock) (*Client, error) {

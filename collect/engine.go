@@ -41,6 +41,10 @@ type Engine struct {
 	HasTokenize       bool
 	ProcessStartedAt  *time.Time
 	Details           bool // it is known to run with --enable-prompt-tokens-details
+	Imitates          struct {
+		Model string `json:"model"`
+		GPU   string `json:"gpu"`
+	} // what a simulator's costs were measured on
 }
 
 // Adapter knows the release of vLLM that answers.
@@ -120,8 +124,9 @@ func (e *Engine) readVersion(resp *http.Response, text []byte, err error) {
 		return
 	}
 	var v struct {
-		Version   string `json:"version"`
-		Simulated bool   `json:"simulated"`
+		Version   string          `json:"version"`
+		Simulated bool            `json:"simulated"`
+		Imitates  json.RawMessage `json:"imitates"`
 	}
 	if json.Unmarshal(text, &v) != nil {
 		return
@@ -131,6 +136,7 @@ func (e *Engine) readVersion(resp *http.Response, text []byte, err error) {
 	}
 	if v.Simulated {
 		e.Kind = KindSimulator
+		_ = json.Unmarshal(v.Imitates, &e.Imitates) // a simulator that does not say imitates nothing
 	}
 }
 
@@ -178,10 +184,16 @@ func (c *Client) alive(ctx context.Context) bool {
 	return err == nil
 }
 
+// local says whether the client's URL is on this machine.
+func (c *Client) local() (*url.URL, bool) {
+	u, err := url.Parse(c.base)
+	return u, err == nil && (u.Hostname() == "localhost" || u.Hostname() == "::1" || strings.HasPrefix(u.Hostname(), "127."))
+}
+
 // serverPID finds the process that listens at the client's URL, when that is on this machine and may be seen.
 func (c *Client) serverPID(ctx context.Context) (int32, bool) {
-	u, err := url.Parse(c.base)
-	if err != nil || (u.Hostname() != "localhost" && u.Hostname() != "::1" && !strings.HasPrefix(u.Hostname(), "127.")) {
+	u, ok := c.local()
+	if !ok {
 		return 0, false
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)

@@ -117,8 +117,7 @@ func (r *run) restart(ctx context.Context) error {
 
 // meet asks a restarted server who it is: the run's engine row stays that of the first start, what it can do is read anew.
 func (r *run) meet(ctx context.Context) error {
-	r.client.turns.CloseIdleConnections()
-	r.client.side.CloseIdleConnections()
+	r.client.Close()
 	e, err := r.client.Probe(ctx, r.engine.Model)
 	if err != nil {
 		return err

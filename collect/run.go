@@ -46,11 +46,48 @@ type Plan struct {
 	Template      *data.Template   // renders prompts here, for the completions API; nil: the chat API and the server's template
 
 	Server         Server            // nil when wb did not start it
+	SameServer     bool              // it served the run's last visit, and is on record
+	UsedServer     bool              // it has served others
+	KeepServer     bool              // it runs on after this visit, unless that ends badly
 	ServerSettings map[string]string // flags and environment it was started with, for the record
+	Model          *store.Model      // what its model costs at least; nil: not known
+
+	Sessions []SessionPlan // what to play, in order; nil: everything, Repeat times
+	PlanID   *uuid.UUID    // the execution of a plan that the run belongs to
+	PlanText string
+	Cell     string
+	Continue *Progress // the run to go on with; nil begins one
+	Open     bool      // the run goes on after this visit, unless it ends badly
 
 	Start                      time.Time // zero of the run's clock
 	WbVersion, WbCommit, DuckV string    // DuckV is DuckDB's version
 	Argv                       string    // secrets removed
+}
+
+// SessionPlan is one pass through a conversation that is to be played.
+type SessionPlan struct {
+	Conversation *data.Conversation
+	Placement    data.Placement
+	Repeat       int // from 1
+}
+
+// Progress is how far a run is recorded: the last number of each kind.
+type Progress struct {
+	RunID                            uuid.UUID
+	Name                             string
+	Turns, Sessions, Scrapes, Starts int32
+}
+
+// AllSessions lists the sessions of repeats from to to, the conversations in turn in each.
+func (p Plan) AllSessions(from, to int) (out []SessionPlan) {
+	for rep := from; rep <= to; rep++ {
+		for _, c := range p.Conversations {
+			for _, v := range p.variants(c) {
+				out = append(out, SessionPlan{c, v, rep})
+			}
+		}
+	}
+	return out
 }
 
 // TurnInfo is what a person watching a run sees of one turn.
@@ -82,6 +119,7 @@ type Result struct {
 	Frozen     int    // moments in which wb itself did not run
 	LastError  string
 	FirstError string
+	Progress   Progress // to go on with
 }
 
 // ErrInterrupted is returned when the context was cancelled; every finished turn is in the file.
@@ -119,6 +157,10 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	if r.name == "" {
 		r.name = engine.Model + "-" + plan.Start.Format("20060102-150405")
 	}
+	if c := plan.Continue; c != nil {
+		r.id, r.name, r.turns, r.sessions, r.server.start = c.RunID, c.Name, c.Turns, c.Sessions, c.Starts
+		r.scrapes.Store(c.Scrapes)
+	}
 	if r.watch.Turn == nil {
 		r.watch.Turn = func(TurnInfo) {}
 	}
@@ -153,8 +195,11 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	case r.result.Failed > 0:
 		reason = fmt.Sprintf("%d of %d turns failed: %s", r.result.Failed, r.result.Turns, r.result.FirstError)
 	}
-	if ferr := rec.FinishRun(end, r.id, r.result.Status, reason, time.Now()); ferr != nil {
-		err = errors.Join(err, ferr)
+	r.result.Progress = Progress{r.id, r.name, r.turns, r.sessions, r.scrapes.Load(), r.server.start}
+	if !plan.Open || r.result.Status != "ok" {
+		if ferr := rec.FinishRun(end, r.id, r.result.Status, reason, time.Now()); ferr != nil {
+			err = errors.Join(err, ferr)
+		}
 	}
 	if cerr := rec.Close(); cerr != nil {
 		err = errors.Join(err, cerr)
@@ -179,13 +224,18 @@ func (r *run) warn(kind, source, message string) {
 }
 
 func (r *run) whole(ctx context.Context) error {
-	err := r.begin(ctx)
-	if err == nil && r.server.Server != nil {
-		err = r.recordStart(ctx, nil)
+	if r.plan.Continue == nil {
+		if err := r.begin(ctx); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	if r.server.Server != nil && !r.plan.SameServer {
+		if err := r.recordStart(ctx, nil); err != nil {
+			return err
+		}
+		r.server.fresh = !r.plan.UsedServer
 	}
+	var err error
 	side, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer func() { stop(); wg.Wait() }()
@@ -198,7 +248,7 @@ func (r *run) whole(ctx context.Context) error {
 	if r.engine.HasMetrics && err == nil {
 		r.scrape(ctx, "end", 0, false, 0)
 	}
-	if r.server.Server != nil { // its end is a fact too
+	if r.server.Server != nil && (err != nil || !r.plan.KeepServer) { // its end is a fact too
 		err = errors.Join(err, r.stopServer(ctx))
 	}
 	return err
@@ -212,37 +262,32 @@ func (r *run) all(ctx context.Context) error {
 	r.beginTruth()
 	if r.plan.Isolation != IsolationRestart {
 		for i := range r.plan.Warmup {
-			if err := r.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], r.variants(nil)[0], 0, 1, 0); err != nil {
+			if err := r.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], r.plan.variants(nil)[0], 0, 1, 0); err != nil {
 				return err
 			}
 		}
 	}
-	left := 0
-	for _, c := range r.plan.Conversations {
-		left += r.plan.Repeat * len(r.variants(c))
+	todo := r.plan.Sessions
+	if todo == nil {
+		todo = r.plan.AllSessions(1, r.plan.Repeat)
 	}
-	for rep := 1; rep <= r.plan.Repeat; rep++ {
-		for _, c := range r.plan.Conversations {
-			for _, v := range r.variants(c) {
-				left--
-				if err := r.isolated(ctx, c, v, rep, left); err != nil {
-					return err
-				}
-			}
+	for i, x := range todo {
+		if err := r.isolated(ctx, x.Conversation, x.Placement, x.Repeat, len(todo)-1-i); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // variants are the placements to play a conversation with; one without documents is the same in all of them.
-func (r *run) variants(c *data.Conversation) []data.Placement {
-	if len(r.plan.Placements) == 0 {
+func (p Plan) variants(c *data.Conversation) []data.Placement {
+	if len(p.Placements) == 0 {
 		return []data.Placement{data.PlaceSystem}
 	}
 	if c == nil || len(c.Documents) == 0 {
-		return r.plan.Placements[:1]
+		return p.Placements[:1]
 	}
-	return r.plan.Placements
+	return p.Placements
 }
 
 // isolated runs one session, apart from those before it as the plan says.
@@ -270,7 +315,8 @@ func (r *run) isolated(ctx context.Context, c *data.Conversation, v data.Placeme
 func (r *run) begin(ctx context.Context) error {
 	p, e := r.plan, r.engine
 	row := store.Run{RunID: r.id, Name: r.name, Status: "running", StartedAt: p.Start.UTC(), Simulated: e.Kind == KindSimulator, WbVersion: p.WbVersion,
-		WbCommit: orNil(p.WbCommit), GoVersion: runtime.Version(), DuckDBVersion: p.DuckV, Argv: r.client.clean(p.Argv), Seed: p.Seed, PID: int64(os.Getpid())}
+		WbCommit: orNil(p.WbCommit), GoVersion: runtime.Version(), DuckDBVersion: p.DuckV, Argv: r.client.clean(p.Argv), Seed: p.Seed, PID: int64(os.Getpid()),
+		PlanID: p.PlanID, Plan: orNil(p.PlanText), Cell: orNil(p.Cell)}
 	if h, err := os.Hostname(); err == nil {
 		row.Hostname = &h
 	}
@@ -296,8 +342,14 @@ func (r *run) begin(ctx context.Context) error {
 	for k, v := range p.Tags {
 		tags = append(tags, store.RunTag{RunID: r.id, Key: k, Value: v})
 	}
+	var models []store.Model
+	if p.Model != nil {
+		m := *p.Model
+		m.RunID = r.id
+		models = append(models, m)
+	}
 	sort.Slice(tags, func(i, j int) bool { return tags[i].Key < tags[j].Key })
-	return errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, eng), store.Add(ctx, r.rec, tags...), r.settings(ctx), r.rec.Flush(ctx))
+	return errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, eng), store.Add(ctx, r.rec, models...), store.Add(ctx, r.rec, tags...), r.settings(ctx), r.rec.Flush(ctx))
 }
 
 // settings records every choice and finding as a row of its own, so that two runs can be held against each other.
@@ -312,7 +364,7 @@ func (r *run) settings(ctx context.Context) error {
 		ids = append(ids, c.ID)
 		add("conversation", c.ID, c.SHA256()[:16])
 	}
-	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "warmup": p.Warmup,
+	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.Warmup,
 		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
 		"token_ids": map[bool]string{true: "all", false: "prompt"}[p.TokenIDs], "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
 		add("plan", k, fmt.Sprint(v))
@@ -364,7 +416,9 @@ func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
 		}
 		r.event(kind, source, message, turn)
 	}
-	wg.Go(func() { r.hostFacts(ctx) })
+	if r.plan.Continue == nil {
+		wg.Go(func() { r.hostFacts(ctx) })
+	}
 	if r.server.Server != nil {
 		r.procs.setServer(int32(r.server.Facts().PID))
 	} else {
@@ -382,11 +436,16 @@ func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() {
 		g, err := OpenGPUs()
 		if err != nil {
-			r.warn("no_gpu", "gpu", err.Error()+"; GPU columns stay empty")
+			if r.plan.Continue == nil {
+				r.warn("no_gpu", "gpu", err.Error()+"; GPU columns stay empty")
+			}
 			return
 		}
 		defer g.Close()
 		facts := g.Facts()
+		if r.plan.Continue != nil { // they are on record
+			facts = nil
+		}
 		var settings []store.Setting
 		for i := range facts {
 			f := &facts[i]

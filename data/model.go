@@ -46,6 +46,19 @@ type Shape struct {
 
 	KVLoraRank    int64 `yaml:"kv_lora_rank"` // multi-head latent attention: one latent vector and one rotary key a token
 	QKRopeHeadDim int64 `yaml:"qk_rope_head_dim"`
+
+	Heads int64 `yaml:"heads"` // of queries
+	Tied  bool  `yaml:"tied"`  // the output head is the embedding table
+
+	QLoraRank     int64 `yaml:"q_lora_rank"` // latent attention: 0 when queries are not compressed
+	QKNopeHeadDim int64 `yaml:"qk_nope_head_dim"`
+	VHeadDim      int64 `yaml:"v_head_dim"`
+
+	Experts            int64 `yaml:"experts"`             // mixture of experts: routed ones of a layer; 0 for a dense model
+	ExpertsPerToken    int64 `yaml:"experts_per_token"`   // of these, how many a token goes through
+	ExpertIntermediate int64 `yaml:"expert_intermediate"` // width of one
+	SharedIntermediate int64 `yaml:"shared_intermediate"` // width of those that every token goes through, together
+	DenseLayers        int64 `yaml:"dense_layers"`        // of Layers: they have no experts
 }
 
 // KVBytesPerToken is the KV cache of one token in all layers that keep it, bytes; bytesPerValue is 2 for 16-bit caches and
@@ -105,7 +118,7 @@ type ModelFacts struct {
 	Quantization  string
 	WeightsBytes  int64 // sum of the files vLLM would load; without any, 16 bits for each parameter of the shape
 
-	parameters int64
+	tensors tensorBytes // by the safetensors headers; empty without any
 }
 
 // maxConfigBytes bounds a config.json; real ones have a few kilobytes.
@@ -136,13 +149,18 @@ func ReadModel(dir string) (*ModelFacts, error) {
 		return nil, fmt.Errorf("read model %s: %w", dir, err)
 	}
 	for _, ext := range []string{".safetensors", ".bin", ".pt"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*"+ext))
+		files, err := weightFiles(dir, ext)
 		if err != nil {
 			return nil, fmt.Errorf("read model %s: %w", dir, err)
 		}
 		for _, p := range files {
-			if st, err := os.Stat(p); err == nil && !strings.HasPrefix(filepath.Base(p), "consolidated") {
+			if st, err := os.Stat(p); err == nil {
 				f.WeightsBytes += st.Size()
+			}
+			if ext == ".safetensors" {
+				if err := f.tensors.read(p); err != nil { // what cannot be told apart counts by the shape
+					f.tensors = tensorBytes{damaged: true}
+				}
 			}
 		}
 		if f.WeightsBytes > 0 {
@@ -150,9 +168,28 @@ func ReadModel(dir string) (*ModelFacts, error) {
 		}
 	}
 	if f.WeightsBytes == 0 { // --load-format dummy, or weights elsewhere
-		f.WeightsBytes = 2 * f.parameters
+		f.WeightsBytes = 2 * f.Parameters()
 	}
 	return f, nil
+}
+
+// weightFiles are those that vLLM would load: what the safetensors index names, or all with the ending but for Mistral's own copies.
+func weightFiles(dir, ext string) ([]string, error) {
+	if b, err := os.ReadFile(filepath.Join(dir, "model.safetensors.index.json")); err == nil && ext == ".safetensors" {
+		var index struct {
+			Map map[string]string `json:"weight_map"`
+		}
+		if err := json.Unmarshal(b, &index); err == nil && len(index.Map) > 0 {
+			var files []string
+			for _, name := range index.Map {
+				files = append(files, filepath.Join(dir, filepath.Base(name)))
+			}
+			slices.Sort(files)
+			return slices.Compact(files), nil
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"+ext))
+	return slices.DeleteFunc(files, func(p string) bool { return strings.HasPrefix(filepath.Base(p), "consolidated") }), err
 }
 
 // modelConfig is what wb reads of a config.json; a model of several modalities has its language part under text_config.
@@ -173,7 +210,19 @@ type modelConfig struct {
 	Pattern       *int64       `json:"sliding_window_pattern"`
 	KVLoraRank    *int64       `json:"kv_lora_rank"`
 	QKRope        *int64       `json:"qk_rope_head_dim"`
-	Tied          bool         `json:"tie_word_embeddings"`
+	Tied          *bool        `json:"tie_word_embeddings"`
+	QLoraRank     *int64       `json:"q_lora_rank"`
+	QKNope        *int64       `json:"qk_nope_head_dim"`
+	VHeadDim      *int64       `json:"v_head_dim"`
+	Experts       *int64       `json:"num_experts"`       // Qwen
+	LocalExperts  *int64       `json:"num_local_experts"` // Mixtral, gpt-oss, Llama 4
+	RoutedExperts *int64       `json:"n_routed_experts"`  // DeepSeek
+	PerToken      *int64       `json:"num_experts_per_tok"`
+	ExpertWidth   *int64       `json:"moe_intermediate_size"`
+	SharedExperts *int64       `json:"n_shared_experts"`
+	SharedWidth   *int64       `json:"shared_expert_intermediate_size"`
+	FirstDense    *int64       `json:"first_k_dense_replace"`
+	DenseOnly     []int64      `json:"mlp_only_layers"`
 	Quant         *modelQuant  `json:"quantization_config"`
 	Text          *modelConfig `json:"text_config"`
 }
@@ -193,11 +242,17 @@ func ParseModelConfig(text []byte) (*ModelFacts, error) {
 	if len(c.Architectures) > 0 {
 		f.Architecture = c.Architectures[0]
 	}
-	quant := c.Quant
+	quant, tied := c.Quant, false
+	if c.Tied != nil {
+		tied = *c.Tied
+	}
 	if c.Text != nil && c.Layers == nil {
 		c = *c.Text
 		if quant == nil {
 			quant = c.Quant
+		}
+		if c.Tied != nil {
+			tied = *c.Tied
 		}
 	}
 	if quant != nil {
@@ -213,8 +268,19 @@ func ParseModelConfig(text []byte) (*ModelFacts, error) {
 		return *p
 	}
 	s := Shape{Layers: val(c.Layers), KVHeads: val(c.KVHeads), HeadDim: val(c.HeadDim), Hidden: val(c.Hidden), Intermediate: val(c.Intermediate), Vocab: val(c.Vocab),
-		KVLoraRank: val(c.KVLoraRank), QKRopeHeadDim: val(c.QKRope)}
-	heads := val(c.Heads)
+		KVLoraRank: val(c.KVLoraRank), QKRopeHeadDim: val(c.QKRope), Heads: val(c.Heads), QLoraRank: val(c.QLoraRank), QKNopeHeadDim: val(c.QKNope), VHeadDim: val(c.VHeadDim)}
+	heads := s.Heads
+	// a configuration may leave it out where its class has a default of its own: Gemma's ties them
+	s.Tied = tied || (c.Tied == nil && strings.HasPrefix(c.ModelType, "gemma"))
+	s.Experts = max(val(c.Experts), val(c.LocalExperts), val(c.RoutedExperts))
+	if s.Experts > 0 {
+		s.ExpertsPerToken, s.ExpertIntermediate, s.SharedIntermediate = min(max(val(c.PerToken), 1), s.Experts), val(c.ExpertWidth), val(c.SharedWidth)
+		if s.ExpertIntermediate == 0 { // Mixtral: the only width there is
+			s.ExpertIntermediate = s.Intermediate
+		}
+		s.SharedIntermediate += val(c.SharedExperts) * s.ExpertIntermediate
+		s.DenseLayers = min(val(c.FirstDense)+int64(len(c.DenseOnly)), s.Layers)
+	}
 	if s.KVHeads == 0 { // multi-head attention: as many as query heads
 		s.KVHeads = heads
 	}
@@ -245,12 +311,82 @@ func ParseModelConfig(text []byte) (*ModelFacts, error) {
 		}
 	}
 	f.Shape, f.ContextTokens = s, val(c.Positions)
-	f.parameters = s.Vocab*s.Hidden + s.Layers*(2*s.Hidden*heads*s.HeadDim+2*s.Hidden*s.KVHeads*s.HeadDim+3*s.Hidden*s.Intermediate)
-	if !c.Tied {
-		f.parameters += s.Vocab * s.Hidden
-	}
 	if s.SlidingLayers == s.Layers && s.SlidingWindow >= f.ContextTokens { // a window as long as the context is none (Phi-3.5: 262,144)
 		f.SlidingLayers, f.SlidingWindow = 0, 0
 	}
 	return f, nil
+}
+
+// Work is what a model's tokens cost at least: the figures a roofline is made of.
+type Work struct {
+	PrefillWeightsBytes int64 // read once for any number of prompt tokens: all weights but the embedding table, of which rows are looked up
+	DecodeWeightsBytes  int64 // read for each token of one sequence: of the routed experts only those it goes through
+	LayerParameters     int64 // that a token is multiplied with in all layers
+	HeadParameters      int64 // of the output head
+	AttentionWidth      int64 // values of a query and of what it gathers, per layer: attention takes 4 · width · context FLOP a token and layer
+	KVLayerBytes        int64 // KV cache of one token in one layer
+}
+
+// Work works the costs out; kvValueBytes is 2 for a 16-bit KV cache and 1 for fp8. Bytes come from the safetensors headers where there are any, and else
+// from the shape at the mean size of a parameter.
+func (f *ModelFacts) Work(kvValueBytes int64) Work {
+	s := f.Shape
+	w := Work{HeadParameters: s.Vocab * s.Hidden, AttentionWidth: s.Heads * s.HeadDim, KVLayerBytes: s.layerKVBytes(kvValueBytes)}
+	if s.KVLoraRank > 0 { // the latent vector takes the part of keys and values (arXiv:2405.04434, section 2.1)
+		w.AttentionWidth = s.Heads * (2*s.KVLoraRank + s.QKRopeHeadDim) / 2
+	}
+	dense, moe := s.Layers, int64(0)
+	if s.Experts > 0 {
+		dense, moe = s.DenseLayers, s.Layers-s.DenseLayers
+	}
+	experts := 3 * s.Hidden * s.ExpertIntermediate * moe // one of each layer
+	w.LayerParameters = s.Layers*s.attentionParameters() + dense*3*s.Hidden*s.Intermediate + moe*(3*s.Hidden*s.SharedIntermediate+s.Hidden*s.Experts) + experts*s.ExpertsPerToken
+	total, embedding, routed := f.tensors.total, f.tensors.embedding, f.tensors.routed
+	if total == 0 {
+		total = f.WeightsBytes
+		per := float64(total) / float64(max(s.Parameters(), 1))
+		embedding, routed = int64(per*float64(s.Vocab*s.Hidden)), int64(per*float64(experts*s.Experts))
+		if f.Quantization != "" { // embeddings stay at 16 bits
+			embedding = 2 * s.Vocab * s.Hidden
+		}
+	}
+	w.PrefillWeightsBytes = total
+	if !s.Tied { // a table that is the output head too is read whole
+		w.PrefillWeightsBytes = max(total-embedding, 0)
+	}
+	w.DecodeWeightsBytes = w.PrefillWeightsBytes
+	if s.Experts > 0 {
+		w.DecodeWeightsBytes -= routed - routed*s.ExpertsPerToken/s.Experts
+	}
+	return w
+}
+
+// attentionParameters are those of one layer: the four projections, or those of latent attention (DeepSeek-V2).
+func (s Shape) attentionParameters() int64 {
+	if s.KVLoraRank > 0 {
+		q := s.Hidden * s.Heads * (s.QKNopeHeadDim + s.QKRopeHeadDim)
+		if s.QLoraRank > 0 {
+			q = s.QLoraRank * (s.Hidden + s.Heads*(s.QKNopeHeadDim+s.QKRopeHeadDim))
+		}
+		return q + s.Hidden*(s.KVLoraRank+s.QKRopeHeadDim) + s.KVLoraRank*s.Heads*(s.QKNopeHeadDim+s.VHeadDim) + s.Heads*s.VHeadDim*s.Hidden
+	}
+	return 2*s.Hidden*s.Heads*s.HeadDim + 2*s.Hidden*s.KVHeads*s.HeadDim
+}
+
+// Parameters counts the weights of the shape: gated MLPs (three matrices), norms and biases left out, which are less than 0.1 %.
+func (s Shape) Parameters() int64 {
+	n := s.Vocab*s.Hidden + s.Layers*s.attentionParameters()
+	if !s.Tied {
+		n += s.Vocab * s.Hidden
+	}
+	if s.Experts == 0 {
+		return n + s.Layers*3*s.Hidden*s.Intermediate
+	}
+	moe := s.Layers - s.DenseLayers
+	return n + s.DenseLayers*3*s.Hidden*s.Intermediate + moe*(3*s.Hidden*(s.Experts*s.ExpertIntermediate+s.SharedIntermediate)+s.Hidden*s.Experts)
+}
+
+// Facts are what the registry knows of a model, for where its files are not.
+func (m Model) Facts() *ModelFacts {
+	return &ModelFacts{Shape: m.Shape, ContextTokens: m.ContextTokens, Quantization: m.Quantization, WeightsBytes: m.WeightsBytes}
 }

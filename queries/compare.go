@@ -183,6 +183,83 @@ func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
 	return out, nil
 }
 
+// Width says how well a metric is known: half of the 95 % interval, as a share. Of several runs it is that of the change against the first, the
+// widest; of one run that of its own level, from how its passes through the same conversation differ. NaN: too few sessions.
+func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs []string) (float64, error) {
+	if len(runs) == 0 {
+		return math.NaN(), nil
+	}
+	half := func(v Verdict) float64 {
+		if v.Sessions < fewSessions {
+			return math.NaN()
+		}
+		return (v.High - v.Low) / 2
+	}
+	widest := 0.0
+	for _, head := range runs[1:] {
+		_, v, err := Compare(ctx, db, lib, Comparison{Base: runs[0], Head: head, Metrics: []string{metric}})
+		if err != nil {
+			return 0, err
+		}
+		if h := half(v[0]); math.IsNaN(h) || h > widest {
+			widest = h
+		}
+		if math.IsNaN(widest) {
+			return widest, nil
+		}
+	}
+	if len(runs) > 1 {
+		return widest, nil
+	}
+	i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == metric })
+	if i < 0 {
+		return 0, fmt.Errorf("choose metric %q: there is none of that name", metric)
+	}
+	q, err := lib.Find("compare_turns")
+	if err != nil {
+		return 0, err
+	}
+	t, err := q.Run(ctx, db, Options{Runs: runs[0]})
+	if err != nil {
+		return 0, err
+	}
+	os, err := observe(t, Metrics()[i:i+1], "")
+	if err != nil {
+		return 0, err
+	}
+	return half(ownLevel(os, Metrics()[i])), nil
+}
+
+// ownLevel gives the interval of one side's own level: each turn is held against the mean of its kind over the passes, whose own error the factor √(n/(n−1))
+// gives back.
+func ownLevel(os []observation, m Metric) Verdict {
+	scale, back := m.scales()
+	kind := func(o observation) string {
+		parts := strings.Split(o.key, "/")
+		return strings.Join(slices.Delete(parts, len(parts)-2, len(parts)-1), "/")
+	}
+	sum, n := map[string]float64{}, map[string]float64{}
+	for _, o := range os {
+		if v := scale(o.values[0]); !math.IsNaN(v) {
+			sum[kind(o)] += v
+			n[kind(o)]++
+		}
+	}
+	d := bySession(os, func(o observation) float64 {
+		k := kind(o)
+		if n[k] < 2 {
+			return math.NaN()
+		}
+		return (scale(o.values[0]) - sum[k]/n[k]) * math.Sqrt(n[k]/(n[k]-1))
+	})
+	v := Verdict{Metric: m, Sessions: len(d), Low: math.NaN(), High: math.NaN()}
+	if len(d) > 0 {
+		low, high := stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, level, draws, rand.New(rand.NewPCG(22, 0)))
+		v.Low, v.High = back(low), back(high)
+	}
+	return v
+}
+
 // judge compares observations; paired says whether turns could be paired, agree in which share of them.
 func judge(base, head []observation, metrics []Metric, c Comparison) (out []Verdict, paired bool, agree float64) {
 	other := map[string]observation{}
@@ -398,8 +475,16 @@ func singles(d []float64) [][]float64 {
 	return out
 }
 
+// sideName is the run's name where there is one run.
+func sideName(t *Table, selector string) string {
+	if len(t.Runs) == 1 {
+		return t.Runs[0].Name
+	}
+	return selector
+}
+
 func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table {
-	t := &Table{Name: "compare", Title: fmt.Sprintf("%s against %s", c.Head, c.Base), SQL: base.SQL, Runs: slices.Concat(base.Runs, head.Runs),
+	t := &Table{Name: "compare", Title: fmt.Sprintf("%s against %s", sideName(head, c.Head), sideName(base, c.Base)), SQL: base.SQL, Runs: slices.Concat(base.Runs, head.Runs),
 		About: fmt.Sprintf("change_ratio: head over base less 1 (for hit_ratio the difference): Hodges–Lehmann over sessions, each the median of its turns; low_ratio and high_ratio hold it in 95 of 100 cases (bootstrap over sessions). "+
 			"p: Wilcoxon; p_holm: after Holm over the secondary metrics. noise_ratio: half the interval of base against itself. equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*c.Margin),
 		Columns: []Column{{Name: "metric"}, {Name: "group"}, {Name: "base"}, {Name: "head"}, {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}, {Name: "verdict"}, {Name: "p"}, {Name: "p_holm"},
@@ -450,7 +535,7 @@ func notes(ctx context.Context, db *store.DB, t, base, head *Table, verdicts []V
 	both := list(t.Runs)
 	var differing []string
 	rows, err := conn.QueryContext(ctx, `SELECT source || '.' || name FROM raw.setting WHERE list_contains(string_split(?, ','), run_id::VARCHAR) AND source IN ('plan', 'conversation', 'server', 'engine', 'cache_config', 'gpu', 'host')
-		GROUP BY source, name HAVING count(DISTINCT value) > 1 ORDER BY 1`, both)
+		GROUP BY source, name HAVING count(DISTINCT value) > 1 OR (source IN ('plan', 'server', 'conversation') AND count(DISTINCT run_id) < ?) ORDER BY 1`, both, len(t.Runs))
 	if err != nil {
 		return fmt.Errorf("compare settings: %w", err)
 	}

@@ -65,7 +65,9 @@ var reportColumns = map[string]string{
 	"rag_placement":           "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms checks checks_passed",
 	"context_growth":          "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
 	"conversation_summary":    "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
-	"energy_by_conversation":  "run conversation sessions energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
+	"energy_by_conversation":  "run conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
+	"energy_by_turn":          "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j completion_token_energy_j covered_ratio",
+	"roofline":                "run conversation variant turn turns context_tokens tpot_ms decode_limit_ms mbu_ratio prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit bound limits_of",
 	"failed_turns":            "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
 	"gpu_timeline":            "series run gpu elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes temperature_c sm_active_ratio tensor_active_ratio dram_active_ratio throttle_reasons",
 	"itl_percentiles":         "run conversation gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
@@ -87,7 +89,7 @@ var reportColumns = map[string]string{
 // How many rows each report has over the latest run, the last two and all.
 var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
-	"failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
+	"energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
 	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "compare_turns": {4, 4, 5}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
 	"ttft_cold_vs_cached": {4, 4, 5}, "ttft_split": {2, 2, 2}, "turn_details": {6, 7, 8},
 }
@@ -163,8 +165,12 @@ func TestReportFigures(t *testing.T) {
 		{"stalls", "latest", "conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
 			"qa 1 1 8 1.2 240 20 12 250 0.9 0.1 900 8 2 1 frozen"},
 		// session 2: 100+200 J in 2 s, 2 turns, 16 tokens; session 3 had a failed turn; session 4: 300 J and half of 100, in 1.5 s, 9 tokens
-		{"energy_by_conversation", "latest", "conversation sessions energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
-			"qa 1 300 150 150 18.75 1\nrag 1 350 233.33 350 38.8889 1"},
+		// idle: 60 W, the lowest reading
+		{"energy_by_conversation", "latest", "conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
+			"qa 1 300 120 150 150 18.75 1\nrag 1 350 90 233.33 350 38.8889 1"},
+		// turn 1: 1 ms of 50 W, 510 ms of 100 W, and 310 ms of 100 W, 12 tokens; turn 2: 1 ms of 100 W and 260 ms of 200 W, 5 tokens
+		{"energy_by_turn", "latest", "turn turns energy_j idle_energy_j completion_token_energy_j covered_ratio",
+			"qa 1 2 41.03 24.63 6.8375 1\nqa 2 1 52.1 15.66 10.42 1\nrag 1 1 180 36 20 1"},
 		// GPUs 20+7; the engine's two processes 6000+1000
 		{"memory_peaks", "latest", "gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio", "27 3000 7000 700 0.5"},
 		{"memory_peaks", "last:2", "run gpu_memory_peak_bytes kv_cache_peak_ratio", early + " NULL NULL\n" + late + " 27 0.5"},

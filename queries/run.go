@@ -424,7 +424,7 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 		ids[i] = r.ID
 	}
 	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed FROM runs r
-		LEFT JOIN (SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed FROM turns WHERE NOT warmup GROUP BY run_id) t USING (run_id)
+		LEFT JOIN (SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed FROM turns WHERE NOT warmup AND NOT repeated GROUP BY run_id) t USING (run_id)
 		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR) AND (r.status <> 'ok' OR t.failed > 0) ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ SELECT run_id, CASE WHEN count(*) OVER (PARTITION BY r.name) > 1 THEN r.name || 
   r.name, status, r.error, simulated, started_at, ended_at, date_diff('millisecond', started_at, ended_at) / 1000.0 AS duration_s,
   e.kind AS engine, e.version AS engine_version, e.model, e.block_size_tokens, e.max_model_len_tokens,
   (SELECT string_agg(t.key || '=' || t.value, ' ' ORDER BY t.key, t.value) FROM raw.run_tag t WHERE t.run_id = r.run_id) AS tags,
-  r.seed, r.argv, r.wb_version, r.hostname
+  r.seed, r.argv, r.wb_version, r.hostname, r.plan_id, r.cell
 FROM raw.run r LEFT JOIN raw.engine e USING (run_id);
 COMMENT ON VIEW runs IS 'one row per run';
 COMMENT ON COLUMN runs.run IS 'name of the run, with the start of its id where two runs share the name';
@@ -90,7 +90,7 @@ COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; 
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
 CREATE OR REPLACE VIEW turns AS
-SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.isolation, t.turn_id, t.turn, t.status, t.error,
+SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.status = 'repeated' AS repeated, s.isolation, t.turn_id, t.turn, t.status, t.error,
   t.http_status, t.finish_reason, t.prompt_tokens, t.cached_tokens, t.prompt_tokens - t.cached_tokens AS uncached_tokens,
   t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, t.completion_tokens, t.reasoning_tokens, t.max_tokens,
   (t.first_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS ttft_ms,
@@ -103,6 +103,7 @@ SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.
 FROM raw.turn t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
 COMMENT ON COLUMN turns.run IS 'name of the run';
+COMMENT ON COLUMN turns.repeated IS 'its session was cut short, and a resumed plan played it again';
 COMMENT ON COLUMN turns.uncached_tokens IS 'prompt tokens the server had to prefill';
 COMMENT ON COLUMN turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
@@ -113,9 +114,10 @@ COMMENT ON COLUMN turns.e2e_ms IS 'from submit to the end of the response';
 COMMENT ON COLUMN turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW measured_turns AS
-SELECT t.* FROM turns t WHERE t.status = 'ok' AND NOT t.warmup AND t.run_id IN (SELECT run_id FROM selected_runs);
-COMMENT ON VIEW measured_turns IS 'turns that count in reports: of the selected runs, ended well, not warm-up';
+SELECT t.* FROM turns t WHERE t.status = 'ok' AND NOT t.warmup AND NOT t.repeated AND t.run_id IN (SELECT run_id FROM selected_runs);
+COMMENT ON VIEW measured_turns IS 'turns that count in reports: of the selected runs, ended well, not warm-up, not played again by a resumed plan';
 COMMENT ON COLUMN measured_turns.run IS 'name of the run';
+COMMENT ON COLUMN measured_turns.repeated IS 'its session was cut short, and a resumed plan played it again';
 COMMENT ON COLUMN measured_turns.uncached_tokens IS 'prompt tokens the server had to prefill';
 COMMENT ON COLUMN measured_turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN measured_turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
@@ -177,7 +179,7 @@ CREATE OR REPLACE VIEW energy AS
 SELECT run_id, gpu, prev_ns AS from_ns, t_ns AS to_ns, (energy_mj - prev_mj) / 1e3 AS energy_j
 FROM (SELECT run_id, gpu, t_ns, energy_mj, lag(t_ns) OVER w AS prev_ns, lag(energy_mj) OVER w AS prev_mj
   FROM raw.gpu_sample WHERE energy_mj IS NOT NULL WINDOW w AS (PARTITION BY run_id, gpu ORDER BY t_ns))
-WHERE prev_ns IS NOT NULL AND energy_mj >= prev_mj;
+WHERE prev_ns IS NOT NULL AND energy_mj >= prev_mj AND t_ns - prev_ns < 30e9; -- a longer time is a pause, as between a plan's visits
 COMMENT ON VIEW energy IS 'energy between two readings of the GPU''s counter, which itself moves every 100 ms';
 COMMENT ON COLUMN energy.from_ns IS 'earlier reading, ns since run start';
 COMMENT ON COLUMN energy.to_ns IS 'later reading, ns since run start';
@@ -192,6 +194,23 @@ GROUP BY s.run_id, s.session_id, s.started_ns, s.ended_ns;
 COMMENT ON VIEW session_energy IS 'energy of all GPUs during each session, approximate: readings that straddle its ends count in proportion to time';
 COMMENT ON COLUMN session_energy.energy_j IS 'energy, joules';
 COMMENT ON COLUMN session_energy.covered_ratio IS 'share of the session that readings cover, 0 to 1';
+
+CREATE OR REPLACE VIEW idle_power AS
+SELECT run_id, sum(power_w) AS idle_power_w FROM (SELECT run_id, gpu, min(power_w) AS power_w FROM raw.gpu_sample WHERE power_w > 0 GROUP BY ALL) GROUP BY run_id;
+COMMENT ON VIEW idle_power IS 'what the GPUs of a run take when nothing is asked of them, as near as the run shows it';
+COMMENT ON COLUMN idle_power.idle_power_w IS 'lowest power reading of each GPU, added up';
+
+CREATE OR REPLACE VIEW turn_energy AS
+SELECT t.run_id, t.turn_id,
+  sum(e.energy_j * (least(e.to_ns, t.done_ns) - greatest(e.from_ns, t.submit_ns)) / (e.to_ns - e.from_ns)) AS energy_j,
+  any_value(i.idle_power_w) * (t.done_ns - t.submit_ns) / 1e9 AS idle_energy_j,
+  sum(least(e.to_ns, t.done_ns) - greatest(e.from_ns, t.submit_ns)) / nullif((t.done_ns - t.submit_ns) * count(DISTINCT e.gpu), 0) AS covered_ratio
+FROM raw.turn t JOIN energy e ON e.run_id = t.run_id AND e.to_ns > t.submit_ns AND e.from_ns < t.done_ns LEFT JOIN idle_power i ON i.run_id = t.run_id
+GROUP BY t.run_id, t.turn_id, t.submit_ns, t.done_ns;
+COMMENT ON VIEW turn_energy IS 'energy of all GPUs during each turn, approximate: the counter is read about twice a second, and readings that straddle a turn''s ends count in proportion to time';
+COMMENT ON COLUMN turn_energy.energy_j IS 'energy, joules';
+COMMENT ON COLUMN turn_energy.idle_energy_j IS 'of it, what the GPUs take anyway: the lowest power reading of the run over the turn''s time';
+COMMENT ON COLUMN turn_energy.covered_ratio IS 'share of the turn that readings cover, 0 to 1';
 
 CREATE OR REPLACE VIEW events AS
 SELECT e.run_id, r.run, e.t_ns, r.started_at + to_microseconds(e.t_ns // 1000) AS wall_time, e.kind, e.source, e.turn_id, e.message
@@ -249,13 +268,14 @@ COMMENT ON COLUMN server_starts.stop_s IS 'from the word to stop until its last 
 COMMENT ON COLUMN server_starts.release_s IS 'from then until its GPU memory was free';
 
 CREATE OR REPLACE VIEW cache_turns AS
-SELECT t.run_id, t.run, t.simulated, t.session_id, t.conversation, t.variant, t.repeat, t.warmup, t.isolation, t.turn_id, t.turn, t.documents, t.prompt_tokens, t.cached_tokens,
+SELECT t.run_id, t.run, t.simulated, t.session_id, t.conversation, t.variant, t.repeat, t.warmup, t.repeated, t.isolation, t.turn_id, t.turn, t.documents, t.prompt_tokens, t.cached_tokens,
   c.block_size_tokens, c.common_tokens, c.block_ideal_tokens, c.text_ideal_tokens, c.predicted_tokens, t.cached_tokens = c.predicted_tokens AS as_predicted,
   t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, c.block_ideal_tokens / nullif(t.prompt_tokens, 0) AS block_ideal_ratio, c.text_ideal_tokens / nullif(t.prompt_tokens, 0) AS text_ideal_ratio,
   c.divergence_message, c.divergence_role, c.divergence_character, c.divergence_token, c.divergence_reference, c.divergence_before, c.divergence_now, t.status, t.wall_time
 FROM turns t JOIN raw.cache_turn c USING (run_id, turn_id);
 COMMENT ON VIEW cache_turns IS 'what the prefix cache did for each request and what it could have done';
 COMMENT ON COLUMN cache_turns.run IS 'name of the run';
+COMMENT ON COLUMN cache_turns.repeated IS 'its session was cut short, and a resumed plan played it again';
 COMMENT ON COLUMN cache_turns.hit_ratio IS 'achieved: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN cache_turns.block_ideal_ratio IS 'what whole blocks allow, 0 to 1';
 COMMENT ON COLUMN cache_turns.text_ideal_ratio IS 'what equal text would allow, 0 to 1';
@@ -263,7 +283,57 @@ COMMENT ON COLUMN cache_turns.as_predicted IS 'the server hit what the model of 
 COMMENT ON COLUMN cache_turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW cache_misses AS
-SELECT t.run_id, t.run, t.simulated, t.session_id, t.conversation, t.variant, t.repeat, t.warmup, t.turn_id, t.turn, t.status, m.cause, m.tokens
+SELECT t.run_id, t.run, t.simulated, t.session_id, t.conversation, t.variant, t.repeat, t.warmup, t.repeated, t.turn_id, t.turn, t.status, m.cause, m.tokens
 FROM turns t JOIN raw.cache_miss m USING (run_id, turn_id);
 COMMENT ON VIEW cache_misses IS 'why prompt tokens had to be computed, by request and cause';
 COMMENT ON COLUMN cache_misses.run IS 'name of the run';
+COMMENT ON COLUMN cache_misses.repeated IS 'its session was cut short, and a resumed plan played it again';
+
+CREATE OR REPLACE VIEW turn_limits AS
+-- The roofline (Williams, Waterman, Patterson 2009): a step takes at least the time to move its bytes and at least the time to do its arithmetic. Weights
+-- and KV are read once a step; a multiplication and an addition are two FLOP. docs/limits.md has the formulas.
+WITH m AS (
+  SELECT m.*, p.memory_bandwidth_bytes_per_s * m.gpus AS bandwidth, CASE WHEN m.arithmetic = 'fp8' THEN coalesce(p.fp8_flop_per_s, p.bf16_flop_per_s) ELSE p.bf16_flop_per_s END * m.gpus AS flop_per_s
+  FROM raw.model m LEFT JOIN gpu_peaks p USING (gpu_name)),
+t AS (
+  SELECT t.run_id, t.turn_id, t.prompt_tokens, t.completion_tokens, t.ttft_ms, t.tpot_ms, coalesce(c.server_prefill_ms, t.ttft_ms) AS prefill_ms,
+    coalesce(t.cached_tokens, c.counter_hit_tokens) AS cached, t.prompt_tokens + t.completion_tokens / 2.0 AS context
+  FROM turns t LEFT JOIN turn_counters c USING (run_id, turn_id) WHERE t.status = 'ok'),
+work AS (
+  SELECT t.*, m.bandwidth, m.flop_per_s, m.gpu_name, m.source, t.prompt_tokens - t.cached AS uncached,
+    m.decode_weights_bytes + m.kv_layer_bytes * ((m.layers - m.sliding_layers) * context + m.sliding_layers * least(context, m.sliding_window_tokens)) AS decode_bytes,
+    2.0 * (m.layer_parameters + m.head_parameters) + 4.0 * m.attention_width * ((m.layers - m.sliding_layers) * context + m.sliding_layers * least(context, m.sliding_window_tokens)) AS decode_flop,
+    least(m.prefill_weights_bytes, m.decode_weights_bytes * (t.prompt_tokens - t.cached)) + m.kv_layer_bytes * ((m.layers - m.sliding_layers) * t.prompt_tokens + m.sliding_layers * least(t.prompt_tokens, m.sliding_window_tokens)) AS prefill_bytes,
+    2.0 * m.layer_parameters * (t.prompt_tokens - t.cached) + 2.0 * m.head_parameters + 4.0 * m.attention_width * (t.prompt_tokens - t.cached)
+      * ((m.layers - m.sliding_layers) * (t.cached + (t.prompt_tokens - t.cached + 1) / 2.0) + m.sliding_layers * least(t.cached + (t.prompt_tokens - t.cached + 1) / 2.0, m.sliding_window_tokens)) AS prefill_flop
+  FROM t LEFT JOIN m USING (run_id)),
+times AS (
+  SELECT *, CASE WHEN bandwidth + flop_per_s + decode_flop IS NOT NULL THEN greatest(decode_bytes / bandwidth, decode_flop / flop_per_s) * 1e3 END AS decode_limit_ms, -- greatest() passes over NULL
+    CASE WHEN bandwidth + flop_per_s + prefill_flop IS NOT NULL THEN greatest(prefill_bytes / bandwidth, prefill_flop / flop_per_s) * 1e3 END AS prefill_limit_ms,
+    (completion_tokens - 1) * tpot_ms AS decode_ms
+  FROM work)
+SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, decode_bytes::BIGINT AS decode_bytes, tpot_ms, decode_limit_ms, decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0) AS mbu_ratio,
+  uncached AS prefill_tokens, prefill_flop, prefill_ms, prefill_limit_ms, prefill_flop / nullif(prefill_ms / 1e3 * flop_per_s, 0) AS mfu_ratio,
+  prefill_limit_ms + coalesce((completion_tokens - 1) * decode_limit_ms, 0) AS turn_limit_ms,
+  (prefill_ms + coalesce(decode_ms, 0)) / nullif(prefill_limit_ms + coalesce((completion_tokens - 1) * decode_limit_ms, 0), 0) AS times_limit,
+  CASE WHEN prefill_limit_ms IS NULL THEN NULL
+    WHEN coalesce(decode_ms, 0) > prefill_ms THEN 'decode: ' || CASE WHEN tpot_ms > 3 * decode_limit_ms THEN 'overhead' WHEN decode_bytes / bandwidth >= decode_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END
+    ELSE 'prefill: ' || CASE WHEN prefill_ms > 3 * prefill_limit_ms THEN 'overhead' WHEN prefill_bytes / bandwidth >= prefill_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END END AS bound,
+  CASE WHEN source IS NULL THEN 'unknown: wb does not know the model''s files' WHEN gpu_name IS NULL THEN 'unknown: the server''s GPU is not known' WHEN bandwidth IS NULL OR flop_per_s IS NULL THEN 'unknown: no peak figures of ' || gpu_name
+    WHEN cached IS NULL THEN 'unknown: cached tokens are not told' ELSE gpu_name END AS limits_of
+FROM times;
+COMMENT ON VIEW turn_limits IS 'how fast each turn could have been by its model and GPU (roofline), and how near it came; NULL where the model or the GPU is not known';
+COMMENT ON COLUMN turn_limits.decode_context_tokens IS 'mean context of its decode steps: prompt and half of the completion';
+COMMENT ON COLUMN turn_limits.decode_bytes IS 'bytes a decode step has to read: weights, and the KV cache of that context';
+COMMENT ON COLUMN turn_limits.tpot_ms IS 'time per output token after the first, as it was';
+COMMENT ON COLUMN turn_limits.decode_limit_ms IS 'shortest time of such a step';
+COMMENT ON COLUMN turn_limits.mbu_ratio IS 'model bandwidth utilisation: bytes a step has to read, over time per token and peak bandwidth, 0 to 1';
+COMMENT ON COLUMN turn_limits.prefill_tokens IS 'prompt tokens that were not cached';
+COMMENT ON COLUMN turn_limits.prefill_flop IS 'arithmetic of computing them';
+COMMENT ON COLUMN turn_limits.prefill_ms IS 'time of prefill as it was: the server''s own, where it tells, or TTFT';
+COMMENT ON COLUMN turn_limits.prefill_limit_ms IS 'shortest time of that prefill';
+COMMENT ON COLUMN turn_limits.mfu_ratio IS 'model FLOP utilisation: that arithmetic over prefill time and peak arithmetic, 0 to 1';
+COMMENT ON COLUMN turn_limits.turn_limit_ms IS 'shortest time of prefill and decode together';
+COMMENT ON COLUMN turn_limits.times_limit IS 'the factor lost: time of prefill and decode over the shortest';
+COMMENT ON COLUMN turn_limits.bound IS 'which part of the turn took longer, and what held it: memory bandwidth, arithmetic, or overhead (it took more than three times its limit)';
+COMMENT ON COLUMN turn_limits.limits_of IS 'GPU whose peaks are used, or why there are none';

@@ -54,7 +54,7 @@ func digest(text string) string {
 const migrationTable = `CREATE SCHEMA IF NOT EXISTS raw;
 CREATE TABLE IF NOT EXISTS raw.migration (version INTEGER, name VARCHAR, sha256 VARCHAR, applied_at TIMESTAMP);
 COMMENT ON TABLE raw.migration IS 'which schema this file has';
-COMMENT ON COLUMN raw.migration.version IS 'number of the migration; 0 is the text of views.sql';
+COMMENT ON COLUMN raw.migration.version IS 'number of the migration; 0 is the text of gpus.sql and views.sql';
 COMMENT ON COLUMN raw.migration.name IS 'file it came from';
 COMMENT ON COLUMN raw.migration.sha256 IS 'hash of that file';
 COMMENT ON COLUMN raw.migration.applied_at IS 'when, UTC';`
@@ -105,8 +105,15 @@ func texts() ([]migration, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	views, err := fs.ReadFile(wbsql.Files, "views.sql")
-	return ms, string(views), err
+	text := ""
+	for _, name := range []string{"gpus.sql", "views.sql"} {
+		part, err := fs.ReadFile(wbsql.Files, name)
+		if err != nil {
+			return nil, "", err
+		}
+		text += string(part)
+	}
+	return ms, text, nil
 }
 
 func (d *DB) prepare(ctx context.Context) error {

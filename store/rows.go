@@ -30,6 +30,9 @@ type Run struct {
 	Hostname         *string    `db:"hostname"`
 	PID              int64      `db:"pid"`
 	ProcessStartedAt *time.Time `db:"process_started_at"`
+	PlanID           *uuid.UUID `db:"plan_id"`
+	Plan             *string    `db:"plan"`
+	Cell             *string    `db:"cell"`
 }
 
 // RunTag is a row of raw.run_tag.
@@ -105,6 +108,28 @@ type Engine struct {
 	HasTokenize       bool       `db:"has_tokenize"`
 	TokenCounts       string     `db:"token_counts"`
 	ProcessStartedAt  *time.Time `db:"process_started_at"`
+}
+
+// Model is a row of raw.model.
+type Model struct {
+	RunID               uuid.UUID `db:"run_id"`
+	Source              string    `db:"source"`
+	Architecture        *string   `db:"architecture"`
+	Quantization        *string   `db:"quantization"`
+	Parameters          int64     `db:"parameters"`
+	WeightsBytes        int64     `db:"weights_bytes"`
+	PrefillWeightsBytes int64     `db:"prefill_weights_bytes"`
+	DecodeWeightsBytes  int64     `db:"decode_weights_bytes"`
+	LayerParameters     int64     `db:"layer_parameters"`
+	HeadParameters      int64     `db:"head_parameters"`
+	Layers              int64     `db:"layers"`
+	SlidingLayers       int64     `db:"sliding_layers"`
+	SlidingWindowTokens int64     `db:"sliding_window_tokens"`
+	AttentionWidth      int64     `db:"attention_width"`
+	KVLayerBytes        int64     `db:"kv_layer_bytes"`
+	Arithmetic          string    `db:"arithmetic"`
+	GPUName             *string   `db:"gpu_name"`
+	GPUs                int32     `db:"gpus"`
 }
 
 // EngineStart is a row of raw.engine_start.
@@ -345,6 +370,7 @@ func (Setting) table() string       { return "setting" }
 func (Host) table() string          { return "host" }
 func (GPU) table() string           { return "gpu" }
 func (Engine) table() string        { return "engine" }
+func (Model) table() string         { return "model" }
 func (EngineStart) table() string   { return "engine_start" }
 func (EnginePhase) table() string   { return "engine_phase" }
 func (Session) table() string       { return "session" }
@@ -364,6 +390,6 @@ func (Event) table() string         { return "event" }
 
 // rowTypes lists every Row, in the order they are inserted: what is referred to comes first.
 func rowTypes() []Row {
-	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, EngineStart{}, EnginePhase{}, Session{}, Message{}, Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{},
+	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Model{}, EngineStart{}, EnginePhase{}, Session{}, Message{}, Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{},
 		Scrape{}, EngineMetric{}, GPUSample{}, HostSample{}, ProcessSample{}, Event{}}
 }

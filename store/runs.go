@@ -5,6 +5,10 @@ package store
 import (
 	"context"
 	"errors"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
 )
 
 // TagRun sets a tag of a run; value "" takes it away.
@@ -50,4 +54,134 @@ func (d *DB) DeleteRuns(ctx context.Context, runIDs []string) error {
 		return explain("delete", d.path, err)
 	}
 	return d.Checkpoint(ctx)
+}
+
+// FinishRuns closes runs that no recorder has open, with a status and the reason, "" for none.
+func (d *DB) FinishRuns(ctx context.Context, ids []uuid.UUID, status, reason string, ended time.Time) error {
+	for _, id := range ids {
+		if _, err := d.db.ExecContext(ctx, "UPDATE raw.run SET status = ?, error = nullif(?, ''), ended_at = ? WHERE run_id = ?::UUID", status, reason, ended.UTC(), id.String()); err != nil {
+			return explain("record", d.path, err)
+		}
+	}
+	return nil
+}
+
+// Execution is a plan that was begun in this file.
+type Execution struct {
+	ID        uuid.UUID
+	Plan      string // its text
+	StartedAt time.Time
+	Runs      int
+	Unended   int // of these, not ok
+}
+
+// Executions lists them, the newest first.
+func (d *DB) Executions(ctx context.Context) ([]Execution, error) {
+	rows, err := d.db.QueryContext(ctx, `SELECT plan_id::VARCHAR, any_value(plan), min(started_at), count(*), count(*) FILTER (WHERE status <> 'ok') FROM raw.run WHERE plan_id IS NOT NULL AND plan IS NOT NULL
+		GROUP BY plan_id ORDER BY min(started_at) DESC, plan_id`)
+	if err != nil {
+		return nil, explain("read", d.path, err)
+	}
+	defer rows.Close()
+	var out []Execution
+	for rows.Next() {
+		var e Execution
+		var id string
+		if err := rows.Scan(&id, &e.Plan, &e.StartedAt, &e.Runs, &e.Unended); err != nil {
+			return nil, explain("read", d.path, err)
+		}
+		if e.ID, err = uuid.Parse(id); err != nil {
+			return nil, explain("read", d.path, err)
+		}
+		out = append(out, e)
+	}
+	return out, explain("read", d.path, rows.Err())
+}
+
+// PlanRun is one cell of an execution, and how far it got.
+type PlanRun struct {
+	RunID                            uuid.UUID
+	Name, Cell, Status               string
+	StartedAt                        time.Time
+	Turns, Sessions, Scrapes, Starts int32 // last numbers
+	SessionsPerRepeat                int
+	Done                             []DoneSession
+}
+
+// DoneSession is a session that need not be played again.
+type DoneSession struct {
+	Conversation, SHA256, Variant string
+	Repeat                        int32
+}
+
+// PlanRuns gives the runs of an execution. Sessions count as done when they ended well, or with a failure that the run went on after.
+func (d *DB) PlanRuns(ctx context.Context, plan uuid.UUID) ([]PlanRun, error) {
+	rows, err := d.db.QueryContext(ctx, `SELECT run_id::VARCHAR, name, coalesce(cell, ''), status, started_at,
+		coalesce((SELECT max(turn_id) FROM raw.turn t WHERE t.run_id = r.run_id), 0), coalesce((SELECT max(session_id) FROM raw.session s WHERE s.run_id = r.run_id), 0),
+		coalesce((SELECT max(scrape_id) FROM raw.scrape s WHERE s.run_id = r.run_id), 0), coalesce((SELECT max(start_id) FROM raw.engine_start s WHERE s.run_id = r.run_id), 0),
+		coalesce((SELECT any_value(try_cast(value AS INTEGER)) FROM raw.setting x WHERE x.run_id = r.run_id AND source = 'plan' AND name = 'sessions_per_repeat'), 0)
+		FROM raw.run r WHERE plan_id = ?::UUID ORDER BY started_at, run_id`, plan.String())
+	if err != nil {
+		return nil, explain("read", d.path, err)
+	}
+	defer rows.Close()
+	var out []PlanRun
+	for rows.Next() {
+		var r PlanRun
+		var id string
+		if err := rows.Scan(&id, &r.Name, &r.Cell, &r.Status, &r.StartedAt, &r.Turns, &r.Sessions, &r.Scrapes, &r.Starts, &r.SessionsPerRepeat); err != nil {
+			return nil, explain("read", d.path, err)
+		}
+		if r.RunID, err = uuid.Parse(id); err != nil {
+			return nil, explain("read", d.path, err)
+		}
+		out = append(out, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, explain("read", d.path, err)
+	}
+	for i := range out {
+		if out[i].Done, err = d.doneSessions(ctx, out[i].RunID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// doneSession is the condition for a session s.
+const doneSession = `(s.status = 'ok' OR (s.status = 'failed' AND s.ended_ns IS NOT NULL AND s.session_id < (SELECT max(session_id) FROM raw.session l WHERE l.run_id = s.run_id)))`
+
+func (d *DB) doneSessions(ctx context.Context, run uuid.UUID) ([]DoneSession, error) {
+	rows, err := d.db.QueryContext(ctx, `SELECT conversation, conversation_sha256, variant, repeat FROM raw.session s WHERE run_id = ?::UUID AND NOT warmup AND `+doneSession, run.String())
+	if err != nil {
+		return nil, explain("read", d.path, err)
+	}
+	defer rows.Close()
+	var out []DoneSession
+	for rows.Next() {
+		var s DoneSession
+		if err := rows.Scan(&s.Conversation, &s.SHA256, &s.Variant, &s.Repeat); err != nil {
+			return nil, explain("read", d.path, err)
+		}
+		out = append(out, s)
+	}
+	return out, explain("read", d.path, rows.Err())
+}
+
+// Reopen gives runs to this process, to go on with. What was cut short in them will be played again and counts no more: its sessions are marked.
+func (d *DB) Reopen(ctx context.Context, runs []PlanRun) error {
+	tx, err := d.db.BeginTx(ctx, nil)
+	if err != nil {
+		return explain("record", d.path, err)
+	}
+	pid := int64(os.Getpid())
+	for _, r := range runs {
+		_, err1 := tx.ExecContext(ctx, `UPDATE raw.session SET status = 'repeated' FROM (SELECT session_id FROM raw.session s WHERE run_id = $1::UUID AND NOT warmup AND status <> 'repeated' AND NOT `+doneSession+`) x
+			WHERE raw.session.run_id = $1::UUID AND raw.session.session_id = x.session_id`, r.RunID.String())
+		_, err2 := tx.ExecContext(ctx, "UPDATE raw.run SET status = 'running', error = NULL, ended_at = NULL, pid = ?, process_started_at = ? WHERE run_id = ?::UUID", pid, ProcessStart(pid), r.RunID.String())
+		if err := errors.Join(err1, err2); err != nil {
+			return errors.Join(explain("record", d.path, err), ignoreDone(tx.Rollback()))
+		}
+	}
+	return explain("record", d.path, tx.Commit())
 }

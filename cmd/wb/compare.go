@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,12 +34,10 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 		RunE: func(cmd *cobra.Command, a []string) error {
 			ctx := cmd.Context()
 			c.Base, c.Head = a[0], a[1]
-			number, ok := strings.CutSuffix(margin, "%")
-			m, err := strconv.ParseFloat(number, 64)
-			if err != nil || !ok || !(m >= 0 && m < 100) {
+			var err error
+			if c.Margin, err = percentage(margin); err != nil || margin == "" {
 				return usagef("flag --margin: wants a percentage such as 2%%, not %q", margin)
 			}
-			c.Margin = m / 100
 			if c.By != "" && c.By != "turn" && c.By != "context" && c.By != "conversation" {
 				return usagef("flag --by: wants turn, context or conversation, not %q", c.By)
 			}
@@ -78,7 +75,7 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 	}
 	dbFlag(cmd, &q.db)
 	f := cmd.Flags()
-	f.StringSliceVar(&c.Metrics, "metric", []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}, "what to compare, the question itself first: ttft, itl_p50, itl_p99, tpot, e2e, tok_s, hit_ratio, j_per_token")
+	f.StringSliceVar(&c.Metrics, "metric", []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}, "what to compare, the question itself first: "+metricNames())
 	f.StringVar(&c.By, "by", "", "besides the whole, by turn, context or conversation")
 	f.StringVar(&margin, "margin", "2%", "differences within this are of no account")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")

@@ -2,24 +2,24 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"wb/collect"
-	"wb/collect/sim"
 	"wb/collect/vllm"
 	"wb/data"
+	"wb/data/hub"
 	"wb/queries"
 	"wb/store"
 	"wb/viz"
@@ -34,6 +34,10 @@ type runOptions struct {
 	ignoreEOS, noText, quiet                                     bool
 	timeout                                                      time.Duration
 	start                                                        time.Time
+
+	untilCI, metric string
+	maxRepeats      int
+	resume          bool
 
 	engine string // sim, vllm or url
 	server serverOptions
@@ -54,38 +58,45 @@ const (
 func newRun(stdout, stderr io.Writer) *cobra.Command {
 	o := runOptions{start: time.Now()}
 	cmd := &cobra.Command{
-		Use:   "run [-- VLLM-ARGUMENTS]",
-		Short: "Run conversations against a server and record what happens",
+		Use:   "run [PLAN.yaml] [-- VLLM-ARGUMENTS]",
+		Short: "Run conversations, or a plan, against a server and record what happens",
 		Long: `Run conversations turn by turn against a server and record what happens in a DuckDB file.
 
 The server is one that runs already (--url), a vLLM that wb starts with a model and ends again (--engine vllm --model NAME), or the embedded
-simulator: no GPU and no model are needed, and every figure is marked simulated.`,
+simulator: no GPU and no model are needed, and every figure is marked simulated.
+
+A plan is a file with settings, which are the flags below, and a matrix of values: each combination becomes a run of its own, and they are taken in
+turns, forwards and backwards, so that what drifts on the machine falls on all of them alike. Flags go before what the plan says. --resume goes on
+with a plan that was cut short.`,
 		Example: `  wb run                                                        # everything, on the simulator
   wb run --engine vllm --model smollm2-135m                     # wb starts vLLM, a fresh one for each session
   wb run --engine vllm --model phi-3.5-mini --preset optimized --tag graphs=on -- --max-num-seqs 4
   wb run --url http://localhost:8001 --model my-model --tag apc=on
-  wb run --url http://localhost:8001 --conversations rag_simulation --repeat 5`,
+  wb run --url http://localhost:8001 --conversations rag_simulation --repeat 5
+  wb run --url http://localhost:8001 --until-ci 2%              # repeat until TTFT is known that well
+  wb run plan.yaml                                              # a matrix of settings, taken in turns
+  wb run --resume                                               # go on with a plan that was cut short`,
 		Args: func(cmd *cobra.Command, a []string) error {
-			if d := cmd.ArgsLenAtDash(); len(a) > 0 && d != 0 {
-				return hinted{usagef("run: takes no argument %q; vLLM's own arguments come after --", a[0]), cmd.CommandPath() + " --help shows how it is used"}
+			if d := cmd.ArgsLenAtDash(); len(a) > 1 && d != 0 && d != 1 {
+				return hinted{usagef("run: wants one plan at most, not %q; vLLM's own arguments come after --", strings.Join(a, " ")), cmd.CommandPath() + " --help shows how it is used"}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, a []string) error {
+			file := ""
+			if d := cmd.ArgsLenAtDash(); len(a) > 0 && d != 0 {
+				file, a = a[0], a[1:]
+			}
 			o.words = a
-			if o.engine != engineVLLM {
-				for _, name := range serverFlags {
-					if cmd.Flags().Changed(name) {
-						return usagef("flag --%s: is for --engine vllm", name)
-					}
-				}
-			}
-			if cmd.Flags().Changed("conversations") && len(o.ids) == 0 {
-				return usagef("flag --conversations: an empty id")
-			}
-			return o.run(cmd.Context(), stdout, stderr)
+			return o.run(cmd, file, stdout, stderr)
 		},
 	}
+	o.flags(cmd)
+	return cmd
+}
+
+// flags declares what a run can be told, on the command line and in a plan.
+func (o *runOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.engine, "engine", "", "who answers: vllm (started by wb), url or sim (default: url with --url, else sim)")
 	f.StringVar(&o.url, "url", "", "base URL of an OpenAI-compatible server, such as http://localhost:8001")
@@ -118,11 +129,24 @@ simulator: no GPU and no model are needed, and every figure is marked simulated.
 	f.StringVar(&o.keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&o.simProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
 	f.StringArrayVar(&o.simFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/simulator.md lists the faults")
-	return cmd
+	f.StringVar(&o.untilCI, "until-ci", "", "add repeats until the 95 % interval of --metric is within this `percentage` on either side, such as 2%")
+	f.StringVar(&o.metric, "metric", "ttft", "what --until-ci looks at: "+metricNames())
+	f.IntVar(&o.maxRepeats, "max-repeats", 20, "at most so many repeats with --until-ci")
+	f.BoolVar(&o.resume, "resume", false, "go on with a plan that was cut short: finished sessions are not repeated")
 }
 
 // check finds mistakes before anything starts.
-func (o *runOptions) check() (tags map[string]string, key string, err error) {
+func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key string, err error) {
+	if o.engine != engineVLLM {
+		for _, name := range serverFlags {
+			if flags.Changed(name) {
+				return nil, "", usagef("flag --%s: is for --engine vllm", name)
+			}
+		}
+	}
+	if flags.Changed("conversations") && len(o.ids) == 0 {
+		return nil, "", usagef("flag --conversations: an empty id")
+	}
 	if o.engine == "" {
 		o.engine = engineSim
 		if o.url != "" {
@@ -141,8 +165,6 @@ func (o *runOptions) check() (tags map[string]string, key string, err error) {
 		}
 	}
 	switch {
-	case o.repeat < 1:
-		return nil, "", usagef("flag --repeat: %d is less than 1", o.repeat)
 	case o.temperature < 0 || math.IsNaN(o.temperature) || math.IsInf(o.temperature, 0):
 		return nil, "", usagef("flag --temperature: %v is no temperature", o.temperature)
 	case !(o.sampleHz >= 0 && o.sampleHz <= 1000):
@@ -163,8 +185,16 @@ func (o *runOptions) check() (tags map[string]string, key string, err error) {
 		return nil, "", hinted{usagef("flag --engine: vllm needs --model"), "wb models list shows names; wb setup chooses one for this machine"}
 	case o.engine == engineURL && o.isolation == collect.IsolationRestart:
 		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"), "use --engine vllm, or --isolation reset or salt"}
-	case o.engine != engineVLLM && len(o.words) > 0:
-		return nil, "", usagef("run: vLLM arguments after -- need --engine vllm")
+	case o.engine == engineURL && len(o.words) > 0:
+		return nil, "", usagef("run: vLLM arguments need a server that wb starts, with --engine vllm or the simulator")
+	}
+	if o.engine == engineSim {
+		if _, err := o.simOptions(); err != nil {
+			return nil, "", usageError{err}
+		}
+	}
+	if err := o.checkRepeats(); err != nil {
+		return nil, "", err
 	}
 	switch {
 	case o.engine != engineSim && (o.simFaults != nil || o.simProfile != "eager"):
@@ -199,6 +229,42 @@ func (o *runOptions) check() (tags map[string]string, key string, err error) {
 	return tags, key, err
 }
 
+// checkRepeats looks at how often everything is played.
+func (o *runOptions) checkRepeats() error {
+	switch _, err := percentage(o.untilCI); {
+	case o.repeat < 1:
+		return usagef("flag --repeat: %d is less than 1", o.repeat)
+	case o.untilCI != "" && err != nil:
+		return usagef("flag --until-ci: %v", err)
+	case !slices.ContainsFunc(queries.Metrics(), func(m queries.Metric) bool { return m.Name == o.metric }):
+		return usagef("flag --metric: wants one of %s, not %q", metricNames(), o.metric)
+	case o.untilCI != "" && o.maxRepeats < o.repeat:
+		return usagef("flag --max-repeats: %d is less than the repeats, %d", o.maxRepeats, o.repeat)
+	}
+	return nil
+}
+
+// percentage reads 2% as 0.02; "" is 0.
+func percentage(s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	number, ok := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || !ok || !(v >= 0 && v < 100) {
+		return 0, fmt.Errorf("wants a percentage such as 2%%, not %q", s)
+	}
+	return v / 100, nil
+}
+
+func metricNames() string {
+	var names []string
+	for _, m := range queries.Metrics() {
+		names = append(names, m.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
 // apiKey reads the key from the environment variable that --api-key-env names, if any.
 func apiKey(variable string) (string, error) {
 	if variable == "" {
@@ -209,117 +275,6 @@ func apiKey(variable string) (string, error) {
 		return "", usagef("flag --api-key-env: the environment has no %s", variable)
 	}
 	return key, nil
-}
-
-func (o *runOptions) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	tags, key, err := o.check()
-	if err != nil {
-		return err
-	}
-	all, err := data.Load(o.dataDir)
-	if err != nil {
-		return err
-	}
-	selection, err := o.selection()
-	if err != nil {
-		return err
-	}
-	if o.list {
-		t, err := selectionTable(all, selection)
-		if err != nil {
-			return err
-		}
-		return viz.Render(stdout, "table", viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout))
-	}
-	if _, _, err := data.Select(all, selection); err != nil { // before anything is started
-		return usageError{err}
-	}
-	var template *data.Template
-	if o.api == "completions" {
-		if template, err = data.OpenTemplate(o.chatTemplate, time.Now); err != nil {
-			return usageError{err}
-		}
-	}
-	if o.results != "" { // better said before the run than after it
-		if err := makeDir(o.results); err != nil {
-			return err
-		}
-	}
-	var launch *collect.Launch
-	if o.engine == engineVLLM {
-		if launch, err = o.server.launch(o.model, o.words, o.start, stderr); err != nil {
-			return err
-		}
-	}
-	// opening the file and asking the server who it is take about the same time, so they go side by side
-	_, statErr := os.Stat(o.db)
-	type opened struct {
-		db  *store.DB
-		err error
-	}
-	file := make(chan opened, 1)
-	open := func() {
-		db, err := store.Open(ctx, o.db)
-		file <- opened{db, err}
-	}
-	var at *target
-	var cerr error
-	if launch != nil { // but a server that takes a minute to start waits until its figures have a place to go
-		open()
-	} else {
-		go open()
-		at, cerr = o.connect(ctx, stderr, key)
-	}
-	f := <-file
-	if f.err != nil {
-		at.close()
-		return f.err
-	}
-	defer func() { err = errors.Join(err, f.db.Close()) }()
-	if launch != nil {
-		at, cerr = o.startVLLM(ctx, launch, stderr, key)
-	}
-	defer at.close()
-	if cerr != nil {
-		if errors.Is(statErr, fs.ErrNotExist) { // nothing was recorded, so nothing is left behind
-			return errors.Join(cerr, os.Remove(o.db))
-		}
-		return cerr
-	}
-	convs, err := o.choose(ctx, stderr, all, selection, at)
-	if err != nil {
-		if errors.Is(statErr, fs.ErrNotExist) {
-			return errors.Join(interrupted(ctx, err), os.Remove(o.db))
-		}
-		return interrupted(ctx, err)
-	}
-	placements := []data.Placement{data.Placement(o.placement)}
-	if o.placement == "all" {
-		placements = data.Placements()
-	}
-	plan := collect.Plan{Placements: placements, Scripted: o.replies == "scripted", TokenIDs: o.tokenIDs == "all", Template: template, Name: o.name, Tags: tags, Conversations: convs, MaxTurns: o.maxTurns, MaxTokens: o.maxTokens, Repeat: o.repeat, Warmup: o.warmup,
-		Temperature: o.temperature, Seed: o.seed, IgnoreEOS: o.ignoreEOS, Timeout: o.timeout, Isolation: o.isolation, SampleHz: o.sampleHz, NoText: o.noText,
-		Server: at.server, ServerSettings: at.settings, Start: o.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
-	p := &progress{newLiveLine(stderr), o.quiet}
-	res, err := collect.Run(ctx, f.db, at.client, at.engine, plan, collect.Watch{Turn: p.turn, Warn: p.warn, Restart: p.clear})
-	p.clear()
-	o.server.logTail(stderr, err)
-	end := context.WithoutCancel(ctx)
-	if !o.quiet && res.Turns > 0 {
-		if serr := o.summary(end, stdout, stderr, f.db, res); serr != nil {
-			err = errors.Join(err, serr)
-		}
-	}
-	if o.results != "" && res.Turns > 0 {
-		files, rerr := writeReport(end, f.db, queries.Library{}, res.RunID.String(), o.results)
-		if rerr != nil {
-			return errors.Join(err, rerr)
-		}
-		if !o.quiet {
-			fmt.Fprintf(stderr, "report:\n  %s\n", strings.Join(files, "\n  "))
-		}
-	}
-	return err
 }
 
 // choose settles which conversations run on this server, and makes the generated ones to its tokeniser's measure.
@@ -370,6 +325,7 @@ type target struct {
 	engine   *collect.Engine
 	server   collect.Server // nil when wb did not start it
 	settings map[string]string
+	model    *store.Model
 	end      func()
 }
 
@@ -382,19 +338,16 @@ func (t *target) close() {
 }
 
 // connect reaches the server, or starts the simulator when there is none to reach. What it gives is to be closed, error or not.
-func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string) (*target, error) {
+func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string, jitter int64) (*target, error) {
 	t := &target{}
 	base := o.url
 	if o.engine == engineSim {
-		var faults []sim.Fault
-		for _, s := range o.simFaults {
-			f, err := sim.ParseFault(s)
-			if err != nil {
-				return t, usageError{err}
-			}
-			faults = append(faults, f)
+		so, err := o.simOptions()
+		if err != nil {
+			return t, usageError{err}
 		}
-		srv, url, err := newSimServer(ctx, sim.Options{Profile: o.simProfile, Seed: o.seed, Faults: faults})
+		so.JitterSeed = jitter
+		srv, url, err := newSimServer(ctx, so)
 		if err != nil {
 			return t, err
 		}
@@ -402,11 +355,28 @@ func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string) 
 		if o.isolation == collect.IsolationRestart {
 			t.server = srv
 		}
-		if !o.quiet {
+		t.settings = map[string]string{}
+		for i, w := range o.words { // as they are recorded of a vLLM
+			if name, ok := strings.CutPrefix(w, "--"); ok {
+				t.settings["--"+name] = ""
+				if i+1 < len(o.words) && !strings.HasPrefix(o.words[i+1], "--") {
+					t.settings["--"+name] = o.words[i+1]
+				}
+			}
+		}
+		if !o.quiet && jitter == 1 { // once is enough
 			fmt.Fprintf(stderr, "no --url: the embedded simulator answers (profile %s); every figure is simulated\n", o.simProfile)
 		}
 	}
-	return t, o.meet(ctx, t, base, key)
+	if err := o.meet(ctx, t, base, key); err != nil {
+		return t, err
+	}
+	h, err := hub.FromEnv(os.Getenv)
+	if err != nil {
+		return t, err
+	}
+	t.model = t.client.Limits(t.engine, h)
+	return t, nil
 }
 
 // startVLLM starts vLLM and asks it who it is. What it gives is to be closed, error or not.
@@ -439,6 +409,7 @@ func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io
 		return t, err
 	}
 	_, t.engine.Details = m.Options.Args.Get("enable-prompt-tokens-details")
+	t.model = m.Limits()
 	return t, nil
 }
 
@@ -526,6 +497,7 @@ func dropColumn(t *queries.Table, name string) ([]queries.Column, [][]any) {
 type progress struct {
 	liveLine
 	quiet bool
+	told  map[string]bool // warnings, which a plan's runs would repeat
 }
 
 // liveLine is a line that is replaced by the next one where w is a terminal.
@@ -554,7 +526,10 @@ func (l *liveLine) show(text string) {
 
 func (p *progress) warn(msg string) {
 	p.clear()
-	fmt.Fprintf(p.w, "warning: %s\n", msg)
+	if !p.told[msg] {
+		fmt.Fprintf(p.w, "warning: %s\n", msg)
+		p.told[msg] = true
+	}
 }
 
 func (p *progress) turn(t collect.TurnInfo) {

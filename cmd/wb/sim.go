@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/collect/sim"
+	"wb/collect/vllm"
 )
 
 func newSim(stderr io.Writer) *cobra.Command {
@@ -61,4 +62,48 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 	f.Float64Var(&o.JitterRatio, "jitter", 0.01, "relative spread of step times")
 	f.StringArrayVar(&faults, "fault", nil, "fail on purpose, such as cut@2:5; may be repeated")
 	return cmd
+}
+
+// simOptions are what the embedded simulator is told: flags of the run, and those of vLLM's arguments that it knows.
+func (o *runOptions) simOptions() (sim.Options, error) {
+	so := sim.Options{Profile: o.simProfile, Seed: o.seed}
+	if _, err := sim.Profile(o.simProfile); err != nil {
+		return so, err
+	}
+	for _, s := range o.simFaults {
+		f, err := sim.ParseFault(s)
+		if err != nil {
+			return so, err
+		}
+		so.Faults = append(so.Faults, f)
+	}
+	var a vllm.Args
+	if err := a.Merge(o.words); err != nil {
+		return so, err
+	}
+	for _, name := range a.Names() {
+		value, _ := a.Get(name)
+		counts := map[string]*int{"block-size": &so.BlockSize, "max-num-batched-tokens": &so.MaxNumBatchedTokens, "max-num-seqs": &so.MaxNumSeqs, "max-model-len": &so.MaxModelLen, "kv-tokens": &so.CapacityTokens}
+		switch to, ok := counts[name]; {
+		case ok:
+			n, ok := vllm.ParseCount(value)
+			if !ok || n > 1<<31 {
+				return so, fmt.Errorf("read simulator arguments: --%s wants a number, not %q", name, value)
+			}
+			*to = int(n)
+		case name == "enable-prefix-caching" && value == "":
+		case name == "no-enable-prefix-caching" && value == "":
+			so.DisablePrefixCaching = true
+		case name == "jitter":
+			f, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(f > 0 && f < 1) {
+				return so, fmt.Errorf("read simulator arguments: --jitter wants a number between 0 and 1, not %q", value)
+			}
+			so.JitterRatio = f
+		default:
+			return so, fmt.Errorf("read simulator arguments: --%s is not one that it knows; it knows --block-size, --enable-prefix-caching, --max-model-len, --max-num-batched-tokens, --max-num-seqs, and its own --jitter and --kv-tokens", name)
+		}
+	}
+	_, err := sim.New(so)
+	return so, err
 }

@@ -31,6 +31,8 @@ type Cost struct {
 	MaxNumBatchedTokens int     `yaml:"max_num_batched_tokens"`
 	MaxNumSeqs          int     `yaml:"max_num_seqs"`
 	KVTokens            int     `yaml:"kv_tokens"`
+	Model               string  `yaml:"model"` // what was measured, by its name in wb's registry; "" for nothing
+	GPU                 string  `yaml:"gpu"`   // on which, as NVML names it
 }
 
 // Profile gives a cost model by name.

@@ -34,6 +34,7 @@ type Options struct {
 	MaxModelLen          int     // longest context, tokens; default 131072
 	DisablePrefixCaching bool    // every prompt misses
 	Seed                 int64   // of replies and jitter
+	JitterSeed           int64   // of jitter alone, so that two servers with equal replies differ in it
 	JitterRatio          float64 // standard deviation of step times over their mean; default 0.01, negative for none
 	Faults               []Fault
 	Now                  func() time.Time                     // clock; default time.Now
@@ -107,7 +108,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, cost: cost, tok: newTokenizer(), started: o.Now(), mux: http.NewServeMux()}
 	s.met = newMetrics(o.Model, s.started)
 	s.eng = &engine{cost: cost, seqs: o.MaxNumSeqs, block: o.BlockSize, uncached: o.DisablePrefixCaching, jitter: o.JitterRatio, tok: s.tok, met: s.met, now: o.Now, sleep: o.Sleep,
-		wake: make(chan struct{}, 1), cache: prefix.NewCache(o.BlockSize, blocks), rng: rand.New(rand.NewPCG(uint64(o.Seed), 0x5eed))}
+		wake: make(chan struct{}, 1), cache: prefix.NewCache(o.BlockSize, blocks), rng: rand.New(rand.NewPCG(uint64(o.Seed), 0x5eed+uint64(o.JitterSeed)))}
 	if o.DisablePrefixCaching {
 		s.eng.cache.Disable()
 	}
@@ -232,7 +233,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /health", empty)
 	s.mux.HandleFunc("GET /ping", empty)
 	s.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]any{"version": Version, "simulated": true})
+		writeJSON(w, http.StatusOK, map[string]any{"version": Version, "simulated": true, "imitates": map[string]string{"model": s.cost.Model, "gpu": s.cost.GPU}})
 	})
 	s.mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]any{"id": s.o.Model, "object": "model", "created": s.started.Unix(),

@@ -154,7 +154,7 @@ func TestEndpointsAsCaptured(t *testing.T) {
 	}{
 		{"health", "GET", "/health", "", nil},
 		{"health", "GET", "/ping", "", nil},
-		{"version", "GET", "/version", "", []string{".simulated bool"}},
+		{"version", "GET", "/version", "", []string{".simulated bool", ".imitates object", ".imitates.gpu string", ".imitates.model string"}},
 		{"models", "GET", "/v1/models", "", nil},
 		{"tokenize_messages", "POST", "/tokenize", `{` + messages + `,"return_token_strs":true}`, nil},
 		{"tokenize_messages_nogen", "POST", "/tokenize", `{` + messages + `,"add_generation_prompt":false}`, nil},

@@ -5,6 +5,6 @@
 SELECT conversation || ' · ' || variant || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series, run, conversation, variant, turn, count(*) AS turns,
   round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(cached_tokens))::BIGINT AS cached_tokens, round(avg(block_ideal_tokens))::BIGINT AS block_ideal_tokens, round(avg(text_ideal_tokens))::BIGINT AS text_ideal_tokens,
   round(avg(hit_ratio), 4) AS hit_ratio, round(avg(block_ideal_ratio), 4) AS block_ideal_ratio, round(avg(text_ideal_ratio), 4) AS text_ideal_ratio, count(*) FILTER (WHERE as_predicted) AS as_predicted
-FROM cache_turns WHERE status = 'ok' AND NOT warmup AND run_id IN (SELECT run_id FROM selected_runs)
+FROM cache_turns WHERE status = 'ok' AND NOT warmup AND NOT repeated AND run_id IN (SELECT run_id FROM selected_runs)
 GROUP BY run_id, run, conversation, variant, turn
 ORDER BY min(wall_time), turn;

@@ -2,7 +2,7 @@
 -- about: Tokens that did not come from the prefix cache, by cause, mean over repeats. new_text was never sent before; everything else was. Warm-up and failed turns are left out, and turns whose token ids the server did not tell.
 -- var: runs = latest
 -- chart: bar x=turn y=tokens series=cause stack=true
-WITH t AS (SELECT * FROM cache_turns WHERE status = 'ok' AND NOT warmup AND run_id IN (SELECT run_id FROM selected_runs)),
+WITH t AS (SELECT * FROM cache_turns WHERE status = 'ok' AND NOT warmup AND NOT repeated AND run_id IN (SELECT run_id FROM selected_runs)),
 n AS (SELECT run_id, run, conversation, variant, turn, count(*) AS turns, min(wall_time) AS began FROM t GROUP BY ALL),
 m AS (SELECT t.run_id, t.conversation, t.variant, t.turn, m.cause, sum(m.tokens) AS tokens FROM t JOIN raw.cache_miss m USING (run_id, turn_id) GROUP BY ALL),
 causes AS (SELECT run_id, conversation, variant, turn, cause FROM m UNION SELECT run_id, conversation, variant, turn, 'new_text' FROM n) -- so that every turn has a bar

@@ -9,6 +9,6 @@ SELECT t.run, t.conversation || CASE WHEN (SELECT count(DISTINCT variant) FROM m
   round(median(t.decode_tokens_per_s), 1) AS decode_tokens_per_s, round(sum(t.e2e_ms) / 1e3, 2) AS busy_s, round(any_value(e.energy_j), 1) AS energy_j
 FROM measured_turns t LEFT JOIN (
   SELECT s.run_id, s.conversation, s.variant, sum(x.energy_j) AS energy_j FROM raw.session s JOIN session_energy x USING (run_id, session_id)
-  WHERE NOT s.warmup AND NOT EXISTS (SELECT 1 FROM raw.turn f WHERE f.run_id = s.run_id AND f.session_id = s.session_id AND f.status <> 'ok') GROUP BY ALL) e
+  WHERE NOT s.warmup AND s.status <> 'repeated' AND NOT EXISTS (SELECT 1 FROM raw.turn f WHERE f.run_id = s.run_id AND f.session_id = s.session_id AND f.status <> 'ok') GROUP BY ALL) e
   ON e.run_id = t.run_id AND e.conversation = t.conversation AND e.variant = t.variant
 GROUP BY t.run_id, t.run, t.conversation, t.variant ORDER BY min(t.wall_time);

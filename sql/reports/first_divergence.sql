@@ -13,5 +13,5 @@ SELECT c.run, c.conversation, c.variant, c.repeat, c.turn, a.cause, a.tokens::BI
     ELSE 'message ' || coalesce(c.divergence_message::VARCHAR, '?') || ' changes after it was sent: ' || a.tokens || ' tokens of what follows are computed again; leave the history as it was sent'
   END AS advice
 FROM cache_turns c JOIN again a USING (run_id, turn_id)
-WHERE c.status = 'ok' AND NOT c.warmup AND c.run_id IN (SELECT run_id FROM selected_runs)
+WHERE c.status = 'ok' AND NOT c.warmup AND NOT c.repeated AND c.run_id IN (SELECT run_id FROM selected_runs)
 ORDER BY a.tokens DESC, c.wall_time;

@@ -2,7 +2,7 @@
 -- about: One row a run. Latencies are medians over turns that ended well, warm-up left out; hit_ratio is over all their prompt tokens.
 -- var: runs = latest
 SELECT r.run, r.status, r.simulated, r.engine || coalesce(' ' || r.engine_version, '') AS engine, r.model, r.tags, r.started_at, round(r.duration_s, 1) AS duration_s,
-  count(t.turn_id) FILTER (WHERE NOT t.warmup) AS turns, count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup) AS failed_turns,
+  count(t.turn_id) FILTER (WHERE NOT t.warmup AND NOT t.repeated) AS turns, count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup AND NOT t.repeated) AS failed_turns,
   max(t.prompt_tokens) FILTER (WHERE m.turn_id IS NOT NULL) AS longest_prompt_tokens, round(sum(m.cached_tokens) / nullif(sum(m.prompt_tokens) FILTER (WHERE m.cached_tokens IS NOT NULL), 0), 4) AS hit_ratio,
   round(median(m.ttft_ms), 2) AS ttft_p50_ms, round(max(m.ttft_ms), 2) AS ttft_max_ms, round(median(m.tpot_ms), 3) AS tpot_p50_ms,
   round(median(m.decode_tokens_per_s), 1) AS decode_p50_tokens_per_s, (SELECT count(*) FROM raw.event e WHERE e.run_id = r.run_id) AS events, r.run_id

@@ -1,0 +1,743 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"wb/collect"
+	"wb/data"
+	"wb/queries"
+	"wb/store"
+	"wb/viz"
+)
+
+// cellRun is one run under way: the only one, or a cell of a plan.
+type cellRun struct {
+	*runOptions
+	cell      collect.Cell
+	tags      map[string]string
+	key       string // the server's API key
+	all       []*data.Conversation
+	selection data.Selection
+	template  *data.Template
+	launch    *collect.Launch
+	server    string // cells for which it is equal can be served by one server in turn
+
+	convs    []*data.Conversation
+	start    time.Time         // zero of the run's clock
+	progress *collect.Progress // nil before the first visit
+	sessions int               // of one repeat; 0: not known yet
+	done     map[store.DoneSession]bool
+	perPass  map[int]int // of these, by repeat
+	ended    bool        // nothing more can come of it
+	result   collect.Result
+	took     time.Duration // of its sessions so far
+	played   int
+}
+
+// finished books a session.
+func (c *cellRun) finished(s store.DoneSession) {
+	if c.done == nil {
+		c.done, c.perPass = map[store.DoneSession]bool{}, map[int]int{}
+	}
+	if !c.done[s] {
+		c.done[s] = true
+		c.perPass[int(s.Repeat)]++
+	}
+}
+
+// execution plays cells in turns.
+type execution struct {
+	*runOptions
+	plan           *collect.PlanFile // nil for a run without a plan
+	planID         uuid.UUID
+	cells          []*cellRun
+	file           *store.DB
+	stdout, stderr io.Writer
+
+	at       *target
+	atServer string
+	used     bool // the server has played a session
+	last     *cellRun
+	visits   int
+	progress *progress
+}
+
+// notForPlans are flags that are about this one call of wb.
+var notForPlans = []string{"db", "name", "tag", "quiet", "results", "list-conversations", "resume", "repeat", "until-ci", "max-repeats", "metric", "help"}
+
+// prepare makes a cell's options: the plan's settings, then the flags that were given. Everything that can be checked before a server is there is.
+func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell collect.Cell, stderr io.Writer) (*cellRun, error) {
+	c := &cellRun{runOptions: o, cell: cell, start: o.start}
+	flags := cmd.Flags()
+	if plan != nil {
+		own := &runOptions{start: o.start}
+		blank := &cobra.Command{Use: "run"}
+		own.flags(blank)
+		flags = blank.Flags()
+		for _, s := range cell.Settings {
+			if err := own.set(flags, s); err != nil {
+				return nil, usageError{&data.FileError{File: plan.File, Line: s.Line, Msg: err.Error()}}
+			}
+		}
+		own.repeat, own.words = plan.Repeats, append(own.words, o.words...)
+		for _, t := range cell.Tags {
+			own.tags = append(own.tags, t.Name+"="+strings.Join(t.Values, "+"))
+		}
+		own.tags = append(own.tags, "plan="+plan.Name)
+		own.name = strings.Trim(plan.Name+"/"+cell.Name, "/")
+		var err error
+		cmd.Flags().Visit(func(f *pflag.Flag) { err = errors.Join(err, override(flags.Lookup(f.Name), f)) })
+		if err != nil {
+			return nil, usageError{err}
+		}
+		if cmd.Flags().Changed("name") {
+			own.name = strings.Trim(o.name+"/"+cell.Name, "/")
+		}
+		c.runOptions = own
+	}
+	where := func(err error) error {
+		var u usageError
+		if plan != nil && errors.As(err, &u) {
+			return fmt.Errorf("plan %s, cell %s: %w", plan.File, cmp.Or(cell.Name, plan.Name), err)
+		}
+		return err
+	}
+	var err error
+	if c.tags, c.key, err = c.check(flags); err != nil {
+		return nil, where(err)
+	}
+	if c.all, err = data.Load(c.dataDir); err != nil {
+		return nil, err
+	}
+	if c.selection, err = c.runOptions.selection(); err != nil {
+		return nil, where(err)
+	}
+	if o.list {
+		return c, nil
+	}
+	if _, _, err := data.Select(c.all, c.selection); err != nil {
+		return nil, where(usageError{err})
+	}
+	if c.api == "completions" {
+		if c.template, err = data.OpenTemplate(c.chatTemplate, time.Now); err != nil {
+			return nil, where(usageError{err})
+		}
+	}
+	if c.engine == engineVLLM {
+		if c.launch, err = c.runOptions.server.launch(c.model, c.words, o.start, stderr); err != nil {
+			return nil, where(err)
+		}
+	}
+	c.server = fmt.Sprint(c.engine, c.url, c.model, c.words, c.seed, c.simProfile, c.simFaults, c.runOptions.server, c.isolation == collect.IsolationReset, c.isolation == collect.IsolationRestart)
+	return c, nil
+}
+
+// set gives a plan's setting to the flag of its name, or to vLLM.
+func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
+	if name, ok := strings.CutPrefix(s.Name, collect.ServerSetting); ok {
+		switch v := s.Values; {
+		case len(v) == 1 && v[0] == "true":
+			o.words = append(o.words, "--"+name)
+		case len(v) == 1 && v[0] == "false":
+			o.words = append(o.words, "--no-"+name)
+		default:
+			o.words = append(append(o.words, "--"+name), v...)
+		}
+		return nil
+	}
+	f := flags.Lookup(s.Name)
+	if f == nil || slices.Contains(notForPlans, s.Name) {
+		return fmt.Errorf("%s: is no setting of a plan; those are the flags of wb run, name, about, repeats, max_repeats, until_ci, metric, tags, server, matrix and variants", s.Name)
+	}
+	list, ok := f.Value.(pflag.SliceValue)
+	if !ok && len(s.Values) != 1 {
+		return fmt.Errorf("%s: wants one value", s.Name)
+	}
+	f.Changed = true
+	if ok {
+		if err := list.Replace(s.Values); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		return nil
+	}
+	if err := f.Value.Set(s.Values[0]); err != nil {
+		return fmt.Errorf("%s: %q: %w", s.Name, s.Values[0], err)
+	}
+	return nil
+}
+
+// override gives a flag of the command line to a cell.
+func override(to, from *pflag.Flag) error {
+	if to == nil {
+		return nil
+	}
+	to.Changed = true
+	if list, ok := from.Value.(pflag.SliceValue); ok {
+		have := to.Value.(pflag.SliceValue)
+		if from.Name == "tag" {
+			return have.Replace(append(have.GetSlice(), list.GetSlice()...))
+		}
+		return have.Replace(list.GetSlice())
+	}
+	return to.Value.Set(from.Value.String())
+}
+
+// run is wb run.
+func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writer) (err error) {
+	ctx := cmd.Context()
+	x := &execution{runOptions: o, stdout: stdout, stderr: stderr, planID: uuid.New(), progress: &progress{newLiveLine(stderr), o.quiet, map[string]bool{}}}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return hinted{fmt.Errorf("read plan %s: %w", file, plainPathError(err)), "docs/plans.md describes plans; vLLM's own arguments come after --"}
+		}
+		if x.plan, err = collect.ParsePlan(filepath.Base(file), text); err != nil {
+			return usageError{err}
+		}
+	}
+	_, statErr := os.Stat(o.db)
+	if o.resume {
+		if o.list {
+			return usagef("flag --resume: does not go with --list-conversations")
+		}
+		if x.file, err = store.Open(ctx, o.db); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, x.file.Close()) }()
+	}
+	return x.begin(ctx, cmd, errors.Is(statErr, fs.ErrNotExist))
+}
+
+func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool) (err error) {
+	var resumed []store.PlanRun
+	if x.resume {
+		if resumed, err = x.find(ctx); err != nil {
+			return err
+		}
+	}
+	cells := []collect.Cell{{}}
+	if x.plan != nil {
+		if x.list {
+			return usagef("flag --list-conversations: does not go with a plan")
+		}
+		cells = x.plan.Cells()
+	}
+	for _, cell := range cells {
+		c, err := x.prepare(cmd, x.plan, cell, x.stderr)
+		if err != nil {
+			return err
+		}
+		x.cells = append(x.cells, c)
+	}
+	first := x.cells[0]
+	if x.plan != nil { // what the plan says of repeats, unless a flag does
+		for _, p := range []struct {
+			flag string
+			set  func()
+		}{{"repeat", func() { x.repeat = x.plan.Repeats }}, {"max-repeats", func() { x.maxRepeats = x.plan.MaxRepeats }}, {"until-ci", func() { x.untilCI = x.plan.UntilCI }}, {"metric", func() { x.metric = cmp.Or(x.plan.Metric, x.metric) }}} {
+			if !cmd.Flags().Changed(p.flag) {
+				p.set()
+			}
+		}
+		x.seed = first.seed
+		if err := x.checkRepeats(); err != nil {
+			return err
+		}
+	}
+	if x.list {
+		t, err := selectionTable(first.all, first.selection)
+		if err != nil {
+			return err
+		}
+		return viz.Render(x.stdout, "table", viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}, terminalOptions(x.stdout))
+	}
+	if x.results != "" { // better said before the run than after it
+		if err := makeDir(x.results); err != nil {
+			return err
+		}
+	}
+	if x.file == nil {
+		// opening the file and asking the server who it is take about the same time, so they go side by side
+		type opened struct {
+			db  *store.DB
+			err error
+		}
+		opening := make(chan opened, 1)
+		open := func() {
+			db, err := store.Open(ctx, x.db)
+			opening <- opened{db, err}
+		}
+		var cerr error
+		if first.launch != nil || len(x.cells) > 1 { // but a server that takes a minute to start waits until its figures have a place to go
+			open()
+		} else {
+			go open()
+			cerr = x.reach(ctx, first)
+		}
+		f := <-opening
+		if f.err != nil {
+			x.at.close()
+			return f.err
+		}
+		x.file = f.db
+		defer func() { err = errors.Join(err, x.file.Close()) }()
+		if cerr != nil {
+			x.at.close()
+			return x.forget(newFile, cerr)
+		}
+	}
+	defer func() { x.at.close() }()
+	if err := x.adopt(ctx, resumed); err != nil {
+		return err
+	}
+	whole, err := x.play(ctx)
+	x.progress.clear()
+	recorded := false
+	for _, c := range x.cells {
+		recorded = recorded || c.progress != nil
+	}
+	if !recorded && err != nil {
+		return x.forget(newFile, err)
+	}
+	end := context.WithoutCancel(ctx)
+	if ferr := x.finish(end, whole, err); ferr != nil {
+		err = errors.Join(err, ferr)
+	}
+	return errors.Join(err, x.tell(end))
+}
+
+// forget removes a file that this call made and put nothing into.
+func (x *execution) forget(newFile bool, err error) error {
+	if newFile {
+		return errors.Join(err, os.Remove(x.db))
+	}
+	return err
+}
+
+// find looks up the execution to go on with, and the plan where none was named.
+func (x *execution) find(ctx context.Context) ([]store.PlanRun, error) {
+	all, err := x.file.Executions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nothing := func(format string, a ...any) error {
+		return hinted{fmt.Errorf("resume plan: "+format, a...), "wb runs lists what the file holds; without --resume the plan begins anew"}
+	}
+	for _, e := range all {
+		p, err := collect.ParsePlan("recorded plan", []byte(e.Plan))
+		if err != nil {
+			return nil, err
+		}
+		when := e.StartedAt.UTC().Format("2006-01-02 15:04")
+		switch {
+		case x.plan != nil && p.Name != x.plan.Name:
+			continue
+		case x.plan != nil && e.Plan != x.plan.Text:
+			return nil, nothing("%s is not what was begun on %s UTC", x.plan.File, when)
+		case x.plan == nil && e.Unended == 0 && e.Runs >= len(p.Cells()):
+			continue
+		}
+		if x.plan == nil {
+			x.plan = p
+		}
+		x.planID = e.ID
+		runs, err := x.file.PlanRuns(ctx, e.ID)
+		if err == nil && !x.quiet {
+			fmt.Fprintf(x.stderr, "going on with plan %s, begun on %s UTC\n", p.Name, when)
+		}
+		return runs, err
+	}
+	if x.plan != nil {
+		return nil, nothing("%s was never begun in %s", x.plan.Name, x.db)
+	}
+	return nil, nothing("%s holds no plan that was cut short", x.db)
+}
+
+// adopt gives cells the runs that they go on with.
+func (x *execution) adopt(ctx context.Context, runs []store.PlanRun) error {
+	var open []store.PlanRun
+	for _, r := range runs {
+		i := slices.IndexFunc(x.cells, func(c *cellRun) bool { return c.cell.Name == r.Cell })
+		if i < 0 {
+			return fmt.Errorf("resume plan: run %s is of cell %q, which the plan does not have", r.Name, r.Cell)
+		}
+		c := x.cells[i]
+		c.progress = &collect.Progress{RunID: r.RunID, Name: r.Name, Turns: r.Turns, Sessions: r.Sessions, Scrapes: r.Scrapes, Starts: r.Starts}
+		c.sessions = r.SessionsPerRepeat
+		for _, s := range r.Done {
+			c.finished(s)
+		}
+		c.start = x.start.Add(-x.start.Sub(r.StartedAt)) // the wall clock's distance, then the monotonic clock
+		open = append(open, r)
+	}
+	return x.file.Reopen(ctx, open)
+}
+
+// play goes through the passes; whole says that it came to the end of them. Cells that break are given up while others go on; what would break them all ends it.
+func (x *execution) play(ctx context.Context) (whole bool, err error) {
+	limit, err := percentage(x.untilCI)
+	if err != nil {
+		return false, err
+	}
+	until := x.untilCI != ""
+	last := x.repeat
+	if until {
+		last = x.maxRepeats
+	}
+	if len(x.cells) == 1 { // what is asked for at once, then one by one
+		if err := x.visit(ctx, x.cells[0], 1, x.repeat, until); err != nil {
+			return false, err
+		}
+	}
+	var gaveUp error
+	for pass := 1; pass <= last; pass++ {
+		order := collect.Order(len(x.cells), x.seed, pass-1)
+		for i, k := range order {
+			c := x.cells[k]
+			if c.ended || (len(x.cells) == 1 && pass <= x.repeat) {
+				continue
+			}
+			keep := until
+			switch {
+			case i+1 < len(order):
+				keep = x.cells[order[i+1]].server == c.server
+			case pass < last:
+				keep = x.cells[collect.Order(len(x.cells), x.seed, pass)[0]].server == c.server
+			}
+			x.say(c, pass, last, i+1)
+			if err := x.visit(ctx, c, pass, pass, keep); err != nil {
+				var file *store.Error
+				if len(x.cells) == 1 || ctx.Err() != nil || errors.Is(err, collect.ErrInterrupted) || errors.As(err, &file) || (errors.Is(err, collect.ErrUnreachable) && c.engine == engineURL) {
+					return false, err
+				}
+				c.ended, gaveUp = true, fmt.Errorf("run cell %s: %w", c.cell.Name, err)
+				x.progress.warn(fmt.Sprintf("cell %s is given up: %v", c.cell.Name, err))
+				x.at.close()
+				x.at = nil
+			}
+		}
+		if !slices.ContainsFunc(x.cells, func(c *cellRun) bool { return !c.ended }) {
+			break
+		}
+		if !until || pass < x.repeat {
+			continue
+		}
+		width, metric, err := x.width(ctx)
+		if err != nil {
+			return false, err
+		}
+		known := fmt.Sprintf("the interval of %s is ±%.1f %% wide", metric, 100*width)
+		if math.IsNaN(width) {
+			known = "too few sessions for an interval of " + metric
+		}
+		x.progress.clear()
+		if width <= limit {
+			x.line("after %d repeats %s: enough", pass, known)
+			break
+		}
+		if pass == last {
+			x.line("after %d repeats %s, and not %s; --max-repeats ends it", pass, known, x.untilCI)
+			break
+		}
+		x.line("after %d repeats %s, wanted is %s", pass, known, x.untilCI)
+	}
+	return true, gaveUp
+}
+
+func (x *execution) line(format string, a ...any) {
+	if !x.quiet {
+		fmt.Fprintf(x.stderr, format+"\n", a...)
+	}
+}
+
+// say tells where a plan is and how long it may take.
+func (x *execution) say(c *cellRun, pass, last, nth int) {
+	if x.quiet || x.plan == nil {
+		return
+	}
+	left := ""
+	if t, ok := x.left(pass, last); ok && x.untilCI == "" {
+		left = ", about " + roughly(t) + " left"
+	}
+	x.progress.clear()
+	if len(x.cells) == 1 {
+		fmt.Fprintf(x.stderr, "repeat %d of %d%s\n", pass, last, left)
+		return
+	}
+	fmt.Fprintf(x.stderr, "repeat %d of %d, cell %d of %d: %s%s\n", pass, last, nth, len(x.cells), c.cell.Name, left)
+}
+
+// left estimates the time to the end by what sessions took so far, those of a cell by its own where it has played any.
+func (x *execution) left(pass, last int) (time.Duration, bool) {
+	var took time.Duration
+	played := 0
+	for _, c := range x.cells {
+		took += c.took
+		played += c.played
+	}
+	if played == 0 {
+		return 0, false
+	}
+	var sum time.Duration
+	for _, c := range x.cells {
+		if c.ended {
+			continue
+		}
+		each, sessions := took/time.Duration(played), c.sessions
+		if c.played > 0 {
+			each = c.took / time.Duration(c.played)
+		}
+		if sessions == 0 {
+			sessions = x.cells[0].sessions
+		}
+		sum += each * time.Duration(max(sessions*last-len(c.done), 0))
+	}
+	return sum, true
+}
+
+func roughly(d time.Duration) string {
+	switch {
+	case d < 90*time.Second:
+		return fmt.Sprintf("%.0f s", math.Ceil(d.Seconds()))
+	case d < 90*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.1f h", d.Hours())
+}
+
+// reach has the cell's server at hand: the one that is there if it will do, or a new one.
+func (x *execution) reach(ctx context.Context, c *cellRun) (err error) {
+	if x.at != nil && x.atServer == c.server {
+		return nil
+	}
+	x.at.close()
+	x.visits++
+	x.used, x.last, x.atServer = false, nil, c.server
+	if c.launch != nil {
+		c.launch.Start = time.Now() // each server has logs of its own
+		x.at, err = c.startVLLM(ctx, c.launch, x.stderr, c.key)
+	} else {
+		x.at, err = c.connect(ctx, x.stderr, c.key, int64(x.visits))
+	}
+	return err
+}
+
+// visit plays what is missing of some repeats of a cell. keep says that its server will be wanted again at once.
+func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bool) error {
+	missing := c.sessions == 0
+	for rep := from; rep <= to && !missing; rep++ {
+		missing = c.perPass[rep] < c.sessions
+	}
+	if !missing {
+		return nil
+	}
+	if c.progress == nil && x.plan != nil {
+		c.start = time.Now()
+	}
+	if err := x.reach(ctx, c); err != nil {
+		return err
+	}
+	if c.convs == nil {
+		var err error
+		if c.convs, err = c.choose(ctx, x.stderr, c.all, c.selection, x.at); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
+	placements := []data.Placement{data.Placement(c.placement)}
+	if c.placement == "all" {
+		placements = data.Placements()
+	}
+	if start := c.start; x.last != c && start != x.start {
+		x.at.client = x.at.client.WithClock(ctx, func() int64 { return int64(time.Since(start)) })
+	}
+	plan := collect.Plan{Placements: placements, Scripted: c.replies == "scripted", TokenIDs: c.tokenIDs == "all", Template: c.template, Name: c.name, Tags: c.tags, Conversations: c.convs, MaxTurns: c.maxTurns, MaxTokens: c.maxTokens,
+		Repeat: x.repeat, Warmup: c.warmup, Temperature: c.temperature, Seed: c.seed, IgnoreEOS: c.ignoreEOS, Timeout: c.timeout, Isolation: c.isolation, SampleHz: c.sampleHz, NoText: c.noText,
+		Server: x.at.server, ServerSettings: x.at.settings, Model: x.at.model, Start: c.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args),
+		Continue: c.progress, Open: x.plan != nil || x.untilCI != "", SameServer: x.used && x.last == c, UsedServer: x.used, KeepServer: keep, Cell: c.cell.Name}
+	if x.plan != nil {
+		plan.PlanID, plan.PlanText = &x.planID, x.plan.Text
+	}
+	if plan.SameServer && c.isolation != collect.IsolationRestart { // it is warm
+		plan.Warmup = 0
+	}
+	c.sessions = len(plan.AllSessions(1, 1))
+	hashes := map[string]string{}
+	for _, v := range c.convs {
+		hashes[v.ID] = v.SHA256()
+	}
+	for d := range c.done {
+		if h, ok := hashes[d.Conversation]; ok && h != d.SHA256 {
+			return fmt.Errorf("resume plan: conversation %s is not what it was when the plan was begun", d.Conversation)
+		}
+	}
+	plan.Sessions = []collect.SessionPlan{}
+	for _, s := range plan.AllSessions(from, to) {
+		d := store.DoneSession{Conversation: s.Conversation.ID, SHA256: hashes[s.Conversation.ID], Variant: string(s.Placement), Repeat: int32(s.Repeat)}
+		if !c.done[d] {
+			plan.Sessions = append(plan.Sessions, s)
+			c.finished(d)
+		}
+	}
+	began := time.Now()
+	res, err := collect.Run(ctx, x.file, x.at.client, x.at.engine, plan, collect.Watch{Turn: x.progress.turn, Warn: x.progress.warn, Restart: x.progress.clear})
+	c.took += time.Since(began)
+	c.played += len(plan.Sessions)
+	x.used, x.last = true, c
+	if !keep && x.at.server != nil { // collect stopped it
+		x.at.close()
+		x.at = nil
+	}
+	c.progress = &res.Progress
+	c.add(res)
+	c.runOptions.server.logTail(x.stderr, err)
+	return err
+}
+
+// add adds what a visit gave.
+func (c *cellRun) add(r *collect.Result) {
+	t := &c.result
+	t.RunID, t.Name, t.Status, t.LastError = r.RunID, r.Name, r.Status, cmp.Or(r.LastError, t.LastError)
+	t.FirstError = cmp.Or(t.FirstError, r.FirstError)
+	t.Turns, t.Failed, t.Skipped, t.Frozen = t.Turns+r.Turns, t.Failed+r.Failed, t.Skipped+r.Skipped, t.Frozen+r.Frozen
+}
+
+// finish closes the runs that are still open.
+func (x *execution) finish(ctx context.Context, whole bool, err error) error {
+	if x.plan == nil && x.untilCI == "" { // collect closed it
+		return nil
+	}
+	status, reason := "ok", ""
+	switch {
+	case errors.Is(err, collect.ErrInterrupted) || ctx.Err() != nil:
+		status, reason = "interrupted", "stopped by the user"
+	case !whole:
+		status, reason = "interrupted", "the plan ended: "+err.Error()
+	}
+	var errs []error
+	for _, c := range x.cells {
+		if c.progress == nil || c.ended || (c.result.Status != "ok" && c.result.Status != "") {
+			continue
+		}
+		why := reason
+		if status == "ok" && c.result.Failed > 0 {
+			why = fmt.Sprintf("%d of %d turns failed: %s", c.result.Failed, c.result.Turns, c.result.FirstError)
+		}
+		c.result.Status = status
+		errs = append(errs, x.file.FinishRuns(ctx, []uuid.UUID{c.progress.RunID}, status, why, time.Now()))
+	}
+	return errors.Join(append(errs, x.file.Checkpoint(ctx))...)
+}
+
+// width gives half of the interval of the metric: of the change against the first cell, the widest one, or of a run's own level.
+func (x *execution) width(ctx context.Context) (half float64, metric string, err error) {
+	var ids []string
+	for _, c := range x.cells {
+		if c.progress != nil && !c.ended {
+			ids = append(ids, c.progress.RunID.String())
+		}
+	}
+	half, err = queries.Width(ctx, x.file, queries.Library{}, x.metric, ids)
+	return half, x.metric, err
+}
+
+// tell prints what came of it and writes the report.
+func (x *execution) tell(ctx context.Context) error {
+	var played []*cellRun
+	for _, c := range x.cells {
+		if c.progress != nil {
+			c.result.RunID, c.result.Name = c.progress.RunID, c.progress.Name
+			played = append(played, c)
+		}
+	}
+	turns := 0
+	for _, c := range played {
+		turns += c.result.Turns
+	}
+	if turns == 0 && !x.resume {
+		return nil
+	}
+	var errs []error
+	if !x.quiet {
+		if len(x.cells) == 1 {
+			errs = append(errs, x.summary(ctx, x.stdout, x.stderr, x.file, &played[0].result))
+		} else {
+			errs = append(errs, x.planSummary(ctx, played))
+		}
+	}
+	if x.results != "" {
+		var ids []string
+		for _, c := range played {
+			ids = append(ids, c.progress.RunID.String())
+		}
+		files, err := writeReport(ctx, x.file, queries.Library{}, strings.Join(ids, ","), x.results)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if !x.quiet {
+			fmt.Fprintf(x.stderr, "report:\n  %s\n", strings.Join(files, "\n  "))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// planSummary is the table at the end of a plan: every cell against the first.
+func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
+	cut := slices.ContainsFunc(played, func(c *cellRun) bool { return c.result.Status != "ok" && c.result.Status != "" })
+	var tables []*queries.Table
+	for _, c := range played[1:] {
+		if cut { // no verdict before the end
+			break
+		}
+		t, _, err := queries.Compare(ctx, x.file, queries.Library{}, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: slices.Compact([]string{x.metric, "ttft", "tpot", "hit_ratio"}), Margin: 0.02})
+		if err != nil {
+			x.progress.warn(err.Error())
+			continue
+		}
+		t.About, t.Charts = "", nil
+		for _, column := range []string{"group", "p", "p_holm", "label"} { // the table must fit a terminal; wb compare has them all
+			t.Columns, t.Rows = dropColumn(t, column)
+		}
+		tables = append(tables, t)
+	}
+	if len(tables) > 0 {
+		if err := viz.Render(x.stdout, "table", viz.Page{Tables: tables, Version: version}, terminalOptions(x.stdout)); err != nil {
+			return err
+		}
+	}
+	flag := ""
+	if x.db != defaultDB {
+		flag = " --db " + quoteArg(x.db)
+	}
+	fmt.Fprintf(x.stderr, "\nplan %s, recorded in %s:\n", x.plan.Name, x.db)
+	since := ""
+	if x.resume {
+		since = " since it was resumed"
+	}
+	for _, c := range played {
+		fmt.Fprintf(x.stderr, "  run %s: %s, %s%s\n", c.result.Name, cmp.Or(c.result.Status, "ok"), turnsText(&c.result), since)
+	}
+	if cut {
+		fmt.Fprintf(x.stderr, "go on with it:\n  %s run --resume%s\n", self(), flag)
+		return nil
+	}
+	fmt.Fprintf(x.stderr, "look further:\n  %s report tag:plan=%s%s --out results\n", self(), x.plan.Name, flag)
+	if len(played) > 1 {
+		fmt.Fprintf(x.stderr, "  %s compare %s %s%s --by turn\n", self(), quoteArg(played[0].result.Name), quoteArg(played[1].result.Name), flag)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package collect
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"wb/data"
+	"wb/data/hub"
+	"wb/store"
+)
+
+// Limits says what a model's tokens cost at least, and on which GPU.
+func (m *Managed) Limits() *store.Model {
+	dtype, _ := m.Options.Args.Get("kv-cache-dtype")
+	row := modelRow(m.Model.Facts, m.Model.Dir, kvValueBytes(dtype))
+	parallel, _ := m.Options.Args.Get("tensor-parallel-size")
+	if n, err := strconv.ParseInt(parallel, 10, 32); err == nil && n > 1 {
+		row.GPUs = int32(n)
+	}
+	if m.gpus != nil {
+		row.GPUName = m.gpus.visible(m.Options.Getenv("CUDA_VISIBLE_DEVICES")).product()
+	}
+	return row
+}
+
+// Limits says the same of a server that wb did not start, as far as its model can be found here: as the simulator says, in a directory or in
+// the hub's cache, or in the registry. The GPU is this machine's first when the server runs on this machine.
+func (c *Client) Limits(e *Engine, h *hub.Client) *store.Model {
+	if e.Kind == KindSimulator {
+		m, ok, err := data.FindModel(e.Imitates.Model)
+		if err != nil || !ok {
+			return nil
+		}
+		row := modelRow(m.Facts(), "registry: "+m.Name, 2)
+		row.GPUName = orNil(e.Imitates.GPU)
+		return row
+	}
+	f, source := findFacts(e, h)
+	if f == nil {
+		return nil
+	}
+	row := modelRow(f, source, kvValueBytes(e.CacheConfig["cache_dtype"]))
+	if _, local := c.local(); local {
+		if g, err := OpenGPUs(); err == nil {
+			row.GPUName = g.devices[0].product()
+			g.Close()
+		}
+	}
+	return row
+}
+
+func findFacts(e *Engine, h *hub.Client) (*data.ModelFacts, string) {
+	names := []string{e.Model}
+	if e.ModelRoot != nil {
+		names = []string{*e.ModelRoot, e.Model}
+	}
+	for _, n := range names {
+		if m, _, _, err := ResolveModel(h, n); err == nil {
+			return m.Facts, m.Dir
+		}
+	}
+	for _, n := range names {
+		if m, ok, err := data.FindModel(n); err == nil && ok {
+			return m.Facts(), "registry: " + m.Name
+		}
+	}
+	return nil, ""
+}
+
+// kvValueBytes is the size of one value in the KV cache by the name of its type.
+func kvValueBytes(dtype string) int64 {
+	if strings.HasPrefix(dtype, "fp8") {
+		return 1
+	}
+	return 2
+}
+
+func modelRow(f *data.ModelFacts, source string, kvValueBytes int64) *store.Model {
+	w := f.Work(kvValueBytes)
+	row := &store.Model{Source: source, Architecture: orNil(f.Architecture), Quantization: orNil(f.Quantization), Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes,
+		PrefillWeightsBytes: w.PrefillWeightsBytes, DecodeWeightsBytes: w.DecodeWeightsBytes, LayerParameters: w.LayerParameters, HeadParameters: w.HeadParameters, Layers: f.Layers,
+		SlidingLayers: f.SlidingLayers, SlidingWindowTokens: f.SlidingWindow, AttentionWidth: w.AttentionWidth, KVLayerBytes: w.KVLayerBytes, Arithmetic: "bf16", GPUs: 1}
+	if strings.Contains(strings.ToLower(f.Quantization), "fp8") { // weight-only formats compute in 16 bits
+		row.Arithmetic = "fp8"
+	}
+	return row
+}
+
+// product is the GPU's name; nil for a slice of one, which has a part of its peaks only.
+func (d *gpuDevice) product() *string {
+	if v, _, r := d.GetMigMode(); r == nvml.SUCCESS && v == nvml.DEVICE_MIG_ENABLE {
+		return nil
+	}
+	return got(d.GetName())
+}

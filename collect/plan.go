@@ -1,0 +1,318 @@
+package collect
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"wb/data"
+)
+
+// PlanFile declares runs that belong together: settings they share, and what varies. Each combination is a cell, and each cell a run.
+type PlanFile struct {
+	File       string
+	Name       string
+	About      string
+	Tags       []Choice
+	Settings   []Choice // flags of wb run
+	Repeats    int      // of every conversation in every cell
+	MaxRepeats int      // as far as UntilCI may go
+	UntilCI    string   // such as 2%; "" for none
+	Metric     string   // what UntilCI looks at; "" for the default
+	Variants   []Variant
+	Matrix     []Dimension
+	Text       string // of the file
+}
+
+// Choice is a setting and where it stands.
+type Choice struct {
+	Name   string   // with dashes; those of vLLM itself begin with "server."
+	Values []string // one, or those of a list
+	Line   int      // from 1
+}
+
+// Variant is a named set of settings that change together.
+type Variant struct {
+	Name     string
+	Settings []Choice
+}
+
+// Dimension is a setting that takes several values.
+type Dimension struct {
+	Name   string
+	Values []Choice
+}
+
+// ServerSetting begins the names of settings that are vLLM's own.
+const ServerSetting = "server."
+
+// Limits on plans: more is a mistake.
+const (
+	maxPlanBytes = 1 << 20
+	maxCells     = 500
+)
+
+// Cell is one combination of a plan's settings.
+type Cell struct {
+	Name     string   // such as block-size=16/rag-placement=append; "" when nothing varies
+	Settings []Choice // a later one goes before an earlier one
+	Tags     []Choice // the plan's, and what makes the cell
+}
+
+// ParsePlan reads a plan. Mistakes are *data.FileError with the line.
+func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
+	bad := func(line int, format string, a ...any) error {
+		return &data.FileError{File: file, Line: line, Msg: fmt.Sprintf(format, a...)}
+	}
+	if len(text) > maxPlanBytes {
+		return nil, bad(0, "larger than %d bytes", maxPlanBytes)
+	}
+	defer func() { // as in data.Parse: the YAML parser has panicked on damaged input
+		if r := recover(); r != nil {
+			p, err = nil, bad(0, "not YAML: %v", r)
+		}
+	}()
+	f, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, bad(0, "not YAML: %s", strings.SplitN(err.Error(), "\n", 2)[0])
+	}
+	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
+		return nil, bad(0, "wants one YAML document with the plan")
+	}
+	p = &PlanFile{File: file, Text: string(text)}
+	r := planReader{bad: bad}
+	entries := r.mapping(f.Docs[0].Body)
+	for _, e := range entries {
+		switch e.name {
+		case "name":
+			p.Name = r.scalar(e)
+			if !validCellText(p.Name) {
+				r.fail(e.line, "name: wants letters, digits and . _ -")
+			}
+		case "about":
+			p.About = r.scalar(e)
+		case "repeats":
+			p.Repeats = r.count(e)
+		case "max-repeats":
+			p.MaxRepeats = r.count(e)
+		case "until-ci":
+			p.UntilCI = r.scalar(e)
+		case "metric":
+			p.Metric = r.scalar(e)
+		case "tags":
+			p.Tags = r.choices(e.node, "")
+		case "server":
+			p.Settings = append(p.Settings, r.choices(e.node, ServerSetting)...)
+		case "matrix":
+			p.Matrix = r.matrix(e.node)
+		case "variants":
+			p.Variants = r.variants(e.node)
+		default:
+			p.Settings = append(p.Settings, r.choice(e, ""))
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if p.Name == "" {
+		return nil, bad(1, "name: is missing")
+	}
+	if p.Repeats == 0 {
+		p.Repeats = 1
+	}
+	if p.MaxRepeats == 0 {
+		p.MaxRepeats = max(20, p.Repeats)
+	}
+	if p.MaxRepeats < p.Repeats {
+		return nil, bad(1, "max_repeats: %d is less than repeats, %d", p.MaxRepeats, p.Repeats)
+	}
+	cells := 1
+	for _, d := range p.Matrix {
+		cells *= len(d.Values)
+		if cells > maxCells {
+			return nil, bad(d.Values[0].Line, "matrix: more than %d cells", maxCells)
+		}
+	}
+	if cells*max(1, len(p.Variants)) > maxCells {
+		return nil, bad(1, "variants and matrix: more than %d cells", maxCells)
+	}
+	return p, nil
+}
+
+type planEntry struct {
+	name string
+	line int
+	node ast.Node
+}
+
+// planReader reads nodes and keeps the first mistake.
+type planReader struct {
+	bad func(line int, format string, a ...any) error
+	err error
+}
+
+func (r *planReader) fail(line int, format string, a ...any) {
+	if r.err == nil {
+		r.err = r.bad(line, format, a...)
+	}
+}
+
+func lineOfNode(n ast.Node) int {
+	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
+		return 0
+	}
+	return n.GetToken().Position.Line
+}
+
+func (r *planReader) mapping(n ast.Node) []planEntry {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	default:
+		r.fail(lineOfNode(n), "wants settings as name: value")
+		return nil
+	}
+	var out []planEntry
+	for _, v := range values {
+		e := planEntry{name: strings.ReplaceAll(v.Key.GetToken().Value, "_", "-"), line: lineOfNode(v.Key), node: v.Value}
+		if slices.ContainsFunc(out, func(o planEntry) bool { return o.name == e.name }) {
+			r.fail(e.line, "%s: stands twice", e.name)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// text gives a scalar as it was written.
+func (r *planReader) text(n ast.Node, name string) string {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value
+	case *ast.LiteralNode:
+		return strings.TrimSpace(n.Value.Value)
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value
+	}
+	r.fail(lineOfNode(n), "%s: wants a value", name)
+	return ""
+}
+
+func (r *planReader) scalar(e planEntry) string { return r.text(e.node, e.name) }
+
+func (r *planReader) count(e planEntry) int {
+	n, err := strconv.Atoi(r.scalar(e))
+	if err != nil || n < 1 || n > 100_000 {
+		r.fail(e.line, "%s: wants a number from 1", e.name)
+	}
+	return n
+}
+
+func (r *planReader) choice(e planEntry, prefix string) Choice {
+	c := Choice{Name: prefix + e.name, Line: e.line}
+	if s, ok := e.node.(*ast.SequenceNode); ok {
+		for _, v := range s.Values {
+			c.Values = append(c.Values, r.text(v, e.name))
+		}
+		if len(c.Values) == 0 {
+			r.fail(e.line, "%s: an empty list", e.name)
+		}
+		return c
+	}
+	c.Values = []string{r.text(e.node, e.name)}
+	return c
+}
+
+func (r *planReader) choices(n ast.Node, prefix string) (out []Choice) {
+	for _, e := range r.mapping(n) {
+		out = append(out, r.choice(e, prefix))
+	}
+	return out
+}
+
+func (r *planReader) matrix(n ast.Node) (out []Dimension) {
+	for _, e := range r.mapping(n) {
+		s, ok := e.node.(*ast.SequenceNode)
+		if !ok || len(s.Values) == 0 {
+			r.fail(e.line, "matrix: %s wants a list of values", e.name)
+			return nil
+		}
+		d := Dimension{Name: e.name}
+		for _, v := range s.Values {
+			c := r.choice(planEntry{e.name, lineOfNode(v), v}, "")
+			if slices.ContainsFunc(d.Values, func(o Choice) bool { return slices.Equal(o.Values, c.Values) }) {
+				r.fail(c.Line, "matrix: %s has %s twice", e.name, strings.Join(c.Values, ", "))
+			}
+			d.Values = append(d.Values, c)
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func (r *planReader) variants(n ast.Node) (out []Variant) {
+	for _, e := range r.mapping(n) {
+		v := Variant{Name: e.name}
+		if !validCellText(v.Name) {
+			r.fail(e.line, "variants: %q: wants letters, digits and . _ -", e.name)
+		}
+		if _, empty := e.node.(*ast.NullNode); !empty {
+			for _, s := range r.mapping(e.node) {
+				if s.name == "server" {
+					v.Settings = append(v.Settings, r.choices(s.node, ServerSetting)...)
+				} else {
+					v.Settings = append(v.Settings, r.choice(s, ""))
+				}
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func validCellText(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+}
+
+// Cells gives every combination, the first value of each dimension first.
+func (p *PlanFile) Cells() []Cell {
+	cells := []Cell{{Settings: p.Settings, Tags: p.Tags}}
+	join := func(name, more string) string { return strings.TrimPrefix(name+"/"+more, "/") }
+	if len(p.Variants) > 0 {
+		var next []Cell
+		for _, v := range p.Variants {
+			next = append(next, Cell{v.Name, slices.Concat(p.Settings, v.Settings), slices.Concat(p.Tags, []Choice{{Name: "variant", Values: []string{v.Name}}})})
+		}
+		cells = next
+	}
+	for _, d := range p.Matrix {
+		short := strings.TrimPrefix(d.Name, ServerSetting)
+		var next []Cell
+		for _, c := range cells {
+			for _, v := range d.Values {
+				v.Name = d.Name
+				label := strings.ReplaceAll(strings.Join(v.Values, "+"), ",", "+")
+				next = append(next, Cell{join(c.Name, short+"="+label), slices.Concat(c.Settings, []Choice{v}), slices.Concat(c.Tags, []Choice{{Name: short, Values: []string{label}}})})
+			}
+		}
+		cells = next
+	}
+	return cells
+}
+
+// Order is the order of n cells in a pass, from 0: any, by the seed, and the next pass backwards. Whatever drifts on a machine then falls on all cells
+// alike (ABBA).
+func Order(n int, seed int64, pass int) []int {
+	order := rand.New(rand.NewPCG(uint64(seed), uint64(pass/2))).Perm(n)
+	if pass%2 == 1 {
+		slices.Reverse(order)
+	}
+	return order
+}
