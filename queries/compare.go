@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -24,7 +25,8 @@ type Metric struct {
 // Metrics lists what can be compared, the primary one first.
 func Metrics() []Metric {
 	return []Metric{{"ttft", "ttft_ms", false, false}, {"itl_p50", "itl_p50_ms", false, false}, {"itl_p99", "itl_p99_ms", false, false}, {"tpot", "tpot_ms", false, false}, {"e2e", "e2e_ms", false, false},
-		{"tok_s", "decode_tokens_per_s", false, true}, {"hit_ratio", "hit_ratio", true, true}, {"j_per_token", "energy_per_token_j", false, false}}
+		{"tok_s", "decode_tokens_per_s", false, true}, {"hit_ratio", "hit_ratio", true, true}, {"j_per_token", "energy_per_token_j", false, false},
+		{"peak_mem", "peak_memory_bytes", false, false}}
 }
 
 // Verdicts.
@@ -54,7 +56,7 @@ type Verdict struct {
 	Sessions    int     // pairs of sessions, or the smaller number of sessions when they are not paired
 	Turns       int
 	Paired      bool
-	Noise       float64 // half the interval of base against itself; NaN: too few sessions
+	Noise       float64 // the largest change that the interval of equal runs holds; NaN: not known
 	Verdict     string
 	More        int // repeats that would settle an inconclusive one; 0: not known
 }
@@ -121,18 +123,77 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 		return nil, nil, errors.New("compare runs: one side has no measured turn")
 	}
 	verdicts, paired, agree := judge(b, h, metrics, c)
+	calibration, when, err := calibrated(ctx, db, lib, base, metrics, c)
+	if err != nil {
+		return nil, nil, err
+	}
 	for i := range verdicts {
-		k := slices.Index(metrics, verdicts[i].Metric)
-		verdicts[i].Noise = noise(b, k, verdicts[i].Metric, verdicts[i].Group)
+		v := &verdicts[i]
+		v.Noise = noise(b, slices.Index(metrics, v.Metric), v.Metric, v.Group)
+		for _, a := range calibration {
+			if a.Metric == v.Metric && a.Group == v.Group {
+				v.Noise = math.Max(math.Abs(a.Low), math.Abs(a.High))
+			}
+		}
 	}
 	t := comparisonTable(c, base, head, verdicts)
+	if when != "" {
+		t.Notes = append(t.Notes, "noise_ratio: equal runs on this machine, "+when+" (wb calibrate).")
+	}
+	for _, v := range verdicts {
+		if (v.Verdict == VerdictFaster || v.Verdict == VerdictSlower) && math.Abs(v.Change) <= v.Noise {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s (%s): the change is no larger than what equal runs show on this machine (noise_ratio).", v.Metric.Name, strings.Join(strings.Fields(v.Group), " ")))
+		}
+	}
 	if !paired {
 		t.Notes = append(t.Notes, fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; --replies scripted and --ignore-eos make runs send and get equal amounts.", 100*agree))
+	}
+	if one := conversations(b, h); one != "" {
+		t.Notes = append(t.Notes, "All sessions are of "+one+": what holds for it need not hold for other conversations.")
 	}
 	if err := notes(ctx, db, t, base, head, verdicts); err != nil {
 		return nil, nil, err
 	}
 	return t, verdicts, nil
+}
+
+// CalibrationTag is the label of runs that are equal on purpose: what differs between them is the machine's noise.
+const CalibrationTag = "calibration=aa"
+
+// calibrated compares the two halves of the newest calibration on the same machine, server and model; when says of which day it is, "" for none.
+func calibrated(ctx context.Context, db *store.DB, lib Library, base *Table, metrics []Metric, c Comparison) (verdicts []Verdict, when string, err error) {
+	var a, b string
+	key, value, _ := strings.Cut(CalibrationTag, "=")
+	err = db.SQL().QueryRowContext(ctx, `WITH like_base AS (SELECT r.hostname, e.kind, e.model, (SELECT any_value(name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0) AS gpu FROM raw.run r JOIN raw.engine e USING (run_id) WHERE r.run_id = ?::UUID)
+		SELECT min(r.run_id::VARCHAR), max(r.run_id::VARCHAR), strftime(min(r.started_at), '%Y-%m-%d')
+		FROM raw.run r JOIN raw.engine e USING (run_id) JOIN raw.run_tag t ON t.run_id = r.run_id AND t.key = ? AND t.value = ? JOIN like_base l ON l.hostname IS NOT DISTINCT FROM r.hostname AND l.kind = e.kind AND l.model = e.model
+			AND l.gpu IS NOT DISTINCT FROM (SELECT any_value(name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0)
+		WHERE r.status = 'ok' AND r.plan_id IS NOT NULL GROUP BY r.plan_id HAVING count(*) = 2 ORDER BY min(r.started_at) DESC LIMIT 1`, base.Runs[0].ID, key, value).Scan(&a, &b, &when)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("find calibration: %w", err)
+	}
+	if slices.ContainsFunc(base.Runs, func(r RunRef) bool { return r.ID == a || r.ID == b }) { // it is what is being looked at
+		return nil, "", nil
+	}
+	q, err := lib.Find("compare_turns")
+	if err != nil {
+		return nil, "", err
+	}
+	var sides [2][]observation
+	for i, id := range []string{a, b} {
+		t, err := q.Run(ctx, db, Options{Runs: id})
+		if err != nil {
+			return nil, "", err
+		}
+		if sides[i], err = observe(t, metrics, c.By); err != nil {
+			return nil, "", err
+		}
+	}
+	verdicts, _, _ = judge(sides[0], sides[1], metrics, c)
+	return slices.DeleteFunc(verdicts, func(v Verdict) bool { return math.IsNaN(v.Low) || v.Sessions < fewSessions }), when, nil
 }
 
 // observe reads the rows of compare_turns.
@@ -260,6 +321,21 @@ func ownLevel(os []observation, m Metric) Verdict {
 	return v
 }
 
+// conversations gives the conversation when there is only one.
+func conversations(sides ...[]observation) string {
+	one := ""
+	for _, os := range sides {
+		for _, o := range os {
+			c, _, _ := strings.Cut(o.key, "/")
+			if one != "" && c != one {
+				return ""
+			}
+			one = c
+		}
+	}
+	return one
+}
+
 // judge compares observations; paired says whether turns could be paired, agree in which share of them.
 func judge(base, head []observation, metrics []Metric, c Comparison) (out []Verdict, paired bool, agree float64) {
 	other := map[string]observation{}
@@ -301,16 +377,19 @@ func judge(base, head []observation, metrics []Metric, c Comparison) (out []Verd
 		first := len(out)
 		var p []float64
 		for i, m := range metrics {
-			v := compareOne(in(base), in(head), i, m, paired, c.Margin)
+			v := compareOne(in(base), in(head), i, m, paired)
 			v.Group = g
 			out = append(out, v)
 			p = append(p, v.P)
 		}
-		// the first metric is the question; the others are looked at besides
+		// the first metric is the question; the others are looked at besides, and their verdicts pay for it
 		for i, adjusted := range stats.Holm(nanToOne(p[1:])) {
 			out[first+1+i].Adjusted = adjusted
 		}
 		out[first].Adjusted = p[0]
+		for i := range metrics {
+			out[first+i].settle(c.Margin)
+		}
 	}
 	return out, paired, agree
 }
@@ -353,7 +432,7 @@ func (m Metric) scales() (scale, back func(float64) float64) {
 	return math.Log, math.Expm1
 }
 
-func compareOne(base, head []observation, i int, m Metric, paired bool, margin float64) Verdict {
+func compareOne(base, head []observation, i int, m Metric, paired bool) Verdict {
 	scale, back := m.scales()
 	value := func(o observation) float64 { return o.values[i] }
 	v := Verdict{Metric: m, Paired: paired, P: math.NaN(), Noise: math.NaN(), Base: stats.Median(known(base, value)), Head: stats.Median(known(head, value)), Change: math.NaN(), Low: math.NaN(), High: math.NaN(), Verdict: VerdictInconclusive}
@@ -404,7 +483,6 @@ func compareOne(base, head []observation, i int, m Metric, paired bool, margin f
 		v.Low, v.High = back(stats.Quantile(found, (1-level)/2)), back(stats.Quantile(found, (1+level)/2))
 		v.P, _ = stats.RankSum(a, b)
 	}
-	v.settle(margin)
 	return v
 }
 
@@ -415,9 +493,9 @@ func (v *Verdict) settle(margin float64) {
 		v.More = fewSessions - v.Sessions
 	case v.Low >= -margin && v.High <= margin:
 		v.Verdict = VerdictEquivalent
-	case v.Low > 0 && v.P <= 1-level:
+	case v.Low > 0 && v.Adjusted <= 1-level:
 		v.Verdict = map[bool]string{true: VerdictFaster, false: VerdictSlower}[v.Metric.Higher]
-	case v.High < 0 && v.P <= 1-level:
+	case v.High < 0 && v.Adjusted <= 1-level:
 		v.Verdict = map[bool]string{true: VerdictSlower, false: VerdictFaster}[v.Metric.Higher]
 	default:
 		// the interval shrinks with the root of the number of sessions; it has to get off 0, or into the margin
@@ -431,7 +509,7 @@ func (v *Verdict) settle(margin float64) {
 	}
 }
 
-// noise compares a side with itself, passes 1, 3, 5 … with 2, 4, 6 …: half of the interval that this gives.
+// noise compares a side with itself, passes 1, 3, 5 … with 2, 4, 6 …: the largest change that the interval holds.
 func noise(base []observation, i int, m Metric, group string) float64 {
 	scale, back := m.scales()
 	next := map[string]observation{}
@@ -455,7 +533,7 @@ func noise(base []observation, i int, m Metric, group string) float64 {
 		return math.NaN()
 	}
 	low, high := stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, level, draws, rand.New(rand.NewPCG(21, uint64(i))))
-	return (back(high) - back(low)) / 2
+	return math.Max(math.Abs(back(low)), math.Abs(back(high)))
 }
 
 func known(os []observation, value func(observation) float64) (out []float64) {
@@ -486,7 +564,7 @@ func sideName(t *Table, selector string) string {
 func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table {
 	t := &Table{Name: "compare", Title: fmt.Sprintf("%s against %s", sideName(head, c.Head), sideName(base, c.Base)), SQL: base.SQL, Runs: slices.Concat(base.Runs, head.Runs),
 		About: fmt.Sprintf("change_ratio: head over base less 1 (for hit_ratio the difference): Hodges–Lehmann over sessions, each the median of its turns; low_ratio and high_ratio hold it in 95 of 100 cases (bootstrap over sessions). "+
-			"p: Wilcoxon; p_holm: after Holm over the secondary metrics. noise_ratio: half the interval of base against itself. equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*c.Margin),
+			"p: Wilcoxon; p_holm: after Holm over the secondary metrics. noise_ratio: the largest change that the interval between equal runs holds: a calibration's, or base's passes against each other. equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*c.Margin),
 		Columns: []Column{{Name: "metric"}, {Name: "group"}, {Name: "base"}, {Name: "head"}, {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}, {Name: "verdict"}, {Name: "p"}, {Name: "p_holm"},
 			{Name: "noise_ratio", Unit: "ratio"}, {Name: "sessions"}, {Name: "turns"}, {Name: "more_sessions"}, {Name: "label"}},
 		Charts: []Chart{{Kind: "scatter", X: "label", Y: []string{"low_ratio", "change_ratio", "high_ratio"}}}}
@@ -558,16 +636,49 @@ func notes(ctx context.Context, db *store.DB, t, base, head *Table, verdicts []V
 		t.Notes = append(t.Notes, "Settings that differ: "+strings.Join(differing[:min(8, len(differing))], ", ")+more+" (wb query run_differences).")
 	}
 	var frozen, hot int64
+	var busy, baseClock, headClock sql.NullFloat64
 	err = conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM raw.event WHERE kind = 'frozen' AND list_contains(string_split($1, ','), run_id::VARCHAR)),
-		(SELECT count(*) FROM raw.gpu_sample WHERE throttle_reasons & 104 <> 0 AND list_contains(string_split($1, ','), run_id::VARCHAR))`, both).Scan(&frozen, &hot)
+		(SELECT count(*) FROM raw.gpu_sample WHERE throttle_reasons & 104 <> 0 AND list_contains(string_split($1, ','), run_id::VARCHAR)),
+		(SELECT max(c) FROM (SELECT quantile_cont(cpu_cores, 0.9) AS c FROM processes WHERE role = 'wb' AND cpu_cores IS NOT NULL AND run_id IN (SELECT run_id FROM raw.run WHERE NOT simulated) AND list_contains(string_split($1, ','), run_id::VARCHAR) GROUP BY run_id)),
+		(SELECT median(sm_clock_mhz) FROM raw.gpu_sample WHERE gpu_util_ratio > 0.1 AND list_contains(string_split($2, ','), run_id::VARCHAR)),
+		(SELECT median(sm_clock_mhz) FROM raw.gpu_sample WHERE gpu_util_ratio > 0.1 AND list_contains(string_split($3, ','), run_id::VARCHAR))`, both, list(base.Runs), list(head.Runs)).Scan(&frozen, &hot, &busy, &baseClock, &headClock)
 	if err != nil {
 		return fmt.Errorf("compare events: %w", err)
 	}
+	say := func(format string, a ...any) { t.Notes = append(t.Notes, fmt.Sprintf(format, a...)) }
 	if frozen > 0 {
-		t.Notes = append(t.Notes, fmt.Sprintf("The machine kept wb from running %d times; times around those moments are not the server's (wb query run_events).", frozen))
+		say("The machine kept wb from running %d times; times around those moments are not the server's (wb query run_events).", frozen)
 	}
 	if hot > 0 { // nvml.h: software thermal 32, hardware thermal 64, hardware slowdown 8
-		t.Notes = append(t.Notes, fmt.Sprintf("The GPU was slowed down by heat or by its hardware in %d samples (wb query gpu_timeline).", hot))
+		say("The GPU was slowed down by heat or by its hardware in %d samples (wb query gpu_timeline).", hot)
+	}
+	if a, b := baseClock.Float64, headClock.Float64; a > 0 && b > 0 && math.Abs(b/a-1) > 0.02 {
+		say("The GPU's SM clock was not the same: %.0f MHz (median while busy) in base, %.0f in head.", a, b)
+	}
+	if busy.Float64 > 0.9 { // of one core, in a tenth of the readings
+		say("Client-bound: wb itself kept a core busy (%.1f cores at p90), so times may be its own.", busy.Float64)
+	}
+	return drift(ctx, db, t)
+}
+
+// drift adds what the report of that name remarks on the runs.
+func drift(ctx context.Context, db *store.DB, t *Table) error {
+	q, err := Library{}.Find("drift")
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, r := range t.Runs {
+		ids = append(ids, r.ID)
+	}
+	d, err := q.Run(ctx, db, Options{Runs: strings.Join(ids, ",")})
+	if err != nil {
+		return err
+	}
+	for _, row := range d.Rows {
+		if remark, ok := row[d.ColumnIndex("remark")].(string); ok {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s of run %s: %s (wb query drift).", row[d.ColumnIndex("metric")], row[d.ColumnIndex("run")], remark))
+		}
 	}
 	return nil
 }

@@ -60,12 +60,13 @@ var reportColumns = map[string]string{
 	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
 	"cache_miss_causes":       "turn run conversation variant turn_number cause tokens turns",
-	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j",
+	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes",
 	"first_divergence":        "run conversation variant repeat turn cause recomputed_tokens message role at_character text_before text_now advice",
 	"rag_placement":           "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms checks checks_passed",
 	"context_growth":          "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
 	"conversation_summary":    "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
 	"energy_by_conversation":  "run conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
+	"drift":                   "run metric turns autocorrelation drift_ratio drift_t temperature_correlation clock_correlation first_session_ratio remark",
 	"energy_by_turn":          "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j completion_token_energy_j covered_ratio",
 	"roofline":                "run conversation variant turn turns context_tokens tpot_ms decode_limit_ms mbu_ratio prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit bound limits_of",
 	"failed_turns":            "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
@@ -89,7 +90,7 @@ var reportColumns = map[string]string{
 // How many rows each report has over the latest run, the last two and all.
 var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
-	"energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
+	"drift": {1, 1, 1}, "energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
 	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "compare_turns": {4, 4, 5}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
 	"ttft_cold_vs_cached": {4, 4, 5}, "ttft_split": {2, 2, 2}, "turn_details": {6, 7, 8},
 }

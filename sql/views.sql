@@ -212,6 +212,19 @@ COMMENT ON COLUMN turn_energy.energy_j IS 'energy, joules';
 COMMENT ON COLUMN turn_energy.idle_energy_j IS 'of it, what the GPUs take anyway: the lowest power reading of the run over the turn''s time';
 COMMENT ON COLUMN turn_energy.covered_ratio IS 'share of the turn that readings cover, 0 to 1';
 
+CREATE OR REPLACE VIEW session_memory AS
+WITH gpus AS (
+  SELECT run_id, session_id, sum(peak)::BIGINT AS gpu_peak_bytes FROM (
+    SELECT s.run_id, s.session_id, g.gpu, max(g.memory_used_bytes) AS peak FROM raw.session s JOIN raw.gpu_sample g ON g.run_id = s.run_id AND g.t_ns BETWEEN s.started_ns AND s.ended_ns WHERE g.memory_used_bytes > 0 GROUP BY ALL) GROUP BY ALL),
+processes AS (
+  SELECT run_id, session_id, sum(peak)::BIGINT AS engine_peak_bytes FROM (
+    SELECT s.run_id, s.session_id, p.pid, max(p.rss_bytes) AS peak FROM raw.session s JOIN raw.process_sample p ON p.run_id = s.run_id AND p.t_ns BETWEEN s.started_ns AND s.ended_ns WHERE p.role = 'engine' GROUP BY ALL) GROUP BY ALL)
+SELECT run_id, session_id, gpu_peak_bytes, engine_peak_bytes, coalesce(gpu_peak_bytes, engine_peak_bytes) AS peak_memory_bytes FROM gpus FULL JOIN processes USING (run_id, session_id);
+COMMENT ON VIEW session_memory IS 'highest memory readings during each session';
+COMMENT ON COLUMN session_memory.gpu_peak_bytes IS 'device memory in use, the peaks of all GPUs together';
+COMMENT ON COLUMN session_memory.engine_peak_bytes IS 'resident memory of the server''s processes, their peaks together';
+COMMENT ON COLUMN session_memory.peak_memory_bytes IS 'the GPUs'' where there are any, else the processes''';
+
 CREATE OR REPLACE VIEW events AS
 SELECT e.run_id, r.run, e.t_ns, r.started_at + to_microseconds(e.t_ns // 1000) AS wall_time, e.kind, e.source, e.turn_id, e.message
 FROM raw.event e JOIN runs r USING (run_id);

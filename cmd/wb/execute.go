@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"wb/collect"
+	"wb/collect/vllm"
 	"wb/data"
 	"wb/queries"
 	"wb/store"
@@ -64,6 +66,7 @@ func (c *cellRun) finished(s store.DoneSession) {
 type execution struct {
 	*runOptions
 	plan           *collect.PlanFile // nil for a run without a plan
+	text           string            // of the plan as it is recorded
 	planID         uuid.UUID
 	cells          []*cellRun
 	file           *store.DB
@@ -150,6 +153,9 @@ func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell co
 // set gives a plan's setting to the flag of its name, or to vLLM.
 func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
 	if name, ok := strings.CutPrefix(s.Name, collect.ServerSetting); ok {
+		if slices.Contains(vllm.SecretArgs(), name) {
+			return fmt.Errorf("%s: a secret does not belong into a plan, which is recorded; vLLM reads it from its environment", name)
+		}
 		switch v := s.Values; {
 		case len(v) == 1 && v[0] == "true":
 			o.words = append(o.words, "--"+name)
@@ -163,6 +169,9 @@ func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
 	f := flags.Lookup(s.Name)
 	if f == nil || slices.Contains(notForPlans, s.Name) {
 		return fmt.Errorf("%s: is no setting of a plan; those are the flags of wb run, name, about, repeats, max_repeats, until_ci, metric, tags, server, matrix and variants", s.Name)
+	}
+	if s.Name == "url" && collect.RedactURL(s.Values[0]) != s.Values[0] {
+		return errors.New("url: credentials do not belong into a plan, which is recorded; use api_key_env")
 	}
 	list, ok := f.Value.(pflag.SliceValue)
 	if !ok && len(s.Values) != 1 {
@@ -198,18 +207,24 @@ func override(to, from *pflag.Flag) error {
 }
 
 // run is wb run.
-func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writer) (err error) {
-	ctx := cmd.Context()
-	x := &execution{runOptions: o, stdout: stdout, stderr: stderr, planID: uuid.New(), progress: &progress{newLiveLine(stderr), o.quiet, map[string]bool{}}}
+func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writer) error {
+	var plan *collect.PlanFile
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return hinted{fmt.Errorf("read plan %s: %w", file, plainPathError(err)), "docs/plans.md describes plans; vLLM's own arguments come after --"}
 		}
-		if x.plan, err = collect.ParsePlan(filepath.Base(file), text); err != nil {
+		if plan, err = collect.ParsePlan(filepath.Base(file), text); err != nil {
 			return usageError{err}
 		}
 	}
+	return o.execute(cmd, plan, stdout, stderr)
+}
+
+// execute plays a plan, or the one run that the flags describe.
+func (o *runOptions) execute(cmd *cobra.Command, plan *collect.PlanFile, stdout, stderr io.Writer) (err error) {
+	ctx := cmd.Context()
+	x := &execution{runOptions: o, plan: plan, stdout: stdout, stderr: stderr, planID: uuid.New(), progress: &progress{newLiveLine(stderr), o.quiet, map[string]bool{}}}
 	_, statErr := os.Stat(o.db)
 	if o.resume {
 		if o.list {
@@ -226,7 +241,12 @@ func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writ
 func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool) (err error) {
 	var resumed []store.PlanRun
 	if x.resume {
-		if resumed, err = x.find(ctx); err != nil {
+		if resumed, err = x.find(ctx, cmd); err != nil {
+			return err
+		}
+	}
+	if x.plan != nil {
+		if x.text, err = withFlags(cmd, x.words, x.plan.Text); err != nil {
 			return err
 		}
 	}
@@ -330,7 +350,7 @@ func (x *execution) forget(newFile bool, err error) error {
 }
 
 // find looks up the execution to go on with, and the plan where none was named.
-func (x *execution) find(ctx context.Context) ([]store.PlanRun, error) {
+func (x *execution) find(ctx context.Context, cmd *cobra.Command) ([]store.PlanRun, error) {
 	all, err := x.file.Executions(ctx)
 	if err != nil {
 		return nil, err
@@ -339,7 +359,8 @@ func (x *execution) find(ctx context.Context) ([]store.PlanRun, error) {
 		return hinted{fmt.Errorf("resume plan: "+format, a...), "wb runs lists what the file holds; without --resume the plan begins anew"}
 	}
 	for _, e := range all {
-		p, err := collect.ParsePlan("recorded plan", []byte(e.Plan))
+		text, given := recordedFlags(e.Plan)
+		p, err := collect.ParsePlan("recorded plan", []byte(text))
 		if err != nil {
 			return nil, err
 		}
@@ -347,7 +368,7 @@ func (x *execution) find(ctx context.Context) ([]store.PlanRun, error) {
 		switch {
 		case x.plan != nil && p.Name != x.plan.Name:
 			continue
-		case x.plan != nil && e.Plan != x.plan.Text:
+		case x.plan != nil && text != x.plan.Text:
 			return nil, nothing("%s is not what was begun on %s UTC", x.plan.File, when)
 		case x.plan == nil && e.Unended == 0 && e.Runs >= len(p.Cells()):
 			continue
@@ -356,6 +377,18 @@ func (x *execution) find(ctx context.Context) ([]store.PlanRun, error) {
 			x.plan = p
 		}
 		x.planID = e.ID
+		for name, values := range given { // as it was begun, unless told otherwise now
+			f := cmd.Flags().Lookup(name)
+			switch {
+			case name == "" && len(x.words) == 0:
+				x.words = values
+			case f == nil || f.Changed:
+			default:
+				if err := (&runOptions{}).set(cmd.Flags(), collect.Choice{Name: name, Values: values}); err != nil {
+					return nil, fmt.Errorf("resume plan: %w", err)
+				}
+			}
+		}
 		runs, err := x.file.PlanRuns(ctx, e.ID)
 		if err == nil && !x.quiet {
 			fmt.Fprintf(x.stderr, "going on with plan %s, begun on %s UTC\n", p.Name, when)
@@ -366,6 +399,46 @@ func (x *execution) find(ctx context.Context) ([]store.PlanRun, error) {
 		return nil, nothing("%s was never begun in %s", x.plan.Name, x.db)
 	}
 	return nil, nothing("%s holds no plan that was cut short", x.db)
+}
+
+// flagsMark begins the line of a recorded plan that holds the flags it was begun with, and vLLM's arguments under "".
+const flagsMark = "# flags of wb run: "
+
+// withFlags is a plan's text with the flags that go before it.
+func withFlags(cmd *cobra.Command, words []string, text string) (string, error) {
+	given := map[string][]string{}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if slices.Contains(notForPlans, f.Name) {
+			return
+		}
+		given[f.Name] = []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			given[f.Name] = list.GetSlice()
+		}
+		if f.Name == "url" { // who resumes gives it again
+			given[f.Name] = []string{collect.RedactURL(f.Value.String())}
+		}
+	})
+	if len(words) > 0 {
+		given[""] = withoutSecrets(words)
+	}
+	if len(given) == 0 {
+		return text, nil
+	}
+	b, err := json.Marshal(given)
+	if err != nil {
+		return "", fmt.Errorf("record flags: %w", err)
+	}
+	return flagsMark + string(b) + "\n" + text, nil
+}
+
+// recordedFlags parts a recorded plan again.
+func recordedFlags(recorded string) (text string, given map[string][]string) {
+	line, rest, ok := strings.Cut(recorded, "\n")
+	if js, marked := strings.CutPrefix(line, flagsMark); ok && marked && json.Unmarshal([]byte(js), &given) == nil {
+		return rest, given
+	}
+	return recorded, nil
 }
 
 // adopt gives cells the runs that they go on with.
@@ -485,10 +558,11 @@ func (x *execution) say(c *cellRun, pass, last, nth int) {
 // left estimates the time to the end by what sessions took so far, those of a cell by its own where it has played any.
 func (x *execution) left(pass, last int) (time.Duration, bool) {
 	var took time.Duration
-	played := 0
+	played, most := 0, 0
 	for _, c := range x.cells {
 		took += c.took
 		played += c.played
+		most = max(most, c.sessions)
 	}
 	if played == 0 {
 		return 0, false
@@ -503,7 +577,7 @@ func (x *execution) left(pass, last int) (time.Duration, bool) {
 			each = c.took / time.Duration(c.played)
 		}
 		if sessions == 0 {
-			sessions = x.cells[0].sessions
+			sessions = most
 		}
 		sum += each * time.Duration(max(sessions*last-len(c.done), 0))
 	}
@@ -570,7 +644,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 		Server: x.at.server, ServerSettings: x.at.settings, Model: x.at.model, Start: c.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args),
 		Continue: c.progress, Open: x.plan != nil || x.untilCI != "", SameServer: x.used && x.last == c, UsedServer: x.used, KeepServer: keep, Cell: c.cell.Name}
 	if x.plan != nil {
-		plan.PlanID, plan.PlanText = &x.planID, x.plan.Text
+		plan.PlanID, plan.PlanText = &x.planID, x.text
 	}
 	if plan.SameServer && c.isolation != collect.IsolationRestart { // it is warm
 		plan.Warmup = 0
@@ -699,11 +773,12 @@ func (x *execution) tell(ctx context.Context) error {
 func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 	cut := slices.ContainsFunc(played, func(c *cellRun) bool { return c.result.Status != "ok" && c.result.Status != "" })
 	var tables []*queries.Table
+	var found []queries.Verdict // of the last cell
 	for _, c := range played[1:] {
 		if cut { // no verdict before the end
 			break
 		}
-		t, _, err := queries.Compare(ctx, x.file, queries.Library{}, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: slices.Compact([]string{x.metric, "ttft", "tpot", "hit_ratio"}), Margin: 0.02})
+		t, verdicts, err := queries.Compare(ctx, x.file, queries.Library{}, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: slices.Compact([]string{x.metric, "ttft", "tpot", "hit_ratio"}), Margin: 0.02})
 		if err != nil {
 			x.progress.warn(err.Error())
 			continue
@@ -712,7 +787,7 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 		for _, column := range []string{"group", "p", "p_holm", "label"} { // the table must fit a terminal; wb compare has them all
 			t.Columns, t.Rows = dropColumn(t, column)
 		}
-		tables = append(tables, t)
+		tables, found = append(tables, t), verdicts
 	}
 	if len(tables) > 0 {
 		if err := viz.Render(x.stdout, "table", viz.Page{Tables: tables, Version: version}, terminalOptions(x.stdout)); err != nil {
@@ -730,6 +805,9 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 	}
 	for _, c := range played {
 		fmt.Fprintf(x.stderr, "  run %s: %s, %s%s\n", c.result.Name, cmp.Or(c.result.Status, "ok"), turnsText(&c.result), since)
+	}
+	if x.plan.Text == calibration {
+		x.noise(found)
 	}
 	if cut {
 		fmt.Fprintf(x.stderr, "go on with it:\n  %s run --resume%s\n", self(), flag)

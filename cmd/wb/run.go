@@ -607,8 +607,17 @@ func quoteArg(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// quoteArgs gives the command line for the record, without credentials in URLs and without secrets given to vLLM.
+// quoteArgs gives the command line for the record.
 func quoteArgs(args []string) string {
+	out := withoutSecrets(args)
+	for i, a := range out {
+		out[i] = quoteArg(a)
+	}
+	return strings.Join(out, " ")
+}
+
+// withoutSecrets gives words without credentials in URLs and without secrets given to vLLM.
+func withoutSecrets(args []string) []string {
 	out := make([]string, len(args))
 	secret := false // the words that follow belong to a secret flag
 	for i, a := range args {
@@ -626,7 +635,7 @@ func quoteArgs(args []string) string {
 		} else if strings.Contains(a, "://") || (i > 0 && args[i-1] == "--url") {
 			a = collect.RedactURL(a)
 		}
-		out[i] = quoteArg(a)
+		out[i] = a
 	}
-	return strings.Join(out, " ")
+	return out
 }
