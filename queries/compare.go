@@ -78,6 +78,9 @@ type observation struct {
 	values  []float64 // by metric; NaN: not known
 }
 
+// ErrNothingMeasured is returned when a side has no turn that counts.
+var ErrNothingMeasured = errors.New("compare runs: one side has no measured turn")
+
 // Compare holds two selections of runs against each other. The unit of evidence is a session: each gives one value, the median over
 // its turns of the quotient with the same turn of the other side, where prompt and output tokens agree in four of five turns;
 // otherwise sessions are compared without pairing, and a note says so.
@@ -120,7 +123,7 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 		return nil, nil, err
 	}
 	if len(b) == 0 || len(h) == 0 {
-		return nil, nil, errors.New("compare runs: one side has no measured turn")
+		return nil, nil, ErrNothingMeasured
 	}
 	verdicts, paired, agree := judge(b, h, metrics, c)
 	calibration, when, err := calibrated(ctx, db, lib, base, metrics, c)
@@ -567,7 +570,7 @@ func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table
 			"p: Wilcoxon; p_holm: after Holm over the secondary metrics. noise_ratio: the largest change that the interval between equal runs holds: a calibration's, or base's passes against each other. equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*c.Margin),
 		Columns: []Column{{Name: "metric"}, {Name: "group"}, {Name: "base"}, {Name: "head"}, {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}, {Name: "verdict"}, {Name: "p"}, {Name: "p_holm"},
 			{Name: "noise_ratio", Unit: "ratio"}, {Name: "sessions"}, {Name: "turns"}, {Name: "more_sessions"}, {Name: "label"}},
-		Charts: []Chart{{Kind: "scatter", X: "label", Y: []string{"low_ratio", "change_ratio", "high_ratio"}}}}
+		Charts: []Chart{{Kind: "interval", X: "label", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Title: "Change with its 95 % interval"}}}
 	num := func(f float64) any {
 		if math.IsNaN(f) {
 			return nil

@@ -61,7 +61,7 @@ var (
 	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-var chartKinds = []string{"line", "area", "bar", "scatter"}
+var chartKinds = []string{"line", "area", "bar", "scatter", "interval"}
 
 // Parse reads the header of a query file. Comment lines that are not "-- key: value" are left alone; an unknown key, a
 // repeated title or a malformed line is a *HeaderError.
@@ -188,6 +188,9 @@ func parseChart(value string) (Chart, error) {
 		if !identifier.MatchString(col) {
 			return c, fmt.Errorf("%q is no column name", col)
 		}
+	}
+	if c.Kind == "interval" && (len(c.Y) != 3 || c.LogX || c.LogY) {
+		return c, errors.New("interval: wants y=VALUE,LOW,HIGH and no logarithmic axis")
 	}
 	if c.Stack && c.Kind != "bar" && c.Kind != "area" {
 		return c, errors.New("stack: only bar and area stack")

@@ -2,19 +2,40 @@ package queries
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"wb/store"
 )
 
-// reportQueries is the order of a report: overview first, evidence last.
-var reportQueries = []string{"run_overview", "conversation_summary", "run_differences", "cache_hit_by_turn", "cache_ideal_vs_achieved", "cache_miss_causes", "first_divergence", "rag_placement", "ttft_cold_vs_cached", "ttft_by_turn", "ttft_split", "ttft_by_context",
-	"context_growth", "itl_percentiles", "throughput_by_run", "stalls", "gpu_timeline", "memory_peaks", "energy_by_conversation", "server_startup",
-	"cache_counters_agree", "failed_turns", "run_events", "turn_details"}
+// reportQueries is the order of a report: overview first, evidence last. Of several runs, the comparison stands where it says so.
+var reportQueries = []string{"run_overview", "conversation_summary", comparisonPlace, "cache_hit_by_turn", "cache_ideal_vs_achieved", "cache_miss_causes", "first_divergence", "rag_placement", "ttft_cold_vs_cached", "ttft_by_turn", "ttft_split", "ttft_by_context",
+	"context_growth", "itl_percentiles", "throughput_by_run", "stalls", "gpu_timeline", "memory_peaks", "energy_by_conversation", "energy_by_turn", "server_startup", "roofline", "drift",
+	"run_differences", "cache_counters_agree", "failed_turns", "run_events", "turn_details"}
 
-// Report runs the saved queries of a report over the selected runs. Tables without rows are left out and named in empty.
-func Report(ctx context.Context, db *store.DB, lib Library, selector string) (tables []*Table, empty []string, err error) {
+// comparisonPlace is where the comparison of several runs goes.
+const comparisonPlace = "compare"
+
+// Short says whether a table of a report belongs into what people paste into a review: overview, comparison, what differs.
+func Short(t *Table) bool {
+	return slices.Contains([]string{"run_overview", "conversation_summary", comparisonPlace, "run_differences"}, t.Name)
+}
+
+// Report runs the saved queries of a report over the selected runs. Tables without rows are left out and named in empty. Several runs are compared with one
+// of them, base, or with the first when base is "".
+func Report(ctx context.Context, db *store.DB, lib Library, selector, base string) (tables []*Table, empty []string, err error) {
 	for _, name := range reportQueries {
+		if name == comparisonPlace {
+			t, err := compareAll(ctx, db, lib, tables[0].Runs, base)
+			if err != nil {
+				return nil, nil, err
+			}
+			if t != nil {
+				tables = append(tables, t)
+			}
+			continue
+		}
 		q, err := lib.Find(name)
 		if err != nil {
 			return nil, nil, err
@@ -29,10 +50,62 @@ func Report(ctx context.Context, db *store.DB, lib Library, selector string) (ta
 		}
 		tables = append(tables, t)
 	}
-	if len(tables) == 0 {
-		return nil, nil, fmt.Errorf("report runs %q: nothing to show", selector)
-	}
 	return tables, empty, nil
+}
+
+// reportMetrics are those of a report's comparison.
+var reportMetrics = []string{"ttft", "tpot", "itl_p99", "e2e", "hit_ratio", "j_per_token", "peak_mem"}
+
+// compareAll holds each run against one of them, in one table with a run a row and metric; nil for a single run.
+func compareAll(ctx context.Context, db *store.DB, lib Library, runs []RunRef, base string) (*Table, error) {
+	if len(runs) < 2 {
+		if base != "" {
+			return nil, errors.New("compare with a base: there is one run")
+		}
+		return nil, nil
+	}
+	first := runs[0]
+	if base != "" {
+		i := slices.IndexFunc(runs, func(r RunRef) bool { return r.Name == base || r.ID == base })
+		if i < 0 {
+			return nil, fmt.Errorf("compare with %s: it is not one of the %d runs", base, len(runs))
+		}
+		first = runs[i]
+	}
+	var all *Table
+	for _, head := range runs {
+		if head.ID == first.ID {
+			continue
+		}
+		t, verdicts, err := Compare(ctx, db, lib, Comparison{Base: first.ID, Head: head.ID, Metrics: reportMetrics, Margin: 0.02})
+		if errors.Is(err, ErrNothingMeasured) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if all == nil {
+			all = &Table{Name: comparisonPlace, Title: "Against " + first.Name, About: t.About, SQL: t.SQL, Columns: slices.Concat([]Column{{Name: "run"}}, t.Columns),
+				Charts: []Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run", Title: "Change with its 95 % interval"}}}
+		}
+		for i, row := range t.Rows {
+			if verdicts[i].Sessions > 0 { // what was not measured is no row
+				all.Rows = append(all.Rows, slices.Concat([]any{head.Name}, row))
+			}
+		}
+		for _, n := range t.Notes {
+			if !slices.Contains(all.Notes, n) {
+				all.Notes = append(all.Notes, n)
+			}
+		}
+	}
+	if all != nil {
+		all.Runs = runs
+		for _, column := range []string{"group", "label"} { // the same in every row
+			all.Columns, all.Rows = all.Without(column)
+		}
+	}
+	return all, nil
 }
 
 // system is what was known of machine, server and settings, for the *_system.json file of a report.

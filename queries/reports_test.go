@@ -350,12 +350,33 @@ func TestTTFTSplit(t *testing.T) {
 func TestReportAndSystem(t *testing.T) {
 	ctx := context.Background()
 	db := history(t)
-	tables, empty, err := Report(ctx, db, Library{}, "latest")
-	if err != nil || strings.Join(empty, " ") != "run_differences" || len(tables) != len(reportQueries)-1 || tables[0].Name != "run_overview" {
+	tables, empty, err := Report(ctx, db, Library{}, "latest", "")
+	if err != nil || strings.Join(empty, " ") != "run_differences" || len(tables) != len(reportQueries)-2 || // a single run is compared with nothing
+		tables[0].Name != "run_overview" {
 		t.Errorf("%d tables, empty %v, %v", len(tables), empty, err)
 	}
-	if _, _, err := Report(ctx, db, Library{}, "nosuch"); err == nil || !strings.Contains(err.Error(), `select runs "nosuch": no such run`) {
+	if _, _, err := Report(ctx, db, Library{}, "nosuch", ""); err == nil || !strings.Contains(err.Error(), `select runs "nosuch": no such run`) {
 		t.Errorf("got %v", err)
+	}
+	// of several runs, each with measured turns is held against the base; sections in order
+	tables, _, err = Report(ctx, db, Library{}, "all", "base")
+	if err != nil || tables[2].Name != comparisonPlace || tables[2].Title != "Against base" || len(tables[2].Rows) == 0 || tables[2].Rows[0][0] != late || !tables[2].Simulated() {
+		t.Errorf("%v (%v)", tables[2], err)
+	}
+	place := map[string]int{}
+	for i, x := range tables {
+		place[x.Name] = i
+	}
+	for _, order := range [][2]string{{"run_overview", "compare"}, {"compare", "cache_hit_by_turn"}, {"cache_miss_causes", "ttft_by_turn"}, {"ttft_by_turn", "gpu_timeline"}, {"gpu_timeline", "roofline"}, {"roofline", "run_differences"}} {
+		if place[order[0]] >= place[order[1]] {
+			t.Errorf("%s does not stand before %s: %v", order[0], order[1], place)
+		}
+	}
+	if _, _, err := Report(ctx, db, Library{}, "all", "nope"); err == nil || err.Error() != "compare with nope: it is not one of the 3 runs" {
+		t.Errorf("an unknown base: %v", err)
+	}
+	if _, _, err := Report(ctx, db, Library{}, "latest", "base"); err == nil {
+		t.Error("a single run has a base")
 	}
 	for _, selector := range []string{"latest", ""} {
 		sys, err := System(ctx, db, selector)

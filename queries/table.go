@@ -83,3 +83,16 @@ func UnitOf(column string) string {
 	}
 	return ""
 }
+
+// Without gives columns and rows without one column; a table that lacks it stays as it is.
+func (t *Table) Without(name string) ([]Column, [][]any) {
+	i := t.ColumnIndex(name)
+	if i < 0 {
+		return t.Columns, t.Rows
+	}
+	rows := make([][]any, len(t.Rows))
+	for r, row := range t.Rows {
+		rows[r] = append(append([]any{}, row[:i]...), row[i+1:]...)
+	}
+	return append(append([]Column{}, t.Columns[:i]...), t.Columns[i+1:]...), rows
+}

@@ -42,8 +42,9 @@ func (p place) value() any {
 }
 
 type point struct {
-	x place
-	y any // a finite float64, or nil for a gap
+	x         place
+	y         any // a finite float64, or nil for a gap
+	low, high any // of an interval
 }
 
 type series struct {
@@ -85,6 +86,9 @@ func draw(t *queries.Table, c queries.Chart) (*drawing, error) {
 	}
 	d.Caption = caption(t, c, xi, yis)
 	d.File = slug(cmp.Or(c.Title, t.Name, t.Title, "chart"))
+	if c.Kind == "interval" {
+		return d, d.intervals(t, c, xi, yis, si)
+	}
 
 	var noX, notPositive, notFinite, missing int
 	type key struct {
@@ -174,6 +178,47 @@ func draw(t *queries.Table, c queries.Chart) (*drawing, error) {
 	return d, err
 }
 
+// intervals draws a value with a bar from its low to its high end for each row, in the query's order. A row that lacks one of the three is left out.
+func (d *drawing) intervals(t *queries.Table, c queries.Chart, xi int, yis []int, si int) error {
+	if len(yis) != 3 {
+		return fmt.Errorf("draw chart: an interval wants three y columns, not %d", len(yis))
+	}
+	var places []place
+	var list []*series
+	byName := map[string]*series{}
+	left := 0
+	for _, row := range t.Rows {
+		x, _ := placeOf(t.Columns[xi], row[xi], "category")
+		var values []any
+		for _, yi := range yis {
+			if f, ok := number(t.Columns[yi], row[yi]); ok && !math.IsNaN(f) && !math.IsInf(f, 0) {
+				values = append(values, f)
+			}
+		}
+		if len(values) != 3 {
+			left++
+			continue
+		}
+		name := axisLabel(t.Columns[yis[0]])
+		if si >= 0 {
+			name = seriesName(t, t.Columns[si], row[si])
+		}
+		if byName[name] == nil {
+			byName[name] = &series{name: name}
+			list = append(list, byName[name])
+		}
+		byName[name].points = append(byName[name].points, point{x, values[0], values[1], values[2]})
+		if !slices.Contains(places, x) {
+			places = append(places, x)
+		}
+	}
+	d.XType, d.YUnit, d.Empty = "category", commonUnit(t, yis), len(places) == 0
+	d.warn(left, "row has", "rows have", "no interval and is not drawn")
+	var err error
+	d.Option, err = option(d, c, list, places, axisLabel(t.Columns[yis[0]])) // the page draws the bars
+	return err
+}
+
 func (d *drawing) warn(n int, one, many, what string) {
 	switch {
 	case n == 1:
@@ -197,7 +242,7 @@ func option(d *drawing, c queries.Chart, list []*series, places []place, yName s
 	}
 	tip := opts.Tooltip{Show: opts.Bool(true), Trigger: "axis"}
 	switch c.Kind {
-	case "scatter":
+	case "scatter", "interval":
 		tip.Trigger = "item"
 	case "bar":
 		tip.AxisPointer = &opts.AxisPointer{Type: "shadow"}
@@ -281,7 +326,7 @@ func option(d *drawing, c queries.Chart, list []*series, places []place, yName s
 		}
 		ch.Validate()
 		return ch.JSON(), nil
-	case "scatter":
+	case "scatter", "interval":
 		ch := charts.NewScatter()
 		ch.SetGlobalOptions(global...)
 		ch.SetXAxis(labels)
@@ -289,7 +334,11 @@ func option(d *drawing, c queries.Chart, list []*series, places []place, yName s
 			data := make([]opts.ScatterData, 0, len(s.points))
 			for _, p := range s.points {
 				if p.y != nil {
-					data = append(data, opts.ScatterData{Value: []any{p.x.value(), p.y}})
+					v := []any{p.x.value(), p.y}
+					if c.Kind == "interval" {
+						v = append(v, p.low, p.high)
+					}
+					data = append(data, opts.ScatterData{Value: v})
 				}
 			}
 			ch.AddSeries(s.name, data,
@@ -299,7 +348,7 @@ func option(d *drawing, c queries.Chart, list []*series, places []place, yName s
 		ch.Validate()
 		return ch.JSON(), nil
 	}
-	return nil, fmt.Errorf("draw chart: no kind %q; have line, area, bar, scatter", c.Kind)
+	return nil, fmt.Errorf("draw chart: no kind %q; have line, area, bar, scatter, interval", c.Kind)
 }
 
 // Series differ in shape as well as colour, for readers who cannot tell the colours apart.
@@ -309,7 +358,7 @@ var (
 )
 
 func axisType(t *queries.Table, i int, c queries.Chart) string {
-	if c.Kind == "bar" {
+	if c.Kind == "bar" || c.Kind == "interval" {
 		return "category"
 	}
 	times, figures, others := 0, 0, 0
@@ -507,6 +556,9 @@ func caption(t *queries.Table, c queries.Chart, xi int, yis []int) string {
 		ys[i] = axisLabel(t.Columns[yi])
 	}
 	s := strings.Join(ys, ", ") + " by " + axisLabel(t.Columns[xi])
+	if c.Kind == "interval" && len(ys) == 3 {
+		s = ys[0] + " with the interval from " + ys[1] + " to " + ys[2] + ", by " + axisLabel(t.Columns[xi])
+	}
 	if c.Series != "" {
 		s += ", for each " + strings.ReplaceAll(printable(c.Series), "_", " ")
 	}

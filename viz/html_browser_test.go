@@ -120,7 +120,7 @@ func checkPage(t *testing.T, ctx context.Context, url string, width int64, theme
 	}
 	charts := eval[map[string]string](t, ctx,
 		`Object.fromEntries([...document.querySelectorAll('.chart')].map(e => [e.id, e.querySelector('canvas').toDataURL()]))`)
-	if len(charts) != 8 {
+	if len(charts) != 9 {
 		t.Errorf("%d charts", len(charts))
 	}
 	for id, url := range charts {

@@ -86,9 +86,15 @@ func gallery() Page {
 	names.Title = "Hostile </script><script>alert(1)</script> names"
 	names.Charts = []queries.Chart{{Kind: "bar", X: "run", Y: []string{"turn"}, Series: "run"}, {Kind: "scatter", X: "hit_ratio", Y: []string{"ttft_ms"}, Series: "run"}}
 	names.Rows[1][1] = int64(4)
+	changes := &queries.Table{
+		Name: "changes", Title: "Changes",
+		Columns: []queries.Column{column("run", "VARCHAR"), column("metric", "VARCHAR"), {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}},
+		Charts:  []queries.Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run"}},
+		Rows:    [][]any{{"a", "ttft", -0.2, -0.25, -0.1}, {"a", "tpot", 0.01, -0.01, 0.02}, {"b", "ttft", 0.05, 0.01, 0.08}, {"b", "peak_mem", nil, nil, nil}, {"b", "tpot", math.NaN(), 0.0, 0.1}},
+	}
 	return Page{
 		Title: "Prefix caching on one machine", Intro: []string{"Two simulated runs beside measurements on an H200."},
-		Tables: []*queries.Table{lines, causes, points, power, empty(), names}, Version: "0.1.0-test",
+		Tables: []*queries.Table{lines, causes, points, power, empty(), names, changes}, Version: "0.1.0-test",
 	}
 }
 
@@ -251,6 +257,11 @@ func TestCharts(t *testing.T) {
 	}
 	if !strings.Contains(got, "59 figures are missing; the stack is lower there than it should be.") {
 		t.Error("a stack with NULLs must say so")
+	}
+	interval := data.Charts["t6-c0"].Option
+	if interval.XAxis[0].Type != "category" || interval.YAxis[0].Name != "change ratio" || len(interval.Series) != 2 || len(interval.Series[0].Data) != 2 || len(interval.Series[1].Data) != 1 ||
+		fmt.Sprint(interval.Series[1].Data[0].Value) != "[ttft 0.05 0.01 0.08]" || !strings.Contains(got, "2 rows have no interval and are not drawn.") {
+		t.Errorf("interval: %+v", interval)
 	}
 	if _, ok := data.Charts["t4-c0"]; ok || !strings.Contains(got, "Nothing yet: nothing to draw") {
 		t.Error("a chart without figures must say so")

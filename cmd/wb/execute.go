@@ -758,7 +758,11 @@ func (x *execution) tell(ctx context.Context) error {
 		for _, c := range played {
 			ids = append(ids, c.progress.RunID.String())
 		}
-		files, err := writeReport(ctx, x.file, queries.Library{}, strings.Join(ids, ","), x.results)
+		base := ""
+		if len(ids) > 1 {
+			base = ids[0]
+		}
+		files, err := writeReport(ctx, x.file, queries.Library{}, strings.Join(ids, ","), base, x.results)
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -785,7 +789,7 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 		}
 		t.About, t.Charts = "", nil
 		for _, column := range []string{"group", "p", "p_holm", "label"} { // the table must fit a terminal; wb compare has them all
-			t.Columns, t.Rows = dropColumn(t, column)
+			t.Columns, t.Rows = t.Without(column)
 		}
 		tables, found = append(tables, t), verdicts
 	}

@@ -178,13 +178,18 @@ func plainPathError(err error) error {
 	return err
 }
 
-type reportOptions struct{ db, out, dir string }
+type reportOptions struct{ db, out, dir, base string }
 
 func newReport(stdout, stderr io.Writer) *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
 		Use:   "report [SELECTOR]",
 		Short: "Write the report of one or several runs: CSV, JSON, Markdown, HTML and system facts",
+		Long: `Write the report of the selected runs (the latest by default). Several runs are compared with one of them, --base or the first, and their
+Markdown is short: overview, comparison and what differs, to paste into a review.`,
+		Example: `  wb report
+  wb report tag:plan=apc --base apc/enable-prefix-caching=false
+  wb report baseline,candidate --out results`,
 		Args:  args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			selector := "latest"
@@ -196,7 +201,7 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			files, err := writeReport(ctx, db, queries.Library{Dir: o.dir}, selector, o.out)
+			files, err := writeReport(ctx, db, queries.Library{Dir: o.dir}, selector, o.base, o.out)
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err
 			}
@@ -206,6 +211,7 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 	}
 	dbFlag(cmd, &o.db)
 	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
+	cmd.Flags().StringVar(&o.base, "base", "", "`run` that others are compared with, by name or id (default: the first)")
 	libraryFlag(cmd, &o.dir)
 	return cmd
 }
@@ -220,8 +226,8 @@ func makeDir(dir string) error {
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // writeReport writes NAME.csv (one row a conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
-func writeReport(ctx context.Context, db *store.DB, lib queries.Library, selector, dir string) ([]string, error) {
-	tables, empty, err := queries.Report(ctx, db, lib, selector)
+func writeReport(ctx context.Context, db *store.DB, lib queries.Library, selector, base, dir string) ([]string, error) {
+	tables, empty, err := queries.Report(ctx, db, lib, selector, base)
 	if err != nil {
 		return nil, err
 	}
@@ -253,11 +259,20 @@ func writeReport(ctx context.Context, db *store.DB, lib queries.Library, selecto
 	if len(summary.Tables) != 1 { // every turn failed: there is nothing to sum up
 		summary.Tables = tables[:1]
 	}
+	text := page
+	if len(runs) > 1 { // to paste into a review
+		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *queries.Table) bool { return !queries.Short(t) }), nil
+		for i, t := range text.Tables {
+			plain := *t
+			plain.SQL = ""
+			text.Tables[i] = &plain
+		}
+	}
 	var files []string
 	for _, x := range []struct {
 		suffix, format string
 		page           viz.Page
-	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", page}, {".html", "html", page},
+	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", page},
 		{"_system.json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
 		p := filepath.Join(dir, name+x.suffix)
 		if err := writeFile(p, x.format, x.page); err != nil {

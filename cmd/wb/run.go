@@ -434,7 +434,7 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 	}
 	t.Title, t.About = "Run "+res.Name, ""
 	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j"} { // the table must fit a terminal; the saved query has them all
-		t.Columns, t.Rows = dropColumn(t, column)
+		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil
 	if err := viz.Render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout)); err != nil {
@@ -479,18 +479,6 @@ func turnsText(r *collect.Result) string {
 		s += ": " + r.FirstError + ")"
 	}
 	return s
-}
-
-func dropColumn(t *queries.Table, name string) ([]queries.Column, [][]any) {
-	i := t.ColumnIndex(name)
-	if i < 0 {
-		return t.Columns, t.Rows
-	}
-	rows := make([][]any, len(t.Rows))
-	for r, row := range t.Rows {
-		rows[r] = append(append([]any{}, row[:i]...), row[i+1:]...)
-	}
-	return append(append([]queries.Column{}, t.Columns[:i]...), t.Columns[i+1:]...), rows
 }
 
 // progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result.

@@ -90,6 +90,28 @@
         return `${p.marker}${text(p.seriesName)}<br>${text(c.xLabel)}: ${text(at(p.value[0]))}<br>${text(y.name)}: <b>${text(format(p.value[1]))}</b>`;
       };
     }
+    if (c.kind === 'interval') {
+      const text = s => echarts.format.encodeHTML(s);
+      o.tooltip.formatter = p => {
+        const [what, value, low, high] = p.value;
+        return `${text(String(what))}<br>${text(p.seriesName)}: <b>${text(format(value))}</b><br>${text(format(low))} to ${text(format(high))}`;
+      };
+      o.series.forEach((s, nth) => {
+        Object.assign(s, {
+          type: 'custom', encode: {x: 0, y: [1, 2, 3]},
+          // where nothing changed
+          markLine: {silent: true, symbol: 'none', label: {show: false}, animation: false, lineStyle: {color: muted, type: 'dashed', width: 1}, data: [{yAxis: 0}]},
+          renderItem(_, api) {
+            const ink = api.visual('color'), aside = (nth - (o.series.length - 1) / 2) * 14;
+            const at = v => { const [px, py] = api.coord([api.value(0), v]); return [px + aside, py]; };
+            const [cx, mid] = at(api.value(1)), low = at(api.value(2))[1], high = at(api.value(3))[1];
+            const line = (x1, y1, x2, y2) => ({type: 'line', shape: {x1, y1, x2, y2}, style: {stroke: ink, lineWidth: 2}});
+            return {type: 'group', children: [line(cx, low, cx, high), line(cx - 6, low, cx + 6, low), line(cx - 6, high, cx + 6, high),
+              {type: 'circle', shape: {cx, cy: mid, r: 4.5}, style: {fill: ink}}]};
+          },
+        });
+      });
+    }
     for (const s of o.series) {
       if (s.type === 'bar') s.barMaxWidth = 56;
       if (s.type === 'line') s.emphasis = {focus: o.series.length > 1 ? 'series' : 'none'};
