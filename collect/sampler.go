@@ -55,6 +55,8 @@ func drive(ctx context.Context, s sampler, every time.Duration, event func(kind,
 		select {
 		case <-ctx.Done():
 			t.Stop()
+			// once more, so that the end of the last turn lies between two readings; what fails now was told or does not matter
+			_ = s.sample(context.WithoutCancel(ctx), 0)
 			return
 		case <-t.C:
 		}

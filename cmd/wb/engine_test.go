@@ -476,3 +476,54 @@ func TestRealCacheTruth(t *testing.T) {
 		}
 	}
 }
+
+// A plan on the real engine: prefix caching on against off, taken in turns. Later turns get their first token sooner; tokens after it come as before.
+func TestRealPlan(t *testing.T) {
+	engine := engineDir(t)
+	dir := t.TempDir()
+	plan := `name: apc
+engine: vllm
+model: ` + filepath.Join(engine, "smollm2-135m") + `
+vllm: ` + engine + `
+port: ` + freePort() + `
+isolation: salt
+conversations: [agent_tools, agent_operator] # each prompt has more than a block of 128 tokens in common with the one before
+max_turns: 3
+max_tokens: 16
+ignore_eos: true
+replies: scripted
+repeats: 4
+matrix:
+  server.enable_prefix_caching: [false, true]
+`
+	if err := os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(plan), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(wb(t, dir, "run", "plan.yaml"))
+	if got := oneCell(t, dir, "SELECT string_agg(name || ' ' || status || ' ' || (SELECT count(*) FROM turns t WHERE t.run_id = r.run_id AND t.status = 'ok' AND NOT t.warmup), ', ' ORDER BY name) FROM runs r"); got != "apc/enable-prefix-caching=false ok 24, apc/enable-prefix-caching=true ok 24" {
+		t.Errorf("runs: %s", got)
+	}
+	// each server process served one cell only, and what it was started with is on record
+	if got := oneCell(t, dir, "SELECT count(DISTINCT pid) = count(*) FROM raw.engine_start"); got != "true" {
+		t.Errorf("a process stands under two cells: %s", wb(t, dir, "query", "server_startup", "--runs", "all"))
+	}
+	out := wb(t, dir, "compare", "apc/enable-prefix-caching=false", "apc/enable-prefix-caching=true", "--metric", "ttft,itl_p50,itl_p99", "--by", "turn", "--format", "csv")
+	t.Log(out)
+	for _, turn := range []string{"turn 2", "turn 3"} {
+		if !regexp.MustCompile(`(?m)^ttft,` + turn + `,.*,faster,`).MatchString(out) {
+			t.Errorf("TTFT of %s is not faster", turn)
+		}
+	}
+	for _, metric := range []string{"itl_p50", "itl_p99"} {
+		if !regexp.MustCompile(`(?m)^` + metric + `,all,.*,(equivalent|inconclusive),`).MatchString(out) {
+			t.Errorf("%s is called different", metric)
+		}
+	}
+	// the model's figures are those of its files, and a CPU has no limits in the table
+	if got := oneCell(t, dir, "SELECT DISTINCT limits_of FROM turn_limits"); !strings.HasPrefix(got, "unknown: ") {
+		t.Errorf("limits of %q", got)
+	}
+	if got := oneCell(t, dir, "SELECT any_value(decode_weights_bytes BETWEEN 268000000 AND 270000000 AND layers = 30 AND kv_layer_bytes = 2 * 3 * 64 * 2) FROM raw.model"); got != "true" {
+		t.Errorf("SmolLM2-135M is %s", wb(t, dir, "query", "-c", "SELECT * FROM raw.model"))
+	}
+}

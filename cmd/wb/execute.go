@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,10 +16,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"wb/collect"
-	"wb/collect/vllm"
 	"wb/data"
 	"wb/queries"
 	"wb/store"
@@ -78,132 +75,6 @@ type execution struct {
 	last     *cellRun
 	visits   int
 	progress *progress
-}
-
-// notForPlans are flags that are about this one call of wb.
-var notForPlans = []string{"db", "name", "tag", "quiet", "results", "list-conversations", "resume", "repeat", "until-ci", "max-repeats", "metric", "help"}
-
-// prepare makes a cell's options: the plan's settings, then the flags that were given. Everything that can be checked before a server is there is.
-func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell collect.Cell, stderr io.Writer) (*cellRun, error) {
-	c := &cellRun{runOptions: o, cell: cell, start: o.start}
-	flags := cmd.Flags()
-	if plan != nil {
-		own := &runOptions{start: o.start}
-		blank := &cobra.Command{Use: "run"}
-		own.flags(blank)
-		flags = blank.Flags()
-		for _, s := range cell.Settings {
-			if err := own.set(flags, s); err != nil {
-				return nil, usageError{&data.FileError{File: plan.File, Line: s.Line, Msg: err.Error()}}
-			}
-		}
-		own.repeat, own.words = plan.Repeats, append(own.words, o.words...)
-		for _, t := range cell.Tags {
-			own.tags = append(own.tags, t.Name+"="+strings.Join(t.Values, "+"))
-		}
-		own.tags = append(own.tags, "plan="+plan.Name)
-		own.name = strings.Trim(plan.Name+"/"+cell.Name, "/")
-		var err error
-		cmd.Flags().Visit(func(f *pflag.Flag) { err = errors.Join(err, override(flags.Lookup(f.Name), f)) })
-		if err != nil {
-			return nil, usageError{err}
-		}
-		if cmd.Flags().Changed("name") {
-			own.name = strings.Trim(o.name+"/"+cell.Name, "/")
-		}
-		c.runOptions = own
-	}
-	where := func(err error) error {
-		var u usageError
-		if plan != nil && errors.As(err, &u) {
-			return fmt.Errorf("plan %s, cell %s: %w", plan.File, cmp.Or(cell.Name, plan.Name), err)
-		}
-		return err
-	}
-	var err error
-	if c.tags, c.key, err = c.check(flags); err != nil {
-		return nil, where(err)
-	}
-	if c.all, err = data.Load(c.dataDir); err != nil {
-		return nil, err
-	}
-	if c.selection, err = c.runOptions.selection(); err != nil {
-		return nil, where(err)
-	}
-	if o.list {
-		return c, nil
-	}
-	if _, _, err := data.Select(c.all, c.selection); err != nil {
-		return nil, where(usageError{err})
-	}
-	if c.api == "completions" {
-		if c.template, err = data.OpenTemplate(c.chatTemplate, time.Now); err != nil {
-			return nil, where(usageError{err})
-		}
-	}
-	if c.engine == engineVLLM {
-		if c.launch, err = c.runOptions.server.launch(c.model, c.words, o.start, stderr); err != nil {
-			return nil, where(err)
-		}
-	}
-	c.server = fmt.Sprint(c.engine, c.url, c.model, c.words, c.seed, c.simProfile, c.simFaults, c.runOptions.server, c.isolation == collect.IsolationReset, c.isolation == collect.IsolationRestart)
-	return c, nil
-}
-
-// set gives a plan's setting to the flag of its name, or to vLLM.
-func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
-	if name, ok := strings.CutPrefix(s.Name, collect.ServerSetting); ok {
-		if slices.Contains(vllm.SecretArgs(), name) {
-			return fmt.Errorf("%s: a secret does not belong into a plan, which is recorded; vLLM reads it from its environment", name)
-		}
-		switch v := s.Values; {
-		case len(v) == 1 && v[0] == "true":
-			o.words = append(o.words, "--"+name)
-		case len(v) == 1 && v[0] == "false":
-			o.words = append(o.words, "--no-"+name)
-		default:
-			o.words = append(append(o.words, "--"+name), v...)
-		}
-		return nil
-	}
-	f := flags.Lookup(s.Name)
-	if f == nil || slices.Contains(notForPlans, s.Name) {
-		return fmt.Errorf("%s: is no setting of a plan; those are the flags of wb run, name, about, repeats, max_repeats, until_ci, metric, tags, server, matrix and variants", s.Name)
-	}
-	if s.Name == "url" && collect.RedactURL(s.Values[0]) != s.Values[0] {
-		return errors.New("url: credentials do not belong into a plan, which is recorded; use api_key_env")
-	}
-	list, ok := f.Value.(pflag.SliceValue)
-	if !ok && len(s.Values) != 1 {
-		return fmt.Errorf("%s: wants one value", s.Name)
-	}
-	f.Changed = true
-	if ok {
-		if err := list.Replace(s.Values); err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
-		}
-		return nil
-	}
-	if err := f.Value.Set(s.Values[0]); err != nil {
-		return fmt.Errorf("%s: %q: %w", s.Name, s.Values[0], err)
-	}
-	return nil
-}
-
-// override gives a flag of the command line to a cell.
-func override(to, from *pflag.Flag) error {
-	if to == nil {
-		return nil
-	}
-	to.Changed = true
-	if list, ok := from.Value.(pflag.SliceValue); ok {
-		have := to.Value.(pflag.SliceValue)
-		if from.Name == "tag" {
-			return have.Replace(append(have.GetSlice(), list.GetSlice()...))
-		}
-		return have.Replace(list.GetSlice())
-	}
-	return to.Value.Set(from.Value.String())
 }
 
 // run is wb run.
@@ -347,118 +218,6 @@ func (x *execution) forget(newFile bool, err error) error {
 		return errors.Join(err, os.Remove(x.db))
 	}
 	return err
-}
-
-// find looks up the execution to go on with, and the plan where none was named.
-func (x *execution) find(ctx context.Context, cmd *cobra.Command) ([]store.PlanRun, error) {
-	all, err := x.file.Executions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	nothing := func(format string, a ...any) error {
-		return hinted{fmt.Errorf("resume plan: "+format, a...), "wb runs lists what the file holds; without --resume the plan begins anew"}
-	}
-	for _, e := range all {
-		text, given := recordedFlags(e.Plan)
-		p, err := collect.ParsePlan("recorded plan", []byte(text))
-		if err != nil {
-			return nil, err
-		}
-		when := e.StartedAt.UTC().Format("2006-01-02 15:04")
-		switch {
-		case x.plan != nil && p.Name != x.plan.Name:
-			continue
-		case x.plan != nil && text != x.plan.Text:
-			return nil, nothing("%s is not what was begun on %s UTC", x.plan.File, when)
-		case x.plan == nil && e.Unended == 0 && e.Runs >= len(p.Cells()):
-			continue
-		}
-		if x.plan == nil {
-			x.plan = p
-		}
-		x.planID = e.ID
-		for name, values := range given { // as it was begun, unless told otherwise now
-			f := cmd.Flags().Lookup(name)
-			switch {
-			case name == "" && len(x.words) == 0:
-				x.words = values
-			case f == nil || f.Changed:
-			default:
-				if err := (&runOptions{}).set(cmd.Flags(), collect.Choice{Name: name, Values: values}); err != nil {
-					return nil, fmt.Errorf("resume plan: %w", err)
-				}
-			}
-		}
-		runs, err := x.file.PlanRuns(ctx, e.ID)
-		if err == nil && !x.quiet {
-			fmt.Fprintf(x.stderr, "going on with plan %s, begun on %s UTC\n", p.Name, when)
-		}
-		return runs, err
-	}
-	if x.plan != nil {
-		return nil, nothing("%s was never begun in %s", x.plan.Name, x.db)
-	}
-	return nil, nothing("%s holds no plan that was cut short", x.db)
-}
-
-// flagsMark begins the line of a recorded plan that holds the flags it was begun with, and vLLM's arguments under "".
-const flagsMark = "# flags of wb run: "
-
-// withFlags is a plan's text with the flags that go before it.
-func withFlags(cmd *cobra.Command, words []string, text string) (string, error) {
-	given := map[string][]string{}
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if slices.Contains(notForPlans, f.Name) {
-			return
-		}
-		given[f.Name] = []string{f.Value.String()}
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			given[f.Name] = list.GetSlice()
-		}
-		if f.Name == "url" { // who resumes gives it again
-			given[f.Name] = []string{collect.RedactURL(f.Value.String())}
-		}
-	})
-	if len(words) > 0 {
-		given[""] = withoutSecrets(words)
-	}
-	if len(given) == 0 {
-		return text, nil
-	}
-	b, err := json.Marshal(given)
-	if err != nil {
-		return "", fmt.Errorf("record flags: %w", err)
-	}
-	return flagsMark + string(b) + "\n" + text, nil
-}
-
-// recordedFlags parts a recorded plan again.
-func recordedFlags(recorded string) (text string, given map[string][]string) {
-	line, rest, ok := strings.Cut(recorded, "\n")
-	if js, marked := strings.CutPrefix(line, flagsMark); ok && marked && json.Unmarshal([]byte(js), &given) == nil {
-		return rest, given
-	}
-	return recorded, nil
-}
-
-// adopt gives cells the runs that they go on with.
-func (x *execution) adopt(ctx context.Context, runs []store.PlanRun) error {
-	var open []store.PlanRun
-	for _, r := range runs {
-		i := slices.IndexFunc(x.cells, func(c *cellRun) bool { return c.cell.Name == r.Cell })
-		if i < 0 {
-			return fmt.Errorf("resume plan: run %s is of cell %q, which the plan does not have", r.Name, r.Cell)
-		}
-		c := x.cells[i]
-		c.progress = &collect.Progress{RunID: r.RunID, Name: r.Name, Turns: r.Turns, Sessions: r.Sessions, Scrapes: r.Scrapes, Starts: r.Starts}
-		c.sessions = r.SessionsPerRepeat
-		for _, s := range r.Done {
-			c.finished(s)
-		}
-		c.start = x.start.Add(-x.start.Sub(r.StartedAt)) // the wall clock's distance, then the monotonic clock
-		open = append(open, r)
-	}
-	return x.file.Reopen(ctx, open)
 }
 
 // play goes through the passes; whole says that it came to the end of them. Cells that break are given up while others go on; what would break them all ends it.
@@ -623,6 +382,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 	if c.progress == nil && x.plan != nil {
 		c.start = time.Now()
 	}
+	began := time.Now() // a server's start is part of what a visit takes
 	if err := x.reach(ctx, c); err != nil {
 		return err
 	}
@@ -667,7 +427,6 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 			c.finished(d)
 		}
 	}
-	began := time.Now()
 	res, err := collect.Run(ctx, x.file, x.at.client, x.at.engine, plan, collect.Watch{Turn: x.progress.turn, Warn: x.progress.warn, Restart: x.progress.clear})
 	c.took += time.Since(began)
 	c.played += len(plan.Sessions)

@@ -190,7 +190,7 @@ Markdown is short: overview, comparison and what differs, to paste into a review
 		Example: `  wb report
   wb report tag:plan=apc --base apc/enable-prefix-caching=false
   wb report baseline,candidate --out results`,
-		Args:  args(cobra.MaximumNArgs(1)),
+		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			selector := "latest"
 			if len(a) == 1 {

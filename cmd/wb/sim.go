@@ -60,6 +60,7 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 	f.BoolVar(&o.DisablePrefixCaching, "no-prefix-caching", false, "switch the prefix cache off")
 	f.Int64Var(&o.Seed, "seed", 0, "seed of replies and jitter")
 	f.Float64Var(&o.JitterRatio, "jitter", 0.01, "relative spread of step times")
+	f.Float64Var(&o.PrefillFactor, "prefill-factor", 1, "time of prefill over what was measured: 1.03 plants 3 %")
 	f.StringArrayVar(&faults, "fault", nil, "fail on purpose, such as cut@2:5; may be repeated")
 	return cmd
 }
@@ -94,14 +95,14 @@ func (o *runOptions) simOptions() (sim.Options, error) {
 		case name == "enable-prefix-caching" && value == "":
 		case name == "no-enable-prefix-caching" && value == "":
 			so.DisablePrefixCaching = true
-		case name == "jitter":
+		case name == "jitter" || name == "prefill-factor":
 			f, err := strconv.ParseFloat(value, 64)
-			if err != nil || !(f > 0 && f < 1) {
-				return so, fmt.Errorf("read simulator arguments: --jitter wants a number between 0 and 1, not %q", value)
+			if err != nil || !(f > 0) {
+				return so, fmt.Errorf("read simulator arguments: --%s wants a number above 0, not %q", name, value)
 			}
-			so.JitterRatio = f
+			*map[string]*float64{"jitter": &so.JitterRatio, "prefill-factor": &so.PrefillFactor}[name] = f
 		default:
-			return so, fmt.Errorf("read simulator arguments: --%s is not one that it knows; it knows --block-size, --enable-prefix-caching, --max-model-len, --max-num-batched-tokens, --max-num-seqs, and its own --jitter and --kv-tokens", name)
+			return so, fmt.Errorf("read simulator arguments: --%s is not one that it knows; it knows --block-size, --enable-prefix-caching, --max-model-len, --max-num-batched-tokens, --max-num-seqs, and its own --jitter, --kv-tokens and --prefill-factor", name)
 		}
 	}
 	_, err := sim.New(so)

@@ -28,6 +28,7 @@ type Cost struct {
 	DecodeBaseMs        float64 `yaml:"decode_base_ms"`      // a step that only decodes
 	DecodeUsPerK        float64 `yaml:"decode_us_per_k"`     // per decoded token and 1,000 tokens of context
 	DecodeFlatTokens    float64 `yaml:"decode_flat_tokens"`  // context from which decoding grows no slower
+	PrefillFactor       float64 `yaml:"-"`                   // time of a step that prefills, over what was measured
 	MaxNumBatchedTokens int     `yaml:"max_num_batched_tokens"`
 	MaxNumSeqs          int     `yaml:"max_num_seqs"`
 	KVTokens            int     `yaml:"kv_tokens"`
@@ -44,6 +45,7 @@ func Profile(name string) (Cost, error) {
 		return Cost{}, fmt.Errorf("read cost profiles: %w", err)
 	}
 	c, ok := f.Profiles[name]
+	c.PrefillFactor = 1
 	if !ok {
 		var names []string
 		for n := range f.Profiles {
@@ -86,7 +88,7 @@ func (c Cost) Step(prefills []chunk, decodes []int) time.Duration {
 	if tokens > c.GraphTokens {
 		t = max(t, c.FloorMs)
 	}
-	return ms(t)
+	return ms(t * c.PrefillFactor)
 }
 
 // TTFT is the model's time to first token of one request alone: prompt tokens, of which cached need no prefill.

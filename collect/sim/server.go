@@ -36,6 +36,7 @@ type Options struct {
 	Seed                 int64   // of replies and jitter
 	JitterSeed           int64   // of jitter alone, so that two servers with equal replies differ in it
 	JitterRatio          float64 // standard deviation of step times over their mean; default 0.01, negative for none
+	PrefillFactor        float64 // time of prefill over what was measured, to plant a difference; default 1
 	Faults               []Fault
 	Now                  func() time.Time                     // clock; default time.Now
 	Sleep                func(context.Context, time.Duration) // waits with that clock; default really sleeps
@@ -92,6 +93,13 @@ func New(o Options) (*Server, error) {
 	if o.JitterRatio == 0 {
 		o.JitterRatio = 0.01
 	}
+	if o.PrefillFactor == 0 {
+		o.PrefillFactor = 1
+	}
+	if !(o.PrefillFactor > 0 && o.PrefillFactor <= 100) {
+		return nil, errors.New("set up simulator: the prefill factor must be above 0 and at most 100")
+	}
+	cost.PrefillFactor = o.PrefillFactor
 	if o.BlockSize < 1 || o.MaxNumBatchedTokens < 1 || o.MaxNumSeqs < 1 || o.MaxModelLen < 2 || o.CapacityTokens < 2*o.BlockSize || !(o.JitterRatio < 1) {
 		return nil, errors.New("set up simulator: sizes must be positive, the context at least 2 tokens, the KV cache at least two blocks, the jitter below 1")
 	}
