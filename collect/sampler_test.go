@@ -36,8 +36,8 @@ func TestDrive(t *testing.T) {
 			}
 			events = append(events, told{kind, message})
 		})
-		if n != samples {
-			t.Errorf("%d samples, want %d", n, samples)
+		if n != samples+1 { // and one at the end
+			t.Errorf("%d samples, want %d", n, samples+1)
 		}
 		return events
 	}
