@@ -53,15 +53,21 @@ const (
 	maxMetricsBytes = 64 << 20
 )
 
-// WithClock gives a client of the same server whose times are on another clock, connections included. It opens the one that turns will use.
+// WithClock gives a client of the same server whose times are on another clock, connections included.
 func (c *Client) WithClock(ctx context.Context, clock Clock) *Client {
 	d := *c
 	d.clock = clock
+	c.Close()
+	return d.another(ctx)
+}
+
+// another gives a client with connections of its own and opens the one that turns will use.
+func (c *Client) another(ctx context.Context) *Client {
+	d := *c
 	d.turns, d.side = d.newHTTP(), d.newHTTP()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, maxReplyBytes) // who does not answer now is found out by the first turn
-	c.Close()
 	return &d
 }
 

@@ -52,6 +52,10 @@ type Plan struct {
 	ServerSettings map[string]string // flags and environment it was started with, for the record
 	Model          *store.Model      // what its model costs at least; nil: not known
 
+	Users   int     // that play at once, each its own sessions; 0 and 1: one (closed loop)
+	Rate    float64 // sessions begun a second, whether earlier ones have ended or not; 0: closed loop
+	Arrival string  // ArrivalPoisson or ArrivalConstant, with Rate
+
 	Sessions []SessionPlan // what to play, in order; nil: everything, Repeat times
 	PlanID   *uuid.UUID    // the execution of a plan that the run belongs to
 	PlanText string
@@ -68,7 +72,8 @@ type Plan struct {
 type SessionPlan struct {
 	Conversation *data.Conversation
 	Placement    data.Placement
-	Repeat       int // from 1
+	Repeat       int // from 1; several users' passes are numbered one after another
+	User         int // who plays it, from 1
 }
 
 // Progress is how far a run is recorded: the last number of each kind.
@@ -78,12 +83,19 @@ type Progress struct {
 	Turns, Sessions, Scrapes, Starts int32
 }
 
-// AllSessions lists the sessions of repeats from to to, the conversations in turn in each.
+// AllSessions lists the sessions of repeats from to to, the conversations in turn in each. Every user plays them all, each beginning with another one.
 func (p Plan) AllSessions(from, to int) (out []SessionPlan) {
+	users := max(p.Users, 1)
+	if p.Rate > 0 { // whoever is free plays what comes next
+		users = 1
+	}
 	for rep := from; rep <= to; rep++ {
-		for _, c := range p.Conversations {
-			for _, v := range p.variants(c) {
-				out = append(out, SessionPlan{c, v, rep})
+		for user := range users {
+			for i := range p.Conversations {
+				c := p.Conversations[(i+user)%len(p.Conversations)]
+				for _, v := range p.variants(c) {
+					out = append(out, SessionPlan{c, v, (rep-1)*users + user + 1, user + 1})
+				}
 			}
 		}
 	}
@@ -106,6 +118,7 @@ type Watch struct {
 	Turn    func(TurnInfo)
 	Warn    func(string)
 	Restart func() // the server is being restarted
+	Crowd   func(CrowdInfo)
 }
 
 // Result sums up a run.
@@ -140,15 +153,26 @@ type run struct {
 	active   atomic.Int32  // turn under way, 0 for none
 	since    atomic.Int64  // when it was sent
 	gpuWatts atomic.Uint64 // bits of a float64
-	turns    int32
-	sessions int32
+	turns    atomic.Int32
+	sessions atomic.Int32
 	frozen   atomic.Int32
+	mu       sync.Mutex // of result
 	result   Result
 	server   managed
 	procs    *processSampler
 	truth    truth
-	warming  bool   // the session under way is a warm-up
-	kin      string // its conversation and placement
+	crowd    *crowd // nil for one user
+}
+
+// player is a user, who plays one session after another.
+type player struct {
+	*run
+	client  *Client // connections of its own
+	number  int     // from 1
+	turnID  int32   // under way
+	warming bool    // the session under way is a warm-up
+	kin     string  // its conversation and placement
+	due     *int64  // when its session was to begin, by the plan; nil: as soon as possible
 }
 
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
@@ -158,7 +182,9 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 		r.name = engine.Model + "-" + plan.Start.Format("20060102-150405")
 	}
 	if c := plan.Continue; c != nil {
-		r.id, r.name, r.turns, r.sessions, r.server.start = c.RunID, c.Name, c.Turns, c.Sessions, c.Starts
+		r.id, r.name, r.server.start = c.RunID, c.Name, c.Starts
+		r.turns.Store(c.Turns)
+		r.sessions.Store(c.Sessions)
 		r.scrapes.Store(c.Scrapes)
 	}
 	if r.watch.Turn == nil {
@@ -195,7 +221,7 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	case r.result.Failed > 0:
 		reason = fmt.Sprintf("%d of %d turns failed: %s", r.result.Failed, r.result.Turns, r.result.FirstError)
 	}
-	r.result.Progress = Progress{r.id, r.name, r.turns, r.sessions, r.scrapes.Load(), r.server.start}
+	r.result.Progress = Progress{r.id, r.name, r.turns.Load(), r.sessions.Load(), r.scrapes.Load(), r.server.start}
 	if !plan.Open || r.result.Status != "ok" {
 		if ferr := rec.FinishRun(end, r.id, r.result.Status, reason, time.Now()); ferr != nil {
 			err = errors.Join(err, ferr)
@@ -260,9 +286,10 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	r.beginTruth()
+	one := &player{run: r, client: r.client, number: 1}
 	if r.plan.Isolation != IsolationRestart {
 		for i := range r.plan.Warmup {
-			if err := r.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], r.plan.variants(nil)[0], 0, 1, 0); err != nil {
+			if err := one.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], r.plan.variants(nil)[0], 0, 1, 0); err != nil {
 				return err
 			}
 		}
@@ -271,8 +298,11 @@ func (r *run) all(ctx context.Context) error {
 	if todo == nil {
 		todo = r.plan.AllSessions(1, r.plan.Repeat)
 	}
+	if r.plan.Users > 1 || r.plan.Rate > 0 {
+		return r.playCrowd(ctx, todo)
+	}
 	for i, x := range todo {
-		if err := r.isolated(ctx, x.Conversation, x.Placement, x.Repeat, len(todo)-1-i); err != nil {
+		if err := one.isolated(ctx, x.Conversation, x.Placement, x.Repeat, len(todo)-1-i); err != nil {
 			return err
 		}
 	}
@@ -291,7 +321,7 @@ func (p Plan) variants(c *data.Conversation) []data.Placement {
 }
 
 // isolated runs one session, apart from those before it as the plan says.
-func (r *run) isolated(ctx context.Context, c *data.Conversation, v data.Placement, rep, left int) error {
+func (r *player) isolated(ctx context.Context, c *data.Conversation, v data.Placement, rep, left int) error {
 	switch r.plan.Isolation {
 	case IsolationRestart:
 		if err := r.restart(ctx); err != nil {
@@ -365,7 +395,7 @@ func (r *run) settings(ctx context.Context) error {
 		add("conversation", c.ID, c.SHA256()[:16])
 	}
 	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.Warmup,
-		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
+		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "users": max(p.Users, 1), "rate": p.Rate, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
 		"token_ids": map[bool]string{true: "all", false: "prompt"}[p.TokenIDs], "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
 		add("plan", k, fmt.Sprint(v))
 	}
@@ -528,7 +558,9 @@ func (r *run) tick(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if turn := r.active.Load(); turn != 0 && r.clock()-r.since.Load() > int64(time.Second) {
+		if r.crowd != nil { // with several at once there is no before and after
+			r.scrape(ctx, "tick", 0, true, 0)
+		} else if turn := r.active.Load(); turn != 0 && r.clock()-r.since.Load() > int64(time.Second) {
 			r.scrape(ctx, "tick", turn, true, 0)
 		}
 	}
@@ -536,9 +568,8 @@ func (r *run) tick(ctx context.Context) {
 
 // session runs one conversation. An error ends the run; a failed turn ends only the session, since what follows it would
 // lack its reply.
-func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
-	r.sessions++
-	row := store.Session{RunID: r.id, SessionID: r.sessions, Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: string(variant), Repeat: int32(repeat),
+func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
+	row := store.Session{RunID: r.id, SessionID: r.sessions.Add(1), ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: string(variant), Repeat: int32(repeat),
 		Warmup: repeat == 0, Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
 	if r.server.Server != nil {
 		row.StartID = new(r.server.start)
@@ -547,7 +578,7 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 	r.warming, r.kin = row.Warmup, c.ID+"/"+string(variant)
 	salt := ""
 	if r.salts() && (row.Warmup || r.plan.Isolation == IsolationSalt) {
-		salt = fmt.Sprintf("%s-%d", r.id, r.sessions)
+		salt = fmt.Sprintf("%s-%d", r.id, row.SessionID)
 	}
 	if row.Warmup && salt == "" {
 		// without a salt the warm-up would leave its prompt in the cache, and the first measured turn would not start cold
@@ -570,14 +601,16 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 			status = "interrupted"
 			break
 		}
-		r.turns++
-		info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turn: d.Turn(), Turns: total, Warmup: row.Warmup, SessionsLeft: left, TurnID: int(r.turns)}
-		r.watch.Turn(info)
+		r.turnID = r.turns.Add(1)
+		info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turn: d.Turn(), Turns: total, Warmup: row.Warmup, SessionsLeft: left, TurnID: int(r.turnID)}
+		r.tellTurn(info)
 		re, err := r.turn(ctx, d, row.SessionID, salt)
 		info.Done, info.Reply, info.GPUWatts = true, re, math.Float64frombits(r.gpuWatts.Load())
-		r.watch.Turn(info)
+		r.tellTurn(info)
 		if !row.Warmup && re.Status != StatusInterrupted {
+			r.mu.Lock()
 			r.result.Turns++
+			r.mu.Unlock()
 		}
 		switch re.Status {
 		case StatusOK:
@@ -589,6 +622,7 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 			status = "interrupted"
 		default:
 			status = "failed"
+			r.mu.Lock()
 			if !row.Warmup {
 				r.result.Failed++
 			}
@@ -596,6 +630,7 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 			if r.result.FirstError == "" {
 				r.result.FirstError = re.Err
 			}
+			r.mu.Unlock()
 			broken := (re.Status != StatusHTTPError && re.Status != StatusOverflow) || (re.HTTPStatus != nil && *re.HTTPStatus >= 500)
 			if cause := r.serverGone(ctx, broken); cause != nil {
 				stop = fmt.Errorf("turn %d of %s: %w", info.Turn, c.ID, cause)
@@ -610,10 +645,15 @@ func (r *run) session(ctx context.Context, c *data.Conversation, variant data.Pl
 	}
 	if status == "failed" && stop == nil && d.Turn() < total {
 		r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d", c.ID, d.Turn()+1, total, d.Turn()))
+		r.mu.Lock()
 		r.result.Skipped += total - d.Turn()
+		r.mu.Unlock()
 	}
 	r.endTruth(row.SessionID, salt)
-	if err := r.rec.FinishSession(context.WithoutCancel(ctx), r.id, row.SessionID, r.clock(), status); err != nil {
+	end := store.SessionEnd{SessionID: row.SessionID, EndedNs: r.clock(), Status: status}
+	if r.crowd != nil {
+		r.crowd.ended(end)
+	} else if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, end); err != nil {
 		stop = errors.Join(stop, err)
 	}
 	if stop != nil {
@@ -633,10 +673,10 @@ func (r *run) serverGone(ctx context.Context, broken bool) error {
 	return r.server.Err(ctx)
 }
 
-// turn sends one request and records everything about it; when it returns, the turn is committed.
-func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt string) (*Reply, error) {
+// turn sends one request and records everything about it.
+func (r *player) turn(ctx context.Context, d *data.Dialogue, session int32, salt string) (*Reply, error) {
 	p, cur := d.Prompt(), d.Current()
-	id := r.turns
+	id, alone := r.turnID, r.crowd == nil
 	req := Request{Model: r.engine.Model, Prompt: p, MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed, IgnoreEOS: r.plan.IgnoreEOS,
 		CacheSalt: salt, VLLM: r.engine.VLLM(), TokenIDs: r.plan.TokenIDs}
 	if r.plan.Template != nil {
@@ -660,30 +700,37 @@ func (r *run) turn(ctx context.Context, d *data.Dialogue, session int32, salt st
 	} else if limit != nil && ids != nil && int64(req.MaxTokens) > *limit-int64(len(ids)) {
 		req.MaxTokens = int(*limit) - len(ids) // what is left
 	}
-	if r.engine.HasMetrics {
+	if r.engine.HasMetrics && alone {
 		before = r.scrape(ctx, "before", id, false, 0)
 	}
-	r.since.Store(r.clock())
-	r.active.Store(id)
+	if alone {
+		r.since.Store(r.clock())
+		r.active.Store(id)
+	} else {
+		r.crowd.begun()
+	}
 	re = r.client.Turn(ctx, req, r.plan.Timeout)
+	if !alone {
+		r.crowd.done(re)
+	}
 	r.active.Store(0)
-	if r.engine.HasMetrics && ctx.Err() == nil {
+	if r.engine.HasMetrics && alone && ctx.Err() == nil {
 		past := 0.0
 		if re.Status == StatusOK {
 			past = before.finished + 1
 		}
 		after = r.scrape(ctx, "after", id, false, past)
 	}
-	if re.Status == StatusOK && r.engine.Kind == KindVLLM {
+	if re.Status == StatusOK && r.engine.Kind == KindVLLM && alone {
 		missed := after.finished == before.finished+1 && after.hits == before.hits && after.queries == before.queries+float64(*re.PromptTokens)
 		re.CachedTokens = r.engine.Adapter().CachedTokens(re.CachedTokens, r.engine.Details, missed)
 	}
 	return re, r.record(ctx, d, session, req, ids, re)
 }
 
-// record writes everything about a turn; when it returns, the turn is committed.
-func (r *run) record(ctx context.Context, d *data.Dialogue, session int32, req Request, ids []int32, re *Reply) error {
-	p, cur, id := req.Prompt, d.Current(), r.turns
+// record writes everything about a turn; when it returns, the turn of a single user is committed.
+func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, req Request, ids []int32, re *Reply) error {
+	p, cur, id := req.Prompt, d.Current(), r.turnID
 	end := context.WithoutCancel(ctx)
 	row := store.Turn{RunID: r.id, TurnID: id, SessionID: session, Turn: int32(d.Turn()), Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody,
 		RequestID: re.RequestID, SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
@@ -691,6 +738,9 @@ func (r *run) record(ctx context.Context, d *data.Dialogue, session int32, req R
 		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(p.Messages)),
 		Documents: int32(len(p.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: p.SHA256()}
 	row.Checks = int32(len(cur.Checks))
+	if d.Turn() == 1 {
+		row.IntendedNs = r.due
+	}
 	if re.Status == StatusOK {
 		row.ChecksPassed = new(cur.Passed(re.Content))
 	}
@@ -712,7 +762,22 @@ func (r *run) record(ctx context.Context, d *data.Dialogue, session int32, req R
 	for i, c := range re.Chunks {
 		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
 	}
-	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, d.Answer(re.Content), id, req, ids, re), store.Add(end, r.rec, chunks...), r.rec.Flush(end))
+	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, d.Answer(re.Content), id, req, ids, re), store.Add(end, r.rec, chunks...), r.commit(end))
+}
+
+// commit writes what is buffered: at one user at once, between turns; with several it is the crowd's flusher that does.
+func (r *player) commit(ctx context.Context) error {
+	if r.crowd != nil {
+		return nil
+	}
+	return r.rec.Flush(ctx)
+}
+
+// tellTurn shows a turn; those of several users would run past anybody's eyes.
+func (r *player) tellTurn(t TurnInfo) {
+	if r.crowd == nil {
+		r.watch.Turn(t)
+	}
 }
 
 // api names how prompts are sent.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"wb/data"
@@ -61,7 +62,7 @@ func (c *Client) Counter(ctx context.Context, e *Engine) data.Count {
 }
 
 // promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
-func (r *run) promptIDs(ctx context.Context, req Request) []int32 {
+func (r *player) promptIDs(ctx context.Context, req Request) []int32 {
 	if !r.engine.HasTokenize {
 		return nil
 	}
@@ -71,8 +72,11 @@ func (r *run) promptIDs(ctx context.Context, req Request) []int32 {
 	}
 	ids, err := r.client.Tokenize(ctx, r.engine.Model, messages, req.Text)
 	if err != nil {
-		if ctx.Err() == nil && !r.truth.told {
-			r.truth.told = true
+		r.truth.mu.Lock()
+		told := r.truth.told
+		r.truth.told = true
+		r.truth.mu.Unlock()
+		if ctx.Err() == nil && !told {
 			r.event("no_token_ids", "run", err.Error(), nil)
 		}
 		return nil
@@ -82,6 +86,7 @@ func (r *run) promptIDs(ctx context.Context, req Request) []int32 {
 
 // truth is what a run knows of the server's prefix cache.
 type truth struct {
+	mu    sync.Mutex
 	h     *prefix.History      // nil when the server does not tell its block size
 	told  bool                 // that token ids are missing
 	first bool                 // a rendered prompt has been held against the server's own
@@ -113,7 +118,7 @@ func (r *run) cold() {
 }
 
 // judge records a turn's token ids, what its prompt could have reused and why the rest was computed.
-func (r *run) judge(ctx context.Context, session int32, history string, turn int32, req Request, ids []int32, re *Reply) error {
+func (r *player) judge(ctx context.Context, session int32, history string, turn int32, req Request, ids []int32, re *Reply) error {
 	if re.PromptIDs != nil { // what the server really used
 		ids = re.PromptIDs
 	}
@@ -121,12 +126,14 @@ func (r *run) judge(ctx context.Context, session int32, history string, turn int
 		return nil
 	}
 	row := store.TurnToken{RunID: r.id, TurnID: turn, Kind: "prompt", Tokens: ids}
+	r.truth.mu.Lock()
 	if last, ok := r.truth.last[session]; ok {
 		if n := prefix.LCP(last.ids, ids); n > 0 {
 			row.SharedTurnID, row.SharedTokens, row.Tokens = &last.turn, int64(n), ids[n:]
 		}
 	}
 	r.truth.last[session] = sentPrompt{turn, ids}
+	r.truth.mu.Unlock()
 	var errs []error
 	if !r.plan.NoText { // ids are text to whoever has the tokeniser
 		errs = append(errs, store.Add(ctx, r.rec, row))
@@ -153,7 +160,9 @@ func (r *run) judge(ctx context.Context, session int32, history string, turn int
 			t.ReplyIDs = ids
 		}
 	}
+	r.truth.mu.Lock()
 	v := r.truth.h.Judge(t)
+	r.truth.mu.Unlock()
 	if re.Status != StatusOK { // it belongs to the history of the cache, and counts in nothing
 		return errors.Join(errs...)
 	}
@@ -185,6 +194,8 @@ func (r *run) judge(ctx context.Context, session int32, history string, turn int
 
 // endTruth lets go of what only a session's own turns are held against.
 func (r *run) endTruth(session int32, salt string) {
+	r.truth.mu.Lock()
+	defer r.truth.mu.Unlock()
 	delete(r.truth.last, session)
 	if r.truth.h != nil {
 		r.truth.h.Forget(int(session), salt)
@@ -192,11 +203,14 @@ func (r *run) endTruth(session int32, salt string) {
 }
 
 // compareTemplate holds a prompt rendered here against the server's own rendering of the same messages, once a run.
-func (r *run) compareTemplate(ctx context.Context, req Request, ids []int32) {
-	if req.Text == "" || ids == nil || r.truth.first {
+func (r *player) compareTemplate(ctx context.Context, req Request, ids []int32) {
+	r.truth.mu.Lock()
+	done := req.Text == "" || ids == nil || r.truth.first
+	r.truth.first = r.truth.first || !done
+	r.truth.mu.Unlock()
+	if done {
 		return
 	}
-	r.truth.first = true
 	own, err := r.client.Tokenize(ctx, r.engine.Model, req.Prompt.Messages, "")
 	switch {
 	case err != nil:

@@ -29,7 +29,7 @@ COMMENT ON COLUMN selected_runs.engine_version IS 'version the server told';
 COMMENT ON COLUMN selected_runs.tags IS 'tags as key=value, in key order';
 
 CREATE OR REPLACE VIEW sessions AS
-SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, s.start_id, s.status,
+SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, s.client_user, s.start_id, s.status,
   s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS wall_time, (s.ended_ns - s.started_ns) / 1e9 AS duration_s
 FROM raw.session s JOIN runs r USING (run_id);
 COMMENT ON VIEW sessions IS 'one row per pass through a conversation';
@@ -97,9 +97,9 @@ SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.
   (t.first_content_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS first_content_ms,
   CASE WHEN t.completion_tokens > 1 THEN (t.last_ns - t.first_ns) / 1e6 / (t.completion_tokens - 1) END AS tpot_ms,
   CASE WHEN t.completion_tokens > 1 THEN (t.completion_tokens - 1) * 1e9 / nullif(t.last_ns - t.first_ns, 0) END AS decode_tokens_per_s,
-  (t.done_ns - t.submit_ns) / 1e6 AS e2e_ms,
+  (t.done_ns - t.submit_ns) / 1e6 AS e2e_ms, (t.submit_ns - t.intended_ns) / 1e6 AS wait_ms, (t.first_ns - coalesce(t.intended_ns, t.submit_ns)) / 1e6 AS ttft_with_wait_ms,
   t.messages, t.documents, t.request_bytes, t.connection_reused, t.checks, t.checks_passed, t.prompt_sha256, t.reply_sha256, t.request_id,
-  t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, r.started_at + to_microseconds(t.submit_ns // 1000) AS wall_time
+  t.intended_ns, t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, s.client_user, r.started_at + to_microseconds(t.submit_ns // 1000) AS wall_time
 FROM raw.turn t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
 COMMENT ON COLUMN turns.run IS 'name of the run';
@@ -111,6 +111,8 @@ COMMENT ON COLUMN turns.first_content_ms IS 'the same to the first content that 
 COMMENT ON COLUMN turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
 COMMENT ON COLUMN turns.decode_tokens_per_s IS 'tokens per second after the first token';
 COMMENT ON COLUMN turns.e2e_ms IS 'from submit to the end of the response';
+COMMENT ON COLUMN turns.wait_ms IS 'how long after the time that the rate wanted it was sent; NULL in a closed loop';
+COMMENT ON COLUMN turns.ttft_with_wait_ms IS 'time to first token from the intended time, so that waiting is in it; in a closed loop from submit';
 COMMENT ON COLUMN turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW measured_turns AS
@@ -125,6 +127,8 @@ COMMENT ON COLUMN measured_turns.first_content_ms IS 'the same to the first cont
 COMMENT ON COLUMN measured_turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
 COMMENT ON COLUMN measured_turns.decode_tokens_per_s IS 'tokens per second after the first token';
 COMMENT ON COLUMN measured_turns.e2e_ms IS 'from submit to the end of the response';
+COMMENT ON COLUMN measured_turns.wait_ms IS 'how long after the time that the rate wanted it was sent; NULL in a closed loop';
+COMMENT ON COLUMN measured_turns.ttft_with_wait_ms IS 'time to first token from the intended time, so that waiting is in it; in a closed loop from submit';
 COMMENT ON COLUMN measured_turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW chunks AS

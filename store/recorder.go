@@ -449,9 +449,27 @@ func (r *Recorder) newMessages(ctx context.Context) error {
 // Path is the file's path.
 func (r *Recorder) Path() string { return r.db.path }
 
-// FinishSession flushes and closes a session with its end (ns since run start) and status.
-func (r *Recorder) FinishSession(ctx context.Context, id uuid.UUID, session int32, endedNs int64, status string) error {
-	return r.update(ctx, "UPDATE raw.session SET ended_ns = ?, status = ? WHERE run_id = ?::UUID AND session_id = ?", endedNs, status, id.String(), session)
+// SessionEnd is how a session ended.
+type SessionEnd struct {
+	SessionID int32
+	EndedNs   int64 // ns since run start
+	Status    string
+}
+
+// FinishSessions flushes and closes sessions of a run.
+func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...SessionEnd) error {
+	if len(ends) == 0 {
+		return r.Flush(ctx)
+	}
+	q, args := "UPDATE raw.session s SET ended_ns = x.ended_ns, status = x.status FROM (VALUES ", []any{}
+	for i, e := range ends {
+		if i > 0 {
+			q += ", "
+		}
+		q += "(?::INTEGER, ?::BIGINT, ?::VARCHAR)"
+		args = append(args, e.SessionID, e.EndedNs, e.Status)
+	}
+	return r.update(ctx, q+") AS x(session_id, ended_ns, status) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id", append(args, id.String())...)
 }
 
 // FinishRun flushes and closes a run with its status ("ok", "failed", "interrupted") and the reason, "" for none.

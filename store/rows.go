@@ -168,6 +168,7 @@ type Session struct {
 	Warmup             bool      `db:"warmup"`
 	Isolation          string    `db:"isolation"`
 	StartID            *int32    `db:"start_id"`
+	ClientUser         int32     `db:"client_user"`
 	StartedNs          int64     `db:"started_ns"`
 	EndedNs            *int64    `db:"ended_ns"`
 	Status             string    `db:"status"`
@@ -184,6 +185,7 @@ type Turn struct {
 	HTTPStatus       *int32    `db:"http_status"`
 	ErrorBody        *string   `db:"error_body"`
 	RequestID        *string   `db:"request_id"`
+	IntendedNs       *int64    `db:"intended_ns"`
 	SubmitNs         int64     `db:"submit_ns"`
 	WrittenNs        *int64    `db:"written_ns"`
 	HeadersNs        *int64    `db:"headers_ns"`

@@ -500,7 +500,7 @@ matrix:
 		t.Fatal(err)
 	}
 	t.Log(wb(t, dir, "run", "plan.yaml"))
-	if got := oneCell(t, dir, "SELECT string_agg(name || ' ' || status || ' ' || (SELECT count(*) FROM turns t WHERE t.run_id = r.run_id AND t.status = 'ok' AND NOT t.warmup), ', ' ORDER BY name) FROM runs r"); got != "apc/enable-prefix-caching=false ok 24, apc/enable-prefix-caching=true ok 24" {
+	if got := oneCell(t, dir, "SELECT string_agg(name || ' ' || status || ' ' || (SELECT count(*) FROM turns t WHERE t.run_id = r.run_id AND t.status = 'ok' AND NOT t.warmup), ' and ' ORDER BY name) FROM runs r"); got != "apc/enable-prefix-caching=false ok 24 and apc/enable-prefix-caching=true ok 24" {
 		t.Errorf("runs: %s", got)
 	}
 	// each server process served one cell only, and what it was started with is on record

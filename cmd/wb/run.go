@@ -37,6 +37,9 @@ type runOptions struct {
 
 	untilCI, metric string
 	maxRepeats      int
+	users           int
+	rate            float64
+	arrival         string
 	resume          bool
 
 	engine string // sim, vllm or url
@@ -129,6 +132,9 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&o.simProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
 	f.StringArrayVar(&o.simFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/simulator.md lists the faults")
+	f.IntVar(&o.users, "users", 1, "users at once, each with sessions of its own, one after another; with --rate the most that play at once")
+	f.Float64Var(&o.rate, "rate", 0, "begin so many `sessions` a second, whether earlier ones have ended or not (0: each user begins when the last one has ended)")
+	f.StringVar(&o.arrival, "arrival", collect.ArrivalPoisson, "how sessions arrive at a rate: poisson or constant")
 	f.StringVar(&o.untilCI, "until-ci", "", "add repeats until the 95 % interval of --metric is within this `percentage` on either side, such as 2%")
 	f.StringVar(&o.metric, "metric", "ttft", "what --until-ci looks at: "+metricNames())
 	f.IntVar(&o.maxRepeats, "max-repeats", 20, "at most so many repeats with --until-ci")
@@ -187,6 +193,18 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"), "use --engine vllm, or --isolation reset or salt"}
 	case o.engine == engineURL && len(o.words) > 0:
 		return nil, "", usagef("run: vLLM arguments need a server that wb starts, with --engine vllm or the simulator")
+	}
+	switch {
+	case o.users < 1 || o.users > collect.MaxUsers:
+		return nil, "", usagef("flag --users: wants 1 to %d, not %d", collect.MaxUsers, o.users)
+	case !(o.rate >= 0 && o.rate <= 1e4):
+		return nil, "", usagef("flag --rate: wants sessions a second, up to 10,000, not %v", o.rate)
+	case o.arrival != collect.ArrivalPoisson && o.arrival != collect.ArrivalConstant:
+		return nil, "", usagef("flag --arrival: wants poisson or constant, not %q", o.arrival)
+	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart && flags.Changed("isolation"), (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationReset:
+		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation), "use salt or none with --users and --rate"}
+	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart: // the default with --engine vllm
+		o.isolation = collect.IsolationSalt
 	}
 	if o.engine == engineSim {
 		if _, err := o.simOptions(); err != nil {
@@ -538,6 +556,19 @@ func (p *progress) turn(t collect.TurnInfo) {
 	}
 	p.clear()
 	fmt.Fprintf(p.w, "%s  %s\n", where, turnLine(t))
+}
+
+// crowd shows several users, a line a second.
+func (p *progress) crowd(c collect.CrowdInfo) {
+	if p.quiet {
+		return
+	}
+	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
+	if p.live {
+		p.show(text)
+		return
+	}
+	fmt.Fprintln(p.w, text)
 }
 
 func turnLine(t collect.TurnInfo) string {

@@ -1,0 +1,212 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wb/store"
+)
+
+// How sessions arrive at a rate.
+const (
+	ArrivalPoisson  = "poisson"  // gaps are exponential: what many independent users look like
+	ArrivalConstant = "constant" // gaps are equal
+)
+
+// MaxUsers bounds how many sessions play at once.
+const MaxUsers = 1024
+
+// CrowdInfo is what a person watching several users sees.
+type CrowdInfo struct {
+	Elapsed         time.Duration
+	Streams         int // turns under way
+	Turns           int // that ended so far, measured and failed ones
+	Sessions, Total int // that ended, of all
+	TokensPerS      float64
+}
+
+// crowd is what several users have in common. Rows are committed by one goroutine, once a second: a user's turn waits for nobody's disk.
+type crowd struct {
+	streams, turns, sessions atomic.Int32
+	tokens                   atomic.Int64
+
+	mu   sync.Mutex
+	ends []store.SessionEnd
+}
+
+func (c *crowd) begun() { c.streams.Add(1) }
+
+func (c *crowd) done(re *Reply) {
+	c.streams.Add(-1)
+	c.turns.Add(1)
+	if re.CompletionTokens != nil {
+		c.tokens.Add(*re.CompletionTokens)
+	}
+}
+
+func (c *crowd) ended(e store.SessionEnd) {
+	c.sessions.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends = append(c.ends, e)
+}
+
+func (c *crowd) take() []store.SessionEnd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.ends
+	c.ends = nil
+	return out
+}
+
+// playCrowd plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
+// time that was drawn for it. The first error ends it.
+func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
+	r.crowd = &crowd{}
+	crowd, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var side sync.WaitGroup
+	flushing, done := context.WithCancel(context.WithoutCancel(ctx))
+	side.Go(func() {
+		if err := r.flushCrowd(flushing, len(todo)); err != nil {
+			stop(err)
+		}
+	})
+	var players sync.WaitGroup
+	var err error
+	if r.plan.Rate > 0 {
+		err = r.arrive(crowd, &players, todo, stop)
+	} else {
+		r.allPlay(crowd, &players, todo, stop)
+	}
+	players.Wait()
+	done()
+	side.Wait()
+	if cause := context.Cause(crowd); cause != nil && ctx.Err() == nil {
+		err = errors.Join(err, cause)
+	}
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return err
+}
+
+// newPlayer gives a user with connections of its own, the one for turns open.
+func (r *run) newPlayer(ctx context.Context, number int) *player {
+	return &player{run: r, client: r.client.another(ctx), number: number}
+}
+
+func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) {
+	own := map[int][]SessionPlan{}
+	for _, s := range todo {
+		own[s.User] = append(own[s.User], s)
+	}
+	ready := make(chan struct{}) // all begin at once, when everybody has a connection
+	var connected sync.WaitGroup
+	slots := make(chan struct{}, 32) // dialling at once
+	for user, sessions := range own {
+		connected.Add(1)
+		wg.Go(func() {
+			slots <- struct{}{}
+			p := r.newPlayer(ctx, user)
+			<-slots
+			connected.Done()
+			<-ready
+			defer p.client.Close()
+			for i, s := range sessions {
+				if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, len(sessions)-1-i); err != nil {
+					stop(err)
+					return
+				}
+			}
+		})
+	}
+	connected.Wait()
+	close(ready)
+}
+
+// arrive begins sessions at the times that the rate gives, whether others have ended or not. One that finds no free user waits, and its first turn tells by
+// how much it was late.
+func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) error {
+	rng := rand.New(rand.NewPCG(uint64(r.plan.Seed), 0xa441))
+	limit := MaxUsers
+	if r.plan.Users > 1 {
+		limit = r.plan.Users
+	}
+	free := make(chan *player, limit)
+	made := 0
+	for range min(limit, 8, len(todo)) { // at hand before the first comes
+		made++
+		free <- r.newPlayer(ctx, made)
+	}
+	due := r.clock()
+	for i, s := range todo {
+		if i > 0 {
+			gap := 1.0
+			if r.plan.Arrival != ArrivalConstant {
+				gap = rng.ExpFloat64()
+			}
+			due += int64(gap / r.plan.Rate * 1e9)
+		}
+		t := time.NewTimer(time.Duration(due - r.clock()))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+		var p *player
+		select {
+		case p = <-free:
+		default:
+			if made < limit {
+				made++
+				p = r.newPlayer(ctx, made)
+				break
+			}
+			select {
+			case p = <-free:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		at := due
+		wg.Go(func() {
+			p.due = &at
+			if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, 0); err != nil {
+				stop(err)
+			}
+			free <- p
+		})
+	}
+	return nil
+}
+
+// flushCrowd commits once a second until it is told to end, and once more then.
+func (r *run) flushCrowd(ctx context.Context, sessions int) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	began, tokens := r.clock(), int64(0)
+	last := began
+	for end := false; !end; {
+		select {
+		case <-ctx.Done():
+			end = true
+		case <-t.C:
+		}
+		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.crowd.take()...); err != nil {
+			return err
+		}
+		now, n := r.clock(), r.crowd.tokens.Load()
+		if r.watch.Crowd != nil && now > last {
+			r.watch.Crowd(CrowdInfo{Elapsed: time.Duration(now - began), Streams: int(r.crowd.streams.Load()), Turns: int(r.crowd.turns.Load()), Sessions: int(r.crowd.sessions.Load()), Total: sessions,
+				TokensPerS: float64(n-tokens) * 1e9 / float64(now-last)})
+		}
+		tokens, last = n, now
+	}
+	return nil
+}
