@@ -44,6 +44,8 @@ type Client struct {
 	turns   *http.Client // one connection for turns and the scrapes beside them, so that a turn never dials
 	side    *http.Client // for scrapes during a turn
 	secrets []string
+	buf     []byte        // what is read of a stream; one turn at a time
+	after   chan struct{} // of several users: how many may work on what they read while others still read; nil: no limit
 }
 
 // Limits on what a server may send.
@@ -64,11 +66,25 @@ func (c *Client) WithClock(ctx context.Context, clock Clock) *Client {
 // another gives a client with connections of its own and opens the one that turns will use.
 func (c *Client) another(ctx context.Context) *Client {
 	d := *c
+	d.buf = nil
 	d.turns, d.side = d.newHTTP(), d.newHTTP()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, maxReplyBytes) // who does not answer now is found out by the first turn
 	return &d
+}
+
+// wait takes part in the work after a turn, which must leave processors to those whose stream goes on.
+func (c *Client) wait() {
+	if c.after != nil {
+		c.after <- struct{}{}
+	}
+}
+
+func (c *Client) leave() {
+	if c.after != nil {
+		<-c.after
+	}
 }
 
 // Close closes connections that are idle; requests can be sent still.
@@ -396,7 +412,10 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	var p sseParser
 	var readErr error
 	s, base := conn.Load(), int32(baseReads.Load())
-	buf := make([]byte, 64<<10)
+	if c.buf == nil {
+		c.buf = make([]byte, 64<<10)
+	}
+	buf := c.buf
 	total, last, seen := 0, int64(0), int32(0)
 	for readErr == nil {
 		var n int
@@ -414,7 +433,9 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 		}
 	}
 	re.DoneNs = c.clock()
+	c.wait()
 	re.decode(c, events)
+	c.leave()
 	switch {
 	case re.Status != "": // an error inside the stream
 	case !errors.Is(readErr, io.EOF):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type CrowdInfo struct {
 type crowd struct {
 	streams, turns, sessions atomic.Int32
 	tokens                   atomic.Int64
+
+	after chan struct{} // slots for the work after a turn
 
 	mu   sync.Mutex
 	ends []store.SessionEnd
@@ -66,7 +69,7 @@ func (c *crowd) take() []store.SessionEnd {
 // playCrowd plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
 // time that was drawn for it. The first error ends it.
 func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
-	r.crowd = &crowd{}
+	r.crowd = &crowd{after: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/4))}
 	crowd, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var side sync.WaitGroup
@@ -97,7 +100,9 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 
 // newPlayer gives a user with connections of its own, the one for turns open.
 func (r *run) newPlayer(ctx context.Context, number int) *player {
-	return &player{run: r, client: r.client.another(ctx), number: number}
+	p := &player{run: r, client: r.client.another(ctx), number: number}
+	p.client.after = r.crowd.after
+	return p
 }
 
 func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) {

@@ -15,6 +15,14 @@ import (
 func (m *Managed) Limits() *store.Model {
 	dtype, _ := m.Options.Args.Get("kv-cache-dtype")
 	row := modelRow(m.Model.Facts, m.Model.Dir, kvValueBytes(dtype))
+	if q, ok := m.Options.Args.Get("quantization"); ok && strings.HasPrefix(q, "fp8") && m.Model.Facts.Quantization == "" { // made when it is loaded: layers take half, the head stays
+		layers := func(bytes int64) int64 {
+			head := min(2*row.HeadParameters, bytes)
+			return head + (bytes-head)/2
+		}
+		row.Quantization, row.Arithmetic = new(q+" when loaded"), "fp8"
+		row.PrefillWeightsBytes, row.DecodeWeightsBytes = layers(row.PrefillWeightsBytes), layers(row.DecodeWeightsBytes)
+	}
 	parallel, _ := m.Options.Args.Get("tensor-parallel-size")
 	if n, err := strconv.ParseInt(parallel, 10, 32); err == nil && n > 1 {
 		row.GPUs = int32(n)

@@ -86,7 +86,7 @@ func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 	}
 	p = &PlanFile{File: file, Text: string(text)}
 	r := planReader{bad: bad}
-	entries := r.mapping(f.Docs[0].Body)
+	entries := r.settings(f.Docs[0].Body)
 	for _, e := range entries {
 		switch e.name {
 		case "name":
@@ -105,7 +105,9 @@ func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 		case "metric":
 			p.Metric = r.scalar(e)
 		case "tags":
-			p.Tags = r.choices(e.node, "")
+			for _, t := range r.mapping(e.node) { // these names are the user's own
+				p.Tags = append(p.Tags, r.choice(t, ""))
+			}
 		case "server":
 			p.Settings = append(p.Settings, r.choices(e.node, ServerSetting)...)
 		case "matrix":
@@ -169,6 +171,18 @@ func lineOfNode(n ast.Node) int {
 	return n.GetToken().Position.Line
 }
 
+// settings are entries whose names may be written with underscores.
+func (r *planReader) settings(n ast.Node) []planEntry {
+	out := r.mapping(n)
+	for i := range out {
+		out[i].name = strings.ReplaceAll(out[i].name, "_", "-")
+		if slices.ContainsFunc(out[:i], func(o planEntry) bool { return o.name == out[i].name }) {
+			r.fail(out[i].line, "%s: stands twice", out[i].name)
+		}
+	}
+	return out
+}
+
 func (r *planReader) mapping(n ast.Node) []planEntry {
 	var values []*ast.MappingValueNode
 	switch n := n.(type) {
@@ -182,7 +196,7 @@ func (r *planReader) mapping(n ast.Node) []planEntry {
 	}
 	var out []planEntry
 	for _, v := range values {
-		e := planEntry{name: strings.ReplaceAll(v.Key.GetToken().Value, "_", "-"), line: lineOfNode(v.Key), node: v.Value}
+		e := planEntry{name: v.Key.GetToken().Value, line: lineOfNode(v.Key), node: v.Value}
 		if slices.ContainsFunc(out, func(o planEntry) bool { return o.name == e.name }) {
 			r.fail(e.line, "%s: stands twice", e.name)
 		}
@@ -231,14 +245,14 @@ func (r *planReader) choice(e planEntry, prefix string) Choice {
 }
 
 func (r *planReader) choices(n ast.Node, prefix string) (out []Choice) {
-	for _, e := range r.mapping(n) {
+	for _, e := range r.settings(n) {
 		out = append(out, r.choice(e, prefix))
 	}
 	return out
 }
 
 func (r *planReader) matrix(n ast.Node) (out []Dimension) {
-	for _, e := range r.mapping(n) {
+	for _, e := range r.settings(n) {
 		s, ok := e.node.(*ast.SequenceNode)
 		if !ok || len(s.Values) == 0 {
 			r.fail(e.line, "matrix: %s wants a list of values", e.name)
@@ -264,7 +278,7 @@ func (r *planReader) variants(n ast.Node) (out []Variant) {
 			r.fail(e.line, "variants: %q: wants letters, digits and . _ -", e.name)
 		}
 		if _, empty := e.node.(*ast.NullNode); !empty {
-			for _, s := range r.mapping(e.node) {
+			for _, s := range r.settings(e.node) {
 				if s.name == "server" {
 					v.Settings = append(v.Settings, r.choices(s.node, ServerSetting)...)
 				} else {

@@ -215,7 +215,7 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 		r.result.Status, reason = "interrupted", "stopped by the user"
 	case err != nil:
 		r.result.Status, reason = "failed", err.Error()
-	case r.result.Turns == r.result.Failed:
+	case r.result.Turns == r.result.Failed && !plan.Open: // of a run that goes on, who knows all of it judges
 		err = fmt.Errorf("run turns: all %d failed: %s", r.result.Failed, r.result.FirstError)
 		r.result.Status, reason = "failed", err.Error()
 	case r.result.Failed > 0:
@@ -314,8 +314,11 @@ func (p Plan) variants(c *data.Conversation) []data.Placement {
 	if len(p.Placements) == 0 {
 		return []data.Placement{data.PlaceSystem}
 	}
-	if c == nil || len(c.Documents) == 0 {
+	if c == nil {
 		return p.Placements[:1]
+	}
+	if len(c.Documents) == 0 { // the same in all of them
+		return []data.Placement{data.PlaceSystem}
 	}
 	return p.Placements
 }
@@ -730,6 +733,8 @@ func (r *player) turn(ctx context.Context, d *data.Dialogue, session int32, salt
 
 // record writes everything about a turn; when it returns, the turn of a single user is committed.
 func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, req Request, ids []int32, re *Reply) error {
+	r.client.wait()
+	defer r.client.leave()
 	p, cur, id := req.Prompt, d.Current(), r.turnID
 	end := context.WithoutCancel(ctx)
 	row := store.Turn{RunID: r.id, TurnID: id, SessionID: session, Turn: int32(d.Turn()), Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody,

@@ -230,6 +230,13 @@ type modelConfig struct {
 type modelQuant struct {
 	Method string `json:"quant_method"`
 	Bits   int    `json:"bits"`
+	Groups map[string]struct {
+		Weights struct {
+			Bits int    `json:"num_bits"`
+			Type string `json:"type"`
+		} `json:"weights"`
+		Activations json.RawMessage `json:"input_activations"`
+	} `json:"config_groups"`
 }
 
 // ParseModelConfig reads a config.json.
@@ -257,6 +264,12 @@ func ParseModelConfig(text []byte) (*ModelFacts, error) {
 	}
 	if quant != nil {
 		f.Quantization = quant.Method
+		for _, g := range quant.Groups { // compressed-tensors: 8-bit floats on both sides of a product
+			if g.Weights.Type == "float" && g.Weights.Bits == 8 && g.Activations != nil {
+				f.Quantization += " fp8"
+				break
+			}
+		}
 		if quant.Bits > 0 {
 			f.Quantization = fmt.Sprintf("%s %d-bit", quant.Method, quant.Bits)
 		}
@@ -270,8 +283,8 @@ func ParseModelConfig(text []byte) (*ModelFacts, error) {
 	s := Shape{Layers: val(c.Layers), KVHeads: val(c.KVHeads), HeadDim: val(c.HeadDim), Hidden: val(c.Hidden), Intermediate: val(c.Intermediate), Vocab: val(c.Vocab),
 		KVLoraRank: val(c.KVLoraRank), QKRopeHeadDim: val(c.QKRope), Heads: val(c.Heads), QLoraRank: val(c.QLoraRank), QKNopeHeadDim: val(c.QKNope), VHeadDim: val(c.VHeadDim)}
 	heads := s.Heads
-	// a configuration may leave it out where its class has a default of its own: Gemma's ties them
-	s.Tied = tied || (c.Tied == nil && strings.HasPrefix(c.ModelType, "gemma"))
+	// a configuration may leave it out where its class has a default of its own (transformers): these tie the two
+	s.Tied = tied || (c.Tied == nil && slices.ContainsFunc([]string{"gemma", "opt", "cohere", "gpt2", "bloom", "falcon", "starcoder2", "mpt"}, func(p string) bool { return strings.HasPrefix(c.ModelType, p) }))
 	s.Experts = max(val(c.Experts), val(c.LocalExperts), val(c.RoutedExperts))
 	if s.Experts > 0 {
 		s.ExpertsPerToken, s.ExpertIntermediate, s.SharedIntermediate = min(max(val(c.PerToken), 1), s.Experts), val(c.ExpertWidth), val(c.SharedWidth)
@@ -342,18 +355,27 @@ func (f *ModelFacts) Work(kvValueBytes int64) Work {
 	experts := 3 * s.Hidden * s.ExpertIntermediate * moe // one of each layer
 	w.LayerParameters = s.Layers*s.attentionParameters() + dense*3*s.Hidden*s.Intermediate + moe*(3*s.Hidden*s.SharedIntermediate+s.Hidden*s.Experts) + experts*s.ExpertsPerToken
 	total, embedding, routed := f.tensors.total, f.tensors.embedding, f.tensors.routed
-	if total == 0 {
+	looked := embedding // up, not read
+	switch {
+	case total > 0 && f.tensors.head == 0: // the table is the head, and read whole
+		looked = 0
+	case total > 0 && s.Tied: // both are there and one is used
+		looked = f.tensors.head
+	case total == 0:
 		total = f.WeightsBytes
+		if whole := 2 * s.Parameters(); f.Quantization == "" && whole > 0 { // files may hold the table twice, and parts that see images
+			total = min(total, whole)
+		}
 		per := float64(total) / float64(max(s.Parameters(), 1))
-		embedding, routed = int64(per*float64(s.Vocab*s.Hidden)), int64(per*float64(experts*s.Experts))
+		looked, routed = int64(per*float64(s.Vocab*s.Hidden)), int64(per*float64(experts*s.Experts))
 		if f.Quantization != "" { // embeddings stay at 16 bits
-			embedding = 2 * s.Vocab * s.Hidden
+			looked = 2 * s.Vocab * s.Hidden
+		}
+		if s.Tied {
+			looked = 0
 		}
 	}
-	w.PrefillWeightsBytes = total
-	if !s.Tied { // a table that is the output head too is read whole
-		w.PrefillWeightsBytes = max(total-embedding, 0)
-	}
+	w.PrefillWeightsBytes = max(total-looked, 0)
 	w.DecodeWeightsBytes = w.PrefillWeightsBytes
 	if s.Experts > 0 {
 		w.DecodeWeightsBytes -= routed - routed*s.ExpertsPerToken/s.Experts

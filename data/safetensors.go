@@ -14,6 +14,7 @@ import (
 type tensorBytes struct {
 	total     int64 // of the language part: what sees images or sounds is not read for text
 	embedding int64 // the embedding table
+	head      int64 // the output head; 0 where it is the embedding table
 	routed    int64 // experts that a token may go through
 	damaged   bool
 }
@@ -63,6 +64,8 @@ func (t *tensorBytes) add(header []byte) error {
 			continue
 		case containsAny(name, "embed_tokens.", "wte.", "word_embeddings.", "embed_in."):
 			t.embedding += n
+		case containsAny(name, "lm_head.", "embed_out."):
+			t.head += n
 		case strings.Contains(name, ".experts."):
 			t.routed += n
 		}

@@ -75,6 +75,36 @@ func TestWork(t *testing.T) {
 	}
 }
 
+func TestSharedTables(t *testing.T) {
+	// tied, and the files hold the table twice: it is read once
+	m, _, err := FindModel("qwen3-0.6b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, f := m.Facts().Work(2), m.Facts(); w.DecodeWeightsBytes != 2*f.Parameters() {
+		t.Errorf("%d of %d bytes", w.DecodeWeightsBytes, 2*f.Parameters())
+	}
+	f := &ModelFacts{Shape: Shape{Layers: 1, Tied: true}, tensors: tensorBytes{total: 300, embedding: 100, head: 100}}
+	if w := f.Work(2); w.DecodeWeightsBytes != 200 {
+		t.Errorf("tied, both there: %+v", w)
+	}
+	f.Tied, f.tensors = false, tensorBytes{total: 200, embedding: 100}
+	if w := f.Work(2); w.DecodeWeightsBytes != 200 {
+		t.Errorf("no head in the files: %+v", w)
+	}
+	for config, want := range map[string]string{
+		`{"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64, "quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}, "input_activations": {"num_bits": 8}}}}}`: "compressed-tensors fp8",
+		`{"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64, "quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int"}, "input_activations": null}}}}`:              "compressed-tensors",
+	} {
+		if f := parse(t, config); f.Quantization != want {
+			t.Errorf("%q, want %q", f.Quantization, want)
+		}
+	}
+	if f := parse(t, `{"model_type": "opt", "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64}`); !f.Tied {
+		t.Error("OPT ties its tables by default")
+	}
+}
+
 func safetensors(header string) []byte {
 	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
 }

@@ -149,7 +149,11 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 		}
 	}
 	if !paired {
-		t.Notes = append(t.Notes, fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; --replies scripted and --ignore-eos make runs send and get equal amounts.", 100*agree))
+		advice, err := unpaired(ctx, db, t.Runs)
+		if err != nil {
+			return nil, nil, err
+		}
+		t.Notes = append(t.Notes, fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; %s.", 100*agree, advice))
 	}
 	if one := conversations(b, h); one != "" {
 		t.Notes = append(t.Notes, "All sessions are of "+one+": what holds for it need not hold for other conversations.")
@@ -163,15 +167,18 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 // CalibrationTag is the label of runs that are equal on purpose: what differs between them is the machine's noise.
 const CalibrationTag = "calibration=aa"
 
-// calibrated compares the two halves of the newest calibration on the same machine, server and model; when says of which day it is, "" for none.
+// calibrated compares the two halves of the newest calibration on the same machine with the same server, its settings and model; when says of which day it is, "" for none.
 func calibrated(ctx context.Context, db *store.DB, lib Library, base *Table, metrics []Metric, c Comparison) (verdicts []Verdict, when string, err error) {
 	var a, b string
 	key, value, _ := strings.Cut(CalibrationTag, "=")
 	err = db.SQL().QueryRowContext(ctx, `WITH like_base AS (SELECT r.hostname, e.kind, e.model, (SELECT any_value(name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0) AS gpu FROM raw.run r JOIN raw.engine e USING (run_id) WHERE r.run_id = ?::UUID)
-		SELECT min(r.run_id::VARCHAR), max(r.run_id::VARCHAR), strftime(min(r.started_at), '%Y-%m-%d')
+		SELECT arg_min(r.run_id::VARCHAR, r.cell), arg_max(r.run_id::VARCHAR, r.cell), strftime(min(r.started_at), '%Y-%m-%d')
 		FROM raw.run r JOIN raw.engine e USING (run_id) JOIN raw.run_tag t ON t.run_id = r.run_id AND t.key = ? AND t.value = ? JOIN like_base l ON l.hostname IS NOT DISTINCT FROM r.hostname AND l.kind = e.kind AND l.model = e.model
 			AND l.gpu IS NOT DISTINCT FROM (SELECT any_value(name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0)
-		WHERE r.status = 'ok' AND r.plan_id IS NOT NULL GROUP BY r.plan_id HAVING count(*) = 2 ORDER BY min(r.started_at) DESC LIMIT 1`, base.Runs[0].ID, key, value).Scan(&a, &b, &when)
+		WHERE r.status = 'ok' AND r.plan_id IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM (SELECT source, name, value, run_id FROM raw.setting WHERE (source = 'server' AND name NOT IN ('--port', '--host')) OR (source = 'engine' AND name IN ('version', 'model_root'))) s
+				WHERE s.run_id IN (r.run_id, ?::UUID) GROUP BY s.source, s.name HAVING count(DISTINCT s.value) > 1 OR count(DISTINCT s.run_id) < 2)
+		GROUP BY r.plan_id HAVING count(*) = 2 ORDER BY min(r.started_at) DESC LIMIT 1`, base.Runs[0].ID, key, value, base.Runs[0].ID).Scan(&a, &b, &when)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, "", nil
 	}
@@ -211,12 +218,23 @@ func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
 		}
 		return math.NaN()
 	}
+	placements := map[any]map[any]bool{}
+	for _, row := range t.Rows {
+		c, v := row[col("conversation")], row[col("variant")]
+		if placements[c] == nil {
+			placements[c] = map[any]bool{}
+		}
+		placements[c][v] = true
+	}
 	passes := map[string]int{} // of a conversation and variant, over all runs of the side
 	at := map[string]int{}
 	var out []observation
 	for _, row := range t.Rows {
 		get := func(name string) any { return row[col(name)] }
-		what := fmt.Sprint(get("conversation"), "/", get("variant"))
+		what := fmt.Sprint(get("conversation"), "/")
+		if len(placements[get("conversation")]) > 1 { // one alone is paired with the other side's, whichever that is
+			what += fmt.Sprint(get("variant"))
+		}
 		session := fmt.Sprint(get("run_id"), "/", what, "/", get("nth"))
 		if _, ok := at[session]; !ok {
 			at[session] = passes[what]
@@ -324,6 +342,28 @@ func ownLevel(os []observation, m Metric) Verdict {
 	return v
 }
 
+// unpaired says why turns may not be equal: runs that did not take the means to make them so, or settings that make them differ.
+func unpaired(ctx context.Context, db *store.DB, runs []RunRef) (string, error) {
+	var ids []string
+	for _, r := range runs {
+		ids = append(ids, r.ID)
+	}
+	var live int64
+	var differ sql.NullString
+	err := db.SQL().QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE (name = 'replies' AND value <> 'scripted') OR (name = 'ignore_eos' AND value <> 'true')),
+		(SELECT string_agg(name, ' and ' ORDER BY name) FROM (SELECT name FROM raw.setting WHERE source IN ('plan', 'engine') AND name IN ('rag_placement', 'max_tokens', 'max_turns', 'conversations', 'api', 'model', 'max_model_len_tokens') AND list_contains(string_split($1, ','), run_id::VARCHAR) GROUP BY name HAVING count(DISTINCT value) > 1))
+		FROM raw.setting WHERE source = 'plan' AND list_contains(string_split($1, ','), run_id::VARCHAR)`, strings.Join(ids, ",")).Scan(&live, &differ)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("compare settings: %w", err)
+	case differ.String != "":
+		return differ.String + " differ, and sessions are held against each other as two samples", nil
+	case live > 0:
+		return "--replies scripted and --ignore-eos make runs send and get equal amounts", nil
+	}
+	return "sessions are held against each other as two samples", nil
+}
+
 // conversations gives the conversation when there is only one.
 func conversations(sides ...[]observation) string {
 	one := ""
@@ -391,7 +431,11 @@ func judge(base, head []observation, metrics []Metric, c Comparison) (out []Verd
 		}
 		out[first].Adjusted = p[0]
 		for i := range metrics {
-			out[first+i].settle(c.Margin)
+			questions := 1
+			if i > 0 {
+				questions = len(metrics) - 1
+			}
+			out[first+i].settle(c.Margin, questions)
 		}
 	}
 	return out, paired, agree
@@ -489,8 +533,16 @@ func compareOne(base, head []observation, i int, m Metric, paired bool) Verdict 
 	return v
 }
 
-// settle gives the verdict. Equivalence goes first: a difference that is certain and of no account is no difference.
-func (v *Verdict) settle(margin float64) {
+// settle gives the verdict; questions is how many are asked at once. Equivalence goes first: a difference that is certain and of no account is no difference.
+func (v *Verdict) settle(margin float64, questions int) {
+	defer func() {
+		if v.Verdict != VerdictInconclusive || !v.Paired {
+			return
+		}
+		// with fewer, not even differences that all point one way reach p: the exact test's floor is 2/2^n, times the questions asked
+		least := int(math.Ceil(math.Log2(2 * float64(questions) / (1 - level))))
+		v.More = max(v.More, least-v.Sessions)
+	}()
 	switch {
 	case v.Sessions < fewSessions:
 		v.More = fewSessions - v.Sessions
@@ -728,7 +780,7 @@ func ParseGate(text string) ([]Gate, error) {
 }
 
 // Check holds verdicts over all turns against a gate: a breach is certain when the whole interval lies beyond the limit, and
-// possible when part of it does.
+// possible when part of it does, or when there are too few sessions for any verdict.
 func (g Gate) Check(verdicts []Verdict) (certain, possible bool) {
 	for _, v := range verdicts {
 		if v.Metric.Name != g.Metric || v.Group != "all" || math.IsNaN(v.Low) {
@@ -736,9 +788,9 @@ func (g Gate) Check(verdicts []Verdict) (certain, possible bool) {
 		}
 		few := v.Sessions < fewSessions
 		if g.AtMost {
-			return v.Low > g.Limit && !few, v.High > g.Limit
+			return v.Low > g.Limit && !few, v.High > g.Limit || few
 		}
-		return v.High < g.Limit && !few, v.Low < g.Limit
+		return v.High < g.Limit && !few, v.Low < g.Limit || few
 	}
 	return false, true // nothing is known
 }

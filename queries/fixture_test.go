@@ -156,12 +156,16 @@ func fillHistory(ctx context.Context, r *store.Recorder) error {
 	failed.Error = new("the stream ended early")
 	documents := turn(c, 6, 4, 1, "ok", 6, 6, 6.2, 6.6, 6.6, 500, -1, 9)
 	documents.Documents = 2
+	first := turn(c, 2, 2, 1, "ok", 0.999, 1, 1.1, 1.5, 1.51, 100, 0, 11)
+	first.RequestID = new("r2")
 	errs = append(errs,
+		store.Add(ctx, r, store.Truth{RunID: c, RequestID: "r2", TNs: 5e6}, store.Truth{RunID: c, RequestID: "r2", Seq: 1, TNs: 100e6}, store.Truth{RunID: c, RequestID: "r2", Seq: 2, TNs: 100e6, Tokens: 1},
+			store.Truth{RunID: c, RequestID: "r2", Seq: 3, TNs: 150e6, Tokens: 1}, store.Truth{RunID: c, RequestID: "r2", Seq: 4, TNs: 200e6, Tokens: 1}),
 		store.Add(ctx, r,
 			turn(a, 1, 1, 1, "ok", 0, 0, 0.4, 0.6, 0.6, 100, 50, 3),
 			turn(b, 1, 1, 1, "http_error", 0, 0, 1, 2, 2, 7777, 7777, 77),
 			turn(c, 1, 1, 1, "ok", 0, 0, 0.9, 0.99, 0.99, 8888, 8888, 88), // warm-up
-			turn(c, 2, 2, 1, "ok", 0.999, 1, 1.1, 1.5, 1.51, 100, 0, 11),
+			first,
 			turn(c, 3, 2, 2, "ok", 1.999, 2, 2.05, 2.25, 2.26, 200, 128, 5),
 			noWritten, failed, documents),
 		store.Add(ctx, r, chunks(c, 1, event{0.2, 1, ""}, event{0.21, 1, ""}, event{0.22, 1, ""}, event{0.9, 1, ""})...),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"wb/store"
 )
@@ -33,6 +34,8 @@ func Report(ctx context.Context, db *store.DB, lib Library, selector, base strin
 			}
 			if t != nil {
 				tables = append(tables, t)
+			} else if len(tables[0].Runs) > 1 {
+				empty = append(empty, name)
 			}
 			continue
 		}
@@ -64,39 +67,56 @@ func compareAll(ctx context.Context, db *store.DB, lib Library, runs []RunRef, b
 		}
 		return nil, nil
 	}
-	first := runs[0]
+	candidates := runs
 	if base != "" {
-		i := slices.IndexFunc(runs, func(r RunRef) bool { return r.Name == base || r.ID == base })
-		if i < 0 {
-			return nil, fmt.Errorf("compare with %s: it is not one of the %d runs", base, len(runs))
+		conn, err := db.SQL().Conn(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("compare with %s: %w", base, err)
 		}
-		first = runs[i]
-	}
-	var all *Table
-	for _, head := range runs {
-		if head.ID == first.ID {
-			continue
-		}
-		t, verdicts, err := Compare(ctx, db, lib, Comparison{Base: first.ID, Head: head.ID, Metrics: reportMetrics, Margin: 0.02})
-		if errors.Is(err, ErrNothingMeasured) {
-			continue
-		}
+		defer conn.Close()
+		named, err := Select(ctx, conn, base)
 		if err != nil {
 			return nil, err
 		}
-		if all == nil {
-			all = &Table{Name: comparisonPlace, Title: "Against " + first.Name, About: t.About, SQL: t.SQL, Columns: slices.Concat([]Column{{Name: "run"}}, t.Columns),
-				Charts: []Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run", Title: "Change with its 95 % interval"}}}
+		i := slices.IndexFunc(runs, func(r RunRef) bool { return len(named) == 1 && r.ID == named[0].ID })
+		if i < 0 {
+			return nil, fmt.Errorf("compare with %s: it is not one of the %d runs", base, len(runs))
 		}
-		for i, row := range t.Rows {
-			if verdicts[i].Sessions > 0 { // what was not measured is no row
-				all.Rows = append(all.Rows, slices.Concat([]any{head.Name}, row))
+		candidates = runs[i : i+1]
+	}
+	var all *Table
+	for _, first := range candidates { // one without a measured turn is no base
+		for _, head := range runs {
+			if head.ID == first.ID {
+				continue
+			}
+			t, verdicts, err := Compare(ctx, db, lib, Comparison{Base: first.ID, Head: head.ID, Metrics: reportMetrics, Margin: 0.02})
+			if errors.Is(err, ErrNothingMeasured) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if all == nil {
+				all = &Table{Name: comparisonPlace, Title: "Against " + first.Name, About: t.About, SQL: t.SQL, Columns: slices.Concat([]Column{{Name: "run"}}, t.Columns),
+					Charts: []Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run", Title: "Change with its 95 % interval"}}}
+			}
+			for i, row := range t.Rows {
+				if verdicts[i].Sessions > 0 { // what was not measured is no row
+					all.Rows = append(all.Rows, slices.Concat([]any{head.Name}, row))
+				}
+			}
+			for _, n := range t.Notes {
+				if len(runs) > 2 && !strings.Contains(n, head.Name) && !strings.Contains(n, first.Name) { // whose it is
+					n = head.Name + ": " + n
+				}
+				if !slices.Contains(all.Notes, n) {
+					all.Notes = append(all.Notes, n)
+				}
 			}
 		}
-		for _, n := range t.Notes {
-			if !slices.Contains(all.Notes, n) {
-				all.Notes = append(all.Notes, n)
-			}
+		if all != nil {
+			break
 		}
 	}
 	if all != nil {

@@ -356,6 +356,15 @@ type ProcessSample struct {
 	GCPauseNs *int64    `db:"gc_pause_ns"`
 }
 
+// Truth is a row of raw.truth.
+type Truth struct {
+	RunID     uuid.UUID `db:"run_id"`
+	RequestID string    `db:"request_id"`
+	Seq       int32     `db:"seq"`
+	TNs       int64     `db:"t_ns"`
+	Tokens    int32     `db:"tokens"`
+}
+
 // Event is a row of raw.event.
 type Event struct {
 	RunID   uuid.UUID `db:"run_id"`
@@ -388,10 +397,11 @@ func (EngineMetric) table() string  { return "engine_metric" }
 func (GPUSample) table() string     { return "gpu_sample" }
 func (HostSample) table() string    { return "host_sample" }
 func (ProcessSample) table() string { return "process_sample" }
+func (Truth) table() string         { return "truth" }
 func (Event) table() string         { return "event" }
 
 // rowTypes lists every Row, in the order they are inserted: what is referred to comes first.
 func rowTypes() []Row {
 	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Model{}, EngineStart{}, EnginePhase{}, Session{}, Message{}, Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{},
-		Scrape{}, EngineMetric{}, GPUSample{}, HostSample{}, ProcessSample{}, Event{}}
+		Scrape{}, EngineMetric{}, GPUSample{}, HostSample{}, ProcessSample{}, Truth{}, Event{}}
 }

@@ -34,7 +34,7 @@ func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell co
 				return nil, usageError{&data.FileError{File: plan.File, Line: s.Line, Msg: err.Error()}}
 			}
 		}
-		own.repeat, own.words = plan.Repeats, append(own.words, o.words...)
+		own.repeat, own.maxRepeats, own.words = plan.Repeats, plan.MaxRepeats, append(own.words, o.words...)
 		for _, t := range cell.Tags {
 			own.tags = append(own.tags, t.Name+"="+strings.Join(t.Values, "+"))
 		}
@@ -84,6 +84,9 @@ func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell co
 		}
 	}
 	c.server = fmt.Sprint(c.engine, c.url, c.model, c.words, c.seed, c.simProfile, c.simFaults, c.runOptions.server, c.isolation == collect.IsolationReset, c.isolation == collect.IsolationRestart)
+	if c.isolation == collect.IsolationNone && c.engine != engineURL { // or one cell would warm the next one's cache
+		c.server += cell.Name
+	}
 	return c, nil
 }
 
@@ -94,9 +97,9 @@ func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
 			return fmt.Errorf("%s: a secret does not belong into a plan, which is recorded; vLLM reads it from its environment", name)
 		}
 		switch v := s.Values; {
-		case len(v) == 1 && v[0] == "true":
+		case len(v) == 1 && slices.Contains([]string{"true", "yes", "on"}, v[0]):
 			o.words = append(o.words, "--"+name)
-		case len(v) == 1 && v[0] == "false":
+		case len(v) == 1 && slices.Contains([]string{"false", "no", "off"}, v[0]):
 			o.words = append(o.words, "--no-"+name)
 		default:
 			o.words = append(append(o.words, "--"+name), v...)

@@ -55,6 +55,11 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 					c.Metrics = append(c.Metrics, g.Metric)
 				}
 			}
+			for _, m := range c.Metrics {
+				if !slices.ContainsFunc(queries.Metrics(), func(k queries.Metric) bool { return k.Name == m }) {
+					return usagef("flag --metric: wants some of %s, not %q", metricNames(), m)
+				}
+			}
 			q.chooseFormat(cmd)
 			if err := q.checkFormat(); err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ type cellRun struct {
 	sessions int               // of one repeat; 0: not known yet
 	done     map[store.DoneSession]bool
 	perPass  map[int]int // of these, by repeat
-	ended    bool        // nothing more can come of it
+	gaveUp   error       // why nothing more comes of it
 	result   collect.Result
 	took     time.Duration // of its sessions so far
 	played   int
@@ -61,6 +62,16 @@ func (c *cellRun) finished(s store.DoneSession) {
 		}
 		c.perPass[(int(s.Repeat)-1)/users+1]++ // several users' passes are numbered one after another
 	}
+}
+
+// complete says that passes were played.
+func (c *cellRun) complete(from, to int) bool {
+	for rep := from; rep <= to; rep++ {
+		if c.sessions == 0 || c.perPass[rep] < c.sessions {
+			return false
+		}
+	}
+	return true
 }
 
 // execution plays cells in turns.
@@ -104,6 +115,9 @@ func (o *runOptions) execute(cmd *cobra.Command, plan *collect.PlanFile, stdout,
 	if o.resume {
 		if o.list {
 			return usagef("flag --resume: does not go with --list-conversations")
+		}
+		if statErr != nil {
+			return fmt.Errorf("resume plan: open %s: %w", o.db, plainPathError(statErr))
 		}
 		if x.file, err = store.Open(ctx, o.db); err != nil {
 			return err
@@ -150,8 +164,11 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 			}
 		}
 		x.seed = first.seed
+		if !cmd.Flags().Changed("max-repeats") {
+			x.maxRepeats = max(x.maxRepeats, x.repeat)
+		}
 		if err := x.checkRepeats(); err != nil {
-			return err
+			return fmt.Errorf("plan %s: %w", x.plan.File, err)
 		}
 	}
 	if x.list {
@@ -187,6 +204,9 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 		f := <-opening
 		if f.err != nil {
 			x.at.close()
+			if newFile && errors.Is(f.err, store.ErrInterrupted) { // nothing is in it
+				return errors.Join(f.err, os.Remove(x.db))
+			}
 			return f.err
 		}
 		x.file = f.db
@@ -197,8 +217,15 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 		}
 	}
 	defer func() { x.at.close() }()
-	if err := x.adopt(ctx, resumed); err != nil {
-		return err
+	if x.resume {
+		left, err := x.adopt(ctx, resumed)
+		if err != nil {
+			return err
+		}
+		if !left {
+			x.line("plan %s is complete: nothing is left to do", x.plan.Name)
+			return nil
+		}
 	}
 	whole, err := x.play(ctx)
 	x.progress.clear()
@@ -245,7 +272,7 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 		order := collect.Order(len(x.cells), x.seed, pass-1)
 		for i, k := range order {
 			c := x.cells[k]
-			if c.ended || (len(x.cells) == 1 && pass <= x.repeat) {
+			if c.gaveUp != nil || (len(x.cells) == 1 && pass <= x.repeat) {
 				continue
 			}
 			keep := until
@@ -255,19 +282,23 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 			case pass < last:
 				keep = x.cells[collect.Order(len(x.cells), x.seed, pass)[0]].server == c.server
 			}
+			if c.complete(pass, pass) {
+				continue
+			}
 			x.say(c, pass, last, i+1)
 			if err := x.visit(ctx, c, pass, pass, keep); err != nil {
 				var file *store.Error
 				if len(x.cells) == 1 || ctx.Err() != nil || errors.Is(err, collect.ErrInterrupted) || errors.As(err, &file) || (errors.Is(err, collect.ErrUnreachable) && c.engine == engineURL) {
 					return false, err
 				}
-				c.ended, gaveUp = true, fmt.Errorf("run cell %s: %w", c.cell.Name, err)
+				c.gaveUp = err
+				gaveUp = fmt.Errorf("run cell %s: %w", c.cell.Name, err)
 				x.progress.warn(fmt.Sprintf("cell %s is given up: %v", c.cell.Name, err))
 				x.at.close()
 				x.at = nil
 			}
 		}
-		if !slices.ContainsFunc(x.cells, func(c *cellRun) bool { return !c.ended }) {
+		if !slices.ContainsFunc(x.cells, func(c *cellRun) bool { return c.gaveUp == nil }) {
 			break
 		}
 		if !until || pass < x.repeat {
@@ -332,7 +363,7 @@ func (x *execution) left(pass, last int) (time.Duration, bool) {
 	}
 	var sum time.Duration
 	for _, c := range x.cells {
-		if c.ended {
+		if c.gaveUp != nil {
 			continue
 		}
 		each, sessions := took/time.Duration(played), c.sessions
@@ -376,11 +407,7 @@ func (x *execution) reach(ctx context.Context, c *cellRun) (err error) {
 
 // visit plays what is missing of some repeats of a cell. keep says that its server will be wanted again at once.
 func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bool) error {
-	missing := c.sessions == 0
-	for rep := from; rep <= to && !missing; rep++ {
-		missing = c.perPass[rep] < c.sessions
-	}
-	if !missing {
+	if c.complete(from, to) {
 		return nil
 	}
 	if c.progress == nil && x.plan != nil {
@@ -467,15 +494,21 @@ func (x *execution) finish(ctx context.Context, whole bool, err error) error {
 	}
 	var errs []error
 	for _, c := range x.cells {
-		if c.progress == nil || c.ended || (c.result.Status != "ok" && c.result.Status != "") {
+		if c.progress == nil || (c.result.Status != "ok" && c.result.Status != "") { // collect closed it
 			continue
 		}
-		why := reason
-		if status == "ok" && c.result.Failed > 0 {
+		state, why := status, reason
+		switch {
+		case c.gaveUp != nil:
+			state, why = "failed", c.gaveUp.Error()
+		case status == "ok" && c.result.Failed > 0 && c.result.Failed == c.result.Turns:
+			state, why = "failed", fmt.Sprintf("run turns: all %d failed: %s", c.result.Failed, c.result.FirstError)
+			errs = append(errs, fmt.Errorf("run %s: %s", c.result.Name, why))
+		case status == "ok" && c.result.Failed > 0:
 			why = fmt.Sprintf("%d of %d turns failed: %s", c.result.Failed, c.result.Turns, c.result.FirstError)
 		}
-		c.result.Status = status
-		errs = append(errs, x.file.FinishRuns(ctx, []uuid.UUID{c.progress.RunID}, status, why, time.Now()))
+		c.result.Status = state
+		errs = append(errs, x.file.FinishRuns(ctx, []uuid.UUID{c.progress.RunID}, state, why, time.Now()))
 	}
 	return errors.Join(append(errs, x.file.Checkpoint(ctx))...)
 }
@@ -484,7 +517,7 @@ func (x *execution) finish(ctx context.Context, whole bool, err error) error {
 func (x *execution) width(ctx context.Context) (half float64, metric string, err error) {
 	var ids []string
 	for _, c := range x.cells {
-		if c.progress != nil && !c.ended {
+		if c.progress != nil && c.gaveUp == nil {
 			ids = append(ids, c.progress.RunID.String())
 		}
 	}
@@ -509,6 +542,11 @@ func (x *execution) tell(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
+	for _, c := range played {
+		if c.users > 1 || c.rate > 0 {
+			errs = append(errs, x.beyond(ctx, c.progress.RunID))
+		}
+	}
 	if !x.quiet {
 		if len(x.cells) == 1 {
 			errs = append(errs, x.summary(ctx, x.stdout, x.stderr, x.file, &played[0].result))
@@ -539,13 +577,19 @@ func (x *execution) tell(ctx context.Context) error {
 // planSummary is the table at the end of a plan: every cell against the first.
 func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 	cut := slices.ContainsFunc(played, func(c *cellRun) bool { return c.result.Status != "ok" && c.result.Status != "" })
+	metrics := []string{x.metric}
+	for _, m := range []string{"ttft", "tpot", "hit_ratio"} {
+		if m != x.metric {
+			metrics = append(metrics, m)
+		}
+	}
 	var tables []*queries.Table
 	var found []queries.Verdict // of the last cell
 	for _, c := range played[1:] {
 		if cut { // no verdict before the end
 			break
 		}
-		t, verdicts, err := queries.Compare(ctx, x.file, queries.Library{}, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: slices.Compact([]string{x.metric, "ttft", "tpot", "hit_ratio"}), Margin: 0.02})
+		t, verdicts, err := queries.Compare(ctx, x.file, queries.Library{}, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: metrics, Margin: 0.02})
 		if err != nil {
 			x.progress.warn(err.Error())
 			continue
@@ -585,4 +629,25 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 		fmt.Fprintf(x.stderr, "  %s compare %s %s%s --by turn\n", self(), quoteArg(played[0].result.Name), quoteArg(played[1].result.Name), flag)
 	}
 	return nil
+}
+
+// beyond warns of a run that carried more tokens a second than wb's figures were shown to hold for on this machine.
+func (x *execution) beyond(ctx context.Context, run uuid.UUID) error {
+	var holds, carried sql.NullFloat64
+	err := x.file.SQL().QueryRowContext(ctx, `SELECT (SELECT try_cast(s.value AS DOUBLE) FROM raw.setting s JOIN raw.run r USING (run_id) WHERE s.source = 'selftest' AND s.name = 'holds_to_tokens_per_s'
+			AND r.hostname IS NOT DISTINCT FROM (SELECT hostname FROM raw.run WHERE run_id = $1::UUID) ORDER BY r.started_at DESC LIMIT 1),
+		(SELECT sum(completion_tokens) * 1e9 / nullif(max(done_ns) - min(submit_ns), 0) FROM turns WHERE run_id = $1::UUID AND status = 'ok' AND NOT warmup)`, run.String()).Scan(&holds, &carried)
+	if err != nil {
+		return fmt.Errorf("look up self-test: %w", err)
+	}
+	if !holds.Valid || carried.Float64 <= holds.Float64 {
+		return nil
+	}
+	text := fmt.Sprintf("the run carried %.0f tokens/s; wb's own figures were shown to hold within 1 %% up to %.0f on this machine (wb selftest)", carried.Float64, holds.Float64)
+	x.progress.warn(text)
+	rec, err := x.file.NewRecorder(ctx, 0, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Add(ctx, rec, store.Event{RunID: run, Kind: "beyond_selftest", Source: "run", Message: text}), rec.Flush(ctx), rec.Close())
 }

@@ -143,7 +143,7 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 		return hinted{usageError{err}, cmd.CommandPath() + " --help shows the flags"}
 	})
 	root.AddCommand(newRun(stdout, stderr), newQuery(stdout, stderr), newReport(stdout, stderr), newRuns(stdout, stderr), newDoctor(stdout), newSim(stderr),
-		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr), newCompare(stdout, stderr), newCalibrate(stdout, stderr))
+		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr), newCompare(stdout, stderr), newCalibrate(stdout, stderr), newSelftest(stdout, stderr))
 	return root
 }
 

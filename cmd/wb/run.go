@@ -137,7 +137,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.arrival, "arrival", collect.ArrivalPoisson, "how sessions arrive at a rate: poisson or constant")
 	f.StringVar(&o.untilCI, "until-ci", "", "add repeats until the 95 % interval of --metric is within this `percentage` on either side, such as 2%")
 	f.StringVar(&o.metric, "metric", "ttft", "what --until-ci looks at: "+metricNames())
-	f.IntVar(&o.maxRepeats, "max-repeats", 20, "at most so many repeats with --until-ci")
+	f.IntVar(&o.maxRepeats, "max-repeats", 20, "at most so many repeats with --until-ci (at least --repeat)")
 	f.BoolVar(&o.resume, "resume", false, "go on with a plan that was cut short: finished sessions are not repeated")
 }
 
@@ -210,6 +210,9 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		if _, err := o.simOptions(); err != nil {
 			return nil, "", usageError{err}
 		}
+	}
+	if !flags.Changed("max-repeats") {
+		o.maxRepeats = max(o.maxRepeats, o.repeat)
 	}
 	if err := o.checkRepeats(); err != nil {
 		return nil, "", err

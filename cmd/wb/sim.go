@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -15,7 +19,7 @@ import (
 func newSim(stderr io.Writer) *cobra.Command {
 	var o sim.Options
 	var port int
-	var host string
+	var host, truth string
 	var faults []string
 	cmd := &cobra.Command{
 		Use:   "sim",
@@ -34,6 +38,13 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 			if port < 0 || port > 65535 {
 				return usagef("flag --port: %d is no port", port)
 			}
+			var end func() error
+			if truth != "" {
+				var err error
+				if o.Truth, end, err = writeTruth(truth); err != nil {
+					return err
+				}
+			}
 			srv, err := sim.New(o)
 			if err != nil {
 				return usageError{err}
@@ -44,7 +55,11 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 			}
 			fmt.Fprintf(stderr, "simulator at %s (profile %s); stop with Ctrl-C\n", url, o.Profile)
 			<-cmd.Context().Done()
-			return srv.Close()
+			err = srv.Close()
+			if end != nil {
+				err = errors.Join(err, end())
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -61,8 +76,45 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 	f.Int64Var(&o.Seed, "seed", 0, "seed of replies and jitter")
 	f.Float64Var(&o.JitterRatio, "jitter", 0.01, "relative spread of step times")
 	f.Float64Var(&o.PrefillFactor, "prefill-factor", 1, "time of prefill over what was measured: 1.03 plants 3 %")
+	f.Float64Var(&o.Pace, "pace", 0, "`tokens` a second of every stream, however many there are, instead of a profile's costs")
+	f.StringVar(&truth, "truth", "", "write into this `file` when each request came and each event was sent, a JSON line a request")
 	f.StringArrayVar(&faults, "fault", nil, "fail on purpose, such as cut@2:5; may be repeated")
 	return cmd
+}
+
+// truthLine is one request in a file of wb sim --truth. Times are ns since the server was made, on its monotonic clock.
+type truthLine struct {
+	ID         string  `json:"request_id"`
+	ReceivedNs int64   `json:"received_ns"`
+	SentNs     []int64 `json:"sent_ns"` // of each event, just before it was handed to the socket
+	Tokens     []int   `json:"tokens"`  // it carried
+}
+
+// writeTruth opens a file for what the simulator really did; end closes it.
+func writeTruth(path string) (tell func(sim.Truth), end func() error, err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write truth %s: %w", path, plainPathError(err))
+	}
+	lines := make(chan sim.Truth, 4096)
+	done := make(chan error)
+	go func() { // whoever serves must not wait for a disk
+		w := bufio.NewWriterSize(f, 1<<16)
+		enc := json.NewEncoder(w)
+		var failed error
+		for t := range lines {
+			l := truthLine{ID: t.ID, ReceivedNs: t.Received.Nanoseconds(), SentNs: make([]int64, len(t.Sent)), Tokens: make([]int, len(t.Sent))}
+			for i, s := range t.Sent {
+				l.SentNs[i], l.Tokens[i] = s.At.Nanoseconds(), s.Tokens
+			}
+			failed = errors.Join(failed, enc.Encode(l))
+			if len(lines) == 0 {
+				failed = errors.Join(failed, w.Flush())
+			}
+		}
+		done <- errors.Join(failed, w.Flush(), f.Close())
+	}()
+	return func(t sim.Truth) { lines <- t }, func() error { close(lines); return <-done }, nil
 }
 
 // simOptions are what the embedded simulator is told: flags of the run, and those of vLLM's arguments that it knows.
@@ -89,7 +141,7 @@ func (o *runOptions) simOptions() (sim.Options, error) {
 		case ok:
 			n, ok := vllm.ParseCount(value)
 			if !ok || n > 1<<31 {
-				return so, fmt.Errorf("read simulator arguments: --%s wants a number, not %q", name, value)
+				return so, fmt.Errorf("read simulator arguments: --%s wants a number from 1, not %q", name, value)
 			}
 			*to = int(n)
 		case name == "enable-prefix-caching" && value == "":

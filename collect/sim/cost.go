@@ -57,6 +57,12 @@ func Profile(name string) (Cost, error) {
 	return c, nil
 }
 
+// paced is a server that keeps a rate for every stream: for holding a client's clock against.
+func paced(tokensPerS float64, kvTokens int) Cost {
+	step := 1000 / tokensPerS
+	return Cost{FrontendMs: 100, TokenizeExponent: 1, StepMs: step, DecodeBaseMs: step, MaxNumBatchedTokens: 1 << 20, MaxNumSeqs: 1024, KVTokens: max(kvTokens, 1<<20), PrefillFactor: 1}
+}
+
 func ms(x float64) time.Duration { return time.Duration(x * float64(time.Millisecond)) }
 
 // Before is the time from a request's arrival until it enters the queue: it is tokenized in the API server, which is what

@@ -25,21 +25,36 @@ import (
 
 // Options set a server up; zero values mean the default. Sizes are in tokens, or blocks where it says so.
 type Options struct {
-	Model                string  // name it serves; default "simulated"
-	Profile              string  // cost model of profiles.yaml; default "eager"
-	BlockSize            int     // tokens in a KV block; default 16
-	CapacityTokens       int     // tokens the KV cache holds, of which vLLM keeps one block for itself; default the profile's
-	MaxNumBatchedTokens  int     // tokens of one step; default the profile's
-	MaxNumSeqs           int     // requests that run at once; default the profile's
-	MaxModelLen          int     // longest context, tokens; default 131072
-	DisablePrefixCaching bool    // every prompt misses
-	Seed                 int64   // of replies and jitter
-	JitterSeed           int64   // of jitter alone, so that two servers with equal replies differ in it
-	JitterRatio          float64 // standard deviation of step times over their mean; default 0.01, negative for none
-	PrefillFactor        float64 // time of prefill over what was measured, to plant a difference; default 1
+	Model                string      // name it serves; default "simulated"
+	Profile              string      // cost model of profiles.yaml; default "eager"
+	BlockSize            int         // tokens in a KV block; default 16
+	CapacityTokens       int         // tokens the KV cache holds, of which vLLM keeps one block for itself; default the profile's
+	MaxNumBatchedTokens  int         // tokens of one step; default the profile's
+	MaxNumSeqs           int         // requests that run at once; default the profile's
+	MaxModelLen          int         // longest context, tokens; default 131072
+	DisablePrefixCaching bool        // every prompt misses
+	Seed                 int64       // of replies and jitter
+	JitterSeed           int64       // of jitter alone, so that two servers with equal replies differ in it
+	JitterRatio          float64     // standard deviation of step times over their mean; default 0.01, negative for none
+	Pace                 float64     // tokens a second of every stream, however many there are, after a tenth of a second; 0: the profile's costs
+	Truth                func(Truth) // told of each streamed request when it is over; nil: nobody
+	PrefillFactor        float64     // time of prefill over what was measured, to plant a difference; default 1
 	Faults               []Fault
 	Now                  func() time.Time                     // clock; default time.Now
 	Sleep                func(context.Context, time.Duration) // waits with that clock; default really sleeps
+}
+
+// Truth is when a request really came and its events were really sent: just before each was handed to the socket.
+type Truth struct {
+	ID       string
+	Received time.Duration // since the server was made, on its monotonic clock
+	Sent     []TruthEvent
+}
+
+// TruthEvent is one event of a stream.
+type TruthEvent struct {
+	At     time.Duration
+	Tokens int // it carried; 0 for the role, usage and the end
 }
 
 // Version is what /version answers: the vLLM whose costs and counters are imitated. The shapes of answers are those of 0.32.
@@ -81,6 +96,9 @@ func New(o Options) (*Server, error) {
 	cost, err := Profile(o.Profile)
 	if err != nil {
 		return nil, err
+	}
+	if o.Pace > 0 {
+		cost = paced(o.Pace, cost.KVTokens)
 	}
 	if o.Model == "" {
 		o.Model = "simulated"
@@ -415,6 +433,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 	s.eng.submit(req)
 	if b.Stream {
 		a.stream()
+		if s.o.Truth != nil {
+			s.o.Truth(Truth{a.id, arrived.Sub(s.started), a.truth})
+		}
 	} else {
 		a.whole()
 	}
@@ -472,6 +493,8 @@ type answer struct {
 	created int64
 	events  int
 	dead    bool
+	carries int // tokens of the event that is being sent
+	truth   []TruthEvent
 }
 
 func (a *answer) flush() {
@@ -533,6 +556,10 @@ func (a *answer) event(v any) {
 }
 
 func (a *answer) send(text []byte) {
+	if a.s.o.Truth != nil {
+		a.truth = append(a.truth, TruthEvent{a.s.o.Now().Sub(a.s.started), a.carries})
+		a.carries = 0
+	}
 	if _, err := fmt.Fprintf(a.w, "data: %s\n\n", text); err != nil {
 		a.dead = true
 		return
@@ -595,7 +622,7 @@ func (a *answer) stream() {
 				e.Fingerprint = fingerprint
 			}
 		}
-		e.Choices[0], e.Usage = c, used(n)
+		e.Choices[0], e.Usage, a.carries = c, used(n), 1
 		a.event(e)
 		if a.dead { // leaving ends the request
 			return

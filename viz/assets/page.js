@@ -62,6 +62,7 @@
     if (c.xType === 'category') {
       const n = x.data.length, room = (width - 70) / Math.max(1, n);
       if (room >= 44) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, width: room - 8, overflow: 'truncate'});
+      else if (c.kind === 'interval') Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, rotate: 60, width: 130, overflow: 'truncate'});
       else Object.assign(x.axisLabel, {width: 120, overflow: 'truncate'});
       x.axisTick = {alignWithLabel: true, lineStyle: {color: muted}};
     }
@@ -77,6 +78,7 @@
       if (z.type === 'inside') Object.assign(z, {zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false}); // a bare wheel scrolls the page
       else Object.assign(z, {bottom: 4, height: 22, left: 48, right: 24, showDetail: false, brushSelect: false, borderColor: line});
     }
+    if (x.axisLabel.rotate) x.nameGap = 110;
     o.grid = {left: 4, right: 30, top: top + 28, bottom: 28 + (zoom.length ? 38 : 0), containLabel: true};
 
     Object.assign(o.tooltip, {

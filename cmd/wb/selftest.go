@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"wb/collect"
+	"wb/data"
+	"wb/queries"
+	"wb/store"
+)
+
+// level is one load of a self-test.
+type level struct {
+	streams int
+	pace    float64 // tokens a second of each
+	turns   int     // of each stream
+	faults  []string
+}
+
+// selftestTokens is the length of a reply.
+const selftestTokens = 50
+
+// levels are those of the command: more streams, then faster ones, then a stall that must be found.
+func levels() []level {
+	return []level{{1, 100, 12, nil}, {8, 100, 13, nil}, {32, 100, 6, nil}, {64, 100, 5, nil}, {128, 100, 4, nil}, {256, 100, 4, nil}, {64, 200, 8, nil}, {64, 500, 12, nil}, {64, 1000, 16, nil},
+		{1, 100, 4, []string{"stall@3:20:500ms"}}}
+}
+
+func (l level) name() string {
+	if l.faults != nil {
+		return "stall"
+	}
+	return fmt.Sprintf("%dx%g", l.streams, l.pace)
+}
+
+func newSelftest(stdout, stderr io.Writer) *cobra.Command {
+	var q queryOptions
+	var streams []int
+	cmd := &cobra.Command{
+		Use:   "selftest",
+		Short: "Hold wb's own clock against a server that knows the truth",
+		Long: `Start a simulator in a process of its own that keeps a rate and writes down when it really sent each token; play streams against it, everything
+recorded; and print how far the recorded figures are from the truth. The runs stay in the file, and wb run warns when it carries more tokens a second than what
+held within 1 %. It takes about a minute, and the machine should do nothing else.`,
+		Example: `  wb selftest
+  wb selftest --streams 8,64 --format md`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q.chooseFormat(cmd)
+			if err := q.checkFormat(); err != nil {
+				return err
+			}
+			all := levels()
+			if cmd.Flags().Changed("streams") {
+				all = slices.DeleteFunc(all, func(l level) bool { return l.pace != 100 || l.faults != nil || !slices.Contains(streams, l.streams) })
+				for _, n := range streams {
+					if n < 1 || n > collect.MaxUsers {
+						return usagef("flag --streams: wants 1 to %d, not %d", collect.MaxUsers, n)
+					}
+					if !slices.ContainsFunc(all, func(l level) bool { return l.streams == n }) {
+						all = append(all, level{n, 100, 5, nil})
+					}
+				}
+			}
+			return selftest(cmd.Context(), &q, all, stdout, stderr)
+		},
+	}
+	dbFlag(cmd, &q.db)
+	cmd.Flags().IntSliceVar(&streams, "streams", nil, "numbers of `streams` to try, at 100 tokens a second each (default: 1 to 256, faster ones, and a stall)")
+	q.outputFlags(cmd)
+	return cmd
+}
+
+func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr io.Writer) (err error) {
+	db, err := store.Open(ctx, q.db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	dir, err := os.MkdirTemp("", "wb-selftest-")
+	if err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	var runs []string
+	stall := ""
+	for i, l := range all {
+		fmt.Fprintf(stderr, "%d of %d: %s\n", i+1, len(all), describe(l))
+		id, err := l.play(ctx, db, dir)
+		if err != nil {
+			return interrupted(ctx, err)
+		}
+		runs = append(runs, id.String())
+		if l.faults != nil {
+			stall = id.String()
+		}
+	}
+	find, err := queries.Library{}.Find("fidelity")
+	if err != nil {
+		return err
+	}
+	t, err := find.Run(ctx, db, queries.Options{Runs: strings.Join(runs, ",")})
+	if err != nil {
+		return err
+	}
+	holds := holdsTo(t)
+	rec, err := db.NewRecorder(ctx, 0, nil)
+	if err != nil {
+		return err
+	}
+	last := uuid.MustParse(runs[len(runs)-1])
+	err = errors.Join(store.Add(ctx, rec, store.Setting{RunID: last, Source: "selftest", Name: "holds_to_tokens_per_s", Value: strconv.FormatFloat(holds, 'f', -1, 64)}), rec.Flush(ctx), rec.Close())
+	if err != nil {
+		return err
+	}
+	if err := q.write(stdout, stderr, t); err != nil {
+		return err
+	}
+	if holds > 0 {
+		fmt.Fprintf(stderr, "TTFT and ITL hold within 1 %% up to %.0f tokens/s on this machine\n", holds)
+	} else {
+		fmt.Fprintln(stderr, "TTFT and ITL hold within 1 % at no load that was tried: is the machine busy?")
+	}
+	if stall != "" {
+		return tellStall(ctx, db, stall, stderr)
+	}
+	return nil
+}
+
+func describe(l level) string {
+	if l.faults != nil {
+		return "a stall of 500 ms"
+	}
+	if l.streams == 1 {
+		return fmt.Sprintf("1 stream of %g tokens/s", l.pace)
+	}
+	return fmt.Sprintf("%d streams of %g tokens/s", l.streams, l.pace)
+}
+
+// tellStall says whether the planted stall was found where it is.
+func tellStall(ctx context.Context, db *store.DB, run string, stderr io.Writer) error {
+	find, err := queries.Library{}.Find("stalls")
+	if err != nil {
+		return err
+	}
+	t, err := find.Run(ctx, db, queries.Options{Runs: run})
+	if err != nil {
+		return err
+	}
+	for _, row := range t.Rows {
+		if gap, ok := row[t.ColumnIndex("gap_ms")].(float64); ok && gap >= 500 {
+			fmt.Fprintf(stderr, "the planted stall of 500 ms was found: %.1f ms in turn %v (wb query stalls)\n", gap, row[t.ColumnIndex("turn")])
+			return nil
+		}
+	}
+	return errors.New("test wb itself: the planted stall of 500 ms was not found")
+}
+
+// holdsTo is the largest load, tokens a second, up to which mean TTFT, mean ITL and the load itself hold within 1 %.
+func holdsTo(t *queries.Table) float64 {
+	holds := 0.0
+	for _, row := range t.Rows {
+		get := func(name string) float64 {
+			switch v := row[t.ColumnIndex(name)].(type) {
+			case float64:
+				return v
+			case int64:
+				return float64(v)
+			}
+			return math.NaN()
+		}
+		if math.Abs(get("ttft_error_mean_ratio")) <= 0.01 && math.Abs(get("itl_error_mean_ratio")) <= 0.01 && get("load_kept_ratio") >= 0.99 {
+			holds = max(holds, get("streams")*get("pace_tokens_per_s"))
+		}
+	}
+	return holds
+}
+
+var simulatorURL = regexp.MustCompile(`^simulator at (\S+) `)
+
+// play runs one level against a truth server of its own and records what both sides saw.
+func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID, err error) {
+	file := filepath.Join(dir, "truth-"+l.name())
+	exe, err := os.Executable()
+	if err != nil {
+		return id, fmt.Errorf("find wb itself: %w", err)
+	}
+	words := []string{"sim", "--port", "0", "--pace", strconv.FormatFloat(l.pace, 'f', -1, 64), "--jitter", "-1", "--truth", file}
+	for _, f := range l.faults {
+		words = append(words, "--fault", f)
+	}
+	server := exec.CommandContext(ctx, exe, words...)
+	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
+	server.WaitDelay = 10 * time.Second
+	said, err := server.StderrPipe()
+	if err != nil {
+		return id, fmt.Errorf("start truth server: %w", err)
+	}
+	if err := server.Start(); err != nil {
+		return id, fmt.Errorf("start truth server: %w", err)
+	}
+	lines := bufio.NewScanner(said)
+	url := ""
+	if lines.Scan() {
+		if m := simulatorURL.FindStringSubmatch(lines.Text()); m != nil {
+			url = m[1]
+		}
+	}
+	ended := false
+	end := func() error {
+		if ended {
+			return nil
+		}
+		ended = true
+		_ = server.Process.Signal(os.Interrupt)
+		for lines.Scan() { // nobody reads more of it
+		}
+		return server.Wait()
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	if url == "" {
+		return id, fmt.Errorf("start truth server: it said %q", lines.Text())
+	}
+	start := time.Now()
+	client, err := collect.NewClient(url, "", func() int64 { return int64(time.Since(start)) })
+	if err != nil {
+		return id, err
+	}
+	engine, err := client.Probe(ctx, "")
+	if err != nil {
+		return id, err
+	}
+	conversation := &data.Conversation{ID: "selftest", Title: "Self-test", System: "Count."}
+	for i := range l.turns {
+		conversation.Turns = append(conversation.Turns, data.Turn{User: fmt.Sprintf("Part %d.", i+1)})
+	}
+	res, err := collect.Run(ctx, db, client, engine, collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()}, Conversations: []*data.Conversation{conversation}, Repeat: 1, Users: l.streams, Warmup: 1,
+		MaxTokens: selftestTokens, IgnoreEOS: true, Timeout: time.Minute, Isolation: collect.IsolationSalt, SampleHz: 20, Start: start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}, collect.Watch{})
+	if err != nil {
+		return id, err
+	}
+	if res.Failed > 0 {
+		return id, fmt.Errorf("test wb itself: %d of %d turns failed: %s", res.Failed, res.Turns, res.FirstError)
+	}
+	if err := end(); err != nil { // the truth is whole when its writer has ended
+		return id, fmt.Errorf("end truth server: %w", err)
+	}
+	return res.RunID, l.record(ctx, db, res.RunID, file)
+}
+
+// record puts the truth beside what was measured.
+func (l level) record(ctx context.Context, db *store.DB, run uuid.UUID, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("read truth: %w", err)
+	}
+	defer f.Close()
+	rec, err := db.NewRecorder(ctx, 0, nil)
+	if err != nil {
+		return err
+	}
+	err = store.Add(ctx, rec, store.Setting{RunID: run, Source: "selftest", Name: "pace_tokens_per_s", Value: strconv.FormatFloat(l.pace, 'f', -1, 64)})
+	dec := json.NewDecoder(bufio.NewReader(f))
+	for err == nil {
+		var x truthLine
+		if derr := dec.Decode(&x); errors.Is(derr, io.EOF) {
+			break
+		} else if derr != nil {
+			err = fmt.Errorf("read truth: %w", derr)
+			break
+		}
+		rows := []store.Truth{{RunID: run, RequestID: x.ID, TNs: x.ReceivedNs}}
+		for i, at := range x.SentNs {
+			rows = append(rows, store.Truth{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: at, Tokens: int32(x.Tokens[i])})
+		}
+		err = store.Add(ctx, rec, rows...)
+	}
+	return errors.Join(err, rec.Flush(ctx), rec.Close())
+}
