@@ -122,6 +122,12 @@ func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPla
 			connected.Done()
 			<-ready
 			defer p.client.Close()
+			t := time.NewTimer(r.plan.Ramp * time.Duration(user-1) / time.Duration(len(own)))
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				t.Stop()
+			}
 			for i, s := range sessions {
 				if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, len(sessions)-1-i); err != nil {
 					stop(err)

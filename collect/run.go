@@ -52,9 +52,10 @@ type Plan struct {
 	ServerSettings map[string]string // flags and environment it was started with, for the record
 	Model          *store.Model      // what its model costs at least; nil: not known
 
-	Users   int     // that play at once, each its own sessions; 0 and 1: one (closed loop)
-	Rate    float64 // sessions begun a second, whether earlier ones have ended or not; 0: closed loop
-	Arrival string  // ArrivalPoisson or ArrivalConstant, with Rate
+	Users   int           // that play at once, each its own sessions; 0 and 1: one (closed loop)
+	Rate    float64       // sessions begun a second, whether earlier ones have ended or not; 0: closed loop
+	Ramp    time.Duration // in a closed loop, users begin spread over so long
+	Arrival string        // ArrivalPoisson or ArrivalConstant, with Rate
 
 	Sessions []SessionPlan // what to play, in order; nil: everything, Repeat times
 	PlanID   *uuid.UUID    // the execution of a plan that the run belongs to

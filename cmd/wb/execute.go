@@ -431,7 +431,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 		x.at.client = x.at.client.WithClock(ctx, func() int64 { return int64(time.Since(start)) })
 	}
 	plan := collect.Plan{Placements: placements, Scripted: c.replies == "scripted", TokenIDs: c.tokenIDs == "all", Template: c.template, Name: c.name, Tags: c.tags, Conversations: c.convs, MaxTurns: c.maxTurns, MaxTokens: c.maxTokens,
-		Repeat: x.repeat, Users: c.users, Rate: c.rate, Arrival: c.arrival, Warmup: c.warmup, Temperature: c.temperature, Seed: c.seed, IgnoreEOS: c.ignoreEOS, Timeout: c.timeout, Isolation: c.isolation, SampleHz: c.sampleHz, NoText: c.noText,
+		Repeat: x.repeat, Users: c.users, Rate: c.rate, Arrival: c.arrival, Ramp: c.ramp, Warmup: c.warmup, Temperature: c.temperature, Seed: c.seed, IgnoreEOS: c.ignoreEOS, Timeout: c.timeout, Isolation: c.isolation, SampleHz: c.sampleHz, NoText: c.noText,
 		Server: x.at.server, ServerSettings: x.at.settings, Model: x.at.model, Start: c.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args),
 		Continue: c.progress, Open: x.plan != nil || x.untilCI != "", SameServer: x.used && x.last == c, UsedServer: x.used, KeepServer: keep, Cell: c.cell.Name}
 	if x.plan != nil {

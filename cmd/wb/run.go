@@ -40,6 +40,7 @@ type runOptions struct {
 	users           int
 	rate            float64
 	arrival         string
+	ramp            time.Duration
 	resume          bool
 
 	engine string // sim, vllm or url
@@ -133,6 +134,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.simProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
 	f.StringArrayVar(&o.simFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/simulator.md lists the faults")
 	f.IntVar(&o.users, "users", 1, "users at once, each with sessions of its own, one after another; with --rate the most that play at once")
+	f.DurationVar(&o.ramp, "ramp", 0, "let the users begin spread over so long, not all at once")
 	f.Float64Var(&o.rate, "rate", 0, "begin so many `sessions` a second, whether earlier ones have ended or not (0: each user begins when the last one has ended)")
 	f.StringVar(&o.arrival, "arrival", collect.ArrivalPoisson, "how sessions arrive at a rate: poisson or constant")
 	f.StringVar(&o.untilCI, "until-ci", "", "add repeats until the 95 % interval of --metric is within this `percentage` on either side, such as 2%")
@@ -199,6 +201,8 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", usagef("flag --users: wants 1 to %d, not %d", collect.MaxUsers, o.users)
 	case !(o.rate >= 0 && o.rate <= 1e4):
 		return nil, "", usagef("flag --rate: wants sessions a second, up to 10,000, not %v", o.rate)
+	case o.ramp < 0:
+		return nil, "", usagef("flag --ramp: %v is negative", o.ramp)
 	case o.arrival != collect.ArrivalPoisson && o.arrival != collect.ArrivalConstant:
 		return nil, "", usagef("flag --arrival: wants poisson or constant, not %q", o.arrival)
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart && flags.Changed("isolation"), (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationReset:

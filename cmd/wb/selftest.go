@@ -251,7 +251,7 @@ func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID
 	for i := range l.turns {
 		conversation.Turns = append(conversation.Turns, data.Turn{User: fmt.Sprintf("Part %d.", i+1)})
 	}
-	res, err := collect.Run(ctx, db, client, engine, collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()}, Conversations: []*data.Conversation{conversation}, Repeat: 1, Users: l.streams, Warmup: 1,
+	res, err := collect.Run(ctx, db, client, engine, collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()}, Conversations: []*data.Conversation{conversation}, Repeat: 1, Users: l.streams, Ramp: time.Second, Warmup: 1,
 		MaxTokens: selftestTokens, IgnoreEOS: true, Timeout: time.Minute, Isolation: collect.IsolationSalt, SampleHz: 20, Start: start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}, collect.Watch{})
 	if err != nil {
 		return id, err

@@ -40,6 +40,7 @@ type engine struct {
 	cost        Cost
 	seqs, block int
 	uncached    bool
+	steady      bool // steps keep their beat whoever comes
 	jitter      float64
 	tok         *tokenizer
 	met         *metrics
@@ -108,7 +109,7 @@ func (e *engine) loop(ctx context.Context) {
 			}
 			continue
 		}
-		if now := e.now(); p.fresh || deadline.IsZero() || now.Sub(deadline) > resync {
+		if now := e.now(); (p.fresh && !e.steady) || deadline.IsZero() || now.Sub(deadline) > resync {
 			deadline = now
 		}
 		deadline = deadline.Add(p.takes)

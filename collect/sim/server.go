@@ -133,7 +133,7 @@ func New(o Options) (*Server, error) {
 	o.MaxModelLen = min(o.MaxModelLen, blocks*o.BlockSize)
 	s := &Server{o: o, cost: cost, tok: newTokenizer(), started: o.Now(), mux: http.NewServeMux()}
 	s.met = newMetrics(o.Model, s.started)
-	s.eng = &engine{cost: cost, seqs: o.MaxNumSeqs, block: o.BlockSize, uncached: o.DisablePrefixCaching, jitter: o.JitterRatio, tok: s.tok, met: s.met, now: o.Now, sleep: o.Sleep,
+	s.eng = &engine{cost: cost, seqs: o.MaxNumSeqs, block: o.BlockSize, uncached: o.DisablePrefixCaching, steady: o.Pace > 0, jitter: o.JitterRatio, tok: s.tok, met: s.met, now: o.Now, sleep: o.Sleep,
 		wake: make(chan struct{}, 1), cache: prefix.NewCache(o.BlockSize, blocks), rng: rand.New(rand.NewPCG(uint64(o.Seed), 0x5eed+uint64(o.JitterSeed)))}
 	if o.DisablePrefixCaching {
 		s.eng.cache.Disable()
