@@ -44,6 +44,7 @@ type Client struct {
 	turns   *http.Client // one connection for turns and the scrapes beside them, so that a turn never dials
 	side    *http.Client // for scrapes during a turn
 	secrets []string
+	size    int           // of a read from a socket, bytes, at most
 	buf     []byte        // what is read of a stream; one turn at a time
 	after   chan struct{} // of several users: how many may work on what they read while others still read; nil: no limit
 }
@@ -60,13 +61,13 @@ func (c *Client) WithClock(ctx context.Context, clock Clock) *Client {
 	d := *c
 	d.clock = clock
 	c.Close()
-	return d.another(ctx)
+	return d.another(ctx, c.size)
 }
 
-// another gives a client with connections of its own and opens the one that turns will use.
-func (c *Client) another(ctx context.Context) *Client {
+// another gives a client with connections of its own and opens the one that turns will use. It reads up to so many bytes at once.
+func (c *Client) another(ctx context.Context, size int) *Client {
 	d := *c
-	d.buf = nil
+	d.buf, d.size = nil, size
 	d.turns, d.side = d.newHTTP(), d.newHTTP()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -105,7 +106,7 @@ func NewClient(baseURL, key string, clock Clock) (*Client, error) {
 	}
 	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/v1")
 	u.Fragment = ""
-	c := &Client{base: strings.TrimRight(u.String(), "/"), key: key, clock: clock}
+	c := &Client{base: strings.TrimRight(u.String(), "/"), key: key, clock: clock, size: 64 << 10}
 	if pw, ok := u.User.Password(); ok {
 		c.secrets = append(c.secrets, pw)
 	}
@@ -124,7 +125,7 @@ func (c *Client) newHTTP() *http.Client {
 			Proxy:               http.ProxyFromEnvironment,
 			MaxIdleConnsPerHost: 1,
 			DisableCompression:  true, // a compressed stream hides when its tokens came
-			ReadBufferSize:      64 << 10,
+			ReadBufferSize:      c.size,
 			Protocols:           http1(),
 			TLSHandshakeTimeout: 10 * time.Second,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -413,7 +414,7 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	var readErr error
 	s, base := conn.Load(), int32(baseReads.Load())
 	if c.buf == nil {
-		c.buf = make([]byte, 64<<10)
+		c.buf = make([]byte, c.size)
 	}
 	buf := c.buf
 	total, last, seen := 0, int64(0), int32(0)

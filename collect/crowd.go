@@ -21,6 +21,9 @@ const (
 // MaxUsers bounds how many sessions play at once.
 const MaxUsers = 1024
 
+// crowdReadBytes is what one of several users reads at once: many events, and little memory each.
+const crowdReadBytes = 8 << 10
+
 // CrowdInfo is what a person watching several users sees.
 type CrowdInfo struct {
 	Elapsed         time.Duration
@@ -100,7 +103,7 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 
 // newPlayer gives a user with connections of its own, the one for turns open.
 func (r *run) newPlayer(ctx context.Context, number int) *player {
-	p := &player{run: r, client: r.client.another(ctx), number: number}
+	p := &player{run: r, client: r.client.another(ctx, crowdReadBytes), number: number}
 	p.client.after = r.crowd.after
 	return p
 }

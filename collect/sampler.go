@@ -165,7 +165,13 @@ type processSampler struct {
 	run    *run
 	mu     sync.Mutex
 	server int32 // 0 while unknown
+
+	family []int32 // the server and what descends from it, as last looked up
+	looked time.Time
 }
+
+// lookEvery is how often the server's children are looked up, for which every process of the machine has to be read.
+const lookEvery = 3 * time.Second
 
 func (p *processSampler) name() string { return "process" }
 
@@ -184,19 +190,21 @@ func (p *processSampler) sample(ctx context.Context, _ time.Duration) error {
 	if server == 0 || server == self {
 		return nil
 	}
-	pids := []int32{server} // with what it started, and what that started
-	for i := 0; i < len(pids); i++ {
-		proc, err := process.NewProcessWithContext(ctx, pids[i])
-		if err != nil {
-			continue
-		}
-		if kids, err := proc.ChildrenWithContext(ctx); err == nil {
-			for _, k := range kids {
-				pids = append(pids, k.Pid)
+	if now := time.Now(); len(p.family) == 0 || server != p.family[0] || now.Sub(p.looked) > lookEvery {
+		p.family, p.looked = []int32{server}, now // with what it started, and what that started
+		for i := 0; i < len(p.family); i++ {
+			proc, err := process.NewProcessWithContext(ctx, p.family[i])
+			if err != nil {
+				continue
+			}
+			if kids, err := proc.ChildrenWithContext(ctx); err == nil {
+				for _, k := range kids {
+					p.family = append(p.family, k.Pid)
+				}
 			}
 		}
 	}
-	return p.engine(ctx, server, pids)
+	return p.engine(ctx, server, p.family)
 }
 
 // engine samples the server and what it started. A child that ended since it was listed is no failure.

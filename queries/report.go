@@ -12,7 +12,7 @@ import (
 
 // reportQueries is the order of a report: overview first, evidence last. Of several runs, the comparison stands where it says so.
 var reportQueries = []string{"run_overview", "conversation_summary", comparisonPlace, "cache_hit_by_turn", "cache_ideal_vs_achieved", "cache_miss_causes", "first_divergence", "rag_placement", "ttft_cold_vs_cached", "ttft_by_turn", "ttft_split", "ttft_by_context",
-	"context_growth", "itl_percentiles", "throughput_by_run", "load", "stalls", "gpu_timeline", "memory_peaks", "energy_by_conversation", "energy_by_turn", "server_startup", "roofline", "drift",
+	"context_growth", "itl_percentiles", "throughput_by_run", "load", "stalls", "gpu_timeline", "memory_peaks", "energy_by_conversation", "energy_by_turn", "server_startup", "roofline", "drift", "client_overhead", "fidelity",
 	"run_differences", "cache_counters_agree", "failed_turns", "run_events", "turn_details"}
 
 // comparisonPlace is where the comparison of several runs goes.

@@ -69,6 +69,7 @@ var reportColumns = map[string]string{
 	"drift":                   "run metric turns autocorrelation drift_ratio drift_t temperature_correlation clock_correlation first_session_ratio remark",
 	"energy_by_turn":          "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j completion_token_energy_j covered_ratio",
 	"roofline":                "run conversation variant turn turns context_tokens tpot_ms decode_limit_ms mbu_ratio prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit bound limits_of",
+	"client_overhead":         "run turns added_p50_ms added_p99_ms cpu_cores gc_pause_ms rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen clock_steps buffer_full verdict",
 	"fidelity":                "run streams pace_tokens_per_s turns ttft_true_ms ttft_error_mean_ratio ttft_error_p50_ratio ttft_error_p99_ratio itl_true_ms itl_error_mean_ratio itl_error_p50_ratio itl_error_p99_ratio itl_max_ms itl_true_max_ms load_kept_ratio completion_tokens client_cpu_s client_rss_peak_bytes",
 	"load":                    "run users sessions turns duration_s streams_mean turns_per_s completion_tokens_per_s ttft_p50_ms ttft_p90_ms ttft_p99_ms tpot_p50_ms tpot_p99_ms wait_p50_ms wait_p99_ms",
 	"failed_turns":            "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
@@ -92,7 +93,7 @@ var reportColumns = map[string]string{
 // How many rows each report has over the latest run, the last two and all.
 var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
-	"drift": {1, 1, 1}, "energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "fidelity": {1, 1, 1}, "load": {1, 1, 2}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
+	"drift": {1, 1, 1}, "energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "client_overhead": {1, 1, 2}, "fidelity": {1, 1, 1}, "load": {1, 1, 2}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
 	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "compare_turns": {4, 4, 5}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
 	"ttft_cold_vs_cached": {4, 4, 5}, "ttft_split": {2, 2, 2}, "turn_details": {6, 7, 8},
 }
@@ -171,6 +172,9 @@ func TestReportFigures(t *testing.T) {
 		// idle: 60 W, the lowest reading
 		{"energy_by_conversation", "latest", "conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
 			"qa 1 300 120 150 150 18.75 1\nrag 1 350 90 233.33 350 38.8889 1"},
+		// TTFT 100 and 50 ms against 300 and 300 of a server whose clock is not the client's; the two turns that were alone
+		{"client_overhead", "latest", "turns added_p50_ms added_p99_ms rss_peak_bytes during_scrapes frozen clock_steps buffer_full verdict",
+			"4 -225 -200.5 700 2 1 1 0 client and network added at most 0.0 ms at p99; wb did not run at times, and times around them are not the server's"},
 		// true: 95 ms to the first token, then 50 and 50 ms; seen: 100 ms, 400 ms in 7 gaps, of which the median is 20
 		{"fidelity", "latest", "turns ttft_true_ms ttft_error_mean_ratio itl_true_ms itl_error_mean_ratio itl_error_p50_ratio itl_max_ms itl_true_max_ms load_kept_ratio client_rss_peak_bytes",
 			"1 95 0.05263 50 0.14286 -0.6 240 50 NULL 700"},
