@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -184,4 +185,24 @@ func (d *DB) Reopen(ctx context.Context, runs []PlanRun) error {
 		}
 	}
 	return explain("record", d.path, tx.Commit())
+}
+
+// Snapshot copies what is committed into another file, which must not be there; it reads while others write.
+func (d *DB) Snapshot(ctx context.Context, path string) error {
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return explain("copy", d.path, err)
+	}
+	defer conn.Close()
+	var own string
+	if err := conn.QueryRowContext(ctx, "SELECT current_database()").Scan(&own); err != nil {
+		return explain("copy", d.path, err)
+	}
+	quoted := func(q, s string) string { return q + strings.ReplaceAll(s, q, q+q) + q }
+	if _, err := conn.ExecContext(ctx, "ATTACH "+quoted("'", path)+" AS _snapshot"); err != nil {
+		return explain("copy", d.path, err)
+	}
+	_, err = conn.ExecContext(ctx, "COPY FROM DATABASE "+quoted(`"`, own)+" TO _snapshot")
+	_, derr := conn.ExecContext(context.WithoutCancel(ctx), "DETACH _snapshot")
+	return explain("copy", d.path, errors.Join(err, derr))
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/queries"
-	"wb/store"
 )
 
 // gateError says that a comparison breached its gate.
@@ -64,7 +63,7 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			if err := q.checkFormat(); err != nil {
 				return err
 			}
-			db, err := store.OpenRead(ctx, q.db)
+			db, err := openRead(ctx, q.db, stderr)
 			if err != nil {
 				return err
 			}

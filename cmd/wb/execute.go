@@ -90,6 +90,7 @@ type execution struct {
 	last     *cellRun
 	visits   int
 	progress *progress
+	window   *window // through which others look at the file
 }
 
 // run is wb run.
@@ -217,6 +218,8 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 		}
 	}
 	defer func() { x.at.close() }()
+	x.window = openWindow(ctx, x.file)
+	defer func() { err = errors.Join(err, x.window.close()) }()
 	if x.resume {
 		left, err := x.adopt(ctx, resumed)
 		if err != nil {
@@ -458,7 +461,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 			c.finished(d)
 		}
 	}
-	res, err := collect.Run(ctx, x.file, x.at.client, x.at.engine, plan, collect.Watch{Turn: x.progress.turn, Warn: x.progress.warn, Restart: x.progress.clear, Crowd: x.progress.crowd})
+	res, err := collect.Run(ctx, x.file, x.at.client, x.at.engine, plan, collect.Watch{Turn: func(t collect.TurnInfo) { x.window.turn(ctx, t); x.progress.turn(t) }, Warn: x.progress.warn, Restart: x.progress.clear, Crowd: x.progress.crowd})
 	c.took += time.Since(began)
 	c.played += len(plan.Sessions)
 	x.used, x.last = true, c

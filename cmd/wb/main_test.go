@@ -176,21 +176,52 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// While a run writes, a query says who holds the file.
+// While a run writes, whoever wants to write is told who holds the file, and whoever wants to look is given every finished turn.
 func TestLockedFile(t *testing.T) {
 	dir := t.TempDir()
-	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100")
-	waitTurns(t, stderr, 1)
-	for _, args := range [][]string{{"query", "run_overview"}, {"run"}, {"runs"}} {
+	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100", "--max-tokens", "20")
+	waitTurns(t, stderr, 3)
+	if st, err := os.Stat(filepath.Join(dir, "wb.duckdb.sock")); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v %v", st, err)
+	}
+	for range 3 {
+		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) >= 3 AND count(*) = count(DISTINCT turn_id) AND max(status) = 'ok' AS whole FROM turns", "--format", "csv")
+		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "true,true") || !regexp.MustCompile(`(?m)^note: wb.duckdb is held by a run: this is a snapshot of it, \d+\.\d s old, with every turn that had ended$`).Match(out.Bytes()) {
+			t.Errorf("exit %d\n%s", code, out)
+		}
+	}
+	if out := wb(t, dir, "report", "--out", "r"); !strings.Contains(out, ".html") {
+		t.Errorf("report of a live run:\n%s", out)
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, ".wb.duckdb-snapshot-*", "*")); err != nil || len(files) > 4 { // two, each with its log perhaps
+		t.Errorf("snapshots pile up: %v (%v)", files, err)
+	}
+	for _, args := range [][]string{{"run"}, {"runs", "tag", "latest", "a=b"}} {
 		q, out := wbCommand(t, dir, args...)
 		if code := exitCode(t, q.Run()); code != 1 || !regexp.MustCompile(fmt.Sprintf(`(?m)^wb: open wb.duckdb: held by another process: pid %d \(.+\)$`, cmd.Process.Pid)).Match(out.Bytes()) {
 			t.Errorf("wb %v: exit %d\n%s", args, code, out)
 		}
 	}
+	watch, seen := wbCommand(t, dir, "runs", "--watch")
+	if err := watch.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
+	if err := watch.Wait(); err != nil || !regexp.MustCompile(`(?m): running, \d+ turns, 0 failed; last simple_qa turn \d, TTFT `).Match(seen.Bytes()) || !strings.Contains(seen.String(), ": failed, ") {
+		t.Errorf("watch: %v\n%s", err, seen)
+	}
+	// what a killed run left behind goes with the next one
+	wb(t, dir, "run", "--conversations", "simple_qa", "--max-turns", "1", "--max-tokens", "2")
+	if files, err := filepath.Glob(filepath.Join(dir, "*wb.duckdb?*")); err != nil || len(files) != 0 {
+		t.Errorf("left behind: %v (%v)", files, err)
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, ".wb.duckdb*")); err != nil || len(files) != 0 {
+		t.Errorf("left behind: %v (%v)", files, err)
+	}
 }
 
 // kill -9 at random moments: the file opens, every turn that was announced is there whole, and the run is marked failed.

@@ -118,7 +118,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 			return err
 		}
 	}
-	db, err := store.OpenRead(ctx, o.db)
+	db, err := openRead(ctx, o.db, stderr)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ Markdown is short: overview, comparison and what differs, to paste into a review
 				selector = a[0]
 			}
 			ctx := cmd.Context()
-			db, err := store.OpenRead(ctx, o.db)
+			db, err := openRead(ctx, o.db, stderr)
 			if err != nil {
 				return err
 			}

@@ -7,9 +7,11 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"wb/collect"
 	"wb/queries"
 	"wb/store"
 	"wb/viz"
@@ -17,8 +19,12 @@ import (
 
 func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	var db, format string
+	watch := false
 	list := func(cmd *cobra.Command, _ []string) error {
-		err := showRuns(cmd.Context(), stdout, db, format, "all", "run_overview")
+		if watch {
+			return watchRun(cmd.Context(), stdout, stderr, db)
+		}
+		err := showRuns(cmd.Context(), stdout, stderr, db, format, "all", "run_overview")
 		if errors.Is(err, queries.ErrNoRuns) {
 			fmt.Fprintln(stderr, "no runs yet; wb run records one")
 			return nil
@@ -29,11 +35,12 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, "DuckDB file with the history")
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
 
+	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, a line whenever turns have ended")
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the runs of the file", Args: args(cobra.NoArgs), RunE: list},
 		&cobra.Command{Use: "show SELECTOR", Short: "Show a run: figures, settings, failures and events", Args: args(cobra.ExactArgs(1)),
 			RunE: func(cmd *cobra.Command, a []string) error {
-				return showRuns(cmd.Context(), stdout, db, format, a[0], "run_overview", "conversation_summary", "failed_turns", "run_events", "run_settings")
+				return showRuns(cmd.Context(), stdout, stderr, db, format, a[0], "run_overview", "conversation_summary", "failed_turns", "run_events", "run_settings")
 			}},
 		&cobra.Command{Use: "tag SELECTOR KEY=VALUE…", Short: "Set tags of runs; KEY= takes one away", Args: args(cobra.MinimumNArgs(2)),
 			RunE: func(cmd *cobra.Command, a []string) error { return tagRuns(cmd.Context(), stderr, db, a[0], a[1:]) }},
@@ -43,11 +50,11 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 }
 
 // showRuns runs saved queries over the selected runs and prints those that have something to say.
-func showRuns(ctx context.Context, stdout io.Writer, path, format, selector string, names ...string) error {
+func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selector string, names ...string) error {
 	if !slices.Contains(viz.Formats(), format) {
 		return usagef("flag --format: unknown format %q; known are %s", format, strings.Join(viz.Formats(), ", "))
 	}
-	db, err := store.OpenRead(ctx, path)
+	db, err := openRead(ctx, path, stderr)
 	if err != nil {
 		return err
 	}
@@ -72,6 +79,47 @@ func showRuns(ctx context.Context, stdout io.Writer, path, format, selector stri
 		return err
 	}
 	return viz.Render(stdout, format, page, terminalOptions(stdout))
+}
+
+// watchRun follows the run that was begun last.
+func watchRun(ctx context.Context, stdout, stderr io.Writer, path string) error {
+	const q = `SELECT r.run, r.status, count(t.turn_id) FILTER (WHERE NOT t.warmup AND NOT t.repeated) AS turns, count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup) AS failed,
+		arg_max(t.conversation || ' turn ' || t.turn, t.done_ns) AS last, round(arg_max(t.ttft_ms, t.done_ns), 1) AS ttft_ms, round(arg_max(t.hit_ratio, t.done_ns), 2) AS hit_ratio
+		FROM runs r LEFT JOIN turns t USING (run_id) WHERE r.run_id = (SELECT run_id FROM raw.run ORDER BY started_at DESC, run_id LIMIT 1) GROUP BY ALL`
+	before := ""
+	for {
+		db, err := openRead(ctx, path, io.Discard)
+		if err != nil {
+			return err
+		}
+		t, err := queries.AdHoc(q).Run(ctx, db, queries.Options{})
+		if err = errors.Join(err, db.Close()); err != nil {
+			return err
+		}
+		if len(t.Rows) == 0 {
+			return fmt.Errorf("watch run: %w", queries.ErrNoRuns)
+		}
+		r := t.Rows[0]
+		line := fmt.Sprintf("%v: %v, %v turns, %v failed", r[0], r[1], r[2], r[3])
+		if r[4] != nil {
+			line += fmt.Sprintf("; last %v, TTFT %v ms", r[4], r[5])
+			if r[6] != nil {
+				line += fmt.Sprintf(", hit ratio %v", r[6])
+			}
+		}
+		if line != before {
+			fmt.Fprintln(stdout, line)
+			before = line
+		}
+		if r[1] != "running" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return collect.ErrInterrupted
+		case <-time.After(2 * time.Second):
+		}
+	}
 }
 
 // change opens the file for writing and hands over the selected runs.
