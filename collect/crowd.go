@@ -44,6 +44,10 @@ type crowd struct {
 	ends []store.SessionEnd
 }
 
+func newCrowd() *crowd {
+	return &crowd{after: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/4))}
+}
+
 func (c *crowd) begun() { c.streams.Add(1) }
 
 func (c *crowd) done(re *Reply) {
@@ -72,7 +76,6 @@ func (c *crowd) take() []store.SessionEnd {
 // playCrowd plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
 // time that was drawn for it. The first error ends it.
 func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
-	r.crowd = &crowd{after: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/4))}
 	crowd, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var side sync.WaitGroup

@@ -11,11 +11,10 @@ import (
 	"wb/store"
 )
 
-// crowdRun plays a plan against a simulator and gives its file.
-func crowdRun(t *testing.T, p Plan, o sim.Options) (*store.DB, *Result, error) {
+// against gives a simulator, a file, and what a run needs of both.
+func against(t *testing.T, o sim.Options) (srv *sim.Server, db *store.DB, c *Client, e *Engine, start time.Time) {
 	t.Helper()
 	ctx := context.Background()
-	o.Profile, o.MaxNumSeqs = "instant", 256
 	srv, err := sim.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -25,25 +24,29 @@ func crowdRun(t *testing.T, p Plan, o sim.Options) (*store.DB, *Result, error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { srv.Close() })
-	db, err := store.Open(ctx, t.TempDir()+"/a.duckdb")
-	if err != nil {
+	if db, err = store.Open(ctx, t.TempDir()+"/a.duckdb"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	start := time.Now()
-	c, err := NewClient(url, "", func() int64 { return int64(time.Since(start)) })
-	if err != nil {
+	start = time.Now()
+	if c, err = NewClient(url, "", func() int64 { return int64(time.Since(start)) }); err != nil {
 		t.Fatal(err)
 	}
-	e, err := c.Probe(ctx, "")
-	if err != nil {
+	if e, err = c.Probe(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
+	return srv, db, c, e, start
+}
+
+// crowdRun plays a plan against a simulator that takes no time and gives its file.
+func crowdRun(t *testing.T, p Plan) (*store.DB, *Result, error) {
+	t.Helper()
+	_, db, c, e, start := against(t, sim.Options{Profile: "instant", MaxNumSeqs: 256})
 	p.Start, p.Isolation, p.MaxTokens, p.SampleHz = start, IsolationSalt, 6, 20
 	for _, id := range []string{"a", "b", "c"} {
 		p.Conversations = append(p.Conversations, &data.Conversation{ID: id, Title: id, Turns: []data.Turn{{User: "one " + id}, {User: "two"}, {User: "three"}}})
 	}
-	res, err := Run(ctx, db, c, e, p, Watch{})
+	res, err := Run(context.Background(), db, c, e, p, Watch{})
 	return db, res, err
 }
 
@@ -57,7 +60,7 @@ func count(t *testing.T, db *store.DB, q string) (n int64) {
 
 // Every user plays every conversation, at the same time as the others, and every turn is there once with its chunks.
 func TestUsers(t *testing.T) {
-	db, res, err := crowdRun(t, Plan{Users: 9, Repeat: 2, Warmup: 1}, sim.Options{})
+	db, res, err := crowdRun(t, Plan{Users: 9, Repeat: 2, Warmup: 1})
 	if err != nil || res.Turns != 9*2*3*3 || res.Failed != 0 || res.Status != "ok" {
 		t.Fatalf("%+v (%v)", res, err)
 	}
@@ -81,7 +84,7 @@ func TestUsers(t *testing.T) {
 
 // At a rate sessions begin when they are due; those that find everybody busy wait, and that is in their time to first token.
 func TestRate(t *testing.T) {
-	db, res, err := crowdRun(t, Plan{Users: 1, Rate: 200, Arrival: ArrivalConstant, Repeat: 10}, sim.Options{})
+	db, res, err := crowdRun(t, Plan{Users: 1, Rate: 200, Arrival: ArrivalConstant, Repeat: 10})
 	if err != nil || res.Turns != 10*3*3 {
 		t.Fatalf("%+v (%v)", res, err)
 	}
@@ -98,7 +101,7 @@ func TestRate(t *testing.T) {
 		}
 	}
 	// Poisson gaps have a standard deviation like their mean
-	db, _, err = crowdRun(t, Plan{Rate: 1000, Arrival: ArrivalPoisson, Repeat: 60, MaxTurns: 1}, sim.Options{})
+	db, _, err = crowdRun(t, Plan{Rate: 1000, Arrival: ArrivalPoisson, Repeat: 60, MaxTurns: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,35 +114,13 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// soloRun plays a plan of one conversation against a simulator of 20 ms a token, for so long until what is to happen happens.
+// soloRun plays a plan of one conversation against a simulator of 14 ms a token, until what is to happen happens.
 func soloRun(t *testing.T, users int, happen func(srv *sim.Server, cancel func())) (*store.DB, *Result, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	srv, err := sim.New(sim.Options{Profile: "eager", MaxNumSeqs: 64})
-	if err != nil {
-		t.Fatal(err)
-	}
-	url, err := srv.Start(context.Background(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { srv.Close() })
-	db, err := store.Open(context.Background(), t.TempDir()+"/a.duckdb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	start := time.Now()
-	c, err := NewClient(url, "", func() int64 { return int64(time.Since(start)) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := c.Probe(ctx, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.AfterFunc(1500*time.Millisecond, func() { happen(srv, cancel) })
+	srv, db, c, e, start := against(t, sim.Options{Profile: "eager", MaxNumSeqs: 64})
+	time.AfterFunc(2500*time.Millisecond, func() { happen(srv, cancel) })
 	res, err := Run(ctx, db, c, e, Plan{Users: users, Repeat: 100, Start: start, Isolation: IsolationSalt, MaxTokens: 20, Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}, {User: "y"}}}}}, Watch{})
 	if n := count(t, db, "SELECT count(*) FROM raw.session WHERE status = 'running' OR ended_ns IS NULL"); n != 0 {
 		t.Errorf("%d sessions have no end", n)

@@ -170,6 +170,7 @@ type player struct {
 	*run
 	client  *Client // connections of its own
 	number  int     // from 1
+	alone   bool    // nobody else plays
 	turnID  int32   // under way
 	warming bool    // the session under way is a warm-up
 	kin     string  // its conversation and placement
@@ -196,6 +197,9 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	}
 	if r.watch.Restart == nil {
 		r.watch.Restart = func() {}
+	}
+	if plan.Users > 1 || plan.Rate > 0 {
+		r.crowd = newCrowd()
 	}
 	r.server.Server, r.procs = plan.Server, &processSampler{run: r}
 	r.result = Result{RunID: r.id, Name: r.name}
@@ -287,7 +291,7 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	r.beginTruth()
-	one := &player{run: r, client: r.client, number: 1}
+	one := &player{run: r, client: r.client, number: 1, alone: true}
 	if r.plan.Isolation != IsolationRestart {
 		for i := range r.plan.Warmup {
 			if err := one.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], r.plan.variants(nil)[0], 0, 1, 0); err != nil {
@@ -299,7 +303,7 @@ func (r *run) all(ctx context.Context) error {
 	if todo == nil {
 		todo = r.plan.AllSessions(1, r.plan.Repeat)
 	}
-	if r.plan.Users > 1 || r.plan.Rate > 0 {
+	if r.crowd != nil {
 		return r.playCrowd(ctx, todo)
 	}
 	for i, x := range todo {
@@ -655,7 +659,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	}
 	r.endTruth(row.SessionID, salt)
 	end := store.SessionEnd{SessionID: row.SessionID, EndedNs: r.clock(), Status: status}
-	if r.crowd != nil {
+	if !r.alone {
 		r.crowd.ended(end)
 	} else if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, end); err != nil {
 		stop = errors.Join(stop, err)
@@ -680,7 +684,7 @@ func (r *run) serverGone(ctx context.Context, broken bool) error {
 // turn sends one request and records everything about it.
 func (r *player) turn(ctx context.Context, d *data.Dialogue, session int32, salt string) (*Reply, error) {
 	p, cur := d.Prompt(), d.Current()
-	id, alone := r.turnID, r.crowd == nil
+	id, alone := r.turnID, r.alone
 	req := Request{Model: r.engine.Model, Prompt: p, MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed, IgnoreEOS: r.plan.IgnoreEOS,
 		CacheSalt: salt, VLLM: r.engine.VLLM(), TokenIDs: r.plan.TokenIDs}
 	if r.plan.Template != nil {
@@ -773,7 +777,7 @@ func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, re
 
 // commit writes what is buffered: at one user at once, between turns; with several it is the crowd's flusher that does.
 func (r *player) commit(ctx context.Context) error {
-	if r.crowd != nil {
+	if !r.alone {
 		return nil
 	}
 	return r.rec.Flush(ctx)
@@ -781,7 +785,7 @@ func (r *player) commit(ctx context.Context) error {
 
 // tellTurn shows a turn; those of several users would run past anybody's eyes.
 func (r *player) tellTurn(t TurnInfo) {
-	if r.crowd == nil {
+	if r.alone {
 		r.watch.Turn(t)
 	}
 }
