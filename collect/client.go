@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -438,6 +439,8 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	re.decode(c, events)
 	c.leave()
 	switch {
+	case p.damage != nil && re.Status == StatusDamaged: // what could not be decoded was cut short here
+		re.end(c, StatusDamaged, "read stream: "+p.damage.Error())
 	case re.Status != "": // an error inside the stream
 	case !errors.Is(readErr, io.EOF):
 		re.end(c, c.failure(parent, ctx, readErr, true), "read stream: "+plainNetError(readErr))
@@ -487,7 +490,15 @@ func (c *Client) failure(parent, ctx context.Context, err error, sent bool) stri
 func (re *Reply) refusedBy(c *Client, resp *http.Response, text []byte) *Reply {
 	body := c.clean(strings.ToValidUTF8(string(text), "\ufffd"))
 	re.ErrorBody = &body
-	return re.end(c, StatusHTTPError, fmt.Sprintf("HTTP %d: %s", resp.StatusCode, serverMessage(text, resp.Status)))
+	later := ""
+	if after := resp.Header.Get("Retry-After"); after != "" && len(after) < 64 { // wb does not try again: that would hide what the server did
+		later = " (retry after " + after
+		if _, err := strconv.Atoi(after); err == nil {
+			later += " s"
+		}
+		later += ")"
+	}
+	return re.end(c, StatusHTTPError, fmt.Sprintf("HTTP %d: %s%s", resp.StatusCode, serverMessage(text, resp.Status), later))
 }
 
 func serverMessage(text []byte, otherwise string) string {

@@ -164,6 +164,9 @@ func TestDamage(t *testing.T) {
 		{"error event then DONE", sseHead + event(delta("a")) + event(`{"error": {"message": "boom", "code": 500}}`) + event("[DONE]") + "0\r\n\r\n", StatusServerError, "boom"},
 		{"not a stream", "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}", StatusDamaged, "not an event stream"},
 		{"500", "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops", StatusHTTPError, "HTTP 500"},
+		{"429 with Retry-After", "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 32\r\n\r\n{\"error\": {\"message\": \"busy!\"}}\n", StatusHTTPError, "HTTP 429: busy! (retry after 7 s)"},
+		{"an event of 10 MB", sseHead + event(delta(strings.Repeat("x", 10<<20))) + event(finish) + event(usageEvent) + "0\r\n\r\n", StatusOK, ""},
+		{"an event longer than the limit", sseHead + event(delta(strings.Repeat("x", maxEventBytes))) + ok, StatusDamaged, "an event longer than"},
 		{"redirect", "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", StatusHTTPError, "HTTP 302"},
 		{"hang up", "", StatusCut, "closed the connection"},
 		{"no HTTP", "hello there\r\n\r\n", StatusCut, "malformed HTTP"},
@@ -206,6 +209,34 @@ func TestSilenceAndInterruption(t *testing.T) {
 	l.Close()
 	if re = testClient(t, "http://"+l.Addr().String(), "").Turn(context.Background(), hello(), time.Minute); re.Status != StatusRefused || !strings.Contains(re.Err, "connection refused") {
 		t.Errorf("nobody there: %s: %s", re.Status, re.Err)
+	}
+}
+
+// Headers that come late are no token, and a stream that never ends is given up with what it brought.
+func TestSlowAndEndless(t *testing.T) {
+	url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
+		time.Sleep(120 * time.Millisecond)
+		w.WriteString(sseHead)
+		w.Flush()
+		time.Sleep(60 * time.Millisecond)
+		w.WriteString(event(delta("a")) + event(finish) + event(usageEvent) + "0\r\n\r\n")
+		return false
+	})
+	re := testClient(t, url, "").Turn(context.Background(), hello(), time.Minute)
+	if re.Status != StatusOK || *re.HeadersNs-*re.WrittenNs < 100e6 || *re.FirstNs-*re.HeadersNs < 50e6 {
+		t.Errorf("slow headers: %s, %d ns to the headers, %d ns more to the first token", re.Status, *re.HeadersNs-*re.WrittenNs, *re.FirstNs-*re.HeadersNs)
+	}
+	url = rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
+		w.WriteString(sseHead)
+		for w.Flush() == nil {
+			w.WriteString(event(delta("a")))
+			time.Sleep(time.Millisecond)
+		}
+		return false
+	})
+	re = testClient(t, url, "").Turn(context.Background(), hello(), 200*time.Millisecond)
+	if re.Status != StatusTimeout || len(re.Chunks) < 5 || len(re.Content) != len(re.Chunks) {
+		t.Errorf("an endless stream: %s: %s, %d events, %d bytes", re.Status, re.Err, len(re.Chunks), len(re.Content))
 	}
 }
 
