@@ -64,7 +64,7 @@ func planted(t *testing.T, seed int64, passes int, factor float64) (out []observ
 // On the simulator with 3 % of jitter a step: where nothing differs, a difference is called in at most 5 of 100 comparisons, with a margin that excuses
 // nothing; 3 % slower prefill is called within 10 repeats in at least 95 of 100, and 0.5 % is of no account.
 func TestPlantedDifferences(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raced { // it is about figures, and the simulator's own tests are about races
 		t.Skip("half a minute")
 	}
 	const trials, passes = 100, 10 // and twice as many of equals
