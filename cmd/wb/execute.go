@@ -456,8 +456,11 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 	plan.Sessions = []collect.SessionPlan{}
 	for _, s := range plan.AllSessions(from, to) {
 		d := store.DoneSession{Conversation: s.Conversation.ID, SHA256: hashes[s.Conversation.ID], Variant: string(s.Placement), Repeat: int32(s.Repeat)}
-		if !c.done[d] {
-			plan.Sessions = append(plan.Sessions, s)
+		if c.done[d] {
+			continue
+		}
+		plan.Sessions = append(plan.Sessions, s)
+		if x.plan != nil { // only a plan comes back to what it has played
 			c.finished(d)
 		}
 	}
