@@ -40,8 +40,9 @@ type crowd struct {
 
 	after chan struct{} // slots for the work after a turn
 
-	mu   sync.Mutex
-	ends []store.SessionEnd
+	mu      sync.Mutex
+	ends    []store.SessionEnd
+	clients []*Client
 }
 
 func newCrowd() *crowd {
@@ -78,6 +79,7 @@ func (c *crowd) take() []store.SessionEnd {
 func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 	crowd, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	defer r.crowd.hangUp()
 	var side sync.WaitGroup
 	flushing, done := context.WithCancel(context.WithoutCancel(ctx))
 	side.Go(func() {
@@ -108,7 +110,20 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 func (r *run) newPlayer(ctx context.Context, number int) *player {
 	p := &player{run: r, client: r.client.another(ctx, crowdReadBytes), number: number}
 	p.client.after = r.crowd.after
+	r.crowd.mu.Lock()
+	defer r.crowd.mu.Unlock()
+	r.crowd.clients = append(r.crowd.clients, p.client)
 	return p
+}
+
+// hangUp closes the connections of all users.
+func (c *crowd) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.clients {
+		x.Close()
+	}
+	c.clients = nil
 }
 
 func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) {
@@ -127,7 +142,6 @@ func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPla
 			<-slots
 			connected.Done()
 			<-ready
-			defer p.client.Close()
 			t := time.NewTimer(r.plan.Ramp * time.Duration(user-1) / time.Duration(len(own)))
 			select {
 			case <-t.C:
@@ -156,7 +170,7 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan
 	}
 	free := make(chan *player, limit)
 	made := 0
-	for range min(limit, 8, len(todo)) { // at hand before the first comes
+	for range min(limit, 16, len(todo)) { // at hand before the first comes
 		made++
 		free <- r.newPlayer(ctx, made)
 	}
@@ -177,12 +191,13 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan
 		case <-t.C:
 		}
 		var p *player
+		number := 0 // of a user who has to connect first; others do not wait for that
 		select {
 		case p = <-free:
 		default:
 			if made < limit {
 				made++
-				p = r.newPlayer(ctx, made)
+				number = made
 				break
 			}
 			select {
@@ -193,6 +208,9 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan
 		}
 		at := due
 		wg.Go(func() {
+			if p == nil {
+				p = r.newPlayer(ctx, number)
+			}
 			p.due = &at
 			if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, 0); err != nil {
 				stop(err)

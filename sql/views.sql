@@ -131,6 +131,17 @@ COMMENT ON COLUMN measured_turns.wait_ms IS 'how long after the time that the ra
 COMMENT ON COLUMN measured_turns.ttft_with_wait_ms IS 'time to first token from the intended time, so that waiting is in it; in a closed loop from submit';
 COMMENT ON COLUMN measured_turns.wall_time IS 'submit, wall clock, UTC';
 
+CREATE OR REPLACE VIEW visits AS
+SELECT t.run_id, coalesce(s.visit, 0) AS visit, min(t.submit_ns) AS from_ns, max(t.done_ns) AS to_ns, count(*) AS turns
+FROM raw.turn t JOIN raw.session x ON x.run_id = t.run_id AND x.session_id = t.session_id AND NOT x.warmup AND x.status <> 'repeated'
+  ASOF LEFT JOIN (SELECT run_id, t_ns, row_number() OVER (PARTITION BY run_id ORDER BY t_ns) AS visit FROM raw.scrape WHERE phase = 'start') s ON s.run_id = t.run_id AND s.t_ns <= t.submit_ns
+GROUP BY ALL;
+COMMENT ON VIEW visits IS 'when a run was played: a plan comes to each of its cells several times, and what lies between belongs to others';
+COMMENT ON COLUMN visits.visit IS 'number of the visit, by the reading of /metrics that begins it; 0 where the server has none';
+COMMENT ON COLUMN visits.from_ns IS 'first turn sent, warm-up left out';
+COMMENT ON COLUMN visits.to_ns IS 'last turn ended';
+COMMENT ON COLUMN visits.turns IS 'turns, failed ones included';
+
 CREATE OR REPLACE VIEW chunks AS
 SELECT c.run_id, c.turn_id, c.seq, c.read_seq, c.t_ns, r.started_at + to_microseconds(c.t_ns // 1000) AS wall_time, c.kind, c.tokens, c.text_bytes
 FROM raw.chunk c JOIN raw.run r USING (run_id);

@@ -405,12 +405,27 @@ func copyColumn(to array.Builder, from arrow.Array) {
 func (r *Recorder) newMessages(ctx context.Context) error {
 	r.mu.Lock()
 	var ask []string
-	for h := range r.messages {
+	todo := r.messages // what comes meanwhile is asked about next time
+	r.messages = map[string]Message{}
+	for h := range todo {
 		if !r.stored[h] {
 			ask = append(ask, h)
 		}
 	}
 	r.mu.Unlock()
+	kept := false
+	defer func() {
+		if kept {
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for h, m := range todo { // an error: the next flush tries again
+			if _, newer := r.messages[h]; !newer {
+				r.messages[h] = m
+			}
+		}
+	}()
 	has := map[string]bool{} // hash → its text is there too
 	if len(ask) > 0 {
 		rows, err := r.conn.QueryContext(ctx, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message WHERE list_contains(string_split(?, ','), sha256) GROUP BY sha256", strings.Join(ask, ","))
@@ -430,11 +445,11 @@ func (r *Recorder) newMessages(ctx context.Context) error {
 			return explain("record", r.db.path, err)
 		}
 	}
+	kept = true
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.byName[Message{}.table()]
-	for h, m := range r.messages {
-		delete(r.messages, h)
+	for h, m := range todo {
 		text, there := has[h]
 		if r.stored[h] || (there && (text || m.Content == nil)) {
 			continue

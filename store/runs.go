@@ -115,7 +115,7 @@ type DoneSession struct {
 	Repeat                        int32
 }
 
-// PlanRuns gives the runs of an execution. Sessions count as done when they ended well, or with a failure that the run went on after.
+// PlanRuns gives the runs of an execution. Sessions count as done when they ended well, or with a failure after which the server answered others.
 func (d *DB) PlanRuns(ctx context.Context, plan uuid.UUID) ([]PlanRun, error) {
 	rows, err := d.db.QueryContext(ctx, `SELECT run_id::VARCHAR, name, coalesce(cell, ''), status, started_at,
 		coalesce((SELECT max(turn_id) FROM raw.turn t WHERE t.run_id = r.run_id), 0), coalesce((SELECT max(session_id) FROM raw.session s WHERE s.run_id = r.run_id), 0),
@@ -150,7 +150,7 @@ func (d *DB) PlanRuns(ctx context.Context, plan uuid.UUID) ([]PlanRun, error) {
 }
 
 // doneSession is the condition for a session s.
-const doneSession = `(s.status = 'ok' OR (s.status = 'failed' AND s.ended_ns IS NOT NULL AND s.session_id < (SELECT max(session_id) FROM raw.session l WHERE l.run_id = s.run_id)))`
+const doneSession = `(s.status = 'ok' OR (s.status = 'failed' AND s.ended_ns IS NOT NULL AND EXISTS (SELECT 1 FROM raw.turn l WHERE l.run_id = s.run_id AND l.status = 'ok' AND l.submit_ns > s.ended_ns)))`
 
 func (d *DB) doneSessions(ctx context.Context, run uuid.UUID) ([]DoneSession, error) {
 	rows, err := d.db.QueryContext(ctx, `SELECT conversation, conversation_sha256, variant, repeat FROM raw.session s WHERE run_id = ?::UUID AND NOT warmup AND `+doneSession, run.String())

@@ -111,7 +111,7 @@ func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writ
 // execute plays a plan, or the one run that the flags describe.
 func (o *runOptions) execute(cmd *cobra.Command, plan *collect.PlanFile, stdout, stderr io.Writer) (err error) {
 	ctx := cmd.Context()
-	x := &execution{runOptions: o, plan: plan, stdout: stdout, stderr: stderr, planID: uuid.New(), progress: &progress{newLiveLine(stderr), o.quiet, map[string]bool{}}}
+	x := &execution{runOptions: o, plan: plan, stdout: stdout, stderr: stderr, planID: uuid.New(), progress: &progress{liveLine: newLiveLine(stderr), quiet: o.quiet, told: map[string]bool{}}}
 	_, statErr := os.Stat(o.db)
 	if o.resume {
 		if o.list {
@@ -642,7 +642,7 @@ func (x *execution) beyond(ctx context.Context, run uuid.UUID) error {
 	var holds, carried sql.NullFloat64
 	err := x.file.SQL().QueryRowContext(ctx, `SELECT (SELECT try_cast(s.value AS DOUBLE) FROM raw.setting s JOIN raw.run r USING (run_id) WHERE s.source = 'selftest' AND s.name = 'holds_to_tokens_per_s'
 			AND r.hostname IS NOT DISTINCT FROM (SELECT hostname FROM raw.run WHERE run_id = $1::UUID) ORDER BY r.started_at DESC LIMIT 1),
-		(SELECT sum(completion_tokens) * 1e9 / nullif(max(done_ns) - min(submit_ns), 0) FROM turns WHERE run_id = $1::UUID AND status = 'ok' AND NOT warmup)`, run.String()).Scan(&holds, &carried)
+		(SELECT sum(completion_tokens) FROM turns WHERE run_id = $1::UUID AND status = 'ok' AND NOT warmup AND NOT repeated) * 1e9 / (SELECT nullif(sum(to_ns - from_ns), 0) FROM visits WHERE run_id = $1::UUID)`, run.String()).Scan(&holds, &carried)
 	if err != nil {
 		return fmt.Errorf("look up self-test: %w", err)
 	}

@@ -32,6 +32,8 @@ type window struct {
 	turns   int
 	waiting []chan glimpse
 	last    glimpse
+	cost    time.Duration  // of the last one
+	readers map[string]int // who still has a snapshot to open
 	n       int
 }
 
@@ -56,6 +58,19 @@ func socketOf(path string) string {
 	return filepath.Join(os.TempDir(), "wb-"+hex.EncodeToString(h[:8])+".sock")
 }
 
+func snapshotsOf(path string) string { return "." + filepath.Base(path) + "-snapshot-" }
+
+// sweep removes what a killed run left beside a file that nobody holds any more.
+func sweep(path string) {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), snapshotsOf(path)+"*"))
+	if err != nil {
+		return
+	}
+	for _, d := range left {
+		_ = os.RemoveAll(d)
+	}
+}
+
 // openWindow begins to answer. Where no socket can be made, nobody can look, and the run goes on.
 func openWindow(ctx context.Context, file *store.DB) *window {
 	socket := socketOf(file.Path())
@@ -68,18 +83,13 @@ func openWindow(ctx context.Context, file *store.DB) *window {
 		l.Close()
 		return nil
 	}
-	own := "." + filepath.Base(file.Path()) + "-snapshot-"
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(file.Path()), own+"*")); err == nil {
-		for _, d := range left { // of a run that was killed
-			_ = os.RemoveAll(d)
-		}
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(file.Path()), own) // for its owner only
+	sweep(file.Path())
+	dir, err := os.MkdirTemp(filepath.Dir(file.Path()), snapshotsOf(file.Path())) // for its owner only
 	if err != nil {
 		l.Close()
 		return nil
 	}
-	w := &window{file: file, where: dir, l: l}
+	w := &window{file: file, where: dir, l: l, readers: map[string]int{}}
 	w.done.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -110,17 +120,31 @@ func (w *window) close() error {
 
 func (w *window) answer(ctx context.Context, c net.Conn) {
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Hour))
 	reply := make(chan glimpse, 1)
 	w.mu.Lock()
 	if w.playing {
 		w.waiting = append(w.waiting, reply)
 	} else {
-		reply <- w.take(ctx)
+		reply <- w.take(ctx, 1)
 	}
 	w.mu.Unlock()
-	_ = json.NewEncoder(c).Encode(<-reply) // who left has no use for it
+	g := <-reply
+	_ = c.SetDeadline(time.Now().Add(readersHave))
+	if err := json.NewEncoder(c).Encode(g); err == nil { // who left has no use for it
+		_, _ = c.Read(make([]byte, 1)) // it hangs up when it has opened the snapshot
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.readers[g.Snapshot]--; w.readers[g.Snapshot] <= 0 {
+		delete(w.readers, g.Snapshot)
+		if g.Snapshot != w.last.Snapshot {
+			_ = os.Remove(g.Snapshot)
+		}
+	}
 }
+
+// readersHave is how long whoever was given a snapshot has to open it.
+const readersHave = 5 * time.Second
 
 // turn is told when a turn begins and when it has ended and is committed.
 func (w *window) turn(ctx context.Context, t collect.TurnInfo) {
@@ -137,16 +161,18 @@ func (w *window) turn(ctx context.Context, t collect.TurnInfo) {
 	if len(w.waiting) == 0 {
 		return
 	}
-	g := w.take(ctx)
+	g := w.take(ctx, len(w.waiting))
 	for _, c := range w.waiting {
 		c <- g
 	}
 	w.waiting = nil
 }
 
-// take makes a snapshot, or gives the last one when nothing has ended since. The caller holds mu.
-func (w *window) take(ctx context.Context) glimpse {
-	if w.last.Snapshot != "" && w.last.Turns == w.turns && time.Since(w.last.TakenAt) < time.Second {
+// take makes a snapshot for so many readers, or gives the last one: when nothing has ended since, and when another at once would cost the run more than a
+// tenth of its time. The caller holds mu.
+func (w *window) take(ctx context.Context, readers int) glimpse {
+	if age := time.Since(w.last.TakenAt); w.last.Snapshot != "" && ((w.last.Turns == w.turns && age < time.Second) || age < 9*w.cost) {
+		w.readers[w.last.Snapshot] += readers
 		return w.last
 	}
 	w.n++
@@ -154,51 +180,79 @@ func (w *window) take(ctx context.Context) glimpse {
 	if err := w.file.Snapshot(ctx, g.Snapshot); err != nil {
 		return glimpse{Error: err.Error()}
 	}
-	if w.n > 2 { // whoever was given the last one may be opening it
-		_ = os.Remove(filepath.Join(w.where, fmt.Sprintf("%d.duckdb", w.n-2)))
+	w.cost = time.Since(g.TakenAt)
+	if old := w.last.Snapshot; old != "" && w.readers[old] == 0 {
+		_ = os.Remove(old)
 	}
 	w.last = g
+	w.readers[g.Snapshot] += readers
 	return g
 }
 
-// openRead opens a file for queries. One that a run holds is asked for a snapshot, and stderr says how old that is.
+// openRead opens a file for queries. One that a run holds is asked for a snapshot, and stderr says how old that is. A run that ends meanwhile leaves the file
+// to be opened as it is.
 func openRead(ctx context.Context, path string, stderr io.Writer) (*store.DB, error) {
-	db, err := store.OpenRead(ctx, path)
-	if !errors.Is(err, store.ErrLocked) {
-		return db, err
+	for try := 0; ; try++ {
+		db, err := store.OpenRead(ctx, path)
+		if err == nil {
+			if _, serr := os.Lstat(socketOf(path)); serr == nil { // of a run that was killed
+				_ = os.Remove(socketOf(path))
+				sweep(path)
+			}
+			return db, nil
+		}
+		if !errors.Is(err, store.ErrLocked) {
+			return nil, err
+		}
+		db, lookErr := look(ctx, path, stderr)
+		switch {
+		case lookErr == nil:
+			return db, nil
+		case ctx.Err() != nil:
+			return nil, collect.ErrInterrupted
+		case try == 10 && errors.Is(lookErr, errNobody): // another program holds it
+			return nil, err
+		case try == 10:
+			return nil, lookErr
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	c, derr := (&net.Dialer{}).DialContext(ctx, "unix", socketOf(path))
-	if derr != nil { // another program holds it
-		return nil, err
+}
+
+// errNobody is returned when no run answers for a file.
+var errNobody = errors.New("nobody answers")
+
+// look asks the run that holds a file.
+func look(ctx context.Context, path string, stderr io.Writer) (*store.DB, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socketOf(path))
+	if err != nil {
+		return nil, errors.Join(errNobody, err)
 	}
-	defer c.Close()
+	defer c.Close() // which tells the run that the snapshot is open
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	lines := make(chan glimpse, 1)
+	answer := make(chan glimpse, 1)
 	go func() {
 		var g glimpse
-		if derr := json.NewDecoder(bufio.NewReader(c)).Decode(&g); derr != nil {
-			g.Error = derr.Error()
+		if err := json.NewDecoder(bufio.NewReader(c)).Decode(&g); err != nil {
+			g.Error = err.Error()
 		}
-		lines <- g
+		answer <- g
 	}()
 	var g glimpse
 	select {
-	case g = <-lines:
+	case g = <-answer:
 	case <-time.After(time.Second):
 		fmt.Fprintf(stderr, "%s is held by a run: waiting for the turn under way to end\n", path)
-		g = <-lines
-	}
-	if ctx.Err() != nil {
-		return nil, collect.ErrInterrupted
+		g = <-answer
 	}
 	if g.Error != "" {
 		return nil, fmt.Errorf("look at %s: the run that holds it: %s", path, g.Error)
 	}
-	if db, err = store.OpenRead(ctx, g.Snapshot); err != nil {
+	db, err := store.OpenRead(ctx, g.Snapshot)
+	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%s is held by a run: this is a snapshot of it, %.1f s old, with every turn that had ended", path, time.Since(g.TakenAt).Seconds())
-	fmt.Fprintln(stderr, "note: "+text)
+	fmt.Fprintf(stderr, "note: %s is held by a run: this is a snapshot of it, %.1f s old\n", path, time.Since(g.TakenAt).Seconds())
 	return db, nil
 }

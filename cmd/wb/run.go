@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -510,6 +511,7 @@ func turnsText(r *collect.Result) string {
 type progress struct {
 	liveLine
 	quiet bool
+	mu    sync.Mutex      // several users' warnings come at once
 	told  map[string]bool // warnings, which a plan's runs would repeat
 }
 
@@ -538,6 +540,8 @@ func (l *liveLine) show(text string) {
 }
 
 func (p *progress) warn(msg string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.clear()
 	if !p.told[msg] {
 		fmt.Fprintf(p.w, "warning: %s\n", msg)
@@ -570,6 +574,8 @@ func (p *progress) crowd(c collect.CrowdInfo) {
 	if p.quiet {
 		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
 	if p.live {
 		p.show(text)

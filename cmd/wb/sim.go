@@ -38,12 +38,9 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 			if port < 0 || port > 65535 {
 				return usagef("flag --port: %d is no port", port)
 			}
-			var end func() error
+			lines := make(chan sim.Truth, 4096)
 			if truth != "" {
-				var err error
-				if o.Truth, end, err = writeTruth(truth); err != nil {
-					return err
-				}
+				o.Truth = func(t sim.Truth) { lines <- t }
 			}
 			srv, err := sim.New(o)
 			if err != nil {
@@ -53,13 +50,15 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 			if err != nil {
 				return err
 			}
+			end := func() error { return nil }
+			if truth != "" { // a server that cannot start leaves the file of another as it is
+				if end, err = writeTruth(truth, lines); err != nil {
+					return errors.Join(err, srv.Close())
+				}
+			}
 			fmt.Fprintf(stderr, "simulator at %s (profile %s); stop with Ctrl-C\n", url, o.Profile)
 			<-cmd.Context().Done()
-			err = srv.Close()
-			if end != nil {
-				err = errors.Join(err, end())
-			}
-			return err
+			return errors.Join(srv.Close(), end())
 		},
 	}
 	f := cmd.Flags()
@@ -90,13 +89,12 @@ type truthLine struct {
 	Tokens     []int   `json:"tokens"`  // it carried
 }
 
-// writeTruth opens a file for what the simulator really did; end closes it.
-func writeTruth(path string) (tell func(sim.Truth), end func() error, err error) {
+// writeTruth writes what the simulator really did into a file; end closes it.
+func writeTruth(path string, lines chan sim.Truth) (end func() error, err error) {
 	f, err := os.Create(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("write truth %s: %w", path, plainPathError(err))
+		return nil, fmt.Errorf("write truth %s: %w", path, plainPathError(err))
 	}
-	lines := make(chan sim.Truth, 4096)
 	done := make(chan error)
 	go func() { // whoever serves must not wait for a disk
 		w := bufio.NewWriterSize(f, 1<<16)
@@ -114,7 +112,7 @@ func writeTruth(path string) (tell func(sim.Truth), end func() error, err error)
 		}
 		done <- errors.Join(failed, w.Flush(), f.Close())
 	}()
-	return func(t sim.Truth) { lines <- t }, func() error { close(lines); return <-done }, nil
+	return func() error { close(lines); return <-done }, nil
 }
 
 // simOptions are what the embedded simulator is told: flags of the run, and those of vLLM's arguments that it knows.
