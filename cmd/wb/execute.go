@@ -556,6 +556,13 @@ func (x *execution) tell(ctx context.Context) error {
 	if !x.quiet {
 		if len(x.cells) == 1 {
 			errs = append(errs, x.summary(ctx, x.stdout, x.stderr, x.file, &played[0].result))
+			if x.plan != nil && played[0].result.Status != "ok" {
+				flag := ""
+				if x.db != defaultDB {
+					flag = " --db " + quoteArg(x.db)
+				}
+				fmt.Fprintf(x.stderr, "go on with it:\n  %s run --resume%s\n", self(), flag)
+			}
 		} else {
 			errs = append(errs, x.planSummary(ctx, played))
 		}
