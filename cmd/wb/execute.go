@@ -307,13 +307,13 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 		if !until || pass < x.repeat {
 			continue
 		}
-		width, metric, err := x.width(ctx)
+		width, err := x.width(ctx)
 		if err != nil {
 			return false, err
 		}
-		known := fmt.Sprintf("the interval of %s is ±%.1f %% wide", metric, 100*width)
+		known := fmt.Sprintf("the interval of %s is ±%.1f %% wide", x.metric, 100*width)
 		if math.IsNaN(width) {
-			known = "too few sessions for an interval of " + metric
+			known = "too few sessions for an interval of " + x.metric
 		}
 		x.progress.clear()
 		if width <= limit {
@@ -520,15 +520,14 @@ func (x *execution) finish(ctx context.Context, whole bool, err error) error {
 }
 
 // width gives half of the interval of the metric: of the change against the first cell, the widest one, or of a run's own level.
-func (x *execution) width(ctx context.Context) (half float64, metric string, err error) {
+func (x *execution) width(ctx context.Context) (half float64, err error) {
 	var ids []string
 	for _, c := range x.cells {
 		if c.progress != nil && c.gaveUp == nil {
 			ids = append(ids, c.progress.RunID.String())
 		}
 	}
-	half, err = queries.Width(ctx, x.file, queries.Library{}, x.metric, ids)
-	return half, x.metric, err
+	return queries.Width(ctx, x.file, queries.Library{}, x.metric, ids)
 }
 
 // tell prints what came of it and writes the report.
@@ -557,11 +556,7 @@ func (x *execution) tell(ctx context.Context) error {
 		if len(x.cells) == 1 {
 			errs = append(errs, x.summary(ctx, x.stdout, x.stderr, x.file, &played[0].result))
 			if x.plan != nil && played[0].result.Status != "ok" {
-				flag := ""
-				if x.db != defaultDB {
-					flag = " --db " + quoteArg(x.db)
-				}
-				fmt.Fprintf(x.stderr, "go on with it:\n  %s run --resume%s\n", self(), flag)
+				fmt.Fprintf(x.stderr, "go on with it:\n  %s run --resume%s\n", self(), x.dbFlag())
 			}
 		} else {
 			errs = append(errs, x.planSummary(ctx, played))
@@ -618,10 +613,7 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 			return err
 		}
 	}
-	flag := ""
-	if x.db != defaultDB {
-		flag = " --db " + quoteArg(x.db)
-	}
+	flag := x.dbFlag()
 	fmt.Fprintf(x.stderr, "\nplan %s, recorded in %s:\n", x.plan.Name, x.db)
 	since := ""
 	if x.resume {

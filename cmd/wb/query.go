@@ -57,7 +57,6 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 	return cmd
 }
 
-// chooseFormat takes the format from the ending of the output file unless one was asked for.
 func (o *queryOptions) outputFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
@@ -68,6 +67,7 @@ func libraryFlag(cmd *cobra.Command, dir *string) {
 	cmd.Flags().StringVar(dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
 }
 
+// chooseFormat takes the format from the ending of the output file unless one was asked for.
 func (o *queryOptions) chooseFormat(cmd *cobra.Command) {
 	if ext := strings.TrimPrefix(filepath.Ext(o.out), "."); !cmd.Flags().Changed("format") && slices.Contains(viz.Formats(), ext) {
 		o.format = ext

@@ -448,6 +448,14 @@ func (o *runOptions) meet(ctx context.Context, t *target, base, key string) (err
 	return interrupted(ctx, err)
 }
 
+// dbFlag names the file in a command offered to the user, where it is not the one that every command takes.
+func (o *runOptions) dbFlag() string {
+	if o.db == defaultDB {
+		return ""
+	}
+	return " --db " + quoteArg(o.db)
+}
+
 // summary is the table at the end of a run, and where to look further.
 func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *store.DB, res *collect.Result) error {
 	q, err := queries.Library{}.Find("conversation_summary")
@@ -466,10 +474,7 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 	if err := viz.Render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout)); err != nil {
 		return err
 	}
-	flag := ""
-	if o.db != defaultDB {
-		flag = " --db " + quoteArg(o.db)
-	}
+	flag := o.dbFlag()
 	fmt.Fprintf(stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, turnsText(res), o.db, frozenText(res))
 	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
 	if res.Failed > 0 {
