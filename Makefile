@@ -35,12 +35,12 @@ LINT_VERSION := v2.15.0
 lint: .tools/golangci-lint
 	.tools/golangci-lint run --build-tags $(TAGS) ./...
 
-# every fuzz target for FUZZTIME
+# every fuzz target for FUZZTIME; Go would spend up to a minute on making one interesting input smaller, and try no others meanwhile
 FUZZTIME ?= 60s
 fuzz:
 	@set -e; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
 	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./collect:FuzzPlan ./data:FuzzSafetensors; do \
-	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) "$${t%:*}"; done
+	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${t%:*}"; done
 
 # charts in headless Chromium
 browser: echarts
@@ -56,16 +56,39 @@ shell: .venv/bin/duckdb
 ENGINE ?= $(CURDIR)/.tools/engine
 e2e: build
 	./cmd/wb/testdata/engine/setup.sh $(ENGINE)
-	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 25m ./cmd/wb
+	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 34m ./cmd/wb
 
-bench: build
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./queries ./data/prefix
+bench: build .venv/bin/duckdb .tools/extensions
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect ./queries ./data/prefix
 	./docs/bench.sh
+	./docs/bench-reports.sh
+	./docs/bench-lake.sh
 
 clean:
 	rm -rf bin results .tools .venv
 
-# kill -9 at 30 random moments of a run
-.PHONY: crash
+# kill -9 at 100 random moments of a run
+.PHONY: crash soak
 crash: echarts
-	WB_KILLS=30 $(GO) test -tags $(TAGS) -run Kill -count=1 ./cmd/wb
+	WB_KILLS=100 $(GO) test -tags $(TAGS) -run Kill -count=1 ./cmd/wb
+
+# five minutes that hold hours of conversation, and a run that is looked at all the time
+SOAK ?= 100s
+soak: echarts
+	WB_SOAK=$(SOAK) $(GO) test -tags $(TAGS) -run 'TestSoak|TestLookedAt' -count=1 -v -timeout 20m ./cmd/wb
+
+# lakes and Parquet: DuckDB's extensions from their packages, a PostgreSQL of Debian's, ClickHouse and Spark as readers, and moto for an object store
+EXTENSIONS := $(CURDIR)/.tools/extensions
+.tools/extensions:
+	python3 -m pip download -q --no-deps -d $@.part duckdb-extension-ducklake==1.5.5 duckdb-extension-postgres-scanner==1.5.5 duckdb-extension-httpfs==1.5.5
+	cd $@.part && for w in *.whl; do python3 -m zipfile -e $$w .; done && rm *.whl
+	mv $@.part $@
+.tools/readers2:
+	command -v java >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends default-jre-headless; }
+	python3 -m venv $@.part && $@.part/bin/pip install -q chdb==4.4.0 pyspark==4.3.0 'moto[server]==5.1.0'
+	mv $@.part $@
+.PHONY: lake
+lake: echarts .tools/extensions .tools/readers2
+	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql; }
+	WB_EXTENSION_DIR=$(EXTENSIONS) WB_READERS=$(CURDIR)/.tools/readers2/bin/python WB_POSTGRES=$$(ls -d /usr/lib/postgresql/*/bin | tail -n 1) \
+	  $(GO) test -tags $(TAGS) -run 'Lake|HistoriesElsewhere|OtherReaders|OlderFolder|NewerCopy' -count=1 -v -timeout 15m ./store ./cmd/wb

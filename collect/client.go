@@ -134,7 +134,7 @@ func (c *Client) newHTTP() *http.Client {
 				if err != nil {
 					return nil, err
 				}
-				return &stampedConn{Conn: conn, clock: c.clock}, nil
+				return &stampedConn{Conn: conn, clock: c.clock, arrivals: newArrivals(conn)}, nil
 			},
 		},
 	}
@@ -149,14 +149,26 @@ func http1() *http.Protocols {
 // stampedConn stamps each read from the socket, before anything looks at the bytes.
 type stampedConn struct {
 	net.Conn
-	clock Clock
-	last  atomic.Int64
-	reads atomic.Int32
+	clock    Clock
+	arrivals *arrivals // nil where the kernel does not say when bytes came in
+	last     atomic.Int64
+	delay    atomic.Int64 // from the kernel's own stamp of the last segment to last, ns; -1: not known
+	reads    atomic.Int32
 }
 
-func (s *stampedConn) Read(b []byte) (int, error) {
-	n, err := s.Conn.Read(b)
+func (s *stampedConn) Read(b []byte) (n int, err error) {
+	at := int64(0)
+	if s.arrivals != nil {
+		n, at, err = s.arrivals.read(b)
+	} else {
+		n, err = s.Conn.Read(b)
+	}
 	s.last.Store(s.clock())
+	delay := int64(-1)
+	if at != 0 {
+		delay = max(time.Now().UnixNano()-at, 0)
+	}
+	s.delay.Store(delay)
 	s.reads.Add(1)
 	return n, err
 }
@@ -295,12 +307,13 @@ func (r Request) body() ([]byte, error) {
 
 // Chunk is one streamed event, decoded after the turn.
 type Chunk struct {
-	Seq       int32 // from 1
-	ReadSeq   int32 // socket read, from 1
-	TNs       int64
-	Kind      string // role, content, reasoning, tool, empty, usage, error or other
-	Tokens    *int32 // nil when the server does not say
-	TextBytes int32
+	Seq         int32 // from 1
+	ReadSeq     int32 // socket read, from 1
+	TNs         int64
+	ReadDelayNs *int64 // before TNs, in the kernel; nil when that does not say
+	Kind        string // role, content, reasoning, tool, empty, usage, error or other
+	Tokens      *int32 // nil when the server does not say
+	TextBytes   int32
 }
 
 // Reply is everything observed of one request. Times are ns since run start; nil means it did not come to that.
@@ -333,7 +346,8 @@ type Reply struct {
 	PromptIDs        []int32 // nil: not told
 	TokenIDs         []int32 // generated ones; nil unless told for every event
 
-	usageSeen bool // the closing usage chunk, not only running figures
+	counted   *int64 // completion tokens that the events brought; nil when one did not say
+	usageSeen bool   // the closing usage chunk, not only running figures
 }
 
 // Turn sends one streaming chat completion and watches it to the end. It always returns a Reply; whatever goes wrong is in
@@ -418,17 +432,17 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 		c.buf = make([]byte, c.size)
 	}
 	buf := c.buf
-	total, last, seen := 0, int64(0), int32(0)
+	total, last, delay, seen := 0, int64(0), int64(-1), int32(0)
 	for readErr == nil {
 		var n int
 		n, readErr = resp.Body.Read(buf)
 		if s != nil {
-			last, seen = s.last.Load(), s.reads.Load()-base
+			last, delay, seen = s.last.Load(), s.delay.Load(), s.reads.Load()-base
 		} else {
 			last, seen = c.clock(), seen+1
 		}
 		if n > 0 {
-			p.feed(buf[:n], func(d []byte) { events = append(events, sseEvent{d, last, seen}) })
+			p.feed(buf[:n], func(d []byte) { events = append(events, sseEvent{d, last, delay, seen}) })
 		}
 		if total += n; total > maxReplyBytes {
 			readErr = fmt.Errorf("a reply longer than %d bytes", maxReplyBytes)
@@ -570,6 +584,8 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 	var counted int64
 	running := false // usage comes with every event
 	allIDs := true   // so do token ids
+	re.counted = new(int64)
+	var w wireChunk // one for all of them: it is most of what decoding takes from the heap
 	for i, e := range events {
 		if i == 0 {
 			re.FirstChunkNs = new(e.tNs)
@@ -578,7 +594,10 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 			continue
 		}
 		ch := Chunk{Seq: int32(len(re.Chunks) + 1), ReadSeq: e.readSeq, TNs: e.tNs, Kind: "other"}
-		var w wireChunk
+		if e.delayNs >= 0 {
+			ch.ReadDelayNs = &events[i].delayNs
+		}
+		w = wireChunk{}
 		if err := json.Unmarshal(e.data, &w); err != nil {
 			ch.Kind = "error"
 			re.Chunks = append(re.Chunks, ch)
@@ -674,6 +693,12 @@ func (re *Reply) decode(c *Client, events []sseEvent) {
 			case !running:
 				re.usageSeen = true
 			}
+		}
+		switch {
+		case ch.Tokens != nil && re.counted != nil:
+			*re.counted += int64(*ch.Tokens)
+		case ch.TextBytes > 0:
+			re.counted = nil
 		}
 		if ch.TextBytes > 0 || (ch.Tokens != nil && *ch.Tokens > 0) {
 			if re.FirstNs == nil {

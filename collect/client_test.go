@@ -160,6 +160,7 @@ func TestDamage(t *testing.T) {
 		{"half an event", sseHead + event(delta("a")) + httpChunk("data: {\"id") + "0\r\n\r\n", StatusCut, "inside an event"},
 		{"bad JSON", sseHead + event(`{"id":`) + ok, StatusDamaged, "decode event 1"},
 		{"no SSE", sseHead + httpChunk("<html>oops</html>\n\n") + ok, StatusDamaged, "no server-sent event"},
+		{"usage that lies", sseHead + event(`{"id":"x","choices":[{"delta":{"content":"a"},"token_ids":[1]}]}`) + event(`{"id":"x","choices":[{"delta":{"content":"b"},"token_ids":[2,3],"finish_reason":"stop"}]}`) + event(`{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":700}}`) + "0\r\n\r\n", StatusOK, ""},
 		{"half a rune", sseHead + event(delta("a")) + httpChunk("data: {\"choices\":[{\"delta\":{\"content\":\"\xe2\x82\"}}]}\n\n") + event(finish) + event(usageEvent) + "0\r\n\r\n", StatusOK, ""},
 		{"error event then DONE", sseHead + event(delta("a")) + event(`{"error": {"message": "boom", "code": 500}}`) + event("[DONE]") + "0\r\n\r\n", StatusServerError, "boom"},
 		{"not a stream", "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}", StatusDamaged, "not an event stream"},
@@ -176,6 +177,9 @@ func TestDamage(t *testing.T) {
 			re := testClient(t, url, "").Turn(context.Background(), hello(), time.Minute)
 			if re.Status != c.status || !strings.Contains(re.Err, c.err) {
 				t.Errorf("%s: %s, want %s: %s", re.Status, re.Err, c.status, c.err)
+			}
+			if lies := re.counted != nil && re.CompletionTokens != nil && *re.counted != *re.CompletionTokens; lies != strings.HasSuffix(c.name, "that lies") && c.status == StatusOK {
+				t.Errorf("counted %v, usage %v", num(re.counted), num(re.CompletionTokens))
 			}
 			if (re.Err == "") != (c.status == StatusOK) {
 				t.Errorf("status %s with error %q", re.Status, re.Err)
@@ -302,16 +306,16 @@ func TestStamps(t *testing.T) {
 // The key and the password of the URL reach the server and nothing else.
 func TestSecretsStayOut(t *testing.T) {
 	const key, password = "sk-very-secret", "hunter2"
-	var auth string
+	seen := make(chan string, 1)
 	url := rawServer(t, func(w *bufio.Writer, r *http.Request, _ []byte) bool {
-		auth = r.Header.Get("Authorization")
+		seen <- r.Header.Get("Authorization")
 		body := "no such user: " + key + " " + password
 		fmt.Fprintf(w, "HTTP/1.1 401 Unauthorized\r\ncontent-length: %d\r\n\r\n%s", len(body), body)
 		return false
 	})
 	c := testClient(t, strings.Replace(url, "http://", "http://me:"+password+"@", 1)+"/v1?token=abc", key)
 	re := c.Turn(context.Background(), hello(), time.Minute)
-	if auth != "Bearer "+key {
+	if auth := <-seen; auth != "Bearer "+key {
 		t.Errorf("the server saw %q", auth)
 	}
 	all := fmt.Sprint(re.Err, *re.ErrorBody, c.Base())

@@ -164,10 +164,7 @@ func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPla
 // how much it was late.
 func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) error {
 	rng := rand.New(rand.NewPCG(uint64(r.plan.Seed), 0xa441))
-	limit := MaxUsers
-	if r.plan.Users > 1 {
-		limit = r.plan.Users
-	}
+	limit := r.plan.users()
 	free := make(chan *player, limit)
 	made := 0
 	for range min(limit, 16, len(todo)) { // at hand before the first comes
@@ -234,6 +231,9 @@ func (r *run) flushCrowd(ctx context.Context, sessions int) error {
 		case <-t.C:
 		}
 		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.crowd.take()...); err != nil {
+			return err
+		}
+		if err := r.rec.Relieve(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 		now, n := r.clock(), r.crowd.tokens.Load()

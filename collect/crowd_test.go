@@ -12,7 +12,7 @@ import (
 )
 
 // against gives a simulator, a file, and what a run needs of both.
-func against(t *testing.T, o sim.Options) (srv *sim.Server, db *store.DB, c *Client, e *Engine, start time.Time) {
+func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *Client, e *Engine, start time.Time) {
 	t.Helper()
 	ctx := context.Background()
 	srv, err := sim.New(o)

@@ -200,7 +200,7 @@ func (c *Client) serverPID(ctx context.Context) (int32, bool) {
 	if err != nil {
 		return 0, false
 	}
-	conns, err := gnet.ConnectionsWithContext(ctx, "tcp")
+	conns, err := gnet.ConnectionsWithoutUidsWithContext(ctx, "tcp")
 	if err != nil {
 		return 0, false
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func (r *run) recordStart(ctx context.Context, why error) error {
 	m.start++
 	m.fresh, m.phases = true, 0
 	f := m.Facts()
-	row := store.EngineStart{RunID: r.id, StartID: m.start, Status: "ready", Command: r.client.clean(shellQuote(f.Command)), LogPath: orNil(f.LogPath),
+	row := store.EngineStart{RunID: r.id, StartID: m.start, Status: "ready", Command: r.client.clean(ShellQuote(f.Command...)), LogPath: orNil(f.LogPath),
 		KVCacheSizeTokens: f.Report.KVCacheTokens, KVCacheBytes: f.Report.KVCacheBytes, WeightsBytes: f.Report.WeightsBytes, GraphBytes: f.Report.GraphBytes,
 		WeightsLoadS: f.Report.WeightsS, CompileS: f.Report.CompileS}
 	if f.PID != 0 {
@@ -75,11 +76,13 @@ func (r *run) recordPhases(ctx context.Context) error {
 	return store.Add(ctx, r.rec, rows...)
 }
 
-func shellQuote(words []string) string {
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// ShellQuote gives words as a line that a POSIX shell takes apart into them again.
+func ShellQuote(words ...string) string {
 	out := make([]string, len(words))
 	for i, w := range words {
-		out[i] = w
-		if w == "" || strings.ContainsAny(w, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
+		if out[i] = w; !plainWord.MatchString(w) {
 			out[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		}
 	}

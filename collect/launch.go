@@ -78,6 +78,26 @@ func (h hintedError) Unwrap() error { return h.error }
 // Hint says what to do.
 func (h hintedError) Hint() string { return h.hint }
 
+// ModelRef says which repository and revision a name means, of wb's registry or ORG/NAME[@REVISION], and what the model is called when it is served.
+func ModelRef(name string) (repo, revision, served string, err error) {
+	ref, served := name, name
+	base, rev, _ := strings.Cut(name, "@")
+	known, ok, err := data.FindModel(base)
+	if err != nil {
+		return "", "", "", err
+	}
+	if ok {
+		ref, served = known.Repo, known.Name
+		if rev != "" {
+			ref += "@" + rev
+		}
+	} else if !strings.Contains(name, "/") {
+		return "", "", "", hintedError{fmt.Errorf("find model %s: wb knows none of that name", name), "wb models list shows names; any other model is ORG/NAME"}
+	}
+	repo, revision, err = hub.ParseRef(ref)
+	return repo, revision, served, err
+}
+
 // ResolveModel finds a model on this machine: a directory, or a name in the hub's cache. missing gives the repository and revision
 // when it is a name that the cache lacks.
 func ResolveModel(c *hub.Client, name string) (m *ResolvedModel, repo, revision string, err error) {
@@ -95,21 +115,7 @@ func ResolveModel(c *hub.Client, name string) (m *ResolvedModel, repo, revision 
 	if strings.HasPrefix(name, "/") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~") {
 		return nil, "", "", hintedError{fmt.Errorf("find model %s: no such directory", name), "wb models list shows names that can be pulled"}
 	}
-	ref, served := name, name
-	base, rev, _ := strings.Cut(name, "@")
-	known, ok, err := data.FindModel(base)
-	if err != nil {
-		return nil, "", "", err
-	}
-	if ok {
-		ref, served = known.Repo, known.Name
-		if rev != "" {
-			ref += "@" + rev
-		}
-	} else if !strings.Contains(name, "/") {
-		return nil, "", "", hintedError{fmt.Errorf("find model %s: neither a directory nor a name that wb knows", name), "wb models list shows names; any other model is ORG/NAME"}
-	}
-	repo, revision, err = hub.ParseRef(ref)
+	repo, revision, served, err := ModelRef(name)
 	if err != nil {
 		return nil, "", "", err
 	}

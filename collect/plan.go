@@ -135,6 +135,15 @@ func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 	}
 	cells := 1
 	for _, d := range p.Matrix {
+		line := d.Values[0].Line
+		for _, v := range p.Variants { // of two values one would win, and the cell's name tell of the other
+			if slices.ContainsFunc(v.Settings, func(c Choice) bool { return c.Name == d.Name }) {
+				return nil, bad(line, "matrix: %s is set by variant %s as well", d.Name, v.Name)
+			}
+		}
+		if d.Name == "context-size" && (p.Varies("conversations") || slices.ContainsFunc(p.Settings, func(c Choice) bool { return c.Name == "conversations" })) {
+			return nil, bad(line, "matrix: context_size leaves out conversations that are larger, and these are named: name different ones in variants")
+		}
 		cells *= len(d.Values)
 		if cells > maxCells {
 			return nil, bad(d.Values[0].Line, "matrix: more than %d cells", maxCells)
@@ -293,6 +302,16 @@ func (r *planReader) variants(n ast.Node) (out []Variant) {
 
 func validCellText(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+}
+
+// Varies says whether cells differ in a setting, with dashes; those of vLLM begin with "server.".
+func (p *PlanFile) Varies(name string) bool {
+	if slices.ContainsFunc(p.Matrix, func(d Dimension) bool { return d.Name == name }) {
+		return true
+	}
+	return slices.ContainsFunc(p.Variants, func(v Variant) bool {
+		return slices.ContainsFunc(v.Settings, func(c Choice) bool { return c.Name == name })
+	})
 }
 
 // Cells gives every combination, the first value of each dimension first.

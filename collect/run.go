@@ -3,6 +3,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sort"
 	"strconv"
@@ -38,7 +40,8 @@ type Plan struct {
 	IgnoreEOS     bool
 	Timeout       time.Duration // of one turn; 0: none
 	Isolation     string
-	SampleHz      float64 // of the fast GPU group; 0 samples nothing
+	SampleHz      float64               // of the fast GPU group; 0 samples nothing
+	OpenGPUs      func() (*GPUs, error) // nil: NVML's
 	NoText        bool
 	Placements    []data.Placement // of documents; several make sessions of their own; empty: in the system prompt
 	Scripted      bool             // the files' own replies go into the history
@@ -52,7 +55,7 @@ type Plan struct {
 	ServerSettings map[string]string // flags and environment it was started with, for the record
 	Model          *store.Model      // what its model costs at least; nil: not known
 
-	Users   int           // that play at once, each its own sessions; 0 and 1: one (closed loop)
+	Users   int           // that play at once, each its own sessions; 0: one (closed loop), or as many as come, up to MaxUsers (open loop)
 	Rate    float64       // sessions begun a second, whether earlier ones have ended or not; 0: closed loop
 	Ramp    time.Duration // in a closed loop, users begin spread over so long
 	Arrival string        // ArrivalPoisson or ArrivalConstant, with Rate
@@ -137,7 +140,7 @@ type Result struct {
 }
 
 // ErrInterrupted is returned when the context was cancelled; every finished turn is in the file.
-var ErrInterrupted = errors.New("interrupted")
+var ErrInterrupted = store.ErrInterrupted
 
 // run is the state of one run.
 type run struct {
@@ -165,6 +168,14 @@ type run struct {
 	crowd    *crowd // nil for one user
 }
 
+// users is how many may play at once.
+func (p Plan) users() int {
+	if p.Users == 0 && p.Rate > 0 {
+		return MaxUsers
+	}
+	return max(p.Users, 1)
+}
+
 // player is a user, who plays one session after another.
 type player struct {
 	*run
@@ -177,9 +188,23 @@ type player struct {
 	due     *int64  // when its session was to begin, by the plan; nil: as soon as possible
 }
 
+// Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second; beside a ballast, which takes no memory since
+// nobody writes to it, once in some seconds, for 10 MB more. With many users memory is what is short: 65 % instead of 100 saves 8 MB at 256.
+const (
+	fewUsers, manyUsers = 16, 128
+	ballastBytes        = 12 << 20
+	manyUsersGC         = 65 // percent
+)
+
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
 func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan Plan, watch Watch) (*Result, error) {
 	r := &run{plan: plan, client: client, engine: engine, watch: watch, clock: client.clock, id: uuid.New(), name: plan.Name}
+	switch {
+	case plan.Rate == 0 && plan.Users <= fewUsers:
+		defer runtime.KeepAlive(make([]byte, ballastBytes))
+	case plan.Users > manyUsers:
+		defer debug.SetGCPercent(debug.SetGCPercent(manyUsersGC))
+	}
 	if r.name == "" {
 		r.name = engine.Model + "-" + plan.Start.Format("20060102-150405")
 	}
@@ -203,6 +228,9 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	}
 	r.server.Server, r.procs = plan.Server, &processSampler{run: r}
 	r.result = Result{RunID: r.id, Name: r.name}
+	if plan.Continue != nil { // whatever happens, there is a run to close
+		r.result.Progress = *plan.Continue
+	}
 	rec, err := db.NewRecorder(ctx, 0, func() {
 		r.event("buffer_full", "recorder", "the buffer ran full during a turn and was written then: that turn may be slower", nil)
 	})
@@ -269,7 +297,16 @@ func (r *run) whole(ctx context.Context) error {
 	var err error
 	side, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	defer func() { stop(); wg.Wait() }()
+	defer func() {
+		stop()
+		ended := make(chan struct{})
+		go func() { wg.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(samplersHave):
+			r.warn("sampler_stuck", "run", fmt.Sprintf("a sampler did not answer within %.0f s of the end: what it would have said is not on record", samplersHave.Seconds()))
+		}
+	}()
 	r.startSamplers(side, &wg)
 	if r.engine.HasMetrics {
 		r.scrape(ctx, "start", 0, false, 0)
@@ -354,7 +391,7 @@ func (r *run) begin(ctx context.Context) error {
 	p, e := r.plan, r.engine
 	row := store.Run{RunID: r.id, Name: r.name, Status: "running", StartedAt: p.Start.UTC(), Simulated: e.Kind == KindSimulator, WbVersion: p.WbVersion,
 		WbCommit: orNil(p.WbCommit), GoVersion: runtime.Version(), DuckDBVersion: p.DuckV, Argv: r.client.clean(p.Argv), Seed: p.Seed, PID: int64(os.Getpid()),
-		PlanID: p.PlanID, Plan: orNil(p.PlanText), Cell: orNil(p.Cell)}
+		PlanID: p.PlanID, Plan: orNil(p.PlanText), Cell: orNil(p.Cell), Executions: new(int32(1)), ChangedAt: new(p.Start.UTC())}
 	if h, err := os.Hostname(); err == nil {
 		row.Hostname = &h
 	}
@@ -403,9 +440,15 @@ func (r *run) settings(ctx context.Context) error {
 		add("conversation", c.ID, c.SHA256()[:16])
 	}
 	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.Warmup,
-		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "users": max(p.Users, 1), "rate": p.Rate, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
+		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "users": p.users(), "rate": p.Rate, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
 		"token_ids": map[bool]string{true: "all", false: "prompt"}[p.TokenIDs], "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
 		add("plan", k, fmt.Sprint(v))
+	}
+	if p.Rate > 0 {
+		add("plan", "arrival", cmp.Or(p.Arrival, ArrivalPoisson))
+	}
+	if p.Ramp > 0 {
+		add("plan", "ramp", fmt.Sprint(p.Ramp))
 	}
 	for name, v := range p.ServerSettings {
 		add("server", name, r.client.clean(v))
@@ -472,7 +515,11 @@ func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { drive(ctx, &hostSampler{run: r}, every(min(r.plan.SampleHz, 5)), tell) })
 	wg.Go(func() { drive(ctx, r.procs, every(min(r.plan.SampleHz, 2)), tell) })
 	wg.Go(func() {
-		g, err := OpenGPUs()
+		open := OpenGPUs
+		if r.plan.OpenGPUs != nil {
+			open = r.plan.OpenGPUs
+		}
+		g, err := open()
 		if err != nil {
 			if r.plan.Continue == nil {
 				r.warn("no_gpu", "gpu", err.Error()+"; GPU columns stay empty")
@@ -661,7 +708,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	end := store.SessionEnd{SessionID: row.SessionID, EndedNs: r.clock(), Status: status}
 	if !r.alone {
 		r.crowd.ended(end)
-	} else if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, end); err != nil {
+	} else if err := errors.Join(r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, end), r.rec.Relieve(context.WithoutCancel(ctx))); err != nil {
 		stop = errors.Join(stop, err)
 	}
 	if stop != nil {
@@ -747,6 +794,12 @@ func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, re
 		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused, PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens,
 		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(p.Messages)),
 		Documents: int32(len(p.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: p.SHA256()}
+	if n := re.counted; re.Status == StatusOK && n != nil && *n != *re.CompletionTokens {
+		r.event("usage_disagrees", "run", fmt.Sprintf("turn %d of %s: the usage says %d completion tokens, and the stream brought %d; tokens a second go by the usage, ITL by the stream", d.Turn(), r.kin, *re.CompletionTokens, *n), &id)
+	}
+	if re.Status == StatusOK && ids != nil && re.PromptIDs == nil && int64(len(ids)) != *re.PromptTokens {
+		r.event("usage_disagrees", "run", fmt.Sprintf("turn %d of %s: the usage says %d prompt tokens, and /tokenize %d", d.Turn(), r.kin, *re.PromptTokens, len(ids)), &id)
+	}
 	row.Checks = int32(len(cur.Checks))
 	if d.Turn() == 1 {
 		row.IntendedNs = r.due
@@ -770,7 +823,7 @@ func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, re
 	}
 	chunks := make([]store.Chunk, len(re.Chunks))
 	for i, c := range re.Chunks {
-		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
+		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, ReadDelayNs: c.ReadDelayNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
 	}
 	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, d.Answer(re.Content), id, req, ids, re), store.Add(end, r.rec, chunks...), r.commit(end))
 }

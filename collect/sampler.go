@@ -26,12 +26,18 @@ import (
 // sampler reads something at a steady rate. One file adds one.
 type sampler interface {
 	name() string
-	// sample reads once and records; late is how long after its time the tick fired.
+	// sample reads once and records; late is how long after its time the tick fired, or lastReading.
 	sample(ctx context.Context, late time.Duration) error
 }
 
 // A sampler that fails again for the same reason is not told of again.
 const frozenAfter = 250 * time.Millisecond
+
+const (
+	lastReading  = time.Duration(-1) // at the end of a run: everything is read
+	slowAfter    = time.Second       // a sampler whose reading takes longer is told of
+	samplersHave = 5 * time.Second   // for the reading under way, when a run ends; one that hangs is left behind
+)
 
 // drive calls a sampler until the context ends. A failure is an event, and sampling goes on.
 func drive(ctx context.Context, s sampler, every time.Duration, event func(kind, source, message string)) {
@@ -43,9 +49,13 @@ func drive(ctx context.Context, s sampler, every time.Duration, event func(kind,
 			// the tick came far too late: this process did not run, so stamps of that time are late as well
 			event("frozen", s.name(), fmt.Sprintf("wb itself did not run for %d ms: times around this moment are not the server's", late.Milliseconds()))
 		}
+		began := time.Now()
 		if err := s.sample(ctx, late); err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
 			event("sampler_failed", s.name(), told)
+		}
+		if took := time.Since(began); took > slowAfter {
+			event("sampler_slow", s.name(), fmt.Sprintf("a reading took %.1f s: nothing was sampled meanwhile, and turns went on", took.Seconds()))
 		}
 		next = next.Add(every)
 		if now := time.Now(); next.Before(now) { // never hurry to catch up
@@ -56,7 +66,7 @@ func drive(ctx context.Context, s sampler, every time.Duration, event func(kind,
 		case <-ctx.Done():
 			t.Stop()
 			// once more, so that the end of the last turn lies between two readings; what fails now was told or does not matter
-			_ = s.sample(context.WithoutCancel(ctx), 0)
+			_ = s.sample(context.WithoutCancel(ctx), lastReading)
 			return
 		case <-t.C:
 		}
@@ -67,6 +77,8 @@ func drive(ctx context.Context, s sampler, every time.Duration, event func(kind,
 type hostSampler struct {
 	run      *run
 	last     []cpu.TimesStat
+	slow     time.Time // when all but the processors was last read
+	disks    []string  // whole ones, so that the kernel's parts of them are not looked at; nil: not listed yet
 	lastWall time.Time
 	lastMono time.Time
 }
@@ -86,7 +98,7 @@ func (h *hostSampler) sample(ctx context.Context, late time.Duration) error {
 		}
 	}
 	h.lastWall, h.lastMono = wall, now
-	row := store.HostSample{RunID: h.run.id, LateNs: late.Nanoseconds()}
+	row := store.HostSample{RunID: h.run.id, LateNs: max(late, 0).Nanoseconds()}
 	var failed []string
 	note := func(what string, err error) bool {
 		if err != nil {
@@ -111,25 +123,9 @@ func (h *hostSampler) sample(ctx context.Context, late time.Duration) error {
 		}
 		h.last = ts
 	}
-	if l, err := load.AvgWithContext(ctx); note("load", err) {
-		row.Load1 = &l.Load1
-	}
-	if m, err := mem.VirtualMemoryWithContext(ctx); note("memory", err) {
-		row.MemoryUsedBytes, row.MemoryAvailableBytes = new(int64(m.Used)), new(int64(m.Available))
-		row.SwapUsedBytes = new(int64(m.SwapTotal) - int64(m.SwapFree))
-	}
-	if ds, err := disk.IOCountersWithContext(ctx); note("disk", err) {
-		var r, w int64
-		for name, d := range ds {
-			if isWholeDisk(name) {
-				r += int64(d.ReadBytes)
-				w += int64(d.WriteBytes)
-			}
-		}
-		row.DiskReadBytes, row.DiskWriteBytes = &r, &w
-	}
-	if ns, err := gnet.IOCountersWithContext(ctx, false); note("network", err) && len(ns) > 0 {
-		row.NetReceivedBytes, row.NetSentBytes = new(int64(ns[0].BytesRecv)), new(int64(ns[0].BytesSent))
+	if now.Sub(h.slow) > slowEvery || late == lastReading {
+		h.slow = now
+		h.readSlow(ctx, &row, note)
 	}
 	row.CostNs = h.run.clock() - start
 	row.TNs = start + row.CostNs/2
@@ -140,6 +136,36 @@ func (h *hostSampler) sample(ctx context.Context, late time.Duration) error {
 		return fmt.Errorf("%s", strings.Join(failed, "; "))
 	}
 	return nil
+}
+
+// slowEvery is how often memory, an average of a minute and counters since boot are read, which takes longer than the processors.
+const slowEvery = 900 * time.Millisecond
+
+func (h *hostSampler) readSlow(ctx context.Context, row *store.HostSample, note func(string, error) bool) {
+	if l, err := load.AvgWithContext(ctx); note("load", err) {
+		row.Load1 = &l.Load1
+	}
+	if m, err := mem.VirtualMemoryWithContext(ctx); note("memory", err) {
+		row.MemoryUsedBytes, row.MemoryAvailableBytes = new(int64(m.Used)), new(int64(m.Available))
+		row.SwapUsedBytes = new(int64(m.SwapTotal) - int64(m.SwapFree))
+	}
+	if ds, err := disk.IOCountersWithContext(ctx, h.disks...); note("disk", err) {
+		var r, w int64
+		first := h.disks == nil
+		for name, d := range ds {
+			if !first || isWholeDisk(name) {
+				r += int64(d.ReadBytes)
+				w += int64(d.WriteBytes)
+				if first {
+					h.disks = append(h.disks, name)
+				}
+			}
+		}
+		row.DiskReadBytes, row.DiskWriteBytes = &r, &w
+	}
+	if ns, err := gnet.IOCountersWithContext(ctx, false); note("network", err) && len(ns) > 0 {
+		row.NetReceivedBytes, row.NetSentBytes = new(int64(ns[0].BytesRecv)), new(int64(ns[0].BytesSent))
+	}
 }
 
 func busyTime(t cpu.TimesStat) float64 { return totalTime(t) - t.Idle - t.Iowait }
@@ -168,10 +194,11 @@ type processSampler struct {
 
 	family []int32 // the server and what descends from it, as last looked up
 	looked time.Time
+	known  map[int32]*process.Process // since then; finding one anew costs as much as its readings
 }
 
 // lookEvery is how often the server's children are looked up, for which every process of the machine has to be read.
-const lookEvery = 3 * time.Second
+const lookEvery = 10 * time.Second
 
 func (p *processSampler) name() string { return "process" }
 
@@ -191,7 +218,7 @@ func (p *processSampler) sample(ctx context.Context, _ time.Duration) error {
 		return nil
 	}
 	if now := time.Now(); len(p.family) == 0 || server != p.family[0] || now.Sub(p.looked) > lookEvery {
-		p.family, p.looked = []int32{server}, now // with what it started, and what that started
+		p.family, p.looked, p.known = []int32{server}, now, nil // with what it started, and what that started
 		for i := 0; i < len(p.family); i++ {
 			proc, err := process.NewProcessWithContext(ctx, p.family[i])
 			if err != nil {
@@ -211,7 +238,7 @@ func (p *processSampler) sample(ctx context.Context, _ time.Duration) error {
 func (p *processSampler) engine(ctx context.Context, server int32, pids []int32) error {
 	for _, pid := range pids {
 		err := p.one(ctx, pid, "engine")
-		if pid != server && (errors.Is(err, process.ErrorProcessNotRunning) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)) {
+		if pid != server && err != nil && gone(err) {
 			continue
 		}
 		if err != nil && p.serving() == server { // one that wb is just ending is no failure
@@ -219,6 +246,10 @@ func (p *processSampler) engine(ctx context.Context, server int32, pids []int32)
 		}
 	}
 	return nil
+}
+
+func gone(err error) bool {
+	return errors.Is(err, process.ErrorProcessNotRunning) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 func (p *processSampler) serving() int32 {
@@ -229,16 +260,29 @@ func (p *processSampler) serving() int32 {
 
 func (p *processSampler) one(ctx context.Context, pid int32, role string) error {
 	start := p.run.clock()
-	proc, err := process.NewProcessWithContext(ctx, pid)
-	if err != nil {
-		return fmt.Errorf("%s process %d: %w", role, pid, err)
+	proc := p.known[pid]
+	var err error
+	if proc == nil {
+		if proc, err = process.NewProcessWithContext(ctx, pid); err != nil {
+			return fmt.Errorf("%s process %d: %w", role, pid, err)
+		}
+		if p.known == nil {
+			p.known = map[int32]*process.Process{}
+		}
+		p.known[pid] = proc
 	}
 	row := store.ProcessSample{RunID: p.run.id, PID: int64(pid), Role: role}
 	if row.Name, err = proc.NameWithContext(ctx); err != nil {
+		delete(p.known, pid)
 		return fmt.Errorf("%s process %d: %w", role, pid, err)
 	}
-	if t, err := proc.TimesWithContext(ctx); err == nil {
+	if s, ok := ownCPU(); ok && role == "wb" {
+		row.CPUS = &s
+	} else if t, err := proc.TimesWithContext(ctx); err == nil {
 		row.CPUS = new(t.User + t.System)
+	} else if gone(err) { // the name was known from before
+		delete(p.known, pid)
+		return fmt.Errorf("%s process %d: %w", role, pid, err)
 	}
 	if m, err := proc.MemoryInfoWithContext(ctx); err == nil {
 		row.RSSBytes = new(int64(m.RSS))
@@ -249,7 +293,10 @@ func (p *processSampler) one(ctx context.Context, pid int32, role string) error 
 	if role == "wb" {
 		var ms runtime.MemStats
 		runtime.ReadMemStats(&ms)
-		row.GCPauseNs = new(int64(ms.PauseTotalNs))
+		row.GCPauseNs, row.Goroutines = new(int64(ms.PauseTotalNs)), new(int32(runtime.NumGoroutine()))
+		if n, err := proc.NumFDsWithContext(ctx); err == nil {
+			row.OpenFiles = &n
+		}
 	}
 	row.CostNs = p.run.clock() - start
 	row.TNs = start + row.CostNs/2

@@ -128,6 +128,27 @@ func TestHostAndProcessSamples(t *testing.T) {
 	}
 }
 
+// A wall clock that is set in the middle of a run is an event, and no duration moves with it.
+func TestClockStep(t *testing.T) {
+	ctx := context.Background()
+	r, db := testRun(t)
+	h := &hostSampler{run: r}
+	for i := range 3 {
+		if i == 1 { // as if it had been three seconds earlier at the last reading
+			h.lastWall = h.lastWall.Add(-3 * time.Second)
+		}
+		if err := h.sample(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.rec.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := cell(t, db, "SELECT string_agg(kind || ': ' || regexp_replace(message, '\\d+', 'N'), '; ') || ' ' || (SELECT bool_and(t_ns < 1e9) FROM raw.host_sample) FROM raw.event"); got != "clock_step: the wall clock moved by N ms; durations are not affected true" {
+		t.Errorf("%s", got)
+	}
+}
+
 func field(v uint32) (f nvml.FieldValue) {
 	f.ValueType = uint32(nvml.VALUE_TYPE_UNSIGNED_INT)
 	binary.LittleEndian.PutUint32(f.Value[:], v)

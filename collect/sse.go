@@ -9,6 +9,7 @@ import (
 type sseEvent struct {
 	data    []byte
 	tNs     int64 // ns since run start
+	delayNs int64 // the bytes lay in the kernel before that; -1: not known
 	readSeq int32 // ordinal of the read, from 1
 }
 

@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -50,22 +51,30 @@ type Verdict struct {
 	Metric      Metric
 	Group       string // "all", or a value of what it is grouped by
 	Base, Head  float64
-	Change      float64 // quotient less 1, or difference of ratios; positive: head has more
-	Low, High   float64 // 95 % interval of Change
-	P, Adjusted float64 // Wilcoxon's, and after Holm over the metrics of the group
-	Sessions    int     // pairs of sessions, or the smaller number of sessions when they are not paired
+	Change      float64                      // quotient less 1, or difference of ratios; positive: head has more
+	Low, High   float64                      // 95 % interval of Change
+	P, Adjusted float64                      // Wilcoxon's, and after Holm over the metrics of the group
+	Sessions    int                          // pairs of sessions, or the smaller number of sessions when they are not paired
+	Processes   int                          // of servers, the smaller number; 0 where sessions are the unit of evidence
+	Enough      bool                         // sessions, or processes, for a verdict
+	Measured    bool                         // there are figures of it, on one side at least
+	Foreign     bool                         // the sides do not do the same: one is simulated, or they have no conversation in common
+	pAt         func(change float64) float64 // Wilcoxon's p of the true change being this one; nil where nothing is held against each other
 	Turns       int
 	Paired      bool
 	Noise       float64 // the largest change that the interval of equal runs holds; NaN: not known
 	Verdict     string
-	More        int // repeats that would settle an inconclusive one; 0: not known
+	More        int // sessions that would settle an inconclusive one; 0: not known, or more than a thousand
 }
 
 const (
 	level = 0.95
 	draws = 1000
+	// ends that stand far out in the tails want more draws, and few sessions cost little
+	fewDraws, fewUnits = 2000, 40
 	// fewer sessions than this say nothing that could be relied on: an exact two-sided test of 5 cannot reach p = 0.05
-	fewSessions = 6
+	fewSessions  = 6
+	manySessions = 1000 // of which nobody wants to hear that so many more would do
 )
 
 // observation is one turn.
@@ -73,20 +82,45 @@ type observation struct {
 	session string // side, run and pass
 	key     string // conversation, variant, turn and pass: what it is paired by
 	group   string
+	process string // of the server; "" where it is not known
 	prompt  int64
 	output  int64
 	values  []float64 // by metric; NaN: not known
 }
 
+// kind is the key without the pass: conversation, variant and turn.
+func (o observation) kind() string {
+	parts := strings.Split(o.key, "/")
+	return strings.Join(slices.Delete(parts, len(parts)-2, len(parts)-1), "/")
+}
+
+func (o observation) conversation() string {
+	c, _, _ := strings.Cut(o.key, "/")
+	return c
+}
+
+// byKey finds turns by what they are paired by.
+func byKey(os []observation) map[string]observation {
+	out := map[string]observation{}
+	for _, o := range os {
+		out[o.key] = o
+	}
+	return out
+}
+
 // ErrNothingMeasured is returned when a side has no turn that counts.
-var ErrNothingMeasured = errors.New("compare runs: one side has no measured turn")
+var ErrNothingMeasured = errors.New("no measured turn")
 
 // Compare holds two selections of runs against each other. The unit of evidence is a session: each gives one value, the median over
 // its turns of the quotient with the same turn of the other side, where prompt and output tokens agree in four of five turns;
-// otherwise sessions are compared without pairing, and a note says so.
+// otherwise sessions are compared without pairing, and a note says so. Where a side had several server processes and one of them
+// served several sessions, the unit is the process: its sessions hang together by the level that a process has of its own.
 func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Table, []Verdict, error) {
 	var metrics []Metric
-	for _, name := range c.Metrics {
+	for k, name := range c.Metrics {
+		if slices.Contains(c.Metrics[:k], name) { // asked once is enough
+			continue
+		}
 		i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == name })
 		if i < 0 {
 			var known []string
@@ -96,6 +130,9 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 			return nil, nil, fmt.Errorf("choose metric %q: there is none of that name; there are %s", name, strings.Join(known, ", "))
 		}
 		metrics = append(metrics, Metrics()[i])
+	}
+	if len(metrics) == 0 {
+		return nil, nil, errors.New("compare runs: no metric is named")
 	}
 	q, err := lib.Find("compare_turns")
 	if err != nil {
@@ -122,17 +159,34 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(b) == 0 || len(h) == 0 {
-		return nil, nil, ErrNothingMeasured
+	for _, side := range []struct {
+		selector string
+		turns    int
+	}{{c.Base, len(b)}, {c.Head, len(h)}} {
+		if side.turns == 0 {
+			return nil, nil, fmt.Errorf("compare runs: %s: %w", side.selector, ErrNothingMeasured)
+		}
 	}
 	verdicts, paired, agree := judge(b, h, metrics, c)
+	strangers := !share(b, h)
+	if base.Simulated() != head.Simulated() || strangers {
+		for i := range verdicts {
+			verdicts[i].Foreign = true
+			if base.Simulated() != head.Simulated() {
+				verdicts[i].Verdict, verdicts[i].More = VerdictInconclusive, 0
+			}
+		}
+	}
+	unit := clusters(b, h)
 	calibration, when, err := calibrated(ctx, db, lib, base, metrics, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	for i := range verdicts {
 		v := &verdicts[i]
-		v.Noise = noise(b, slices.Index(metrics, v.Metric), v.Metric, v.Group)
+		if unit != unitProcess { // passes of one process do not show how processes differ
+			v.Noise = noise(b, slices.Index(metrics, v.Metric), v.Metric, v.Group)
+		}
 		for _, a := range calibration {
 			if a.Metric == v.Metric && a.Group == v.Group {
 				v.Noise = math.Max(math.Abs(a.Low), math.Abs(a.High))
@@ -148,13 +202,26 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 			t.Notes = append(t.Notes, fmt.Sprintf("%s (%s): the change is no larger than what equal runs show on this machine (noise_ratio).", v.Metric.Name, strings.Join(strings.Fields(v.Group), " ")))
 		}
 	}
-	if !paired {
+	switch unit {
+	case unitProcess:
+		t.Notes = append(t.Notes, "Server processes served several sessions each, and processes differ by themselves: they are the unit of evidence (--isolation restart gives each session its own).")
+	case unitOneEach:
+		t.Notes = append(t.Notes, "Each side was served by one server process: the level that a process has of its own, often some percent, is part of the change (a plan, or --isolation restart, takes several).")
+	}
+	switch {
+	case strangers:
+		t.Notes = append(t.Notes, "The sides have no conversation in common: the difference is one of what was asked, too.")
+	case paired && unit == unitProcess: // which holds turns against the middle of their kind
+	case paired:
+		t.Notes = append(t.Notes, leftAlone(b, h)...)
+	default:
 		advice, err := unpaired(ctx, db, t.Runs)
 		if err != nil {
 			return nil, nil, err
 		}
 		t.Notes = append(t.Notes, fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; %s.", 100*agree, advice))
 	}
+	t.Notes = append(t.Notes, sparse(verdicts)...)
 	if one := conversations(b, h); one != "" {
 		t.Notes = append(t.Notes, "All sessions are of "+one+": what holds for it need not hold for other conversations.")
 	}
@@ -176,7 +243,7 @@ func calibrated(ctx context.Context, db *store.DB, lib Library, base *Table, met
 		FROM raw.run r JOIN raw.engine e USING (run_id) JOIN raw.run_tag t ON t.run_id = r.run_id AND t.key = ? AND t.value = ? JOIN like_base l ON l.hostname IS NOT DISTINCT FROM r.hostname AND l.kind = e.kind AND l.model = e.model
 			AND l.gpu IS NOT DISTINCT FROM (SELECT any_value(name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0)
 		WHERE r.status = 'ok' AND r.plan_id IS NOT NULL
-			AND NOT EXISTS (SELECT 1 FROM (SELECT source, name, value, run_id FROM raw.setting WHERE (source = 'server' AND name NOT IN ('--port', '--host')) OR (source = 'engine' AND name IN ('version', 'model_root'))) s
+			AND NOT EXISTS (SELECT 1 FROM (SELECT source, name, value, run_id FROM raw.setting WHERE (source = 'server' AND name NOT IN ('--port', '--host')) OR (source = 'engine' AND name IN ('version', 'model_root')) OR (source = 'plan' AND name IN ('users', 'rate', 'arrival'))) s
 				WHERE s.run_id IN (r.run_id, ?::UUID) GROUP BY s.source, s.name HAVING count(DISTINCT s.value) > 1 OR count(DISTINCT s.run_id) < 2)
 		GROUP BY r.plan_id HAVING count(*) = 2 ORDER BY min(r.started_at) DESC LIMIT 1`, base.Runs[0].ID, key, value, base.Runs[0].ID).Scan(&a, &b, &when)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -203,7 +270,11 @@ func calibrated(ctx context.Context, db *store.DB, lib Library, base *Table, met
 		}
 	}
 	verdicts, _, _ = judge(sides[0], sides[1], metrics, c)
-	return slices.DeleteFunc(verdicts, func(v Verdict) bool { return math.IsNaN(v.Low) || v.Sessions < fewSessions }), when, nil
+	verdicts = slices.DeleteFunc(verdicts, func(v Verdict) bool { return math.IsNaN(v.Low) || !v.Enough })
+	if len(verdicts) == 0 {
+		when = ""
+	}
+	return verdicts, when, nil
 }
 
 // observe reads the rows of compare_turns.
@@ -240,7 +311,8 @@ func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
 			at[session] = passes[what]
 			passes[what]++
 		}
-		o := observation{session: session, key: fmt.Sprint(what, "/", at[session], "/", get("turn")), group: "all"}
+		process, _ := get("process").(string)
+		o := observation{session: session, process: process, key: fmt.Sprint(what, "/", at[session], "/", get("turn")), group: "all"}
 		o.prompt, o.output = int64(number(get("prompt_tokens"))), int64(number(get("completion_tokens")))
 		switch by {
 		case "":
@@ -265,6 +337,9 @@ func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
 	return out, nil
 }
 
+// ErrNoFigures is returned when nothing was measured of a metric.
+var ErrNoFigures = errors.New("no figures of this metric")
+
 // Width says how well a metric is known: half of the 95 % interval, as a share. Of several runs it is that of the change against the first, the
 // widest; of one run that of its own level, from how its passes through the same conversation differ. NaN: too few sessions.
 func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs []string) (float64, error) {
@@ -272,7 +347,7 @@ func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs [
 		return math.NaN(), nil
 	}
 	half := func(v Verdict) float64 {
-		if v.Sessions < fewSessions {
+		if !v.Enough {
 			return math.NaN()
 		}
 		return (v.High - v.Low) / 2
@@ -282,6 +357,9 @@ func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs [
 		_, v, err := Compare(ctx, db, lib, Comparison{Base: runs[0], Head: head, Metrics: []string{metric}})
 		if err != nil {
 			return 0, err
+		}
+		if !v[0].Measured {
+			return 0, ErrNoFigures
 		}
 		if h := half(v[0]); math.IsNaN(h) || h > widest {
 			widest = h
@@ -309,6 +387,9 @@ func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs [
 	if err != nil {
 		return 0, err
 	}
+	if len(known(os, func(o observation) float64 { return o.values[0] })) == 0 {
+		return 0, ErrNoFigures
+	}
 	return half(ownLevel(os, Metrics()[i])), nil
 }
 
@@ -316,27 +397,23 @@ func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs [
 // gives back.
 func ownLevel(os []observation, m Metric) Verdict {
 	scale, back := m.scales()
-	kind := func(o observation) string {
-		parts := strings.Split(o.key, "/")
-		return strings.Join(slices.Delete(parts, len(parts)-2, len(parts)-1), "/")
-	}
 	sum, n := map[string]float64{}, map[string]float64{}
 	for _, o := range os {
 		if v := scale(o.values[0]); !math.IsNaN(v) {
-			sum[kind(o)] += v
-			n[kind(o)]++
+			sum[o.kind()] += v
+			n[o.kind()]++
 		}
 	}
 	d := bySession(os, func(o observation) float64 {
-		k := kind(o)
+		k := o.kind()
 		if n[k] < 2 {
 			return math.NaN()
 		}
 		return (scale(o.values[0]) - sum[k]/n[k]) * math.Sqrt(n[k]/(n[k]-1))
 	})
-	v := Verdict{Metric: m, Sessions: len(d), Low: math.NaN(), High: math.NaN()}
+	v := Verdict{Metric: m, Sessions: len(d), Enough: len(d) >= fewSessions, Low: math.NaN(), High: math.NaN()}
 	if len(d) > 0 {
-		low, high := stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, level, draws, rand.New(rand.NewPCG(22, 0)))
+		low, high := interval(d, m.seeded(22))
 		v.Low, v.High = back(low), back(high)
 	}
 	return v
@@ -369,7 +446,7 @@ func conversations(sides ...[]observation) string {
 	one := ""
 	for _, os := range sides {
 		for _, o := range os {
-			c, _, _ := strings.Cut(o.key, "/")
+			c := o.conversation()
 			if one != "" && c != one {
 				return ""
 			}
@@ -379,25 +456,79 @@ func conversations(sides ...[]observation) string {
 	return one
 }
 
+// share says whether some conversation was played on both sides.
+func share(base, head []observation) bool {
+	seen := map[string]bool{}
+	for _, o := range base {
+		seen[o.conversation()] = true
+	}
+	return slices.ContainsFunc(head, func(o observation) bool { return seen[o.conversation()] })
+}
+
+// leftAlone tells of turns that have no equal on the other side.
+func leftAlone(base, head []observation) (notes []string) {
+	for i, side := range [][]observation{base, head} {
+		other, n := byKey([][]observation{head, base}[i]), 0
+		for _, o := range side {
+			if _, ok := partner(o, other); !ok {
+				n++
+			}
+		}
+		if n > 0 {
+			notes = append(notes, fmt.Sprintf("%d of %d turns of %s have no equal on the other side, and count in no figure.", n, len(side), []string{"base", "head"}[i]))
+		}
+	}
+	return notes
+}
+
+// partner finds the turn of the other side that one may be held against: of the same key, with the same prompt and completion tokens.
+func partner(o observation, other map[string]observation) (observation, bool) {
+	b, ok := other[o.key]
+	return b, ok && b.prompt == o.prompt && b.output == o.output
+}
+
+// sparse tells of metrics that few turns have, or none.
+func sparse(verdicts []Verdict) (notes []string) {
+	most := 0
+	for _, v := range verdicts {
+		most = max(most, v.Turns)
+	}
+	var none []string
+	for _, v := range verdicts {
+		switch {
+		case v.Group != "all":
+		case !v.Measured:
+			none = append(none, v.Metric.Name)
+		case v.Turns < most/2:
+			notes = append(notes, fmt.Sprintf("%s: only %d of %d turns have a figure on both sides.", v.Metric.Name, v.Turns, most))
+		}
+	}
+	if len(none) > 0 {
+		notes = append(notes, "Not measured: "+strings.Join(none, ", ")+".")
+	}
+	return notes
+}
+
 // judge compares observations; paired says whether turns could be paired, agree in which share of them.
 func judge(base, head []observation, metrics []Metric, c Comparison) (out []Verdict, paired bool, agree float64) {
-	other := map[string]observation{}
-	for _, o := range base {
-		other[o.key] = o
-	}
+	other := byKey(base)
 	same, met := 0, 0
 	for _, o := range head {
-		if b, ok := other[o.key]; ok {
+		if _, ok := other[o.key]; ok {
 			met++
-			if b.prompt == o.prompt && b.output == o.output {
-				same++
-			}
+		}
+		if _, ok := partner(o, other); ok {
+			same++
 		}
 	}
 	if met > 0 {
 		agree = float64(same) / float64(max(met, min(len(base), len(head))))
 	}
 	paired = agree >= 0.8
+	compare := compareOne
+	if clusters(base, head) == unitProcess {
+		compare = compareProcesses
+	}
 	groups := []string{}
 	for _, o := range slices.Concat(base, head) {
 		if !slices.Contains(groups, o.group) {
@@ -418,22 +549,26 @@ func judge(base, head []observation, metrics []Metric, c Comparison) (out []Verd
 			return sel
 		}
 		first := len(out)
-		var p []float64
 		for i, m := range metrics {
-			v := compareOne(in(base), in(head), i, m, paired)
-			v.Group = g
+			v := compare(in(base), in(head), i, m, paired)
+			v.Group, v.Adjusted = g, v.P
 			out = append(out, v)
-			p = append(p, v.P)
 		}
-		// the first metric is the question; the others are looked at besides, and their verdicts pay for it
-		for i, adjusted := range stats.Holm(nanToOne(p[1:])) {
-			out[first+1+i].Adjusted = adjusted
+		// the first metric is the question; the others are looked at besides, and their verdicts pay for it: those that there is something to see of
+		var p []float64
+		var besides []*Verdict
+		for i := range out[first+1:] {
+			if v := &out[first+1+i]; v.Measured {
+				besides, p = append(besides, v), append(p, v.P)
+			}
 		}
-		out[first].Adjusted = p[0]
+		for i, adjusted := range stats.Holm(nanToOne(p)) {
+			besides[i].Adjusted = adjusted
+		}
 		for i := range metrics {
 			questions := 1
 			if i > 0 {
-				questions = len(metrics) - 1
+				questions = len(besides)
 			}
 			out[first+i].settle(c.Margin, questions)
 		}
@@ -479,72 +614,268 @@ func (m Metric) scales() (scale, back func(float64) float64) {
 	return math.Log, math.Expm1
 }
 
-func compareOne(base, head []observation, i int, m Metric, paired bool) Verdict {
-	scale, back := m.scales()
-	value := func(o observation) float64 { return o.values[i] }
-	v := Verdict{Metric: m, Paired: paired, P: math.NaN(), Noise: math.NaN(), Base: stats.Median(known(base, value)), Head: stats.Median(known(head, value)), Change: math.NaN(), Low: math.NaN(), High: math.NaN(), Verdict: VerdictInconclusive}
-	rng := rand.New(rand.NewPCG(20, uint64(i))) // the same figures give the same interval
-	if paired {
-		other := map[string]observation{}
-		for _, o := range base {
-			other[o.key] = o
+// step is a change in what differences are taken in.
+func (m Metric) step(change float64) float64 {
+	if m.Ratio {
+		return change
+	}
+	return math.Log1p(change)
+}
+
+// unit is what counts as one piece of evidence.
+type unit int
+
+const (
+	unitSession unit = iota
+	unitOneEach      // sessions, for want of more: each side had one process, another one than the other side's
+	unitProcess
+)
+
+// clusters finds out whether sessions of a side hang together by the server process that served them. A process that served both sides
+// falls out of their difference, and one that served a single session is that session.
+func clusters(base, head []observation) unit {
+	sessions := func(os []observation) map[string]map[string]bool {
+		per := map[string]map[string]bool{}
+		for _, o := range os {
+			if per[o.process] == nil {
+				per[o.process] = map[string]bool{}
+			}
+			per[o.process][o.session] = true
 		}
-		d := bySession(head, func(o observation) float64 {
-			b, ok := other[o.key]
-			if !ok || b.prompt != o.prompt || b.output != o.output {
+		delete(per, "")
+		return per
+	}
+	b, h := sessions(base), sessions(head)
+	shared := false
+	for _, pair := range [][2]map[string]map[string]bool{{b, h}, {h, b}} {
+		for process, s := range pair[0] {
+			shared = shared || (len(s) > 1 && pair[1][process] == nil)
+		}
+	}
+	switch {
+	case !shared:
+		return unitSession
+	case len(b) <= 1 && len(h) <= 1:
+		return unitOneEach
+	}
+	return unitProcess
+}
+
+// newVerdict has no answer yet.
+func newVerdict(base, head []observation, i int, m Metric, paired bool) Verdict {
+	value := func(o observation) float64 { return o.values[i] }
+	b, h := known(base, value), known(head, value)
+	return Verdict{Metric: m, Paired: paired, P: math.NaN(), Adjusted: math.NaN(), Noise: math.NaN(), Base: stats.Median(b), Head: stats.Median(h), Measured: len(b)+len(h) > 0, Change: math.NaN(), Low: math.NaN(), High: math.NaN(), Verdict: VerdictInconclusive}
+}
+
+// seeded gives the numbers that intervals of a metric are drawn with: the same figures give the same interval, whatever else is asked.
+func (m Metric) seeded(stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(stream, uint64(slices.IndexFunc(Metrics(), func(k Metric) bool { return k.Name == m.Name })))) //nolint:gosec // statistics, and -1 for no metric is a seed too
+}
+
+// drawsFor says how many bootstrap draws so many sessions take.
+func drawsFor(n int) int {
+	if n <= fewUnits {
+		return fewDraws
+	}
+	return draws
+}
+
+// interval bootstraps the Hodges–Lehmann estimate of paired differences, one a session; NaN for fewer than two.
+func interval(d []float64, rng *rand.Rand) (low, high float64) {
+	if len(d) < 2 {
+		return math.NaN(), math.NaN()
+	}
+	return stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, stats.SmallSample(level, len(d)), drawsFor(len(d)), rng)
+}
+
+// compareProcesses holds server processes against each other as two samples. Each gives one value: the median over its sessions of the
+// median over their turns of how far the turn is from the middle between both sides' means of its kind. The interval is exact, as
+// the bootstrap of a handful would be too narrow.
+func compareProcesses(base, head []observation, i int, m Metric, paired bool) Verdict {
+	scale, back := m.scales()
+	v := newVerdict(base, head, i, m, paired)
+	equal := func(o observation) string { return fmt.Sprint(o.kind(), " ", o.prompt, " ", o.output) } // what may be held against each other
+	middle := map[string]float64{}
+	if paired {
+		means := func(os []observation) map[string]float64 {
+			per := map[string][]float64{}
+			for _, o := range os {
+				if x := scale(o.values[i]); !math.IsNaN(x) {
+					per[equal(o)] = append(per[equal(o)], x)
+				}
+			}
+			out := map[string]float64{}
+			for k, x := range per {
+				out[k] = stats.Mean(x)
+			}
+			return out
+		}
+		b := means(base)
+		for k, y := range means(head) {
+			if x, ok := b[k]; ok {
+				middle[k] = (x + y) / 2
+			}
+		}
+	}
+	value := func(o observation) float64 {
+		x, ok := middle[equal(o)]
+		if paired && !ok {
+			return math.NaN()
+		}
+		return scale(o.values[i]) - x
+	}
+	if paired { // the figures beside the change are those that it is of
+		held := func(o observation) float64 {
+			if math.IsNaN(value(o)) {
 				return math.NaN()
 			}
-			if x := scale(o.values[i]) - scale(b.values[i]); !math.IsNaN(x) {
-				v.Turns++
-				return x
+			return o.values[i]
+		}
+		v.Base, v.Head = stats.Median(known(base, held)), stats.Median(known(head, held))
+	}
+	a, x := byProcess(base, value)
+	b, y := byProcess(head, value)
+	v.Sessions, v.Turns, v.Processes = min(x, y), min(len(known(base, value)), len(known(head, value))), min(len(a), len(b))
+	if v.Processes == 0 {
+		return v
+	}
+	v.Change = back(stats.Shift(a, b))
+	low, high := stats.ShiftInterval(a, b, level)
+	v.Low, v.High = back(low), back(high)
+	v.P, _ = stats.RankSum(a, b)
+	v.pAt = samplesAt(a, b, m)
+	v.Enough = !math.IsNaN(low)
+	return v
+}
+
+// samplesAt gives RankSum's p of a change.
+func samplesAt(a, b []float64, m Metric) func(float64) float64 {
+	return func(change float64) float64 {
+		moved := slices.Clone(a)
+		for i := range moved {
+			moved[i] += m.step(change)
+		}
+		p, _ := stats.RankSum(moved, b)
+		return p
+	}
+}
+
+// byProcess gives one value a server process, and how many sessions they had.
+func byProcess(os []observation, value func(observation) float64) (out []float64, sessions int) {
+	per := map[string][]observation{}
+	var order []string
+	for _, o := range os {
+		p := cmp.Or(o.process, o.session)
+		if per[p] == nil {
+			order = append(order, p)
+		}
+		per[p] = append(per[p], o)
+	}
+	for _, p := range order {
+		if d := bySession(per[p], value); len(d) > 0 {
+			out = append(out, stats.Median(d))
+			sessions += len(d)
+		}
+	}
+	return out, sessions
+}
+
+func compareOne(base, head []observation, i int, m Metric, paired bool) Verdict {
+	scale, back := m.scales()
+	v := newVerdict(base, head, i, m, paired)
+	rng := m.seeded(20)
+	if paired {
+		other := byKey(base)
+		var x, y []float64
+		d := bySession(head, func(o observation) float64 {
+			b, ok := partner(o, other)
+			if !ok {
+				return math.NaN()
 			}
-			return math.NaN()
+			change := scale(o.values[i]) - scale(b.values[i])
+			if !math.IsNaN(change) {
+				x, y = append(x, b.values[i]), append(y, o.values[i])
+			}
+			return change
 		})
-		v.Sessions = len(d)
+		v.Sessions, v.Turns, v.Enough = len(d), len(x), len(d) >= fewSessions
 		if len(d) == 0 {
 			return v
 		}
+		v.Base, v.Head = stats.Median(x), stats.Median(y) // of what the change is of
 		v.Change = back(stats.HodgesLehmann(d))
-		low, high := stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, level, draws, rng)
+		low, high := interval(d, rng)
 		v.Low, v.High = back(low), back(high)
 		_, v.P, _ = stats.SignedRank(d)
-	} else {
-		log := func(o observation) float64 { return scale(o.values[i]) }
-		a, b := bySession(base, log), bySession(head, log)
-		v.Sessions, v.Turns = min(len(a), len(b)), min(len(base), len(head))
-		if v.Sessions == 0 {
-			return v
-		}
-		v.Change = back(stats.Shift(a, b))
-		found := make([]float64, draws)
-		x, y := make([]float64, len(a)), make([]float64, len(b))
-		for k := range found {
-			for n := range x {
-				x[n] = a[rng.IntN(len(a))]
+		v.pAt = func(change float64) float64 {
+			moved := slices.Clone(d)
+			for i := range moved {
+				moved[i] -= m.step(change)
 			}
-			for n := range y {
-				y[n] = b[rng.IntN(len(b))]
-			}
-			found[k] = stats.Shift(x, y)
+			_, p, _ := stats.SignedRank(moved)
+			return p
 		}
-		v.Low, v.High = back(stats.Quantile(found, (1-level)/2)), back(stats.Quantile(found, (1+level)/2))
-		v.P, _ = stats.RankSum(a, b)
+		return v
 	}
+	value := func(o observation) float64 { return scale(o.values[i]) }
+	a, b := bySession(base, value), bySession(head, value)
+	v.Sessions, v.Turns = min(len(a), len(b)), min(len(known(base, value)), len(known(head, value)))
+	v.Enough = v.Sessions >= fewSessions
+	if v.Sessions == 0 {
+		return v
+	}
+	v.Change = back(stats.Shift(a, b))
+	v.P, _ = stats.RankSum(a, b)
+	v.pAt = samplesAt(a, b, m)
+	if v.Sessions < 2 {
+		return v
+	}
+	found := make([]float64, drawsFor(len(a)+len(b)))
+	x, y := make([]float64, len(a)), make([]float64, len(b))
+	for k := range found {
+		for n := range x {
+			x[n] = a[rng.IntN(len(a))]
+		}
+		for n := range y {
+			y[n] = b[rng.IntN(len(b))]
+		}
+		found[k] = stats.Shift(x, y)
+	}
+	out := (1 - stats.SmallSample(level, v.Sessions)) / 2
+	v.Low, v.High = back(stats.Quantile(found, out)), back(stats.Quantile(found, 1-out))
 	return v
 }
 
 // settle gives the verdict; questions is how many are asked at once. Equivalence goes first: a difference that is certain and of no account is no difference.
 func (v *Verdict) settle(margin float64, questions int) {
+	units := cmp.Or(v.Processes, v.Sessions)
 	defer func() {
-		if v.Verdict != VerdictInconclusive || !v.Paired {
+		if v.Verdict != VerdictInconclusive || !v.Measured {
+			v.More = 0
 			return
 		}
-		// with fewer, not even differences that all point one way reach p: the exact test's floor is 2/2^n, times the questions asked
-		least := int(math.Ceil(math.Log2(2 * float64(questions) / (1 - level))))
-		v.More = max(v.More, least-v.Sessions)
+		// with fewer, not even differences that all point one way reach p: the exact tests' floor, times the questions asked
+		floor := stats.SignedRankFloor
+		if !v.Paired || v.Processes > 0 {
+			floor = func(n int) float64 { return stats.RankSumFloor(n, n) }
+		}
+		least := units
+		for floor(least)*float64(questions) > 1-level {
+			least++
+		}
+		v.More = max(v.More, least-units)
+		if v.Processes > 0 { // told in sessions, as the others are
+			v.More = (v.More*v.Sessions + v.Processes - 1) / v.Processes
+		}
+		if v.More > manySessions {
+			v.More = 0
+		}
 	}()
 	switch {
-	case v.Sessions < fewSessions:
+	case !v.Enough && v.Processes > 0:
+		v.More = 1
+	case !v.Enough:
 		v.More = fewSessions - v.Sessions
 	case v.Low >= -margin && v.High <= margin:
 		v.Verdict = VerdictEquivalent
@@ -558,7 +889,7 @@ func (v *Verdict) settle(margin float64, questions int) {
 		off := math.Max(math.Abs(v.Change), margin-math.Abs(v.Change))
 		if off > 0 && half > 0 {
 			factor := half / off
-			v.More = int(math.Ceil(float64(v.Sessions)*factor*factor)) - v.Sessions
+			v.More = int(math.Ceil(float64(units)*factor*factor)) - units
 			v.More = max(v.More, 1)
 		}
 	}
@@ -567,10 +898,7 @@ func (v *Verdict) settle(margin float64, questions int) {
 // noise compares a side with itself, passes 1, 3, 5 … with 2, 4, 6 …: the largest change that the interval holds.
 func noise(base []observation, i int, m Metric, group string) float64 {
 	scale, back := m.scales()
-	next := map[string]observation{}
-	for _, o := range base {
-		next[o.key] = o
-	}
+	next := byKey(base)
 	d := bySession(base, func(o observation) float64 {
 		parts := strings.Split(o.key, "/")
 		var pass int
@@ -587,7 +915,7 @@ func noise(base []observation, i int, m Metric, group string) float64 {
 	if len(d) < fewSessions {
 		return math.NaN()
 	}
-	low, high := stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, level, draws, rand.New(rand.NewPCG(21, uint64(i))))
+	low, high := interval(d, m.seeded(21))
 	return math.Max(math.Abs(back(low)), math.Abs(back(high)))
 }
 
@@ -608,6 +936,13 @@ func singles(d []float64) [][]float64 {
 	return out
 }
 
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
+}
+
 // sideName is the run's name where there is one run.
 func sideName(t *Table, selector string) string {
 	if len(t.Runs) == 1 {
@@ -618,10 +953,10 @@ func sideName(t *Table, selector string) string {
 
 func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table {
 	t := &Table{Name: "compare", Title: fmt.Sprintf("%s against %s", sideName(head, c.Head), sideName(base, c.Base)), SQL: base.SQL, Runs: slices.Concat(base.Runs, head.Runs),
-		About: fmt.Sprintf("change_ratio: head over base less 1 (for hit_ratio the difference): Hodges–Lehmann over sessions, each the median of its turns; low_ratio and high_ratio hold it in 95 of 100 cases (bootstrap over sessions). "+
-			"p: Wilcoxon; p_holm: after Holm over the secondary metrics. noise_ratio: the largest change that the interval between equal runs holds: a calibration's, or base's passes against each other. equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*c.Margin),
+		About: fmt.Sprintf("change_ratio: head over base less 1 (for hit_ratio the difference): Hodges–Lehmann over sessions, each the median of its turns, or over server processes where those served several sessions; low_ratio and high_ratio hold it in 95 of 100 cases (bootstrap over sessions, or exact over processes). "+
+			"p: Wilcoxon; p_holm: after Holm over the secondary metrics; each group is asked for itself. faster is better, also for what is no time. noise_ratio: the largest change that the interval between equal runs holds: a calibration's, or base's passes against each other. equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*c.Margin),
 		Columns: []Column{{Name: "metric"}, {Name: "group"}, {Name: "base"}, {Name: "head"}, {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}, {Name: "verdict"}, {Name: "p"}, {Name: "p_holm"},
-			{Name: "noise_ratio", Unit: "ratio"}, {Name: "sessions"}, {Name: "turns"}, {Name: "more_sessions"}, {Name: "label"}},
+			{Name: "noise_ratio", Unit: "ratio"}, {Name: "sessions"}, {Name: "processes"}, {Name: "turns"}, {Name: "more_sessions"}, {Name: "label"}},
 		Charts: []Chart{{Kind: "interval", X: "label", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Title: "Change with its 95 % interval"}}}
 	num := func(f float64) any {
 		if math.IsNaN(f) {
@@ -630,7 +965,10 @@ func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table
 		return math.Round(f*1e5) / 1e5
 	}
 	for _, v := range verdicts {
-		var more any
+		var more, processes any
+		if v.Processes > 0 {
+			processes = int64(v.Processes)
+		}
 		if v.More > 0 {
 			more = int64(v.More)
 		}
@@ -639,7 +977,7 @@ func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table
 			label += " · " + strings.Join(strings.Fields(v.Group), " ")
 		}
 		t.Rows = append(t.Rows, []any{v.Metric.Name, strings.Join(strings.Fields(v.Group), " "), num(v.Base), num(v.Head), num(v.Change), num(v.Low), num(v.High), v.Verdict, num(v.P), num(v.Adjusted), num(v.Noise),
-			int64(v.Sessions), int64(v.Turns), more, label})
+			int64(v.Sessions), processes, int64(v.Turns), more, label})
 	}
 	return t
 }
@@ -650,8 +988,13 @@ func notes(ctx context.Context, db *store.DB, t, base, head *Table, verdicts []V
 	if base.Simulated() != head.Simulated() {
 		t.Notes = append(t.Notes, "One side is simulated and the other measured: their difference says nothing about a server.")
 	}
-	if len(verdicts) > 0 && verdicts[0].Sessions < fewSessions {
-		t.Notes = append(t.Notes, fmt.Sprintf("Only %d sessions a side: at least %d are needed for any verdict (--repeat).", verdicts[0].Sessions, fewSessions))
+	if i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Measured }); i >= 0 && !verdicts[i].Enough {
+		switch v := verdicts[i]; {
+		case v.Processes > 0:
+			t.Notes = append(t.Notes, "Only "+counted(v.Processes, "server process", "server processes")+" on a side: too few for any verdict (--repeat in a plan, or more runs with the server restarted between them).")
+		default:
+			t.Notes = append(t.Notes, fmt.Sprintf("Only %s a side: at least %d are needed for any verdict (--repeat).", counted(v.Sessions, "session", "sessions"), fewSessions))
+		}
 	}
 	conn, err := db.SQL().Conn(ctx)
 	if err != nil {
@@ -667,8 +1010,11 @@ func notes(ctx context.Context, db *store.DB, t, base, head *Table, verdicts []V
 	}
 	both := list(t.Runs)
 	var differing []string
-	rows, err := conn.QueryContext(ctx, `SELECT source || '.' || name FROM raw.setting WHERE list_contains(string_split(?, ','), run_id::VARCHAR) AND source IN ('plan', 'conversation', 'server', 'engine', 'cache_config', 'gpu', 'host')
-		GROUP BY source, name HAVING count(DISTINCT value) > 1 OR (source IN ('plan', 'server', 'conversation') AND count(DISTINCT run_id) < ?) ORDER BY 1`, both, len(t.Runs))
+	rows, err := conn.QueryContext(ctx, `WITH s AS (SELECT source, name, value, run_id, list_contains(string_split($1, ','), run_id::VARCHAR) AS base FROM raw.setting
+			WHERE source IN ('plan', 'conversation', 'server', 'engine', 'cache_config', 'gpu', 'host') AND list_contains(string_split($1 || ',' || $2, ','), run_id::VARCHAR))
+		SELECT source || '.' || name FROM s GROUP BY source, name
+		HAVING (list_sort(list(DISTINCT value) FILTER (WHERE base)) IS DISTINCT FROM list_sort(list(DISTINCT value) FILTER (WHERE NOT base)) AND (source IN ('plan', 'server', 'conversation') OR count(DISTINCT base) = 2))
+			OR (source IN ('plan', 'server', 'conversation') AND (count(DISTINCT run_id) FILTER (WHERE base) < $3) <> (count(DISTINCT run_id) FILTER (WHERE NOT base) < $4)) ORDER BY 1`, list(base.Runs), list(head.Runs), len(base.Runs), len(head.Runs))
 	if err != nil {
 		return fmt.Errorf("compare settings: %w", err)
 	}
@@ -779,18 +1125,50 @@ func ParseGate(text string) ([]Gate, error) {
 	return out, nil
 }
 
-// Check holds verdicts over all turns against a gate: a breach is certain when the whole interval lies beyond the limit, and
-// possible when part of it does, or when there are too few sessions for any verdict.
-func (g Gate) Check(verdicts []Verdict) (certain, possible bool) {
-	for _, v := range verdicts {
-		if v.Metric.Name != g.Metric || v.Group != "all" || math.IsNaN(v.Low) {
-			continue
+// How a gate stands.
+const (
+	GateHolds    = "holds"
+	GateBreached = "breached"     // certainly
+	GateOpen     = "not shown"    // neither to hold nor to be breached
+	GateUnknown  = "not measured" // there is nothing to hold against it
+	GateForeign  = "not checked"  // the sides do not do the same
+)
+
+// CheckGates holds verdicts over all turns against limits and says how each stands. A breach is certain when the whole interval lies beyond the limit and Wilcoxon's test
+// refuses a change as large as the limit at 5 %, after Holm over the limits; a limit holds when the whole interval is within it.
+func CheckGates(gates []Gate, verdicts []Verdict) []string {
+	of := func(g Gate) *Verdict {
+		i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Metric.Name == g.Metric && v.Group == "all" })
+		if i < 0 || !verdicts[i].Measured || verdicts[i].pAt == nil {
+			return nil
 		}
-		few := v.Sessions < fewSessions
-		if g.AtMost {
-			return v.Low > g.Limit && !few, v.High > g.Limit || few
-		}
-		return v.High < g.Limit && !few, v.Low < g.Limit || few
+		return &verdicts[i]
 	}
-	return false, true // nothing is known
+	p := make([]float64, len(gates))
+	for i, g := range gates {
+		p[i] = math.NaN()
+		if v := of(g); v != nil {
+			p[i] = v.pAt(g.Limit)
+		}
+	}
+	p = stats.Holm(nanToOne(p))
+	out := make([]string, len(gates))
+	for i, g := range gates {
+		v := of(g)
+		switch {
+		case v == nil:
+			out[i] = GateUnknown
+		case v.Foreign:
+			out[i] = GateForeign
+		case !v.Enough:
+			out[i] = GateOpen
+		case (g.AtMost && v.Low > g.Limit || !g.AtMost && v.High < g.Limit) && p[i] <= 1-level:
+			out[i] = GateBreached
+		case g.AtMost && v.High <= g.Limit || !g.AtMost && v.Low >= g.Limit:
+			out[i] = GateHolds
+		default:
+			out[i] = GateOpen
+		}
+	}
+	return out
 }

@@ -70,6 +70,87 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// served gives sessions that server processes of one side served, so many passes each; a process has a level of its own, 2 % apart.
+func served(rng *rand.Rand, side string, processes, passes int, factor float64) (out []observation) {
+	pass := 0
+	for p := range processes {
+		level := math.Exp(rng.NormFloat64() * 0.02)
+		for range passes {
+			for _, conv := range []string{"a", "b"} {
+				session := math.Exp(rng.NormFloat64() * 0.003)
+				for turn := range 3 {
+					itl := float64(10+turn) * factor * level * session * math.Exp(rng.NormFloat64()*0.003)
+					out = append(out, observation{session: fmt.Sprint(side, conv, pass), key: fmt.Sprint(conv, "/system/", pass, "/", turn+1), process: fmt.Sprint(side, p), group: "all", prompt: int64(100 * turn), output: 64, values: []float64{itl}})
+				}
+			}
+			pass++
+		}
+	}
+	return out
+}
+
+// Sessions of one server process are no evidence apart: with the process as the unit, a difference between equals is called in at most 5 of
+// 100 comparisons, though there are 16 sessions a side, and with sessions in far more.
+func TestVerdictsOfProcesses(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 3))
+	apart := func(os []observation) (out []observation) {
+		for _, o := range os {
+			o.process = ""
+			out = append(out, o)
+		}
+		return out
+	}
+	different := func(v Verdict) bool { return v.Verdict == VerdictFaster || v.Verdict == VerdictSlower }
+	const trials = 200
+	false_, naive, found := 0, 0, 0
+	for range trials {
+		base, head := served(rng, "b", 4, 2, 1), served(rng, "h", 4, 2, 1)
+		v := verdictOf(base, head, 0.001)
+		if v.Processes != 4 || v.Sessions != 16 || v.Turns != 48 {
+			t.Fatalf("%+v", v)
+		}
+		if different(v) {
+			false_++
+		}
+		if different(verdictOf(apart(base), apart(head), 0.001)) {
+			naive++
+		}
+		if verdictOf(base, served(rng, "h", 4, 2, 1.1), 0.02).Verdict == VerdictSlower {
+			found++
+		}
+	}
+	if false_ > 19 || naive < 50 || found < trials*95/100 {
+		t.Errorf("of %d: equals called different %d times, %d by session; 10 %% called %d times", trials, false_, naive, found)
+	}
+	// amounts that differ from pass to pass, and not between the sides, are no reason to leave any pass out
+	uneven := func(os []observation) []observation {
+		for i := range os {
+			os[i].output += int64(strings.Count(os[i].key, "/1/") + strings.Count(os[i].key, "/3/"))
+		}
+		return os
+	}
+	if v := verdictOf(uneven(served(rng, "b", 6, 2, 1)), uneven(served(rng, "h", 6, 2, 1.2)), 0.02); v.Verdict != VerdictSlower || v.Processes != 6 || v.Sessions != 24 || v.Turns != 72 {
+		t.Errorf("uneven passes: %+v", v)
+	}
+	base := served(rng, "b", 3, 4, 1)
+	if v := verdictOf(base, served(rng, "h", 3, 4, 2), 0.02); v.Verdict != VerdictInconclusive || v.More != 8 || !math.IsNaN(v.Low) {
+		t.Errorf("three processes a side: %+v", v)
+	}
+	one, other := served(rng, "b", 1, 4, 1), served(rng, "h", 1, 4, 1)
+	if got := clusters(one, other); got != unitOneEach {
+		t.Errorf("one process a side: %d", got)
+	}
+	for i := range other { // the process of both sides
+		other[i].process = one[0].process
+	}
+	if got := clusters(one, other); got != unitSession {
+		t.Errorf("one process for both sides: %d", got)
+	}
+	if got := clusters(served(rng, "b", 8, 1, 1)[:3], served(rng, "h", 8, 1, 1)[:3]); got != unitSession {
+		t.Errorf("a process for each session: %d", got)
+	}
+}
+
 func TestVerdictEdges(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 2))
 	if v := verdictOf(synthetic(rng, "b", 1, 1), synthetic(rng, "h", 1, 2), 0.02); v.Verdict != VerdictInconclusive || v.More != 3 {
@@ -108,16 +189,37 @@ func TestGate(t *testing.T) {
 			t.Errorf("%q is %+v", bad, g)
 		}
 	}
-	v := func(low, high float64, sessions int) []Verdict {
-		return []Verdict{{Metric: Metrics()[0], Group: "all", Low: low, High: high, Sessions: sessions}}
+	rng := rand.New(rand.NewPCG(6, 9))
+	of := func(passes int, factor float64) []Verdict {
+		return []Verdict{verdictOf(synthetic(rng, "b", passes, 1), synthetic(rng, "h", passes, factor), 0.02)}
 	}
-	for _, tt := range []struct {
-		v                 []Verdict
-		certain, possible bool
-	}{{v(0.04, 0.06, 10), true, true}, {v(0.02, 0.06, 10), false, true}, {v(-0.01, 0.02, 10), false, false}, {v(0.04, 0.06, 3), false, true}, {v(math.NaN(), math.NaN(), 0), false, true}, {nil, false, true}} {
-		if c, p := gates[0].Check(tt.v); c != tt.certain || p != tt.possible {
-			t.Errorf("%+v: certain %v, possible %v", tt.v, c, p)
+	foreign := of(10, 1.2)
+	foreign[0].Foreign = true
+	for name, tt := range map[string]struct {
+		v    []Verdict
+		want string
+	}{
+		"above": {of(10, 1.06), GateBreached}, "at": {of(10, 1.03), GateOpen}, "below": {of(10, 1.01), GateHolds}, "few": {of(1, 1.2), GateOpen},
+		"nothing": {nil, GateUnknown}, "no figures": {[]Verdict{{Metric: Metrics()[0], Group: "all"}}, GateUnknown}, "foreign": {foreign, GateForeign},
+	} {
+		if got := CheckGates(gates[:1], tt.v); got[0] != tt.want {
+			t.Errorf("%s: %s, want %s: %+v", name, got[0], tt.want, tt.v)
 		}
+	}
+	// the exact test of six sessions reaches p = 0.03: enough for one limit, not for one of two
+	six := of(2, 1.3)
+	if one, two := CheckGates(gates[:1], six)[0], CheckGates(append([]Gate{{Metric: "ttft", AtMost: true, Limit: 0.29}}, gates[0]), six)[1]; one != GateBreached || two != GateOpen {
+		t.Errorf("one of one limit is %s, one of two %s", one, two)
+	}
+	// at the limit itself a breach is called in at most 2.5 of 100
+	called := 0
+	for range 300 {
+		if CheckGates(gates[:1], of(3, 1.03))[0] == GateBreached {
+			called++
+		}
+	}
+	if called > 16 { // 7.5, and three standard deviations
+		t.Errorf("%d of 300 are called breached at the limit itself", called)
 	}
 }
 

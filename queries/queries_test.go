@@ -499,11 +499,29 @@ func TestStatements(t *testing.T) {
 		"SELECT $1; SELECT $2":              2,
 		"-- title: x; y\nSELECT 1 -- ; end": 1,
 	} {
-		if got := statements(text); len(got) != want {
+		if got, _ := statements(text); len(got) != want {
 			t.Errorf("%q: statements %q, want %d", text, got, want)
 		}
 	}
-	if got := statements("set x = 1; (SELECT 2); from t"); !slices.Equal(got, []string{"set", "(", "from"}) {
+	if got, _ := statements("set x = 1; (SELECT 2); from t"); !slices.Equal(got, []string{"set", "(", "from"}) {
 		t.Errorf("first words %q", got)
+	}
+	if _, bare := statements("SELECT 'it''s', \"q\"/* ' */, $1, $$ x $$ -- \"\nFROM e'\\'' t"); bare != "SELECT '''', \"q\" , $1, ''  FROM e'' t" {
+		t.Errorf("bare text %q", bare)
+	}
+}
+
+// On a folder or a lake, where DuckDB itself would not keep a query from writing, only what tells is let through.
+func TestOnlyReads(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"SELECT 1": true, "SET VARIABLE x = 1; FROM turns": true, "SELECT query FROM (SELECT 'query(1)' AS query) -- query('x')": true, "SELECT * FROM ducklake_snapshots('_lake')": true,
+		"DELETE FROM raw.run": false, "EXPLAIN ANALYZE SELECT 1": false, "SELECT * FROM postgres_execute('a', 'b')": false, "SELECT * FROM ducklake_cleanup_old_files('_lake')": false,
+		"SELECT * FROM query('SELECT * FROM post' || 'gres_execute(1)')": false, "SELECT * FROM QUERY /* x */ ('SELECT 1')": false, "FROM \"query\"\n('SELECT 1')": false, "FROM query_table(['a' || 'b'])": false,
+		"SELECT * FROM system.main.query('SELECT 1')": false, "FROM json_execute_serialized_sql(x)": false, "FROM U&\"quer\\0079\"('x')": false, "SELECT * FROM duckdb_databases()": false,
+	} {
+		verbs, bare := statements(text)
+		if err := AdHoc(text).onlyReads(verbs, bare); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

@@ -85,7 +85,8 @@ func compareAll(ctx context.Context, db *store.DB, lib Library, runs []RunRef, b
 		candidates = runs[i : i+1]
 	}
 	var all *Table
-	for _, first := range candidates { // one without a measured turn is no base
+	compared, whose, notes := 0, map[string][]string{}, []string{} // of which comparisons a note is
+	for _, first := range candidates {                             // one without a measured turn is no base
 		for _, head := range runs {
 			if head.ID == first.ID {
 				continue
@@ -106,16 +107,21 @@ func compareAll(ctx context.Context, db *store.DB, lib Library, runs []RunRef, b
 					all.Rows = append(all.Rows, slices.Concat([]any{head.Name}, row))
 				}
 			}
+			compared++
 			for _, n := range t.Notes {
-				if len(runs) > 2 && !strings.Contains(n, head.Name) && !strings.Contains(n, first.Name) { // whose it is
-					n = head.Name + ": " + n
+				if whose[n] == nil {
+					notes = append(notes, n)
 				}
-				if !slices.Contains(all.Notes, n) {
-					all.Notes = append(all.Notes, n)
-				}
+				whose[n] = append(whose[n], head.Name)
 			}
 		}
 		if all != nil {
+			for _, n := range notes {
+				if len(whose[n]) < compared && !strings.Contains(n, first.Name) && !slices.ContainsFunc(whose[n], func(name string) bool { return strings.Contains(n, name) }) {
+					n = strings.Join(whose[n], ", ") + ": " + n
+				}
+				all.Notes = append(all.Notes, n)
+			}
 			break
 		}
 	}

@@ -60,7 +60,7 @@ var reportColumns = map[string]string{
 	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
 	"cache_miss_causes":       "turn run conversation variant turn_number cause tokens turns",
-	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes",
+	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process",
 	"first_divergence":        "run conversation variant repeat turn cause recomputed_tokens message role at_character text_before text_now advice",
 	"rag_placement":           "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms checks checks_passed",
 	"context_growth":          "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
@@ -69,8 +69,11 @@ var reportColumns = map[string]string{
 	"drift":                   "run metric turns autocorrelation drift_ratio drift_t temperature_correlation clock_correlation first_session_ratio remark",
 	"energy_by_turn":          "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j completion_token_energy_j covered_ratio",
 	"roofline":                "run conversation variant turn turns context_tokens tpot_ms decode_limit_ms mbu_ratio prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit bound limits_of",
-	"client_overhead":         "run turns added_p50_ms added_p99_ms cpu_cores gc_pause_ms rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen clock_steps buffer_full verdict",
+	"client_overhead":         "run turns read_delay_p50_ms read_delay_p99_ms read_delay_max_ms added_p50_ms added_p99_ms cpu_cores gc_pause_ms rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen clock_steps buffer_full verdict",
 	"fidelity":                "run streams pace_tokens_per_s turns ttft_true_ms ttft_error_mean_ratio ttft_error_p50_ratio ttft_error_p99_ratio itl_true_ms itl_error_mean_ratio itl_error_p50_ratio itl_error_p99_ratio itl_max_ms itl_true_max_ms load_kept_ratio completion_tokens client_cpu_s client_rss_peak_bytes",
+	"fleet_overview":          "machine gpu model simulated runs turns last_started_at ttft_p50_ms ttft_p99_ms tpot_p50_ms decode_p50_tokens_per_s hit_ratio",
+	"fleet_outliers":          "machine settings metric machines turns ms others_ms change_ratio",
+	"regressions_over_time":   "series machine model gpu settings simulated day compared_turns ttft_change_ratio tpot_change_ratio engine_versions",
 	"load":                    "run users sessions turns duration_s streams_mean turns_per_s completion_tokens_per_s ttft_p50_ms ttft_p90_ms ttft_p99_ms tpot_p50_ms tpot_p99_ms wait_p50_ms wait_p99_ms",
 	"failed_turns":            "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
 	"gpu_timeline":            "series run gpu elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes temperature_c sm_active_ratio tensor_active_ratio dram_active_ratio throttle_reasons",
@@ -95,6 +98,7 @@ var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
 	"drift": {1, 1, 1}, "energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "client_overhead": {1, 1, 2}, "fidelity": {1, 1, 1}, "load": {1, 1, 2}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
 	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "compare_turns": {4, 4, 5}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
+	"fleet_overview": {1, 2, 3}, "fleet_outliers": {0, 0, 0}, "regressions_over_time": {0, 0, 0},
 	"ttft_cold_vs_cached": {4, 4, 5}, "ttft_split": {2, 2, 2}, "turn_details": {6, 7, 8},
 }
 
@@ -291,7 +295,7 @@ func TestPlainSQLIsTheDefault(t *testing.T) {
 		}
 		compared++
 	}
-	if compared != len(names)-2 { // run_differences and compare_turns take two runs
+	if compared != len(names)-5 { // run_differences and compare_turns take two runs, and those about machines take all
 		t.Errorf("%d of %d reports compared", compared, len(names))
 	}
 }

@@ -36,10 +36,15 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 	if strings.ContainsRune(q.SQL, 0) {
 		return nil, fmt.Errorf("%s: holds a NUL byte, where DuckDB would stop reading", q.File)
 	}
-	verbs := statements(q.SQL)
+	verbs, bare := statements(q.SQL)
 	for i, v := range verbs[:max(len(verbs)-1, 0)] { // the driver runs them all and shows the last one's answer only
 		if slices.Contains(answering, strings.ToUpper(v)) {
 			return nil, fmt.Errorf("%s: statement %d of %d (%s) would give an answer that nobody sees; a query has one answer, its last", q.File, i+1, len(verbs), v)
+		}
+	}
+	if db.Elsewhere() {
+		if err := q.onlyReads(verbs, bare); err != nil {
+			return nil, err
 		}
 	}
 	conn, err := db.SQL().Conn(ctx)
@@ -77,13 +82,46 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 	return t, nil
 }
 
+// onlyReads refuses what would write into a folder or a lake, where DuckDB itself would let a query do so, and what reaches further than its tables.
+func (q *Query) onlyReads(verbs []string, bare string) error {
+	for _, v := range verbs {
+		v = strings.ToUpper(v)
+		if v != "SET" && (!slices.Contains(answering, v) || slices.Contains([]string{"EXPLAIN", "CALL", "PRAGMA"}, v)) {
+			return fmt.Errorf("%s: %s: a folder or a lake is only read", q.File, v)
+		}
+	}
+	if m := ofText.FindString(bare); m != "" {
+		return fmt.Errorf("%s: %s: a query on a folder or a lake does not run SQL that it makes up", q.File, strings.TrimRight(m, "( \t\n"))
+	}
+	if m := ofCatalogs.FindString(q.SQL); m != "" {
+		return fmt.Errorf("%s: %s: a query on a folder or a lake does not reach its catalog or another database", q.File, m)
+	}
+	for _, m := range ofLakes.FindAllStringSubmatch(q.SQL, -1) {
+		if f := strings.ToLower(m[1]); !slices.Contains([]string{"snapshots", "current_snapshot", "table_info", "list_files", "table_changes", "table_insertions", "table_deletions", "metadata"}, f) {
+			return fmt.Errorf("%s: ducklake_%s: a folder or a lake is only read", q.File, f)
+		}
+	}
+	return nil
+}
+
+// ofText finds what runs SQL that is a value, which the text of a query does not show, and names written in escapes.
+var ofText = regexp.MustCompile(`(?i)(\b|")(query|query_table|json_execute_serialized_sql)"?\s*\(|\bu&"`)
+
+// ofCatalogs finds what reaches the PostgreSQL of a lake, or tells how it was connected to.
+var ofCatalogs = regexp.MustCompile(`(?i)postgres_\w+|pg_\w+\s*\(|__ducklake_metadata\w*|duckdb_databases|database_list`)
+
+// ofLakes finds DuckLake's functions, some of which delete files.
+var ofLakes = regexp.MustCompile(`(?i)\bducklake_(\w+)`)
+
 // answering are the first words of statements that are run for their rows.
 var answering = []string{"SELECT", "FROM", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "PIVOT", "UNPIVOT", "CALL", "PRAGMA", "("}
 
 // statements gives the first word of each SQL statement of a text: what stands between semicolons outside of strings ('…' with ” or, after
-// e, with backslashes; $tag$…$tag$), quoted names and comments. DuckDB's own splitter is not reachable through the driver.
-func statements(text string) (verbs []string) {
+// e, with backslashes; $tag$…$tag$), quoted names and comments. bare is the text with empty strings and no comments. DuckDB's own splitter is not reachable through
+// the driver.
+func statements(text string) (verbs []string, bare string) {
 	open := false // the statement has begun
+	var code strings.Builder
 	skip := func(end string, from int) int {
 		if i := strings.Index(text[from:], end); i >= 0 {
 			return from + i + len(end) - 1
@@ -95,18 +133,24 @@ func statements(text string) (verbs []string) {
 		switch c := text[i]; {
 		case c == ';':
 			open = false
+			code.WriteByte(c)
 			continue
 		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
+			code.WriteByte(' ')
 			continue
 		case strings.HasPrefix(text[i:], "--"):
 			i = skip("\n", i)
+			code.WriteByte(' ')
 			continue
 		case strings.HasPrefix(text[i:], "/*"):
 			i = skip("*/", i+2)
+			code.WriteByte(' ')
 			continue
 		case c == '"':
 			i = skip(`"`, i+1)
+			code.WriteString(text[start:min(i+1, len(text))])
 		case c == '\'':
+			code.WriteString("''")
 			escapes := i > 0 && (text[i-1] == 'e' || text[i-1] == 'E') && (i < 2 || !wordByte(text[i-2]))
 			for i++; i < len(text) && text[i] != '\''; i++ {
 				if escapes && text[i] == '\\' {
@@ -116,7 +160,12 @@ func statements(text string) (verbs []string) {
 		case c == '$' && (i == 0 || !wordByte(text[i-1])):
 			if tag := dollarTag.FindString(text[i:]); tag != "" {
 				i = skip(tag, i+len(tag))
+				code.WriteString("''")
+			} else {
+				code.WriteByte(c)
 			}
+		default:
+			code.WriteByte(c)
 		}
 		if !open {
 			open = true
@@ -127,10 +176,10 @@ func statements(text string) (verbs []string) {
 			verbs = append(verbs, text[start:max(end, start+1)])
 		}
 	}
-	return verbs
+	return verbs, code.String()
 }
 
-var dollarTag = regexp.MustCompile(`^\$[A-Za-z_]*\$`)
+var dollarTag = regexp.MustCompile(`^\$([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$`)
 
 func wordByte(c byte) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80
@@ -267,12 +316,17 @@ func (t *Table) read(rows *sql.Rows) error {
 		t.Columns = append(t.Columns, Column{c.Name(), c.DatabaseTypeName(), UnitOf(c.Name())})
 	}
 	scan := make([]any, len(types))
+	var slab []any // cells of many rows at once
 	for rows.Next() {
 		if len(t.Rows) == MaxRows {
 			t.Notes = append(t.Notes, fmt.Sprintf("only the first %d rows are shown", MaxRows))
 			break
 		}
-		cells := make([]any, len(types))
+		if len(slab) < len(types) {
+			slab = make([]any, min(len(t.Rows)+1, 512)*len(types))
+		}
+		cells := slab[:len(types):len(types)]
+		slab = slab[len(types):]
 		for i := range scan {
 			scan[i] = &cells[i]
 		}
@@ -423,17 +477,18 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 	for i, r := range t.Runs {
 		ids[i] = r.ID
 	}
-	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed FROM runs r
+	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed, e.lied FROM runs r
 		LEFT JOIN (SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed FROM turns WHERE NOT warmup AND NOT repeated GROUP BY run_id) t USING (run_id)
-		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR) AND (r.status <> 'ok' OR t.failed > 0) ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
+		LEFT JOIN (SELECT run_id, count(DISTINCT turn_id) AS lied FROM raw.event WHERE kind = 'usage_disagrees' GROUP BY run_id) e USING (run_id)
+		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR) AND (r.status <> 'ok' OR t.failed > 0 OR e.lied > 0) ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var name, status, reason string
-		var turns, failed sql.NullInt64
-		if err := rows.Scan(&name, &status, &reason, &turns, &failed); err != nil {
+		var turns, failed, lied sql.NullInt64
+		if err := rows.Scan(&name, &status, &reason, &turns, &failed, &lied); err != nil {
 			return err
 		}
 		if status != "ok" {
@@ -446,6 +501,9 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 		if failed.Int64 > 0 {
 			t.Notes = append(t.Notes, fmt.Sprintf("%d of %d turns of run %s did not end well and count in no figure (wb query failed_turns)", failed.Int64, turns.Int64, name))
 		}
+		if lied.Int64 > 0 {
+			t.Notes = append(t.Notes, fmt.Sprintf("the usage of %s of run %s says other tokens than were sent or streamed, and tokens a second go by it (wb query run_events)", counted(int(lied.Int64), "turn", "turns"), name))
+		}
 	}
 	return rows.Err()
 }
@@ -456,25 +514,25 @@ var ErrNoRuns = errors.New("no such run")
 var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
 
 // Select resolves a selector: a comma-separated list of "latest", "latest~N" (the Nth before it), "last:N", "all", run ids
-// or the start of one (4 characters or more), names, and "tag:key=value". The runs come in the order they started, each
-// once.
+// or the start of one (4 characters or more), names, "tag:key=value", and "plan:name", the runs of the newest execution of a
+// plan. The runs come in the order they started, each once.
 func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
-		FROM runs r LEFT JOIN raw.run_tag t USING (run_id) GROUP BY r.run_id, r.run, r.name, r.simulated, r.started_at ORDER BY r.started_at, r.run_id DESC`)
+	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false), coalesce(r.plan_id::VARCHAR, ''), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
+		FROM runs r LEFT JOIN raw.run_tag t USING (run_id) GROUP BY r.run_id, r.run, r.name, r.simulated, r.plan_id, r.started_at ORDER BY r.started_at, r.run_id DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("select runs: %w", err)
 	}
 	defer rows.Close()
 	type run struct {
 		RunRef
-		name string
-		tags []any
+		name, plan string
+		tags       []any
 	}
 	var all []run
 	for rows.Next() {
 		var r run
 		var tags any
-		if err := rows.Scan(&r.ID, &r.Name, &r.name, &r.Simulated, &tags); err != nil {
+		if err := rows.Scan(&r.ID, &r.Name, &r.name, &r.Simulated, &r.plan, &tags); err != nil {
 			return nil, fmt.Errorf("select runs: %w", err)
 		}
 		r.tags, _ = tags.([]any)
@@ -517,6 +575,14 @@ func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, err
 				return nil, fmt.Errorf("select runs %q: last:N wants a whole number from 1", part)
 			}
 			pick(func(i int) bool { return i >= len(all)-n })
+		case strings.HasPrefix(part, "plan:"):
+			newest := ""
+			for _, r := range all {
+				if r.plan != "" && slices.Contains(r.tags, any("plan="+part[len("plan:"):])) {
+					newest = r.plan
+				}
+			}
+			pick(func(i int) bool { return newest != "" && all[i].plan == newest })
 		case strings.HasPrefix(part, "tag:"):
 			if !strings.Contains(part, "=") {
 				return nil, fmt.Errorf("select runs %q: wants tag:KEY=VALUE", part)

@@ -143,7 +143,7 @@ COMMENT ON COLUMN visits.to_ns IS 'last turn ended';
 COMMENT ON COLUMN visits.turns IS 'turns, failed ones included';
 
 CREATE OR REPLACE VIEW chunks AS
-SELECT c.run_id, c.turn_id, c.seq, c.read_seq, c.t_ns, r.started_at + to_microseconds(c.t_ns // 1000) AS wall_time, c.kind, c.tokens, c.text_bytes
+SELECT c.run_id, c.turn_id, c.seq, c.read_seq, c.t_ns, r.started_at + to_microseconds(c.t_ns // 1000) AS wall_time, c.kind, c.tokens, c.text_bytes, c.read_delay_ns
 FROM raw.chunk c JOIN raw.run r USING (run_id);
 COMMENT ON VIEW chunks IS 'one row per streamed event';
 COMMENT ON COLUMN chunks.wall_time IS 'arrival, wall clock, UTC';
@@ -156,6 +156,15 @@ WHERE gap_ns IS NOT NULL;
 COMMENT ON VIEW gaps IS 'time between one event that carried tokens and the one before it in the same turn; the first has none';
 COMMENT ON COLUMN gaps.gap_ms IS 'time since the event before; 0 when both came with one read';
 COMMENT ON COLUMN gaps.itl_ms IS 'inter-token latency: the gap over the tokens the event carried; NULL when the server does not count tokens per event';
+
+CREATE OR REPLACE VIEW selected_gaps AS -- a window keeps DuckDB from reading only the runs that are asked for, so the choice stands inside
+SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms, gap_ns / 1e6 / tokens AS itl_ms
+FROM (SELECT *, t_ns - lag(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY seq) AS gap_ns
+  FROM raw.chunk WHERE run_id IN (SELECT run_id FROM selected_runs) AND (tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool'))))
+WHERE gap_ns IS NOT NULL;
+COMMENT ON VIEW selected_gaps IS 'the gaps of the selected runs; in a history of many runs much faster than gaps';
+COMMENT ON COLUMN selected_gaps.gap_ms IS 'time since the event before; 0 when both came with one read';
+COMMENT ON COLUMN selected_gaps.itl_ms IS 'inter-token latency: the gap over the tokens the event carried; NULL when the server does not count tokens per event';
 
 CREATE OR REPLACE VIEW engine_metrics AS
 SELECT m.run_id, m.scrape_id, s.turn_id, s.phase, m.t_ns, r.started_at + to_microseconds(m.t_ns // 1000) AS wall_time, m.name, m.labels, m.value

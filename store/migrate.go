@@ -96,6 +96,18 @@ func (d *DB) stale(ctx context.Context) (bool, error) {
 	return len(dead) > 0, err
 }
 
+// readable refuses a schema that this wb does not know.
+func readable(p string, has int) error {
+	ms, err := migrations()
+	if err != nil {
+		return &Error{"open", p, err, ""}
+	}
+	if has > len(ms) {
+		return newer(p, has, len(ms))
+	}
+	return nil
+}
+
 func newer(p string, has, knows int) error {
 	return &Error{"open", p, fmt.Errorf("%w: its schema is number %d, this wb knows %d", ErrNewer, has, knows), "use the wb that wrote it, or newer"}
 }
@@ -254,6 +266,7 @@ func (d *DB) deadRuns(ctx context.Context) ([]string, error) {
 	return dead, nil
 }
 
+// failDeadRuns says of dead runs that they failed. changed_at stays: this may be a copy of the file, made during a run that ended well.
 func (d *DB) failDeadRuns(ctx context.Context) error {
 	dead, err := d.deadRuns(ctx)
 	if err != nil {

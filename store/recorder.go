@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -34,14 +35,24 @@ type Recorder struct {
 	tables   []*sink
 	byName   map[string]*sink
 	messages map[string]Message
+	closed   bool
 
 	flushing sync.Mutex // one flush at a time
 	conn     *sql.Conn
-	stored   map[string]bool // messages of this process known to be in the file with all they can have
+	catalog  string
+	stored   map[string]bool // messages known to be in the file → with their texts
+	whole    bool            // these are all that the file has, so that it need not be asked
 }
 
 // DefaultBufferRows is how many rows a Recorder holds before Add flushes by itself: about 60 MB of the widest table.
 const DefaultBufferRows = 1 << 18
+
+const (
+	rememberedMessages = 1 << 16  // about 8 MB
+	relieveAt          = 32 << 20 // bytes of log; a checkpoint of 16 MB was measured at 75 to 120 ms
+	// What DuckDB has written it keeps in memory for reading, as far as it may, and a run does not read: of that so much stays.
+	keptMemory = "16MB"
+)
 
 // sink is one table: builders that collect rows, batches on their way, and the one statement that inserts them.
 type sink struct {
@@ -93,6 +104,10 @@ func (r *refill) drop() {
 // says so, such as "record Turn.FirstNs: table raw.turn has no column first_ns". bufferRows ≤ 0 means DefaultBufferRows;
 // full, if not nil, is called when the buffer ran full and Add had to wait for the disk.
 func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Recorder, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, explain("record", d.path, err)
+	}
+	ctx = context.WithoutCancel(ctx) // half prepared, the connection would have another database
 	if bufferRows <= 0 {
 		bufferRows = DefaultBufferRows
 	}
@@ -102,11 +117,9 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 		return nil, explain("record", d.path, err)
 	}
 	r.conn = conn
-	var catalog string
-	if err := conn.QueryRowContext(ctx, "SELECT current_database()").Scan(&catalog); err != nil {
+	if r.catalog, err = currentDatabase(ctx, conn); err != nil {
 		return nil, errors.Join(explain("record", d.path, err), conn.Close())
 	}
-	quoted := `"` + strings.ReplaceAll(catalog, `"`, `""`) + `"`
 	err = withConn(conn, func(dc driver.Conn) error {
 		arrowConn, err := duckdb.NewArrowFromConn(dc)
 		if err != nil {
@@ -135,21 +148,54 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 				return err
 			}
 		}
-		if err := exec(ctx, dc, "USE "+quoted); err != nil {
+		if err := exec(ctx, dc, "USE "+sqlName(r.catalog)); err != nil {
 			return err
 		}
 		for _, s := range r.tables {
 			q := fmt.Sprintf("INSERT INTO raw.%s BY NAME SELECT * FROM _stage.main.in_%s", s.name, s.name)
-			if s.insert, err = dc.(driver.ConnPrepareContext).PrepareContext(ctx, q); err != nil {
+			insert, err := dc.(driver.ConnPrepareContext).PrepareContext(ctx, q)
+			if err != nil { // with which the driver gives a nil of its own type
 				return err
 			}
+			s.insert = insert
 		}
 		return nil
 	})
+	if err == nil {
+		err = r.remember(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(explain("record", d.path, err), r.Close())
 	}
 	return r, nil
+}
+
+// remember reads which messages the file has, unless they are many: asking for a few at each flush takes a millisecond.
+func (r *Recorder) remember(ctx context.Context) error {
+	var n int
+	if err := r.conn.QueryRowContext(ctx, "SELECT count(*) FROM raw.message").Scan(&n); err != nil || n > rememberedMessages/4 {
+		return err
+	}
+	r.whole = true
+	return r.messagesOf(ctx, r.stored, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message GROUP BY sha256")
+}
+
+// messagesOf reads hashes, and whether their texts are there.
+func (r *Recorder) messagesOf(ctx context.Context, into map[string]bool, q string, args ...any) error {
+	rows, err := r.conn.QueryContext(ctx, q, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h string
+		var text bool
+		if err := rows.Scan(&h, &text); err != nil {
+			return err
+		}
+		into[h] = text
+	}
+	return rows.Err()
 }
 
 // newSink reads the Arrow schema of a table from DuckDB itself and maps the row's fields onto it.
@@ -250,6 +296,9 @@ func putter(col arrow.DataType, field reflect.Type) (func(array.Builder, reflect
 	return nil, mismatch
 }
 
+// ErrClosed is returned for rows that come after the end.
+var ErrClosed = errors.New("record: the recorder is closed")
+
 // Add buffers rows; it touches neither disk nor network unless the buffer is full, and then it flushes first.
 func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 	if len(rows) == 0 {
@@ -268,6 +317,9 @@ func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
 	r.buffered += len(rows)
 	s := r.byName[rows[0].table()]
 	s.builder.Reserve(len(rows))
@@ -293,8 +345,9 @@ func (r *Recorder) AddMessages(ms ...Message) {
 }
 
 // Flush writes what is buffered in one transaction. After an error everything is still buffered, in order, and the next
-// Flush tries again.
+// Flush tries again. It does not stop when ctx ends: of a commit that was interrupted nobody knows whether it happened, and what is tried again would be there twice.
 func (r *Recorder) Flush(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
 	if err := r.newMessages(ctx); err != nil {
@@ -322,8 +375,8 @@ func (r *Recorder) Flush(ctx context.Context) error {
 			return err
 		}
 		defer func() {
-			if err != nil { // the context may be the reason, so the rollback must not depend on it
-				_ = exec(context.WithoutCancel(ctx), dc, "ROLLBACK")
+			if err != nil {
+				_ = exec(ctx, dc, "ROLLBACK")
 			}
 		}()
 		for _, p := range todo {
@@ -404,11 +457,15 @@ func copyColumn(to array.Builder, from arrow.Array) {
 // newMessages moves the waiting messages that the file lacks into the builder of raw.message.
 func (r *Recorder) newMessages(ctx context.Context) error {
 	r.mu.Lock()
+	if len(r.stored) >= rememberedMessages { // before anything is asked about: the file knows them, unless a flush has just failed, after which a text may be there twice
+		clear(r.stored)
+		r.whole = false
+	}
 	var ask []string
 	todo := r.messages // what comes meanwhile is asked about next time
 	r.messages = map[string]Message{}
 	for h := range todo {
-		if !r.stored[h] {
+		if !r.whole && !r.stored[h] {
 			ask = append(ask, h)
 		}
 	}
@@ -428,20 +485,8 @@ func (r *Recorder) newMessages(ctx context.Context) error {
 	}()
 	has := map[string]bool{} // hash → its text is there too
 	if len(ask) > 0 {
-		rows, err := r.conn.QueryContext(ctx, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message WHERE list_contains(string_split(?, ','), sha256) GROUP BY sha256", strings.Join(ask, ","))
+		err := r.messagesOf(ctx, has, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message WHERE list_contains(string_split(?, ','), sha256) GROUP BY sha256", strings.Join(ask, ","))
 		if err != nil {
-			return explain("record", r.db.path, err)
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var h string
-			var text bool
-			if err := rows.Scan(&h, &text); err != nil {
-				return explain("record", r.db.path, err)
-			}
-			has[h] = text
-		}
-		if err := rows.Err(); err != nil {
 			return explain("record", r.db.path, err)
 		}
 	}
@@ -450,8 +495,11 @@ func (r *Recorder) newMessages(ctx context.Context) error {
 	defer r.mu.Unlock()
 	s := r.byName[Message{}.table()]
 	for h, m := range todo {
-		text, there := has[h]
-		if r.stored[h] || (there && (text || m.Content == nil)) {
+		text, there := r.stored[h]
+		if !there {
+			text, there = has[h]
+		}
+		if there && (text || m.Content == nil) {
 			continue
 		}
 		r.stored[h] = m.Content != nil
@@ -459,6 +507,25 @@ func (r *Recorder) newMessages(ctx context.Context) error {
 		s.append(reflect.ValueOf(&m).Elem())
 	}
 	return nil
+}
+
+// Relieve folds the log into the file if it has grown long: DuckDB keeps in memory what only the log has. It takes about 0.2 s, so call it where nothing
+// is being measured. Other transactions may keep it from being done; the next call tries again.
+func (r *Recorder) Relieve(ctx context.Context) error {
+	if st, err := os.Stat(r.db.path + ".wal"); err != nil || st.Size() < relieveAt {
+		return nil
+	}
+	r.flushing.Lock()
+	defer r.flushing.Unlock()
+	_, err := r.conn.ExecContext(ctx, "CHECKPOINT")
+	if e := (*duckdb.Error)(nil); errors.As(err, &e) && e.Type == duckdb.ErrorTypeTransaction {
+		return nil
+	}
+	if err == nil {
+		_, _ = r.conn.ExecContext(ctx, "SET memory_limit = '"+keptMemory+"'") // it says so when it could not free as much, and has freed what it could
+		_, err = r.conn.ExecContext(ctx, "SET memory_limit = '"+writeMemory+"'")
+	}
+	return explain("checkpoint", r.db.path, err)
 }
 
 // Path is the file's path.
@@ -487,9 +554,12 @@ func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...Ses
 	return r.update(ctx, q+") AS x(session_id, ended_ns, status) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id", append(args, id.String())...)
 }
 
+// finishRun takes a run's status, the reason ("" for none), its end and its id.
+const finishRun = "UPDATE raw.run SET status = $1, error = nullif($2, ''), ended_at = $3, changed_at = $3 WHERE run_id = $4::UUID"
+
 // FinishRun flushes and closes a run with its status ("ok", "failed", "interrupted") and the reason, "" for none.
 func (r *Recorder) FinishRun(ctx context.Context, id uuid.UUID, status, reason string, ended time.Time) error {
-	return r.update(ctx, "UPDATE raw.run SET status = ?, error = nullif(?, ''), ended_at = ? WHERE run_id = ?::UUID", status, reason, ended.UTC(), id.String())
+	return r.update(ctx, finishRun, status, reason, ended.UTC(), id.String())
 }
 
 // update flushes, so that the row is there, and changes it.
@@ -508,6 +578,9 @@ func (r *Recorder) update(ctx context.Context, q string, args ...any) error {
 func (r *Recorder) Close() error {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	var errs []error
 	for _, s := range r.tables {
 		if s.insert != nil {
@@ -515,7 +588,9 @@ func (r *Recorder) Close() error {
 		}
 	}
 	// the views go with their database, before the memory they point to
-	errs = append(errs, withConn(r.conn, func(dc driver.Conn) error { return exec(context.Background(), dc, "DETACH DATABASE IF EXISTS _stage") }))
+	errs = append(errs, withConn(r.conn, func(dc driver.Conn) error { // the connection goes back into the pool: to its own database, whatever happened
+		return exec(context.Background(), dc, "USE "+sqlName(r.catalog)+"; DETACH DATABASE IF EXISTS _stage")
+	}))
 	for _, s := range r.tables {
 		if s.release != nil {
 			s.reader.drop()

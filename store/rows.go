@@ -33,6 +33,8 @@ type Run struct {
 	PlanID           *uuid.UUID `db:"plan_id"`
 	Plan             *string    `db:"plan"`
 	Cell             *string    `db:"cell"`
+	Executions       *int32     `db:"executions"`
+	ChangedAt        *time.Time `db:"changed_at"`
 }
 
 // RunTag is a row of raw.run_tag.
@@ -265,14 +267,15 @@ type TurnMessage struct {
 
 // Chunk is a row of raw.chunk.
 type Chunk struct {
-	RunID     uuid.UUID `db:"run_id"`
-	TurnID    int32     `db:"turn_id"`
-	Seq       int32     `db:"seq"`
-	ReadSeq   int32     `db:"read_seq"`
-	TNs       int64     `db:"t_ns"`
-	Kind      string    `db:"kind"`
-	Tokens    *int32    `db:"tokens"`
-	TextBytes int32     `db:"text_bytes"`
+	RunID       uuid.UUID `db:"run_id"`
+	TurnID      int32     `db:"turn_id"`
+	Seq         int32     `db:"seq"`
+	ReadSeq     int32     `db:"read_seq"`
+	TNs         int64     `db:"t_ns"`
+	Kind        string    `db:"kind"`
+	Tokens      *int32    `db:"tokens"`
+	TextBytes   int32     `db:"text_bytes"`
+	ReadDelayNs *int64    `db:"read_delay_ns"`
 }
 
 // Scrape is a row of raw.scrape.
@@ -344,16 +347,18 @@ type HostSample struct {
 
 // ProcessSample is a row of raw.process_sample.
 type ProcessSample struct {
-	RunID     uuid.UUID `db:"run_id"`
-	TNs       int64     `db:"t_ns"`
-	CostNs    int64     `db:"cost_ns"`
-	PID       int64     `db:"pid"`
-	Role      string    `db:"role"`
-	Name      string    `db:"name"`
-	CPUS      *float64  `db:"cpu_s"`
-	RSSBytes  *int64    `db:"rss_bytes"`
-	Threads   *int32    `db:"threads"`
-	GCPauseNs *int64    `db:"gc_pause_ns"`
+	RunID      uuid.UUID `db:"run_id"`
+	TNs        int64     `db:"t_ns"`
+	CostNs     int64     `db:"cost_ns"`
+	PID        int64     `db:"pid"`
+	Role       string    `db:"role"`
+	Name       string    `db:"name"`
+	CPUS       *float64  `db:"cpu_s"`
+	RSSBytes   *int64    `db:"rss_bytes"`
+	Threads    *int32    `db:"threads"`
+	GCPauseNs  *int64    `db:"gc_pause_ns"`
+	Goroutines *int32    `db:"goroutines"`
+	OpenFiles  *int32    `db:"open_files"`
 }
 
 // Truth is a row of raw.truth.

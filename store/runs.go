@@ -4,9 +4,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +15,10 @@ import (
 
 // TagRun sets a tag of a run; value "" takes it away.
 func (d *DB) TagRun(ctx context.Context, runID, key, value string) error {
+	var had string // a label that changes nothing makes this copy of the run no newer
+	if err := d.db.QueryRowContext(ctx, "SELECT coalesce(any_value(value), '') FROM raw.run_tag WHERE run_id = ?::UUID AND key = ?", runID, key).Scan(&had); err != nil || had == value {
+		return explain("tag", d.path, err)
+	}
 	tx, err := d.db.BeginTx(ctx, nil)
 	if err != nil {
 		return explain("tag", d.path, err)
@@ -21,6 +26,9 @@ func (d *DB) TagRun(ctx context.Context, runID, key, value string) error {
 	_, err = tx.ExecContext(ctx, "DELETE FROM raw.run_tag WHERE run_id = ?::UUID AND key = ?", runID, key)
 	if err == nil && value != "" {
 		_, err = tx.ExecContext(ctx, "INSERT INTO raw.run_tag VALUES (?::UUID, ?, ?)", runID, key, value)
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "UPDATE raw.run SET changed_at = greatest(?, coalesce(changed_at, ended_at, started_at) + INTERVAL 1 MICROSECOND) WHERE run_id = ?::UUID", time.Now().UTC(), runID) // later than this copy, whatever the clock says
 	}
 	if err != nil {
 		return errors.Join(explain("tag", d.path, err), ignoreDone(tx.Rollback()))
@@ -34,21 +42,11 @@ func (d *DB) DeleteRuns(ctx context.Context, runIDs []string) error {
 	if err != nil {
 		return explain("delete", d.path, err)
 	}
-	remove := func() error {
-		for _, row := range rowTypes() {
-			if _, ok := row.(Message); ok {
-				continue
-			}
-			for _, id := range runIDs {
-				if _, err := tx.ExecContext(ctx, "DELETE FROM raw."+row.table()+" WHERE run_id = ?::UUID", id); err != nil {
-					return err
-				}
-			}
-		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM raw.message WHERE sha256 NOT IN (SELECT sha256 FROM raw.turn_message UNION ALL SELECT reply_sha256 FROM raw.turn WHERE reply_sha256 IS NOT NULL)`)
-		return err
+	err = removeRuns(ctx, tx, runIDs)
+	if err == nil {
+		err = removeTexts(ctx, tx)
 	}
-	if err := remove(); err != nil {
+	if err != nil {
 		return errors.Join(explain("delete", d.path, err), ignoreDone(tx.Rollback()))
 	}
 	if err := tx.Commit(); err != nil {
@@ -57,10 +55,62 @@ func (d *DB) DeleteRuns(ctx context.Context, runIDs []string) error {
 	return d.Checkpoint(ctx)
 }
 
+// Remove removes runs of a file, a folder of Parquet or a lake, with everything recorded of them.
+func Remove(ctx context.Context, from string, ids []string) (err error) {
+	switch kindOf(from) {
+	case aLake:
+		l, err := ParseLake(from, "")
+		if err != nil {
+			return err
+		}
+		return l.removeFrom(ctx, ids)
+	case aFolder:
+		for _, row := range rowTypes() { // the run itself first: what is left of it, if this is cut short, is no run
+			for _, id := range ids {
+				found, err := filepath.Glob(filepath.Join(from, row.table(), "day=*", "run_id="+id))
+				for _, p := range found {
+					err = errors.Join(err, os.RemoveAll(p))
+				}
+				if err != nil {
+					return &Error{"remove", from, err, ""}
+				}
+			}
+		}
+		return nil
+	}
+	d, err := Open(ctx, from)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.DeleteRuns(ctx, ids), d.Close())
+}
+
+// removeRuns takes all rows of runs, and leaves the texts that they referred to.
+func removeRuns(ctx context.Context, tx *sql.Tx, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	for _, row := range rowTypes() {
+		if _, ok := row.(Message); ok {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM raw."+row.table()+" WHERE "+inList(ids)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeTexts takes the texts that no run refers to.
+func removeTexts(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM raw.message WHERE sha256 NOT IN (SELECT sha256 FROM raw.turn_message UNION ALL SELECT reply_sha256 FROM raw.turn WHERE reply_sha256 IS NOT NULL)`)
+	return err
+}
+
 // FinishRuns closes runs that no recorder has open, with a status and the reason, "" for none.
 func (d *DB) FinishRuns(ctx context.Context, ids []uuid.UUID, status, reason string, ended time.Time) error {
 	for _, id := range ids {
-		if _, err := d.db.ExecContext(ctx, "UPDATE raw.run SET status = ?, error = nullif(?, ''), ended_at = ? WHERE run_id = ?::UUID", status, reason, ended.UTC(), id.String()); err != nil {
+		if _, err := d.db.ExecContext(ctx, finishRun, status, reason, ended.UTC(), id.String()); err != nil {
 			return explain("record", d.path, err)
 		}
 	}
@@ -179,7 +229,7 @@ func (d *DB) Reopen(ctx context.Context, runs []PlanRun) error {
 	for _, r := range runs {
 		_, err1 := tx.ExecContext(ctx, `UPDATE raw.session SET status = 'repeated' FROM (SELECT session_id FROM raw.session s WHERE run_id = $1::UUID AND NOT warmup AND status <> 'repeated' AND NOT `+doneSession+`) x
 			WHERE raw.session.run_id = $1::UUID AND raw.session.session_id = x.session_id`, r.RunID.String())
-		_, err2 := tx.ExecContext(ctx, "UPDATE raw.run SET status = 'running', error = NULL, ended_at = NULL, pid = ?, process_started_at = ? WHERE run_id = ?::UUID", pid, ProcessStart(pid), r.RunID.String())
+		_, err2 := tx.ExecContext(ctx, "UPDATE raw.run SET status = 'running', error = NULL, ended_at = NULL, pid = ?, process_started_at = ?, executions = coalesce(executions, 1) + 1, changed_at = ? WHERE run_id = ?::UUID", pid, ProcessStart(pid), time.Now().UTC(), r.RunID.String())
 		if err := errors.Join(err1, err2); err != nil {
 			return errors.Join(explain("record", d.path, err), ignoreDone(tx.Rollback()))
 		}
@@ -194,15 +244,14 @@ func (d *DB) Snapshot(ctx context.Context, path string) error {
 		return explain("copy", d.path, err)
 	}
 	defer conn.Close()
-	var own string
-	if err := conn.QueryRowContext(ctx, "SELECT current_database()").Scan(&own); err != nil {
+	own, err := currentDatabase(ctx, conn)
+	if err != nil {
 		return explain("copy", d.path, err)
 	}
-	quoted := func(q, s string) string { return q + strings.ReplaceAll(s, q, q+q) + q }
-	if _, err := conn.ExecContext(ctx, "ATTACH "+quoted("'", path)+" AS _snapshot"); err != nil {
+	if _, err := conn.ExecContext(ctx, "ATTACH "+sqlText(path)+" AS _snapshot"); err != nil {
 		return explain("copy", d.path, err)
 	}
-	_, err = conn.ExecContext(ctx, "COPY FROM DATABASE "+quoted(`"`, own)+" TO _snapshot")
+	_, err = conn.ExecContext(ctx, "COPY FROM DATABASE "+sqlName(own)+" TO _snapshot")
 	_, derr := conn.ExecContext(context.WithoutCancel(ctx), "DETACH _snapshot")
 	return explain("copy", d.path, errors.Join(err, derr))
 }

@@ -56,6 +56,7 @@ type DB struct {
 	connector *duckdb.Connector
 	db        *sql.DB
 	notes     []string
+	elsewhere bool // a folder or a lake, seen through views
 }
 
 // Limits of a read-only connection, on which strangers' SQL may run.
@@ -66,11 +67,21 @@ const (
 	writeCheckpoint = "512MB"
 	// A run shares its machine with the server it measures.
 	writeMemory = "256MB"
+	// Of new files, bytes: DuckDB's own 256 KB take 60 MB for the last block of each column, and leave more of a file empty; 16 KB compress worse (docs/storage.md).
+	blockSize = "65536"
 )
 
 // Open opens a file for writing, creates it when missing, migrates it and re-applies the views. Runs found "running" whose
 // process is gone are marked failed.
 func Open(ctx context.Context, path string) (*DB, error) {
+	switch kindOf(path) {
+	case aLake:
+		return nil, &Error{"open", Redact(path), errors.New("it is a lake, and this writes into a DuckDB file"), "--db names the file; wb push brings its runs into the lake"}
+	case aFolder:
+		if _, err := os.Stat(filepath.Join(path, factsFile)); err == nil {
+			return nil, &Error{"open", path, errors.New("it is a folder of Parquet, and this writes into a DuckDB file"), "--db names the file; wb export brings its runs into the folder"}
+		}
+	}
 	if err := checkHeader(path); err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
@@ -79,7 +90,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 			return nil, &Error{"open", path, fmt.Errorf("%s is no directory", dir), "create it: mkdir -p " + dir}
 		}
 	}
-	d, err := open(path, url.Values{"wal_autocheckpoint": {writeCheckpoint}, "memory_limit": {writeMemory}, "threads": {strconv.Itoa(min(4, runtime.NumCPU()))}})
+	d, err := open(path, url.Values{"wal_autocheckpoint": {writeCheckpoint}, "default_block_size": {blockSize}, "memory_limit": {writeMemory}, "threads": {strconv.Itoa(min(4, runtime.NumCPU()))}})
 	if err != nil {
 		return nil, err
 	}
@@ -93,23 +104,26 @@ func Open(ctx context.Context, path string) (*DB, error) {
 // memory and threads limited. A file of an older wb, and one with runs whose process died, is first put in order, which
 // needs it to be writable. DuckDB does not claim to contain hostile SQL; see docs/queries.md.
 func OpenRead(ctx context.Context, path string) (*DB, error) {
+	if kindOf(path) != aFile {
+		return openElsewhere(ctx, path)
+	}
 	if err := checkHeader(path); err != nil {
 		return nil, err
 	}
-	ro := url.Values{"access_mode": {"READ_ONLY"}}
+	ro := url.Values{"access_mode": {"READ_ONLY"}, "memory_limit": {readMemory}, "threads": {strconv.Itoa(readThreads)}}
 	d, err := open(path, ro)
 	if err != nil {
 		return nil, err
 	}
 	stale, err := d.stale(ctx)
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.Close())
 	}
-	var note string
 	if stale {
+		if err := d.Close(); err != nil {
+			return nil, err
+		}
+		note := ""
 		if w, err := Open(ctx, path); err == nil {
 			if err := w.Close(); err != nil {
 				return nil, err
@@ -119,22 +133,23 @@ func OpenRead(ctx context.Context, path string) (*DB, error) {
 		} else {
 			note = "the file's views are of another wb and could not be renewed: " + err.Error()
 		}
+		if d, err = open(path, ro); err != nil {
+			return nil, err
+		}
+		if note != "" {
+			d.notes = append(d.notes, note)
+		}
 	}
-	ro.Set("enable_external_access", "false")
-	ro.Set("lock_configuration", "true")
-	ro.Set("memory_limit", readMemory)
-	ro.Set("threads", strconv.Itoa(readThreads))
-	if d, err = open(path, ro); err != nil {
-		return nil, err
-	}
-	if note != "" {
-		d.notes = append(d.notes, note)
+	for _, q := range []string{"SET enable_external_access = false", "SET lock_configuration = true"} { // of the whole instance, not of a connection
+		if _, err := d.db.ExecContext(ctx, q); err != nil {
+			return nil, errors.Join(explain("open", path, err), d.Close())
+		}
 	}
 	return d, nil
 }
 
 // reserved are names of databases that the SQL of wb could not tell from its own schemas, or from DuckDB's.
-var reserved = []string{"raw", "_stage", "temp", "system", "information_schema", "pg_catalog"}
+var reserved = []string{"raw", "_stage", "_from", "_lake", "_snapshot", "temp", "system", "information_schema", "pg_catalog"}
 
 func open(path string, opts url.Values) (*DB, error) {
 	abs, err := filepath.Abs(path)
@@ -181,7 +196,10 @@ func (d *DB) Close() error {
 func checkHeader(path string) error {
 	// DuckDB names a database after its file, and the driver reads what follows a question mark as options
 	name, _, _ := strings.Cut(filepath.Base(path), ".")
-	if strings.Contains(path, "?") || slices.Contains(reserved, strings.ToLower(name)) {
+	if filepath.Base(path) == lakeFile {
+		return &Error{"open", path, errors.New("it is the catalog of a lake"), "the lake is its folder, " + filepath.Dir(path)}
+	}
+	if strings.ContainsAny(path, "?%\n") || slices.Contains(reserved, strings.ToLower(name)) {
 		return &Error{"open", path, errors.New("not a name DuckDB can use here"), "choose another --db, such as wb.duckdb"}
 	}
 	f, err := os.Open(path)
@@ -246,7 +264,12 @@ func explain(op, path string, err error) error {
 		return &Error{op, path, ErrNotDuckDB, "name another file with --db"}
 	case has("Permission denied") || has("read-only mode") || has("Read-only file system"):
 		return &Error{op, path, ErrReadOnly, "check the permissions of the file and its folder, or use another --db"}
+	case has(".parquet'") && (has("too small") || has("magic bytes") || has("footer")):
+		return &Error{op, path, errors.New(oneLine(text)), "remove that run's folder and export the run again"}
 	case has("No space left") || (isDuck && de.Type == duckdb.ErrorTypeTransaction && has("write")):
+		if op == "export" {
+			return &Error{op, path, errors.New("no space left on the disk"), "free some, or export into a folder on another disk; what was there before is kept"}
+		}
 		return &Error{op, path, errors.New("no space left on the disk"), "free some, or put --db on another disk; what was recorded before is kept"}
 	case has("INTERRUPT") || errors.Is(err, context.Canceled):
 		return &Error{op, path, ErrInterrupted, ""}
@@ -264,6 +287,12 @@ const duckdbVersion = "v1.5.5"
 
 // DuckDBVersion is the version of the engine inside wb.
 func DuckDBVersion() string { return duckdbVersion }
+
+// currentDatabase is what DuckDB calls the file that a connection is to.
+func currentDatabase(ctx context.Context, c *sql.Conn) (name string, err error) {
+	err = c.QueryRowContext(ctx, "SELECT current_database()").Scan(&name)
+	return name, err
+}
 
 // withConn lends the driver's own connection, which Arrow needs.
 func withConn(c *sql.Conn, f func(driver.Conn) error) error {

@@ -232,9 +232,12 @@ func option(d *drawing, c queries.Chart, list []*series, places []place, yName s
 	x := opts.XAxis{Type: d.XType, Name: d.XLabel, NameLocation: "middle"}
 	if d.XType == "value" {
 		x.Scale = opts.Bool(true) // turns 40 to 60 fill the width; the vertical axis keeps its zero
-		if whole(places) {
+		if whole(places, 1) {
 			x.MinInterval = 1
 		}
+	}
+	if d.XType == "time" && whole(places, dayMs) {
+		x.MinInterval = dayMs // no hours between days
 	}
 	y := opts.YAxis{Type: "value", Name: yName}
 	if c.LogY {
@@ -357,17 +360,21 @@ var (
 	dashes  = []string{"solid", "dashed", "dotted"}
 )
 
+const dayMs = 24 * 60 * 60 * 1000
+
 func axisType(t *queries.Table, i int, c queries.Chart) string {
 	if c.Kind == "bar" || c.Kind == "interval" {
 		return "category"
 	}
 	times, figures, others := 0, 0, 0
+	moments := map[time.Time]bool{}
 	for _, row := range t.Rows {
 		if row[i] == nil {
 			continue
 		}
-		if _, ok := row[i].(time.Time); ok {
+		if m, ok := row[i].(time.Time); ok {
 			times++
+			moments[m] = true
 		} else if _, ok := number(t.Columns[i], row[i]); ok {
 			figures++
 		} else {
@@ -376,6 +383,8 @@ func axisType(t *queries.Table, i int, c queries.Chart) string {
 	}
 	switch {
 	case others > 0 || times > 0 && figures > 0 || times+figures == 0:
+		return "category"
+	case len(moments) == 1 && t.Columns[i].Type == "DATE": // an axis of hours around its midnight would say nothing
 		return "category"
 	case times > 0:
 		return "time"
@@ -472,9 +481,9 @@ func apart(list []*series) bool {
 	return true
 }
 
-func whole(places []place) bool {
+func whole(places []place, unit float64) bool {
 	for _, p := range places {
-		if p.at != math.Trunc(p.at) {
+		if p.at/unit != math.Trunc(p.at/unit) {
 			return false
 		}
 	}

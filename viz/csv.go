@@ -36,7 +36,13 @@ func renderCSV(w *bufio.Writer, p Page, _ Options) error {
 			if i > 0 {
 				w.WriteByte(',')
 			}
-			if v != nil {
+			switch v := v.(type) { // figures, most of what there is, are not made strings first
+			case nil:
+			case int64:
+				_, _ = w.Write(strconv.AppendInt(w.AvailableBuffer(), v, 10))
+			case float64:
+				_, _ = w.Write(strconv.AppendFloat(w.AvailableBuffer(), v, 'g', -1, 64))
+			default:
 				writeField(w, full(t.Columns[i], v))
 			}
 		}

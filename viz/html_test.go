@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-echarts/go-echarts/v2/opts"
+
 	"wb/queries"
 )
 
@@ -321,6 +323,25 @@ func TestChartEdges(t *testing.T) {
 	for in, want := range map[string]string{"ttft_ms": "ttft (ms)", "decode_tokens_per_s": "decode (tokens/s)", "hit_ratio": "hit ratio", "gpu_c": "gpu (°C)", "turn": "turn"} {
 		if got := axisLabel(column(in, "DOUBLE")); got != want {
 			t.Errorf("axisLabel(%s) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+// An axis of days has no hours: one day is a name, several are a day apart.
+func TestDayAxis(t *testing.T) {
+	first := time.Date(2026, 3, 30, 0, 0, 0, 0, time.UTC)
+	for days, want := range map[int]string{1: "category 0", 2: "time 8.64e+07"} {
+		table := &queries.Table{Title: "days", Columns: []queries.Column{column("day", "DATE"), column("y_ratio", "DOUBLE")}}
+		for i := range days {
+			table.Rows = append(table.Rows, []any{first.AddDate(0, 0, i), 0.1})
+		}
+		d, err := draw(table, queries.Chart{Kind: "line", X: "day", Y: []string{"y_ratio"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := d.Option["xAxis"].([]opts.XAxis)[0]
+		if got := fmt.Sprint(x.Type, " ", x.MinInterval); got != want {
+			t.Errorf("%d days: %s, want %s", days, got, want)
 		}
 	}
 }

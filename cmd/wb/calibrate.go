@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,25 +48,38 @@ every change on the same machine, server and model. Takes the flags of wb run; g
 			if err != nil {
 				return err
 			}
-			return o.execute(cmd, plan, stdout, stderr)
+			if err := o.reach(cmd, stderr); err != nil {
+				return err
+			}
+			return o.pushed(cmd.Context(), o.execute(cmd, plan, stdout, stderr), stderr)
 		},
 	}
 	o.flags(cmd)
+	for name, value := range map[string]string{"repeat": "5", "max-tokens": "32", "ignore-eos": "true", "replies": "scripted", "conversations": "simple_qa,rag_topk"} { // the plan's, for --help
+		f := cmd.Flags().Lookup(name)
+		f.DefValue = value
+		f.Usage, _, _ = strings.Cut(f.Usage, " (default:")
+	}
 	return cmd
 }
 
 // noise tells what a calibration found.
 func (x *execution) noise(verdicts []queries.Verdict) {
+	known := false
 	for _, v := range verdicts {
+		known = known || v.Enough
 		switch {
-		case v.Sessions == 0:
+		case !v.Enough:
 		case v.Metric.Ratio:
 			x.line("noise of %s: up to %.1f points", v.Metric.Name, 100*max(-v.Low, v.High))
 		default:
 			x.line("noise of %s: up to %.1f %%", v.Metric.Name, 100*max(-v.Low, v.High))
 		}
 	}
-	if len(verdicts) > 0 {
-		fmt.Fprintf(x.stderr, "%s compare shows it beside every change on this machine, with this server and model\n", self())
+	switch {
+	case known:
+		fmt.Fprintf(x.stderr, "%s compare shows it beside every change on this machine, with this server, model and as many users\n", self())
+	case len(verdicts) > 0:
+		fmt.Fprintln(x.stderr, "noise is not known from so few sessions: more --repeat")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 )
 
 // notForPlans are flags that are about this one call of wb.
-var notForPlans = []string{"db", "name", "tag", "quiet", "results", "list-conversations", "resume", "repeat", "until-ci", "max-repeats", "metric", "help"}
+var notForPlans = []string{"db", "name", "tag", "quiet", "results", "push", "list-conversations", "resume", "repeat", "until-ci", "max-repeats", "metric", "help"}
 
 // prepare makes a cell's options: the plan's settings, then the flags that were given. Everything that can be checked before a server is there is.
 func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell collect.Cell, stderr io.Writer) (*cellRun, error) {
@@ -38,16 +39,28 @@ func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell co
 		for _, t := range cell.Tags {
 			own.tags = append(own.tags, t.Name+"="+strings.Join(t.Values, "+"))
 		}
-		own.tags = append(own.tags, "plan="+plan.Name)
-		own.name = strings.Trim(plan.Name+"/"+cell.Name, "/")
+		name := plan.Name
+		if cmd.Flags().Changed("name") {
+			name = o.name
+		}
+		own.tags = append(own.tags, "plan="+name)
 		var err error
-		cmd.Flags().Visit(func(f *pflag.Flag) { err = errors.Join(err, override(flags.Lookup(f.Name), f)) })
+		cmd.Flags().Visit(func(f *pflag.Flag) {
+			if plan.Varies(f.Name) {
+				err = errors.Join(err, fmt.Errorf("flag --%s: plan %s varies it, and its cells would not be what their names say", f.Name, plan.Name))
+			}
+			err = errors.Join(err, override(flags.Lookup(f.Name), f))
+		})
+		for _, w := range o.words {
+			w, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimPrefix(w, "--"), "no-"), "=")
+			if plan.Varies(collect.ServerSetting + w) {
+				err = errors.Join(err, fmt.Errorf("argument --%s: plan %s varies it, and its cells would not be what their names say", w, plan.Name))
+			}
+		}
 		if err != nil {
 			return nil, usageError{err}
 		}
-		if cmd.Flags().Changed("name") {
-			own.name = strings.Trim(o.name+"/"+cell.Name, "/")
-		}
+		own.name = strings.Trim(name+"/"+cell.Name, "/")
 		c.runOptions = own
 	}
 	where := func(err error) error {
@@ -107,7 +120,10 @@ func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
 		return nil
 	}
 	f := flags.Lookup(s.Name)
-	if f == nil || slices.Contains(notForPlans, s.Name) {
+	if f != nil && slices.Contains(notForPlans, s.Name) {
+		return fmt.Errorf("%s: is no setting of a plan, but of one call: wb run PLAN --%s", s.Name, s.Name)
+	}
+	if f == nil {
 		return fmt.Errorf("%s: is no setting of a plan; those are the flags of wb run, name, about, repeats, max_repeats, until_ci, metric, tags, server, matrix and variants", s.Name)
 	}
 	if s.Name == "url" && collect.RedactURL(s.Values[0]) != s.Values[0] {
@@ -124,7 +140,9 @@ func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
 		}
 		return nil
 	}
-	if err := f.Value.Set(s.Values[0]); err != nil {
+	if err := f.Value.Set(s.Values[0]); errors.Is(err, strconv.ErrSyntax) {
+		return fmt.Errorf("%s: wants a %s, not %q", s.Name, cmp.Or(map[string]string{"bool": "truth value (true or false)", "float64": "number"}[f.Value.Type()], "whole number"), s.Values[0])
+	} else if err != nil {
 		return fmt.Errorf("%s: %q: %w", s.Name, s.Values[0], err)
 	}
 	return nil

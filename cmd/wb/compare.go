@@ -25,7 +25,7 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 		Long: `Compare two selections of runs: by how much HEAD differs from BASE, between which bounds, and whether that is faster, slower, equivalent or
 not to be told yet. The unit of evidence is a session; at least six a side are needed for a verdict (--repeat). docs/comparing.md says how it is worked out.
 
-With --gate, exit 3 when a limit is certainly breached: the whole interval lies beyond it.`,
+With --gate, exit 3 when a limit is certainly breached: the whole interval lies beyond it, and the test refuses that the change is only as large as the limit.`,
 		Example: `  wb compare latest~1 latest
   wb compare tag:apc=off tag:apc=on --metric ttft,itl_p50,hit_ratio --by turn
   wb compare baseline latest --gate 'ttft<=+3%,hit_ratio>=-1pp'`,
@@ -44,7 +44,10 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 				return usagef("flag --gate-on: wants breach or inconclusive, not %q", gateOn)
 			}
 			var gates []queries.Gate
-			if gate != "" {
+			if cmd.Flags().Changed("gate-on") && !cmd.Flags().Changed("gate") {
+				return usagef("flag --gate-on: there is no --gate")
+			}
+			if cmd.Flags().Changed("gate") { // one that is empty, as of a variable that is not set, is none that could hold
 				if gates, err = queries.ParseGate(gate); err != nil {
 					return usageError{err}
 				}
@@ -53,6 +56,9 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 				if !slices.Contains(c.Metrics, g.Metric) {
 					c.Metrics = append(c.Metrics, g.Metric)
 				}
+			}
+			if len(c.Metrics) == 0 {
+				return usagef("flag --metric: wants some of %s", metricNames())
 			}
 			for _, m := range c.Metrics {
 				if !slices.ContainsFunc(queries.Metrics(), func(k queries.Metric) bool { return k.Name == m }) {
@@ -77,7 +83,7 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			return checkGates(stderr, gates, verdicts, gateOn == "inconclusive")
 		},
 	}
-	dbFlag(cmd, &q.db)
+	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
 	f.StringSliceVar(&c.Metrics, "metric", []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}, "what to compare, the question itself first: "+metricNames())
 	f.StringVar(&c.By, "by", "", "besides the whole, by turn, context or conversation")
@@ -92,20 +98,20 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 // checkGates tells how each gate stands; the error is a breach.
 func checkGates(stderr io.Writer, gates []queries.Gate, verdicts []queries.Verdict, strict bool) error {
 	var broken []string
-	for _, g := range gates {
-		certain, possible := g.Check(verdicts)
-		state := "holds"
-		switch {
-		case certain:
-			state = "breached: the whole interval lies beyond it"
-		case possible && strict:
-			state = "not shown to hold"
-		case possible:
-			state = "not shown to hold, nor to be breached"
+	for i, state := range queries.CheckGates(gates, verdicts) {
+		why := map[string]string{
+			queries.GateHolds:    "holds",
+			queries.GateBreached: "breached: the whole interval lies beyond it",
+			queries.GateOpen:     "not shown to hold, nor to be breached",
+			queries.GateUnknown:  "not checked: not measured on both sides",
+			queries.GateForeign:  "not checked: the sides do not do the same (see the notes)",
+		}[state]
+		if strict && state == queries.GateOpen {
+			why = "not shown to hold"
 		}
-		fmt.Fprintf(stderr, "gate %s: %s\n", g.Text, state)
-		if certain || (possible && strict) {
-			broken = append(broken, g.Text)
+		fmt.Fprintf(stderr, "gate %s: %s\n", gates[i].Text, why)
+		if state == queries.GateBreached || (state != queries.GateHolds && strict) {
+			broken = append(broken, gates[i].Text)
 		}
 	}
 	if len(broken) > 0 {

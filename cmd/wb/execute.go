@@ -308,6 +308,10 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 			continue
 		}
 		width, err := x.width(ctx)
+		if errors.Is(err, queries.ErrNoFigures) {
+			x.progress.warn(fmt.Sprintf("%s is not measured here, so that no repeat would make it better known; --until-ci is left alone", x.metric))
+			break
+		}
 		if err != nil {
 			return false, err
 		}
@@ -317,14 +321,14 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 		}
 		x.progress.clear()
 		if width <= limit {
-			x.line("after %d repeats %s: enough", pass, known)
+			x.line("after %s %s: enough", plural(pass, "repeat"), known)
 			break
 		}
 		if pass == last {
-			x.line("after %d repeats %s, and not %s; --max-repeats ends it", pass, known, x.untilCI)
+			x.line("after %s %s, and not %s; --max-repeats ends it", plural(pass, "repeat"), known, x.untilCI)
 			break
 		}
-		x.line("after %d repeats %s, wanted is %s", pass, known, x.untilCI)
+		x.line("after %s %s, wanted is %s", plural(pass, "repeat"), known, x.untilCI)
 	}
 	return true, gaveUp
 }
@@ -341,8 +345,11 @@ func (x *execution) say(c *cellRun, pass, last, nth int) {
 		return
 	}
 	left := ""
-	if t, ok := x.left(pass, last); ok && x.untilCI == "" {
+	if t, ok := x.left(pass, last); ok {
 		left = ", about " + roughly(t) + " left"
+		if x.untilCI != "" {
+			left = ", at most about " + roughly(t) + " left"
+		}
 	}
 	x.progress.clear()
 	if len(x.cells) == 1 {
@@ -472,7 +479,9 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 		x.at.close()
 		x.at = nil
 	}
-	c.progress = &res.Progress
+	if res.Progress.RunID != uuid.Nil { // a run came to be
+		c.progress = &res.Progress
+	}
 	c.add(res)
 	c.runOptions.server.logTail(x.stderr, err)
 	return err
@@ -548,7 +557,7 @@ func (x *execution) tell(ctx context.Context) error {
 	}
 	var errs []error
 	for _, c := range played {
-		if c.users > 1 || c.rate > 0 {
+		if (c.users > 1 || c.rate > 0) && c.result.Status != "failed" {
 			errs = append(errs, x.beyond(ctx, c.progress.RunID))
 		}
 	}
@@ -629,9 +638,13 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 		fmt.Fprintf(x.stderr, "go on with it:\n  %s run --resume%s\n", self(), flag)
 		return nil
 	}
-	fmt.Fprintf(x.stderr, "look further:\n  %s report tag:plan=%s%s --out results\n", self(), x.plan.Name, flag)
+	base := ""
 	if len(played) > 1 {
-		fmt.Fprintf(x.stderr, "  %s compare %s %s%s --by turn\n", self(), quoteArg(played[0].result.Name), quoteArg(played[1].result.Name), flag)
+		base = " --base " + collect.ShellQuote(played[0].result.Name)
+	}
+	fmt.Fprintf(x.stderr, "look further:\n  %s report plan:%s%s%s --out results\n", self(), cmp.Or(x.name, x.plan.Name), base, flag)
+	if len(played) > 1 {
+		fmt.Fprintf(x.stderr, "  %s compare %s %s%s --by turn\n", self(), collect.ShellQuote(played[0].result.Name), collect.ShellQuote(played[1].result.Name), flag)
 	}
 	return nil
 }
@@ -648,7 +661,7 @@ func (x *execution) beyond(ctx context.Context, run uuid.UUID) error {
 	if !holds.Valid || carried.Float64 <= holds.Float64 {
 		return nil
 	}
-	text := fmt.Sprintf("the run carried %.0f tokens/s; wb's own figures were shown to hold within 1 %% up to %.0f on this machine (wb selftest)", carried.Float64, holds.Float64)
+	text := fmt.Sprintf("the run carried %.0f tokens/s; wb's own mean TTFT and ITL were shown to hold within 1 %% up to %.0f on this machine (wb selftest)", carried.Float64, holds.Float64)
 	x.progress.warn(text)
 	rec, err := x.file.NewRecorder(ctx, 0, nil)
 	if err != nil {

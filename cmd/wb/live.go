@@ -30,6 +30,8 @@ type window struct {
 	mu      sync.Mutex // held while a snapshot is taken, and while a turn begins or ends
 	playing bool
 	turns   int
+	asked   time.Time // when somebody asked last
+	began   time.Time // the turn under way
 	waiting []chan glimpse
 	last    glimpse
 	cost    time.Duration  // of the last one
@@ -122,10 +124,15 @@ func (w *window) answer(ctx context.Context, c net.Conn) {
 	defer c.Close()
 	reply := make(chan glimpse, 1)
 	w.mu.Lock()
-	if w.playing {
-		w.waiting = append(w.waiting, reply)
-	} else {
+	w.asked = time.Now()
+	switch {
+	case !w.playing:
 		reply <- w.take(ctx, 1)
+	case w.last.Snapshot != "" && w.last.Turns == w.turns: // it has every finished turn
+		w.readers[w.last.Snapshot]++
+		reply <- w.last
+	default:
+		w.waiting = append(w.waiting, reply)
 	}
 	w.mu.Unlock()
 	g := <-reply
@@ -143,6 +150,13 @@ func (w *window) answer(ctx context.Context, c net.Conn) {
 	}
 }
 
+// asksAgain is how long a run goes on making a snapshot after each long turn for somebody who has asked, so that the next question need not wait for the turn
+// under way. Where turns are short, waiting is too.
+const (
+	asksAgain = 30 * time.Second
+	longTurn  = time.Second
+)
+
 // readersHave is how long whoever was given a snapshot has to open it.
 const readersHave = 5 * time.Second
 
@@ -155,10 +169,11 @@ func (w *window) turn(ctx context.Context, t collect.TurnInfo) {
 	defer w.mu.Unlock()
 	w.playing = !t.Done
 	if !t.Done {
+		w.began = time.Now()
 		return
 	}
 	w.turns++
-	if len(w.waiting) == 0 {
+	if len(w.waiting) == 0 && (time.Since(w.asked) > asksAgain || time.Since(w.began) < longTurn) {
 		return
 	}
 	g := w.take(ctx, len(w.waiting))

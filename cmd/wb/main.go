@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -41,10 +42,13 @@ func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format
 // self is how the person called wb, for hints that can be pasted.
 func self() string {
 	if strings.ContainsRune(os.Args[0], os.PathSeparator) && len(os.Args[0]) < 40 {
-		return quoteArg(os.Args[0])
+		return collect.ShellQuote(os.Args[0])
 	}
 	return "wb"
 }
+
+// noNumber finds how Go's library says that a flag wants one.
+var noNumber = regexp.MustCompile(`^(.*: )strconv\.\w+: parsing "(.*)": invalid syntax$`)
 
 // hinted adds what to do about an error.
 type hinted struct {
@@ -75,12 +79,26 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return report(stderr, err)
 }
 
+// oneLine joins what went wrong, each thing once: a disk that is full is so for recording, checkpoint and closing alike.
+func oneLine(err error) string {
+	var lines []string
+	seen := map[string]bool{}
+	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		_, what, _ := strings.Cut(line, " ") // without the verb
+		if !seen[what] {
+			lines = append(lines, line)
+		}
+		seen[what] = true
+	}
+	return strings.Join(lines, "; ")
+}
+
 // report prints an error as one line and a hint, and gives the exit code.
 func report(stderr io.Writer, err error) int {
 	if errors.Is(err, syscall.EPIPE) { // the reader of our output went away, as head does
 		return exitFailed
 	}
-	msg := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	msg := oneLine(err)
 	fmt.Fprintf(stderr, "wb: %s\n", msg)
 	if h := hintFor(err); h != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", h)
@@ -92,7 +110,7 @@ func report(stderr io.Writer, err error) int {
 		return exitGate
 	case errors.As(err, &usage), strings.HasPrefix(msg, "unknown command"):
 		return exitUsage
-	case errors.Is(err, collect.ErrInterrupted), errors.Is(err, store.ErrInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, collect.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
 	return exitFailed
@@ -114,6 +132,8 @@ func hintFor(err error) string {
 		return "wb query --list shows the saved queries"
 	case errors.Is(err, queries.ErrNoRuns):
 		return "wb runs shows the runs of the file; wb run records one"
+	case errors.Is(err, queries.ErrNothingMeasured):
+		return "wb query failed_turns --runs all says what became of its turns"
 	case errors.As(err, &he):
 		return "docs/queries.md describes the header"
 	case strings.HasPrefix(err.Error(), "unknown command"):
@@ -140,10 +160,20 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if m := noNumber.FindStringSubmatch(err.Error()); m != nil {
+			err = fmt.Errorf("%s%q is no number", m[1], m[2])
+		}
 		return hinted{usageError{err}, cmd.CommandPath() + " --help shows the flags"}
 	})
 	root.AddCommand(newRun(stdout, stderr), newQuery(stdout, stderr), newReport(stdout, stderr), newRuns(stdout, stderr), newDoctor(stdout), newSim(stderr),
-		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr), newCompare(stdout, stderr), newCalibrate(stdout, stderr), newSelftest(stdout, stderr))
+		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr), newCompare(stdout, stderr), newCalibrate(stdout, stderr), newSelftest(stdout, stderr),
+		newExport(stdout, stderr), newImport(stdout, stderr), newLakePush(stdout, stderr), newLakePull(stdout, stderr))
+	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"), "`folder` with DuckDB's extensions for lakes (default: DuckDB downloads them; or WB_EXTENSION_DIR)")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		waiting := func(lake, cause string) { fmt.Fprintf(stderr, "%s: waiting, %s\n", lake, cause) }
+		brought := func(to string, n, of int) { fmt.Fprintf(stderr, "%s: %d of %s\n", to, n, plural(of, "run")) }
+		cmd.SetContext(store.WithAccess(cmd.Context(), store.Access{Extensions: *extensions, Waiting: waiting, Brought: brought}))
+	}
 	return root
 }
 
@@ -185,6 +215,12 @@ func commitSuffix() string {
 }
 
 const defaultDB = "wb.duckdb"
+
+const anyHistory = "history: a DuckDB `file`, a folder of Parquet or a lake"
+
+func historyFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "db", defaultDB, anyHistory)
+}
 
 func dbFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "db", defaultDB, "DuckDB file with the history")

@@ -176,6 +176,23 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// Whoever asks again during a turn is answered at once, with what the run laid ready when the last turn ended.
+func TestAskedAgain(t *testing.T) {
+	dir := t.TempDir()
+	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--max-turns", "3", "--max-tokens", "300", "--ignore-eos", "--warmup", "0")
+	waitTurns(t, stderr, 1)
+	for i, turns := range []string{"2", "2"} { // the first answer comes when the second turn ends, and the third takes seconds
+		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) AS n FROM turns", "--format", "csv")
+		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") || i == 1 && strings.Contains(out.String(), "waiting for the turn") {
+			t.Errorf("question %d: exit %d\n%s", i+1, code, out)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+}
+
 // While a run writes, whoever wants to write is told who holds the file, and whoever wants to look is given every finished turn.
 func TestLockedFile(t *testing.T) {
 	dir := t.TempDir()
@@ -224,18 +241,54 @@ func TestLockedFile(t *testing.T) {
 	}
 }
 
+// kills is how often a test kills: WB_KILLS over a share, or three times.
+func kills(t *testing.T, share int) int {
+	t.Helper()
+	s := os.Getenv("WB_KILLS")
+	if s == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return max(n/share, 1)
+}
+
+// Ctrl-C at random moments while the cells of a plan begin and end: nothing panics, every run is there once and says that it was interrupted. A fifth as often as
+// TestKill kills.
+func TestKillByInterrupt(t *testing.T) {
+	times := kills(t, 5)
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+	for i := range times {
+		dir := t.TempDir()
+		plan := "name: p\nconversations: [simple_qa]\nmax_turns: 1\nmax_tokens: 4\nrepeats: 200\nsim_profile: instant\nmatrix:\n  rag_placement: [system, append]\n"
+		if err := os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(plan), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd, said := startRun(t, dir, "plan.yaml", "--quiet")
+		after := 300*time.Millisecond + time.Duration(rng.Int64N(int64(time.Second)))
+		time.Sleep(after)
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if code := exitCode(t, cmd.Wait()); code != 130 {
+			t.Errorf("interrupt %d after %v: exit %d\n%s", i, after, code, read(t, said.Name()))
+		}
+		if _, err := os.Stat(filepath.Join(dir, "wb.duckdb")); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if got := oneCell(t, dir, "SELECT (count(*) - count(DISTINCT run_id)) || ' ' || coalesce(string_agg(DISTINCT status, ','), 'interrupted') || ' ' || (SELECT count(*) - count(DISTINCT run_id) FROM raw.engine) FROM raw.run"); got != "0 interrupted 0" {
+			t.Errorf("interrupt %d after %v: doubled runs, statuses, doubled engines: %s\n%s", i, after, got, read(t, said.Name()))
+		}
+	}
+}
+
 // kill -9 at random moments: the file opens, every turn that was announced is there whole, and the run is marked failed.
 // WB_KILLS says how often.
 func TestKill(t *testing.T) {
-	kills := 3
-	if s := os.Getenv("WB_KILLS"); s != "" {
-		var err error
-		if kills, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	for i := range kills {
+	for i := range kills(t, 1) {
 		dir := t.TempDir()
 		cmd, stderr := startRun(t, dir, "--sim-profile", "instant", "--repeat", "1000", "--sample-hz", "50")
 		after := time.Duration(rng.Int64N(int64(3 * time.Second)))
@@ -276,33 +329,45 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A disk that fills up: one line with the cause, exit 1, and what was committed before is kept.
+// A disk that fills up, at whichever write: while the file is made, in a turn's commit, and while a long log is folded in. One line with the cause, exit 1, and
+// what was committed before is kept.
 func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
-		t.Skipf("cannot mount a small file system here: %v", err)
-	}
-	defer syscall.Unmount(dir, 0)
-	cmd, out := wbCommand(t, dir, "run", "--sim-profile", "instant", "--repeat", "1000", "--quiet")
-	code := exitCode(t, cmd.Run())
-	if code != 1 || !strings.Contains(out.String(), "no space left") || strings.Count(out.String(), "\n") > 3 {
-		t.Errorf("exit %d\n%s", code, out)
-	}
-	other := filepath.Join(t.TempDir(), "copy.duckdb")
-	for _, suffix := range []string{"", ".wal"} {
-		b, err := os.ReadFile(filepath.Join(dir, "wb.duckdb"+suffix))
-		if errors.Is(err, fs.ErrNotExist) && suffix != "" {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(other+suffix, b, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := wb(t, t.TempDir(), "query", "--db", other, "-c", "SELECT count(*) > 10 AS kept FROM turns WHERE status = 'ok'", "--format", "csv"); !strings.Contains(got, "true") {
-		t.Errorf("turns kept: %s", got)
+	for _, c := range []struct {
+		size string
+		kept int // turns at least
+	}{{"100k", 0}, {"300k", 0}, {"1m", 5}, {"8m", 30}, {"36m", 100}} {
+		t.Run(c.size, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+c.size); err != nil {
+				t.Skipf("cannot mount a small file system here: %v", err)
+			}
+			defer syscall.Unmount(dir, 0)
+			cmd, out := wbCommand(t, dir, "run", "--sim-profile", "instant", "--repeat", "1000", "--quiet")
+			code := exitCode(t, cmd.Run())
+			if code != 1 || strings.Count(out.String(), "no space left") != 1 || strings.Count(out.String(), "\n") > 3 {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+			other := filepath.Join(t.TempDir(), "copy.duckdb")
+			for _, suffix := range []string{"", ".wal"} {
+				b, err := os.ReadFile(filepath.Join(dir, "wb.duckdb"+suffix))
+				if errors.Is(err, fs.ErrNotExist) && (suffix != "" || c.kept == 0) {
+					continue
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(other+suffix, b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.kept == 0 { // it may be no file yet
+				return
+			}
+			got := wb(t, t.TempDir(), "query", "--db", other, "-c", fmt.Sprintf("SELECT count(*) > %d AS kept FROM turns WHERE status = 'ok'", c.kept), "--format", "csv")
+			if !strings.Contains(got, "true,true") {
+				t.Errorf("turns kept: %s", got)
+			}
+		})
 	}
 }
 

@@ -93,20 +93,7 @@ func cacheTable(h *hub.Client, have []hub.Cached) *queries.Table {
 
 // repoOf reads a model name: one of the registry, or ORG/NAME[@REVISION].
 func repoOf(name string) (repo, revision string, err error) {
-	base, rev, at := strings.Cut(name, "@")
-	m, ok, err := data.FindModel(base)
-	if err != nil {
-		return "", "", err
-	}
-	if ok {
-		name = m.Repo
-		if at {
-			name += "@" + rev
-		}
-	} else if !strings.Contains(name, "/") {
-		return "", "", hinted{usagef("find model %s: wb knows none of that name", name), "wb models list shows names; any other model is ORG/NAME"}
-	}
-	repo, revision, err = hub.ParseRef(name)
+	repo, revision, _, err = collect.ModelRef(name)
 	if err != nil {
 		return "", "", usageError{err}
 	}
@@ -315,7 +302,7 @@ The model's directory is printed on standard output.`,
 			if collect.Failed(findings) {
 				return errors.New("set up: the model is here; see the rows marked fail for what is missing")
 			}
-			fmt.Fprintf(stderr, "\nready; next:\n  %s run --engine vllm --model %s\n", self(), quoteArg(model))
+			fmt.Fprintf(stderr, "\nready; next:\n  %s run --engine vllm --model %s\n", self(), collect.ShellQuote(model))
 			return nil
 		},
 	}

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,7 @@ type queryOptions struct {
 	db, runs, format, out, text, dir string
 	set                              []string
 	list                             bool
+	timeout                          time.Duration
 }
 
 func newQuery(stdout, stderr io.Writer) *cobra.Command {
@@ -31,7 +34,7 @@ func newQuery(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Run a saved query over the history",
 		Long: `Run a saved query (a built-in report by name, or a .sql file) or SQL from the command line over the history.
 
-Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, a name, tag:KEY=VALUE, or several with commas.`,
+Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, a name, tag:KEY=VALUE, plan:NAME (the runs of its newest execution), or several with commas.`,
 		Example: `  wb query cache_hit_by_turn
   wb query ttft_by_turn --runs last:2 --format html -o ttft.html
   wb query stalls --set factor=3 --format csv
@@ -47,13 +50,14 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 		},
 	}
 	f := cmd.Flags()
-	dbFlag(cmd, &o.db)
+	historyFlag(cmd, &o.db)
 	f.StringVar(&o.runs, "runs", "", "which `runs` (default: what the query says, usually latest)")
 	f.StringArrayVar(&o.set, "set", nil, "set a variable of the query, `name=value`; may be repeated")
 	o.outputFlags(cmd)
 	f.StringVarP(&o.text, "command", "c", "", "run this `SQL`")
 	libraryFlag(cmd, &o.dir)
 	f.BoolVar(&o.list, "list", false, "list the saved queries")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "end the query after so long; 0: never")
 	return cmd
 }
 
@@ -118,12 +122,25 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 			return err
 		}
 	}
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, tooLong{o.timeout})
+		defer cancel()
+	}
+	defer bounded(ctx, stderr)()
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // nearly all that is made is kept until it is printed
 	db, err := openRead(ctx, o.db, stderr)
 	if err != nil {
 		return err
 	}
 	t, err := q.Run(ctx, db, queries.Options{Runs: o.runs, Set: set})
-	if err = errors.Join(err, db.Close()); err != nil {
+	if cerr := db.Close(); err == nil {
+		err = cerr
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return stopped(ctx, "query "+q.File)
+	case err != nil:
 		return err
 	}
 	return o.write(stdout, stderr, t)
@@ -158,6 +175,9 @@ func writeFile(path, format string, page viz.Page) (err error) {
 		}
 	}()
 	if err := viz.Render(f, format, page, viz.Options{}); err != nil {
+		if cause := plainPathError(err); cause != err { //nolint:errorlint // whether it was one
+			err = fmt.Errorf("write %s: %w", path, cause)
+		}
 		return errors.Join(err, f.Close())
 	}
 	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
@@ -188,7 +208,7 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 		Long: `Write the report of the selected runs (the latest by default). Several runs are compared with one of them, --base or the first, and their
 Markdown is short: overview, comparison and what differs, to paste into a review.`,
 		Example: `  wb report
-  wb report tag:plan=apc --base apc/enable-prefix-caching=false
+  wb report plan:apc --base apc/enable-prefix-caching=false
   wb report baseline,candidate --out results`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
@@ -209,7 +229,7 @@ Markdown is short: overview, comparison and what differs, to paste into a review
 			return nil
 		},
 	}
-	dbFlag(cmd, &o.db)
+	historyFlag(cmd, &o.db)
 	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
 	cmd.Flags().StringVar(&o.base, "base", "", "`run` that others are compared with, by name or id (default: the first)")
 	libraryFlag(cmd, &o.dir)

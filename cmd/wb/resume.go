@@ -23,7 +23,7 @@ func (x *execution) find(ctx context.Context, cmd *cobra.Command) ([]store.PlanR
 	}
 	when := func(e store.Execution) string { return e.StartedAt.UTC().Format("2006-01-02 15:04") }
 	nothing := func(format string, a ...any) error {
-		return hinted{fmt.Errorf("resume plan: "+format, a...), "wb runs lists what the file holds; without --resume the plan begins anew"}
+		return hinted{fmt.Errorf("resume plan: "+format, a...), "only plans are gone on with, and wb runs lists what the file holds; without --resume it begins anew"}
 	}
 	var found *store.Execution
 	var plan *collect.PlanFile

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +26,7 @@ import (
 )
 
 type runOptions struct {
+	push                                                         string // a lake
 	url, model, db, name, isolation, results, keyEnv, simProfile string
 	tags, simFaults                                              []string
 	maxTurns, maxTokens, repeat, warmup                          int
@@ -93,7 +93,10 @@ with a plan that was cut short.`,
 				file, a = a[0], a[1:]
 			}
 			o.words = a
-			return o.run(cmd, file, stdout, stderr)
+			if err := o.reach(cmd, stderr); err != nil {
+				return err
+			}
+			return o.pushed(cmd.Context(), o.run(cmd, file, stdout, stderr), stderr)
 		},
 	}
 	o.flags(cmd)
@@ -108,6 +111,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.model, "model", "", "with --url, the name the server knows, if it serves several; with --engine vllm, the model to serve: a name of wb models list, ORG/NAME[@REVISION] or a directory")
 	o.server.flags(cmd)
 	dbFlag(cmd, &o.db)
+	f.StringVar(&o.push, "push", "", "append the file's runs to this `lake` in the end; see wb push")
 	f.StringVar(&o.name, "name", "", "name of the run (default: model and time)")
 	f.StringArrayVar(&o.tags, "tag", nil, "label `key=value` for the run; may be repeated")
 	f.StringSliceVar(&o.ids, "conversations", nil, "conversations to run, by id (default: the core set and your own)")
@@ -200,6 +204,10 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	switch {
 	case o.users < 1 || o.users > collect.MaxUsers:
 		return nil, "", usagef("flag --users: wants 1 to %d, not %d", collect.MaxUsers, o.users)
+	case o.rate > 0 && o.ramp > 0:
+		return nil, "", usagef("flag --ramp: sessions begin when --rate says")
+	case o.rate == 0 && flags.Changed("arrival"):
+		return nil, "", usagef("flag --arrival: there is no --rate")
 	case !(o.rate >= 0 && o.rate <= 1e4):
 		return nil, "", usagef("flag --rate: wants sessions a second, up to 10,000, not %v", o.rate)
 	case o.ramp < 0:
@@ -210,6 +218,9 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation), "use salt or none with --users and --rate"}
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart: // the default with --engine vllm
 		o.isolation = collect.IsolationSalt
+	}
+	if o.rate > 0 && !flags.Changed("users") {
+		o.users = 0 // as many as come
 	}
 	if o.engine == engineSim {
 		if _, err := o.simOptions(); err != nil {
@@ -225,7 +236,7 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	switch {
 	case o.engine != engineSim && (o.simFaults != nil || o.simProfile != "eager"):
 		return nil, "", usagef("flag --engine: --sim-profile and --sim-fault are for the embedded simulator")
-	case strings.ContainsAny(o.name, ",\n") || o.name == "latest" || o.name == "all" || strings.HasPrefix(o.name, "latest~") || strings.HasPrefix(o.name, "last:") || strings.HasPrefix(o.name, "tag:"):
+	case strings.ContainsAny(o.name, ",\n") || o.name == "latest" || o.name == "all" || strings.HasPrefix(o.name, "latest~") || strings.HasPrefix(o.name, "last:") || strings.HasPrefix(o.name, "tag:") || strings.HasPrefix(o.name, "plan:"):
 		return nil, "", usagef("flag --name: %q could not be told from a selector of runs", o.name)
 	}
 	if o.placement != "all" && !slices.Contains(data.Placements(), data.Placement(o.placement)) {
@@ -257,11 +268,13 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 
 // checkRepeats looks at how often everything is played.
 func (o *runOptions) checkRepeats() error {
-	switch _, err := percentage(o.untilCI); {
+	switch limit, err := percentage(o.untilCI); {
 	case o.repeat < 1:
 		return usagef("flag --repeat: %d is less than 1", o.repeat)
 	case o.untilCI != "" && err != nil:
 		return usagef("flag --until-ci: %v", err)
+	case o.untilCI != "" && limit == 0:
+		return usagef("flag --until-ci: no number of repeats makes an interval 0 wide")
 	case !slices.ContainsFunc(queries.Metrics(), func(m queries.Metric) bool { return m.Name == o.metric }):
 		return usagef("flag --metric: wants one of %s, not %q", metricNames(), o.metric)
 	case o.untilCI != "" && o.maxRepeats < o.repeat:
@@ -453,7 +466,7 @@ func (o *runOptions) dbFlag() string {
 	if o.db == defaultDB {
 		return ""
 	}
-	return " --db " + quoteArg(o.db)
+	return " --db " + collect.ShellQuote(o.db)
 }
 
 // summary is the table at the end of a run, and where to look further.
@@ -635,29 +648,15 @@ func terminalOptions(w any) viz.Options {
 	return viz.Options{Width: width, Color: os.Getenv("NO_COLOR") == ""}
 }
 
-var plainArg = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./~-]+$`)
-
-func quoteArg(s string) string {
-	if plainArg.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
 // quoteArgs gives the command line for the record.
-func quoteArgs(args []string) string {
-	out := withoutSecrets(args)
-	for i, a := range out {
-		out[i] = quoteArg(a)
-	}
-	return strings.Join(out, " ")
-}
+func quoteArgs(args []string) string { return collect.ShellQuote(withoutSecrets(args)...) }
 
 // withoutSecrets gives words without credentials in URLs and without secrets given to vLLM.
 func withoutSecrets(args []string) []string {
 	out := make([]string, len(args))
 	secret := false // the words that follow belong to a secret flag
 	for i, a := range args {
+		a = store.Redact(a)
 		if name, isFlag := strings.CutPrefix(a, "--"); isFlag {
 			name, _, given := strings.Cut(name, "=")
 			secret = slices.Contains(vllm.SecretArgs(), strings.ReplaceAll(name, "_", "-"))

@@ -22,6 +22,9 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	watch := false
 	list := func(cmd *cobra.Command, _ []string) error {
 		if watch {
+			if cmd.Flags().Changed("format") {
+				return usagef("flag --watch: prints lines, in no other --format")
+			}
 			return watchRun(cmd.Context(), stdout, db)
 		}
 		err := showRuns(cmd.Context(), stdout, stderr, db, format, "all", "run_overview")
@@ -32,7 +35,7 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 		return err
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
-	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, "DuckDB file with the history")
+	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, anyHistory+"; runs are tagged in a file only")
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
 
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, a line whenever turns have ended")
@@ -122,69 +125,53 @@ func watchRun(ctx context.Context, stdout io.Writer, path string) error {
 	}
 }
 
-// change opens the file for writing and hands over the selected runs.
-func change(ctx context.Context, path, selector string, f func(*store.DB, []queries.RunRef) error) error {
-	db, err := store.OpenRead(ctx, path) // a selector that finds nothing must not create or change a file
-	if err != nil {
-		return err
-	}
-	if err := db.Close(); err != nil {
-		return err
-	}
-	if db, err = store.Open(ctx, path); err != nil {
-		return err
-	}
-	conn, err := db.SQL().Conn(ctx)
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
-	refs, err := queries.Select(ctx, conn, selector)
-	err = errors.Join(err, conn.Close())
-	if err == nil {
-		err = f(db, refs)
-	}
-	return errors.Join(err, db.Close())
-}
-
-func tagRuns(ctx context.Context, stderr io.Writer, path, selector string, tags []string) error {
+func tagRuns(ctx context.Context, stderr io.Writer, path, selector string, tags []string) (err error) {
 	for _, t := range tags {
 		if k, _, ok := strings.Cut(t, "="); !ok || k == "" {
 			return usagef("tag %q: wants KEY=VALUE", t)
 		}
 	}
-	return change(ctx, path, selector, func(db *store.DB, refs []queries.RunRef) error {
-		for _, r := range refs {
-			for _, t := range tags {
-				k, v, _ := strings.Cut(t, "=")
-				if err := db.TagRun(ctx, r.ID, k, v); err != nil {
-					return err
-				}
+	refs, err := chosenRuns(ctx, path, selector) // a selector that finds nothing must not create or change a file
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, r := range refs {
+		for _, t := range tags {
+			k, v, _ := strings.Cut(t, "=")
+			if err := db.TagRun(ctx, r.ID, k, v); err != nil {
+				return err
 			}
-			fmt.Fprintf(stderr, "tagged %s\n", r.Name)
 		}
-		return nil
-	})
+		fmt.Fprintf(stderr, "tagged %s\n", r.Name)
+	}
+	return nil
 }
 
 func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{Use: "rm SELECTOR", Short: "Remove runs and everything recorded of them", Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			ctx := cmd.Context()
-			return change(ctx, *db, a[0], func(db *store.DB, refs []queries.RunRef) error {
-				var ids, names []string
-				for _, r := range refs {
-					ids, names = append(ids, r.ID), append(names, r.Name)
-				}
-				if !yes {
-					return hinted{usagef("remove %s: not without --yes", strings.Join(names, ", ")), "nothing was removed; removal cannot be undone"}
-				}
-				if err := db.DeleteRuns(ctx, ids); err != nil {
-					return err
-				}
-				fmt.Fprintf(stderr, "removed %s\n", strings.Join(names, ", "))
-				return nil
-			})
+			refs, err := chosenRuns(cmd.Context(), *db, a[0])
+			if err != nil {
+				return err
+			}
+			var ids, names []string
+			for _, r := range refs {
+				ids, names = append(ids, r.ID), append(names, r.Name)
+			}
+			if !yes {
+				return hinted{usagef("remove %s: not without --yes", strings.Join(names, ", ")), "nothing was removed; removal cannot be undone"}
+			}
+			if err := store.Remove(cmd.Context(), *db, ids); err != nil {
+				return err
+			}
+			fmt.Fprintf(stderr, "removed %s\n", strings.Join(names, ", "))
+			return nil
 		}}
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove without asking")
 	return cmd

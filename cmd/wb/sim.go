@@ -56,7 +56,11 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 					return errors.Join(err, srv.Close())
 				}
 			}
-			fmt.Fprintf(stderr, "simulator at %s (profile %s); stop with Ctrl-C\n", url, o.Profile)
+			by := "profile " + o.Profile
+			if o.Pace > 0 {
+				by = fmt.Sprintf("%v tokens a second of every stream", o.Pace)
+			}
+			fmt.Fprintf(stderr, "simulator at %s (%s); stop with Ctrl-C\n", url, by)
 			<-cmd.Context().Done()
 			return errors.Join(srv.Close(), end())
 		},

@@ -9,7 +9,7 @@ import (
 
 // Fault is a failure on purpose.
 type Fault struct {
-	Kind    string        // refuse, 500, 429, cut, damage, stall, hang or error
+	Kind    string        // refuse, 500, 429, cut, damage, stall, hang, error or usage
 	Request int           // which completion request, from 1; 0 = every one
 	Chunk   int           // at which streamed event, from 1
 	Pause   time.Duration // of a stall
@@ -21,9 +21,10 @@ type Fault struct {
 //	429@2           HTTP 429 with Retry-After            hang@2         no answer until the client leaves
 //	cut@2:5         connection dies after 5 events       damage@2:3     3rd event is broken JSON
 //	stall@2:4:500ms a pause before the 4th event         error@2:3      an error event, then [DONE], as when the engine dies
+//	usage@2         the closing usage counts each token twice
 func ParseFault(s string) (Fault, error) {
 	bad := func(why string) (Fault, error) {
-		return Fault{}, fmt.Errorf("parse fault %q: %s; such as refuse, 500@3, 429@2, hang@2, cut@2:5, damage@2:3, error@2:3 or stall@2:4:500ms", s, why)
+		return Fault{}, fmt.Errorf("parse fault %q: %s; such as refuse, 500@3, 429@2, hang@2, cut@2:5, damage@2:3, error@2:3, usage@2 or stall@2:4:500ms", s, why)
 	}
 	kind, rest, at := strings.Cut(s, "@")
 	f := Fault{Kind: kind}
@@ -35,7 +36,7 @@ func ParseFault(s string) (Fault, error) {
 			return bad("refuse takes nothing")
 		}
 		return f, nil
-	case "500", "429", "hang":
+	case "500", "429", "hang", "usage":
 		want = 1
 	case "cut", "damage", "error":
 		want = 2

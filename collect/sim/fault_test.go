@@ -17,6 +17,7 @@ func TestParseFault(t *testing.T) {
 		"500@3":          {Kind: "500", Request: 3},
 		"429@*":          {Kind: "429"},
 		"hang@2":         {Kind: "hang", Request: 2},
+		"usage@2":        {Kind: "usage", Request: 2},
 		"cut@2:5":        {Kind: "cut", Request: 2, Chunk: 5},
 		"damage@*:1":     {Kind: "damage", Chunk: 1},
 		"error@2:3":      {Kind: "error", Request: 2, Chunk: 3},

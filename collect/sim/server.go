@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,6 +97,9 @@ func New(o Options) (*Server, error) {
 	cost, err := Profile(o.Profile)
 	if err != nil {
 		return nil, err
+	}
+	if !(o.Pace >= 0 && o.Pace <= 1e6) {
+		return nil, fmt.Errorf("make simulator: a pace of %v tokens a second: wants up to 1,000,000", o.Pace)
 	}
 	if o.Pace > 0 {
 		cost = paced(o.Pace, cost.KVTokens)
@@ -634,6 +638,9 @@ func (a *answer) stream() {
 		return
 	case usages:
 		e.Choices, e.Usage, e.Fingerprint = []choice{}, a.total(n), fingerprint
+		if slices.ContainsFunc(a.faults, func(f Fault) bool { return f.Kind == "usage" }) {
+			e.Usage = a.total(2 * n)
+		}
 		a.event(e)
 	}
 	if !a.dead {

@@ -91,8 +91,8 @@ var exceptionLine = regexp.MustCompile(`^(?:\([^)]*\) )?(?:ERROR \S+ \S+ \[[^\]]
 // lastException is the last Python exception that says more than that another one came before it.
 func lastException(log string) string {
 	found := ""
-	for line := range strings.SplitSeq(log, "\n") {
-		m := exceptionLine.FindStringSubmatch(strings.TrimRight(line, "\r"))
+	for line := range strings.SplitSeq(strings.ReplaceAll(log, "\r", "\n"), "\n") { // progress bars return to the start of theirs
+		m := exceptionLine.FindStringSubmatch(line)
 		if m == nil || strings.Contains(m[2], "See root cause above") || strings.Contains(m[2], "Engine core initialization failed") {
 			continue
 		}

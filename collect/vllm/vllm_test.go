@@ -473,6 +473,7 @@ func FuzzArgs(f *testing.F) {
 
 func FuzzLog(f *testing.F) {
 	f.Add("INFO KV cache size: 46,592 tokens\nLoading safetensors checkpoint shards:  50% Completed | 1/2\nValueError: x")
+	f.Add("Error: \r0")
 	f.Fuzz(func(t *testing.T, s string) {
 		r := ReadReport(s)
 		if r.KVCacheTokens != nil && *r.KVCacheTokens < 0 {

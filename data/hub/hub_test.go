@@ -202,6 +202,10 @@ func TestPullContinues(t *testing.T) {
 		t.Errorf("cache: %+v (%v)", all, err)
 	}
 	served := h.Sent()
+	for before := int64(-1); before != served; served = h.Sent() { // what the server was sending when the pull gave up is the first pull's
+		before = served
+		time.Sleep(200 * time.Millisecond)
+	}
 	h.Lock()
 	h.Cuts = 0
 	h.Unlock()

@@ -29,6 +29,15 @@ func Quantile(x []float64, q float64) float64 {
 	return s[i] + (at-float64(i))*(s[i+1]-s[i])
 }
 
+// Mean is the arithmetic mean, NaN for no values.
+func Mean(x []float64) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v
+	}
+	return sum / float64(len(x))
+}
+
 // middle is Median for a slice that may be rearranged: quickselect instead of sorting.
 func middle(x []float64) float64 {
 	n := len(x)
@@ -100,16 +109,14 @@ func Shift(a, b []float64) float64 {
 const exactLimit = 50
 
 // SignedRank is Wilcoxon's test of whether paired differences are centred on 0: the smaller rank sum and the two-sided p. Zeros
-// are left out. Up to 50 differences without ties p is exact, beyond it is the normal approximation with correction for ties
-// and none for continuity. p is NaN when no difference is left. It assumes independent, symmetric differences.
+// are left out. Up to 50 differences p is exact, counted over all signs that the ranks at hand could have (mid-ranks where values
+// tie), beyond it is the normal approximation with correction for ties and none for continuity. p is NaN when no difference is
+// left. It assumes independent, symmetric differences.
 func SignedRank(d []float64) (statistic, p float64, exact bool) {
 	var x []float64
-	zeros := false
 	for _, v := range d {
 		if v != 0 {
 			x = append(x, v)
-		} else {
-			zeros = true
 		}
 	}
 	n := len(x)
@@ -127,14 +134,11 @@ func SignedRank(d []float64) (statistic, p float64, exact bool) {
 		}
 	}
 	statistic = math.Min(plus, minus)
-	if ties == 0 && !zeros && n <= exactLimit {
-		return statistic, signedRankP(n, int(statistic)), true
+	if n <= exactLimit {
+		return statistic, signedRankP(ranks, statistic), true
 	}
 	mean := float64(n*(n+1)) / 4
 	variance := float64(n*(n+1)*(2*n+1))/24 - ties/48
-	if variance <= 0 {
-		return statistic, 1, false
-	}
 	return statistic, math.Min(1, 2*normalTail(math.Abs(statistic-mean)/math.Sqrt(variance))), false
 }
 
@@ -156,27 +160,67 @@ func rank(x []float64, key func(float64) float64) (ranks []float64, ties float64
 	return ranks, ties
 }
 
-// signedRankP counts the sign patterns whose rank sum is at most w, on both sides.
-func signedRankP(n, w int) float64 {
-	count := make([]float64, n*(n+1)/2+1)
+// signedRankP counts the sign patterns whose rank sum is at most w, on both sides. Mid-ranks are halves, so it counts in halves.
+func signedRankP(ranks []float64, w float64) float64 {
+	n := len(ranks)
+	count := make([]float64, n*(n+1)+1)
 	count[0] = 1
-	for k := 1; k <= n; k++ {
-		for s := len(count) - 1; s >= k; s-- {
-			count[s] += count[s-k]
+	for _, r := range ranks {
+		for s := len(count) - 1; s >= int(2*r); s-- {
+			count[s] += count[s-int(2*r)]
 		}
 	}
 	sum := 0.0
-	for s := 0; s <= w; s++ {
-		sum += count[s]
+	for _, c := range count[:int(2*w)+1] {
+		sum += c
 	}
 	return math.Min(1, 2*sum/math.Exp2(float64(n)))
 }
 
 func normalTail(z float64) float64 { return math.Erfc(z/math.Sqrt2) / 2 }
 
-// RankSum is the two-sided p of Mann and Whitney's test of whether b tends to lie above or below a. Without ties and up to
-// 900 pairs it is exact, beyond it is the normal approximation with corrections for ties and continuity. It assumes
-// independent samples.
+// SignedRankFloor is the least p that SignedRank can give for n differences.
+func SignedRankFloor(n int) float64 { return math.Min(1, math.Exp2(float64(1-n))) }
+
+// RankSumFloor is the least p that RankSum can give for samples of n and m: all of one above all of the other.
+func RankSumFloor(n, m int) float64 {
+	p := 2.0
+	for i := 1; i <= m; i++ { // over n+m choose m
+		p *= float64(i) / float64(n+i)
+	}
+	return math.Min(1, p)
+}
+
+// ShiftInterval gives the interval of Shift that holds all shifts which RankSum does not refuse at 1−level: exact for few values, at
+// least level by the steps of its distribution (Moses; Bauer 1972). NaN when not even the outermost differences make such an interval.
+func ShiftInterval(a, b []float64, level float64) (low, high float64) {
+	n, m := len(a), len(b)
+	if n == 0 || m == 0 || RankSumFloor(n, m) > 1-level {
+		return math.NaN(), math.NaN()
+	}
+	d := make([]float64, 0, n*m)
+	for _, y := range b {
+		for _, x := range a {
+			d = append(d, y-x)
+		}
+	}
+	slices.Sort(d)
+	k := 0 // differences left out on each side: refused is a shift with at most k pairs on its other side
+	if n*m <= exactPairs {
+		for rankSumP(n, m, n*m-k-1) <= 1-level {
+			k++
+		}
+	} else {
+		half := float64(n*m) / 2
+		z := math.Sqrt(float64(n*m)*float64(n+m+1)/12) * math.Sqrt2 * math.Erfinv(level)
+		k = max(int(half-z-0.5), 0)
+	}
+	return d[k], d[len(d)-1-k]
+}
+
+// RankSum is the two-sided p of Mann and Whitney's test of whether b tends to lie above or below a. Up to 900 pairs it is exact,
+// counted over all ways to deal the ranks at hand to both samples (mid-ranks where values tie), beyond it is the normal approximation
+// with corrections for ties and continuity. It assumes independent samples.
 func RankSum(a, b []float64) (p float64, exact bool) {
 	n, m := len(a), len(b)
 	if n == 0 || m == 0 {
@@ -184,7 +228,7 @@ func RankSum(a, b []float64) (p float64, exact bool) {
 	}
 	all := slices.Concat(a, b)
 	slices.Sort(all)
-	_, ties := rank(all, func(v float64) float64 { return v })
+	ranks, ties := rank(all, func(v float64) float64 { return v })
 	u := 0.0 // pairs in which b is above
 	for _, y := range b {
 		for _, x := range a {
@@ -196,16 +240,54 @@ func RankSum(a, b []float64) (p float64, exact bool) {
 			}
 		}
 	}
-	u = math.Max(u, float64(n*m)-u)
-	if ties == 0 && n*m <= 900 {
-		return rankSumP(n, m, int(u)), true
+	switch {
+	case n*m <= exactPairs && ties == 0:
+		return rankSumP(n, m, int(math.Max(u, float64(n*m)-u))), true
+	case n*m <= exactPairs:
+		return tiedRankSumP(ranks, m, u+float64(m*(m+1))/2), true
 	}
+	u = math.Max(u, float64(n*m)-u)
 	total := float64(n + m)
 	variance := float64(n*m) / 12 * (total + 1 - ties/(total*(total-1)))
 	if variance <= 0 {
 		return 1, false
 	}
 	return math.Min(1, 2*normalTail((u-float64(n*m)/2-0.5)/math.Sqrt(variance))), false
+}
+
+// exactPairs is up to how many pairs the rank-sum distribution is counted out.
+const exactPairs = 900
+
+// tiedRankSumP counts the ways to choose m of the ranks whose sum is as far out as w, in halves; of the two tails, which need not be alike, twice the smaller one.
+func tiedRankSumP(ranks []float64, m int, w float64) float64 {
+	total := 0
+	for _, r := range ranks {
+		total += int(2 * r)
+	}
+	count := make([][]float64, m+1)
+	for j := range count {
+		count[j] = make([]float64, total+1)
+	}
+	count[0][0] = 1
+	for i, rank := range ranks {
+		r := int(2 * rank)
+		for j := min(m, i+1); j >= 1; j-- {
+			for s := total; s >= r; s-- {
+				count[j][s] += count[j-1][s-r]
+			}
+		}
+	}
+	all, above, below := 0.0, 0.0, 0.0
+	for s, c := range count[m] {
+		all += c
+		if s >= int(2*w) {
+			above += c
+		}
+		if s <= int(2*w) {
+			below += c
+		}
+	}
+	return math.Min(1, 2*math.Min(above, below)/all)
 }
 
 // rankSumP counts the arrangements in which at least u pairs have b above, on both sides.
@@ -256,7 +338,7 @@ func Holm(p []float64) []float64 {
 
 // ClusterBootstrap gives a percentile interval of a statistic for values that hang together within clusters, such as turns of one
 // conversation: whole clusters are drawn, with replacement. level is the coverage, 0.95 for instance. It assumes independent
-// clusters, and with fewer than five it tells little. NaN for none.
+// clusters, and with fewer than five it tells little; with few of them it is too narrow unless level is that of SmallSample. NaN for none.
 func ClusterBootstrap(clusters [][]float64, statistic func([]float64) float64, level float64, draws int, rng *rand.Rand) (low, high float64) {
 	if len(clusters) == 0 || draws < 1 {
 		return math.NaN(), math.NaN()
@@ -271,4 +353,48 @@ func ClusterBootstrap(clusters [][]float64, statistic func([]float64) float64, l
 		found[i] = statistic(x)
 	}
 	return Quantile(found, (1-level)/2), Quantile(found, (1+level)/2)
+}
+
+// SmallSample gives the level at which a percentile bootstrap of n values holds the truth in about level of all cases: the bootstrap forgets that it knows
+// the spread from n values only. Its ends are taken as far out as those of Student's interval are beyond those of the normal one with the spread over n
+// instead of n−1 (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 3.3: the expanded percentile interval).
+func SmallSample(level float64, n int) float64 {
+	if n < 2 {
+		return math.NaN()
+	}
+	t := studentQuantile((1+level)/2, n-1)
+	return 1 - 2*normalTail(math.Sqrt(float64(n)/float64(n-1))*t)
+}
+
+// studentQuantile inverts the closed form of Student's distribution for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4) by bisection; q is above 0.5.
+func studentQuantile(q float64, freedom int) float64 {
+	within := func(t float64) float64 { // the probability of −t to t
+		theta := math.Atan(t / math.Sqrt(float64(freedom)))
+		sin, cos := math.Sincos(theta)
+		odd := freedom % 2
+		term, sum := 1.0, 0.0
+		if odd == 1 {
+			term = cos
+		}
+		for k := 1 + odd; k < freedom; k += 2 {
+			sum += term
+			term *= cos * cos * float64(k) / float64(k+1)
+		}
+		if odd == 1 {
+			return 2 / math.Pi * (theta + sin*sum)
+		}
+		return sin * sum
+	}
+	low, high := 0.0, 1.0
+	for within(high) < 2*q-1 {
+		high *= 2
+	}
+	for range 60 {
+		if mid := (low + high) / 2; within(mid) < 2*q-1 {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return (low + high) / 2
 }

@@ -11,7 +11,7 @@ ttft AS (
   SELECT run_id, run, count(*) AS turns, avg(true_ttft_ms) AS true_ms, avg(ttft_ms) / avg(true_ttft_ms) - 1 AS mean, quantile_cont(ttft_ms, 0.5) / quantile_cont(true_ttft_ms, 0.5) - 1 AS p50,
     quantile_cont(ttft_ms, 0.99) / quantile_cont(true_ttft_ms, 0.99) - 1 AS p99, sum(tokens) AS tokens, sum(tokens - 1) / nullif(sum(streaming_s), 0) AS stream_rate
   FROM turn GROUP BY ALL),
-seen AS (SELECT g.run_id, g.gap_ms FROM gaps g JOIN turn t USING (run_id, turn_id)),
+seen AS (SELECT g.run_id, g.gap_ms FROM selected_gaps g JOIN turn t USING (run_id, turn_id)),
 true_gap AS (
   SELECT run_id, gap_ms FROM (SELECT r.run_id, (r.t_ns - lag(r.t_ns) OVER (PARTITION BY r.run_id, r.request_id ORDER BY r.seq)) / 1e6 AS gap_ms FROM raw.truth r JOIN turn t USING (run_id, request_id) WHERE r.tokens > 0) WHERE gap_ms IS NOT NULL),
 itl AS (

@@ -6,7 +6,7 @@
 -- chart: scatter x=elapsed_s y=gap_ms series=conversation
 WITH g AS (
   SELECT t.run_id, t.run, t.conversation, t.repeat, t.turn, t.turn_id, g.seq, g.t_ns, g.gap_ms, median(g.gap_ms) OVER (PARTITION BY t.run_id, t.turn_id) AS median_ms
-  FROM measured_turns t JOIN gaps g ON g.run_id = t.run_id AND g.turn_id = t.turn_id),
+  FROM measured_turns t JOIN selected_gaps g ON g.run_id = t.run_id AND g.turn_id = t.turn_id),
 s AS (
   SELECT *, t_ns - (gap_ms * 1e6)::BIGINT AS from_ns FROM g
   WHERE gap_ms > coalesce(getvariable('factor')::DOUBLE, 5) * median_ms AND gap_ms > coalesce(getvariable('min_ms')::DOUBLE, 20)),

@@ -38,9 +38,11 @@
     o.color = palette[dark() ? 'dark' : 'light'];
     o.textStyle = {fontFamily: font};
     Object.assign(o.title, {left: 0, top: 0, padding: 0, textStyle: {...titleFont, lineHeight: 20, color: fg, width, overflow: 'break'}});
+    const brief = briefly(o.series.map(s => s.name), narrow ? 20 : 40);
     Object.assign(o.legend, {
       left: 0, top, padding: [2, 0], itemGap: 16, itemWidth: c.kind === 'scatter' ? 12 : 22, itemHeight: 12,
-      textStyle: {color: fg, fontSize: 12, width: narrow ? 140 : 260, overflow: 'truncate'},
+      textStyle: {color: fg, fontSize: 12, width: narrow ? 150 : 280, overflow: 'truncate'},
+      formatter: name => brief[name] || name,
       pageTextStyle: {color: muted}, pageIconColor: fg, pageIconInactiveColor: line, pageIconSize: 11, tooltip: {show: true},
     });
     if (o.legend.show) top += 30;
@@ -67,6 +69,7 @@
       x.axisTick = {alignWithLabel: true, lineStyle: {color: muted}};
     }
     if (c.xType === 'time' && narrow) x.splitNumber = 3;
+    if (c.xType === 'time' && x.minInterval) Object.assign(x.axisLabel, {formatter: '{yyyy}-{MM}-{dd}', showMaxLabel: true, alignMaxLabel: 'right'}); // days
     // A bar on a log axis has no zero to stand on: let it stand on the power of ten below the least figure.
     if (c.kind === 'bar' && y.type === 'log') {
       const least = Math.min(...o.series.flatMap(s => s.data.map(d => d.value[1])).filter(v => v > 0));
@@ -119,6 +122,16 @@
       if (s.type === 'line') s.emphasis = {focus: o.series.length > 1 ? 'series' : 'none'};
     }
     return o;
+  }
+
+  // Runs of a plan have names such as apc/caching=true/placement=system: what all of them share is left out of the legend, and, where it is still long, the settings' names.
+  function briefly(names, most) {
+    const parts = names.map(n => n.split('/')), first = parts[0] || [];
+    if (names.length < 2 || parts.some(p => p.length !== first.length)) return {};
+    const keep = first.map((_, i) => i).filter(i => parts.some(p => p[i] !== first[i]));
+    let out = parts.map(p => keep.map(i => p[i]));
+    if (out.some(p => p.join('/').length > most)) out = out.map(p => p.map(s => s.slice(s.indexOf('=') + 1)));
+    return Object.fromEntries(names.map((n, i) => [n, out[i].join('/')]));
   }
 
   const drawn = new Map();

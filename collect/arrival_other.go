@@ -1,0 +1,11 @@
+//go:build !linux || (!amd64 && !arm64)
+
+package collect
+
+import "net"
+
+type arrivals struct{}
+
+func newArrivals(net.Conn) *arrivals { return nil }
+
+func (*arrivals) read([]byte) (n int, at int64, err error) { panic("collect: no arrivals here") }
