@@ -116,7 +116,9 @@ func TestHostAndProcessSamples(t *testing.T) {
 		bool_and(memory_used_bytes > 0 AND memory_available_bytes > 0)) FROM raw.host_sample`); got != "2 1 3000000 true true true" {
 		t.Errorf("host samples: %s", got)
 	}
-	if got := cell(t, db, "SELECT string_agg(DISTINCT role, ' ' ORDER BY role) || ' ' || bool_and(rss_bytes > 0 AND cpu_s >= 0 AND threads > 0) || ' ' || count(gc_pause_ns) FROM raw.process_sample"); got != "engine wb true 2" {
+	// the parent is the go command, whose children come and go: one that has just ended has no memory
+	if got := cell(t, db, "SELECT string_agg(DISTINCT role, ' ' ORDER BY role) || ' ' || bool_and(rss_bytes > 0 AND cpu_s >= 0 AND threads > 0) || ' ' || count(gc_pause_ns) FROM raw.process_sample WHERE pid IN ("+
+		fmt.Sprint(os.Getpid(), ", ", os.Getppid())+")"); got != "engine wb true 2" {
 		t.Errorf("process samples: %s", got)
 	}
 	if err := p.engine(ctx, int32(os.Getppid()), []int32{int32(os.Getppid()), 1 << 30}); err != nil {

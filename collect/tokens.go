@@ -125,21 +125,21 @@ func (r *player) judge(ctx context.Context, session int32, history string, turn 
 	if ids == nil || re.Status == StatusOverflow {
 		return nil
 	}
-	row := store.TurnToken{RunID: r.id, TurnID: turn, Kind: "prompt", Tokens: ids}
+	row, rest := store.TurnToken{RunID: r.id, TurnID: turn, Kind: "prompt"}, ids
 	r.truth.mu.Lock()
 	if last, ok := r.truth.last[session]; ok {
 		if n := prefix.LCP(last.ids, ids); n > 0 {
-			row.SharedTurnID, row.SharedTokens, row.Tokens = &last.turn, int64(n), ids[n:]
+			row.SharedTurnID, row.SharedTokens, rest = &last.turn, int64(n), ids[n:]
 		}
 	}
 	r.truth.last[session] = sentPrompt{turn, ids}
 	r.truth.mu.Unlock()
 	var errs []error
 	if !r.plan.NoText { // ids are text to whoever has the tokeniser
-		errs = append(errs, store.Add(ctx, r.rec, row))
+		errs = append(errs, store.Add(ctx, r.rec, store.TurnTokens(row, rest)...))
 	}
 	if len(re.TokenIDs) > 0 && !r.plan.NoText {
-		errs = append(errs, store.Add(ctx, r.rec, store.TurnToken{RunID: r.id, TurnID: turn, Kind: "output", Tokens: re.TokenIDs}))
+		errs = append(errs, store.Add(ctx, r.rec, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: turn, Kind: "output"}, re.TokenIDs)...))
 	}
 	if r.truth.h == nil || (re.Status != StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
 		return errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -202,7 +203,8 @@ func fillHistory(ctx context.Context, r *store.Recorder) error {
 			store.CacheTurn{RunID: c, TurnID: 6, BlockSizeTokens: 16}),
 		store.Add(ctx, r, store.CacheMiss{RunID: c, TurnID: 2, Cause: "new_text", Tokens: 100}, store.CacheMiss{RunID: c, TurnID: 3, Cause: "new_text", Tokens: 20},
 			store.CacheMiss{RunID: c, TurnID: 3, Cause: "changed_text", Tokens: 40}, store.CacheMiss{RunID: c, TurnID: 3, Cause: "block_rounding", Tokens: 12}, store.CacheMiss{RunID: c, TurnID: 6, Cause: "new_text", Tokens: 500}),
-		store.Add(ctx, r, store.TurnToken{RunID: c, TurnID: 2, Kind: "prompt", Tokens: ids(0, 100)}, store.TurnToken{RunID: c, TurnID: 2, Kind: "output", Tokens: ids(100, 111)},
+		store.Add(ctx, r, store.TurnTokens(store.TurnToken{RunID: c, TurnID: 2, Kind: "prompt"}, ids(0, 100))...), // as an older wb left the others
+		store.Add(ctx, r, store.TurnToken{RunID: c, TurnID: 2, Kind: "output", Tokens: ids(100, 111)},
 			store.TurnToken{RunID: c, TurnID: 3, Kind: "prompt", SharedTurnID: new(int32(2)), SharedTokens: 100, Tokens: ids(100, 200)}))
 	// the energy counter, once a second; between the readings these are the watts
 	total := int64(40_000)
@@ -211,4 +213,21 @@ func fillHistory(ctx context.Context, r *store.Recorder) error {
 		total += watts * 1000
 	}
 	return errors.Join(errs...)
+}
+
+// Prompts and replies are put together from their parts, and from rows of an older wb, which hold them whole.
+func TestReadTokens(t *testing.T) {
+	ctx := context.Background()
+	conn, err := history(t).SQL().Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	turns, err := readTokens(ctx, conn, lateID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(turns) != 2 || !slices.Equal(turns[0].prompt, ids(0, 100)) || !slices.Equal(turns[0].output, ids(100, 111)) || !slices.Equal(turns[1].prompt, ids(0, 200)) {
+		t.Errorf("%v", turns)
+	}
 }

@@ -137,11 +137,11 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 // readTokens puts the prompts of a run together again, in the order they were sent. Where the ids of a reply were not recorded, the
 // tokens that stand in its place in the next prompt are taken.
 func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, k.shared_turn_id, k.shared_tokens, k.tokens, t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0), t.status = 'ok',
+	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, coalesce(k.part, 0), k.shared_turn_id, k.shared_tokens, k.tokens, t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0), t.status = 'ok',
 			NOT EXISTS (SELECT 1 FROM raw.setting x WHERE x.run_id = k.run_id AND x.source = 'plan' AND x.name = 'replies' AND x.value = 'scripted')
 			AND NOT EXISTS (SELECT 1 FROM raw.message m WHERE m.sha256 = t.reply_sha256 AND (m.reasoning IS NOT NULL OR contains(m.content, '</think>')))
 		FROM raw.turn_token k JOIN raw.turn t USING (run_id, turn_id) JOIN raw.session s USING (run_id, session_id)
-		WHERE k.run_id = ?::UUID AND (t.status = 'ok' OR t.first_ns IS NOT NULL) ORDER BY k.turn_id, k.kind DESC`, runID) // the prompt before the output
+		WHERE k.run_id = ?::UUID AND (t.status = 'ok' OR t.first_ns IS NOT NULL) ORDER BY k.turn_id, k.kind DESC, k.part`, runID) // the prompt before the output
 	if err != nil {
 		return nil, fmt.Errorf("read token ids: %w", err)
 	}
@@ -149,13 +149,13 @@ func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, 
 	var out []replayed
 	at := map[int32]int{} // turn → index
 	for rows.Next() {
-		var turn int32
+		var turn, part int32
 		var kind string
 		var sharedTurn sql.NullInt32
 		var shared int64
 		var tokens any
 		var x replayed
-		if err := rows.Scan(&turn, &kind, &sharedTurn, &shared, &tokens, &x.session, &x.isolation, &x.warmup, &x.generated, &x.ok, &x.guessed); err != nil {
+		if err := rows.Scan(&turn, &kind, &part, &sharedTurn, &shared, &tokens, &x.session, &x.isolation, &x.warmup, &x.generated, &x.ok, &x.guessed); err != nil {
 			return nil, fmt.Errorf("read token ids: %w", err)
 		}
 		list, ok := tokens.([]any)
@@ -177,10 +177,15 @@ func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, 
 			}
 			ids = append(ids, id)
 		}
-		if kind == "output" {
-			if i, ok := at[turn]; ok {
-				out[i].output = ids
+		i, there := at[turn]
+		switch {
+		case kind == "output":
+			if there {
+				out[i].output = append(out[i].output, ids...)
 			}
+			continue
+		case there && part > 0:
+			out[i].prompt = append(out[i].prompt, ids...)
 			continue
 		}
 		x.prompt = ids

@@ -13,6 +13,7 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -654,5 +655,25 @@ func TestInterruptedRecording(t *testing.T) {
 	var rows, runs int
 	if err := db.SQL().QueryRow("SELECT count(*), count(DISTINCT run_id) FROM raw.run").Scan(&rows, &runs); err != nil || rows != 10*made || runs != rows || made == 0 {
 		t.Errorf("%d rows of %d runs, want %d (%v)", rows, runs, 10*made, err)
+	}
+}
+
+func TestTurnTokens(t *testing.T) {
+	for n, want := range map[int][]int{0: {0}, 1: {1}, 64: {64}, 65: {64, 1}, 200: {64, 64, 64, 8}} {
+		ids := make([]int32, n)
+		for i := range ids {
+			ids[i] = int32(i)
+		}
+		var got []int
+		var all []int32
+		for i, r := range TurnTokens(TurnToken{TurnID: 3, Kind: "prompt", SharedTurnID: new(int32(2)), SharedTokens: 100}, ids) {
+			if r.TurnID != 3 || r.Kind != "prompt" || *r.Part != int32(i) || (r.SharedTurnID != nil) != (i == 0) || (r.SharedTokens == 100) != (i == 0) {
+				t.Errorf("%d ids, row %d: %+v", n, i, r)
+			}
+			got, all = append(got, len(r.Tokens)), append(all, r.Tokens...)
+		}
+		if !slices.Equal(got, want) || !slices.Equal(all, ids) {
+			t.Errorf("%d ids: parts of %v, want %v; together %d", n, got, want, len(all))
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // An hour of conversation and more in minutes, at one user and at several: memory, goroutines and open files stay what they were after the first
-// fifth, and the file grows with its rows. WB_SOAK says how long, such as 150s for each; the simulator is another process, so that what is measured is wb.
+// fifth, peaks of memory stay within what DuckDB may use, and the file grows with its rows. WB_SOAK says how long, such as 150s for each; the simulator is another process, so that what is measured is wb.
 func TestSoak(t *testing.T) {
 	text := os.Getenv("WB_SOAK")
 	if text == "" {
@@ -49,8 +49,8 @@ func TestSoak(t *testing.T) {
 				rows := number(t, dir, db, "SELECT (SELECT count(*) FROM raw.chunk) + (SELECT count(*) FROM raw.engine_metric) + (SELECT count(*) FROM raw.turn)")
 				used, free := number(t, dir, db, "SELECT used_blocks * block_size FROM pragma_database_size()"), number(t, dir, db, "SELECT free_blocks * block_size FROM pragma_database_size()")
 				t.Logf("%s: %.0f turns, %.0f rows, %.1f MB used, %.1f MB free", db, number(t, dir, db, "SELECT count(*) FROM raw.turn"), rows, used/1e6, free/1e6)
-				// a checkpoint writes the last row group of a table anew, and what it stood in before is free for the next one: docs/storage.md
-				if free > used {
+				// a checkpoint merges the small row groups of each table, at times all of them, and what they stood in is free for the next one: docs/storage.md
+				if free > 1.25*used {
 					t.Errorf("%.1f MB of the file are in use and %.1f MB free", used/1e6, free/1e6)
 				}
 				return used / rows
@@ -64,12 +64,22 @@ func TestSoak(t *testing.T) {
 				half AS (SELECT t_ns > 0.6 * last AS late, median(rss_bytes) AS rss, max(rss_bytes) AS rss_peak, max(goroutines) AS goroutines, max(open_files) AS files
 					FROM own WHERE t_ns > 0.2 * last AND t_ns < 0.99 * last GROUP BY late)
 				SELECT `
-			for what, limit := range map[string]float64{"rss": 1.15, "rss_peak": 1.15, "goroutines": 1.1, "files": 1.1} {
-				early, late := number(t, dir, "long.duckdb", after+what+" FROM half WHERE NOT late"), number(t, dir, "long.duckdb", after+what+" FROM half WHERE late")
+			half := func(what, cond string) float64 {
+				return number(t, dir, "long.duckdb", after+what+" FROM half WHERE "+cond)
+			}
+			for what, limit := range map[string]float64{"rss": 1.15, "goroutines": 1.1, "files": 1.1} {
+				early, late := half(what, "NOT late"), half(what, "late")
 				t.Logf("%s: %.0f, then %.0f", what, early, late)
 				if early == 0 || late > early*limit+2 {
 					t.Errorf("%s grows: %.0f in the first half, %.0f in the second", what, early, late)
 				}
+			}
+			// Merging takes what DuckDB may have, for a second, and is the rarer the more it merges: one sample of the two halves need not see it.
+			const duckdb = 256 << 20
+			base, early, late := half("rss", "NOT late"), half("rss_peak", "NOT late"), half("rss_peak", "late")
+			t.Logf("rss_peak: %.0f, then %.0f", early, late)
+			if peak := max(early, late); peak > base*1.15+duckdb {
+				t.Errorf("%.0f bytes at the most, where half of the time it is %.0f: more than DuckDB's %d above it", peak, base, duckdb)
 			}
 		})
 	}
