@@ -35,12 +35,14 @@ LINT_VERSION := v2.15.0
 lint: .tools/golangci-lint
 	.tools/golangci-lint run --build-tags $(TAGS) ./...
 
-# every fuzz target for FUZZTIME; Go would spend up to a minute on making one interesting input smaller, and try no others meanwhile
+# every fuzz target for FUZZTIME; Go would spend up to a minute on making one interesting input smaller, and try no others meanwhile.
+# When its time ends in the middle of something Go may call that a failure (golang/go#75804): one of ours always names its input.
 FUZZTIME ?= 60s
 fuzz:
-	@set -e; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
+	@set -e; mkdir -p .tools; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
 	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./collect:FuzzPlan ./data:FuzzSafetensors; do \
-	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${t%:*}"; done
+	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${t%:*}" 2>&1 | tee .tools/fuzz.out || \
+	  { grep -q 'context deadline exceeded' .tools/fuzz.out && ! grep -q 'Failing input' .tools/fuzz.out; }; done
 
 # charts in headless Chromium
 browser: echarts
