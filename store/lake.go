@@ -388,18 +388,6 @@ func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, er
 	return out, nil
 }
 
-// within runs statements in one transaction.
-func within(ctx context.Context, c *sql.Conn, f func(exec func(q string, args ...any) error) error) error {
-	tx, err := c.BeginTx(context.WithoutCancel(ctx), nil) // else its end closes the connection, which is used on
-	if err != nil {
-		return err
-	}
-	if err := f(func(q string, args ...any) error { _, err := tx.ExecContext(ctx, q, args...); return err }); err != nil {
-		return errors.Join(err, ignoreDone(tx.Rollback()))
-	}
-	return tx.Commit()
-}
-
 // prepareLake makes the tables of a file that a lake lacks, or their columns, in one transaction.
 func (s *source) prepareLake(ctx context.Context, c *sql.Conn, from *source) error {
 	if err := s.readLake(ctx, c); err != nil {
@@ -621,10 +609,13 @@ func (l Lake) removeFrom(ctx context.Context, ids []string) (err error) {
 	}))
 }
 
-// remove takes all rows of runs out of a lake.
+// remove takes all rows of runs. Texts that came with no run stay: removeTexts.
 func (s *source) remove(exec func(string, ...any) error, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	for _, row := range rowTypes() {
-		if t := row.table(); s.tables[t] != nil {
+		if t := row.table(); slices.Contains(s.tables[t], "run_id") {
 			if err := exec("DELETE FROM " + s.from(t) + " WHERE " + inList(ids)); err != nil {
 				return fmt.Errorf("raw.%s: %w", t, err)
 			}

@@ -284,50 +284,54 @@ func (d *DB) tables(ctx context.Context, c *sql.Conn) (*source, error) {
 
 // bring inserts runs of a source in one transaction, if renew in the place of what is here of them.
 func (d *DB) bring(ctx context.Context, conn *sql.Conn, s, own *source, ids []string, renew bool) error {
-	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil) // else its end closes the connection, which is used on
-	if err != nil {
-		return explain("import", d.path, err)
-	}
-	if renew {
-		if err := removeRuns(ctx, tx, ids); err != nil {
-			return errors.Join(explain("import", d.path, err), ignoreDone(tx.Rollback()))
-		}
-	}
-	for _, row := range rowTypes() {
-		t := row.table()
-		if s.tables[t] == nil {
-			continue
-		}
-		var columns []string
-		for _, c := range own.schema[t] {
-			if slices.Contains(s.tables[t], c.name) {
-				columns = append(columns, sqlName(c.name))
+	err := within(ctx, conn, func(exec func(string, ...any) error) error {
+		if renew {
+			if err := own.remove(exec, ids); err != nil {
+				return err
 			}
 		}
-		list := strings.Join(columns, ", ")
-		q := fmt.Sprintf("INSERT INTO raw.%s BY NAME SELECT %s FROM %s WHERE %s", t, list, s.from(t), inList(ids))
-		if t == "message" {
-			one := make([]string, len(columns)) // of a text that came with many runs: any_value leaves NULL out
-			for i, c := range columns {
-				if one[i] = c; c != sqlName("sha256") {
-					one[i] = "any_value(" + c + ") AS " + c
+		for _, row := range rowTypes() {
+			t := row.table()
+			if s.tables[t] == nil {
+				continue
+			}
+			if err := exec(bringTable(s, own, t, ids)); err != nil {
+				err = fmt.Errorf("raw.%s: %w", t, err)
+				if strings.Contains(err.Error(), "No space left") { // nothing is written but the file
+					return err
 				}
+				return explainLake("import", s.path, err)
 			}
-			q = fmt.Sprintf(`INSERT INTO raw.message BY NAME SELECT %s FROM (SELECT %s FROM %s WHERE %s GROUP BY sha256) m
-				WHERE NOT EXISTS (SELECT 1 FROM raw.message o WHERE o.sha256 = m.sha256 AND (o.content IS NOT NULL OR m.content IS NULL))`, list, strings.Join(one, ", "), rowsOf(s, t), inList(ids))
 		}
-		if _, err := tx.ExecContext(ctx, q); err != nil {
-			err = fmt.Errorf("raw.%s: %w", t, err)
-			if strings.Contains(err.Error(), "No space left") { // nothing is written but the file
-				err = explain("import", d.path, err)
-			}
-			return errors.Join(explainLake("import", s.path, err), ignoreDone(tx.Rollback()))
+		if renew {
+			return removeTexts(exec)
+		}
+		return nil
+	})
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	return explain("import", d.path, err)
+}
+
+// bringTable is the statement that inserts the rows that a source has of runs into a table.
+func bringTable(s, own *source, t string, ids []string) string {
+	var columns []string
+	for _, c := range own.schema[t] {
+		if slices.Contains(s.tables[t], c.name) {
+			columns = append(columns, sqlName(c.name))
 		}
 	}
-	if renew {
-		if err := removeTexts(ctx, tx); err != nil {
-			return errors.Join(explain("import", d.path, err), ignoreDone(tx.Rollback()))
+	list := strings.Join(columns, ", ")
+	if t != "message" {
+		return fmt.Sprintf("INSERT INTO %s BY NAME SELECT %s FROM %s WHERE %s", own.from(t), list, s.from(t), inList(ids))
+	}
+	one := make([]string, len(columns)) // of a text that came with many runs: any_value leaves NULL out
+	for i, c := range columns {
+		if one[i] = c; c != sqlName("sha256") {
+			one[i] = "any_value(" + c + ") AS " + c
 		}
 	}
-	return explain("import", d.path, tx.Commit())
+	return fmt.Sprintf(`INSERT INTO raw.message BY NAME SELECT %s FROM (SELECT %s FROM %s WHERE %s GROUP BY sha256) m
+		WHERE NOT EXISTS (SELECT 1 FROM raw.message o WHERE o.sha256 = m.sha256 AND (o.content IS NOT NULL OR m.content IS NULL))`, list, strings.Join(one, ", "), rowsOf(s, t), inList(ids))
 }

@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -38,18 +37,20 @@ func (d *DB) TagRun(ctx context.Context, runID, key, value string) error {
 
 // DeleteRuns removes runs with everything recorded of them, and messages that no other run refers to.
 func (d *DB) DeleteRuns(ctx context.Context, runIDs []string) error {
-	tx, err := d.db.BeginTx(ctx, nil)
+	conn, err := d.db.Conn(ctx)
 	if err != nil {
 		return explain("delete", d.path, err)
 	}
-	err = removeRuns(ctx, tx, runIDs)
+	own, err := d.tables(ctx, conn)
 	if err == nil {
-		err = removeTexts(ctx, tx)
+		err = within(ctx, conn, func(exec func(string, ...any) error) error {
+			if err := own.remove(exec, runIDs); err != nil {
+				return err
+			}
+			return removeTexts(exec)
+		})
 	}
-	if err != nil {
-		return errors.Join(explain("delete", d.path, err), ignoreDone(tx.Rollback()))
-	}
-	if err := tx.Commit(); err != nil {
+	if err = errors.Join(err, conn.Close()); err != nil {
 		return explain("delete", d.path, err)
 	}
 	return d.Checkpoint(ctx)
@@ -85,26 +86,9 @@ func Remove(ctx context.Context, from string, ids []string) (err error) {
 	return errors.Join(d.DeleteRuns(ctx, ids), d.Close())
 }
 
-// removeRuns takes all rows of runs, and leaves the texts that they referred to.
-func removeRuns(ctx context.Context, tx *sql.Tx, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	for _, row := range rowTypes() {
-		if _, ok := row.(Message); ok {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM raw."+row.table()+" WHERE "+inList(ids)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // removeTexts takes the texts that no run refers to.
-func removeTexts(ctx context.Context, tx *sql.Tx) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM raw.message WHERE sha256 NOT IN (SELECT sha256 FROM raw.turn_message UNION ALL SELECT reply_sha256 FROM raw.turn WHERE reply_sha256 IS NOT NULL)`)
-	return err
+func removeTexts(exec func(string, ...any) error) error {
+	return exec(`DELETE FROM raw.message WHERE sha256 NOT IN (SELECT sha256 FROM raw.turn_message UNION ALL SELECT reply_sha256 FROM raw.turn WHERE reply_sha256 IS NOT NULL)`)
 }
 
 // FinishRuns closes runs that no recorder has open, with a status and the reason, "" for none.

@@ -294,6 +294,18 @@ func currentDatabase(ctx context.Context, c *sql.Conn) (name string, err error) 
 	return name, err
 }
 
+// within runs statements in one transaction.
+func within(ctx context.Context, c *sql.Conn, f func(exec func(q string, args ...any) error) error) error {
+	tx, err := c.BeginTx(context.WithoutCancel(ctx), nil) // else its end closes the connection, which is used on
+	if err != nil {
+		return err
+	}
+	if err := f(func(q string, args ...any) error { _, err := tx.ExecContext(ctx, q, args...); return err }); err != nil {
+		return errors.Join(err, ignoreDone(tx.Rollback()))
+	}
+	return tx.Commit()
+}
+
 // withConn lends the driver's own connection, which Arrow needs.
 func withConn(c *sql.Conn, f func(driver.Conn) error) error {
 	return c.Raw(func(x any) error { return f(x.(driver.Conn)) })
