@@ -2,8 +2,11 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,7 +43,7 @@ const (
 
 // Client talks to one OpenAI-compatible server over HTTP/1.1 connections that stay open.
 type Client struct {
-	base    string
+	base    *url.URL // without /v1
 	key     string
 	clock   Clock
 	turns   *http.Client // one connection for turns and the scrapes beside them, so that a turn never dials
@@ -48,14 +52,8 @@ type Client struct {
 	size    int           // of a read from a socket, bytes, at most
 	buf     []byte        // what is read of a stream; one turn at a time
 	after   chan struct{} // of several users: how many may work on what they read while others still read; nil: no limit
+	held    *held         // what the streams of all users hold
 }
-
-// Limits on what a server may send.
-const (
-	maxReplyBytes   = 1 << 30
-	maxErrorBody    = 4 << 10
-	maxMetricsBytes = 64 << 20
-)
 
 // WithClock gives a client of the same server whose times are on another clock, connections included.
 func (c *Client) WithClock(ctx context.Context, clock Clock) *Client {
@@ -72,7 +70,7 @@ func (c *Client) another(ctx context.Context, size int) *Client {
 	d.turns, d.side = d.newHTTP(), d.newHTTP()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, maxReplyBytes) // who does not answer now is found out by the first turn
+	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, maxModelsBytes) // who does not answer now is found out by the first turn
 	return &d
 }
 
@@ -95,21 +93,23 @@ func (c *Client) Close() {
 	c.side.CloseIdleConnections()
 }
 
-// NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1; localhost:8001 will do). key is
+// NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1 or what follows it; localhost:8001 will do). key is
 // sent as a bearer token, "" for none; it never appears in an error.
 func NewClient(baseURL, key string, clock Clock) (*Client, error) {
-	if !strings.Contains(baseURL, "://") {
-		baseURL = "http://" + baseURL
+	u, err := parseBase(baseURL)
+	if err != nil {
+		return nil, err
 	}
-	u, err := url.Parse(strings.TrimSpace(baseURL))
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("parse url %q: wants http://HOST:PORT", RedactURL(baseURL))
-	}
-	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/v1")
-	u.Fragment = ""
-	c := &Client{base: strings.TrimRight(u.String(), "/"), key: key, clock: clock, size: 64 << 10}
-	if pw, ok := u.User.Password(); ok {
+	c := &Client{base: u, key: key, clock: clock, size: 64 << 10, held: newHeld()}
+	if pw, ok := u.User.Password(); ok && pw != "" {
 		c.secrets = append(c.secrets, pw)
+	}
+	for _, values := range u.Query() { // gateways take keys there
+		for _, v := range values {
+			if len(v) >= 8 {
+				c.secrets = append(c.secrets, v)
+			}
+		}
 	}
 	if key != "" {
 		c.secrets = append(c.secrets, key)
@@ -123,12 +123,13 @@ func (c *Client) newHTTP() *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			MaxIdleConnsPerHost: 1,
-			DisableCompression:  true, // a compressed stream hides when its tokens came
-			ReadBufferSize:      c.size,
-			Protocols:           http1(),
-			TLSHandshakeTimeout: 10 * time.Second,
+			Proxy:                  http.ProxyFromEnvironment,
+			MaxIdleConnsPerHost:    1,
+			DisableCompression:     true, // a compressed stream hides when its tokens came
+			ReadBufferSize:         c.size,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			Protocols:              http1(),
+			TLSHandshakeTimeout:    10 * time.Second,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				conn, err := d.DialContext(ctx, network, addr)
 				if err != nil {
@@ -181,25 +182,6 @@ func stamped(c net.Conn) *stampedConn {
 	return s
 }
 
-// Base is the server's base URL without credentials, for people and for the file.
-func (c *Client) Base() string { return RedactURL(c.base) }
-
-// RedactURL takes credentials and query values out of a URL.
-func RedactURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(not a url)"
-	}
-	if u.Opaque != "" || (u.Scheme == "" && strings.Contains(raw, "@")) { // user:password@host without a scheme
-		return "(redacted)"
-	}
-	u.User = nil
-	if u.RawQuery != "" {
-		u.RawQuery = "redacted"
-	}
-	return u.String()
-}
-
 // clean takes secrets out of text that came from outside.
 func (c *Client) clean(s string) string {
 	for _, secret := range c.secrets {
@@ -209,7 +191,7 @@ func (c *Client) clean(s string) string {
 }
 
 func (c *Client) newRequest(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.address(path), bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("build request: %s", c.clean(err.Error()))
 	}
@@ -222,7 +204,7 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body []byt
 	return req, nil
 }
 
-// call makes one small request and reads the answer whole.
+// call makes one small request and reads the answer whole; one that is longer than limit bytes is an error.
 func (c *Client) call(ctx context.Context, h *http.Client, method, path string, body []byte, limit int64) (*http.Response, []byte, error) {
 	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {
@@ -230,14 +212,65 @@ func (c *Client) call(ctx context.Context, h *http.Client, method, path string, 
 	}
 	resp, err := h.Do(req)
 	if err != nil {
-		return nil, nil, errors.New(c.clean(plainNetError(err)))
+		return nil, nil, c.netError(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, limit))
+	var from io.Reader = resp.Body
+	switch how := compressed(resp); {
+	case strings.EqualFold(how, "gzip"): // wb asked for none, and a small answer can be read all the same
+		z, err := gzip.NewReader(resp.Body)
+		if err != nil {
+			return resp, nil, fmt.Errorf("the answer says that it is compressed (Content-Encoding: gzip) and is not: %w", err)
+		}
+		from = z
+	case how != "":
+		return resp, nil, fmt.Errorf("the answer is compressed (Content-Encoding: %s), and wb asks for none", how)
+	}
+	text, err := readBounded(from, limit)
 	if err != nil {
-		return resp, nil, errors.New(c.clean(plainNetError(err)))
+		return resp, nil, c.netError(err)
 	}
 	return resp, text, nil
+}
+
+// NetError is what went wrong on the wire, in a few words and without secrets.
+type NetError struct {
+	text string
+	hint string
+	err  error
+}
+
+func (e *NetError) Error() string { return e.text }
+
+// Unwrap gives the error below.
+func (e *NetError) Unwrap() error { return e.err }
+
+// Hint says what to do; "" when nothing is known.
+func (e *NetError) Hint() string { return e.hint }
+
+func (c *Client) netError(err error) error {
+	return &NetError{c.clean(plainNetError(err)), netHint(err), err}
+}
+
+// netHint names the remedy of a failure on the wire.
+func netHint(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	var plain tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unknown):
+		return "the server's certificate is of an authority that this machine does not know: SSL_CERT_FILE names a file with that authority's certificate"
+	case errors.As(err, &invalid):
+		return "the server's certificate is not valid now, or not for this; look at its dates, or at this machine's clock"
+	case errors.As(err, &name):
+		return "the server's certificate is for another name: use the one that it is for"
+	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "the server does not speak TLS: use http:// in the URL"
+	case strings.Contains(err.Error(), "malformed HTTP response"):
+		return "this is no HTTP; does the server want https:// in the URL?"
+	}
+	return ""
 }
 
 // plainNetError says in a few words what went wrong on the wire.
@@ -256,9 +289,9 @@ func plainNetError(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case errors.As(err, &ue):
-		return ue.Err.Error()
+		err = ue.Err
 	}
-	return err.Error()
+	return clip(err.Error())
 }
 
 // Request is one turn's request.
@@ -303,51 +336,6 @@ func (r Request) body() ([]byte, error) {
 		CacheSalt     string         `json:"cache_salt,omitempty"`
 		TokenIDs      bool           `json:"return_token_ids,omitempty"`
 	}{r.Model, messages, r.Text, plain, true, streamOptions{true, r.VLLM}, r.MaxTokens, r.Temperature, r.Seed, r.IgnoreEOS && r.VLLM, r.CacheSalt, r.TokenIDs && r.VLLM})
-}
-
-// Chunk is one streamed event, decoded after the turn.
-type Chunk struct {
-	Seq         int32 // from 1
-	ReadSeq     int32 // socket read, from 1
-	TNs         int64
-	ReadDelayNs *int64 // before TNs, in the kernel; nil when that does not say
-	Kind        string // role, content, reasoning, tool, empty, usage, error or other
-	Tokens      *int32 // nil when the server does not say
-	TextBytes   int32
-}
-
-// Reply is everything observed of one request. Times are ns since run start; nil means it did not come to that.
-type Reply struct {
-	Status       string
-	Err          string
-	HTTPStatus   *int32
-	ErrorBody    *string
-	RequestID    *string
-	RequestBytes int64
-
-	SubmitNs       int64
-	WrittenNs      *int64
-	HeadersNs      *int64
-	FirstChunkNs   *int64
-	FirstNs        *int64
-	FirstContentNs *int64
-	LastNs         *int64
-	DoneNs         int64
-	Reused         *bool
-
-	PromptTokens     *int64
-	CachedTokens     *int64
-	CompletionTokens *int64
-	ReasoningTokens  *int64
-	FinishReason     *string
-	Content          string
-	Reasoning        string
-	Chunks           []Chunk
-	PromptIDs        []int32 // nil: not told
-	TokenIDs         []int32 // generated ones; nil unless told for every event
-
-	counted   *int64 // completion tokens that the events brought; nil when one did not say
-	usageSeen bool   // the closing usage chunk, not only running figures
 }
 
 // Turn sends one streaming chat completion and watches it to the end. It always returns a Reply; whatever goes wrong is in
@@ -415,67 +403,120 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	}
 	defer resp.Body.Close()
 	re.HTTPStatus = new(int32(resp.StatusCode))
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		return re.refusedBy(c, resp, text)
+	if why := c.noStream(re, resp); why != "" {
+		return re.end(c, re.Status, why)
 	}
-	if ct := resp.Header.Get("Content-Type"); !strings.HasPrefix(ct, "text/event-stream") {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		re.ErrorBody = new(c.clean(strings.ToValidUTF8(string(text), "\ufffd")))
-		return re.end(c, StatusDamaged, fmt.Sprintf("the answer is %q, not an event stream", ct))
+	x := stream{client: c, conn: conn.Load(), base: int32(baseReads.Load())}
+	defer x.release()
+	readErr := x.read(resp.Body)
+	re.DoneNs = c.clock()
+	c.wait()
+	defer c.leave()
+	re.decode(c.clean, x.events)
+	why := ""
+	switch strange, none := x.parser.nothing(); {
+	case re.Status != "" && x.damage() == nil: // an error inside the stream
+		return re
+	case x.damage() != nil:
+		re.Status, why = StatusDamaged, "read stream: "+x.damage().Error()
+	case !errors.Is(readErr, io.EOF):
+		re.Status, why = c.failure(parent, ctx, readErr, true), "read stream: "+plainNetError(readErr)
+	case none:
+		re.Status, why = StatusDamaged, fmt.Sprintf("read stream: no line of it is a server-sent event's: %.60q", strange)
+	default:
+		re.Status, why = re.settle(r.MaxTokens, x.parser.unfinished())
 	}
-	var events []sseEvent
-	var p sseParser
-	var readErr error
-	s, base := conn.Load(), int32(baseReads.Load())
+	return re.end(c, re.Status, why)
+}
+
+// noStream says why an answer is no stream of events, "" when it may be one. The status is set then.
+func (c *Client) noStream(re *Reply, resp *http.Response) string {
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	ok := resp.StatusCode == http.StatusOK
+	how := compressed(resp)
+	if ok && how == "" && slices.Contains([]string{"text/event-stream", "", "text/plain", "application/octet-stream"}, kind) { // what is inside decides
+		return ""
+	}
+	if re.Status = StatusDamaged; !ok {
+		re.Status = StatusHTTPError
+	}
+	if how != "" {
+		return fmt.Sprintf("HTTP %d: the answer is compressed (Content-Encoding: %s), and wb asks for none: a compressed stream hides when its tokens came", resp.StatusCode, how)
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came before the connection broke says more than nothing
+	re.ErrorBody = new(c.clean(strings.ToValidUTF8(string(text), "\ufffd")))
+	said := reason(text)
+	switch {
+	case !ok:
+		return c.refused(resp, said)
+	case kind == "application/json" && bytes.Contains(text, []byte(`"choices"`)):
+		return "the server sent the whole reply as one JSON document: it does not stream, and when its tokens came cannot be told"
+	case kind == "application/json" && said != "":
+		re.Status = StatusServerError
+		return "the server answered 200 with an error: " + said
+	case said != "":
+		return fmt.Sprintf("the answer is %q, not an event stream: %s", kind, said)
+	}
+	return fmt.Sprintf("the answer is %q, not an event stream", kind)
+}
+
+// stream is what is read of one answer.
+type stream struct {
+	client *Client
+	conn   *stampedConn // nil when the transport hides it
+	base   int32        // reads of the connection before this answer
+	parser sseParser
+	events []sseEvent
+	bytes  int64 // held, by events
+	over   error // more came than wb holds
+}
+
+// overhead is what an event takes beside its data.
+const overhead = 128
+
+// damage says that more came than wb holds.
+func (s *stream) damage() error { return cmp.Or(s.over, s.parser.damage) }
+
+func (s *stream) release() { s.client.held.give(s.bytes) }
+
+// read reads to the end and stamps every event with the read that completed it. It stops where more comes than wb holds.
+func (s *stream) read(from io.Reader) error {
+	c := s.client
 	if c.buf == nil {
 		c.buf = make([]byte, c.size)
 	}
-	buf := c.buf
-	total, last, delay, seen := 0, int64(0), int64(-1), int32(0)
-	for readErr == nil {
-		var n int
-		n, readErr = resp.Body.Read(buf)
-		if s != nil {
-			last, delay, seen = s.last.Load(), s.delay.Load(), s.reads.Load()-base
+	last, delay, seen := int64(0), int64(-1), int32(0)
+	emit := func(data []byte, failure bool) {
+		if len(data) == 0 || s.over != nil { // a heartbeat
+			return
+		}
+		n := int64(len(data)) + overhead
+		s.bytes += n
+		switch together := c.held.take(n); {
+		case len(s.events) == maxStreamEvents:
+			s.over = fmt.Errorf("a stream of more than %d events", maxStreamEvents)
+		case s.bytes > maxStreamBytes:
+			s.over = fmt.Errorf("a stream of more than %d bytes", maxStreamBytes)
+		case !together:
+			s.over = fmt.Errorf("the streams of all users hold more than %d bytes", c.held.limit)
+		default:
+			s.events = append(s.events, sseEvent{data, last, delay, seen, failure})
+		}
+	}
+	for s.damage() == nil {
+		n, err := from.Read(c.buf)
+		if s.conn != nil {
+			last, delay, seen = s.conn.last.Load(), s.conn.delay.Load(), s.conn.reads.Load()-s.base
 		} else {
 			last, seen = c.clock(), seen+1
 		}
-		if n > 0 {
-			p.feed(buf[:n], func(d []byte) { events = append(events, sseEvent{d, last, delay, seen}) })
-		}
-		if total += n; total > maxReplyBytes {
-			readErr = fmt.Errorf("a reply longer than %d bytes", maxReplyBytes)
+		s.parser.feed(c.buf[:n], emit)
+		if err != nil {
+			return err
 		}
 	}
-	re.DoneNs = c.clock()
-	c.wait()
-	re.decode(c, events)
-	c.leave()
-	switch {
-	case p.damage != nil && re.Status == StatusDamaged: // what could not be decoded was cut short here
-		re.end(c, StatusDamaged, "read stream: "+p.damage.Error())
-	case re.Status != "": // an error inside the stream
-	case !errors.Is(readErr, io.EOF):
-		re.end(c, c.failure(parent, ctx, readErr, true), "read stream: "+plainNetError(readErr))
-	case p.damage != nil:
-		re.end(c, StatusDamaged, "read stream: "+p.damage.Error())
-	case re.FinishReason == nil || !re.usageSeen:
-		what := "usage"
-		if re.FinishReason == nil {
-			what = "a finish reason"
-		}
-		if p.unfinished() {
-			what += ", inside an event"
-		}
-		if re.FinishReason != nil && re.PromptTokens == nil {
-			what += "; the server must support stream_options.include_usage"
-		}
-		re.end(c, StatusCut, "the stream ended without "+what)
-	default:
-		re.Status = StatusOK
-	}
-	return re
+	return s.damage()
 }
 
 func (re *Reply) end(c *Client, status, why string) *Reply {
@@ -500,216 +541,18 @@ func (c *Client) failure(parent, ctx context.Context, err error, sent bool) stri
 	}
 }
 
-// refusedBy reads an HTTP error: vLLM answers {"error": {"message": …}}, or {"detail": …} on wrong paths.
-func (re *Reply) refusedBy(c *Client, resp *http.Response, text []byte) *Reply {
-	body := c.clean(strings.ToValidUTF8(string(text), "\ufffd"))
-	re.ErrorBody = &body
-	later := ""
+// refused tells an HTTP status other than 200, with what the server said.
+func (c *Client) refused(resp *http.Response, said string) string {
+	text := fmt.Sprintf("HTTP %d: %s", resp.StatusCode, cmp.Or(said, resp.Status))
+	if to := c.leads(resp.Request.URL.String(), resp.Header.Get("Location")); to != "" && resp.StatusCode/100 == 3 {
+		return text + " (it leads to " + to + "; --url names where the server itself is)"
+	}
 	if after := resp.Header.Get("Retry-After"); after != "" && len(after) < 64 { // wb does not try again: that would hide what the server did
-		later = " (retry after " + after
+		text += " (retry after " + clip(after)
 		if _, err := strconv.Atoi(after); err == nil {
-			later += " s"
+			text += " s"
 		}
-		later += ")"
+		text += ")"
 	}
-	return re.end(c, StatusHTTPError, fmt.Sprintf("HTTP %d: %s%s", resp.StatusCode, serverMessage(text, resp.Status), later))
-}
-
-func serverMessage(text []byte, otherwise string) string {
-	var e struct {
-		Error   json.RawMessage `json:"error"`
-		Detail  any             `json:"detail"`
-		Message string          `json:"message"`
-	}
-	msg := ""
-	if json.Unmarshal(text, &e) == nil {
-		var inner struct {
-			Message string `json:"message"`
-		}
-		switch {
-		case json.Unmarshal(e.Error, &inner) == nil && inner.Message != "":
-			msg = inner.Message
-		case e.Message != "":
-			msg = e.Message
-		case e.Detail != nil:
-			msg = fmt.Sprint(e.Detail)
-		}
-		if msg == "" {
-			var plain string
-			if json.Unmarshal(e.Error, &plain) == nil {
-				msg = plain
-			}
-		}
-	}
-	if msg == "" {
-		msg = otherwise
-	}
-	return strings.Join(strings.Fields(msg), " ")
-}
-
-// wireChunk is what wb reads of a chat.completion.chunk.
-type wireChunk struct {
-	ID        string  `json:"id"`
-	PromptIDs []int32 `json:"prompt_token_ids"` // of a chat completion
-	Choices   []struct {
-		Text      *string `json:"text"` // of a plain completion
-		PromptIDs []int32 `json:"prompt_token_ids"`
-		Delta     struct {
-			Role             string            `json:"role"`
-			Content          *string           `json:"content"`
-			Reasoning        *string           `json:"reasoning"`         // vLLM since 0.12
-			ReasoningContent *string           `json:"reasoning_content"` // before, and other servers
-			ToolCalls        []json.RawMessage `json:"tool_calls"`
-		} `json:"delta"`
-		FinishReason *string `json:"finish_reason"`
-		TokenIDs     []int32 `json:"token_ids"`
-	} `json:"choices"`
-	Usage *struct {
-		PromptTokens     int64 `json:"prompt_tokens"`
-		CompletionTokens int64 `json:"completion_tokens"`
-		PromptDetails    *struct {
-			CachedTokens *int64 `json:"cached_tokens"`
-		} `json:"prompt_tokens_details"`
-		CompletionDetails *struct {
-			ReasoningTokens *int64 `json:"reasoning_tokens"`
-		} `json:"completion_tokens_details"`
-	} `json:"usage"`
-	Error json.RawMessage `json:"error"`
-}
-
-// decode reads the events once the turn is over. Token counts of a chunk come from its token ids, else from the growth of
-// the running usage, else they stay unknown: chunks are not tokens.
-func (re *Reply) decode(c *Client, events []sseEvent) {
-	var content, reasoning strings.Builder
-	var counted int64
-	running := false // usage comes with every event
-	allIDs := true   // so do token ids
-	re.counted = new(int64)
-	var w wireChunk // one for all of them: it is most of what decoding takes from the heap
-	for i, e := range events {
-		if i == 0 {
-			re.FirstChunkNs = new(e.tNs)
-		}
-		if string(e.data) == "[DONE]" {
-			continue
-		}
-		ch := Chunk{Seq: int32(len(re.Chunks) + 1), ReadSeq: e.readSeq, TNs: e.tNs, Kind: "other"}
-		if e.delayNs >= 0 {
-			ch.ReadDelayNs = &events[i].delayNs
-		}
-		w = wireChunk{}
-		if err := json.Unmarshal(e.data, &w); err != nil {
-			ch.Kind = "error"
-			re.Chunks = append(re.Chunks, ch)
-			if re.Status == "" {
-				re.end(c, StatusDamaged, fmt.Sprintf("decode event %d: %v", i+1, err))
-			}
-			continue
-		}
-		if len(w.Error) > 0 && string(w.Error) != "null" {
-			ch.Kind = "error"
-			re.Chunks = append(re.Chunks, ch)
-			if re.Status == "" {
-				body := string(e.data)
-				if len(body) > maxErrorBody {
-					body = body[:maxErrorBody]
-				}
-				re.ErrorBody = new(c.clean(strings.ToValidUTF8(body, "\ufffd")))
-				re.end(c, StatusServerError, "the server failed mid-stream: "+serverMessage(e.data, "no message"))
-			}
-			continue
-		}
-		if w.ID != "" && re.RequestID == nil {
-			re.RequestID = new(w.ID)
-		}
-		hasIDs := false
-		for _, choice := range w.Choices {
-			d := choice.Delta
-			think := d.Reasoning
-			if think == nil {
-				think = d.ReasoningContent
-			}
-			if choice.Text != nil && d.Content == nil {
-				d.Content = choice.Text
-			}
-			if re.PromptIDs == nil {
-				re.PromptIDs = choice.PromptIDs
-			}
-			switch {
-			case d.Content != nil && *d.Content != "":
-				ch.Kind = "content"
-				content.WriteString(*d.Content)
-				ch.TextBytes += int32(len(*d.Content))
-				if re.FirstContentNs == nil {
-					re.FirstContentNs = new(e.tNs)
-				}
-			case think != nil && *think != "":
-				ch.Kind = "reasoning"
-				reasoning.WriteString(*think)
-				ch.TextBytes += int32(len(*think))
-			case len(d.ToolCalls) > 0:
-				ch.Kind = "tool"
-				for _, t := range d.ToolCalls {
-					ch.TextBytes += int32(len(t))
-				}
-			case d.Role != "":
-				ch.Kind = "role"
-			default:
-				ch.Kind = "empty"
-			}
-			if choice.TokenIDs != nil {
-				hasIDs = true
-				re.TokenIDs = append(re.TokenIDs, choice.TokenIDs...)
-				ch.Tokens = new(int32(len(choice.TokenIDs)))
-			}
-			if choice.FinishReason != nil {
-				re.FinishReason = choice.FinishReason
-			}
-		}
-		if w.PromptIDs != nil {
-			re.PromptIDs = w.PromptIDs
-		}
-		allIDs = allIDs && (hasIDs || ch.TextBytes == 0)
-		if u := w.Usage; u != nil {
-			if !hasIDs && len(w.Choices) > 0 {
-				ch.Tokens = new(int32(max(u.CompletionTokens-counted, 0)))
-			}
-			counted = u.CompletionTokens
-			// the running figures are kept too: a stream that is cut still tells how far it came
-			re.PromptTokens, re.CompletionTokens = new(u.PromptTokens), new(u.CompletionTokens)
-			if u.PromptDetails != nil {
-				re.CachedTokens = u.PromptDetails.CachedTokens
-			}
-			if u.CompletionDetails != nil {
-				re.ReasoningTokens = u.CompletionDetails.ReasoningTokens
-			}
-			// vLLM closes with an event of its own; servers without running usage may put it beside the finish reason
-			switch {
-			case len(w.Choices) == 0:
-				ch.Kind = "usage"
-				re.usageSeen = true
-			case re.FinishReason == nil:
-				running = true
-			case !running:
-				re.usageSeen = true
-			}
-		}
-		switch {
-		case ch.Tokens != nil && re.counted != nil:
-			*re.counted += int64(*ch.Tokens)
-		case ch.TextBytes > 0:
-			re.counted = nil
-		}
-		if ch.TextBytes > 0 || (ch.Tokens != nil && *ch.Tokens > 0) {
-			if re.FirstNs == nil {
-				re.FirstNs = new(e.tNs)
-			}
-			re.LastNs = new(e.tNs)
-		}
-		re.Chunks = append(re.Chunks, ch)
-	}
-	re.Content, re.Reasoning = content.String(), reasoning.String()
-	if !allIDs || (re.CompletionTokens != nil && int64(len(re.TokenIDs)) != *re.CompletionTokens) {
-		re.TokenIDs = nil
-	}
+	return text
 }

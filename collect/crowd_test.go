@@ -32,7 +32,7 @@ func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *Cli
 	if c, err = NewClient(url, "", func() int64 { return int64(time.Since(start)) }); err != nil {
 		t.Fatal(err)
 	}
-	if e, err = c.Probe(ctx, ""); err != nil {
+	if e, err = c.Probe(ctx, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	return srv, db, c, e, start

@@ -94,9 +94,13 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 	var out []Finding
 	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
-	e, err := c.Probe(ctx, model)
+	e, err := c.Probe(ctx, model, nil)
 	if err != nil {
-		add("server", LevelFail, err.Error(), "start it, or check URL, port and model name")
+		remedy := "start it, or check URL, port and model name"
+		if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
+			remedy = h.Hint()
+		}
+		add("server", LevelFail, err.Error(), remedy)
 		return out
 	}
 	version := ""
@@ -107,10 +111,16 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 	if e.MaxModelLenTokens != nil {
 		add("context", LevelOK, fmt.Sprintf("%d tokens", *e.MaxModelLenTokens), "")
 	}
-	if !e.HasMetrics {
-		add("metrics", LevelWarn, "/metrics has no vLLM counters", "no cache counters and no server split; with vLLM, leave --disable-log-stats out")
-	} else {
+	for _, a := range e.Absent {
+		add(map[string]string{"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models"}[a.Kind], LevelNote, a.Message, "")
+	}
+	switch {
+	case e.HasMetrics && e.VLLM():
 		add("metrics", LevelOK, "vLLM counters", "")
+	case e.HasMetrics:
+		add("metrics", LevelOK, "counters, not vLLM's", "")
+	case e.VLLM():
+		add("metrics", LevelWarn, "no vLLM counters", "no cache counters and no server split; with vLLM, leave --disable-log-stats out")
 	}
 	switch {
 	case e.PrefixCaching == nil:
@@ -120,7 +130,11 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 		if e.BlockSizeTokens != nil {
 			block = fmt.Sprintf(", blocks of %d tokens", *e.BlockSizeTokens)
 		}
-		add("prefix cache", LevelOK, "on"+block, "")
+		if e.BlockSizeTokens != nil && e.MaxModelLenTokens != nil && *e.BlockSizeTokens >= *e.MaxModelLenTokens {
+			add("prefix cache", LevelWarn, fmt.Sprintf("on%s, in a context of %d: no prompt fills a block, so that nothing can be cached", block, *e.MaxModelLenTokens), "start vLLM with a smaller --block-size")
+		} else {
+			add("prefix cache", LevelOK, "on"+block, "")
+		}
 	default:
 		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
 	}

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,9 +38,10 @@ type Engine struct {
 	KVCacheSizeTokens *int64
 	PrefixCaching     *bool
 	CacheConfig       map[string]string // labels of vllm:cache_config_info
-	HasMetrics        bool
-	HasTokenize       bool
+	HasMetrics        bool              // /metrics has counters, whosever they are
+	HasTokenize       bool              // /tokenize gives ids
 	ProcessStartedAt  *time.Time
+	Absent            []Absence
 	Details           bool // it is known to run with --enable-prompt-tokens-details
 	Imitates          struct {
 		Model string `json:"model"`
@@ -64,59 +66,211 @@ var ErrUnreachable = errors.New("unreachable")
 // ErrNoModel is returned when the server does not serve the model asked for.
 var ErrNoModel = errors.New("model not served")
 
-// Probe asks the server who it is and opens the connection that turns will use. model "" means the one it serves.
-func (c *Client) Probe(ctx context.Context, model string) (*Engine, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
+// Absence is something that a server does not have, or has and does not do as it should: what will be missing because of it.
+type Absence struct{ Kind, Message string }
+
+// Limits on finding out who a server is.
+const (
+	probeLimit   = 2 * time.Second // of one question that a server may do without
+	modelsLimit  = 30 * time.Second
+	loadingLimit = 15 * time.Minute // a large model from a slow disk takes minutes
+	askAgain     = time.Second
+)
+
+// ServerError is an answer that ends the attempt to use a server, with what to do about it.
+type ServerError struct{ text, hint string }
+
+func (e *ServerError) Error() string { return e.text }
+
+// Hint says what to do; "" when nothing is known.
+func (e *ServerError) Hint() string { return e.hint }
+
+// keyHint is for a server that wants a key, or another one.
+const keyHint = "--api-key-env NAME sends the key that the environment variable NAME holds"
+
+// Probe asks the server who it is and opens the connection that turns will use. model "" means the one it serves. A server that is loading its model is waited for,
+// and waiting, which may be nil, is told so once. What the server lacks is in Absent.
+func (c *Client) Probe(ctx context.Context, model string, waiting func(string)) (*Engine, error) {
 	e := &Engine{Kind: KindOpenAI, Model: model}
-	resp, text, err := c.call(ctx, c.turns, http.MethodGet, "/v1/models", nil, maxReplyBytes)
-	if err != nil {
-		return nil, fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
+	if err := c.probeModels(ctx, e, waiting); err != nil {
+		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask %s for its models: HTTP %d: %s", c.Base(), resp.StatusCode, c.clean(serverMessage(text, resp.Status)))
+	limited, cancel := context.WithTimeout(ctx, probeLimit)
+	e.readVersion(c.call(limited, c.turns, http.MethodGet, "/version", nil, maxSmallAnswer))
+	cancel()
+	if why := c.probeTokenize(ctx, e.Model); why != "" {
+		e.lacks("no_tokenize", "/tokenize "+why+": token ids are not known, nor what the prefix cache could have done")
+	} else {
+		e.HasTokenize = true
+	}
+	limited, cancel = context.WithTimeout(ctx, probeLimit)
+	s := c.scrape(limited, false)
+	cancel()
+	switch {
+	case s.Err != nil:
+		e.lacks("no_metrics", "/metrics "+s.Err.Error()+": the server's counters are not known")
+	case len(s.Series) == 0:
+		e.lacks("no_metrics", "/metrics holds no counters: the server's are not known")
+	}
+	e.readMetrics(s)
+	return e, ctx.Err()
+}
+
+func (e *Engine) lacks(kind, message string) {
+	e.Absent = append(e.Absent, Absence{kind, message})
+}
+
+// loading says whether an answer is that of a server which will be there when its model is.
+func loading(status int, said string) bool {
+	said = strings.ToLower(said)
+	return status == http.StatusServiceUnavailable && slices.ContainsFunc([]string{"loading", "load model", "starting", "not ready", "warming", "initializing", "initialising"}, func(w string) bool { return strings.Contains(said, w) })
+}
+
+// probeModels asks for the models, and settles on one.
+func (c *Client) probeModels(ctx context.Context, e *Engine, waiting func(string)) error {
+	limited, cancel := context.WithTimeout(ctx, loadingLimit)
+	defer cancel()
+	for redirects := 0; ; {
+		one, cancel := context.WithTimeout(limited, modelsLimit)
+		resp, text, err := c.call(one, c.turns, http.MethodGet, "/v1/models", nil, maxModelsBytes)
+		cancel()
+		said := c.clean(reason(text))
+		switch {
+		case err != nil && resp == nil:
+			return fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
+		case err != nil:
+			return fmt.Errorf("ask %s for its models: %w", c.Base(), err)
+		case loading(resp.StatusCode, said) && limited.Err() == nil:
+			if waiting != nil {
+				waiting(fmt.Sprintf("%s is loading its model: waiting (it says: %s)", c.Base(), said))
+				waiting = nil
+			}
+			sleep(limited, askAgain)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			continue
+		case resp.StatusCode/100 == 3 && redirects < 3 && c.follow(resp):
+			redirects++
+			continue
+		}
+		return c.chooseModel(e, resp, text, said)
+	}
+}
+
+// sleep waits, or less when the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// follow takes over the prefix to which a server on the same host redirects /v1/models, so that turns go there at once.
+func (c *Client) follow(resp *http.Response) bool {
+	to, err := resp.Location()
+	if err != nil || to.Scheme != c.base.Scheme || to.Host != c.base.Host {
+		return false
+	}
+	path, ok := strings.CutSuffix(strings.TrimRight(to.Path, "/"), "/v1/models")
+	if !ok || path == c.base.Path {
+		return false
+	}
+	u := *c.base
+	u.Path = path
+	c.base = &u
+	return true
+}
+
+// chooseModel reads the list of models. A server without one will do where a model was named.
+func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said string) error {
+	status := resp.StatusCode
+	if to := c.leads(resp.Request.URL.String(), resp.Header.Get("Location")); status/100 == 3 {
+		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: it leads to %s", c.Base(), status, cmp.Or(to, "nowhere")), "--url names where the server itself is"}
+	}
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, cmp.Or(said, resp.Status)), keyHint}
+	}
+	type listed struct {
+		ID          looseText   `json:"id"`
+		Root        looseText   `json:"root"`
+		OwnedBy     looseText   `json:"owned_by"`
+		MaxModelLen json.Number `json:"max_model_len"`
 	}
 	var models struct {
-		Data []struct {
-			ID          string `json:"id"`
-			Root        string `json:"root"`
-			OwnedBy     string `json:"owned_by"`
-			MaxModelLen *int64 `json:"max_model_len"`
-		} `json:"data"`
+		Data []listed `json:"data"`
 	}
-	if err := json.Unmarshal(text, &models); err != nil || len(models.Data) == 0 {
-		return nil, fmt.Errorf("ask %s for its models: the answer lists none; is it an OpenAI-compatible server?", c.Base())
+	_ = json.Unmarshal(text, &models) // what is no list lists nothing
+	list := slices.DeleteFunc(models.Data, func(m listed) bool { return m.ID == "" })
+	if status != http.StatusOK || len(list) == 0 {
+		why := "the answer lists no model"
+		if status != http.StatusOK {
+			why = fmt.Sprintf("HTTP %d: %s", status, cmp.Or(said, resp.Status))
+		} else if said != "" {
+			why += " (" + said + ")"
+		}
+		if e.Model != "" && status < 500 {
+			e.lacks("no_models", "/v1/models: "+why+": the model is taken to be the one that was named, "+e.Model)
+			return nil
+		}
+		return &ServerError{fmt.Sprintf("ask %s for its models: %s", c.Base(), why), "is it an OpenAI-compatible server? --model names one that it does not list; --url wants the base URL, such as http://HOST:PORT"}
 	}
 	var names []string
-	for _, m := range models.Data {
-		names = append(names, m.ID)
+	for _, m := range list {
+		names = append(names, string(m.ID))
 	}
-	i := slices.Index(names, model)
-	if model == "" {
+	i := slices.Index(names, e.Model)
+	if e.Model == "" {
 		if len(names) > 1 {
-			return nil, fmt.Errorf("choose model: %w: %s serves %s; name one with --model", ErrNoModel, c.Base(), strings.Join(names, ", "))
+			return fmt.Errorf("choose model: %w: %s serves %s; name one with --model", ErrNoModel, c.Base(), some(names))
 		}
 		i = 0
 	}
 	if i < 0 {
-		return nil, fmt.Errorf("find model %q: %w: %s serves %s", model, ErrNoModel, c.Base(), strings.Join(names, ", "))
+		return fmt.Errorf("find model %q: %w: %s serves %s", e.Model, ErrNoModel, c.Base(), some(names))
 	}
-	m := models.Data[i]
-	e.Model, e.MaxModelLenTokens = m.ID, m.MaxModelLen
+	m := list[i]
+	e.Model = string(m.ID)
+	if n, err := m.MaxModelLen.Int64(); err == nil && n > 0 && n <= maxTokenCount {
+		e.MaxModelLenTokens = &n
+	}
 	if m.Root != "" {
-		e.ModelRoot = &m.Root
+		e.ModelRoot = new(string(m.Root))
 	}
 	if m.OwnedBy == "vllm" {
 		e.Kind = KindVLLM
 	}
-	e.readVersion(c.call(ctx, c.turns, http.MethodGet, "/version", nil, 1<<20))
-	if body, err := json.Marshal(map[string]string{"model": e.Model, "prompt": "a"}); err == nil {
-		if resp, text, err := c.call(ctx, c.turns, http.MethodPost, "/tokenize", body, 1<<20); err == nil && resp.StatusCode == http.StatusOK {
-			e.HasTokenize = strings.Contains(string(text), `"tokens"`)
-		}
+	return nil
+}
+
+// some joins names, the first twenty of them.
+func some(names []string) string {
+	if len(names) > 20 {
+		return clip(strings.Join(names[:20], ", ")) + fmt.Sprintf(" and %d more", len(names)-20)
 	}
-	e.readMetrics(c.scrape(ctx, false))
-	return e, nil
+	return clip(strings.Join(names, ", "))
+}
+
+// probeTokenize asks for the ids of a short text and looks at the answer; why it cannot be used, "" when it can. llama.cpp answers what it does not
+// understand with an empty list.
+func (c *Client) probeTokenize(ctx context.Context, model string) (why string) {
+	limited, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	ids, err := c.Tokenize(limited, model, nil, "one two three")
+	var status *statusError
+	switch {
+	case errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusMethodNotAllowed):
+		return "is not there"
+	case limited.Err() != nil:
+		return fmt.Sprintf("did not answer within %v", probeLimit)
+	case err != nil:
+		return "cannot be used (" + strings.TrimPrefix(err.Error(), "tokenize: ") + ")"
+	case len(ids) == 0:
+		return "gives no ids for a prompt"
+	}
+	return ""
 }
 
 func (e *Engine) readVersion(resp *http.Response, text []byte, err error) {
@@ -124,15 +278,15 @@ func (e *Engine) readVersion(resp *http.Response, text []byte, err error) {
 		return
 	}
 	var v struct {
-		Version   string          `json:"version"`
-		Simulated bool            `json:"simulated"`
-		Imitates  json.RawMessage `json:"imitates"`
+		Version   looseText `json:"version"`
+		Simulated bool      `json:"simulated"`
+		Imitates  rawValue  `json:"imitates"`
 	}
 	if json.Unmarshal(text, &v) != nil {
 		return
 	}
 	if v.Version != "" {
-		e.Version = &v.Version
+		e.Version = new(clip(string(v.Version[:min(len(v.Version), 64)])))
 	}
 	if v.Simulated {
 		e.Kind = KindSimulator
@@ -143,6 +297,7 @@ func (e *Engine) readVersion(resp *http.Response, text []byte, err error) {
 var labelPattern = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)=("(?:[^"\\]|\\.)*")`)
 
 func (e *Engine) readMetrics(s *Scrape) {
+	vllms := false
 	for _, x := range s.Series {
 		switch {
 		case x.Name == "vllm:cache_config_info":
@@ -156,22 +311,24 @@ func (e *Engine) readMetrics(s *Scrape) {
 			whole, frac := math.Modf(x.Value)
 			e.ProcessStartedAt = new(time.Unix(int64(whole), int64(frac*1e9)).UTC())
 		}
-		e.HasMetrics = e.HasMetrics || strings.HasPrefix(x.Name, "vllm:")
+		e.HasMetrics = true
+		vllms = vllms || strings.HasPrefix(x.Name, "vllm:")
 	}
-	number := func(label string) *int64 {
-		if n, err := strconv.ParseInt(e.CacheConfig[label], 10, 64); err == nil {
+	number := func(label string, most int64) *int64 {
+		if n, err := strconv.ParseInt(e.CacheConfig[label], 10, 64); err == nil && n > 0 && n <= most {
 			return &n
 		}
 		return nil
 	}
-	e.BlockSizeTokens, e.KVCacheSizeTokens = number("block_size"), number("kv_cache_size_tokens")
-	if n := number("num_gpu_blocks"); e.KVCacheSizeTokens == nil && n != nil && e.BlockSizeTokens != nil {
+	const most = 1 << 40 // of a KV cache, tokens; what is above it, or not above 0, is no size
+	e.BlockSizeTokens, e.KVCacheSizeTokens = number("block_size", maxTokenCount), number("kv_cache_size_tokens", most)
+	if n := number("num_gpu_blocks", most/maxTokenCount); e.KVCacheSizeTokens == nil && n != nil && e.BlockSizeTokens != nil {
 		e.KVCacheSizeTokens = new(*n * *e.BlockSizeTokens) // before vLLM told the size itself
 	}
 	if on, err := strconv.ParseBool(strings.ToLower(e.CacheConfig["enable_prefix_caching"])); err == nil {
 		e.PrefixCaching = &on
 	}
-	if e.HasMetrics && e.Kind == KindOpenAI {
+	if vllms && e.Kind == KindOpenAI {
 		e.Kind = KindVLLM
 	}
 }
@@ -180,14 +337,14 @@ func (e *Engine) readMetrics(s *Scrape) {
 func (c *Client) alive(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, _, err := c.call(ctx, c.side, http.MethodGet, "/v1/models", nil, maxReplyBytes)
-	return err == nil
+	resp, _, err := c.call(ctx, c.side, http.MethodGet, "/v1/models", nil, maxModelsBytes)
+	return err == nil || resp != nil
 }
 
 // local says whether the client's URL is on this machine.
 func (c *Client) local() (*url.URL, bool) {
-	u, err := url.Parse(c.base)
-	return u, err == nil && (u.Hostname() == "localhost" || u.Hostname() == "::1" || strings.HasPrefix(u.Hostname(), "127."))
+	u := c.base
+	return u, u.Hostname() == "localhost" || u.Hostname() == "::1" || strings.HasPrefix(u.Hostname(), "127.")
 }
 
 // serverPID finds the process that listens at the client's URL, when that is on this machine and may be seen.

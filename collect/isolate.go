@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,7 +122,7 @@ func (r *run) restart(ctx context.Context) error {
 // meet asks a restarted server who it is: the run's engine row stays that of the first start, what it can do is read anew.
 func (r *run) meet(ctx context.Context) error {
 	r.client.Close()
-	e, err := r.client.Probe(ctx, r.engine.Model)
+	e, err := r.client.Probe(ctx, r.engine.Model, nil)
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (r *run) reset(ctx context.Context) error {
 		case resp.StatusCode == http.StatusOK && !strings.Contains(strings.ReplaceAll(string(text), " ", ""), `"success":false`):
 			return nil
 		}
-		why = fmt.Sprintf("HTTP %d: %s", resp.StatusCode, r.client.clean(serverMessage(text, "it was refused")))
+		why = fmt.Sprintf("HTTP %d: %s", resp.StatusCode, r.client.clean(cmp.Or(reason(text), "it was refused")))
 	}
 	return &ResetError{why}
 }

@@ -32,7 +32,7 @@ func runAgainst(t *testing.T, url string, change func(*Plan)) (*store.DB, *Resul
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := c.Probe(t.Context(), "")
+	e, err := c.Probe(t.Context(), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,12 +3,16 @@ package collect
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -24,57 +28,82 @@ type Series struct {
 	Value  float64
 }
 
-// ParseMetrics reads the Prometheus text format whole. The order of the result is by family name, then as in the text.
-func ParseMetrics(text []byte) ([]Series, error) {
+// ParseMetrics reads the Prometheus text format: every line that parses is kept, and the first that does not is told. A histogram's series keep their own names.
+func ParseMetrics(text []byte) (out []Series, bad error) {
+	if t := bytes.TrimSpace(text); len(t) > 1 && t[0] == '"' { // some servers send the page as one JSON text
+		var s string
+		if json.Unmarshal(t, &s) == nil {
+			text = []byte(s)
+		}
+	}
+	var block [][]byte // some lines at once take less than each alone
+	flush := func() {
+		long := slices.ContainsFunc(block, func(line []byte) bool { return len(line) > maxMetricLine })
+		if whole, err := parseSamples(block...); err == nil && !long {
+			out = append(out, whole...)
+		} else {
+			for _, line := range block {
+				one, err := parseSamples(line)
+				if len(line) > maxMetricLine {
+					one, err = nil, errors.New("too long")
+				}
+				if err != nil && bad == nil {
+					bad = fmt.Errorf("a line of /metrics cannot be read and is left out: %s", clip(string(line)))
+				}
+				out = append(out, one...)
+			}
+		}
+		block = block[:0]
+	}
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' { // without the types that comments tell, each line stands for itself
+			block = append(block, line)
+		}
+		if len(block) == metricLines {
+			flush()
+		}
+		if len(out) > maxSeries {
+			return out, bad
+		}
+	}
+	flush()
+	return out, bad
+}
+
+// metricLines is how many lines are parsed at once.
+const metricLines = 200
+
+// parseSamples reads lines with the library's parser.
+func parseSamples(lines ...[]byte) ([]Series, error) {
+	if len(lines) == 0 {
+		return nil, nil
+	}
 	p := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := p.TextToMetricFamilies(bytes.NewReader(text))
+	families, err := p.TextToMetricFamilies(bytes.NewReader(append(bytes.Join(lines, []byte("\n")), '\n')))
 	if err != nil {
-		return nil, fmt.Errorf("parse metrics: %w", err)
+		return nil, err
 	}
-	names := make([]string, 0, len(families))
-	for n := range families {
-		names = append(names, n)
-	}
-	slices.Sort(names)
 	var out []Series
-	for _, n := range names {
-		for _, m := range families[n].GetMetric() {
-			labels := labelText(m.GetLabel(), "", "")
-			add := func(suffix, labels string, v float64) { out = append(out, Series{n + suffix, labels, v}) }
-			switch {
-			case m.Counter != nil:
-				add("", labels, m.Counter.GetValue())
-			case m.Gauge != nil:
-				add("", labels, m.Gauge.GetValue())
-			case m.Untyped != nil:
-				add("", labels, m.Untyped.GetValue())
-			case m.Histogram != nil:
-				for _, b := range m.Histogram.GetBucket() {
-					add("_bucket", labelText(m.GetLabel(), "le", formatBound(b.GetUpperBound())), float64(b.GetCumulativeCount()))
-				}
-				add("_sum", labels, m.Histogram.GetSampleSum())
-				add("_count", labels, float64(m.Histogram.GetSampleCount()))
-			case m.Summary != nil:
-				for _, q := range m.Summary.GetQuantile() {
-					add("", labelText(m.GetLabel(), "quantile", formatBound(q.GetQuantile())), q.GetValue())
-				}
-				add("_sum", labels, m.Summary.GetSampleSum())
-				add("_count", labels, float64(m.Summary.GetSampleCount()))
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		for _, m := range families[name].GetMetric() {
+			if m.Untyped != nil {
+				out = append(out, Series{name, labelText(m.GetLabel()), m.GetUntyped().GetValue()})
 			}
 		}
 	}
 	return out, nil
 }
 
-func formatBound(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
-
-func labelText(pairs []*dto.LabelPair, extraName, extraValue string) string {
-	parts := make([]string, 0, len(pairs)+1)
+func labelText(pairs []*dto.LabelPair) string {
+	parts := make([]string, 0, len(pairs))
 	for _, p := range pairs {
-		parts = append(parts, p.GetName()+"="+strconv.Quote(p.GetValue()))
-	}
-	if extraName != "" {
-		parts = append(parts, extraName+"="+strconv.Quote(extraValue))
+		value := p.GetValue()
+		if p.GetName() == "le" || p.GetName() == "quantile" { // 1.0 and 1 are one bound
+			if f, err := strconv.ParseFloat(value, 64); err == nil {
+				value = strconv.FormatFloat(f, 'g', -1, 64)
+			}
+		}
+		parts = append(parts, p.GetName()+"="+strconv.Quote(value))
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ",")
@@ -85,7 +114,8 @@ type Scrape struct {
 	TNs, CostNs   int64
 	ResponseBytes int64
 	Series        []Series
-	Err           error
+	Err           error // there is nothing
+	Bad           error // a line that could not be read; the others are in Series
 }
 
 // total sums a metric over all labels, under the newest of its names that the server has: releases in between show two. false
@@ -95,7 +125,7 @@ func (s *Scrape) total(metric string) (float64, bool) {
 		var sum float64
 		found := false
 		for _, x := range s.Series {
-			if x.Name == name {
+			if x.Name == name && !math.IsNaN(x.Value) && !math.IsInf(x.Value, 0) {
 				sum += x.Value
 				found = true
 			}
@@ -107,23 +137,33 @@ func (s *Scrape) total(metric string) (float64, bool) {
 	return 0, false
 }
 
+// scrapeLimit is how long a reading of /metrics may take.
+const scrapeLimit = 20 * time.Second
+
 // scrape reads /metrics. during says that a turn is under way, so that the turn's own connection must be left alone.
 func (c *Client) scrape(ctx context.Context, during bool) *Scrape {
 	h := c.turns
 	if during {
 		h = c.side
 	}
+	limited, cancel := context.WithTimeout(ctx, scrapeLimit)
+	defer cancel()
 	start := c.clock()
-	resp, text, err := c.call(ctx, h, http.MethodGet, "/metrics", nil, maxMetricsBytes)
+	resp, text, err := c.call(limited, h, http.MethodGet, "/metrics", nil, maxMetricsBytes)
 	s := &Scrape{TNs: c.clock(), ResponseBytes: int64(len(text))}
 	s.CostNs = s.TNs - start
 	switch {
 	case err != nil:
 		s.Err = err
+	case resp.StatusCode == http.StatusNotFound:
+		s.Err = errors.New("is not there")
 	case resp.StatusCode != http.StatusOK:
-		s.Err = errors.New("HTTP " + resp.Status)
+		s.Err = errors.New("HTTP " + clip(resp.Status))
 	default:
-		s.Series, s.Err = ParseMetrics(text)
+		s.Series, s.Bad = ParseMetrics(text)
+		if len(s.Series) > maxSeries {
+			s.Series, s.Err = nil, fmt.Errorf("holds more than %d series", maxSeries)
+		}
 	}
 	return s
 }

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -153,19 +154,20 @@ type run struct {
 	id     uuid.UUID
 	name   string
 
-	scrapes  atomic.Int32
-	active   atomic.Int32  // turn under way, 0 for none
-	since    atomic.Int64  // when it was sent
-	gpuWatts atomic.Uint64 // bits of a float64
-	turns    atomic.Int32
-	sessions atomic.Int32
-	frozen   atomic.Int32
-	mu       sync.Mutex // of result
-	result   Result
-	server   managed
-	procs    *processSampler
-	truth    truth
-	crowd    *crowd // nil for one user
+	scrapes    atomic.Int32
+	badMetrics atomic.Bool   // a line of /metrics that cannot be read is on record
+	active     atomic.Int32  // turn under way, 0 for none
+	since      atomic.Int64  // when it was sent
+	gpuWatts   atomic.Uint64 // bits of a float64
+	turns      atomic.Int32
+	sessions   atomic.Int32
+	frozen     atomic.Int32
+	mu         sync.Mutex // of result
+	result     Result
+	server     managed
+	procs      *processSampler
+	truth      truth
+	crowd      *crowd // nil for one user
 }
 
 // users is how many may play at once.
@@ -179,13 +181,33 @@ func (p Plan) users() int {
 // player is a user, who plays one session after another.
 type player struct {
 	*run
-	client  *Client // connections of its own
-	number  int     // from 1
-	alone   bool    // nobody else plays
-	turnID  int32   // under way
-	warming bool    // the session under way is a warm-up
-	kin     string  // its conversation and placement
-	due     *int64  // when its session was to begin, by the plan; nil: as soon as possible
+	client  *Client  // connections of its own
+	number  int      // from 1
+	alone   bool     // nobody else plays
+	turnID  int32    // under way
+	warming bool     // the session under way is a warm-up
+	kin     string   // its conversation and placement
+	due     *int64   // when its session was to begin, by the plan; nil: as soon as possible
+	longest sentTurn // the turn of the session with the longest prompt so far
+}
+
+// sentTurn is a prompt that was sent, and how many tokens the server counted.
+type sentTurn struct {
+	messages []data.Message
+	tokens   int64
+}
+
+// within says whether all messages of a prompt are part of another one, in their order.
+func (s sentTurn) within(p data.Prompt) bool {
+	rest := p.Messages
+	for _, m := range s.messages {
+		i := slices.IndexFunc(rest, func(x data.Message) bool { return x.Role == m.Role && strings.Contains(x.Content, m.Content) })
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+1:]
+	}
+	return true
 }
 
 // Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second; beside a ballast, which takes no memory since
@@ -196,9 +218,13 @@ const (
 	manyUsersGC         = 65 // percent
 )
 
+// softMemoryBytes is from where on Go collects garbage as often as it takes to stay below: a server may send much more than a run holds otherwise.
+const softMemoryBytes = 112 << 20
+
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
 func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan Plan, watch Watch) (*Result, error) {
 	r := &run{plan: plan, client: client, engine: engine, watch: watch, clock: client.clock, id: uuid.New(), name: plan.Name}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(softMemoryBytes))
 	switch {
 	case plan.Rate == 0 && plan.Users <= fewUsers:
 		defer runtime.KeepAlive(make([]byte, ballastBytes))
@@ -206,7 +232,7 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 		defer debug.SetGCPercent(debug.SetGCPercent(manyUsersGC))
 	}
 	if r.name == "" {
-		r.name = engine.Model + "-" + plan.Start.Format("20060102-150405")
+		r.name = defaultName(engine.Model, plan.Start)
 	}
 	if c := plan.Continue; c != nil {
 		r.id, r.name, r.server.start = c.RunID, c.Name, c.Starts
@@ -248,8 +274,15 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 		r.result.Status, reason = "interrupted", "stopped by the user"
 	case err != nil:
 		r.result.Status, reason = "failed", err.Error()
+	case r.result.Turns == 0 && !plan.Open:
+		err = errors.New("run turns: no turn was measured")
+		r.result.Status, reason = "failed", err.Error()
 	case r.result.Turns == r.result.Failed && !plan.Open: // of a run that goes on, who knows all of it judges
-		err = fmt.Errorf("run turns: all %d failed: %s", r.result.Failed, r.result.FirstError)
+		hint := ""
+		if strings.HasPrefix(r.result.FirstError, "HTTP 401") || strings.HasPrefix(r.result.FirstError, "HTTP 403") {
+			hint = keyHint
+		}
+		err = &ServerError{fmt.Sprintf("run turns: all %d failed: %s", r.result.Failed, r.result.FirstError), hint}
 		r.result.Status, reason = "failed", err.Error()
 	case r.result.Failed > 0:
 		reason = fmt.Sprintf("%d of %d turns failed: %s", r.result.Failed, r.result.Turns, r.result.FirstError)
@@ -263,10 +296,29 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	if cerr := rec.Close(); cerr != nil {
 		err = errors.Join(err, cerr)
 	}
+	debug.FreeOSMemory() // what follows is DuckDB's
 	if cerr := db.Checkpoint(end); cerr != nil && err == nil {
 		err = cerr
 	}
 	return &r.result, err
+}
+
+// defaultName makes a name that a selector of runs takes and a terminal shows, of whatever the server calls its model.
+func defaultName(model string, at time.Time) string {
+	plain := strings.Map(func(c rune) rune {
+		if unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("._/:@+-", c) {
+			return c
+		}
+		return '-'
+	}, model)
+	plain = strings.Trim(plain, "-./")
+	if r := []rune(plain); len(r) > 80 {
+		plain = string(r[:80])
+	}
+	if base, _, _ := strings.Cut(plain, ":"); plain == "" || slices.Contains([]string{"tag", "plan", "last"}, base) {
+		plain = "model-" + plain
+	}
+	return plain + "-" + at.Format("20060102-150405")
 }
 
 func (r *run) event(kind, source, message string, turn *int32) {
@@ -424,6 +476,9 @@ func (r *run) begin(ctx context.Context) error {
 		models = append(models, m)
 	}
 	sort.Slice(tags, func(i, j int) bool { return tags[i].Key < tags[j].Key })
+	for _, a := range e.Absent {
+		r.event(a.Kind, "engine", r.client.clean(a.Message), nil)
+	}
 	return errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, eng), store.Add(ctx, r.rec, models...), store.Add(ctx, r.rec, tags...), r.settings(ctx), r.rec.Flush(ctx))
 }
 
@@ -586,6 +641,9 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+	if s.Bad != nil && !r.badMetrics.Swap(true) {
+		r.event("metrics_line", "metrics", s.Bad.Error(), nil)
+	}
 	row := store.Scrape{RunID: r.id, ScrapeID: r.scrapes.Add(1), Phase: phase, TNs: s.TNs, CostNs: s.CostNs, ResponseBytes: s.ResponseBytes}
 	if turn != 0 {
 		row.TurnID = &turn
@@ -593,15 +651,22 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	if s.Err != nil && ctx.Err() == nil {
 		row.Error = new(s.Err.Error())
 	}
-	metrics := make([]store.EngineMetric, len(s.Series))
-	for i, x := range s.Series {
-		metrics[i] = store.EngineMetric{RunID: r.id, ScrapeID: row.ScrapeID, TNs: s.TNs, Name: x.Name, Labels: x.Labels, Value: x.Value}
+	err := store.Add(ctx, r.rec, row)
+	for part := range slices.Chunk(s.Series, seriesAtOnce) {
+		metrics := make([]store.EngineMetric, len(part))
+		for i, x := range part {
+			metrics[i] = store.EngineMetric{RunID: r.id, ScrapeID: row.ScrapeID, TNs: s.TNs, Name: x.Name, Labels: x.Labels, Value: x.Value}
+		}
+		err = errors.Join(err, store.Add(ctx, r.rec, metrics...))
 	}
-	if err := errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, metrics...)); err != nil {
+	if err != nil {
 		r.event("sampler_failed", "metrics", err.Error(), nil)
 	}
 	return seen
 }
+
+// seriesAtOnce is how many series become rows at once: a page may have very many.
+const seriesAtOnce = 8192
 
 // tick scrapes once a second inside turns that last longer.
 func (r *run) tick(ctx context.Context) {
@@ -650,6 +715,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	}
 	var stop error
 	status := "ok"
+	r.longest = sentTurn{}
 	d := c.Start(data.Style{Placement: variant, Scripted: r.plan.Scripted})
 	for d.Next() && d.Turn() <= total && status == "ok" {
 		if ctx.Err() != nil {
@@ -671,6 +737,9 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 		case StatusOK:
 			if first := d.Turn() == 1 && !row.Warmup && row.Isolation != IsolationNone; first && re.CachedTokens != nil && *re.CachedTokens > 0 {
 				r.warn("not_isolated", "run", fmt.Sprintf("%s: its first turn found %d tokens in the prefix cache in spite of --isolation %s", c.ID, *re.CachedTokens, row.Isolation))
+			}
+			if re.Content == "" {
+				r.noAnswer(d, re)
 			}
 			d.Reply(re.Content)
 		case StatusInterrupted:
@@ -764,7 +833,7 @@ func (r *player) turn(ctx context.Context, d *data.Dialogue, session int32, salt
 	} else {
 		r.crowd.begun()
 	}
-	re = r.client.Turn(ctx, req, r.plan.Timeout)
+	re = r.send(ctx, req)
 	if !alone {
 		r.crowd.done(re)
 	}
@@ -776,11 +845,80 @@ func (r *player) turn(ctx context.Context, d *data.Dialogue, session int32, salt
 		}
 		after = r.scrape(ctx, "after", id, false, past)
 	}
-	if re.Status == StatusOK && r.engine.Kind == KindVLLM && alone {
+	if re.Status == StatusOK && r.engine.Kind == KindVLLM && alone && re.PromptTokens != nil {
 		missed := after.finished == before.finished+1 && after.hits == before.hits && after.queries == before.queries+float64(*re.PromptTokens)
 		re.CachedTokens = r.engine.Adapter().CachedTokens(re.CachedTokens, r.engine.Details, missed)
 	}
 	return re, r.record(ctx, d, session, req, ids, re)
+}
+
+// send sends a turn. A server that is loading its model is waited for: the turn is sent again, and an event tells.
+func (r *player) send(ctx context.Context, req Request) *Reply {
+	began := time.Now()
+	for told := false; ; told = true {
+		re := r.client.Turn(ctx, req, r.plan.Timeout)
+		if re.HTTPStatus == nil || !loading(int(*re.HTTPStatus), re.Err) || time.Since(began) > loadingLimit {
+			if told && ctx.Err() == nil {
+				r.event("server_loading", "run", fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had", r.kin, time.Since(began).Seconds()), &r.turnID)
+			}
+			return re
+		}
+		if !told {
+			r.watch.Warn("the server is loading its model: waiting (it says: " + re.Err + ")")
+		}
+		if sleep(ctx, askAgain); ctx.Err() != nil {
+			return &Reply{Status: StatusInterrupted, Err: re.Err, SubmitNs: re.SubmitNs, DoneNs: r.clock(), RequestBytes: re.RequestBytes}
+		}
+	}
+}
+
+// noAnswer tells that a turn ended well and brought no answer: the history goes on without one.
+func (r *player) noAnswer(d *data.Dialogue, re *Reply) {
+	what := "an empty reply"
+	switch {
+	case re.Reasoning != "":
+		what = "nothing but reasoning"
+	case re.toolBytes > 0:
+		what = "nothing but tool calls"
+	}
+	hint := ""
+	if re.FinishReason != nil && strings.EqualFold(*re.FinishReason, "length") {
+		hint = fmt.Sprintf(" within %d completion tokens; --max-tokens allows more", *re.CompletionTokens)
+	}
+	r.event("no_answer", "run", fmt.Sprintf("turn %d of %s: %s came%s; the history goes on without an answer", d.Turn(), r.kin, what, hint), &r.turnID)
+}
+
+// doubt tells what of a turn cannot be right.
+func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
+	where := fmt.Sprintf("turn %d of %s: ", d.Turn(), r.kin)
+	tell := func(kind, format string, a ...any) { r.event(kind, "run", where+fmt.Sprintf(format, a...), &r.turnID) }
+	if len(re.Doubts) > 0 {
+		tell("usage_refused", "of the server's usage, what cannot be is left out: %s", r.client.clean(strings.Join(re.Doubts, "; ")))
+	}
+	if re.Status != StatusOK {
+		return
+	}
+	if n := re.Flow.Tokens; n != nil && *n != *re.CompletionTokens {
+		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream", *re.CompletionTokens, *n)
+	}
+	if re.held() {
+		tell("buffered", "%d events came in %d reads: something between holds them back, so TTFT is when the first block came, and time per token is of blocks", re.Events, re.Reads)
+	}
+	n := re.PromptTokens
+	if n == nil {
+		return
+	}
+	switch known := int64(len(ids)); {
+	case r.longest.tokens > *n && r.longest.within(req.Prompt):
+		tell("context_truncated", "the usage says %d prompt tokens, and an earlier prompt that this one holds had %d: the server cut the history; the turn is not compared", *n, r.longest.tokens)
+	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
+		tell("context_truncated", "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared", *n, known)
+	case ids != nil && re.PromptIDs == nil && *n != known:
+		tell("usage_disagrees", "the usage says %d prompt tokens, and /tokenize %d", *n, known)
+	}
+	if *n >= r.longest.tokens {
+		r.longest = sentTurn{req.Prompt.Messages, *n}
+	}
 }
 
 // record writes everything about a turn; when it returns, the turn of a single user is committed.
@@ -794,12 +932,11 @@ func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, re
 		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused, PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens,
 		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(p.Messages)),
 		Documents: int32(len(p.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: p.SHA256()}
-	if n := re.counted; re.Status == StatusOK && n != nil && *n != *re.CompletionTokens {
-		r.event("usage_disagrees", "run", fmt.Sprintf("turn %d of %s: the usage says %d completion tokens, and the stream brought %d; tokens a second go by the usage, ITL by the stream", d.Turn(), r.kin, *re.CompletionTokens, *n), &id)
+	if re.Flow.Events > 0 {
+		row.TokenEvents, row.TokenReads, row.FirstReadEvents = &re.Flow.Events, &re.Reads, &re.FirstReadEvents
+		row.StreamedTokens, row.FirstReadTokens = re.Flow.Tokens, re.FirstReadTokens
 	}
-	if re.Status == StatusOK && ids != nil && re.PromptIDs == nil && int64(len(ids)) != *re.PromptTokens {
-		r.event("usage_disagrees", "run", fmt.Sprintf("turn %d of %s: the usage says %d prompt tokens, and /tokenize %d", d.Turn(), r.kin, *re.PromptTokens, len(ids)), &id)
-	}
+	r.doubt(d, req, ids, re)
 	row.Checks = int32(len(cur.Checks))
 	if d.Turn() == 1 {
 		row.IntendedNs = r.due
@@ -833,7 +970,7 @@ func (r *player) commit(ctx context.Context) error {
 	if !r.alone {
 		return nil
 	}
-	return r.rec.Flush(ctx)
+	return errors.Join(r.rec.Flush(ctx), r.rec.Relieve(ctx))
 }
 
 // tellTurn shows a turn; those of several users would run past anybody's eyes.

@@ -5,31 +5,33 @@ import (
 	"fmt"
 )
 
-// sseEvent is the data of one server-sent event, with the stamp of the socket read that completed it.
+// sseEvent is one server-sent event, with the stamp of the socket read that completed it.
 type sseEvent struct {
 	data    []byte
 	tNs     int64 // ns since run start
 	delayNs int64 // the bytes lay in the kernel before that; -1: not known
 	readSeq int32 // ordinal of the read, from 1
+	failure bool  // the server named it "error", in its event field or in the field that stands in place of "data"
 }
 
 // sseParser splits a byte stream into events (WHATWG HTML, "Server-sent events"): lines end in LF, CRLF or CR, an empty
-// line ends an event, "data" lines of one event are joined by LF. It only splits; nothing is decoded while a turn runs.
+// line ends an event, "data" lines of one event are joined by LF, and fields that are not known are ignored. It only
+// splits; nothing is decoded while a turn runs.
 type sseParser struct {
-	line   []byte // the unfinished line
-	data   []byte // data lines of the unfinished event
-	open   bool   // the event has data
-	cr     bool   // the last byte was a CR that ended a line
-	first  bool   // the byte-order mark was dealt with
-	damage error  // the first thing seen that is no event stream
+	line    []byte // the unfinished line
+	data    []byte // data lines of the unfinished event
+	open    bool   // the event has data
+	failure bool   // the event is named "error"
+	cr      bool   // the last byte was a CR that ended a line
+	first   bool   // the byte-order mark was dealt with
+	known   bool   // a line with a field of the standard was seen
+	strange []byte // the first line that has none, as long as nothing else came
+	damage  error  // the first thing seen that is more than wb holds
 }
 
-// maxEventBytes bounds one event: the longest real one, the first with the prompt's token ids at 128K tokens, has about 1 MB.
-const maxEventBytes = 32 << 20
-
 // feed takes the bytes of one read and calls emit for each event they complete. The data is the callee's to keep.
-func (p *sseParser) feed(b []byte, emit func(data []byte)) {
-	for len(b) > 0 {
+func (p *sseParser) feed(b []byte, emit func(data []byte, failure bool)) {
+	for len(b) > 0 && p.damage == nil {
 		if p.cr && b[0] == '\n' {
 			b = b[1:]
 			p.cr = false
@@ -50,19 +52,13 @@ func (p *sseParser) feed(b []byte, emit func(data []byte)) {
 
 func (p *sseParser) bounded(to, b []byte) []byte {
 	if len(to)+len(b) > maxEventBytes {
-		p.fail(fmt.Errorf("an event longer than %d bytes", maxEventBytes))
-		return to
+		p.damage = fmt.Errorf("an event longer than %d bytes", maxEventBytes)
+		return nil
 	}
 	return append(to, b...)
 }
 
-func (p *sseParser) fail(err error) {
-	if p.damage == nil {
-		p.damage = err
-	}
-}
-
-func (p *sseParser) endLine(emit func([]byte)) {
+func (p *sseParser) endLine(emit func([]byte, bool)) {
 	line := p.line
 	p.line = p.line[:0]
 	if !p.first {
@@ -71,25 +67,47 @@ func (p *sseParser) endLine(emit func([]byte)) {
 	}
 	if len(line) == 0 {
 		if p.open {
-			emit(p.data)
-			p.data, p.open = nil, false
+			emit(p.data, p.failure)
 		}
+		p.data, p.open, p.failure = nil, false, false
 		return
 	}
-	field, value, _ := bytes.Cut(line, []byte(":"))
+	field, value, colon := bytes.Cut(line, []byte(":"))
 	value = bytes.TrimPrefix(value, []byte(" "))
 	switch string(field) {
 	case "data":
-		if p.open {
-			p.data = append(p.data, '\n')
-		}
-		p.data = p.bounded(p.data, value)
-		p.open = true
-	case "", "event", "id", "retry": // comments and fields that chat streams do not use
+		p.add(value)
+	case "error": // llama.cpp through 2025 sent errors in a field of that name
+		p.add(value)
+		p.failure = true
+	case "event":
+		p.known = true
+		p.failure = string(value) == "error"
+	case "id", "retry", "": // what follows a colon alone is a comment
+		p.known = p.known || colon
 	default:
-		p.fail(fmt.Errorf("a line that is no server-sent event: %.60q", line))
+		if p.strange == nil {
+			p.strange = bytes.Clone(line[:min(len(line), 200)])
+		}
 	}
+}
+
+func (p *sseParser) add(value []byte) {
+	p.known = true
+	if p.open {
+		p.data = append(p.data, '\n')
+	}
+	p.data = p.bounded(p.data, value)
+	p.open = true
 }
 
 // unfinished says whether the stream ended inside an event.
 func (p *sseParser) unfinished() bool { return p.open || len(p.line) > 0 }
+
+// nothing says that not one line was a server-sent event's, and gives the first one.
+func (p *sseParser) nothing() (line []byte, none bool) {
+	if p.known || p.strange == nil {
+		return nil, false
+	}
+	return p.strange, true
+}

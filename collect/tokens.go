@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wb/data"
@@ -34,21 +36,34 @@ func (c *Client) Tokenize(ctx context.Context, model string, messages []data.Mes
 	}
 	ctx, cancel := context.WithTimeout(ctx, sideLimit)
 	defer cancel()
-	resp, answer, err := c.call(ctx, c.turns, http.MethodPost, "/tokenize", b, maxReplyBytes)
+	limit := int64(len(b)+usageSlack) * bytesPerTokenID // a token has a byte at least
+	resp, answer, err := c.call(ctx, c.turns, http.MethodPost, "/tokenize", b, limit)
 	if err != nil {
 		return nil, fmt.Errorf("tokenize: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("tokenize: HTTP %d: %s", resp.StatusCode, c.clean(serverMessage(answer, resp.Status)))
+		return nil, fmt.Errorf("tokenize: %w", &statusError{resp.StatusCode, c.clean(cmp.Or(reason(answer), resp.Status))})
 	}
 	var a struct {
 		Tokens []int32 `json:"tokens"`
+		Count  *int    `json:"count"`
 	}
-	if err := json.Unmarshal(answer, &a); err != nil || a.Tokens == nil {
+	switch err := json.Unmarshal(answer, &a); {
+	case err != nil || a.Tokens == nil:
 		return nil, errors.New("tokenize: the answer has no token ids")
+	case a.Count != nil && *a.Count != len(a.Tokens):
+		return nil, fmt.Errorf("tokenize: the answer has %d token ids and counts %d", len(a.Tokens), *a.Count)
 	}
 	return a.Tokens, nil
 }
+
+// statusError is an answer other than 200.
+type statusError struct {
+	code int
+	said string
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.code, e.said) }
 
 // Counter counts tokens by the server's own tokeniser, or estimates them where it has none to ask.
 func (c *Client) Counter(ctx context.Context, e *Engine) data.Count {
@@ -63,7 +78,7 @@ func (c *Client) Counter(ctx context.Context, e *Engine) data.Count {
 
 // promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
 func (r *player) promptIDs(ctx context.Context, req Request) []int32 {
-	if !r.engine.HasTokenize {
+	if !r.engine.HasTokenize || r.truth.untold.Load() >= enoughFailures {
 		return nil
 	}
 	messages := req.Prompt.Messages
@@ -71,24 +86,36 @@ func (r *player) promptIDs(ctx context.Context, req Request) []int32 {
 		messages = nil
 	}
 	ids, err := r.client.Tokenize(ctx, r.engine.Model, messages, req.Text)
-	if err != nil {
-		r.truth.mu.Lock()
-		told := r.truth.told
-		r.truth.told = true
-		r.truth.mu.Unlock()
-		if ctx.Err() == nil && !told {
-			r.event("no_token_ids", "run", err.Error(), nil)
-		}
+	if err == nil {
+		r.truth.untold.Store(0)
+		return ids
+	}
+	if ctx.Err() != nil {
 		return nil
 	}
-	return ids
+	n := r.truth.untold.Add(1)
+	if errors.Is(err, context.DeadlineExceeded) { // one that hangs is not asked again
+		n = enoughFailures
+		r.truth.untold.Store(n)
+	}
+	switch {
+	case n == enoughFailures:
+		r.event("no_token_ids", "run", err.Error()+"; it is not asked again", nil)
+	case n == 1:
+		r.event("no_token_ids", "run", err.Error(), nil)
+	}
+	return nil
 }
+
+// enoughFailures is after how many failures in a row a server is not asked for token ids any more.
+const enoughFailures = 3
 
 // truth is what a run knows of the server's prefix cache.
 type truth struct {
+	untold atomic.Int32 // failures in a row to get token ids
+
 	mu    sync.Mutex
 	h     *prefix.History      // nil when the server does not tell its block size
-	told  bool                 // that token ids are missing
 	first bool                 // a rendered prompt has been held against the server's own
 	last  map[int32]sentPrompt // of each session's last turn
 }

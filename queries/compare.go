@@ -221,6 +221,7 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 		}
 		t.Notes = append(t.Notes, fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; %s.", 100*agree, advice))
 	}
+	t.Notes = append(t.Notes, doubtful(base, head)...)
 	t.Notes = append(t.Notes, sparse(verdicts)...)
 	if one := conversations(b, h); one != "" {
 		t.Notes = append(t.Notes, "All sessions are of "+one+": what holds for it need not hold for other conversations.")
@@ -302,6 +303,9 @@ func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
 	var out []observation
 	for _, row := range t.Rows {
 		get := func(name string) any { return row[col(name)] }
+		if cut, _ := get("truncated").(bool); cut {
+			continue
+		}
 		what := fmt.Sprint(get("conversation"), "/")
 		if len(placements[get("conversation")]) > 1 { // one alone is paired with the other side's, whichever that is
 			what += fmt.Sprint(get("variant"))
@@ -313,7 +317,13 @@ func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
 		}
 		process, _ := get("process").(string)
 		o := observation{session: session, process: process, key: fmt.Sprint(what, "/", at[session], "/", get("turn")), group: "all"}
-		o.prompt, o.output = int64(number(get("prompt_tokens"))), int64(number(get("completion_tokens")))
+		o.prompt, o.output = unknownTokens, unknownTokens
+		if n, ok := get("prompt_tokens").(int64); ok {
+			o.prompt = n
+		}
+		if n, ok := get("completion_tokens").(int64); ok {
+			o.output = n
+		}
 		switch by {
 		case "":
 		case "turn":
@@ -481,10 +491,35 @@ func leftAlone(base, head []observation) (notes []string) {
 	return notes
 }
 
+// unknownTokens stands for a count that the server did not tell; it is equal to none.
+const unknownTokens = -1
+
 // partner finds the turn of the other side that one may be held against: of the same key, with the same prompt and completion tokens.
 func partner(o observation, other map[string]observation) (observation, bool) {
 	b, ok := other[o.key]
-	return b, ok && b.prompt == o.prompt && b.output == o.output
+	return b, ok && b.prompt == o.prompt && b.output == o.output && o.prompt != unknownTokens && o.output != unknownTokens
+}
+
+// doubtful tells of turns that are left out, or whose times are those of blocks.
+func doubtful(base, head *Table) (notes []string) {
+	for i, t := range []*Table{base, head} {
+		side := []string{"base", "head"}[i]
+		count := func(column string) (n int) {
+			for _, row := range t.Rows {
+				if yes, _ := row[t.ColumnIndex(column)].(bool); yes {
+					n++
+				}
+			}
+			return n
+		}
+		if n := count("truncated"); n > 0 {
+			notes = append(notes, fmt.Sprintf("%d of %d turns of %s are left out: the server cut their history (context_truncated).", n, len(t.Rows), side))
+		}
+		if n := count("buffered"); n > 0 {
+			notes = append(notes, fmt.Sprintf("%d of %d turns of %s came in blocks (buffered): their TTFT is when the first block came.", n, len(t.Rows), side))
+		}
+	}
+	return notes
 }
 
 // sparse tells of metrics that few turns have, or none.

@@ -37,6 +37,9 @@ func turn(run uuid.UUID, id, session, n int32, status string, submit, written, f
 	if cached < 0 {
 		t.CachedTokens = nil
 	}
+	// a token an event, and an event a read
+	t.TokenEvents, t.TokenReads, t.FirstReadEvents = new(int32(completion)), new(int32(completion)), new(int32(1))
+	t.StreamedTokens, t.FirstReadTokens = &completion, new(int64(1))
 	return t
 }
 

@@ -60,7 +60,7 @@ var reportColumns = map[string]string{
 	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
 	"cache_miss_causes":       "turn run conversation variant turn_number cause tokens turns",
-	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process",
+	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered",
 	"first_divergence":        "run conversation variant repeat turn cause recomputed_tokens message role at_character text_before text_now advice",
 	"rag_placement":           "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms checks checks_passed",
 	"context_growth":          "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
@@ -77,7 +77,7 @@ var reportColumns = map[string]string{
 	"load":                    "run users sessions turns duration_s streams_mean turns_per_s completion_tokens_per_s ttft_p50_ms ttft_p90_ms ttft_p99_ms tpot_p50_ms tpot_p99_ms wait_p50_ms wait_p99_ms",
 	"failed_turns":            "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
 	"gpu_timeline":            "series run gpu elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes temperature_c sm_active_ratio tensor_active_ratio dram_active_ratio throttle_reasons",
-	"itl_percentiles":         "run conversation gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
+	"itl_percentiles":         "run conversation counted_by gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
 	"memory_peaks":            "run gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio",
 	"run_differences":         "source name first_run last_run other_values",
 	"run_events":              "run elapsed_s kind source turn_id message",
@@ -96,7 +96,7 @@ var reportColumns = map[string]string{
 // How many rows each report has over the latest run, the last two and all.
 var reportRows = map[string][3]int{
 	"cache_counters_agree": {5, 5, 6}, "cache_hit_by_turn": {3, 3, 4}, "context_growth": {3, 3, 4}, "conversation_summary": {2, 2, 3}, "energy_by_conversation": {2, 2, 2},
-	"drift": {1, 1, 1}, "energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "client_overhead": {1, 1, 2}, "fidelity": {1, 1, 1}, "load": {1, 1, 2}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {1, 1, 1}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
+	"drift": {1, 1, 1}, "energy_by_turn": {3, 3, 3}, "roofline": {3, 3, 4}, "client_overhead": {1, 1, 2}, "fidelity": {1, 1, 1}, "load": {1, 1, 2}, "failed_turns": {1, 2, 2}, "gpu_timeline": {10, 10, 10}, "itl_percentiles": {2, 2, 2}, "memory_peaks": {1, 2, 3}, "run_differences": {0, 3, 3}, "run_events": {2, 2, 2},
 	"run_overview": {1, 2, 3}, "run_settings": {4, 7, 10}, "server_startup": {2, 2, 2}, "cache_ideal_vs_achieved": {3, 3, 3}, "cache_miss_causes": {5, 5, 5}, "first_divergence": {1, 1, 1}, "rag_placement": {1, 1, 1}, "compare_turns": {4, 4, 5}, "stalls": {1, 1, 1}, "throughput_by_run": {1, 1, 2}, "ttft_by_context": {4, 4, 5}, "ttft_by_turn": {3, 3, 4},
 	"fleet_overview": {1, 2, 3}, "fleet_outliers": {0, 0, 0}, "regressions_over_time": {0, 0, 0},
 	"ttft_cold_vs_cached": {4, 4, 5}, "ttft_split": {2, 2, 2}, "turn_details": {6, 7, 8},
@@ -163,8 +163,8 @@ func TestReportFigures(t *testing.T) {
 			"qa 1 2 200 100 300 110 100\nqa 2 1 50 50 50 200 72\nrag 1 1 200 200 200 500 NULL"},
 		// tokens by gap: 5×20 1×240 4×15 (turn 2), 4×50 (turn 3): 14 tokens in 600 ms; sorted 15 15 15 15 20 20 20 20 20 50 50 50 50 240;
 		// p90 at 11.7: 50; p95 at 12.35: 50+0.35·190; p99 at 12.87: 50+0.87·190
-		{"itl_percentiles", "latest", "conversation gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
-			"qa 14 42.857 20 50 116.5 215.3 240"},
+		{"itl_percentiles", "latest", "conversation counted_by gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
+			"qa tokens 14 42.857 20 50 116.5 215.3 240\nrag events 2 200 200 200 200 200 200"},
 		// e2e 511+261+310+600 ms; 26 tokens/1.682 s; 22 tokens after the first in 400+200+400 ms; 920 tokens in 100+50+300+200 ms;
 		// 172 tokens to prefill in the 100+50 ms of the two turns that say so
 		{"throughput_by_run", "latest", "turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",

@@ -55,7 +55,7 @@ CREATE OR REPLACE VIEW turn_counters AS
 WITH named AS (
   SELECT s.run_id, s.turn_id, s.phase, s.scrape_id, coalesce(n.metric, m.name) AS metric, m.name, sum(m.value) AS value -- over the label sets
   FROM raw.scrape s JOIN raw.engine_metric m USING (run_id, scrape_id) LEFT JOIN metric_names n USING (name)
-  WHERE s.phase IN ('before', 'after') AND s.turn_id IS NOT NULL
+  WHERE s.phase IN ('before', 'after') AND s.turn_id IS NOT NULL AND m.value BETWEEN -9e15 AND 9e15 -- a server may say NaN, or what no counter can be
   GROUP BY ALL),
 series AS ( -- a release that shows an old and a new name gives both the same value: it counts once
   SELECT run_id, turn_id, phase, scrape_id,
@@ -90,17 +90,29 @@ COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; 
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
 CREATE OR REPLACE VIEW turns AS
+WITH counted AS ( -- what a server says of its tokens is believed between bounds only: an older wb recorded whatever it said
+  SELECT * REPLACE (CASE WHEN prompt_tokens BETWEEN 1 AND 16777216 THEN prompt_tokens END AS prompt_tokens,
+    CASE WHEN prompt_tokens BETWEEN 1 AND 16777216 AND cached_tokens BETWEEN 0 AND prompt_tokens THEN cached_tokens END AS cached_tokens,
+    CASE WHEN completion_tokens BETWEEN 0 AND 16777216 THEN completion_tokens END AS completion_tokens,
+    CASE WHEN completion_tokens BETWEEN 0 AND 16777216 AND reasoning_tokens BETWEEN 0 AND completion_tokens THEN reasoning_tokens END AS reasoning_tokens)
+  FROM raw.turn),
+flow AS ( -- tokens that came after the first read, in last_ns - first_ns
+  SELECT *, CASE WHEN streamed_tokens IS NOT NULL THEN streamed_tokens - first_read_tokens
+      WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50) THEN token_events - first_read_events END AS after_tokens,
+    CASE WHEN streamed_tokens IS NOT NULL THEN 'tokens' WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50) THEN 'events' END AS counted_by
+  FROM counted)
 SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.status = 'repeated' AS repeated, s.isolation, t.turn_id, t.turn, t.status, t.error,
   t.http_status, t.finish_reason, t.prompt_tokens, t.cached_tokens, t.prompt_tokens - t.cached_tokens AS uncached_tokens,
   t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, t.completion_tokens, t.reasoning_tokens, t.max_tokens,
   (t.first_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS ttft_ms,
   (t.first_content_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS first_content_ms,
-  CASE WHEN t.completion_tokens > 1 THEN (t.last_ns - t.first_ns) / 1e6 / (t.completion_tokens - 1) END AS tpot_ms,
-  CASE WHEN t.completion_tokens > 1 THEN (t.completion_tokens - 1) * 1e9 / nullif(t.last_ns - t.first_ns, 0) END AS decode_tokens_per_s,
+  CASE WHEN t.after_tokens > 0 AND t.last_ns > t.first_ns THEN t.after_tokens END AS decode_tokens, t.counted_by,
+  CASE WHEN t.after_tokens > 0 AND t.last_ns > t.first_ns THEN (t.last_ns - t.first_ns) / 1e6 / t.after_tokens END AS tpot_ms,
+  CASE WHEN t.after_tokens > 0 AND t.last_ns > t.first_ns THEN t.after_tokens * 1e9 / (t.last_ns - t.first_ns) END AS decode_tokens_per_s,
   (t.done_ns - t.submit_ns) / 1e6 AS e2e_ms, (t.submit_ns - t.intended_ns) / 1e6 AS wait_ms, (t.first_ns - coalesce(t.intended_ns, t.submit_ns)) / 1e6 AS ttft_with_wait_ms,
   t.messages, t.documents, t.request_bytes, t.connection_reused, t.checks, t.checks_passed, t.prompt_sha256, t.reply_sha256, t.request_id,
   t.intended_ns, t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, s.client_user, r.started_at + to_microseconds(t.submit_ns // 1000) AS wall_time
-FROM raw.turn t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
+FROM flow t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
 COMMENT ON COLUMN turns.run IS 'name of the run';
 COMMENT ON COLUMN turns.repeated IS 'its session was cut short, and a resumed plan played it again';
@@ -108,8 +120,10 @@ COMMENT ON COLUMN turns.uncached_tokens IS 'prompt tokens the server had to pref
 COMMENT ON COLUMN turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
 COMMENT ON COLUMN turns.first_content_ms IS 'the same to the first content that is not reasoning';
-COMMENT ON COLUMN turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
-COMMENT ON COLUMN turns.decode_tokens_per_s IS 'tokens per second after the first token';
+COMMENT ON COLUMN turns.decode_tokens IS 'tokens that came after the first read: those that the time from the first token to the last went to; NULL where that cannot be told';
+COMMENT ON COLUMN turns.counted_by IS 'how decode_tokens are counted: tokens (each event says how many it carried), events (one an event, since there are as many events as completion tokens); NULL: an event carries an unknown number';
+COMMENT ON COLUMN turns.tpot_ms IS 'time per output token: from the read that brought the first token to the last, over the tokens that came after that read; NULL where those are not known, or all came at once';
+COMMENT ON COLUMN turns.decode_tokens_per_s IS 'decode_tokens over the same time';
 COMMENT ON COLUMN turns.e2e_ms IS 'from submit to the end of the response';
 COMMENT ON COLUMN turns.wait_ms IS 'how long after the time that the rate wanted it was sent; NULL in a closed loop';
 COMMENT ON COLUMN turns.ttft_with_wait_ms IS 'time to first token from the intended time, so that waiting is in it; in a closed loop from submit';
@@ -124,8 +138,10 @@ COMMENT ON COLUMN measured_turns.uncached_tokens IS 'prompt tokens the server ha
 COMMENT ON COLUMN measured_turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN measured_turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
 COMMENT ON COLUMN measured_turns.first_content_ms IS 'the same to the first content that is not reasoning';
-COMMENT ON COLUMN measured_turns.tpot_ms IS 'time per output token after the first: (last − first) / (completion tokens − 1)';
-COMMENT ON COLUMN measured_turns.decode_tokens_per_s IS 'tokens per second after the first token';
+COMMENT ON COLUMN measured_turns.decode_tokens IS 'tokens that came after the first read: those that the time from the first token to the last went to; NULL where that cannot be told';
+COMMENT ON COLUMN measured_turns.counted_by IS 'how decode_tokens are counted: tokens (each event says how many it carried), events (one an event, since there are as many events as completion tokens); NULL: an event carries an unknown number';
+COMMENT ON COLUMN measured_turns.tpot_ms IS 'time per output token: from the read that brought the first token to the last, over the tokens that came after that read; NULL where those are not known, or all came at once';
+COMMENT ON COLUMN measured_turns.decode_tokens_per_s IS 'decode_tokens over the same time';
 COMMENT ON COLUMN measured_turns.e2e_ms IS 'from submit to the end of the response';
 COMMENT ON COLUMN measured_turns.wait_ms IS 'how long after the time that the rate wanted it was sent; NULL in a closed loop';
 COMMENT ON COLUMN measured_turns.ttft_with_wait_ms IS 'time to first token from the intended time, so that waiting is in it; in a closed loop from submit';
@@ -149,22 +165,26 @@ COMMENT ON VIEW chunks IS 'one row per streamed event';
 COMMENT ON COLUMN chunks.wall_time IS 'arrival, wall clock, UTC';
 
 CREATE OR REPLACE VIEW gaps AS
-SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms, gap_ns / 1e6 / tokens AS itl_ms
-FROM (SELECT *, t_ns - lag(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY seq) AS gap_ns
-  FROM raw.chunk WHERE tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool')))
+SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms, (t_ns - before_ns) / 1e6 / read_tokens AS itl_ms
+FROM (SELECT *, t_ns - lag(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY seq) AS gap_ns,
+    max(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY t_ns GROUPS BETWEEN 1 PRECEDING AND 1 PRECEDING) AS before_ns,
+    sum(coalesce(tokens, 1)) OVER (PARTITION BY run_id, turn_id ORDER BY t_ns GROUPS BETWEEN CURRENT ROW AND CURRENT ROW) AS read_tokens
+  FROM (SELECT * REPLACE (CASE WHEN tokens <= 65536 THEN tokens END AS tokens) FROM raw.chunk) WHERE tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool')))
 WHERE gap_ns IS NOT NULL;
 COMMENT ON VIEW gaps IS 'time between one event that carried tokens and the one before it in the same turn; the first has none';
 COMMENT ON COLUMN gaps.gap_ms IS 'time since the event before; 0 when both came with one read';
-COMMENT ON COLUMN gaps.itl_ms IS 'inter-token latency: the gap over the tokens the event carried; NULL when the server does not count tokens per event';
+COMMENT ON COLUMN gaps.itl_ms IS 'inter-token latency: the time since the read before, over the tokens that this read brought, or its events where those do not say (tokens is NULL); NULL in the first read';
 
 CREATE OR REPLACE VIEW selected_gaps AS -- a window keeps DuckDB from reading only the runs that are asked for, so the choice stands inside
-SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms, gap_ns / 1e6 / tokens AS itl_ms
-FROM (SELECT *, t_ns - lag(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY seq) AS gap_ns
-  FROM raw.chunk WHERE run_id IN (SELECT run_id FROM selected_runs) AND (tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool'))))
+SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms, (t_ns - before_ns) / 1e6 / read_tokens AS itl_ms
+FROM (SELECT *, t_ns - lag(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY seq) AS gap_ns,
+    max(t_ns) OVER (PARTITION BY run_id, turn_id ORDER BY t_ns GROUPS BETWEEN 1 PRECEDING AND 1 PRECEDING) AS before_ns,
+    sum(coalesce(tokens, 1)) OVER (PARTITION BY run_id, turn_id ORDER BY t_ns GROUPS BETWEEN CURRENT ROW AND CURRENT ROW) AS read_tokens
+  FROM (SELECT * REPLACE (CASE WHEN tokens <= 65536 THEN tokens END AS tokens) FROM raw.chunk WHERE run_id IN (SELECT run_id FROM selected_runs)) WHERE tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool')))
 WHERE gap_ns IS NOT NULL;
 COMMENT ON VIEW selected_gaps IS 'the gaps of the selected runs; in a history of many runs much faster than gaps';
 COMMENT ON COLUMN selected_gaps.gap_ms IS 'time since the event before; 0 when both came with one read';
-COMMENT ON COLUMN selected_gaps.itl_ms IS 'inter-token latency: the gap over the tokens the event carried; NULL when the server does not count tokens per event';
+COMMENT ON COLUMN selected_gaps.itl_ms IS 'inter-token latency: the time since the read before, over the tokens that this read brought, or its events where those do not say (tokens is NULL); NULL in the first read';
 
 CREATE OR REPLACE VIEW engine_metrics AS
 SELECT m.run_id, m.scrape_id, s.turn_id, s.phase, m.t_ns, r.started_at + to_microseconds(m.t_ns // 1000) AS wall_time, m.name, m.labels, m.value
@@ -333,7 +353,7 @@ WITH m AS (
   SELECT m.*, p.memory_bandwidth_bytes_per_s * m.gpus AS bandwidth, CASE WHEN m.arithmetic = 'fp8' THEN coalesce(p.fp8_flop_per_s, p.bf16_flop_per_s) ELSE p.bf16_flop_per_s END * m.gpus AS flop_per_s
   FROM raw.model m LEFT JOIN gpu_peaks p USING (gpu_name)),
 t AS (
-  SELECT t.run_id, t.turn_id, t.prompt_tokens, t.completion_tokens, t.ttft_ms, t.tpot_ms, coalesce(c.server_prefill_ms, t.ttft_ms) AS prefill_ms,
+  SELECT t.run_id, t.turn_id, t.prompt_tokens, t.completion_tokens, t.decode_tokens, t.ttft_ms, t.tpot_ms, coalesce(c.server_prefill_ms, t.ttft_ms) AS prefill_ms,
     coalesce(t.cached_tokens, c.counter_hit_tokens) AS cached, t.prompt_tokens + t.completion_tokens / 2.0 AS context
   FROM turns t LEFT JOIN turn_counters c USING (run_id, turn_id) WHERE t.status = 'ok'),
 work AS (
@@ -347,12 +367,12 @@ work AS (
 times AS (
   SELECT *, CASE WHEN bandwidth + flop_per_s + decode_flop IS NOT NULL THEN greatest(decode_bytes / bandwidth, decode_flop / flop_per_s) * 1e3 END AS decode_limit_ms, -- greatest() passes over NULL
     CASE WHEN bandwidth + flop_per_s + prefill_flop IS NOT NULL THEN greatest(prefill_bytes / bandwidth, prefill_flop / flop_per_s) * 1e3 END AS prefill_limit_ms,
-    (completion_tokens - 1) * tpot_ms AS decode_ms
+    decode_tokens * tpot_ms AS decode_ms
   FROM work)
-SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, decode_bytes::BIGINT AS decode_bytes, tpot_ms, decode_limit_ms, decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0) AS mbu_ratio,
+SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, TRY_CAST(decode_bytes AS BIGINT) AS decode_bytes, tpot_ms, decode_limit_ms, decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0) AS mbu_ratio,
   uncached AS prefill_tokens, prefill_flop, prefill_ms, prefill_limit_ms, prefill_flop / nullif(prefill_ms / 1e3 * flop_per_s, 0) AS mfu_ratio,
-  prefill_limit_ms + coalesce((completion_tokens - 1) * decode_limit_ms, 0) AS turn_limit_ms,
-  (prefill_ms + coalesce(decode_ms, 0)) / nullif(prefill_limit_ms + coalesce((completion_tokens - 1) * decode_limit_ms, 0), 0) AS times_limit,
+  prefill_limit_ms + coalesce(decode_tokens * decode_limit_ms, 0) AS turn_limit_ms,
+  (prefill_ms + coalesce(decode_ms, 0)) / nullif(prefill_limit_ms + coalesce(decode_tokens * decode_limit_ms, 0), 0) AS times_limit,
   CASE WHEN prefill_limit_ms IS NULL THEN NULL
     WHEN coalesce(decode_ms, 0) > prefill_ms THEN 'decode: ' || CASE WHEN tpot_ms > 3 * decode_limit_ms THEN 'overhead' WHEN decode_bytes / bandwidth >= decode_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END
     ELSE 'prefill: ' || CASE WHEN prefill_ms > 3 * prefill_limit_ms THEN 'overhead' WHEN prefill_bytes / bandwidth >= prefill_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END END AS bound,
@@ -362,7 +382,7 @@ FROM times;
 COMMENT ON VIEW turn_limits IS 'how fast each turn could have been by its model and GPU (roofline), and how near it came; NULL where the model or the GPU is not known';
 COMMENT ON COLUMN turn_limits.decode_context_tokens IS 'mean context of its decode steps: prompt and half of the completion';
 COMMENT ON COLUMN turn_limits.decode_bytes IS 'bytes a decode step has to read: weights, and the KV cache of that context';
-COMMENT ON COLUMN turn_limits.tpot_ms IS 'time per output token after the first, as it was';
+COMMENT ON COLUMN turn_limits.tpot_ms IS 'time per output token after the first read, as it was';
 COMMENT ON COLUMN turn_limits.decode_limit_ms IS 'shortest time of such a step';
 COMMENT ON COLUMN turn_limits.mbu_ratio IS 'model bandwidth utilisation: bytes a step has to read, over time per token and peak bandwidth, 0 to 1';
 COMMENT ON COLUMN turn_limits.prefill_tokens IS 'prompt tokens that were not cached';
@@ -370,7 +390,7 @@ COMMENT ON COLUMN turn_limits.prefill_flop IS 'arithmetic of computing them';
 COMMENT ON COLUMN turn_limits.prefill_ms IS 'time of prefill as it was: the server''s own, where it tells, or TTFT';
 COMMENT ON COLUMN turn_limits.prefill_limit_ms IS 'shortest time of that prefill';
 COMMENT ON COLUMN turn_limits.mfu_ratio IS 'model FLOP utilisation: that arithmetic over prefill time and peak arithmetic, 0 to 1';
-COMMENT ON COLUMN turn_limits.turn_limit_ms IS 'shortest time of prefill and decode together';
+COMMENT ON COLUMN turn_limits.turn_limit_ms IS 'shortest time of prefill, and of decoding the tokens that came after the first read';
 COMMENT ON COLUMN turn_limits.times_limit IS 'the factor lost: time of prefill and decode over the shortest';
 COMMENT ON COLUMN turn_limits.bound IS 'which part of the turn took longer, and what held it: memory bandwidth, arithmetic, or overhead (it took more than three times its limit)';
 COMMENT ON COLUMN turn_limits.limits_of IS 'GPU whose peaks are used, or why there are none';

@@ -303,6 +303,11 @@ func (d *DB) bring(ctx context.Context, conn *sql.Conn, s, own *source, ids []st
 				return explainLake("import", s.path, err)
 			}
 		}
+		if !slices.Contains(s.tables["turn"], "token_events") { // of an older wb
+			if err := exec(turnFlow); err != nil {
+				return err
+			}
+		}
 		if renew {
 			return removeTexts(exec)
 		}

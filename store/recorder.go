@@ -44,8 +44,8 @@ type Recorder struct {
 	whole    bool            // these are all that the file has, so that it need not be asked
 }
 
-// DefaultBufferRows is how many rows a Recorder holds before Add flushes by itself: about 60 MB of the widest table.
-const DefaultBufferRows = 1 << 18
+// DefaultBufferRows is how many rows a Recorder holds before Add flushes by itself: about 30 MB of the widest table.
+const DefaultBufferRows = 1 << 17
 
 const (
 	rememberedMessages = 1 << 16  // about 8 MB

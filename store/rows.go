@@ -210,6 +210,11 @@ type Turn struct {
 	ReplySHA256      *string   `db:"reply_sha256"`
 	Checks           int32     `db:"checks"`
 	ChecksPassed     *int32    `db:"checks_passed"`
+	TokenEvents      *int32    `db:"token_events"`
+	TokenReads       *int32    `db:"token_reads"`
+	FirstReadEvents  *int32    `db:"first_read_events"`
+	StreamedTokens   *int64    `db:"streamed_tokens"`
+	FirstReadTokens  *int64    `db:"first_read_tokens"`
 }
 
 // TurnTokenPart is how many token ids a row of raw.turn_token holds at most. DuckDB merges up to 122,880 rows at once (31 MB of ids then); with whole

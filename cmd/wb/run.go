@@ -407,7 +407,7 @@ func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string, 
 			fmt.Fprintf(stderr, "no --url: the embedded simulator answers (profile %s); every figure is simulated\n", o.simProfile)
 		}
 	}
-	if err := o.meet(ctx, t, base, key); err != nil {
+	if err := o.meet(ctx, t, base, key, stderr); err != nil {
 		return t, err
 	}
 	h, err := hub.FromEnv(os.Getenv)
@@ -444,7 +444,7 @@ func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io
 		fmt.Fprintf(stderr, "vLLM serves %s at %s (pid %d), log %s\n", m.Options.ServedName, m.Options.URL(), m.Facts().PID, m.Facts().LogPath)
 	}
 	o.model = m.Options.ServedName
-	if err := o.meet(ctx, t, m.Options.URL(), key); err != nil {
+	if err := o.meet(ctx, t, m.Options.URL(), key, stderr); err != nil {
 		return t, err
 	}
 	_, t.engine.Details = m.Options.Args.Get("enable-prompt-tokens-details")
@@ -452,12 +452,12 @@ func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io
 	return t, nil
 }
 
-func (o *runOptions) meet(ctx context.Context, t *target, base, key string) (err error) {
+func (o *runOptions) meet(ctx context.Context, t *target, base, key string, stderr io.Writer) (err error) {
 	start := o.start
 	if t.client, err = collect.NewClient(base, key, func() int64 { return int64(time.Since(start)) }); err != nil {
 		return usageError{err}
 	}
-	t.engine, err = t.client.Probe(ctx, o.model)
+	t.engine, err = t.client.Probe(ctx, o.model, func(text string) { fmt.Fprintln(stderr, text) })
 	return interrupted(ctx, err)
 }
 
@@ -607,13 +607,12 @@ func turnLine(t collect.TurnInfo) string {
 	if re.Status != collect.StatusOK {
 		return re.Status + ": " + re.Err
 	}
-	parts := []string{fmt.Sprintf("prompt %6d", *re.PromptTokens)}
-	if re.CachedTokens != nil {
-		ratio := 0.0
-		if *re.PromptTokens > 0 {
-			ratio = float64(*re.CachedTokens) / float64(*re.PromptTokens)
+	parts := []string{"prompt unknown"}
+	if n := re.PromptTokens; n != nil {
+		parts[0] = fmt.Sprintf("prompt %6d", *n)
+		if re.CachedTokens != nil && *n > 0 {
+			parts = append(parts, fmt.Sprintf("cached %6d (%3.0f %%)", *re.CachedTokens, 100*float64(*re.CachedTokens)/float64(*n)))
 		}
-		parts = append(parts, fmt.Sprintf("cached %6d (%3.0f %%)", *re.CachedTokens, 100*ratio))
 	}
 	if re.FirstNs != nil {
 		from := re.SubmitNs
@@ -621,8 +620,8 @@ func turnLine(t collect.TurnInfo) string {
 			from = *re.WrittenNs
 		}
 		parts = append(parts, fmt.Sprintf("TTFT %7.1f ms", float64(*re.FirstNs-from)/1e6))
-		if n := *re.CompletionTokens - 1; n > 0 && *re.LastNs > *re.FirstNs {
-			parts = append(parts, fmt.Sprintf("%6.1f tokens/s", float64(n)*1e9/float64(*re.LastNs-*re.FirstNs)))
+		if rate, ok := re.DecodeRate(); ok {
+			parts = append(parts, fmt.Sprintf("%6.1f tokens/s", rate))
 		}
 	}
 	if t.GPUWatts > 0 {

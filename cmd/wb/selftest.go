@@ -277,7 +277,7 @@ func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID
 	if err != nil {
 		return id, err
 	}
-	engine, err := client.Probe(ctx, "")
+	engine, err := client.Probe(ctx, "", nil)
 	if err != nil {
 		return id, err
 	}

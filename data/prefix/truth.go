@@ -347,7 +347,10 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 	if len(t.Output) > 0 {
 		kept = append(kept, t.Output[:len(t.Output)-1]...)
 	}
-	q := &sequence{tokens: kept, length: len(kept), first: h.last[t.Session] == nil, prompt: len(t.Prompt), turn: t, messages: append(slices.Clone(t.Messages), Text{"assistant", t.Reply})}
+	q := &sequence{tokens: kept, length: len(kept), first: h.last[t.Session] == nil, prompt: len(t.Prompt), turn: t, messages: slices.Clone(t.Messages)}
+	if t.Reply != "" { // an empty one is no message
+		q.messages = append(q.messages, Text{"assistant", t.Reply})
+	}
 	need := max(len(kept), Reusable(len(t.Prompt), t.Generated))
 	if s.Reserve(need) {
 		s.Computed(len(t.Prompt))

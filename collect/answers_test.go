@@ -1,0 +1,279 @@
+package collect
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// played answers with steps: texts are written at once, durations are pauses.
+func played(t testing.TB, head string, steps ...any) string {
+	t.Helper()
+	return rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
+		w.WriteString(head)
+		for _, s := range steps {
+			switch s := s.(type) {
+			case time.Duration:
+				w.Flush()
+				time.Sleep(s)
+			case string:
+				w.WriteString(s)
+			}
+		}
+		return false
+	})
+}
+
+const end = "0\r\n\r\n"
+
+// text is an event with a piece of text, and what else the choice and the event have.
+func text(delta, choice, rest string) string {
+	return event(fmt.Sprintf(`{"choices":[{"index":0,"delta":%s%s}]%s}`, delta, choice, rest))
+}
+
+func word(s string) string { return text(fmt.Sprintf(`{"content":%q}`, s), "", "") }
+
+func finished(why string) string { return text("{}", fmt.Sprintf(`,"finish_reason":%q`, why), "") }
+
+func used(usage string) string { return event(`{"choices":[],"usage":` + usage + `}`) }
+
+const (
+	plainUsage = `{"prompt_tokens":9,"completion_tokens":2}`
+	two        = "Hello there" // in two words
+)
+
+func hellos() string { return word("Hello") + word(" there") }
+
+// What servers send that are not quite as the standard says, or not at all: status, counts, texts and reason. Kinds A to E: an answer counts only when it is
+// one, what cannot be is no count, and neither an odd event nor a reason is lost.
+func TestAnswers(t *testing.T) {
+	whole := func(usage string) string { return hellos() + finished("stop") + used(usage) + event("[DONE]") + end }
+	for _, c := range []struct {
+		name, answer, status, err string
+		counts                    string // prompt, cached, completion, reasoning
+		content, reasoning        string
+		doubt                     string
+	}{
+		// A: how it ended
+		{"plain", whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"empty finish reason", text(`{"content":"Hello"}`, `,"finish_reason":""`, `,"usage":{"prompt_tokens":9,"completion_tokens":1}`) + end, StatusCut, "without a finish reason", "9 nil 1 nil", "Hello", "", ""},
+		{"abort", hellos() + finished("abort") + used(plainUsage) + end, StatusServerError, `finish_reason "abort"`, "9 nil 2 nil", two, "", ""},
+		{"error as reason", hellos() + finished("error") + used(plainUsage) + end, StatusServerError, `finish_reason "error"`, "9 nil 2 nil", two, "", ""},
+		{"filtered", hellos() + finished("content_filter") + used(plainUsage) + end, StatusServerError, `finish_reason "content_filter"`, "9 nil 2 nil", two, "", ""},
+		{"reason in capitals", hellos() + finished("STOP") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"tool calls", text(`{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}`, "", "") + finished("tool_calls") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "", "", ""},
+		{"message for delta", event(`{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`) + event("[DONE]") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"message beside the deltas", hellos() + event(`{"choices":[{"index":0,"delta":{},"message":{"content":"Hello there"},"finish_reason":"stop"}],"usage":`+plainUsage+`}`) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"error in a choice", hellos() + event(`{"choices":[{"index":0,"delta":{},"finish_reason":"error","error":{"code":502,"message":"provider died"}}]}`) + end, StatusServerError, "provider died", "nil nil nil nil", two, "", ""},
+		{"two choices", event(`{"choices":[{"index":0,"delta":{"content":"a"}}]}`) + event(`{"choices":[{"index":1,"delta":{"content":"b"}}]}`) + finished("stop") + used(plainUsage) + end, StatusDamaged, "several choices", "9 nil 2 nil", "a", "", ""},
+		{"one choice with another number", event(`{"choices":[{"index":1,"delta":{"content":"a"}}]}`) + event(`{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}`) + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "a", "", ""},
+		// B: usage
+		{"usage {}", whole(`{}`), StatusCut, "without usage", "nil nil nil nil", two, "", ""},
+		{"usage null", whole(`null`), StatusCut, "without usage", "nil nil nil nil", two, "", ""},
+		{"usage a text", whole(`"many"`), StatusCut, `can be believed: usage is "many"`, "nil nil nil nil", two, "", `usage is "many"`},
+		{"strings", whole(`{"prompt_tokens":"9","completion_tokens":"2"}`), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"9.0", whole(`{"prompt_tokens":9.0,"completion_tokens":2.0}`), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"9.5", whole(`{"prompt_tokens":9.5,"completion_tokens":2}`), StatusOK, "", "nil nil 2 nil", two, "", "prompt_tokens is 9.5"},
+		{"no prompt tokens", whole(`{"prompt_tokens":0,"completion_tokens":2}`), StatusOK, "", "nil nil 2 nil", two, "", "prompt_tokens is 0"},
+		{"-1", whole(`{"prompt_tokens":9,"completion_tokens":-1}`), StatusCut, "completion_tokens is -1", "9 nil nil nil", two, "", "completion_tokens is -1"},
+		{"no completion tokens", whole(`{"prompt_tokens":9,"completion_tokens":0}`), StatusCut, "completion_tokens is 0", "9 nil nil nil", two, "", "completion_tokens is 0, and 11 bytes of text came"},
+		{"2⁶³−1", whole(fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":2}`, int64(math.MaxInt64))), StatusOK, "", "nil nil 2 nil", two, "", "prompt_tokens is 9223372036854775807"},
+		{"1e30", whole(`{"prompt_tokens":1e30,"completion_tokens":99999999999999999999}`), StatusCut, "can be believed", "nil nil nil nil", two, "", "prompt_tokens is 1e30"},
+		{"a billion", whole(`{"prompt_tokens":1000000000,"completion_tokens":2}`), StatusOK, "", "nil nil 2 nil", two, "", "prompt_tokens is 1000000000"},
+		{"more than was sent", whole(`{"prompt_tokens":900000,"completion_tokens":2}`), StatusOK, "", "nil nil 2 nil", two, "", "prompt_tokens is 900000, and the request has"},
+		{"more than was asked for", whole(`{"prompt_tokens":9,"completion_tokens":900000}`), StatusCut, "at most 8 were asked for", "9 nil nil nil", two, "", "completion_tokens is 900000"},
+		{"true", whole(`{"prompt_tokens":true,"completion_tokens":2}`), StatusOK, "", "nil nil 2 nil", two, "", "prompt_tokens is true"},
+		{"cached above prompt", whole(`{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4000}}`), StatusOK, "", "9 nil 2 nil", two, "", "cached_tokens is 4000, and prompt_tokens 9"},
+		{"cached -3", whole(`{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":-3}}`), StatusOK, "", "9 nil 2 nil", two, "", "cached_tokens is -3"},
+		{"reasoning above completion", whole(`{"prompt_tokens":9,"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":7}}`), StatusOK, "", "9 nil 2 nil", two, "", "reasoning_tokens is 7"},
+		{"details null", whole(`{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":null}}`), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		// C: other names and places
+		{"cached_tokens of the usage", whole(`{"prompt_tokens":9,"completion_tokens":2,"cached_tokens":7}`), StatusOK, "", "9 7 2 nil", two, "", ""},
+		{"DeepSeek's names", whole(`{"prompt_tokens":9,"completion_tokens":2,"prompt_cache_hit_tokens":7,"prompt_cache_miss_tokens":2}`), StatusOK, "", "9 7 2 nil", two, "", ""},
+		{"the responses API's names", whole(`{"input_tokens":9,"output_tokens":2,"input_tokens_details":{"cached_tokens":7},"output_tokens_details":{"reasoning_tokens":1}}`), StatusOK, "", "9 7 2 1", two, "", ""},
+		{"usage in a choice", hellos() + text("{}", `,"finish_reason":"stop","usage":{"prompt_tokens":9,"completion_tokens":2,"cached_tokens":7}`, "") + end, StatusOK, "", "9 7 2 nil", two, "", ""},
+		{"Groq's place", hellos() + event(`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":`+plainUsage+`}}`) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"finish reason beside the running usage", text(`{"content":"Hello"}`, "", `,"usage":{"prompt_tokens":9,"completion_tokens":1}`) + text(`{"content":" there"}`, `,"finish_reason":"stop"`, `,"usage":`+plainUsage) + event("[DONE]") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"usage after [DONE]", hellos() + finished("stop") + event("[DONE]") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"heartbeats", httpChunk("data:\n\n: ping\n\ndata: \n\n") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"[DONE] with spaces", hellos() + finished("stop") + used(plainUsage) + event(" [DONE] ") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"unknown fields", httpChunk("trace: 8f2\nid: 1\nretry: 3\nevent: message\n") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"unknown events", event(`{"type":"ping"}`) + event(`{"id":"x","choices":null,"usage":null}`) + event(`{"choices":[{"index":0,"delta":null}]}`) + event(`{"choices":[{"index":0}]}`) + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"members of other types", event(`{"id":7,"object":[],"created":"now","choices":[{"index":"0","delta":{"role":1,"content":"Hello","tool_calls":{}},"token_ids":["a"],"logprobs":3}]}`) + word(" there") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"content as a list", text(`{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]}]}`, "", "") + text(`{"content":[{"type":"text","text":"Hello"}]}`, "", "") + word(" there") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
+		{"content as an object", text(`{"content":{"type":"text","text":"Hello there"}}`, "", "") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"content as a number", text(`{"content":5}`, "", "") + finished("stop") + used(plainUsage) + end, StatusDamaged, "content is neither a text nor a list", "9 nil 2 nil", "", "", ""},
+		{"no space after data:", httpChunk("data:{\"choices\":[{\"delta\":{\"content\":\"Hello there\"},\"finish_reason\":\"stop\"}],\"usage\":"+plainUsage+"}\r\n\r\n") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		// D: reasons
+		{"error as a field", word("a") + httpChunk("error: {\"code\":400,\"message\":\"prompt is longer than the context\"}\n\n") + event("[DONE]") + end, StatusServerError, "prompt is longer than the context", "nil nil nil nil", "a", "", ""},
+		{"event: error", word("a") + httpChunk("event: error\ndata: {\"message\":\"overloaded\",\"type\":\"x\"}\n\n") + end, StatusServerError, "overloaded", "nil nil nil nil", "a", "", ""},
+		{"object: error", event(`{"object":"error","message":"KV cache exhausted","code":500}`) + end, StatusServerError, "KV cache exhausted", "nil nil nil nil", "", "", ""},
+		{"error as a text", event(`{"error":"model runner stopped"}`) + end, StatusServerError, "model runner stopped", "nil nil nil nil", "", "", ""},
+		{"error of a gateway", event(`{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"out of memory\"}}"}}}`) + end, StatusServerError, "Provider returned error: out of memory", "nil nil nil nil", "", "", ""},
+		{"detail as a list", event(`{"detail":[{"loc":["body"],"msg":"n must be 1"},{"msg":"and more"}]}`) + end, StatusServerError, "n must be 1; and more", "nil nil nil nil", "", "", ""},
+		{"bare text", event("n has to be positive.") + end, StatusDamaged, "n has to be positive.", "nil nil nil nil", "", "", ""},
+		{"empty errors", event(`{"error":"","choices":[]}`) + event(`{"error":{}}`) + event(`{"error":null}`) + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		// E: every part of a delta
+		{"reasoning and content at once", text(`{"reasoning_content":"Hm. ","content":null}`, "", "") + text(`{"reasoning_content":"END","content":"Hello there"}`, "", "") + finished("stop") + used(`{"prompt_tokens":9,"completion_tokens":4,"completion_tokens_details":{"reasoning_tokens":2}}`) + end, StatusOK, "", "9 nil 4 2", two, "Hm. END", ""},
+		{"reasoning under two names", text(`{"reasoning":"Hm.","reasoning_content":"Hm."}`, "", "") + hellos() + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
+		{"a refusal", text(`{"refusal":"I cannot."}`, "", "") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "I cannot.", "", ""},
+		{"tools and text", text(`{"content":"Hello there","tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, "", "") + finished("tool_calls") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			re := testClient(t, played(t, sseHead, c.answer), "").Turn(context.Background(), hello(), time.Minute)
+			if re.Status != c.status || !strings.Contains(re.Err, c.err) || (re.Err == "") != (c.status == StatusOK) {
+				t.Errorf("%s: %q, want %s: %q", re.Status, re.Err, c.status, c.err)
+			}
+			if got := num(re.PromptTokens) + " " + num(re.CachedTokens) + " " + num(re.CompletionTokens) + " " + num(re.ReasoningTokens); got != c.counts {
+				t.Errorf("prompt, cached, completion, reasoning tokens are %s, want %s", got, c.counts)
+			}
+			if re.Content != c.content || re.Reasoning != c.reasoning {
+				t.Errorf("content %q, reasoning %q; want %q, %q", re.Content, re.Reasoning, c.content, c.reasoning)
+			}
+			if got := strings.Join(re.Doubts, "; "); !strings.Contains(got, c.doubt) || (got == "") != (c.doubt == "") {
+				t.Errorf("doubts %q, want %q", got, c.doubt)
+			}
+			var bytes int32
+			for _, ch := range re.Chunks {
+				bytes += ch.TextBytes
+			}
+			if int(bytes) != len(re.Content)+len(re.Reasoning)+re.toolBytes {
+				t.Errorf("chunks have %d bytes of text, the reply %d", bytes, len(re.Content)+len(re.Reasoning)+re.toolBytes)
+			}
+			if both := re.Chunks; c.name == "reasoning and content at once" && (both[1].Kind != "content" || *re.FirstContentNs != both[1].TNs) {
+				t.Errorf("chunks %+v, first content %d", both, *re.FirstContentNs)
+			}
+		})
+	}
+}
+
+// Heads of answers: media types, compression, statuses.
+func TestAnswerHeads(t *testing.T) {
+	body := hellos() + finished("stop") + used(plainUsage) + end
+	head := func(ct string) string {
+		return "HTTP/1.1 200 OK\r\n" + ct + "transfer-encoding: chunked\r\n\r\n"
+	}
+	var z bytes.Buffer
+	zw := gzip.NewWriter(&z)
+	fmt.Fprint(zw, `{"error":"no"}`)
+	zw.Close()
+	fixed := func(status, headers, body string) string {
+		return fmt.Sprintf("HTTP/1.1 %s\r\n%scontent-length: %d\r\n\r\n%s", status, headers, len(body), body)
+	}
+	for _, c := range []struct{ name, answer, status, err string }{
+		{"capitals", head("Content-Type: Text/Event-Stream; charset=UTF-8\r\n") + body, StatusOK, ""},
+		{"no media type", head("") + body, StatusOK, ""},
+		{"octets", head("content-type: application/octet-stream\r\n") + body, StatusOK, ""},
+		{"text that is none", head("content-type: text/plain\r\n") + httpChunk("please sign in\n") + end, StatusDamaged, `"please sign in"`},
+		{"compressed", head("content-type: text/event-stream\r\ncontent-encoding: gzip\r\n") + httpChunk(z.String()) + end, StatusDamaged, "Content-Encoding: gzip"},
+		{"compressed error", fixed("500 Oops", "content-encoding: br\r\n", "\x1b\x00\x01"), StatusHTTPError, "Content-Encoding: br"},
+		{"identity", head("content-type: text/event-stream\r\ncontent-encoding: identity\r\n") + body, StatusOK, ""},
+		{"whole reply as JSON", fixed("200 OK", "content-type: application/json\r\n", `{"choices":[{"message":{"content":"Hello"},"finish_reason":"stop"}]}`), StatusDamaged, "one JSON document"},
+		{"200 with an error", fixed("200 OK", "content-type: application/json\r\n", `{"error":"unknown endpoint"}`), StatusServerError, "unknown endpoint"},
+		{"detail as a list", fixed("422 Unprocessable", "content-type: application/json\r\n", `{"detail":[{"loc":["body"],"msg":"slow down"}]}`), StatusHTTPError, "HTTP 422: slow down"},
+		{"RFC 9457", fixed("503 Busy", "content-type: application/problem+json\r\n", `{"type":"about:blank","title":"Busy","detail":"come back"}`), StatusHTTPError, "HTTP 503: come back"},
+		{"a page", fixed("401 No", "content-type: text/html\r\n", "<html><head><style>x</style></head><h1>401 Authorization Required</h1>"), StatusHTTPError, "HTTP 401: 401 Authorization Required"},
+		{"bare text", fixed("400 No", "", "no such\nmodel"), StatusHTTPError, "HTTP 400: no such model"},
+		{"nothing", fixed("502 Bad Gateway", "", ""), StatusHTTPError, "HTTP 502: 502 Bad Gateway"},
+		{"retry at a date", fixed("429 Slow", "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n", `{"message":"slow"}`), StatusHTTPError, "(retry after Wed, 21 Oct 2026 07:28:00 GMT)"},
+		{"elsewhere", fixed("307 Temporary", "location: https://me:secret@other.example/x?key=1\r\n", ""), StatusHTTPError, "it leads to https://other.example/x?redacted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			re := testClient(t, played(t, c.answer), "").Turn(context.Background(), hello(), time.Minute)
+			if re.Status != c.status || !strings.Contains(re.Err, c.err) {
+				t.Errorf("%s: %q, want %s: %q", re.Status, re.Err, c.status, c.err)
+			}
+		})
+	}
+}
+
+// Kind I: time per token is over the tokens that came after the first read, or unknown; never 0, and never of events that carry several tokens unseen.
+func TestFlow(t *testing.T) {
+	const gap = 40 * time.Millisecond
+	usage := func(n int) string { return fmt.Sprintf(`{"prompt_tokens":9,"completion_tokens":%d}`, n) }
+	running := func(s string, n int) string {
+		return text(fmt.Sprintf(`{"content":%q}`, s), "", `,"usage":`+usage(n))
+	}
+	ids := func(s string, ids string) string {
+		return text(fmt.Sprintf(`{"content":%q}`, s), `,"token_ids":`+ids, "")
+	}
+	for _, c := range []struct {
+		name   string
+		steps  []any
+		n      int
+		perTok time.Duration // 0: not known
+		held   bool
+	}{
+		{"a token an event", []any{word("a"), gap, word("b"), gap, word("c")}, 3, gap, false},
+		{"and one that is no text", []any{word("a"), gap, word("b"), gap, word("c")}, 4, gap, false},
+		{"four tokens first, by running usage", []any{running("a b c d ", 4), gap, running("e f g h", 8)}, 8, gap / 4, false},
+		{"four tokens first, by ids", []any{ids("a b c d ", "[1,2,3,4]"), gap, ids("e f g h", "[5,6,7,8]")}, 8, gap / 4, false},
+		{"four tokens an event, unsaid", []any{word("a b c d "), gap, word("e f g h")}, 8, 0, false},
+		{"one, then four an event", []any{running("a", 1), gap, running("b c d e", 5), gap, running("f g h i", 9)}, 9, gap / 4, false},
+		{"two events in the first read", []any{word("a") + word("b"), gap, word("c"), gap, word("d")}, 4, gap, false},
+		{"two blocks", []any{word("a") + word("b") + word("c") + word("d"), gap, word("e") + word("f") + word("g") + word("h")}, 8, gap / 4, false},
+		{"all at once", []any{gap, word("a") + word("b") + word("c") + word("d")}, 4, 0, true},
+		{"one token", []any{gap, word("a")}, 1, 0, false},
+		{"usage now and then", []any{word("a"), gap, running("b", 2), gap, word("c"), gap, running("d", 4)}, 4, gap, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			steps := append(append([]any{time.Duration(1)}, c.steps...), finished("stop")+used(usage(c.n))+end)
+			re := testClient(t, played(t, sseHead, steps...), "").Turn(context.Background(), hello(), time.Minute)
+			if re.Status != StatusOK {
+				t.Fatalf("%s: %s", re.Status, re.Err)
+			}
+			rate, ok := re.DecodeRate()
+			if ok != (c.perTok > 0) || re.held() != c.held {
+				t.Fatalf("rate %v (known: %v), held back: %v, flow %+v", rate, ok, re.held(), re.Flow)
+			}
+			if got := time.Duration(1e9 / rate); ok && (got < c.perTok*9/10 || got > c.perTok*3) { // a loaded machine may be late
+				t.Errorf("%v a token, want %v (flow %+v)", got, c.perTok, re.Flow)
+			}
+			for _, ch := range re.Chunks {
+				if c.name == "usage now and then" && ch.Tokens != nil && *ch.Tokens > 1 {
+					t.Errorf("an event of one token is said to carry %d", *ch.Tokens)
+				}
+			}
+		})
+	}
+}
+
+// Whatever comes: no panic, no success without its parts, no count out of bounds.
+func FuzzReply(f *testing.F) {
+	for _, s := range []string{delta("a"), finish, usageEvent, "[DONE]", `{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"text":"x"}]}]}}]}`, `{"error":{"message":"x"}}`, `{"choices":[{"message":{"content":"x"},"usage":{"prompt_tokens":"3"}}]}`,
+		`{"usage":{"prompt_tokens":1e30,"completion_tokens":-1,"cached_tokens":12.0}}`, `1`, `"x"`, `[[[[`, `{"choices":{}}`, `{"choices":[{"index":1,"delta":{"refusal":{"value":"x"}}}]}`} {
+		f.Add([]byte(s), []byte(finish))
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		re := Reply{RequestBytes: 10}
+		re.decode(func(s string) string { return s }, []sseEvent{{data: a, readSeq: 1}, {data: b, readSeq: 2}, {data: []byte(usageEvent), readSeq: 2}})
+		if len(re.Chunks) > 3 {
+			t.Errorf("%d chunks of 3 events", len(re.Chunks))
+		}
+		status, why := re.settle(8, false)
+		if re.Status == "" && (status == StatusOK) != (why == "") {
+			t.Errorf("%s: %q", status, why)
+		}
+		for _, n := range []*int64{re.PromptTokens, re.CompletionTokens, re.CachedTokens, re.ReasoningTokens} {
+			if n != nil && (*n < 0 || *n > maxTokenCount) {
+				t.Errorf("a count of %d", *n)
+			}
+		}
+		if re.CachedTokens != nil && (re.PromptTokens == nil || *re.CachedTokens > *re.PromptTokens) {
+			t.Errorf("%s of %s tokens are cached", num(re.CachedTokens), num(re.PromptTokens))
+		}
+		if status == StatusOK && (re.FinishReason == nil || re.CompletionTokens == nil) {
+			t.Errorf("ok with finish reason %s and %s completion tokens", num(re.FinishReason), num(re.CompletionTokens))
+		}
+		if s := reason(a); len(s) > maxReason+3 {
+			t.Errorf("a reason of %d bytes", len(s))
+		}
+	})
+}

@@ -1,0 +1,131 @@
+package collect
+
+import (
+	"bytes"
+	"encoding/json"
+	"html"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxReason bounds what is quoted of a server's reason, in bytes.
+const maxReason = 2 << 10
+
+// reason finds why a server refuses in what it answered: a JSON document of any of the shapes that servers have, an HTML page, or plain
+// text. "" when the answer says nothing.
+func reason(text []byte) string {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
+		return ""
+	}
+	text = text[:min(len(text), maxListBytes)]
+	var doc any
+	if json.Unmarshal(text, &doc) == nil {
+		return clip(reasonIn(doc, 0))
+	}
+	if text[0] == '<' {
+		return clip(pageTitle(string(text)))
+	}
+	if !utf8.Valid(text) && bytes.IndexByte(text, 0) >= 0 { // not for people
+		return ""
+	}
+	return clip(string(text))
+}
+
+// reasonKeys are the members that hold a reason, the most telling first. OpenAI and vLLM: error.message; vLLM's wrong paths and FastAPI: detail, a text
+// or a list of {loc, msg}; RFC 9457: detail and title; OpenRouter: error.metadata.raw; Ollama and llama-cpp-python: error; AWS and others: message, Message.
+var reasonKeys = []string{"message", "msg", "error_message", "errorMessage", "error", "detail", "details", "errors", "description", "error_description", "reason", "title", "raw"}
+
+// reasonIn looks for a reason in a JSON value.
+func reasonIn(v any, depth int) string {
+	if depth > 6 {
+		return ""
+	}
+	switch v := v.(type) {
+	case string:
+		if inner := strings.TrimSpace(v); strings.HasPrefix(inner, "{") { // a document inside a text, as proxies make
+			var doc any
+			if json.Unmarshal([]byte(inner), &doc) == nil {
+				if s := reasonIn(doc, depth+1); s != "" {
+					return s
+				}
+			}
+		}
+		return v
+	case []any:
+		var all []string
+		for _, e := range v {
+			if s := reasonIn(e, depth+1); s != "" && !slices.Contains(all, s) && len(all) < 8 {
+				all = append(all, s)
+			}
+		}
+		return strings.Join(all, "; ")
+	case map[string]any:
+		for _, k := range reasonKeys {
+			inner, ok := v[k]
+			if !ok {
+				inner, ok = v[strings.ToUpper(k[:1])+k[1:]]
+			}
+			if !ok {
+				continue
+			}
+			s := reasonIn(inner, depth+1)
+			if s == "" {
+				continue
+			}
+			if raw := rawOf(v); raw != "" && !strings.Contains(s, raw) { // what the server behind a gateway said
+				s += ": " + raw
+			}
+			return s
+		}
+	}
+	return ""
+}
+
+// rawOf gives what a gateway tells of the server behind it: OpenRouter's error.metadata.raw.
+func rawOf(v map[string]any) string {
+	meta, _ := v["metadata"].(map[string]any)
+	raw, _ := meta["raw"].(string)
+	return reasonIn(raw, 2)
+}
+
+var (
+	titles  = regexp.MustCompile(`(?is)<(?:title|h1)[^>]*>(.*?)</(?:title|h1)>`)
+	tags    = regexp.MustCompile(`(?s)<[^>]*>`)
+	scripts = regexp.MustCompile(`(?is)<(script|style)\b.*?</(script|style)>`)
+)
+
+// pageTitle gives the title or the heading of an HTML page, else its text.
+func pageTitle(page string) string {
+	if m := titles.FindStringSubmatch(page); m != nil {
+		if s := strings.TrimSpace(html.UnescapeString(tags.ReplaceAllString(m[1], " "))); s != "" {
+			return s
+		}
+	}
+	return html.UnescapeString(tags.ReplaceAllString(scripts.ReplaceAllString(page, " "), " "))
+}
+
+// clip makes one line of a text and shortens it.
+func clip(s string) string {
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
+	if len(s) <= maxReason {
+		return s
+	}
+	cut := maxReason
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+// compressed says how an answer is compressed, "" when it is not. wb asks for none: a compressed stream hides when its tokens came.
+func compressed(resp *http.Response) string {
+	e := strings.TrimSpace(resp.Header.Get("Content-Encoding"))
+	if strings.EqualFold(e, "identity") {
+		return ""
+	}
+	return e
+}
