@@ -10,7 +10,7 @@ cd "$dir"
 CREATE TEMP TABLE t AS SELECT * FROM raw.turn WHERE status = 'ok' AND turn = 2 LIMIT 1;
 CREATE TEMP TABLE s AS SELECT * FROM raw.session WHERE session_id = (SELECT session_id FROM t);
 INSERT INTO raw.session BY NAME SELECT s.* REPLACE ((1000 + i)::INTEGER AS session_id, (1 + i)::INTEGER AS repeat, i * 50000000000 AS started_ns, (i + 1) * 50000000000 AS ended_ns) FROM s, range($rows // 5000) r(i);
-INSERT INTO raw.turn BY NAME SELECT t.* REPLACE ((1000 + i)::INTEGER AS turn_id, (1000 + i // 10)::INTEGER AS session_id, (1 + i % 10)::INTEGER AS turn, 500 AS completion_tokens, 1000 AS prompt_tokens,
+INSERT INTO raw.turn BY NAME SELECT t.* REPLACE ((1000 + i)::INTEGER AS turn_id, (1000 + i // 10)::INTEGER AS session_id, (1 + i % 10)::INTEGER AS turn, 500 AS completion_tokens, 1000 AS prompt_tokens, 500 AS token_events, 500 AS token_reads, 1 AS first_read_events, 500 AS streamed_tokens, 1 AS first_read_tokens,
   i * 5000000000 AS submit_ns, i * 5000000000 AS written_ns, i * 5000000000 + 90000000 AS headers_ns, i * 5000000000 + 100000000 + i % 1000 AS first_chunk_ns, i * 5000000000 + 100000000 + i % 1000 AS first_ns, i * 5000000000 + 100000000 + i % 1000 AS first_content_ns,
   i * 5000000000 + 4092000000 AS last_ns, i * 5000000000 + 4093000000 AS done_ns) FROM t, range($rows // 500) r(i);
 INSERT INTO raw.chunk BY NAME SELECT t.run_id, (1000 + i // 500)::INTEGER AS turn_id, (1 + i % 500)::INTEGER AS seq, (1 + i % 500)::INTEGER AS read_seq,

@@ -5,6 +5,6 @@
 SELECT run, conversation, counted_by, tokens AS gap_tokens, round(mean, 3) AS itl_mean_ms, round(q[1], 3) AS itl_p50_ms, round(q[2], 3) AS itl_p90_ms, round(q[3], 3) AS itl_p95_ms, round(q[4], 3) AS itl_p99_ms, round(longest, 3) AS gap_max_ms
 FROM (SELECT t.run, t.conversation, CASE WHEN bool_and(g.tokens IS NOT NULL) THEN 'tokens' WHEN bool_or(g.tokens IS NOT NULL) THEN 'tokens and events' ELSE 'events' END AS counted_by,
     count(*) AS tokens, avg(g.itl_ms) AS mean, quantile_cont(g.itl_ms, [0.5, 0.9, 0.95, 0.99]) AS q, max(g.gap_ms) AS longest, min(t.turn_id) AS nth
-  FROM measured_turns t JOIN selected_gaps g ON g.run_id = t.run_id AND g.turn_id = t.turn_id, range(coalesce(g.tokens, 1)) WHERE g.itl_ms IS NOT NULL -- one row a token
+  FROM measured_turns t JOIN selected_gaps g ON g.run_id = t.run_id AND g.turn_id = t.turn_id, range(g.read_tokens) WHERE g.itl_ms IS NOT NULL -- one row a token
   GROUP BY t.run_id, t.run, t.conversation)
 ORDER BY run, nth;
