@@ -188,8 +188,14 @@ func weightFiles(dir, ext string) ([]string, error) {
 			return slices.Compact(files), nil
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*"+ext))
-	return slices.DeleteFunc(files, func(p string) bool { return strings.HasPrefix(filepath.Base(p), "consolidated") }), err
+	entries, err := os.ReadDir(dir)
+	var files []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ext && !strings.HasPrefix(e.Name(), "consolidated") {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files, err
 }
 
 // modelConfig is what wb reads of a config.json; a model of several modalities has its language part under text_config.

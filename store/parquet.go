@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // dayOf is the day, UTC, on which a run began: what folders and lakes are divided by, before the run.
@@ -109,14 +108,13 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 	if len(ids) == 0 {
 		return out, nil
 	}
-	if err := removeLeft(abs); err != nil {
-		return out, fail(err)
-	}
-	aside, err := os.MkdirTemp(abs, ".writing-")
+	SweepOwned(abs, asidePrefix)
+	aside, release, err := MakeOwned(abs, asidePrefix)
 	if err != nil {
 		return out, &Error{"export", dir, err, ""}
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	defer func() { err = errors.Join(err, release()) }()
+	written := map[string]int64{} // below the folder → size
 	for _, row := range rowTypes() {
 		t := row.table()
 		if s.tables[t] == nil { // a file of an older wb
@@ -129,8 +127,8 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 			}
 		}
 		for part := range slices.Chunk(ids, atOnce) {
-			q := fmt.Sprintf("COPY (SELECT "+columns+" FROM %s WHERE %s) TO %s (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day, run_id), OVERWRITE_OR_IGNORE)", rowsOf(s, t), inList(part), sqlText(filepath.Join(aside, t)))
-			if _, err := conn.ExecContext(ctx, q); err != nil {
+			q := fmt.Sprintf("COPY (SELECT "+columns+" FROM %s WHERE %s) TO %s (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day, run_id), OVERWRITE_OR_IGNORE, RETURN_STATS)", rowsOf(s, t), inList(part), sqlText(filepath.Join(aside, t)))
+			if err := copied(ctx, conn, q, aside, written); err != nil {
 				return out, fail(fmt.Errorf("raw.%s: %w", t, err))
 			}
 		}
@@ -157,68 +155,133 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 		}
 	}
 	for _, row := range slices.Backward(rowTypes()) {
-		n, err := swap(filepath.Join(aside, row.table()), filepath.Join(abs, row.table()), ids)
-		if err != nil {
+		if err := install(filepath.Join(aside, row.table()), filepath.Join(abs, row.table()), ids); err != nil {
 			return out, fail(err)
 		}
-		out.Bytes += n
+	}
+	arrived := map[string]bool{}
+	for path, size := range written { // what was written is there, all of it
+		st, err := os.Stat(filepath.Join(abs, path))
+		if err != nil {
+			return out, fail(fmt.Errorf("look at what was written: %w", err))
+		}
+		if st.Size() != size {
+			return out, fail(fmt.Errorf("look at what was written: %s has %d bytes, and %d were written", path, st.Size(), size))
+		}
+		out.Bytes += size
+		if rel, ok := strings.CutPrefix(filepath.ToSlash(path), "run/"); ok {
+			arrived[filepath.Dir(rel)] = true
+		}
+	}
+	if len(arrived) != len(ids) {
+		return out, fail(fmt.Errorf("look at what was written: %d runs are there, and %d were to be", len(arrived), len(ids)))
 	}
 	return out, nil
 }
 
-// removeLeft takes what exports that were killed left behind, a day ago or more.
-func removeLeft(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, ".writing-*"))
-	for _, p := range left {
-		if st, serr := os.Stat(p); serr == nil && time.Since(st.ModTime()) > 24*time.Hour {
-			err = errors.Join(err, os.RemoveAll(p))
-		}
+// asidePrefix begins the names of folders that an export writes into before it puts things in their places.
+const asidePrefix = ".writing-"
+
+// copied runs a COPY with RETURN_STATS and notes the sizes of the files that it wrote, by their paths below dir.
+func copied(ctx context.Context, conn *sql.Conn, q, dir string, written map[string]int64) error {
+	rows, err := conn.QueryContext(ctx, q)
+	if err != nil {
+		return err
 	}
-	return err
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	nameAt, sizeAt := slices.Index(columns, "filename"), slices.Index(columns, "file_size_bytes")
+	if nameAt < 0 || sizeAt < 0 {
+		return fmt.Errorf("it does not say what it wrote, but %v", columns)
+	}
+	cells, to := make([]any, len(columns)), make([]any, len(columns))
+	for i := range cells {
+		to[i] = &cells[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(to...); err != nil {
+			return err
+		}
+		name, _ := cells[nameAt].(string)
+		size, ok := cells[sizeAt].(uint64)
+		rel, err := filepath.Rel(dir, name)
+		if err != nil || !ok {
+			return fmt.Errorf("it does not say what it wrote: %v (%w)", cells, err)
+		}
+		written[rel] = int64(size)
+	}
+	return rows.Err()
 }
 
-// swap puts the folders of runs in the place of what is there. A run that has no row in the table now has no folder either.
-func swap(from, to string, ids []string) (bytes int64, err error) {
+// install puts the folders of runs in the place of what is there, so that a reader finds one or the other at every moment. A run that has no row in the table now
+// has no folder either.
+func install(from, to string, ids []string) error {
 	for _, id := range ids {
-		old, err := filepath.Glob(filepath.Join(to, "day=*", "run_id="+id))
+		made, err := runFolders(from, id)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		made, err := filepath.Glob(filepath.Join(from, "day=*", "run_id="+id))
+		old, err := runFolders(to, id)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		for _, d := range old { // out of the way first: a rename does not replace a folder that holds something
-			if err := os.Rename(d, filepath.Join(from, "old-"+id)); err != nil {
-				return 0, err
+		for _, m := range made {
+			rel, err := filepath.Rel(from, m)
+			if err != nil {
+				return err
 			}
-			if err := os.RemoveAll(filepath.Join(from, "old-"+id)); err != nil {
-				return 0, err
+			place := filepath.Join(to, rel)
+			if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+				return err
+			}
+			if i := slices.Index(old, place); i >= 0 {
+				old = slices.Delete(old, i, i+1)
+				err = replaceFolder(m, place)
+			} else {
+				err = os.Rename(m, place)
+			}
+			if err != nil {
+				return err
 			}
 		}
-		for _, d := range made {
-			files, err := filepath.Glob(filepath.Join(d, "*.parquet"))
-			if err != nil {
-				return 0, err
-			}
-			for _, f := range files {
-				if st, err := os.Stat(f); err == nil {
-					bytes += st.Size()
-				}
-			}
-			rel, err := filepath.Rel(from, d)
-			if err != nil {
-				return 0, err
-			}
-			if err := os.MkdirAll(filepath.Dir(filepath.Join(to, rel)), 0o755); err != nil {
-				return 0, err
-			}
-			if err := os.Rename(d, filepath.Join(to, rel)); err != nil {
-				return 0, err
+		for _, o := range old {
+			if err := os.RemoveAll(o); err != nil {
+				return err
 			}
 		}
 	}
-	return bytes, nil
+	return nil
+}
+
+// replaceFolder puts the files of a folder in the place of another folder's. Where the two cannot be exchanged in one step, it goes file by file: a new file
+// takes the place of one of its name, and those that have no successor go last.
+func replaceFolder(from, to string) error {
+	if exchange(from, to) {
+		return os.RemoveAll(from)
+	}
+	return replaceFiles(from, to)
+}
+
+func replaceFiles(from, to string) error {
+	fresh, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for _, e := range fresh {
+		names[e.Name()] = true
+		if err := os.Rename(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			return err
+		}
+	}
+	stale, err := entries(to, func(e os.DirEntry) bool { return !names[e.Name()] })
+	for _, p := range stale {
+		err = errors.Join(err, os.Remove(p))
+	}
+	return err
 }
 
 // atOnce is how many runs one statement writes, or one transaction brings: a file is open for each run, with some megabytes of memory.

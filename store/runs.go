@@ -68,7 +68,7 @@ func Remove(ctx context.Context, from string, ids []string) (err error) {
 	case aFolder:
 		for _, row := range rowTypes() { // the run itself first: what is left of it, if this is cut short, is no run
 			for _, id := range ids {
-				found, err := filepath.Glob(filepath.Join(from, row.table(), "day=*", "run_id="+id))
+				found, err := runFolders(filepath.Join(from, row.table()), id)
 				for _, p := range found {
 					err = errors.Join(err, os.RemoveAll(p))
 				}

@@ -243,15 +243,23 @@ func readFolder(ctx context.Context, c *sql.Conn, dir string, tables []string) (
 		union = ", union_by_name = true"
 	}
 	s.from = func(t string) string {
-		return "read_parquet(" + sqlText(filepath.Join(abs, t, "day=*", "run_id=*", "*.parquet")) + ", hive_partitioning = true, hive_types = {'run_id': UUID, 'day': DATE}" + union + ")"
+		files := sqlText(filepath.Join(escapeGlob(abs), t, "day=*", "run_id=*", "*.parquet"))
+		if strings.Contains(abs, "=") { // DuckDB takes what stands in the folder's own path for partitions as well, and then for those
+			const named = `regexp_extract(filename, 'day=([^/\\]+)[/\\]run_id=([^/\\]+)[/\\][^/\\]*$', `
+			return "(SELECT * EXCLUDE (filename), " + named + "1)::DATE AS day, " + named + "2)::UUID AS run_id FROM read_parquet(" + files + ", hive_partitioning = false, filename = true" + union + "))"
+		}
+		return "read_parquet(" + files + ", hive_partitioning = true, hive_types = {'run_id': UUID, 'day': DATE}" + union + ")"
 	}
 	for _, row := range rowTypes() {
 		t := row.table()
 		if tables != nil && !slices.Contains(tables, t) {
 			continue
 		}
-		files, err := filepath.Glob(filepath.Join(abs, t, "day=*", "run_id=*", "*.parquet"))
-		if err != nil || len(files) == 0 {
+		some, err := holdsParquet(filepath.Join(abs, t))
+		if err != nil {
+			return nil, &Error{"open", dir, err, ""}
+		}
+		if !some {
 			continue
 		}
 		if s.tables[t], err = columnsOf(ctx, c, s.from(t)); err != nil {
@@ -387,6 +395,9 @@ func (d *DB) makeViews(ctx context.Context, from string) error {
 			return &Error{"open", from, err, ""}
 		}
 		allowed = append(allowed, sqlText(abs+string(filepath.Separator)))
+		if e := escapeGlob(abs); e != abs { // DuckDB holds patterns against this list as they are written
+			allowed = append(allowed, sqlText(e+string(filepath.Separator)))
+		}
 	} else {
 		l, err := ParseLake(from, "")
 		if err != nil {

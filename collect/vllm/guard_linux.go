@@ -149,13 +149,17 @@ wait:
 
 // descendants lists the processes below one, from /proc.
 func descendants(of int) []int {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	processes, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
 	children := map[int][]int{}
-	for _, s := range stats {
-		b, err := os.ReadFile(s)
+	for _, p := range processes {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join("/proc", p.Name(), "stat"))
 		if err != nil {
 			continue
 		}
@@ -166,8 +170,7 @@ func descendants(of int) []int {
 			continue
 		}
 		fields := strings.Fields(text[i+1:])
-		pid, err1 := strconv.Atoi(strings.Split(s, "/")[2])
-		if len(fields) < 2 || err1 != nil {
+		if len(fields) < 2 {
 			continue
 		}
 		if ppid, err := strconv.Atoi(fields[1]); err == nil {

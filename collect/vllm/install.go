@@ -79,12 +79,14 @@ func describe(p string) *Install {
 		dirs = append(dirs, filepath.Dir(filepath.Dir(target)))
 	}
 	for _, d := range dirs {
-		sites, err := filepath.Glob(filepath.Join(d, "lib", "python3*", "site-packages"))
+		pythons, err := os.ReadDir(filepath.Join(d, "lib"))
 		if err != nil {
 			continue
 		}
-		for _, s := range sites {
-			in.readPackages(s)
+		for _, e := range pythons {
+			if strings.HasPrefix(e.Name(), "python3") {
+				in.readPackages(filepath.Join(d, "lib", e.Name(), "site-packages"))
+			}
 		}
 	}
 	return in

@@ -56,11 +56,15 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 
 // shardsThere checks that every file that an index of weights names is there: huggingface_hub names a snapshot before it is whole.
 func shardsThere(dir string) error {
-	indexes, err := filepath.Glob(filepath.Join(dir, "*.index.json"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	for _, p := range indexes {
+	for _, e := range entries {
+		p := filepath.Join(dir, e.Name())
+		if !strings.HasSuffix(p, ".index.json") {
+			continue
+		}
 		b, err := os.ReadFile(p)
 		if err != nil {
 			return err

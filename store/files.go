@@ -1,0 +1,126 @@
+//go:build duckdb_arrow
+
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A path that a user gave is a name, never a pattern: what is in a folder is found by reading it.
+
+// entries gives the paths of what is in a folder whose names match; none when the folder is not there.
+func entries(dir string, match func(fs.DirEntry) bool) ([]string, error) {
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range list {
+		if match(e) {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
+	}
+	return out, nil
+}
+
+func folderNamed(prefix string) func(fs.DirEntry) bool {
+	return func(e fs.DirEntry) bool { return e.IsDir() && strings.HasPrefix(e.Name(), prefix) }
+}
+
+func isParquet(e fs.DirEntry) bool {
+	return e.Type().IsRegular() && strings.HasSuffix(e.Name(), ".parquet")
+}
+
+// runFolders gives the folders of a run in the folder of a table: TABLE/day=…/run_id=ID, one for each day.
+func runFolders(table, id string) ([]string, error) {
+	days, err := entries(table, folderNamed("day="))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, d := range days {
+		p := filepath.Join(d, "run_id="+id)
+		if st, err := os.Stat(p); err == nil && st.IsDir() {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// holdsParquet says whether the folder of a table has any file of any run.
+func holdsParquet(table string) (bool, error) {
+	days, err := entries(table, folderNamed("day="))
+	if err != nil {
+		return false, err
+	}
+	for _, d := range days {
+		runs, err := entries(d, folderNamed("run_id="))
+		if err != nil {
+			return false, err
+		}
+		for _, r := range runs {
+			if files, err := entries(r, isParquet); err != nil || len(files) > 0 {
+				return len(files) > 0, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// escapeGlob makes of a path a pattern of DuckDB's that matches that path only.
+func escapeGlob(path string) string {
+	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(path)
+}
+
+// ownedMark is a file in each folder that wb makes for a while, such as one for snapshots. It is locked as long as its maker lives.
+const ownedMark = ".wb-owned"
+
+// MakeOwned makes a folder in dir, for its owner only, whose name begins with prefix; release removes it. What is left of one whose maker
+// was killed, SweepOwned finds.
+func MakeOwned(dir, prefix string) (path string, release func() error, err error) {
+	if path, err = os.MkdirTemp(dir, prefix); err != nil {
+		return "", nil, err
+	}
+	mark, err := os.OpenFile(filepath.Join(path, ownedMark), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(path))
+	}
+	lockFile(mark)
+	return path, func() error { return errors.Join(os.RemoveAll(path), mark.Close()) }, nil
+}
+
+// SweepOwned removes from dir the folders that MakeOwned made with prefix and whose makers are gone. It touches nothing else: a folder is
+// removed when it is one, belongs to this user, has the name and the mark, and nobody holds the mark.
+func SweepOwned(dir, prefix string) {
+	left, err := entries(dir, folderNamed(prefix))
+	if err != nil {
+		return // what cannot be read cannot be swept
+	}
+	for _, p := range left {
+		if digits := strings.TrimPrefix(filepath.Base(p), prefix); digits == "" || strings.Trim(digits, "0123456789") != "" {
+			continue
+		}
+		if st, err := os.Lstat(p); err != nil || !st.IsDir() || !IsOwn(st) {
+			continue
+		}
+		st, err := os.Lstat(filepath.Join(p, ownedMark))
+		if err != nil || !st.Mode().IsRegular() || !IsOwn(st) {
+			continue
+		}
+		mark, err := os.OpenFile(filepath.Join(p, ownedMark), os.O_RDWR, 0)
+		if err != nil {
+			continue
+		}
+		if lockFile(mark) {
+			_ = os.RemoveAll(p)
+		}
+		_ = mark.Close()
+	}
+}

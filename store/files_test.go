@@ -1,0 +1,200 @@
+//go:build duckdb_arrow
+
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// hashes gives what is in a folder, byte for byte.
+func hashes(t *testing.T, dir string) string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		all = append(all, fmt.Sprintf("%s %x", p, sha256.Sum256(b)))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, "\n")
+}
+
+// cellOf gives one text of a history.
+func cellOf(t *testing.T, path, q string) (s string) {
+	t.Helper()
+	d, err := OpenRead(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.SQL().QueryRow(q).Scan(&s), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A path is not a pattern: a folder that has the signs of one holds its own rows, and no other is touched.
+func TestPathsAreNotPatterns(t *testing.T) {
+	ctx, dir, file := context.Background(), t.TempDir(), oneRun(t)
+	const q = "SELECT concat_ws(' ', (SELECT count(*) FROM raw.run), (SELECT count(*) FROM raw.turn), (SELECT run_id::VARCHAR FROM raw.run), (SELECT min(run_id)::VARCHAR FROM raw.turn), (SELECT string_agg(content, '') FROM raw.message))"
+	want := cellOf(t, file, q)
+	id := cellOf(t, file, "SELECT run_id::VARCHAR FROM raw.run")
+	others := filepath.Join(dir, "others")
+	for _, name := range []string{"out1", "outa", "out", "xy", "x1y", "a", "b"} {
+		if _, err := Export(ctx, file, filepath.Join(others, name), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := hashes(t, others)
+	for _, name := range []string{"out[1]", "out?", "x*y", "out[!1]", "{a,b}", "day=1999-01-01/run_id=11111111-0000-4000-8000-000000000099/h", "it's", "a b", "日本", "[", "**"} {
+		t.Run(name, func(t *testing.T) {
+			p := filepath.Join(others, name)
+			for range 2 { // the second takes the place of the first
+				out, err := Export(ctx, file, p, nil)
+				if err != nil || out.Added+out.Present != 1 || out.Bytes == 0 {
+					t.Fatalf("%+v (%v)", out, err)
+				}
+			}
+			if got := cellOf(t, p, q); got != want {
+				t.Errorf("it holds %q, want %q", got, want)
+			}
+			to, err := Open(ctx, filepath.Join(t.TempDir(), "to.duckdb"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := to.Import(ctx, p, nil)
+			if err := errors.Join(err, to.Close()); err != nil || out.Added != 1 {
+				t.Errorf("import %+v (%v)", out, err)
+			}
+			if err := Remove(ctx, p, []string{id}); err != nil {
+				t.Error(err)
+			}
+			if got := cellOf(t, p, "SELECT count(*)::VARCHAR FROM raw.run"); got != "0" {
+				t.Errorf("%s runs are left", got)
+			}
+			if err := os.RemoveAll(filepath.Join(others, strings.Split(name, "/")[0])); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if after := hashes(t, others); after != before {
+		t.Errorf("other folders changed:\n%s\nwas\n%s", after, before)
+	}
+}
+
+// Who reads while a run is exported again finds it at every moment, whole.
+func TestExportHasNoMomentWithoutData(t *testing.T) {
+	ctx, dir, file := context.Background(), filepath.Join(t.TempDir(), "out"), oneRun(t)
+	if _, err := Export(ctx, file, dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var reader sync.WaitGroup
+	looks := 0
+	reader.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			d, err := OpenRead(ctx, dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var got string
+			err = d.SQL().QueryRow("SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM raw.message)").Scan(&got)
+			if err := errors.Join(err, d.Close()); err != nil || got != "1 1 1" {
+				t.Errorf("a reader found %q (%v)", got, err)
+				return
+			}
+			looks++
+		}
+	})
+	for range 30 {
+		if _, err := Export(ctx, file, dir, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	reader.Wait()
+	if looks < 3 {
+		t.Errorf("only %d looks", looks)
+	}
+	if left, err := entries(dir, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+}
+
+// Where folders cannot be exchanged, files take each other's place one by one.
+func TestReplaceFolderFileByFile(t *testing.T) {
+	dir := t.TempDir()
+	for p, text := range map[string]string{"from/data_0.parquet": "new", "from/data_1.parquet": "more", "to/data_0.parquet": "old", "to/data_2.parquet": "gone"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, p)), 0o755), os.WriteFile(filepath.Join(dir, p), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := replaceFiles(filepath.Join(dir, "from"), filepath.Join(dir, "to")); err != nil {
+		t.Fatal(err)
+	}
+	names, err := entries(filepath.Join(dir, "to"), isParquet)
+	text, rerr := os.ReadFile(filepath.Join(dir, "to", "data_0.parquet"))
+	if err := errors.Join(err, rerr); err != nil || len(names) != 2 || string(text) != "new" {
+		t.Errorf("%v, %s (%v)", names, text, err)
+	}
+}
+
+// Sweeping takes what a killed wb left, and nothing that only looks like it.
+func TestSweepOwned(t *testing.T) {
+	dir := t.TempDir()
+	alive, release, err := MakeOwned(dir, ".writing-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := filepath.Join(dir, ".writing-123")
+	keep := []string{".writing-456", ".writing-plan", ".writing-", ".writing-12x", "writing-1", ".x-snapshot-1"} // folders without the mark, or with another name
+	for _, name := range append(slices.Clone(keep), ".writing-123") {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o755), os.WriteFile(filepath.Join(dir, name, "notes.txt"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{".writing-123", ".writing-plan", ".writing-12x", "writing-1", ".x-snapshot-1"} {
+		if err := os.WriteFile(filepath.Join(dir, name, ownedMark), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, ".writing-7"), []byte("a file"), 0o600), os.Symlink(dead, filepath.Join(dir, ".writing-8")), os.Mkdir(filepath.Join(dir, ".writing-9"), 0o755), os.Symlink(filepath.Join(dead, ownedMark), filepath.Join(dir, ".writing-9", ownedMark))); err != nil {
+		t.Fatal(err)
+	}
+	keep = append(keep, ".writing-7", ".writing-8", ".writing-9", filepath.Base(alive))
+	SweepOwned(dir, ".writing-")
+	if _, err := os.Lstat(dead); !os.IsNotExist(err) {
+		t.Errorf("what was left is still there (%v)", err)
+	}
+	for _, name := range keep {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			t.Errorf("%s is gone", name)
+		}
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(alive); !os.IsNotExist(err) {
+		t.Errorf("what was released is still there (%v)", err)
+	}
+}

@@ -1,0 +1,20 @@
+//go:build duckdb_arrow && unix
+
+package store
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// lockFile takes the lock of an open file, until it is closed; false when another one has it, or there are no locks.
+func lockFile(f *os.File) bool {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}
+
+// IsOwn says whether a file belongs to this user.
+func IsOwn(st fs.FileInfo) bool {
+	s, ok := st.Sys().(*syscall.Stat_t)
+	return ok && int(s.Uid) == os.Getuid()
+}
