@@ -51,8 +51,8 @@ const (
 
 func hellos() string { return word("Hello") + word(" there") }
 
-// What servers send that are not quite as the standard says, or not at all: status, counts, texts and reason. Kinds A to E: an answer counts only when it is
-// one, what cannot be is no count, and neither an odd event nor a reason is lost.
+// What servers send that are not quite as the standard says, or not at all: status, counts, texts and reason. Kinds A to E: an answer
+// counts only when it is one, what cannot be is no count, and neither an odd event nor a reason is lost.
 func TestAnswers(t *testing.T) {
 	whole := func(usage string) string { return hellos() + finished("stop") + used(usage) + event("[DONE]") + end }
 	for _, c := range []struct {
@@ -194,7 +194,8 @@ func TestAnswerHeads(t *testing.T) {
 	}
 }
 
-// Kind I: time per token is over the tokens that came after the first read, or unknown; never 0, and never of events that carry several tokens unseen.
+// Kind I: time per token is over the tokens that came after the first read, or unknown; never 0, and never of events that carry several
+// tokens unseen.
 func TestFlow(t *testing.T) {
 	const gap = 40 * time.Millisecond
 	usage := func(n int) string { return fmt.Sprintf(`{"prompt_tokens":9,"completion_tokens":%d}`, n) }

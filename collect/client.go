@@ -413,7 +413,7 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	c.wait()
 	defer c.leave()
 	re.decode(c.clean, x.events)
-	why := ""
+	var why string
 	switch strange, none := x.parser.nothing(); {
 	case re.Status != "" && x.damage() == nil: // an error inside the stream
 		return re

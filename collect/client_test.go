@@ -181,8 +181,8 @@ func TestDamage(t *testing.T) {
 			if re.Status != c.status || !strings.Contains(re.Err, c.err) {
 				t.Errorf("%s: %s, want %s: %s", re.Status, re.Err, c.status, c.err)
 			}
-			if lies := re.Flow.Tokens != nil && re.CompletionTokens != nil && *re.Flow.Tokens != *re.CompletionTokens; lies != strings.HasSuffix(c.name, "that lies") && c.status == StatusOK {
-				t.Errorf("counted %v, usage %v", num(re.Flow.Tokens), num(re.CompletionTokens))
+			if lies := re.Tokens != nil && re.CompletionTokens != nil && *re.Tokens != *re.CompletionTokens; lies != strings.HasSuffix(c.name, "that lies") && c.status == StatusOK {
+				t.Errorf("counted %v, usage %v", num(re.Tokens), num(re.CompletionTokens))
 			}
 			if (re.Err == "") != (c.status == StatusOK) {
 				t.Errorf("status %s with error %q", re.Status, re.Err)

@@ -68,24 +68,24 @@ type Flow struct {
 	FirstReadTokens *int64 // of these, those of the first of these reads; nil likewise
 }
 
-// DecodeRate gives the tokens a second after those of the first read, as the view turns does: by what the events say that they carried, or one an event where there
-// were as many as tokens. false where neither is known.
+// DecodeRate gives the tokens a second after those of the first read, as the view turns does: by what the events say that they carried, or
+// one an event where there were as many as tokens. false where neither is known.
 func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
 	if re.FirstNs == nil || re.LastNs == nil || *re.LastNs <= *re.FirstNs || re.CompletionTokens == nil {
 		return 0, false
 	}
 	var n int64
 	switch apart := *re.CompletionTokens - int64(re.Events); {
-	case re.Flow.Tokens != nil:
-		n = *re.Flow.Tokens - *re.FirstReadTokens
+	case re.Tokens != nil:
+		n = *re.Tokens - *re.FirstReadTokens
 	case max(apart, -apart) <= max(1, *re.CompletionTokens/50):
 		n = int64(re.Events - re.FirstReadEvents)
 	}
 	return float64(n) * 1e9 / float64(*re.LastNs-*re.FirstNs), n > 0
 }
 
-// held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events, although
-// the reply took so long that a server would have sent them one by one.
+// held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events,
+// although the reply took so long that a server would have sent them one by one.
 func (re *Reply) held() bool {
 	const few, per, longNs = 4, 8, 20e6
 	if re.Events < few || re.Reads > 1 && re.Events < per*re.Reads || re.LastNs == nil {
@@ -118,14 +118,14 @@ func (f *Flow) add(tokens *int32, newRead bool) {
 	}
 }
 
-// wireChunk is what wb reads of a chat.completion.chunk, of a text_completion and of what servers send in their place. Its types take what they do not
-// understand for nothing: a field that wb has no use for damages no turn.
+// wireChunk is what wb reads of a chat.completion.chunk, of a text_completion and of what servers send in their place. Its types take what
+// they do not understand for nothing: a field that wb has no use for damages no turn.
 type wireChunk struct {
-	ID        looseText    `json:"id"`
-	Object    looseText    `json:"object"`
-	PromptIDs tokenIDs     `json:"prompt_token_ids"` // of a chat completion
-	Choices   wireChoices  `json:"choices"`
-	Usage     rawValue     `json:"usage"`
+	ID        looseText   `json:"id"`
+	Object    looseText   `json:"object"`
+	PromptIDs tokenIDs    `json:"prompt_token_ids"` // of a chat completion
+	Choices   wireChoices `json:"choices"`
+	Usage     rawValue    `json:"usage"`
 	Groq      struct {
 		Usage rawValue `json:"usage"`
 	} `json:"x_groq"` // Groq's place for it
@@ -220,7 +220,8 @@ func (t *tokenIDs) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// wireText is what a member of a delta says: a text, or a list of parts, of which those of type "thinking" are reasoning (Mistral, Anthropic).
+// wireText is what a member of a delta says: a text, or a list of parts, of which those of type "thinking" are reasoning (Mistral,
+// Anthropic).
 type wireText struct {
 	text, thinking string
 	odd            bool // it is neither, or a list that is too long to be one
@@ -287,7 +288,8 @@ func parts(v any, text, thinking *strings.Builder, depth int) bool {
 	return false
 }
 
-// delta gives what a choice adds: its delta, or the message of a server that sends the whole at once, unless its text came before. nil: nothing.
+// delta gives what a choice adds: its delta, or the message of a server that sends the whole at once, unless its text came before. nil:
+// nothing.
 func (c *wireChoice) delta(before bool) *wireDelta {
 	switch {
 	case c.Delta != nil && c.Delta.says():
@@ -521,8 +523,8 @@ func (d *decoder) think(text string, ch *Chunk) {
 // maxEventTokens bounds what one event can carry.
 const maxEventTokens = 1 << 16
 
-// usage takes the counts of an event, and says whether it told how many tokens there are so far. Running figures are kept too: a stream that is cut still tells
-// how far it came.
+// usage takes the counts of an event, and says whether it told how many tokens there are so far. Running figures are kept too: a stream
+// that is cut still tells how far it came.
 func (d *decoder) usage(raw rawValue, ch *Chunk, hasIDs bool) (said bool) {
 	re := d.re
 	c, bad, some := readUsage(json.RawMessage(raw))
@@ -544,12 +546,12 @@ func (d *decoder) usage(raw rawValue, ch *Chunk, hasIDs bool) (said bool) {
 	return c.completion != nil
 }
 
-// goodReasons are the finish reasons of replies that ended well: those of OpenAI's API, and what servers of its kind send besides (Hugging Face's
-// TGI: eos_token, stop_sequence; Mistral: model_length; Anthropic: end_turn, max_tokens, tool_use; Cohere: complete).
+// goodReasons are the finish reasons of replies that ended well: those of OpenAI's API, and what servers of its kind send besides (Hugging
+// Face's TGI: eos_token, stop_sequence; Mistral: model_length; Anthropic: end_turn, max_tokens, tool_use; Cohere: complete).
 var goodReasons = []string{"stop", "length", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "model_length", "end_turn", "max_tokens", "tool_use", "complete"}
 
-// settle decides how a turn ended whose stream was read to its end: the one place that does. It is ok only when a finish reason of a reply that
-// ended well, a usage that can be believed and a text that was understood were all seen.
+// settle decides how a turn ended whose stream was read to its end: the one place that does. It is ok only when a finish reason of a reply
+// that ended well, a usage that can be believed and a text that was understood were all seen.
 func (re *Reply) settle(maxTokens int, unfinished bool) (status, why string) {
 	re.Doubts = append(re.Doubts, re.usageBad...)
 	re.believe(maxTokens)

@@ -88,8 +88,8 @@ func (e *ServerError) Hint() string { return e.hint }
 // keyHint is for a server that wants a key, or another one.
 const keyHint = "--api-key-env NAME sends the key that the environment variable NAME holds"
 
-// Probe asks the server who it is and opens the connection that turns will use. model "" means the one it serves. A server that is loading its model is waited for,
-// and waiting, which may be nil, is told so once. What the server lacks is in Absent.
+// Probe asks the server who it is and opens the connection that turns will use. model "" means the one it serves. A server that is loading
+// its model is waited for, and waiting, which may be nil, is told so once. What the server lacks is in Absent.
 func (c *Client) Probe(ctx context.Context, model string, waiting func(string)) (*Engine, error) {
 	e := &Engine{Kind: KindOpenAI, Model: model}
 	if err := c.probeModels(ctx, e, waiting); err != nil {
@@ -253,8 +253,8 @@ func some(names []string) string {
 	return clip(strings.Join(names, ", "))
 }
 
-// probeTokenize asks for the ids of a short text and looks at the answer; why it cannot be used, "" when it can. llama.cpp answers what it does not
-// understand with an empty list.
+// probeTokenize asks for the ids of a short text and looks at the answer; why it cannot be used, "" when it can. llama.cpp answers what it
+// does not understand with an empty list.
 func (c *Client) probeTokenize(ctx context.Context, model string) (why string) {
 	limited, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()

@@ -28,7 +28,8 @@ type Series struct {
 	Value  float64
 }
 
-// ParseMetrics reads the Prometheus text format: every line that parses is kept, and the first that does not is told. A histogram's series keep their own names.
+// ParseMetrics reads the Prometheus text format: every line that parses is kept, and the first that does not is told. A histogram's series
+// keep their own names.
 func ParseMetrics(text []byte) (out []Series, bad error) {
 	if t := bytes.TrimSpace(text); len(t) > 1 && t[0] == '"' { // some servers send the page as one JSON text
 		var s string

@@ -898,7 +898,7 @@ func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
 	if re.Status != StatusOK {
 		return
 	}
-	if n := re.Flow.Tokens; n != nil && *n != *re.CompletionTokens {
+	if n := re.Tokens; n != nil && *n != *re.CompletionTokens {
 		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream", *re.CompletionTokens, *n)
 	}
 	if re.held() {
@@ -932,9 +932,9 @@ func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, re
 		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused, PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens,
 		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(p.Messages)),
 		Documents: int32(len(p.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: p.SHA256()}
-	if re.Flow.Events > 0 {
-		row.TokenEvents, row.TokenReads, row.FirstReadEvents = &re.Flow.Events, &re.Reads, &re.FirstReadEvents
-		row.StreamedTokens, row.FirstReadTokens = re.Flow.Tokens, re.FirstReadTokens
+	if re.Events > 0 {
+		row.TokenEvents, row.TokenReads, row.FirstReadEvents = &re.Events, &re.Reads, &re.FirstReadEvents
+		row.StreamedTokens, row.FirstReadTokens = re.Tokens, re.FirstReadTokens
 	}
 	r.doubt(d, req, ids, re)
 	row.Checks = int32(len(cur.Checks))

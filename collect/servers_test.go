@@ -189,7 +189,8 @@ func TestLoading(t *testing.T) {
 	}
 }
 
-// Kinds F and G: what a server does not have, or has and does not do right, is found out with a check, costs two seconds at most and is one event.
+// Kinds F and G: what a server does not have, or has and does not do right, is found out with a check, costs two seconds at most and is one
+// event.
 func TestAbsences(t *testing.T) {
 	const counters = "# TYPE vllm:prefix_cache_queries_total counter\nvllm:prefix_cache_queries_total{engine=\"0\"} 7.0\nvllm:prefix_cache_hits_total 3.0\nvllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"100\"} 1.0\n"
 	page := func(s string) http.HandlerFunc {
@@ -210,7 +211,7 @@ func TestAbsences(t *testing.T) {
 		{"a page that has the word", &oddServer{tokenize: page(`<script>x={"tokens":1}</script>`)}, "", "no_metrics, no_tokenize", KindOpenAI, 0, false},
 		{"ids that are texts", &oddServer{tokenize: page(`{"tokens":["a","b"]}`)}, "", "no_metrics, no_tokenize", KindOpenAI, 0, false},
 		{"a count that disagrees", &oddServer{tokenize: page(`{"tokens":[1,2],"count":9}`)}, "", "no_metrics, no_tokenize", KindOpenAI, 0, false},
-		{"tokenize that fails", &oddServer{tokenize: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "crashed", 500) }}, "", "no_metrics, no_tokenize", KindOpenAI, 0, false},
+		{"tokenize that fails", &oddServer{tokenize: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "crashed", http.StatusInternalServerError) }}, "", "no_metrics, no_tokenize", KindOpenAI, 0, false},
 		{"tokenize that hangs", &oddServer{tokenize: func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // or nobody would notice that the client hangs up
 			<-r.Context().Done()
@@ -293,7 +294,9 @@ func TestProbeFailures(t *testing.T) {
 		{"no key", status(401, nil, `{"error":{"message":"wrong key"}}`), "HTTP 401: wrong key", "--api-key-env", "", ""},
 		{"forbidden", status(403, nil, ""), "HTTP 403", "--api-key-env", "", ""},
 		{"elsewhere", status(302, map[string]string{"Location": "https://login.example/sign-in?next=x"}, ""), "it leads to https://login.example/sign-in", "--url", "", ""},
-		{"round and round", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x"+r.URL.Path, 307) }), "it leads to", "--url", "", ""},
+		{"round and round", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/x"+r.URL.Path, http.StatusTemporaryRedirect)
+		}), "it leads to", "--url", "", ""},
 		{"a page", status(200, map[string]string{"Content-Type": "text/html"}, "<title>Sign in</title>"), "lists no model (Sign in)", "OpenAI-compatible", "", ""},
 		{"no end", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			for s := strings.Repeat("x", 1<<16); ; {

@@ -98,10 +98,10 @@ func (r *player) promptIDs(ctx context.Context, req Request) []int32 {
 		n = enoughFailures
 		r.truth.untold.Store(n)
 	}
-	switch {
-	case n == enoughFailures:
+	switch n {
+	case enoughFailures:
 		r.event("no_token_ids", "run", err.Error()+"; it is not asked again", nil)
-	case n == 1:
+	case 1:
 		r.event("no_token_ids", "run", err.Error(), nil)
 	}
 	return nil

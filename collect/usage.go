@@ -14,8 +14,9 @@ type counts struct{ prompt, completion, cached, reasoning *int64 }
 // maxTokenCount bounds every count: no model has a context of 16 million tokens, and sums of counts below it cannot overflow.
 const maxTokenCount = 1 << 24
 
-// usageNames are where servers put a count, the standard's own place first. OpenAI: prompt_tokens, prompt_tokens_details; its responses API and
-// Anthropic's messages: input_tokens, output_tokens, cache_read_input_tokens; Moonshot: cached_tokens; DeepSeek: prompt_cache_hit_tokens.
+// usageNames are where servers put a count, the standard's own place first. OpenAI: prompt_tokens, prompt_tokens_details; its responses API
+// and Anthropic's messages: input_tokens, output_tokens, cache_read_input_tokens; Moonshot: cached_tokens; DeepSeek:
+// prompt_cache_hit_tokens.
 var usageNames = struct{ prompt, completion, cached, reasoning []string }{
 	prompt:     []string{"prompt_tokens", "input_tokens"},
 	completion: []string{"completion_tokens", "output_tokens"},
@@ -23,8 +24,8 @@ var usageNames = struct{ prompt, completion, cached, reasoning []string }{
 	reasoning:  []string{"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"},
 }
 
-// readUsage reads a usage object. What is there and is no count from 0 to maxTokenCount is told in bad, as the server wrote it. some is false for null and for
-// an object without any count.
+// readUsage reads a usage object. What is there and is no count from 0 to maxTokenCount is told in bad, as the server wrote it. some is
+// false for null and for an object without any count.
 func readUsage(raw json.RawMessage) (c counts, bad []string, some bool) {
 	var u map[string]json.RawMessage
 	if len(raw) > maxListBytes || json.Unmarshal(raw, &u) != nil || len(u) == 0 {
@@ -90,12 +91,12 @@ func clipRaw(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// usageSlack is by how much a prompt may have more tokens than the request has bytes, and a completion more than its limit and its text: templates add
-// system prompts and tools, and reasoning may be hidden.
+// usageSlack is by how much a prompt may have more tokens than the request has bytes, and a completion more than its limit and its text:
+// templates add system prompts and tools, and reasoning may be hidden.
 const usageSlack = 1 << 16
 
-// believe checks the counts of a finished reply against each other and against what was sent and received: the one place that does. What cannot be becomes nil
-// and is told.
+// believe checks the counts of a finished reply against each other and against what was sent and received: the one place that does. What
+// cannot be becomes nil and is told.
 func (re *Reply) believe(maxTokens int) {
 	refuse := func(p **int64, format string, a ...any) {
 		re.Doubts = append(re.Doubts, fmt.Sprintf(format, a...))

@@ -14,7 +14,8 @@ import (
 	"wb/store"
 )
 
-// An older wb recorded whatever a server said of its tokens. One such run breaks no report over the whole history, and its counts are in no figure.
+// An older wb recorded whatever a server said of its tokens. One such run breaks no report over the whole history, and its counts are in no
+// figure.
 func TestAbsurdCounts(t *testing.T) {
 	ctx := context.Background()
 	bad := uuid.MustParse("bbbb0000-0000-4000-8000-000000000009")

@@ -227,7 +227,22 @@ func numeric(t *queries.Table, i int) bool {
 	return some
 }
 
-// printable escapes what could drive a terminal or reorder a line: names come from users and from servers.
+// Whole parts text into whole characters and the bytes of one that is not complete yet.
+func Whole(b []byte) (text, rest []byte) {
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				return b[:len(b)-n], append([]byte(nil), tail...)
+			}
+			break
+		}
+	}
+	return b, nil
+}
+
+// Printable escapes what could drive a terminal or reorder a line: names come from users and from servers.
+func Printable(s string) string { return printable(s) }
+
 func printable(s string) string {
 	clean := func(r rune) bool {
 		return unicode.IsGraphic(r) && r != utf8.RuneError || r == '\u200c' || r == '\u200d' // the joiners of scripts and emoji

@@ -65,8 +65,7 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 					return usagef("flag --metric: wants some of %s, not %q", metricNames(), m)
 				}
 			}
-			q.chooseFormat(cmd)
-			if err := q.checkFormat(); err != nil {
+			if err := q.chooseFormat(cmd); err != nil {
 				return err
 			}
 			db, err := openRead(ctx, q.db, stderr)

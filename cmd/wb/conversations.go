@@ -15,7 +15,6 @@ import (
 	"wb/collect/vllm"
 	"wb/data"
 	"wb/queries"
-	"wb/store"
 	"wb/viz"
 )
 
@@ -101,7 +100,7 @@ func newConversations(stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return viz.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout))
+			return render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
 		}
 	}
 	var own, sub selectOptions
@@ -212,12 +211,11 @@ would have had. Nothing is sent to any server.`,
 				}
 				w.PoolTokens = append(w.PoolTokens, n)
 			}
-			q.chooseFormat(cmd)
-			if err := q.checkFormat(); err != nil {
+			if err := q.chooseFormat(cmd); err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			db, err := store.OpenRead(ctx, q.db)
+			db, err := openRead(ctx, q.db, stderr)
 			if err != nil {
 				return err
 			}

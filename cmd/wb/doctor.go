@@ -73,12 +73,13 @@ func renderFindings(w io.Writer, format string, findings []collect.Finding) erro
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
 	}
-	return viz.Render(w, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version}, terminalOptions(w))
+	return render(w, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version})
 }
 
 func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {
 	f := collect.Finding{Check: "file", Level: collect.LevelOK}
-	db, err := store.OpenRead(cmd.Context(), path)
+	var told strings.Builder
+	db, err := openRead(cmd.Context(), path, &told)
 	var se *store.Error
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -95,7 +96,10 @@ func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {
 			f.Level, f.Found = collect.LevelFail, err.Error()
 			break
 		}
-		f.Found = fmt.Sprintf("%s, %d runs", path, runs)
+		f.Found = fmt.Sprintf("%s, %s", path, plural(int(runs), "run"))
+		if told.Len() > 0 {
+			f.Found += "; a run holds it"
+		}
 	}
 	return f
 }

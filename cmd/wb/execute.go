@@ -177,7 +177,7 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 		if err != nil {
 			return err
 		}
-		return viz.Render(x.stdout, "table", viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}, terminalOptions(x.stdout))
+		return render(x.stdout, "table", viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
 	}
 	if x.results != "" { // better said before the run than after it
 		if err := makeDir(x.results); err != nil {
@@ -319,7 +319,6 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 		if math.IsNaN(width) {
 			known = "too few sessions for an interval of " + x.metric
 		}
-		x.progress.clear()
 		if width <= limit {
 			x.line("after %s %s: enough", plural(pass, "repeat"), known)
 			break
@@ -335,7 +334,7 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 
 func (x *execution) line(format string, a ...any) {
 	if !x.quiet {
-		fmt.Fprintf(x.stderr, format+"\n", a...)
+		x.progress.say(fmt.Sprintf(format, a...))
 	}
 }
 
@@ -351,12 +350,11 @@ func (x *execution) say(c *cellRun, pass, last, nth int) {
 			left = ", at most about " + roughly(t) + " left"
 		}
 	}
-	x.progress.clear()
 	if len(x.cells) == 1 {
-		fmt.Fprintf(x.stderr, "repeat %d of %d%s\n", pass, last, left)
+		x.progress.say(fmt.Sprintf("repeat %d of %d%s", pass, last, left))
 		return
 	}
-	fmt.Fprintf(x.stderr, "repeat %d of %d, cell %d of %d: %s%s\n", pass, last, nth, len(x.cells), c.cell.Name, left)
+	x.progress.say(fmt.Sprintf("repeat %d of %d, cell %d of %d: %s%s", pass, last, nth, len(x.cells), c.cell.Name, left))
 }
 
 // left estimates the time to the end by what sessions took so far, those of a cell by its own where it has played any.
@@ -618,7 +616,7 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 		tables, found = append(tables, t), verdicts
 	}
 	if len(tables) > 0 {
-		if err := viz.Render(x.stdout, "table", viz.Page{Tables: tables, Version: version}, terminalOptions(x.stdout)); err != nil {
+		if err := render(x.stdout, "table", viz.Page{Tables: tables, Version: version}); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,19 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 	return ids, err
 }
 
+// readable gives the path under which a history can be read: its own, or that of a snapshot where a run holds it, which stays until release is called.
+func readable(ctx context.Context, path string, stderr io.Writer) (use string, release func(), err error) {
+	release, err = reading(ctx, path, stderr, func(p string) error {
+		db, err := store.OpenRead(ctx, p)
+		if err != nil {
+			return err
+		}
+		use = p
+		return db.Close()
+	})
+	return use, release, err
+}
+
 func plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
@@ -65,11 +79,16 @@ An export of the same runs again takes the place of the first, unless the folder
 			if dir == "" {
 				return usagef("flag --parquet: name the folder to write into")
 			}
-			ids, err := chosen(cmd.Context(), path, runs)
+			from, release, err := readable(cmd.Context(), path, stderr)
 			if err != nil {
 				return err
 			}
-			out, err := store.Export(cmd.Context(), path, dir, ids)
+			defer release()
+			ids, err := chosen(cmd.Context(), from, runs)
+			if err != nil {
+				return err
+			}
+			out, err := store.Export(cmd.Context(), from, dir, ids)
 			if err != nil {
 				return err
 			}
@@ -105,23 +124,26 @@ known by their ids: nothing comes twice, and a run that was resumed or labelled 
 
 // bringIn imports into a file. selector says which runs, "" all of them.
 func bringIn(ctx context.Context, path string, from []string, selector string, stderr io.Writer) (err error) {
-	ids := make([][]string, len(from))
+	ids, use := make([][]string, len(from)), make([]string, len(from))
 	for i, f := range from { // before a file is made for nothing
-		if selector != "" {
-			if ids[i], err = chosen(ctx, f, selector); err != nil {
-				return err
+		if a, err := filepath.Abs(f); err == nil { // which a run may hold, so that its snapshot would seem to be another history
+			if b, err := filepath.Abs(path); err == nil && a == b {
+				return fmt.Errorf("import %s: it is this history itself", f)
 			}
-			continue
 		}
-		db, err := store.OpenRead(ctx, f)
+		var release func()
+		use[i], release, err = readable(ctx, f, stderr)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("import %s: %w", f, store.ErrNotFound)
 		}
 		if err != nil {
 			return err
 		}
-		if err := db.Close(); err != nil {
-			return err
+		defer release()
+		if selector != "" {
+			if ids[i], err = chosen(ctx, use[i], selector); err != nil {
+				return err
+			}
 		}
 	}
 	db, err := store.Open(ctx, path)
@@ -130,7 +152,7 @@ func bringIn(ctx context.Context, path string, from []string, selector string, s
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	for i, f := range from {
-		out, err := db.Import(ctx, f, ids[i])
+		out, err := db.Import(ctx, use[i], ids[i])
 		if err != nil {
 			return err
 		}
@@ -156,11 +178,16 @@ run that was resumed or labelled since takes the place of what is there, and an 
 			if err != nil {
 				return usageError{err}
 			}
-			ids, err := chosen(cmd.Context(), path, runs)
+			from, release, err := readable(cmd.Context(), path, stderr)
 			if err != nil {
 				return err
 			}
-			return pushTo(cmd.Context(), path, to, ids, stderr)
+			defer release()
+			ids, err := chosen(cmd.Context(), from, runs)
+			if err != nil {
+				return err
+			}
+			return pushTo(cmd.Context(), from, to, ids, stderr)
 		},
 	}
 	dbFlag(cmd, &path)

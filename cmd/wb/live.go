@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,13 +20,14 @@ import (
 	"wb/store"
 )
 
-// window lets others look at a file that a run holds: it answers on a socket beside the file, for its owner only, with a snapshot. Snapshots are taken
-// between turns; while one is taken, the next turn waits.
+// window lets others look at a file that a run holds: it answers on a socket beside the file, for its owner only, with a snapshot.
+// Snapshots are taken between turns; while one is taken, the next turn waits.
 type window struct {
-	file  *store.DB
-	where string // of the snapshots
-	l     net.Listener
-	done  sync.WaitGroup
+	file    *store.DB
+	where   string // of the snapshots
+	release func() error
+	l       net.Listener
+	done    sync.WaitGroup
 
 	mu      sync.Mutex // held while a snapshot is taken, and while a turn begins or ends
 	playing bool
@@ -47,36 +49,59 @@ type glimpse struct {
 	Error    string    `json:"error,omitempty"`
 }
 
-// socketOf is where the run that holds a file answers. The path of a socket may have about a hundred bytes only.
-func socketOf(path string) string {
+// socketOf is where the run that holds a file answers: beside the file, or, since the path of a socket may have about a hundred bytes only,
+// in a folder that only this user can enter.
+func socketOf(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		abs = path
+		return "", err
 	}
 	if s := abs + ".sock"; len(s) < 100 {
-		return s
+		return s, nil
+	}
+	dir, err := runtimeDir()
+	if err != nil {
+		return "", err
 	}
 	h := sha256.Sum256([]byte(abs))
-	return filepath.Join(os.TempDir(), "wb-"+hex.EncodeToString(h[:8])+".sock")
+	return filepath.Join(dir, hex.EncodeToString(h[:8])+".sock"), nil
+}
+
+// runtimeDir is a folder for sockets, this user's alone; it is made when it is not there. One that somebody else made, or may enter, is
+// refused.
+func runtimeDir() (string, error) {
+	base := os.Getenv("XDG_RUNTIME_DIR")
+	dir := filepath.Join(base, "wb")
+	if base == "" || len(dir) > 70 {
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("wb-%d", os.Getuid()))
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("make directory %s: %w", dir, plainPathError(err))
+	}
+	st, err := os.Lstat(dir)
+	if err != nil {
+		return "", fmt.Errorf("look at %s: %w", dir, plainPathError(err))
+	}
+	if !st.IsDir() || !store.IsOwn(st) || st.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("use %s: it is not a folder that only you can enter", dir)
+	}
+	return dir, nil
 }
 
 func snapshotsOf(path string) string { return "." + filepath.Base(path) + "-snapshot-" }
 
-// sweep removes what a killed run left beside a file that nobody holds any more.
-func sweep(path string) {
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), snapshotsOf(path)+"*"))
-	if err != nil {
-		return
-	}
-	for _, d := range left {
-		_ = os.RemoveAll(d)
-	}
-}
+// sweep removes what a killed run left beside a file.
+func sweep(path string) { store.SweepOwned(filepath.Dir(path), snapshotsOf(path)) }
 
 // openWindow begins to answer. Where no socket can be made, nobody can look, and the run goes on.
 func openWindow(ctx context.Context, file *store.DB) *window {
-	socket := socketOf(file.Path())
-	_ = os.Remove(socket) // of a run that was killed: this process holds the file now
+	socket, err := socketOf(file.Path())
+	if err != nil {
+		return nil
+	}
+	if isOwnSocket(socket) { // of a run that was killed: this process holds the file now
+		_ = os.Remove(socket)
+	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
 	if err != nil {
 		return nil
@@ -86,17 +111,26 @@ func openWindow(ctx context.Context, file *store.DB) *window {
 		return nil
 	}
 	sweep(file.Path())
-	dir, err := os.MkdirTemp(filepath.Dir(file.Path()), snapshotsOf(file.Path())) // for its owner only
+	abs, err := filepath.Abs(file.Path())
 	if err != nil {
 		l.Close()
 		return nil
 	}
-	w := &window{file: file, where: dir, l: l, readers: map[string]int{}}
+	dir, release, err := store.MakeOwned(filepath.Dir(abs), snapshotsOf(abs)) // for its owner only
+	if err != nil {
+		l.Close()
+		return nil
+	}
+	w := &window{file: file, where: dir, release: release, l: l, readers: map[string]int{}}
 	w.done.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
+			}
+			if uid, err := peer(c); err != nil || (uid != os.Getuid() && uid != 0) {
+				c.Close()
+				continue
 			}
 			w.done.Go(func() { w.answer(ctx, c) })
 		}
@@ -117,7 +151,7 @@ func (w *window) close() error {
 	w.waiting = nil
 	w.mu.Unlock()
 	w.done.Wait()
-	return errors.Join(err, os.RemoveAll(w.where))
+	return errors.Join(err, w.release())
 }
 
 func (w *window) answer(ctx context.Context, c net.Conn) {
@@ -150,8 +184,8 @@ func (w *window) answer(ctx context.Context, c net.Conn) {
 	}
 }
 
-// asksAgain is how long a run goes on making a snapshot after each long turn for somebody who has asked, so that the next question need not wait for the turn
-// under way. Where turns are short, waiting is too.
+// asksAgain is how long a run goes on making a snapshot after each long turn for somebody who has asked, so that the next question need not
+// wait for the turn under way. Where turns are short, waiting is too.
 const (
 	asksAgain = 30 * time.Second
 	longTurn  = time.Second
@@ -183,8 +217,8 @@ func (w *window) turn(ctx context.Context, t collect.TurnInfo) {
 	w.waiting = nil
 }
 
-// take makes a snapshot for so many readers, or gives the last one: when nothing has ended since, and when another at once would cost the run more than a
-// tenth of its time. The caller holds mu.
+// take makes a snapshot for so many readers, or gives the last one: when nothing has ended since, and when another at once would cost the
+// run more than a tenth of its time. The caller holds mu.
 func (w *window) take(ctx context.Context, readers int) glimpse {
 	if age := time.Since(w.last.TakenAt); w.last.Snapshot != "" && ((w.last.Turns == w.turns && age < time.Second) || age < 9*w.cost) {
 		w.readers[w.last.Snapshot] += readers
@@ -204,31 +238,48 @@ func (w *window) take(ctx context.Context, readers int) glimpse {
 	return g
 }
 
-// openRead opens a file for queries. One that a run holds is asked for a snapshot, and stderr says how old that is. A run that ends meanwhile leaves the file
-// to be opened as it is.
+// openRead opens a file for queries. One that a run holds is asked for a snapshot, and stderr says how old that is. A run that ends
+// meanwhile leaves the file to be opened as it is.
 func openRead(ctx context.Context, path string, stderr io.Writer) (*store.DB, error) {
+	var db *store.DB
+	release, err := reading(ctx, path, stderr, func(p string) (err error) {
+		db, err = store.OpenRead(ctx, p)
+		return err
+	})
+	release() // the snapshot is open
+	return db, err
+}
+
+// reading calls open with the path of a file, or with that of a snapshot of it where a run holds the file. The snapshot stays until release
+// is called.
+func reading(ctx context.Context, path string, stderr io.Writer, open func(path string) error) (release func(), err error) {
+	nothing := func() {}
 	for try := 0; ; try++ {
-		db, err := store.OpenRead(ctx, path)
+		err := open(path)
 		if err == nil {
-			if _, serr := os.Lstat(socketOf(path)); serr == nil { // of a run that was killed
-				_ = os.Remove(socketOf(path))
+			if socket, serr := socketOf(path); serr == nil && isOwnSocket(socket) { // of a run that was killed
+				_ = os.Remove(socket)
 				sweep(path)
 			}
-			return db, nil
+			return nothing, nil
 		}
 		if !errors.Is(err, store.ErrLocked) {
-			return nil, err
+			return nothing, err
 		}
-		db, lookErr := look(ctx, path, stderr)
+		snapshot, release, lookErr := look(ctx, path, stderr)
 		switch {
 		case lookErr == nil:
-			return db, nil
+			if err := open(snapshot); err != nil {
+				release()
+				return nothing, err
+			}
+			return release, nil
 		case ctx.Err() != nil:
-			return nil, collect.ErrInterrupted
+			return nothing, collect.ErrInterrupted
 		case try == 10 && errors.Is(lookErr, errNobody): // another program holds it
-			return nil, err
+			return nothing, err
 		case try == 10:
-			return nil, lookErr
+			return nothing, lookErr
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -237,19 +288,29 @@ func openRead(ctx context.Context, path string, stderr io.Writer) (*store.DB, er
 // errNobody is returned when no run answers for a file.
 var errNobody = errors.New("nobody answers")
 
-// look asks the run that holds a file.
-func look(ctx context.Context, path string, stderr io.Writer) (*store.DB, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socketOf(path))
+// look asks the run that holds a file for a snapshot; release says that it is no longer needed.
+func look(ctx context.Context, path string, stderr io.Writer) (snapshot string, release func(), err error) {
+	socket, err := socketOf(path)
 	if err != nil {
-		return nil, errors.Join(errNobody, err)
+		return "", nil, errors.Join(errNobody, err)
 	}
-	defer c.Close() // which tells the run that the snapshot is open
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return "", nil, errors.Join(errNobody, err)
+	}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	if err := trusted(c, path); err != nil {
+		return "", nil, err
+	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
 	answer := make(chan glimpse, 1)
 	go func() {
 		var g glimpse
-		if err := json.NewDecoder(bufio.NewReader(c)).Decode(&g); err != nil {
+		if err := json.NewDecoder(io.LimitReader(c, 64<<10)).Decode(&g); err != nil {
 			g.Error = err.Error()
 		}
 		answer <- g
@@ -262,12 +323,38 @@ func look(ctx context.Context, path string, stderr io.Writer) (*store.DB, error)
 		g = <-answer
 	}
 	if g.Error != "" {
-		return nil, fmt.Errorf("look at %s: the run that holds it: %s", path, g.Error)
+		return "", nil, fmt.Errorf("look at %s: the run that holds it: %s", path, g.Error)
 	}
-	db, err := store.OpenRead(ctx, g.Snapshot)
-	if err != nil {
-		return nil, err
+	if !isSnapshotOf(path, g.Snapshot) {
+		return "", nil, fmt.Errorf("look at %s: the run that holds it names %s, which is no snapshot of it", path, g.Snapshot)
 	}
 	fmt.Fprintf(stderr, "note: %s is held by a run: this is a snapshot of it, %.1f s old\n", path, time.Since(g.TakenAt).Seconds())
-	return db, nil
+	return g.Snapshot, func() { stop(); c.Close() }, nil // hanging up tells the run
+}
+
+// trusted refuses whoever answers for a file and is neither its owner nor this user nor root.
+func trusted(c net.Conn, path string) error {
+	uid, err := peer(c)
+	if err != nil {
+		return fmt.Errorf("look at %s: who answers cannot be told: %w", path, err)
+	}
+	st, err := os.Stat(path)
+	if err == nil && ownedBy(st, uid) || uid == os.Getuid() || uid == 0 {
+		return nil
+	}
+	return fmt.Errorf("look at %s: user %d answers for it, and is not its owner", path, uid)
+}
+
+// isSnapshotOf says whether a path is where a run that holds a file puts its snapshots.
+func isSnapshotOf(path, snapshot string) bool {
+	dir := filepath.Dir(snapshot)
+	if !filepath.IsAbs(snapshot) || !strings.HasPrefix(filepath.Base(dir), snapshotsOf(path)) {
+		return false
+	}
+	a, err := os.Stat(filepath.Dir(dir))
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(filepath.Dir(path))
+	return err == nil && os.SameFile(a, b)
 }

@@ -67,12 +67,25 @@ func main() {
 
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away, as head does, must not end a run
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup says that the terminal may go
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends wb at once
-	root := newRoot(stdout, stderr)
+	data := &dataWriter{below: stdout}
+	var out io.Writer = data
+	if isTerminal(stdout) {
+		out = &plainWriter{below: data}
+	}
+	stderr = &plainWriter{below: stderr}
+	root := newRoot(out, stderr)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if failed := data.failed(); err == nil && failed != nil {
+		err = fmt.Errorf("write to standard output: %w", plainPathError(failed))
+	}
 	if err == nil {
 		return 0
 	}

@@ -41,7 +41,7 @@ func newModels(stdout, stderr io.Writer) *cobra.Command {
 		} else if t, err = modelTable(cmd.Context(), have); err != nil {
 			return err
 		}
-		return viz.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout))
+		return render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
 	}
 	cmd := &cobra.Command{Use: "models", Short: "List, download and remove models", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
@@ -175,7 +175,7 @@ func newRemove(stderr io.Writer) *cobra.Command {
 
 // pullProgress shows rate and time left: a line that changes on a terminal, a line every ten seconds elsewhere.
 type pullProgress struct {
-	liveLine
+	*liveLine
 	mu    sync.Mutex
 	last  time.Time
 	marks []mark // of the last seconds, so that a download that got slower says so
@@ -201,7 +201,7 @@ func (p *pullProgress) report(x hub.Progress) {
 	if len(p.marks) == 0 {
 		p.marks = []mark{{now, x.BytesDone}}
 		if x.BytesBefore > 0 && x.BytesBefore < x.Bytes {
-			fmt.Fprintf(p.w, "continuing: %s of %s are there\n", size(x.BytesBefore), size(x.Bytes))
+			p.say(fmt.Sprintf("continuing: %s of %s are there", size(x.BytesBefore), size(x.Bytes)))
 		}
 	}
 	if now.Sub(p.last) < every {
@@ -215,7 +215,7 @@ func (p *pullProgress) report(x hub.Progress) {
 	if p.live {
 		p.show(pullLine(x, p.marks))
 	} else {
-		fmt.Fprintln(p.w, pullLine(x, p.marks))
+		p.say(pullLine(x, p.marks))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,9 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 			if len(a) == 1 {
 				name = a[0]
 			}
-			o.chooseFormat(cmd)
+			if err := o.chooseFormat(cmd); err != nil {
+				return err
+			}
 			return o.run(cmd.Context(), name, stdout, stderr)
 		},
 	}
@@ -64,32 +67,37 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 func (o *queryOptions) outputFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
-	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output")
+	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output; its ending chooses the format")
 }
 
 func libraryFlag(cmd *cobra.Command, dir *string) {
 	cmd.Flags().StringVar(dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
 }
 
-// chooseFormat takes the format from the ending of the output file unless one was asked for.
-func (o *queryOptions) chooseFormat(cmd *cobra.Command) {
-	if ext := strings.TrimPrefix(filepath.Ext(o.out), "."); !cmd.Flags().Changed("format") && slices.Contains(viz.Formats(), ext) {
-		o.format = ext
-	}
-}
+// endings are those of output files beside the names of the formats.
+var endings = map[string]string{"txt": "table", "markdown": "md", "jsonl": "ndjson", "htm": "html"}
 
-func (o *queryOptions) checkFormat() error {
+// chooseFormat takes the format from the ending of the output file unless one was asked for, and refuses one that there is not.
+func (o *queryOptions) chooseFormat(cmd *cobra.Command) error {
+	ext := strings.ToLower(strings.TrimPrefix(filepath.Ext(o.out), "."))
+	switch known := cmp.Or(endings[ext], ext); {
+	case cmd.Flags().Changed("format"):
+	case slices.Contains(viz.Formats(), known):
+		o.format = known
+	case ext != "" && o.out != standardOutput:
+		return hinted{usagef("flag --out: unknown ending .%s; known are %s", ext, strings.Join(viz.Formats(), ", ")), "--format says what to write into a file of another name"}
+	}
 	if !slices.Contains(viz.Formats(), o.format) {
 		return usagef("flag --format: unknown format %q; known are %s", o.format, strings.Join(viz.Formats(), ", "))
 	}
 	return nil
 }
 
+// standardOutput is the name of standard output where a file is wanted.
+const standardOutput = "-"
+
 func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.Writer) error {
 	lib := queries.Library{Dir: o.dir}
-	if err := o.checkFormat(); err != nil {
-		return err
-	}
 	set := map[string]string{}
 	for _, s := range o.set {
 		k, v, ok := strings.Cut(s, "=")
@@ -153,49 +161,14 @@ func (o *queryOptions) write(stdout, stderr io.Writer, t *queries.Table) error {
 			fmt.Fprintf(stderr, "note: %s\n", n)
 		}
 	}
-	if o.out == "" {
-		return viz.Render(stdout, o.format, page, terminalOptions(stdout))
+	if o.out == "" || o.out == standardOutput {
+		return render(stdout, o.format, page)
 	}
-	if err := writeFile(o.out, o.format, page); err != nil {
+	if err := writePage(o.out, o.format, page); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "wrote %s\n", o.out)
 	return nil
-}
-
-// writeFile renders into a file that appears whole or not at all.
-func writeFile(path, format string, page viz.Page) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".wb-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, plainPathError(err))
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if err := viz.Render(f, format, page, viz.Options{}); err != nil {
-		if cause := plainPathError(err); cause != err { //nolint:errorlint // whether it was one
-			err = fmt.Errorf("write %s: %w", path, cause)
-		}
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, plainPathError(err))
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("write %s: %w", path, plainPathError(err))
-	}
-	return nil
-}
-
-// plainPathError drops the operation and the temporary name, which say nothing to a person.
-func plainPathError(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 type reportOptions struct{ db, out, dir, base string }
@@ -295,7 +268,7 @@ func writeReport(ctx context.Context, db *store.DB, lib queries.Library, selecto
 	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", page},
 		{"_system.json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
 		p := filepath.Join(dir, name+x.suffix)
-		if err := writeFile(p, x.format, x.page); err != nil {
+		if err := writePage(p, x.format, x.page); err != nil {
 			return nil, err
 		}
 		files = append(files, p)

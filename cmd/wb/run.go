@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"wb/collect"
 	"wb/collect/vllm"
@@ -484,7 +483,7 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil
-	if err := viz.Render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}, terminalOptions(stdout)); err != nil {
+	if err := render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}); err != nil {
 		return err
 	}
 	flag := o.dbFlag()
@@ -525,45 +524,21 @@ func turnsText(r *collect.Result) string {
 	return s
 }
 
-// progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result.
+// progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result. Several users' turns and warnings come at once.
 type progress struct {
-	liveLine
+	*liveLine
 	quiet bool
-	mu    sync.Mutex      // several users' warnings come at once
+	mu    sync.Mutex      // of told
 	told  map[string]bool // warnings, which a plan's runs would repeat
-}
-
-// liveLine is a line that is replaced by the next one where w is a terminal.
-type liveLine struct {
-	w       io.Writer
-	live    bool
-	pending bool
-}
-
-func newLiveLine(w io.Writer) liveLine { return liveLine{w: w, live: isTerminal(w)} }
-
-// clear takes the line under way off the screen.
-func (l *liveLine) clear() {
-	if l.pending {
-		fmt.Fprint(l.w, "\r\x1b[K")
-		l.pending = false
-	}
-}
-
-// show replaces the line under way by another, or begins one.
-func (l *liveLine) show(text string) {
-	l.clear()
-	fmt.Fprint(l.w, text)
-	l.pending = true
 }
 
 func (p *progress) warn(msg string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clear()
-	if !p.told[msg] {
-		fmt.Fprintf(p.w, "warning: %s\n", msg)
-		p.told[msg] = true
+	before := p.told[msg]
+	p.told[msg] = true
+	p.mu.Unlock()
+	if !before {
+		p.say("warning: " + msg)
 	}
 }
 
@@ -577,14 +552,12 @@ func (p *progress) turn(t collect.TurnInfo) {
 	} else if t.Repeat > 1 {
 		where += fmt.Sprintf(" #%d", t.Repeat)
 	}
-	if !t.Done {
-		if p.live {
-			p.show(where + " …")
-		}
-		return
+	switch {
+	case t.Done:
+		p.say(where + "  " + turnLine(t))
+	case p.live:
+		p.show(where + " …")
 	}
-	p.clear()
-	fmt.Fprintf(p.w, "%s  %s\n", where, turnLine(t))
 }
 
 // crowd shows several users, a line a second.
@@ -592,14 +565,12 @@ func (p *progress) crowd(c collect.CrowdInfo) {
 	if p.quiet {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
 	if p.live {
 		p.show(text)
 		return
 	}
-	fmt.Fprintln(p.w, text)
+	p.say(text)
 }
 
 func turnLine(t collect.TurnInfo) string {
@@ -628,23 +599,6 @@ func turnLine(t collect.TurnInfo) string {
 		parts = append(parts, fmt.Sprintf("GPU %.0f W", t.GPUWatts))
 	}
 	return strings.Join(parts, "  ")
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-func terminalOptions(w any) viz.Options {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return viz.Options{}
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		width = 0
-	}
-	return viz.Options{Width: width, Color: os.Getenv("NO_COLOR") == ""}
 }
 
 // quoteArgs gives the command line for the record.

@@ -81,7 +81,7 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 	if err := db.Close(); err != nil {
 		return err
 	}
-	return viz.Render(stdout, format, page, terminalOptions(stdout))
+	return render(stdout, format, page)
 }
 
 // watchRun follows the run that was begun last.

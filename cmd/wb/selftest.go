@@ -65,8 +65,7 @@ held within 1 %. It takes about a minute, and the machine should do nothing else
   wb selftest --streams 8,64 --format md`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q.chooseFormat(cmd)
-			if err := q.checkFormat(); err != nil {
+			if err := q.chooseFormat(cmd); err != nil {
 				return err
 			}
 			all := levels()

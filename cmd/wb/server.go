@@ -123,7 +123,7 @@ func talk(l *collect.Launch, stderr io.Writer, quiet bool) (done func()) {
 
 // startProgress shows how a start gets on: a line that changes on a terminal, a line a phase elsewhere.
 type startProgress struct {
-	liveLine
+	*liveLine
 	mu    sync.Mutex
 	began time.Time
 	last  string
@@ -147,15 +147,12 @@ func (s *startProgress) phase(phase, detail string) {
 	case s.live && phase != vllm.PhaseReady:
 		s.show(text)
 	case phase != s.last:
-		s.clear()
-		fmt.Fprintln(s.w, text)
+		s.say(text)
 	}
 	s.last = phase
 }
 
 func (s *startProgress) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.clear()
 }
 

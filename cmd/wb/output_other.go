@@ -1,0 +1,14 @@
+//go:build !unix
+
+package main
+
+import (
+	"io/fs"
+	"os"
+)
+
+func links(fs.FileInfo) uint64 { return 1 }
+
+func keepOwner(*os.File, fs.FileInfo) error { return nil }
+
+func ownedBy(fs.FileInfo, int) bool { return false }
