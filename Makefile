@@ -40,7 +40,7 @@ lint: .tools/golangci-lint
 FUZZTIME ?= 60s
 fuzz:
 	@set -e; mkdir -p .tools; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
-	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./collect:FuzzPlan ./data:FuzzSafetensors; do \
+	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./queries:FuzzSplit ./collect:FuzzReply ./collect:FuzzPlan ./data:FuzzSafetensors; do \
 	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${t%:*}" 2>&1 | tee .tools/fuzz.out || \
 	  { grep -q 'context deadline exceeded' .tools/fuzz.out && ! grep -q 'Failing input' .tools/fuzz.out; }; done
 
@@ -93,4 +93,4 @@ EXTENSIONS := $(CURDIR)/.tools/extensions
 lake: echarts .tools/extensions .tools/readers2
 	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql; }
 	WB_EXTENSION_DIR=$(EXTENSIONS) WB_READERS=$(CURDIR)/.tools/readers2/bin/python WB_POSTGRES=$$(ls -d /usr/lib/postgresql/*/bin | tail -n 1) \
-	  $(GO) test -tags $(TAGS) -run 'Lake|HistoriesElsewhere|OtherReaders|OlderFolder|NewerCopy' -count=1 -v -timeout 15m ./store ./cmd/wb
+	  $(GO) test -tags $(TAGS) -run 'Lake|HistoriesElsewhere|OtherReaders|OlderFolder|NewerCopy' -count=1 -v -timeout 15m ./store ./queries ./cmd/wb

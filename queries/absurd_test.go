@@ -54,10 +54,10 @@ func TestAbsurdCounts(t *testing.T) {
 				}
 			}
 		}
-		if _, _, err := Report(ctx, db, Library{}, "all", ""); err != nil {
+		if _, _, err := Report(ctx, db, "all", ""); err != nil {
 			t.Errorf("report: %v", err)
 		}
-		if _, _, err := Compare(ctx, db, Library{}, Comparison{Base: "base", Head: "absurd", Metrics: []string{"ttft", "tpot", "itl_p50", "hit_ratio", "tok_s"}, Margin: 0.02}); err != nil {
+		if _, _, err := Compare(ctx, db, Comparison{Base: "base", Head: "absurd", Metrics: []string{"ttft", "tpot", "itl_p50", "hit_ratio", "tok_s"}, Margin: 0.02}); err != nil {
 			t.Errorf("compare: %v", err)
 		}
 		tb, err := AdHoc("SELECT count(prompt_tokens), count(cached_tokens), count(completion_tokens) FILTER (WHERE completion_tokens <> 0), count(reasoning_tokens) FILTER (WHERE reasoning_tokens <> 0), count(hit_ratio), count(tpot_ms), count(ttft_ms) FROM turns WHERE run = 'absurd'").Run(ctx, db, Options{})
@@ -66,15 +66,22 @@ func TestAbsurdCounts(t *testing.T) {
 		}
 	}
 	look(db)
-	to, err := store.Open(ctx, tempPath(t))
+	imported := tempPath(t)
+	to, err := store.Open(ctx, imported)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer to.Close()
+	defer func() { to.Close() }()
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := to.Import(ctx, from, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if to, err = store.OpenRead(ctx, imported); err != nil {
 		t.Fatal(err)
 	}
 	look(to)

@@ -115,7 +115,7 @@ var ErrNothingMeasured = errors.New("no measured turn")
 // its turns of the quotient with the same turn of the other side, where prompt and output tokens agree in four of five turns;
 // otherwise sessions are compared without pairing, and a note says so. Where a side had several server processes and one of them
 // served several sessions, the unit is the process: its sessions hang together by the level that a process has of its own.
-func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Table, []Verdict, error) {
+func Compare(ctx context.Context, db *store.DB, c Comparison) (*Table, []Verdict, error) {
 	var metrics []Metric
 	for k, name := range c.Metrics {
 		if slices.Contains(c.Metrics[:k], name) { // asked once is enough
@@ -134,7 +134,7 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 	if len(metrics) == 0 {
 		return nil, nil, errors.New("compare runs: no metric is named")
 	}
-	q, err := lib.Find("compare_turns")
+	q, err := Builtin("compare_turns")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -178,7 +178,7 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 		}
 	}
 	unit := clusters(b, h)
-	calibration, when, err := calibrated(ctx, db, lib, base, metrics, c)
+	calibration, when, err := calibrated(ctx, db, base, metrics, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -236,7 +236,7 @@ func Compare(ctx context.Context, db *store.DB, lib Library, c Comparison) (*Tab
 const CalibrationTag = "calibration=aa"
 
 // calibrated compares the two halves of the newest calibration on the same machine with the same server, its settings and model; when says of which day it is, "" for none.
-func calibrated(ctx context.Context, db *store.DB, lib Library, base *Table, metrics []Metric, c Comparison) (verdicts []Verdict, when string, err error) {
+func calibrated(ctx context.Context, db *store.DB, base *Table, metrics []Metric, c Comparison) (verdicts []Verdict, when string, err error) {
 	var a, b string
 	key, value, _ := strings.Cut(CalibrationTag, "=")
 	err = db.SQL().QueryRowContext(ctx, `WITH like_base AS (SELECT r.hostname, e.kind, e.model, (SELECT any_value(name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0) AS gpu FROM raw.run r JOIN raw.engine e USING (run_id) WHERE r.run_id = ?::UUID)
@@ -256,7 +256,7 @@ func calibrated(ctx context.Context, db *store.DB, lib Library, base *Table, met
 	if slices.ContainsFunc(base.Runs, func(r RunRef) bool { return r.ID == a || r.ID == b }) { // it is what is being looked at
 		return nil, "", nil
 	}
-	q, err := lib.Find("compare_turns")
+	q, err := Builtin("compare_turns")
 	if err != nil {
 		return nil, "", err
 	}
@@ -352,7 +352,7 @@ var ErrNoFigures = errors.New("no figures of this metric")
 
 // Width says how well a metric is known: half of the 95 % interval, as a share. Of several runs it is that of the change against the first, the
 // widest; of one run that of its own level, from how its passes through the same conversation differ. NaN: too few sessions.
-func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs []string) (float64, error) {
+func Width(ctx context.Context, db *store.DB, metric string, runs []string) (float64, error) {
 	if len(runs) == 0 {
 		return math.NaN(), nil
 	}
@@ -364,7 +364,7 @@ func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs [
 	}
 	widest := 0.0
 	for _, head := range runs[1:] {
-		_, v, err := Compare(ctx, db, lib, Comparison{Base: runs[0], Head: head, Metrics: []string{metric}})
+		_, v, err := Compare(ctx, db, Comparison{Base: runs[0], Head: head, Metrics: []string{metric}})
 		if err != nil {
 			return 0, err
 		}
@@ -385,7 +385,7 @@ func Width(ctx context.Context, db *store.DB, lib Library, metric string, runs [
 	if i < 0 {
 		return 0, fmt.Errorf("choose metric %q: there is none of that name", metric)
 	}
-	q, err := lib.Find("compare_turns")
+	q, err := Builtin("compare_turns")
 	if err != nil {
 		return 0, err
 	}
@@ -1099,7 +1099,7 @@ func notes(ctx context.Context, db *store.DB, t, base, head *Table, verdicts []V
 
 // drift adds what the report of that name remarks on the runs.
 func drift(ctx context.Context, db *store.DB, t *Table) error {
-	q, err := Library{}.Find("drift")
+	q, err := Builtin("drift")
 	if err != nil {
 		return err
 	}

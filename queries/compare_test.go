@@ -277,7 +277,7 @@ func pairOfRuns(t testing.TB, turns, events int, factor float64) *store.DB {
 
 func TestCompare(t *testing.T) {
 	db := pairOfRuns(t, 100, 5, 1.1)
-	tb, v, err := Compare(context.Background(), db, Library{}, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft", "tpot", "hit_ratio"}, Margin: 0.02})
+	tb, v, err := Compare(context.Background(), db, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft", "tpot", "hit_ratio"}, Margin: 0.02})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,12 +287,12 @@ func TestCompare(t *testing.T) {
 	if notes := strings.Join(tb.Notes, "\n"); !strings.Contains(notes, "Settings that differ: plan.x") || len(tb.Rows) != 3 || len(tb.Runs) != 2 {
 		t.Errorf("%d rows, notes %q", len(tb.Rows), tb.Notes)
 	}
-	tb, v, err = Compare(context.Background(), db, Library{}, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft"}, By: "turn", Margin: 0.02})
+	tb, v, err = Compare(context.Background(), db, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft"}, By: "turn", Margin: 0.02})
 	if err != nil || len(v) != 11 || len(tb.Rows) != 11 || v[0].Group != "all" || v[10].Group != "turn 10" {
 		t.Errorf("%d verdicts by turn (%v)", len(v), err)
 	}
 	for _, c := range []Comparison{{Base: "base", Head: "base", Metrics: []string{"ttft"}}, {Base: "base", Head: "head", Metrics: []string{"nope"}}, {Base: "nope", Head: "head", Metrics: []string{"ttft"}}, {Base: "base", Head: "head", Metrics: []string{"ttft"}, By: "moon"}} {
-		if _, _, err := Compare(context.Background(), db, Library{}, c); err == nil {
+		if _, _, err := Compare(context.Background(), db, c); err == nil {
 			t.Errorf("%+v passes", c)
 		}
 	}
@@ -302,7 +302,7 @@ func TestCompare(t *testing.T) {
 func BenchmarkCompare(b *testing.B) {
 	db := pairOfRuns(b, 1000, 500, 1.03)
 	for b.Loop() {
-		if _, _, err := Compare(context.Background(), db, Library{}, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft", "itl_p50", "itl_p99", "e2e", "hit_ratio", "tok_s"}, Margin: 0.02}); err != nil {
+		if _, _, err := Compare(context.Background(), db, Comparison{Base: "base", Head: "head", Metrics: []string{"ttft", "itl_p50", "itl_p99", "e2e", "hit_ratio", "tok_s"}, Margin: 0.02}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -85,7 +85,7 @@ func TestDrift(t *testing.T) {
 		}
 	}
 	// what matters stands under a comparison too
-	tb, _, err := Compare(context.Background(), db, Library{}, Comparison{Base: "steady", Head: "slowing", Metrics: []string{"ttft"}, Margin: 0.02})
+	tb, _, err := Compare(context.Background(), db, Comparison{Base: "steady", Head: "slowing", Metrics: []string{"ttft"}, Margin: 0.02})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,8 @@ type Query struct {
 	Vars   []Var
 	Charts []Chart
 	SQL    string // the whole text, header included
+
+	builtin bool // wb's own
 }
 
 // Var is a variable a query reads with getvariable('name').
@@ -225,33 +227,62 @@ type Library struct {
 // ErrUnknownQuery is returned for a name that is neither a file nor a saved query.
 var ErrUnknownQuery = errors.New("unknown query")
 
-// Find gives a query by name ("ttft_by_turn", "ttft_by_turn.sql") or path of a file. A path with a slash, or an existing
-// file, is read as a file; other names are looked up in the directory and then among the built-in reports.
+// Find gives a query by name ("ttft_by_turn") or the path of a file, which has a slash or ends in ".sql". Other names, and a file's that is not there, are
+// looked up in the directory and then among the built-in reports.
 func (l Library) Find(name string) (*Query, error) {
-	if st, err := os.Stat(name); err == nil && !st.IsDir() {
+	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".sql") && there(name) {
 		return readFile(name)
-	}
-	if strings.ContainsAny(name, `/\`) {
-		return nil, fmt.Errorf("read query: %s: no such file", name)
 	}
 	base := strings.TrimSuffix(name, ".sql") + ".sql"
 	if l.Dir != "" {
 		if _, err := os.ReadDir(l.Dir); err != nil {
 			return nil, fmt.Errorf("find query %q: %w", name, err)
 		}
-		p := filepath.Join(l.Dir, base)
-		if _, err := os.Stat(p); err == nil {
+		if p := filepath.Join(l.Dir, base); visible(base) && there(p) {
 			return readFile(p)
 		}
 	}
-	text, err := fs.ReadFile(wbsql.Files, "reports/"+base)
-	if err != nil {
+	q, err := Builtin(base)
+	if errors.Is(err, ErrUnknownQuery) {
 		return nil, fmt.Errorf("find query %q: %w%s", name, ErrUnknownQuery, l.suggest(strings.TrimSuffix(base, ".sql")))
 	}
-	return Parse(base, string(text))
+	return q, err
+}
+
+// Builtin gives a report that wb brings, whatever files there are. Only these run on a connection that can write.
+func Builtin(name string) (*Query, error) {
+	base := strings.TrimSuffix(name, ".sql") + ".sql"
+	text, err := fs.ReadFile(wbsql.Files, "reports/"+base)
+	if err != nil {
+		return nil, fmt.Errorf("find query %q: %w", name, ErrUnknownQuery)
+	}
+	q, err := Parse(base, string(text))
+	if err == nil {
+		q.builtin = true
+	}
+	return q, err
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// visible says whether a file of a directory is one that its owner put there as a query: editors and systems leave hidden ones.
+func visible(name string) bool {
+	return strings.HasSuffix(name, ".sql") && !strings.HasPrefix(name, ".")
 }
 
 func readFile(p string) (*Query, error) {
+	st, err := os.Stat(p) // a pipe would be waited for
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read query: %s: no such file", p)
+	case err != nil:
+		return nil, fmt.Errorf("read query: %w", err)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("read query: %s: not a regular file", p)
+	}
 	f, err := os.Open(p)
 	if err != nil {
 		return nil, fmt.Errorf("read query: %w", err)
@@ -313,7 +344,7 @@ func (l Library) Names() ([]string, error) {
 			return nil, fmt.Errorf("list queries: %w", err)
 		}
 		for _, e := range own {
-			if !e.IsDir() && strings.HasSuffix(e.Name(), ".sql") {
+			if st, err := os.Stat(filepath.Join(l.Dir, e.Name())); err == nil && st.Mode().IsRegular() && visible(e.Name()) {
 				files = append(files, e.Name())
 			}
 		}

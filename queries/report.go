@@ -25,10 +25,10 @@ func Short(t *Table) bool {
 
 // Report runs the saved queries of a report over the selected runs. Tables without rows are left out and named in empty. Several runs are compared with one
 // of them, base, or with the first when base is "".
-func Report(ctx context.Context, db *store.DB, lib Library, selector, base string) (tables []*Table, empty []string, err error) {
+func Report(ctx context.Context, db *store.DB, selector, base string) (tables []*Table, empty []string, err error) {
 	for _, name := range reportQueries {
 		if name == comparisonPlace {
-			t, err := compareAll(ctx, db, lib, tables[0].Runs, base)
+			t, err := compareAll(ctx, db, tables[0].Runs, base)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -39,7 +39,7 @@ func Report(ctx context.Context, db *store.DB, lib Library, selector, base strin
 			}
 			continue
 		}
-		q, err := lib.Find(name)
+		q, err := Builtin(name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -60,7 +60,7 @@ func Report(ctx context.Context, db *store.DB, lib Library, selector, base strin
 var reportMetrics = []string{"ttft", "tpot", "itl_p99", "e2e", "hit_ratio", "j_per_token", "peak_mem"}
 
 // compareAll holds each run against one of them, in one table with a run a row and metric; nil for a single run.
-func compareAll(ctx context.Context, db *store.DB, lib Library, runs []RunRef, base string) (*Table, error) {
+func compareAll(ctx context.Context, db *store.DB, runs []RunRef, base string) (*Table, error) {
 	if len(runs) < 2 {
 		if base != "" {
 			return nil, errors.New("compare with a base: there is one run")
@@ -91,7 +91,7 @@ func compareAll(ctx context.Context, db *store.DB, lib Library, runs []RunRef, b
 			if head.ID == first.ID {
 				continue
 			}
-			t, verdicts, err := Compare(ctx, db, lib, Comparison{Base: first.ID, Head: head.ID, Metrics: reportMetrics, Margin: 0.02})
+			t, verdicts, err := Compare(ctx, db, Comparison{Base: first.ID, Head: head.ID, Metrics: reportMetrics, Margin: 0.02})
 			if errors.Is(err, ErrNothingMeasured) {
 				continue
 			}
@@ -147,8 +147,7 @@ var system = []struct{ name, title, text string }{
 func System(ctx context.Context, db *store.DB, selector string) ([]*Table, error) {
 	var out []*Table
 	for _, s := range system {
-		q := AdHoc(s.text)
-		q.Name, q.File, q.Title, q.Vars = s.name, s.name, s.title, []Var{{Name: RunsVar, Default: "latest"}}
+		q := Query{Name: s.name, File: s.name, Title: s.title, Vars: []Var{{Name: RunsVar, Default: "latest"}}, SQL: s.text, builtin: true}
 		t, err := q.Run(ctx, db, Options{Runs: selector})
 		if err != nil {
 			return nil, err

@@ -20,7 +20,7 @@ import (
 
 func find(t testing.TB, name string) *Query {
 	t.Helper()
-	q, err := Library{}.Find(name)
+	q, err := Builtin(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,16 +363,16 @@ func TestTTFTSplit(t *testing.T) {
 func TestReportAndSystem(t *testing.T) {
 	ctx := context.Background()
 	db := history(t)
-	tables, empty, err := Report(ctx, db, Library{}, "latest", "")
+	tables, empty, err := Report(ctx, db, "latest", "")
 	if err != nil || strings.Join(empty, " ") != "run_differences" || len(tables) != len(reportQueries)-2 || // a single run is compared with nothing
 		tables[0].Name != "run_overview" {
 		t.Errorf("%d tables, empty %v, %v", len(tables), empty, err)
 	}
-	if _, _, err := Report(ctx, db, Library{}, "nosuch", ""); err == nil || !strings.Contains(err.Error(), `select runs "nosuch": no such run`) {
+	if _, _, err := Report(ctx, db, "nosuch", ""); err == nil || !strings.Contains(err.Error(), `select runs "nosuch": no such run`) {
 		t.Errorf("got %v", err)
 	}
 	// of several runs, each with measured turns is held against the base; sections in order
-	tables, _, err = Report(ctx, db, Library{}, "all", "base")
+	tables, _, err = Report(ctx, db, "all", "base")
 	if err != nil || tables[2].Name != comparisonPlace || tables[2].Title != "Against base" || len(tables[2].Rows) == 0 || tables[2].Rows[0][0] != late || !tables[2].Simulated() {
 		t.Errorf("%v (%v)", tables[2], err)
 	}
@@ -385,10 +385,10 @@ func TestReportAndSystem(t *testing.T) {
 			t.Errorf("%s does not stand before %s: %v", order[0], order[1], place)
 		}
 	}
-	if _, _, err := Report(ctx, db, Library{}, "all", "nope"); err == nil || !errors.Is(err, ErrNoRuns) {
+	if _, _, err := Report(ctx, db, "all", "nope"); err == nil || !errors.Is(err, ErrNoRuns) {
 		t.Errorf("an unknown base: %v", err)
 	}
-	if _, _, err := Report(ctx, db, Library{}, "latest", "base"); err == nil {
+	if _, _, err := Report(ctx, db, "latest", "base"); err == nil {
 		t.Error("a single run has a base")
 	}
 	for _, selector := range []string{"latest", ""} {

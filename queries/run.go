@@ -36,27 +36,35 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 	if strings.ContainsRune(q.SQL, 0) {
 		return nil, fmt.Errorf("%s: holds a NUL byte, where DuckDB would stop reading", q.File)
 	}
-	verbs, bare := statements(q.SQL)
-	for i, v := range verbs[:max(len(verbs)-1, 0)] { // the driver runs them all and shows the last one's answer only
-		if slices.Contains(answering, strings.ToUpper(v)) {
-			return nil, fmt.Errorf("%s: statement %d of %d (%s) would give an answer that nobody sees; a query has one answer, its last", q.File, i+1, len(verbs), v)
-		}
-	}
-	if db.Elsewhere() {
-		if err := q.onlyReads(verbs, bare); err != nil {
-			return nil, err
-		}
+	if !q.builtin && !db.ReadOnly() {
+		return nil, fmt.Errorf("run query %s: the file is open for writing, and only wb's own queries run then", q.File)
 	}
 	conn, err := db.SQL().Conn(ctx)
 	if err != nil {
 		return nil, q.wrap(err)
 	}
-	// the connection is not used again: variables, temporary tables and open transactions end with it
+	// the connection is not used again: variables and temporary tables end with it
 	defer conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it gives ErrBadConn back
+	statements := []string{q.SQL}
+	if !q.builtin {
+		g := guard{conn: conn, file: q.File, elsewhere: db.Elsewhere()}
+		if err := g.ownMacros(ctx); err != nil {
+			return nil, err
+		}
+		if statements, err = g.statements(ctx, q.SQL); err != nil {
+			return nil, err
+		}
+	}
 	if err := q.bind(ctx, conn, o, t); err != nil {
 		return nil, err
 	}
-	rows, err := conn.QueryContext(ctx, q.SQL)
+	last := len(statements) - 1
+	for _, s := range statements[:last] {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
+			return nil, q.wrap(err)
+		}
+	}
+	rows, err := conn.QueryContext(ctx, statements[last])
 	if err != nil {
 		return nil, q.wrap(err)
 	}
@@ -80,109 +88,6 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 		}
 	}
 	return t, nil
-}
-
-// onlyReads refuses what would write into a folder or a lake, where DuckDB itself would let a query do so, and what reaches further than its tables.
-func (q *Query) onlyReads(verbs []string, bare string) error {
-	for _, v := range verbs {
-		v = strings.ToUpper(v)
-		if v != "SET" && (!slices.Contains(answering, v) || slices.Contains([]string{"EXPLAIN", "CALL", "PRAGMA"}, v)) {
-			return fmt.Errorf("%s: %s: a folder or a lake is only read", q.File, v)
-		}
-	}
-	if m := ofText.FindString(bare); m != "" {
-		return fmt.Errorf("%s: %s: a query on a folder or a lake does not run SQL that it makes up", q.File, strings.TrimRight(m, "( \t\n"))
-	}
-	if m := ofCatalogs.FindString(q.SQL); m != "" {
-		return fmt.Errorf("%s: %s: a query on a folder or a lake does not reach its catalog or another database", q.File, m)
-	}
-	for _, m := range ofLakes.FindAllStringSubmatch(q.SQL, -1) {
-		if f := strings.ToLower(m[1]); !slices.Contains([]string{"snapshots", "current_snapshot", "table_info", "list_files", "table_changes", "table_insertions", "table_deletions", "metadata"}, f) {
-			return fmt.Errorf("%s: ducklake_%s: a folder or a lake is only read", q.File, f)
-		}
-	}
-	return nil
-}
-
-// ofText finds what runs SQL that is a value, which the text of a query does not show, and names written in escapes.
-var ofText = regexp.MustCompile(`(?i)(\b|")(query|query_table|json_execute_serialized_sql)"?\s*\(|\bu&"`)
-
-// ofCatalogs finds what reaches the PostgreSQL of a lake, or tells how it was connected to.
-var ofCatalogs = regexp.MustCompile(`(?i)postgres_\w+|pg_\w+\s*\(|__ducklake_metadata\w*|duckdb_databases|database_list`)
-
-// ofLakes finds DuckLake's functions, some of which delete files.
-var ofLakes = regexp.MustCompile(`(?i)\bducklake_(\w+)`)
-
-// answering are the first words of statements that are run for their rows.
-var answering = []string{"SELECT", "FROM", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "PIVOT", "UNPIVOT", "CALL", "PRAGMA", "("}
-
-// statements gives the first word of each SQL statement of a text: what stands between semicolons outside of strings ('…' with ” or, after
-// e, with backslashes; $tag$…$tag$), quoted names and comments. bare is the text with empty strings and no comments. DuckDB's own splitter is not reachable through
-// the driver.
-func statements(text string) (verbs []string, bare string) {
-	open := false // the statement has begun
-	var code strings.Builder
-	skip := func(end string, from int) int {
-		if i := strings.Index(text[from:], end); i >= 0 {
-			return from + i + len(end) - 1
-		}
-		return len(text)
-	}
-	for i := 0; i < len(text); i++ {
-		start := i
-		switch c := text[i]; {
-		case c == ';':
-			open = false
-			code.WriteByte(c)
-			continue
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
-			code.WriteByte(' ')
-			continue
-		case strings.HasPrefix(text[i:], "--"):
-			i = skip("\n", i)
-			code.WriteByte(' ')
-			continue
-		case strings.HasPrefix(text[i:], "/*"):
-			i = skip("*/", i+2)
-			code.WriteByte(' ')
-			continue
-		case c == '"':
-			i = skip(`"`, i+1)
-			code.WriteString(text[start:min(i+1, len(text))])
-		case c == '\'':
-			code.WriteString("''")
-			escapes := i > 0 && (text[i-1] == 'e' || text[i-1] == 'E') && (i < 2 || !wordByte(text[i-2]))
-			for i++; i < len(text) && text[i] != '\''; i++ {
-				if escapes && text[i] == '\\' {
-					i++
-				}
-			}
-		case c == '$' && (i == 0 || !wordByte(text[i-1])):
-			if tag := dollarTag.FindString(text[i:]); tag != "" {
-				i = skip(tag, i+len(tag))
-				code.WriteString("''")
-			} else {
-				code.WriteByte(c)
-			}
-		default:
-			code.WriteByte(c)
-		}
-		if !open {
-			open = true
-			end := start
-			for end < len(text) && wordByte(text[end]) {
-				end++
-			}
-			verbs = append(verbs, text[start:max(end, start+1)])
-		}
-	}
-	return verbs, code.String()
-}
-
-var dollarTag = regexp.MustCompile(`^\$([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$`)
-
-func wordByte(c byte) bool {
-	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80
 }
 
 // bind sets the variables: those of the header with their defaults, then the caller's.
@@ -301,8 +206,7 @@ func (q *Query) wrap(err error) error {
 	}
 	var de *duckdb.Error
 	if errors.As(err, &de) { // the excerpt with its caret says nothing on one line
-		msg, _, _ := strings.Cut(strings.Join(strings.Fields(de.Msg), " "), " LINE ")
-		return fmt.Errorf("%s: %s", q.File, msg)
+		return fmt.Errorf("%s: %s", q.File, excerptless(de.Msg))
 	}
 	return fmt.Errorf("run query %s: %w", q.File, err)
 }

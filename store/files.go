@@ -5,9 +5,14 @@ package store
 import (
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+
+	"github.com/shirou/gopsutil/v4/disk"
 )
 
 // A path that a user gave is a name, never a pattern: what is in a folder is found by reading it.
@@ -93,7 +98,19 @@ func MakeOwned(dir, prefix string) (path string, release func() error, err error
 		return "", nil, errors.Join(err, os.RemoveAll(path))
 	}
 	lockFile(mark)
-	return path, func() error { return errors.Join(os.RemoveAll(path), mark.Close()) }, nil
+	return path, sync.OnceValue(func() error { return errors.Join(removeOwned(path), mark.Close()) }), nil
+}
+
+// removeOwned removes a folder and its mark last, so that one of which something is left can still be swept.
+func removeOwned(path string) error {
+	inside, err := entries(path, func(e fs.DirEntry) bool { return e.Name() != ownedMark })
+	for _, p := range inside {
+		err = errors.Join(err, os.RemoveAll(p))
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
 }
 
 // SweepOwned removes from dir the folders that MakeOwned made with prefix and whose makers are gone. It touches nothing else: a folder is
@@ -119,8 +136,31 @@ func SweepOwned(dir, prefix string) {
 			continue
 		}
 		if lockFile(mark) {
-			_ = os.RemoveAll(p)
+			_ = removeOwned(p)
 		}
 		_ = mark.Close()
 	}
+}
+
+// spillPrefix begins the names of folders for what DuckDB writes to disk when its memory does not suffice.
+const spillPrefix = ".wb-spill-"
+
+// spill makes a folder for what does not fit into memory: in dir, or in the system's own where that cannot be written. It gives the settings for DuckDB, with the
+// most that may be written: 16 GiB, or half of what is free.
+func spill(dir string, opts url.Values) (release func() error, err error) {
+	for _, at := range []string{dir, os.TempDir()} {
+		SweepOwned(at, spillPrefix)
+		var path string
+		if path, release, err = MakeOwned(at, spillPrefix); err != nil {
+			continue
+		}
+		most := uint64(16 << 30)
+		if u, err := disk.Usage(path); err == nil {
+			most = min(most, u.Free/2)
+		}
+		opts.Set("temp_directory", path)
+		opts.Set("max_temp_directory_size", strconv.FormatUint(most, 10)+"B")
+		return release, nil
+	}
+	return nil, err
 }

@@ -198,3 +198,62 @@ func TestSweepOwned(t *testing.T) {
 		t.Errorf("what was released is still there (%v)", err)
 	}
 }
+
+// What does not fit into memory goes to a folder of wb's own beside the file, which is gone afterwards; what a killed process left is removed.
+func TestSpill(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.duckdb")
+	spills := func() (out []string) {
+		t.Helper()
+		out, err := entries(dir, folderNamed(spillPrefix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	w, err := Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dead, _, err := MakeOwned(dir, spillPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the lock of the mark ends with its holder; here it is this process, so the mark is made anew
+	mark := filepath.Join(dead, ownedMark)
+	if err := errors.Join(os.Remove(mark), os.WriteFile(mark, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := OpenRead(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := spills()
+	if len(live) != 1 || live[0] == dead {
+		t.Errorf("folders %q, of which %s is dead", live, dead)
+	}
+	conn, err := d.SQL().Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(ctx, "CREATE TEMP TABLE t AS SELECT hash(i) AS a, hash(i + 1) AS b, hash(i + 2) AS c FROM range(50_000_000) r(i)"); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := os.ReadDir(live[0]); err != nil || len(files) < 2 {
+		t.Errorf("%s holds %v, %v", live[0], files, err)
+	}
+	var most string
+	if err := conn.QueryRowContext(ctx, "SELECT current_setting('max_temp_directory_size')").Scan(&most); err != nil || strings.HasPrefix(most, "90%") {
+		t.Errorf("the most is %q, %v", most, err)
+	}
+	if err := errors.Join(conn.Close(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if left := spills(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}

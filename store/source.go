@@ -17,8 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/duckdb/duckdb-go/v2"
 )
 
 // source is another history that rows are read from: a DuckDB file, a folder of Parquet or a lake. It is attached to a connection.
@@ -124,9 +122,9 @@ type column struct {
 	comment   string
 }
 
-// schemaOf lists the raw tables of a database with their columns in order.
+// schemaOf lists the raw tables of a database with their columns in order. Views do not count: whoever made the file may have made them read anything.
 func schemaOf(ctx context.Context, c *sql.Conn, database string) (map[string][]column, error) {
-	rows, err := c.QueryContext(ctx, "SELECT table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'raw' AND table_name <> 'migration' ORDER BY table_name, column_index", database)
+	rows, err := c.QueryContext(ctx, "SELECT table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'raw' AND table_name <> 'migration' AND (database_name, schema_name, table_name) IN (SELECT (database_name, schema_name, table_name) FROM duckdb_tables()) ORDER BY table_name, column_index", database)
 	if err != nil {
 		return nil, err
 	}
@@ -148,17 +146,13 @@ func sqlText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + 
 func sqlName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 // openMemory opens a database that is nowhere on a disk, in which files, folders and lakes are attached.
-func openMemory(limit string) (*DB, error) {
-	c, err := duckdb.NewConnector("?"+url.Values{"memory_limit": {limit}, "threads": {strconv.Itoa(readThreads)}}.Encode(), nil)
-	if err != nil {
-		return nil, err
-	}
-	return &DB{connector: c, db: sql.OpenDB(c)}, nil
+func openMemory(limit, near string) (*DB, error) {
+	return connect("", near, url.Values{"memory_limit": {limit}, "threads": {strconv.Itoa(readThreads)}})
 }
 
 // inMemory gives a connection to such a database and ends both.
 func inMemory(ctx context.Context) (*sql.Conn, func() error, error) {
-	d, err := openMemory(writeMemory)
+	d, err := openMemory(writeMemory, os.TempDir())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -356,7 +350,11 @@ func (s *source) view(table string, cs []column) string {
 
 // openElsewhere opens a folder or a lake for queries: the tables of a file are views of it here, and everything else is as in a file.
 func openElsewhere(ctx context.Context, from string) (*DB, error) {
-	d, err := openMemory(readMemory)
+	near := os.TempDir()
+	if abs, err := filepath.Abs(from); err == nil && !isCatalog(from) {
+		near = filepath.Dir(abs)
+	}
+	d, err := openMemory(readMemory, near)
 	if err != nil {
 		return nil, explain("open", from, err)
 	}
@@ -416,6 +414,9 @@ func (d *DB) makeViews(ctx context.Context, from string) error {
 	}
 	return nil
 }
+
+// ReadOnly says that nothing can be written through this connection.
+func (d *DB) ReadOnly() bool { return d.readOnly }
 
 // Elsewhere says that the history is in a folder or a lake, where DuckDB itself does not keep a query from writing.
 func (d *DB) Elsewhere() bool { return d.elsewhere }

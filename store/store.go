@@ -57,6 +57,7 @@ type DB struct {
 	db        *sql.DB
 	notes     []string
 	elsewhere bool // a folder or a lake, seen through views
+	unspill   func() error
 }
 
 // Limits of a read-only connection, on which strangers' SQL may run.
@@ -111,7 +112,7 @@ func OpenRead(ctx context.Context, path string) (*DB, error) {
 		return nil, err
 	}
 	ro := url.Values{"access_mode": {"READ_ONLY"}, "memory_limit": {readMemory}, "threads": {strconv.Itoa(readThreads)}}
-	d, err := open(path, ro)
+	d, err := openLocked(ctx, path, ro)
 	if err != nil {
 		return nil, err
 	}
@@ -133,12 +134,21 @@ func OpenRead(ctx context.Context, path string) (*DB, error) {
 		} else {
 			note = "the file's views are of another wb and could not be renewed: " + err.Error()
 		}
-		if d, err = open(path, ro); err != nil {
+		if d, err = openLocked(ctx, path, ro); err != nil {
 			return nil, err
 		}
 		if note != "" {
 			d.notes = append(d.notes, note)
 		}
+	}
+	return d, nil
+}
+
+// openLocked opens a file and then locks the settings: before anything of it is read, since its tables may be views that somebody made.
+func openLocked(ctx context.Context, path string, opts url.Values) (*DB, error) {
+	d, err := open(path, opts)
+	if err != nil {
+		return nil, err
 	}
 	for _, q := range []string{"SET enable_external_access = false", "SET lock_configuration = true"} { // of the whole instance, not of a connection
 		if _, err := d.db.ExecContext(ctx, q); err != nil {
@@ -156,11 +166,25 @@ func open(path string, opts url.Values) (*DB, error) {
 	if err != nil {
 		return nil, &Error{"open", path, err, ""}
 	}
-	c, err := duckdb.NewConnector(abs+"?"+opts.Encode(), nil)
+	d, err := connect(abs, filepath.Dir(abs), opts)
 	if err != nil {
 		return nil, explain("open", path, err)
 	}
-	return &DB{path: path, readOnly: opts.Has("access_mode"), connector: c, db: sql.OpenDB(c)}, nil
+	d.path, d.readOnly = path, opts.Has("access_mode")
+	return d, nil
+}
+
+// connect opens a database, "" for one in memory; what does not fit there goes to a folder in near.
+func connect(file, near string, opts url.Values) (*DB, error) {
+	unspill, err := spill(near, opts)
+	if err != nil {
+		return nil, err
+	}
+	c, err := duckdb.NewConnector(file+"?"+opts.Encode(), nil)
+	if err != nil {
+		return nil, errors.Join(err, unspill())
+	}
+	return &DB{connector: c, db: sql.OpenDB(c), unspill: unspill}, nil
 }
 
 // Path is the file's path as it was given.
@@ -186,11 +210,17 @@ func (d *DB) Close() error {
 	if cerr := d.connector.Close(); err == nil {
 		err = cerr
 	}
+	if serr := d.unspill(); err == nil {
+		err = serr
+	}
 	if err != nil {
 		return explain("close", d.path, err)
 	}
 	return nil
 }
+
+// Abandon removes what queries have written to disk, for a process that ends without Close.
+func (d *DB) Abandon() error { return d.unspill() }
 
 // header: DuckDB's main header has the magic bytes "DUCK" at offset 8 (duckdb.org/docs, "Storage format").
 func checkHeader(path string) error {

@@ -21,8 +21,8 @@ const (
 )
 
 // bounded watches over a query that may be a stranger's: wb ends when it takes too much memory, or does not stop within seconds of being told to. It reads only, so
-// that nothing is lost.
-func bounded(ctx context.Context, stderr io.Writer) (stop func()) {
+// that nothing is lost; leave does what is left to do then.
+func bounded(ctx context.Context, stderr io.Writer, leave func()) (stop func()) {
 	over, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	self := process.Process{Pid: int32(os.Getpid())}
 	go func() {
@@ -37,6 +37,7 @@ func bounded(ctx context.Context, stderr io.Writer) (stop func()) {
 			}
 			if m, err := self.MemoryInfo(); err == nil && m.RSS > answerBytes {
 				fmt.Fprintf(stderr, "wb: query: it takes %.1f GB of memory, and may take 4\nhint: select less, or write it to a file in the DuckDB shell\n", float64(m.RSS)/1e9)
+				leave()
 				os.Exit(exitFailed)
 			}
 			switch {
@@ -44,6 +45,7 @@ func bounded(ctx context.Context, stderr io.Writer) (stop func()) {
 			case told.IsZero():
 				told = time.Now()
 			case time.Since(told) > stopWithin:
+				leave()
 				os.Exit(report(stderr, stopped(ctx, "query")))
 			}
 		}

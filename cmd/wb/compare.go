@@ -72,7 +72,7 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			if err != nil {
 				return err
 			}
-			t, verdicts, err := queries.Compare(ctx, db, queries.Library{Dir: q.dir}, c)
+			t, verdicts, err := queries.Compare(ctx, db, c)
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err
 			}
@@ -90,7 +90,6 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")
 	f.StringVar(&gateOn, "gate-on", "breach", "when a gate fails: breach (it certainly is) or inconclusive (it may be)")
 	q.outputFlags(cmd)
-	libraryFlag(cmd, &q.dir)
 	return cmd
 }
 

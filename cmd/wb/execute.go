@@ -534,7 +534,7 @@ func (x *execution) width(ctx context.Context) (half float64, err error) {
 			ids = append(ids, c.progress.RunID.String())
 		}
 	}
-	return queries.Width(ctx, x.file, queries.Library{}, x.metric, ids)
+	return queries.Width(ctx, x.file, x.metric, ids)
 }
 
 // tell prints what came of it and writes the report.
@@ -578,7 +578,7 @@ func (x *execution) tell(ctx context.Context) error {
 		if len(ids) > 1 {
 			base = ids[0]
 		}
-		files, err := writeReport(ctx, x.file, queries.Library{}, strings.Join(ids, ","), base, x.results)
+		files, err := writeReport(ctx, x.file, strings.Join(ids, ","), base, x.results)
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -604,7 +604,7 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 		if cut { // no verdict before the end
 			break
 		}
-		t, verdicts, err := queries.Compare(ctx, x.file, queries.Library{}, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: metrics, Margin: 0.02})
+		t, verdicts, err := queries.Compare(ctx, x.file, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: metrics, Margin: 0.02})
 		if err != nil {
 			x.progress.warn(err.Error())
 			continue

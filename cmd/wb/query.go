@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 	f.StringArrayVar(&o.set, "set", nil, "set a variable of the query, `name=value`; may be repeated")
 	o.outputFlags(cmd)
 	f.StringVarP(&o.text, "command", "c", "", "run this `SQL`")
-	libraryFlag(cmd, &o.dir)
+	f.StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
 	f.BoolVar(&o.list, "list", false, "list the saved queries")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "end the query after so long; 0: never")
 	return cmd
@@ -68,10 +69,6 @@ func (o *queryOptions) outputFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
 	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output; its ending chooses the format")
-}
-
-func libraryFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
 }
 
 // endings are those of output files beside the names of the formats.
@@ -135,12 +132,18 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, tooLong{o.timeout})
 		defer cancel()
 	}
-	defer bounded(ctx, stderr)()
+	var opened atomic.Pointer[store.DB]
+	defer bounded(ctx, stderr, func() {
+		if db := opened.Load(); db != nil {
+			_ = db.Abandon() // what cannot be removed now is swept when the file is opened next
+		}
+	})()
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // nearly all that is made is kept until it is printed
 	db, err := openRead(ctx, o.db, stderr)
 	if err != nil {
 		return err
 	}
+	opened.Store(db)
 	t, err := q.Run(ctx, db, queries.Options{Runs: o.runs, Set: set})
 	if cerr := db.Close(); err == nil {
 		err = cerr
@@ -171,7 +174,7 @@ func (o *queryOptions) write(stdout, stderr io.Writer, t *queries.Table) error {
 	return nil
 }
 
-type reportOptions struct{ db, out, dir, base string }
+type reportOptions struct{ db, out, base string }
 
 func newReport(stdout, stderr io.Writer) *cobra.Command {
 	var o reportOptions
@@ -194,7 +197,7 @@ Markdown is short: overview, comparison and what differs, to paste into a review
 			if err != nil {
 				return err
 			}
-			files, err := writeReport(ctx, db, queries.Library{Dir: o.dir}, selector, o.base, o.out)
+			files, err := writeReport(ctx, db, selector, o.base, o.out)
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err
 			}
@@ -205,7 +208,6 @@ Markdown is short: overview, comparison and what differs, to paste into a review
 	historyFlag(cmd, &o.db)
 	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
 	cmd.Flags().StringVar(&o.base, "base", "", "`run` that others are compared with, by name or id (default: the first)")
-	libraryFlag(cmd, &o.dir)
 	return cmd
 }
 
@@ -219,8 +221,8 @@ func makeDir(dir string) error {
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // writeReport writes NAME.csv (one row a conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
-func writeReport(ctx context.Context, db *store.DB, lib queries.Library, selector, base, dir string) ([]string, error) {
-	tables, empty, err := queries.Report(ctx, db, lib, selector, base)
+func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
+	tables, empty, err := queries.Report(ctx, db, selector, base)
 	if err != nil {
 		return nil, err
 	}

@@ -470,7 +470,7 @@ func (o *runOptions) dbFlag() string {
 
 // summary is the table at the end of a run, and where to look further.
 func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *store.DB, res *collect.Result) error {
-	q, err := queries.Library{}.Find("conversation_summary")
+	q, err := queries.Builtin("conversation_summary")
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 	}
 	page := viz.Page{Title: "Runs", Version: version}
 	for _, name := range names {
-		q, ferr := queries.Library{}.Find(name)
+		q, ferr := queries.Builtin(name)
 		if ferr != nil {
 			return errors.Join(ferr, db.Close())
 		}

@@ -116,7 +116,7 @@ func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr 
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	find, err := queries.Library{}.Find("fidelity")
+	find, err := queries.Builtin("fidelity")
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func describe(l level) string {
 
 // tellStall says whether the planted stall was found where it is.
 func tellStall(ctx context.Context, db *store.DB, run string, stderr io.Writer) error {
-	find, err := queries.Library{}.Find("stalls")
+	find, err := queries.Builtin("stalls")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,428 @@
+package queries
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// guard decides which statements of a query are run. DuckDB's own parser reads them (json_serialize_sql, "SQL to and from JSON" in DuckDB's
+// documentation), so that no second reading of a text can differ from what is run: a statement runs when that parser alone has found it to be one SELECT,
+// or when it is put together here from such SELECTs. Everything else is refused.
+type guard struct {
+	conn      *sql.Conn
+	file      string          // of the query, for messages
+	elsewhere bool            // a folder or a lake, where DuckDB itself does not keep a query from writing
+	macros    map[string]bool // that give tables and are known to be harmless: those of the file and of the query
+}
+
+// maxTreeBytes bounds a statement as the parser gives it; DuckDB takes time with the square of what it joins with UNION.
+const maxTreeBytes = 8 << 20
+
+// errNoSelect is what the parser says of statements that it reads and that are no SELECT.
+var errNoSelect = errors.New("not a SELECT")
+
+// statements gives the statements of a text as they are to be run. The last is the one that answers.
+func (g *guard) statements(ctx context.Context, text string) ([]string, error) {
+	n, err := g.parse(ctx, text)
+	switch {
+	case err == nil && n == 0:
+		return nil, fmt.Errorf("%s: holds no SQL", g.file)
+	case err == nil && n == 1:
+		return []string{text}, nil
+	case err == nil:
+		return nil, fmt.Errorf("%s: statement 1 of %d would give an answer that nobody sees; a query has one answer, its last", g.file, n)
+	case !errors.Is(err, errNoSelect):
+		return nil, err
+	}
+	parts := split(text)
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		var answers bool
+		if out[i], answers, err = g.statement(ctx, p); err != nil {
+			return nil, err
+		}
+		if last := i == len(parts)-1; answers && !last {
+			return nil, fmt.Errorf("%s: statement %d of %d (%s) would give an answer that nobody sees; a query has one answer, its last",
+				g.file, i+1, len(parts), firstWord(p))
+		} else if !answers && last {
+			return nil, fmt.Errorf("%s: its last statement (%s) gives no answer; end with a SELECT", g.file, firstWord(p))
+		}
+	}
+	return out, nil
+}
+
+// parse has DuckDB read a text, and gives how many statements it holds. Each of them is a SELECT that may be run, else there is an error.
+func (g *guard) parse(ctx context.Context, text string) (n int, err error) {
+	var tree []byte
+	var size int64
+	err = g.conn.QueryRowContext(ctx, "SELECT strlen(t), CASE WHEN strlen(t) <= ? THEN t END FROM (SELECT json_serialize_sql(?::VARCHAR)::VARCHAR AS t)", maxTreeBytes, text).
+		Scan(&size, &tree)
+	if err != nil {
+		return 0, g.wrap(err)
+	}
+	if size > maxTreeBytes {
+		return 0, fmt.Errorf("%s: the query is too long: %d bytes as DuckDB's parser gives it, and at most %d are allowed", g.file, size, maxTreeBytes)
+	}
+	var a struct {
+		Error        bool   `json:"error"`
+		ErrorType    string `json:"error_type"`
+		ErrorMessage string `json:"error_message"`
+		Statements   []any  `json:"statements"`
+	}
+	if err := json.Unmarshal(tree, &a); err != nil {
+		return 0, fmt.Errorf("%s: read DuckDB's parse tree: %w", g.file, err)
+	}
+	if a.Error {
+		if a.ErrorType == "not implemented" {
+			return 0, errNoSelect
+		}
+		return 0, fmt.Errorf("%s: Parser Error: %s", g.file, excerptless(strings.TrimPrefix(a.ErrorMessage, "Parser Error: ")))
+	}
+	for _, s := range a.Statements {
+		if err := g.node(s); err != nil {
+			return 0, err
+		}
+	}
+	return len(a.Statements), nil
+}
+
+// one is parse of what must be a single SELECT.
+func (g *guard) one(ctx context.Context, text string) error {
+	n, err := g.parse(ctx, text)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%s: %d statements where one is wanted", g.file, n)
+	}
+	return err
+}
+
+// node checks a node of the parse tree and all below it.
+func (g *guard) node(v any) error {
+	switch x := v.(type) {
+	case []any:
+		for _, e := range x {
+			if err := g.node(e); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		if err := g.check(x); err != nil {
+			return err
+		}
+		for _, e := range x {
+			if err := g.node(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *guard) check(x map[string]any) error {
+	text := func(key string) string { s, _ := x[key].(string); return strings.ToLower(s) }
+	switch x["type"] {
+	case "TABLE_FUNCTION":
+		f, _ := x["function"].(map[string]any)
+		name, _ := f["function_name"].(string)
+		schema, _ := f["schema"].(string)
+		return g.tableFunction(strings.ToLower(schema), strings.ToLower(name))
+	case "BASE_TABLE":
+		return g.table(text("catalog_name"), text("schema_name"), text("table_name"))
+	}
+	if name := text("function_name"); name != "" {
+		if slices.Contains(deniedFunctions, name) || strings.HasPrefix(name, "__") {
+			return fmt.Errorf("%s: %s: a query does not call it", g.file, name)
+		}
+		if g.elsewhere && (strings.HasPrefix(text("schema"), "_") || strings.HasPrefix(text("catalog"), "_")) {
+			return fmt.Errorf("%s: %s: a query on a folder or a lake does not call the functions of its catalog", g.file, name)
+		}
+	}
+	return nil
+}
+
+// tableFunctions are those of DuckDB that only compute or describe what the connection is to. The others read files, run text as SQL, or switch logs and
+// profiles on, some of which write files or end the process.
+var tableFunctions = []string{
+	"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "histogram", "histogram_values", "summary", "icu_calendar_names",
+	"pg_timezone_names", "duckdb_columns", "duckdb_constraints", "duckdb_dependencies", "duckdb_functions", "duckdb_indexes", "duckdb_keywords",
+	"duckdb_memory", "duckdb_optimizers", "duckdb_schemas", "duckdb_sequences", "duckdb_tables", "duckdb_types", "duckdb_variables", "duckdb_views",
+	"pragma_collations", "pragma_database_size", "pragma_metadata_info", "pragma_platform", "pragma_show", "pragma_storage_info", "pragma_table_info",
+	"pragma_user_agent", "pragma_version",
+}
+
+// fileFunctions are those that a query may call besides on a file. On a lake they would say how it was connected to.
+var fileFunctions = []string{"duckdb_databases", "duckdb_extensions", "duckdb_settings", "duckdb_temporary_files"}
+
+// lakeFunctions are those of DuckLake that only read.
+var lakeFunctions = []string{
+	"ducklake_snapshots", "ducklake_current_snapshot", "ducklake_table_info", "ducklake_list_files", "ducklake_table_changes", "ducklake_table_insertions",
+	"ducklake_table_deletions",
+}
+
+// deniedFunctions have effects, or say what a lake's connection was made with. So do those whose names begin with two underscores.
+var deniedFunctions = []string{"query", "query_table", "json_execute_serialized_sql", "nextval", "currval", "write_log", "getenv", "current_setting"}
+
+func (g *guard) tableFunction(schema, name string) error {
+	known := slices.Contains(tableFunctions, name) || g.macros[name] ||
+		slices.Contains(map[bool][]string{true: lakeFunctions, false: fileFunctions}[g.elsewhere], name)
+	if !known || !slices.Contains([]string{"", "main", "system", "temp", "memory", "pg_catalog"}, schema) {
+		return fmt.Errorf("%s: %s: a query does not call this function in FROM; it reads the tables and views of the history", g.file, dotted(schema, name))
+	}
+	return nil
+}
+
+// table checks a relation on a folder or a lake, where DuckDB would open files that lie beside those of the history, and the catalog.
+func (g *guard) table(catalog, schema, name string) error {
+	if !g.elsewhere {
+		return nil
+	}
+	full := dotted(catalog, schema, name)
+	if strings.ContainsAny(name, `/\.*?[:`) {
+		return fmt.Errorf("%s: %s: a query on a folder or a lake reads no files by name", g.file, full)
+	}
+	schemas := []string{"", "main", "raw", "temp", "memory", "system", "information_schema", "pg_catalog"}
+	if !slices.Contains(schemas, schema) || !slices.Contains([]string{"", "temp", "memory", "system"}, catalog) ||
+		slices.Contains([]string{"duckdb_databases", "duckdb_secrets", "duckdb_settings", "duckdb_logs", "pragma_database_list"}, name) {
+		return fmt.Errorf("%s: %s: a query on a folder or a lake does not reach its catalog or another database", g.file, full)
+	}
+	return nil
+}
+
+func dotted(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ".")
+}
+
+// Statements that hold a SELECT, or an expression, which is checked as one.
+var (
+	name         = `("(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_]*)`
+	setVariable  = regexp.MustCompile(`(?is)^SET\s+(?:(?:SESSION|LOCAL|GLOBAL)\s+)?VARIABLE\s+` + name + `\s*(?:=|\s+TO\s)(.+)$`)
+	explain      = regexp.MustCompile(`(?is)^EXPLAIN(?:\s+ANALYZE)?(?:\s*\(\s*FORMAT\s+[a-z]+\s*\))?\s+(.+)$`)
+	createTable  = regexp.MustCompile(`(?is)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?` + name + `\s+AS\s+(.+)$`)
+	macroParam   = `\s*[A-Za-z_][A-Za-z0-9_]*(?:\s*(?::=|=>)\s*(?:[0-9.]+|'[^']*'|NULL|TRUE|FALSE))?\s*`
+	createMacro  = regexp.MustCompile(`(?is)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+(?:MACRO|FUNCTION)\s+` + name + `\s*\((?:` + macroParam + `(?:,` + macroParam + `)*)?\)\s*AS\s+(TABLE\s+)?(.+)$`)
+	pragma       = regexp.MustCompile(`(?is)^PRAGMA\s+([a-z_]+)\s*(?:\(\s*(?:'[^']*'|[A-Za-z_][A-Za-z0-9_.]*)\s*\))?\s*$`)
+	plainPragmas = []string{"collations", "database_list", "database_size", "functions", "metadata_info", "platform", "show", "show_databases", "show_tables",
+		"show_tables_expanded", "storage_info", "table_info", "user_agent", "version"}
+)
+
+// statement gives one statement of several as it is to be run, and whether it is run for its rows.
+func (g *guard) statement(ctx context.Context, text string) (run string, answers bool, err error) {
+	switch n, err := g.parse(ctx, text); {
+	case err == nil && n == 1:
+		return text, true, nil
+	case err == nil:
+		return "", false, fmt.Errorf("%s: %s: wb and DuckDB do not agree where this statement ends", g.file, firstWord(text))
+	case !errors.Is(err, errNoSelect):
+		return "", false, err
+	}
+	switch word := firstWord(text); word {
+	case "SET":
+		if m := setVariable.FindStringSubmatch(text); m != nil {
+			return "SET VARIABLE " + m[1] + " = (" + m[2] + "\n)", false, g.one(ctx, "SELECT ("+m[2]+"\n)")
+		}
+		return "", false, g.refused("SET", "only SET VARIABLE; wb locks DuckDB's settings")
+	case "EXPLAIN":
+		if m := explain.FindStringSubmatch(text); m != nil {
+			return text, true, g.one(ctx, m[1])
+		}
+	case "CALL":
+		run = "FROM" + text[len("CALL"):]
+		return run, true, g.one(ctx, run)
+	case "PRAGMA":
+		if m := pragma.FindStringSubmatch(text); m != nil && !g.elsewhere && slices.Contains(plainPragmas, strings.ToLower(m[1])) {
+			return text, true, nil
+		}
+	case "CREATE":
+		if m := createTable.FindStringSubmatch(text); m != nil {
+			return text, false, g.one(ctx, m[2])
+		}
+		if m := createMacro.FindStringSubmatch(text); m != nil {
+			return text, false, g.macro(ctx, m[1], m[2] != "", m[3])
+		}
+	case "PIVOT", "FROM", "SELECT", "WITH", "(":
+		return text, true, g.pivot(text)
+	}
+	return "", false, g.refused(firstWord(text), "")
+}
+
+func (g *guard) refused(what, why string) error {
+	if why == "" {
+		why = "only SELECT and its kinds, with SET VARIABLE and CREATE TEMP TABLE, VIEW or MACRO before it"
+	}
+	return fmt.Errorf("%s: %s: a query only reads: %s", g.file, what, why)
+}
+
+// macro checks the body of one. Its name must be new: one of two functions of a name would be checked, and the other one called.
+func (g *guard) macro(ctx context.Context, quoted string, table bool, body string) error {
+	name := strings.ToLower(strings.ReplaceAll(strings.Trim(quoted, `"`), `""`, `"`))
+	var taken bool
+	if err := g.conn.QueryRowContext(ctx, "SELECT count(*) > 0 FROM duckdb_functions() WHERE lower(function_name) = ? AND database_name <> 'temp'", name).Scan(&taken); err != nil {
+		return g.wrap(err)
+	}
+	if taken {
+		return fmt.Errorf("%s: CREATE MACRO %s: DuckDB or the file has a function of this name", g.file, name)
+	}
+	if !table {
+		return g.one(ctx, "SELECT ("+body+"\n)")
+	}
+	err := g.one(ctx, body)
+	g.macros[name] = err == nil
+	return err
+}
+
+// pivot lets a PIVOT through that takes its columns from the data, which DuckDB's parser makes several statements of. It cannot be read as one, so what
+// could do harm must not be in its text at all; and only on a file, whose connection can read and write nothing else.
+func (g *guard) pivot(text string) error {
+	low := strings.ToLower(text)
+	if !strings.Contains(low, "pivot") {
+		return g.refused(firstWord(text), "")
+	}
+	if g.elsewhere {
+		return g.refused("PIVOT", "on a folder or a lake with its values named: PIVOT … ON column IN ('a', 'b')")
+	}
+	for _, word := range []string{"logging", "profiling", "query", "serialized", "checkpoint", "peg_parser", "duckdb_logs", "write_log", "nextval", "__", "u&"} {
+		if strings.Contains(low, word) {
+			return g.refused("PIVOT", fmt.Sprintf("with %q in its text only where its values are named: PIVOT … ON column IN ('a', 'b')", word))
+		}
+	}
+	return nil
+}
+
+// ownMacros finds the table macros that somebody put into the file, unless their names are DuckDB's.
+func (g *guard) ownMacros(ctx context.Context) error {
+	g.macros = map[string]bool{}
+	rows, err := g.conn.QueryContext(ctx, `SELECT lower(function_name) FROM duckdb_functions() GROUP BY ALL
+		HAVING bool_and(NOT internal AND function_type = 'table_macro' AND database_name IN (current_database(), 'temp'))`)
+	if err != nil {
+		return g.wrap(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return g.wrap(err)
+		}
+		g.macros[name] = true
+	}
+	return rows.Err()
+}
+
+func (g *guard) wrap(err error) error { return (&Query{File: g.file}).wrap(err) }
+
+// excerptless drops the excerpt of the text, whose caret says nothing on one line.
+func excerptless(msg string) string {
+	msg, _, _ = strings.Cut(strings.Join(strings.Fields(msg), " "), " LINE ")
+	return msg
+}
+
+// split cuts a text at the semicolons outside of strings, quoted names and comments (DuckDB's scan.l), and drops what stands before a statement's first
+// word. It says only where to cut: DuckDB's parser reads each part by itself, so a wrong cut is refused and never run.
+func split(text string) (parts []string) {
+	start := -1 // of the statement
+	for i := 0; i < len(text); {
+		end := lexeme(text, i)
+		switch c := text[i]; {
+		case c == ';':
+			if start >= 0 {
+				parts = append(parts, text[start:i])
+			}
+			start = -1
+		case start < 0 && !strings.ContainsRune(" \t\n\r\f\v", rune(c)) && !strings.HasPrefix(text[i:], "--") && !strings.HasPrefix(text[i:], "/*"):
+			start = i
+		}
+		i = end
+	}
+	if start >= 0 {
+		parts = append(parts, text[start:])
+	}
+	return parts
+}
+
+// lexeme gives where the comment, string, quoted name or word ends that begins at i; else the next byte.
+func lexeme(text string, i int) int {
+	rest := text[i:]
+	to := func(n int) int {
+		if n < 0 {
+			return len(text)
+		}
+		return i + n
+	}
+	switch c := rest[0]; {
+	case strings.HasPrefix(rest, "--"):
+		return to(strings.IndexAny(rest, "\n\r"))
+	case strings.HasPrefix(rest, "/*"):
+		return to(commentEnd(rest))
+	case c == '\'' || c == '"':
+		return to(quoteEnd(rest, 0, false))
+	case (c == 'e' || c == 'E') && strings.HasPrefix(rest[1:], "'"):
+		return to(quoteEnd(rest, 1, true))
+	case c == '$':
+		if tag := dollarTag.FindString(rest); tag != "" {
+			if n := strings.Index(rest[len(tag):], tag); n >= 0 {
+				return i + n + 2*len(tag)
+			}
+			return len(text)
+		}
+	case wordByte(c) && (c < '0' || c > '9'):
+		n := 1
+		for n < len(rest) && (wordByte(rest[n]) || rest[n] == '$') {
+			n++
+		}
+		return i + n
+	}
+	return i + 1
+}
+
+// commentEnd gives where a comment ends; they nest. -1 where it does not.
+func commentEnd(s string) int {
+	depth := 0
+	for i := 0; i+1 < len(s); i++ {
+		switch s[i : i+2] {
+		case "/*":
+			depth++
+			i++
+		case "*/":
+			depth--
+			i++
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// quoteEnd gives where the string or name ends whose quote stands at from: at the next one that is not doubled, nor, with escapes, after a backslash.
+func quoteEnd(s string, from int, escapes bool) int {
+	for i := from + 1; i < len(s); i++ {
+		switch {
+		case escapes && s[i] == '\\':
+			i++
+		case s[i] == s[from] && i+1 < len(s) && s[i+1] == s[from]:
+			i++
+		case s[i] == s[from]:
+			return i + 1
+		}
+	}
+	return -1
+}
+
+var dollarTag = regexp.MustCompile(`^\$([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$`)
+
+func wordByte(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80
+}
+
+// firstWord is what a statement begins with, in capitals.
+func firstWord(text string) string {
+	n := 0
+	for n < len(text) && wordByte(text[n]) {
+		n++
+	}
+	return strings.ToUpper(text[:max(n, min(len(text), 1))])
+}
