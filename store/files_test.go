@@ -3,6 +3,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,6 +15,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 )
 
 // hashes gives what is in a folder, byte for byte.
@@ -255,5 +259,83 @@ func TestSpill(t *testing.T) {
 	}
 	if left := spills(); len(left) > 0 {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// A file that is deleted, moved or replaced under a recorder is noticed at the next flush. What takes its place is not touched, and one that was moved has everything.
+func TestFileGone(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other.duckdb")
+	o, err := Open(ctx, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(path string) error{
+		"deleted":  os.Remove,
+		"moved":    func(p string) error { return os.Rename(p, p+".moved") },
+		"replaced": func(p string) error { return errors.Join(os.Remove(p), os.WriteFile(p, text, 0o644)) },
+		"renamed":  func(p string) error { return errors.Join(os.WriteFile(p+".new", text, 0o644), os.Rename(p+".new", p)) },
+	} {
+		path := filepath.Join(dir, name+".duckdb")
+		d, err := Open(ctx, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := d.NewRecorder(ctx, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := uuid.New()
+		run := Run{RunID: id, Name: name, Status: "running", StartedAt: time.Now()}
+		if err := errors.Join(Add(ctx, r, run), r.Flush(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		if err := change(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := Add(ctx, r, Event{RunID: id, Kind: "x", Source: "run", Message: "x"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Flush(ctx); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err := errors.Join(r.FinishRun(ctx, id, "failed", "gone", time.Now()), r.Close(), d.Checkpoint(ctx), d.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Lstat(path + ".wal"); err == nil {
+			t.Errorf("%s: a log is left, which DuckDB would replay into what is there now", name)
+		}
+		switch b, err := os.ReadFile(path); name {
+		case "deleted", "moved":
+			if !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: the file is back: %v", name, err)
+			}
+		default:
+			if err != nil || !bytes.Equal(b, text) {
+				t.Errorf("%s: what took its place was changed: %v", name, err)
+			}
+		}
+		if name != "moved" {
+			continue
+		}
+		m, err := OpenRead(ctx, path+".moved")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var status, kind string
+		if err := m.SQL().QueryRow("SELECT status, kind FROM raw.run JOIN raw.event USING (run_id)").Scan(&status, &kind); err != nil || status != "failed" || kind != "x" {
+			t.Errorf("the moved file has %q %q, %v", status, kind, err)
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -346,7 +346,15 @@ func (r *Recorder) AddMessages(ms ...Message) {
 
 // Flush writes what is buffered in one transaction. After an error everything is still buffered, in order, and the next
 // Flush tries again. It does not stop when ctx ends: of a commit that was interrupted nobody knows whether it happened, and what is tried again would be there twice.
+// When the file is no longer at its path, the rows are written and there is an error all the same: who looks for them there does not find them.
 func (r *Recorder) Flush(ctx context.Context) error {
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	return r.db.Present()
+}
+
+func (r *Recorder) flush(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
@@ -564,7 +572,7 @@ func (r *Recorder) FinishRun(ctx context.Context, id uuid.UUID, status, reason s
 
 // update flushes, so that the row is there, and changes it.
 func (r *Recorder) update(ctx context.Context, q string, args ...any) error {
-	if err := r.Flush(ctx); err != nil {
+	if err := r.flush(ctx); err != nil { // a file that was moved away is closed in good order
 		return err
 	}
 	r.flushing.Lock()

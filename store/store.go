@@ -46,6 +46,7 @@ var (
 	ErrNewer       = errors.New("written by a newer wb")
 	ErrLocked      = errors.New("held by another process")
 	ErrReadOnly    = errors.New("not writable")
+	ErrGone        = errors.New("the file was deleted or moved while a run wrote into it")
 	ErrInterrupted = errors.New("interrupted")
 )
 
@@ -58,6 +59,7 @@ type DB struct {
 	notes     []string
 	elsewhere bool // a folder or a lake, seen through views
 	unspill   func() error
+	file      fs.FileInfo // as it was when it was opened for writing
 }
 
 // Limits of a read-only connection, on which strangers' SQL may run.
@@ -98,7 +100,22 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := d.prepare(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	if d.file, err = os.Stat(path); err != nil {
+		return nil, errors.Join(&Error{"open", path, err, ""}, d.Close())
+	}
 	return d, nil
+}
+
+// Present gives an error when the file that is open for writing is no longer the one at its path. What is written into one that was deleted is lost, and DuckDB does not notice.
+func (d *DB) Present() error {
+	st, err := os.Stat(d.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Error{"record", d.path, ErrGone, "what was recorded went with it, unless it was only moved"}
+	case err == nil && !os.SameFile(st, d.file):
+		return &Error{"record", d.path, fmt.Errorf("%w: another one is in its place", ErrGone), "what was recorded is in the old one, if that was only moved; the new one was not touched"}
+	}
+	return nil
 }
 
 // OpenRead opens a file for queries: read-only, without access to other files or the network, the configuration locked,

@@ -486,6 +486,10 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 	if err := render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}); err != nil {
 		return err
 	}
+	if db.Present() != nil { // there is nowhere to look; the error that follows says why
+		fmt.Fprintf(stderr, "\nrun %s: %s, %s\n", res.Name, res.Status, turnsText(res))
+		return nil
+	}
 	flag := o.dbFlag()
 	fmt.Fprintf(stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, turnsText(res), o.db, frozenText(res))
 	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
