@@ -7,10 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
 	"wb/data"
+	"wb/data/yamlfile"
 )
 
 // PlanFile declares runs that belong together: settings they share, and what varies. Each combination is a cell, and each cell a run.
@@ -53,7 +51,7 @@ const ServerSetting = "server."
 
 // Limits on plans: more is a mistake.
 const (
-	maxPlanBytes = 1 << 20
+	MaxPlanBytes = 1 << 20
 	maxCells     = 500
 )
 
@@ -69,24 +67,13 @@ func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 	bad := func(line int, format string, a ...any) error {
 		return &data.FileError{File: file, Line: line, Msg: fmt.Sprintf(format, a...)}
 	}
-	if len(text) > maxPlanBytes {
-		return nil, bad(0, "larger than %d bytes", maxPlanBytes)
-	}
-	defer func() { // as in data.Parse: the YAML parser has panicked on damaged input
-		if r := recover(); r != nil {
-			p, err = nil, bad(0, "not YAML: %v", r)
-		}
-	}()
-	f, err := parser.ParseBytes(text, 0)
+	root, err := yamlfile.Parse(file, text, MaxPlanBytes)
 	if err != nil {
-		return nil, bad(0, "not YAML: %s", strings.SplitN(err.Error(), "\n", 2)[0])
-	}
-	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
-		return nil, bad(0, "wants one YAML document with the plan")
+		return nil, err
 	}
 	p = &PlanFile{File: file, Text: string(text)}
 	r := planReader{bad: bad}
-	entries := r.settings(f.Docs[0].Body)
+	entries := r.settings(root)
 	for _, e := range entries {
 		switch e.name {
 		case "name":
@@ -158,7 +145,7 @@ func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 type planEntry struct {
 	name string
 	line int
-	node ast.Node
+	node *yamlfile.Node
 }
 
 // planReader reads nodes and keeps the first mistake.
@@ -173,15 +160,8 @@ func (r *planReader) fail(line int, format string, a ...any) {
 	}
 }
 
-func lineOfNode(n ast.Node) int {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return 0
-	}
-	return n.GetToken().Position.Line
-}
-
 // settings are entries whose names may be written with underscores.
-func (r *planReader) settings(n ast.Node) []planEntry {
+func (r *planReader) settings(n *yamlfile.Node) []planEntry {
 	out := r.mapping(n)
 	for i := range out {
 		out[i].name = strings.ReplaceAll(out[i].name, "_", "-")
@@ -192,40 +172,28 @@ func (r *planReader) settings(n ast.Node) []planEntry {
 	return out
 }
 
-func (r *planReader) mapping(n ast.Node) []planEntry {
-	var values []*ast.MappingValueNode
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		values = n.Values
-	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{n}
-	default:
-		r.fail(lineOfNode(n), "wants settings as name: value")
+func (r *planReader) mapping(n *yamlfile.Node) []planEntry {
+	if n.Kind != yamlfile.Mapping {
+		r.fail(n.Line, "wants settings as name: value")
 		return nil
 	}
-	var out []planEntry
-	for _, v := range values {
-		e := planEntry{name: v.Key.GetToken().Value, line: lineOfNode(v.Key), node: v.Value}
-		if slices.ContainsFunc(out, func(o planEntry) bool { return o.name == e.name }) {
-			r.fail(e.line, "%s: stands twice", e.name)
-		}
-		out = append(out, e)
+	out := make([]planEntry, len(n.Entries))
+	for i, e := range n.Entries {
+		out[i] = planEntry{e.Name, e.Line, e.Value}
 	}
 	return out
 }
 
-// text gives a scalar as it was written.
-func (r *planReader) text(n ast.Node, name string) string {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return n.Value
-	case *ast.LiteralNode:
-		return strings.TrimSpace(n.Value.Value)
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return n.GetToken().Value
+// text gives a scalar as it was written; the line breaks around one of several lines are not meant.
+func (r *planReader) text(n *yamlfile.Node, name string) string {
+	if n.Kind != yamlfile.Scalar || n.Null {
+		r.fail(n.Line, "%s: wants a value", name)
+		return ""
 	}
-	r.fail(lineOfNode(n), "%s: wants a value", name)
-	return ""
+	if !n.Plain {
+		return strings.Trim(n.Text, "\n")
+	}
+	return n.Text
 }
 
 func (r *planReader) scalar(e planEntry) string { return r.text(e.node, e.name) }
@@ -240,8 +208,8 @@ func (r *planReader) count(e planEntry) int {
 
 func (r *planReader) choice(e planEntry, prefix string) Choice {
 	c := Choice{Name: prefix + e.name, Line: e.line}
-	if s, ok := e.node.(*ast.SequenceNode); ok {
-		for _, v := range s.Values {
+	if e.node.Kind == yamlfile.Sequence {
+		for _, v := range e.node.Items {
 			c.Values = append(c.Values, r.text(v, e.name))
 		}
 		if len(c.Values) == 0 {
@@ -253,23 +221,22 @@ func (r *planReader) choice(e planEntry, prefix string) Choice {
 	return c
 }
 
-func (r *planReader) choices(n ast.Node, prefix string) (out []Choice) {
+func (r *planReader) choices(n *yamlfile.Node, prefix string) (out []Choice) {
 	for _, e := range r.settings(n) {
 		out = append(out, r.choice(e, prefix))
 	}
 	return out
 }
 
-func (r *planReader) matrix(n ast.Node) (out []Dimension) {
+func (r *planReader) matrix(n *yamlfile.Node) (out []Dimension) {
 	for _, e := range r.settings(n) {
-		s, ok := e.node.(*ast.SequenceNode)
-		if !ok || len(s.Values) == 0 {
+		if len(e.node.Items) == 0 {
 			r.fail(e.line, "matrix: %s wants a list of values", e.name)
 			return nil
 		}
 		d := Dimension{Name: e.name}
-		for _, v := range s.Values {
-			c := r.choice(planEntry{e.name, lineOfNode(v), v}, "")
+		for _, v := range e.node.Items {
+			c := r.choice(planEntry{e.name, v.Line, v}, "")
 			if slices.ContainsFunc(d.Values, func(o Choice) bool { return slices.Equal(o.Values, c.Values) }) {
 				r.fail(c.Line, "matrix: %s has %s twice", e.name, strings.Join(c.Values, ", "))
 			}
@@ -280,13 +247,13 @@ func (r *planReader) matrix(n ast.Node) (out []Dimension) {
 	return out
 }
 
-func (r *planReader) variants(n ast.Node) (out []Variant) {
+func (r *planReader) variants(n *yamlfile.Node) (out []Variant) {
 	for _, e := range r.mapping(n) {
 		v := Variant{Name: e.name}
 		if !validCellText(v.Name) {
 			r.fail(e.line, "variants: %q: wants letters, digits and . _ -", e.name)
 		}
-		if _, empty := e.node.(*ast.NullNode); !empty {
+		if !e.node.Null {
 			for _, s := range r.settings(e.node) {
 				if s.name == "server" {
 					v.Settings = append(v.Settings, r.choices(s.node, ServerSetting)...)

@@ -3,14 +3,11 @@
 package data
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -18,10 +15,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/parser"
+	"wb/data/yamlfile"
 )
 
 //go:embed conversations/*.yaml
@@ -80,189 +75,144 @@ const (
 )
 
 // FileError is a mistake in a data file.
-type FileError struct {
-	File string
-	Line int // from 1; 0 when the whole file is meant
-	Msg  string
-}
-
-func (e *FileError) Error() string {
-	if e.Line == 0 {
-		return e.File + ": " + e.Msg
-	}
-	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg)
-}
+type FileError = yamlfile.Error
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// Parse reads a conversation from YAML (or JSON, which is YAML). Unknown keys, missing parts and references to documents
-// that are not there are a *FileError with the line.
-func Parse(file string, text []byte) (c *Conversation, err error) {
-	if len(text) > MaxFileBytes {
-		return nil, &FileError{file, 0, fmt.Sprintf("larger than %d bytes", MaxFileBytes)}
+// Parse reads a conversation from YAML or JSON. Unknown keys, missing parts and references to documents that are not there
+// are a *FileError with the line.
+func Parse(file string, text []byte) (*Conversation, error) {
+	root, err := yamlfile.Parse(file, text, MaxFileBytes)
+	if err != nil {
+		return nil, err
 	}
-	defer func() { // the YAML parser has panicked on damaged input; that is the file's fault, not a reason to die
-		if p := recover(); p != nil {
-			c, err = nil, &FileError{file, 0, fmt.Sprintf("not YAML: %v", p)}
-		}
-	}()
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	for n, line := range bytes.Split(text, []byte("\n")) {
-		if !utf8.Valid(line) {
-			return nil, &FileError{file, n + 1, "not UTF-8"}
-		}
+	c := &Conversation{File: file}
+	if err := root.Decode(file, c); err != nil {
+		return nil, err
 	}
-	c = &Conversation{File: file}
-	dec := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := dec.Decode(c); err != nil {
-		var ye yaml.Error
-		if errors.As(err, &ye) && ye.GetToken() != nil {
-			return nil, &FileError{file, ye.GetToken().Position.Line, ye.GetMessage()}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil, &FileError{file, 0, "is empty"}
-		}
-		return nil, &FileError{file, 0, firstLine(err.Error())}
-	}
-	var more any
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) && (err != nil || more != nil) {
-		return nil, &FileError{file, lineOfSecond(text), "a second document begins; each conversation has a file of its own"}
-	}
-	if path, msg := c.problem(); msg != "" {
-		return nil, &FileError{file, lineOf(text, path), msg}
+	if at, msg := c.problem(); msg != "" {
+		return nil, &FileError{File: file, Line: root.At(at...), Msg: msg}
 	}
 	return c, nil
 }
 
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
+// ReadFile is Parse of a file, which must be a regular one.
+func ReadFile(path string) (*Conversation, error) {
+	text, err := yamlfile.Read(path, MaxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
 }
 
-// lineOf finds the line of a YAML path such as "$.turns[2].inject"; where the path is missing, that of its parent.
-func lineOf(text []byte, at string) int {
-	f, err := parser.ParseBytes(text, 0)
+// idLine is where the id of a file stands that was read before; 0 when it cannot be read again.
+func idLine(path string) int {
+	text, err := yamlfile.Read(path, MaxFileBytes)
 	if err != nil {
 		return 0
 	}
-	for at != "" {
-		if p, err := yaml.PathString(at); err == nil {
-			if n, err := p.FilterFile(f); err == nil && n != nil && n.GetToken() != nil {
-				return n.GetToken().Position.Line
-			}
-		}
-		cut := strings.LastIndexAny(at, ".[")
-		if cut <= 0 {
-			break
-		}
-		at = at[:cut]
-	}
-	return 1
-}
-
-// lineOfSecond finds where the second document of a file begins.
-func lineOfSecond(text []byte) int {
-	f, err := parser.ParseBytes(text, 0)
-	if err != nil || len(f.Docs) < 2 || f.Docs[1].Body == nil {
+	root, err := yamlfile.Parse(path, text, MaxFileBytes)
+	if err != nil {
 		return 0
 	}
-	return f.Docs[1].Body.GetToken().Position.Line
+	return root.At("id")
 }
 
-// problem gives the first mistake and its YAML path; "" when there is none.
-func (c *Conversation) problem() (at, msg string) {
+// at is a path in a file: names, and numbers from 0.
+func at(path ...any) []any { return path }
+
+// problem gives the first mistake and where it is; "" when there is none.
+func (c *Conversation) problem() (where []any, msg string) {
 	if !idPattern.MatchString(c.ID) {
-		return "$.id", fmt.Sprintf("id %q: wants letters, digits, '_', '-' and '.', at most 64", c.ID)
+		return at("id"), fmt.Sprintf("id %q: wants letters, digits, '_', '-' and '.', at most 64", c.ID)
 	}
 	if strings.TrimSpace(c.Title) == "" {
-		return "$.title", "title: is missing"
+		return at("title"), "title: is missing"
 	}
 	if c.ExpectedTokens < 0 {
-		return "$.expected_tokens", "expected_tokens: is negative"
+		return at("expected_tokens"), "expected_tokens: is negative"
 	}
 	if c.Generate != nil {
 		if len(c.Turns)+len(c.Documents) > 0 {
-			return "$.generate", "generate: makes documents and turns; the file cannot have its own beside it"
+			return at("generate"), "generate: makes documents and turns; the file cannot have its own beside it"
 		}
 		if msg := c.Generate.problem(); msg != "" {
-			return "$.generate", msg
+			return at("generate"), msg
 		}
-		return "", ""
+		return nil, ""
 	}
 	if len(c.Turns) == 0 {
-		return "$.turns", "turns: a conversation needs at least one"
+		return at("turns"), "turns: a conversation needs at least one"
 	}
 	if len(c.Turns) > MaxTurns {
-		return "$.turns", fmt.Sprintf("turns: more than %d", MaxTurns)
+		return at("turns"), fmt.Sprintf("turns: more than %d", MaxTurns)
 	}
 	known := map[string]bool{}
 	for i, d := range c.Documents {
-		where := fmt.Sprintf("$.documents[%d]", i)
 		switch {
 		case !idPattern.MatchString(d.ID):
-			return where + ".id", fmt.Sprintf("document id %q: wants letters, digits, '_', '-' and '.', at most 64", d.ID)
+			return at("documents", i, "id"), fmt.Sprintf("document id %q: wants letters, digits, '_', '-' and '.', at most 64", d.ID)
 		case known[d.ID]:
-			return where + ".id", fmt.Sprintf("document %q is there twice", d.ID)
+			return at("documents", i, "id"), fmt.Sprintf("document %q is there twice", d.ID)
 		case strings.TrimSpace(d.Text) == "":
-			return where, fmt.Sprintf("document %q has no text", d.ID)
+			return at("documents", i), fmt.Sprintf("document %q has no text", d.ID)
 		}
 		known[d.ID] = true
 	}
 	in := map[string]bool{}
 	used := map[string]bool{}
 	for i, t := range c.Turns {
-		where := fmt.Sprintf("$.turns[%d]", i)
 		if strings.TrimSpace(t.User) == "" {
-			return where, fmt.Sprintf("turn %d: user: is missing", i+1)
+			return at("turns", i), fmt.Sprintf("turn %d: user: is missing", i+1)
 		}
 		if t.MaxTokens < 0 {
-			return where + ".max_tokens", fmt.Sprintf("turn %d: max_tokens: is negative", i+1)
+			return at("turns", i, "max_tokens"), fmt.Sprintf("turn %d: max_tokens: is negative", i+1)
 		}
 		if slices.Contains(t.Checks, "") {
-			return where + ".checks", fmt.Sprintf("turn %d: checks: one is empty", i+1)
+			return at("turns", i, "checks"), fmt.Sprintf("turn %d: checks: one is empty", i+1)
 		}
 		if t.Retrieve != nil {
 			if len(t.Inject)+len(t.Remove) > 0 {
-				return where + ".retrieve", fmt.Sprintf("turn %d: retrieve says what is in the context; inject and remove cannot stand beside it", i+1)
+				return at("turns", i, "retrieve"), fmt.Sprintf("turn %d: retrieve says what is in the context; inject and remove cannot stand beside it", i+1)
 			}
 			clear(in)
 			for _, id := range t.Retrieve {
 				if !known[id] {
-					return where + ".retrieve", fmt.Sprintf("turn %d retrieves document %q, which the file does not have", i+1, id)
+					return at("turns", i, "retrieve"), fmt.Sprintf("turn %d retrieves document %q, which the file does not have", i+1, id)
 				}
 				if in[id] {
-					return where + ".retrieve", fmt.Sprintf("turn %d retrieves document %q twice", i+1, id)
+					return at("turns", i, "retrieve"), fmt.Sprintf("turn %d retrieves document %q twice", i+1, id)
 				}
 				in[id], used[id] = true, true
 			}
 		}
 		for _, id := range t.Remove {
 			if !in[id] {
-				return where + ".remove", fmt.Sprintf("turn %d removes document %q, which is not in the context", i+1, id)
+				return at("turns", i, "remove"), fmt.Sprintf("turn %d removes document %q, which is not in the context", i+1, id)
 			}
 			delete(in, id)
 		}
 		for _, id := range t.Inject {
 			if !known[id] {
-				return where + ".inject", fmt.Sprintf("turn %d injects document %q, which the file does not have", i+1, id)
+				return at("turns", i, "inject"), fmt.Sprintf("turn %d injects document %q, which the file does not have", i+1, id)
 			}
 			if in[id] {
-				return where + ".inject", fmt.Sprintf("turn %d injects document %q, which is in the context already", i+1, id)
+				return at("turns", i, "inject"), fmt.Sprintf("turn %d injects document %q, which is in the context already", i+1, id)
 			}
 			in[id], used[id] = true, true
 		}
 	}
 	for i, d := range c.Documents {
 		if !used[d.ID] {
-			return fmt.Sprintf("$.documents[%d].id", i), fmt.Sprintf("document %q is never injected", d.ID)
+			return at("documents", i, "id"), fmt.Sprintf("document %q is never injected", d.ID)
 		}
 	}
-	return "", ""
+	return nil, ""
 }
 
 // YAML writes the conversation as a file.
 func (c *Conversation) YAML() ([]byte, error) {
-	b, err := yaml.MarshalWithOptions(c, yaml.UseLiteralStyleIfMultiline(true), yaml.OmitEmpty())
+	b, err := yamlfile.Write(c)
 	if err != nil {
 		return nil, fmt.Errorf("write conversation %s: %w", c.ID, err)
 	}
@@ -284,16 +234,12 @@ func (c *Conversation) SHA256() string {
 func Load(dir string) ([]*Conversation, error) {
 	var all []*Conversation
 	own := map[string]bool{} // ids that a file of dir has taken
-	add := func(file string, text []byte, embedded bool) error {
-		c, err := Parse(file, text)
-		if err != nil {
-			return err
-		}
+	add := func(c *Conversation, embedded bool) error {
 		taken := own[c.ID]
 		own[c.ID] = !embedded
 		if i := slices.IndexFunc(all, func(o *Conversation) bool { return o.ID == c.ID }); i >= 0 {
 			if embedded || taken {
-				return &FileError{file, lineOf(text, "$.id"), fmt.Sprintf("id %q is taken by %s", c.ID, all[i].File)}
+				return &FileError{File: c.File, Line: idLine(c.File), Msg: fmt.Sprintf("id %q is taken by %s", c.ID, all[i].File)}
 			}
 			all[i] = c
 			return nil
@@ -310,35 +256,59 @@ func Load(dir string) ([]*Conversation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("load conversations: %w", err)
 		}
-		if err := add("built-in:"+path.Base(n), text, true); err != nil {
+		c, err := Parse("built-in:"+path.Base(n), text)
+		if err == nil {
+			err = add(c, true)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("load conversations: %w", err)
 		}
 	}
 	if dir != "" {
-		entries, err := os.ReadDir(dir)
+		files, err := Files(dir)
 		if err != nil {
 			return nil, fmt.Errorf("load conversations: %w", err)
 		}
-		files := 0
-		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); e.IsDir() || (ext != ".yaml" && ext != ".yml" && ext != ".json") {
-				continue
+		for _, f := range files {
+			c, err := ReadFile(f)
+			if err == nil {
+				err = add(c, false)
 			}
-			files++
-			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
 			if err != nil {
 				return nil, fmt.Errorf("load conversations: %w", err)
 			}
-			if err := add(filepath.Join(dir, e.Name()), text, false); err != nil {
-				return nil, fmt.Errorf("load conversations: %w", err)
-			}
-		}
-		if files == 0 {
-			return nil, fmt.Errorf("load conversations: %s holds no .yaml, .yml or .json file", dir)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *Conversation) int { return a.Tokens() - b.Tokens() })
 	return all, nil
+}
+
+// Files lists the conversation files of a directory: those that IsFile.
+func Files(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if p := filepath.Join(dir, e.Name()); IsFile(p) {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s holds no .yaml, .yml or .json file", dir)
+	}
+	return out, nil
+}
+
+// IsFile says whether a path ends in .yaml, .yml or .json and leads to a regular file that is not hidden. Editors and other systems leave hidden files beside
+// those that are meant (.talk.yaml.swp, ._talk.yaml), and who reads a pipe waits for its writer.
+func IsFile(path string) bool {
+	if strings.HasPrefix(filepath.Base(path), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
+		return false
+	}
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
 }
 
 // Pick gives the conversations with these ids, in that order; none named means all.

@@ -30,8 +30,8 @@ func TestGenerated(t *testing.T) {
 			if err != nil || again.SHA256() != b.SHA256() || b.SHA256() == c.SHA256() {
 				t.Errorf("%s: the same seed gives another text (%v)", c.ID, err)
 			}
-			if at, msg := func() (string, string) { x := *b; x.Generate = nil; return x.problem() }(); msg != "" {
-				t.Errorf("%s: %s: %s", c.ID, at, msg)
+			if at, msg := func() ([]any, string) { x := *b; x.Generate = nil; return x.problem() }(); msg != "" {
+				t.Errorf("%s: %v: %s", c.ID, at, msg)
 			}
 			longest := 0
 			for d := b.Start(Style{}); d.Next(); {

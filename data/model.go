@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"wb/data/yamlfile"
 )
 
 //go:embed models.yaml
@@ -90,8 +90,8 @@ func (s Shape) KVBytes(tokens, stepTokens, bytesPerValue int64) int64 {
 // Models gives the registry, smallest first.
 func Models() ([]Model, error) {
 	var all []Model
-	if err := yaml.UnmarshalWithOptions(modelsYAML, &all, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("read models.yaml: %w", err)
+	if err := yamlfile.Load("models.yaml", modelsYAML, &all); err != nil {
+		return nil, fmt.Errorf("read %w", err)
 	}
 	return all, nil
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/nikolalohinski/gonja/v2/config"
 	"github.com/nikolalohinski/gonja/v2/exec"
 	"github.com/nikolalohinski/gonja/v2/loaders"
+
+	"wb/data/yamlfile"
 )
 
 //go:embed templates/*.jinja
@@ -64,11 +66,8 @@ func OpenTemplate(name string, now func() time.Time) (*Template, error) {
 		if !strings.ContainsAny(name, "./") {
 			return nil, fmt.Errorf("open template %q: there is none of that name; there are %s, or give a .jinja file", name, strings.Join(TemplateNames(), ", "))
 		}
-		if text, err = os.ReadFile(name); err != nil {
-			return nil, fmt.Errorf("open template %s: %w", name, err)
-		}
-		if len(text) > maxTemplateBytes {
-			return nil, fmt.Errorf("open template %s: larger than %d bytes", name, maxTemplateBytes)
+		if text, err = yamlfile.Read(name, maxTemplateBytes); err != nil {
+			return nil, fmt.Errorf("open template %w", err)
 		}
 		t.bos, t.eos = specialTokens(filepath.Join(filepath.Dir(name), "tokenizer_config.json"))
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -141,13 +140,7 @@ func newConversations(stdout, stderr io.Writer) *cobra.Command {
 func validateFiles(stdout, stderr io.Writer, paths []string) error {
 	bad, good := 0, 0
 	check := func(p string) {
-		text, err := os.ReadFile(p)
-		if err != nil {
-			bad++
-			fmt.Fprintf(stderr, "%s: %v\n", p, plainPathError(err))
-			return
-		}
-		c, err := data.Parse(p, text)
+		c, err := data.ReadFile(p)
 		if err != nil {
 			bad++
 			fmt.Fprintln(stderr, err)
@@ -158,14 +151,17 @@ func validateFiles(stdout, stderr io.Writer, paths []string) error {
 			fmt.Fprintf(stdout, "%s: %s, made of %s: %d turns, %d tokens\n", p, c.ID, strings.Join(g.Kinds, ", "), g.Turns, g.Tokens)
 			return
 		}
-		fmt.Fprintf(stdout, "%s: %s, %d turns, %d documents\n", p, c.ID, len(c.Turns), len(c.Documents))
+		fmt.Fprintf(stdout, "%s: %s, %s, %s\n", p, c.ID, plural(len(c.Turns), "turn"), plural(len(c.Documents), "document"))
 	}
 	for _, p := range paths {
 		err := filepath.WalkDir(p, func(f string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
-			if ext := filepath.Ext(f); !d.IsDir() && (f == p || ext == ".yaml" || ext == ".yml" || ext == ".json") {
+			switch {
+			case d.IsDir() && f != p && strings.HasPrefix(d.Name(), "."):
+				return fs.SkipDir
+			case !d.IsDir() && (f == p || data.IsFile(f)):
 				check(f)
 			}
 			return nil

@@ -20,6 +20,7 @@ import (
 
 	"wb/collect"
 	"wb/data"
+	"wb/data/yamlfile"
 	"wb/queries"
 	"wb/store"
 	"wb/viz"
@@ -97,9 +98,9 @@ type execution struct {
 func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writer) error {
 	var plan *collect.PlanFile
 	if file != "" {
-		text, err := os.ReadFile(file)
+		text, err := yamlfile.Read(file, collect.MaxPlanBytes)
 		if err != nil {
-			return hinted{fmt.Errorf("read plan %s: %w", file, plainPathError(err)), "docs/plans.md describes plans; vLLM's own arguments come after --"}
+			return hinted{fmt.Errorf("read plan %w", err), "docs/plans.md describes plans; vLLM's own arguments come after --"}
 		}
 		if plan, err = collect.ParsePlan(filepath.Base(file), text); err != nil {
 			return usageError{err}

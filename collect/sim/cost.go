@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
+	"wb/data/yamlfile"
 )
 
 //go:embed profiles.yaml
@@ -41,7 +41,7 @@ func Profile(name string) (Cost, error) {
 	var f struct {
 		Profiles map[string]Cost `yaml:"profiles"`
 	}
-	if err := yaml.UnmarshalWithOptions(profilesYAML, &f, yaml.Strict()); err != nil {
+	if err := yamlfile.Load("profiles.yaml", profilesYAML, &f); err != nil {
 		return Cost{}, fmt.Errorf("read cost profiles: %w", err)
 	}
 	c, ok := f.Profiles[name]

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"wb/data/yamlfile"
 )
 
 //go:embed presets.yaml
@@ -24,8 +24,8 @@ type Preset struct {
 // Presets gives all presets by name.
 func Presets() (map[string]Preset, error) {
 	out := map[string]Preset{}
-	if err := yaml.UnmarshalWithOptions(presetsYAML, &out, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("read presets.yaml: %w", err)
+	if err := yamlfile.Load("presets.yaml", presetsYAML, &out); err != nil {
+		return nil, fmt.Errorf("read %w", err)
 	}
 	return out, nil
 }

@@ -1,0 +1,203 @@
+package yamlfile
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Decode puts a node into what into points to. Fields of structs are named by their yaml tags, "-" for none; a name without a field is a mistake. Nothing (~)
+// leaves a value as it is. Mistakes are an *Error.
+func (n *Node) Decode(file string, into any) error {
+	d := decoder{file: file}
+	return d.value(n, reflect.ValueOf(into).Elem(), "")
+}
+
+// Load is Parse and Decode, for the files that wb brings.
+func Load(file string, text []byte, into any) error {
+	n, err := Parse(file, text, len(text))
+	if err != nil {
+		return err
+	}
+	return n.Decode(file, into)
+}
+
+type decoder struct{ file string }
+
+func (d decoder) bad(n *Node, at, format string, a ...any) error {
+	msg := fmt.Sprintf(format, a...)
+	if at != "" {
+		msg = at + ": " + msg
+	}
+	return &Error{d.file, n.Line, msg}
+}
+
+// what says what a node is, for messages.
+func (n *Node) what() string {
+	switch n.Kind {
+	case Sequence:
+		return "a list"
+	case Mapping:
+		return "names and values"
+	}
+	return fmt.Sprintf("%.40q", n.Text)
+}
+
+func (d decoder) value(n *Node, v reflect.Value, at string) error {
+	if n.Null {
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return d.value(n, v.Elem(), at)
+	case reflect.Struct:
+		return d.fields(n, v, at)
+	case reflect.Map:
+		if n.Kind != Mapping {
+			return d.bad(n, at, "wants names and values, not %s", n.what())
+		}
+		v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Entries)))
+		for _, e := range n.Entries {
+			x := reflect.New(v.Type().Elem()).Elem()
+			if err := d.value(e.Value, x, join(at, e.Name)); err != nil {
+				return err
+			}
+			v.SetMapIndex(reflect.ValueOf(e.Name), x)
+		}
+		return nil
+	case reflect.Slice:
+		if n.Kind != Sequence {
+			return d.bad(n, at, "wants a list, not %s", n.what())
+		}
+		v.Set(reflect.MakeSlice(v.Type(), len(n.Items), len(n.Items)))
+		for i, item := range n.Items {
+			if err := d.value(item, v.Index(i), fmt.Sprintf("%s[%d]", at, i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case reflect.Interface:
+		v.Set(reflect.ValueOf(n.Value()))
+		return nil
+	}
+	return d.scalar(n, v, at)
+}
+
+func join(at, name string) string { return strings.TrimPrefix(at+"."+name, ".") }
+
+func (d decoder) fields(n *Node, v reflect.Value, at string) error {
+	if n.Kind != Mapping {
+		return d.bad(n, at, "wants names and values, not %s", n.what())
+	}
+	fields := map[string]int{}
+	for i := range v.NumField() {
+		if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); name != "" && name != "-" {
+			fields[name] = i
+		}
+	}
+	for _, e := range n.Entries {
+		i, ok := fields[e.Name]
+		if !ok {
+			return &Error{d.file, e.Line, fmt.Sprintf("unknown field %q", e.Name)}
+		}
+		if err := d.value(e.Value, v.Field(i), join(at, e.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d decoder) scalar(n *Node, v reflect.Value, at string) error {
+	switch v.Kind() {
+	case reflect.String:
+		if n.Kind != Scalar {
+			return d.bad(n, at, "wants text, not %s", n.what())
+		}
+		v.SetString(n.Text)
+	case reflect.Bool:
+		b, ok := n.truth()
+		if !ok {
+			return d.bad(n, at, "wants true or false, not %s", n.what())
+		}
+		v.SetBool(b)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		i, ok := n.whole()
+		if !ok || v.OverflowInt(i) {
+			return d.bad(n, at, "wants a whole number, not %s", n.what())
+		}
+		v.SetInt(i)
+	case reflect.Float64:
+		f, ok := n.number()
+		if !ok {
+			return d.bad(n, at, "wants a number, not %s", n.what())
+		}
+		v.SetFloat(f)
+	default:
+		panic(fmt.Sprintf("yamlfile: decode into a %v: no case for it", v.Type()))
+	}
+	return nil
+}
+
+// truth, whole and number read a scalar by YAML 1.2's core schema. A leading zero is refused: YAML 1.1 reads 010 as 8.
+func (n *Node) truth() (value, ok bool) {
+	switch n.Text {
+	case "true", "True", "TRUE":
+		return true, n.Plain
+	case "false", "False", "FALSE":
+		return false, n.Plain
+	}
+	return false, false
+}
+
+func (n *Node) whole() (int64, bool) {
+	digits := strings.TrimLeft(n.Text, "+-")
+	if !n.Plain || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		return 0, false
+	}
+	i, err := strconv.ParseInt(n.Text, 0, 64)
+	return i, err == nil
+}
+
+func (n *Node) number() (float64, bool) {
+	if i, ok := n.whole(); ok {
+		return float64(i), true
+	}
+	if !n.Plain || strings.Trim(n.Text, "+-.eE0123456789") != "" {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(n.Text, 64)
+	return f, err == nil
+}
+
+// Value gives a node as nil, bool, int64, float64, string, []any or map[string]any.
+func (n *Node) Value() any {
+	switch n.Kind {
+	case Sequence:
+		out := make([]any, len(n.Items))
+		for i, item := range n.Items {
+			out[i] = item.Value()
+		}
+		return out
+	case Mapping:
+		out := make(map[string]any, len(n.Entries))
+		for _, e := range n.Entries {
+			out[e.Name] = e.Value.Value()
+		}
+		return out
+	}
+	if n.Null {
+		return nil
+	}
+	if b, ok := n.truth(); ok {
+		return b
+	}
+	if i, ok := n.whole(); ok {
+		return i
+	}
+	if f, ok := n.number(); ok {
+		return f
+	}
+	return n.Text
+}
