@@ -202,7 +202,7 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	partial := 0
 	for _, c := range have {
 		bytes += c.Bytes
-		if c.Partial {
+		if !c.Complete {
 			partial++
 		}
 	}

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -124,17 +125,22 @@ type ModelFacts struct {
 // maxConfigBytes bounds a config.json; real ones have a few kilobytes.
 const maxConfigBytes = 8 << 20
 
-// ErrNoConfig is returned for a directory that holds no config.json.
+// ErrNoConfig is returned for a directory that holds neither config.json nor params.json.
 var ErrNoConfig = errors.New("no config.json there")
 
-// ReadModel reads config.json of a model directory and adds up its weights. It fails when the directory is not there, has
-// no config.json, or that is not a transformer's.
+// ReadModel reads config.json of a model directory, or the params.json of Mistral's own layout, and adds up its weights. It fails when the directory is not there, has
+// neither, or that is not a transformer's.
 func ReadModel(dir string) (*ModelFacts, error) {
 	st, err := os.Stat(dir)
 	if err != nil || !st.IsDir() {
 		return nil, fmt.Errorf("read model %s: no such directory", dir)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	parse := ParseModelConfig
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = os.ReadFile(filepath.Join(dir, "params.json"))
+		parse = parseMistral
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read model %s: %w", dir, ErrNoConfig)
 	}
@@ -144,11 +150,11 @@ func ReadModel(dir string) (*ModelFacts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read model %s: %w", dir, err)
 	}
-	f, err := ParseModelConfig(b)
+	f, err := parse(b)
 	if err != nil {
 		return nil, fmt.Errorf("read model %s: %w", dir, err)
 	}
-	for _, ext := range []string{".safetensors", ".bin", ".pt"} {
+	for _, ext := range []string{".safetensors", ".bin", ".pt", consolidated} {
 		files, err := weightFiles(dir, ext)
 		if err != nil {
 			return nil, fmt.Errorf("read model %s: %w", dir, err)
@@ -173,6 +179,9 @@ func ReadModel(dir string) (*ModelFacts, error) {
 	return f, nil
 }
 
+// consolidated asks weightFiles for the weights of Mistral's own layout.
+const consolidated = "consolidated"
+
 // weightFiles are those that vLLM would load: what the safetensors index names, or all with the ending but for Mistral's own copies.
 func weightFiles(dir, ext string) ([]string, error) {
 	if b, err := os.ReadFile(filepath.Join(dir, "model.safetensors.index.json")); err == nil && ext == ".safetensors" {
@@ -191,7 +200,8 @@ func weightFiles(dir, ext string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var files []string
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ext && !strings.HasPrefix(e.Name(), "consolidated") {
+		own := strings.HasPrefix(e.Name(), consolidated)
+		if filepath.Ext(e.Name()) == ext && !own || own && ext == consolidated && filepath.Ext(e.Name()) == ".safetensors" {
 			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
@@ -243,6 +253,47 @@ type modelQuant struct {
 		} `json:"weights"`
 		Activations json.RawMessage `json:"input_activations"`
 	} `json:"config_groups"`
+}
+
+// mistralParams is the params.json of Mistral's own layout (mistral-inference, args.py: TransformerArgs; vLLM reads it too).
+type mistralParams struct {
+	Dim           *int64 `json:"dim"`
+	Layers        *int64 `json:"n_layers"`
+	HeadDim       *int64 `json:"head_dim"`
+	Hidden        *int64 `json:"hidden_dim"`
+	Heads         *int64 `json:"n_heads"`
+	KVHeads       *int64 `json:"n_kv_heads"`
+	Vocab         *int64 `json:"vocab_size"`
+	Tied          *bool  `json:"tied_embeddings"`
+	MaxSeqLen     *int64 `json:"max_seq_len"`
+	MaxPositions  *int64 `json:"max_position_embeddings"`
+	SlidingWindow *int64 `json:"sliding_window"`
+	MoE           *struct {
+		Experts  *int64 `json:"num_experts"`
+		PerToken *int64 `json:"num_experts_per_tok"`
+	} `json:"moe"`
+}
+
+// parseMistral reads a params.json by the names of a config.json.
+func parseMistral(text []byte) (*ModelFacts, error) {
+	var p mistralParams
+	if err := json.Unmarshal(text, &p); err != nil {
+		return nil, fmt.Errorf("params.json: %w", err)
+	}
+	c := modelConfig{Architectures: []string{"MistralForCausalLM"}, ModelType: "mistral", Layers: p.Layers, Heads: p.Heads, KVHeads: p.KVHeads, HeadDim: p.HeadDim, Hidden: p.Dim,
+		Intermediate: p.Hidden, Vocab: p.Vocab, Positions: cmp.Or(p.MaxPositions, p.MaxSeqLen), Window: p.SlidingWindow, Tied: p.Tied}
+	if p.MoE != nil {
+		c.LocalExperts, c.PerToken = p.MoE.Experts, p.MoE.PerToken
+	}
+	same, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("params.json: %w", err)
+	}
+	f, err := ParseModelConfig(same)
+	if err != nil {
+		return nil, errors.New(strings.Replace(err.Error(), "config.json", "params.json", 1))
+	}
+	return f, nil
 }
 
 // ParseModelConfig reads a config.json.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -112,6 +113,30 @@ func TestReadModel(t *testing.T) {
 	write("consolidated.safetensors", 1500, "")
 	if f, err = ReadModel(dir); err != nil || f.WeightsBytes != 1500 {
 		t.Errorf("%+v (%v)", f, err)
+	}
+}
+
+// Mistral's own layout, as its params.json of Mistral Small 3.1 has it.
+func TestReadMistral(t *testing.T) {
+	dir := t.TempDir()
+	params := `{"dim": 5120, "n_layers": 40, "head_dim": 128, "hidden_dim": 32768, "n_heads": 32, "n_kv_heads": 8, "rope_theta": 1e9, "norm_eps": 1e-05, "vocab_size": 131072, "max_position_embeddings": 131072}`
+	for name, text := range map[string]string{"params.json": params, "consolidated.safetensors": "12345", "tekken.json": "{}"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := ReadModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Layers != 40 || f.KVHeads != 8 || f.HeadDim != 128 || f.Hidden != 5120 || f.Vocab != 131072 || f.ContextTokens != 131072 || f.WeightsBytes != 5 || f.KVBytesPerToken(2) != 40*2*8*128*2 {
+		t.Errorf("%+v", f)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "params.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadModel(dir); err == nil || !strings.Contains(err.Error(), "params.json: it describes no transformer") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -66,6 +66,7 @@ func fakeHub() {
 	for i := range weights {
 		weights[i] = byte(r.Uint32())
 	}
+	copy(weights, "\x10\x00\x00\x00\x00\x00\x00\x00{\"a\": {}}       ") // as a safetensors file begins
 	model := map[string][]byte{"model.safetensors": weights, "tokenizer.json": []byte("{}"), "README.md": []byte("read me"),
 		"config.json": []byte(`{"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64, "vocab_size": 100, "max_position_embeddings": 8192}`)}
 	h, stop := hubtest.Start(map[string]map[string][]byte{"HuggingFaceTB/SmolLM2-135M-Instruct": model, "meta-llama/Llama-3.2-1B-Instruct": model})

@@ -72,7 +72,7 @@ func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) 
 		for _, c := range have {
 			if c.Repo == m.Repo {
 				here = "yes"
-				if c.Partial {
+				if !c.Complete {
 					here = "in part"
 				}
 			}
@@ -86,7 +86,7 @@ func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) 
 func cacheTable(h *hub.Client, have []hub.Cached) *queries.Table {
 	t := &queries.Table{Name: "cached_models", Title: "Models in " + h.CacheDir, Columns: []queries.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}}}
 	for _, c := range have {
-		t.Rows = append(t.Rows, []any{c.Repo, strings.Join(c.Revisions, " "), c.Bytes, !c.Partial, c.ChangedAt.UTC().Format("2006-01-02 15:04")})
+		t.Rows = append(t.Rows, []any{c.Repo, strings.Join(c.Revisions, " "), c.Bytes, c.Complete, c.ChangedAt.UTC().Format("2006-01-02 15:04")})
 	}
 	return t
 }

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,8 +11,7 @@ import (
 	"time"
 )
 
-// Find looks a model up in the cache without asking anyone. It wraps ErrNotCached when the model is not there whole enough
-// to have a configuration and weights.
+// Find looks a model up in the cache without asking anyone. It wraps ErrNotCached when the model is not there whole.
 func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 	op := fmt.Sprintf("find %s in %s", repo, c.CacheDir)
 	hint := "wb models pull " + repo + " brings it"
@@ -30,7 +28,6 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 		commit = strings.TrimSpace(string(b))
 	}
 	s := &Snapshot{Repo: repo, Revision: revision, Commit: commit, Dir: filepath.Join(base, "snapshots", commit)}
-	weights, config := false, false
 	err := filepath.WalkDir(s.Dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -41,50 +38,19 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 		}
 		s.Files++
 		s.Bytes += st.Size()
-		config = config || d.Name() == "config.json"
-		weights = weights || slices.Contains(weightFormats, filepath.Ext(p))
 		return nil
 	})
 	if err == nil {
-		err = shardsThere(s.Dir)
+		err = whole(s.Dir)
 	}
-	if err != nil || !config || !weights {
-		return nil, &Error{Op: op, Cause: "only part of it is there", hint: hint, wrapped: ErrNotCached}
+	if err != nil {
+		cause := "only part of it is there"
+		if st, serr := os.Stat(s.Dir); serr == nil && st.IsDir() {
+			cause += ": " + plainPath(err)
+		}
+		return nil, &Error{Op: op, Cause: cause, hint: hint, wrapped: ErrNotCached}
 	}
 	return s, nil
-}
-
-// shardsThere checks that every file that an index of weights names is there: huggingface_hub names a snapshot before it is whole.
-func shardsThere(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		p := filepath.Join(dir, e.Name())
-		if !strings.HasSuffix(p, ".index.json") {
-			continue
-		}
-		b, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		var index struct {
-			WeightMap map[string]string `json:"weight_map"`
-		}
-		if err := json.Unmarshal(b, &index); err != nil {
-			return fmt.Errorf("read %s: %w", p, err)
-		}
-		for _, file := range index.WeightMap {
-			if !filepath.IsLocal(file) {
-				return fmt.Errorf("%s names %q", p, file)
-			}
-			if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // Cached is a repository in the cache.
@@ -92,7 +58,7 @@ type Cached struct {
 	Repo      string
 	Revisions []string // branches and tags that point to a snapshot
 	Bytes     int64    // of all blobs, partial ones included
-	Partial   bool     // a download was not finished
+	Complete  bool     // at least one revision has all that an engine needs: configuration and weights, or a GGUF file
 	ChangedAt time.Time
 }
 
@@ -124,7 +90,6 @@ func (c *Client) Cache() ([]Cached, error) {
 		for _, b := range blobs {
 			if st, err := b.Info(); err == nil {
 				x.Bytes += st.Size()
-				x.Partial = x.Partial || strings.HasSuffix(b.Name(), ".incomplete")
 				if st.ModTime().After(x.ChangedAt) {
 					x.ChangedAt = st.ModTime()
 				}
@@ -138,6 +103,11 @@ func (c *Client) Cache() ([]Cached, error) {
 				}
 			}
 			return nil
+		})
+		snapshots, err := os.ReadDir(filepath.Join(base, "snapshots"))
+		x.Complete = err == nil && slices.ContainsFunc(snapshots, func(e fs.DirEntry) bool {
+			dir := filepath.Join(base, "snapshots", e.Name())
+			return whole(dir) == nil || anyGGUF(dir)
 		})
 		out = append(out, x)
 	}

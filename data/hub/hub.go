@@ -19,7 +19,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -188,6 +187,7 @@ func (c *Client) List(ctx context.Context, repo, revision string) (*Listing, err
 	if err == nil {
 		err = json.Unmarshal(text, &body)
 	}
+	body.SHA = strings.ToLower(body.SHA) // git knows no capitals; a mirror was seen to write some
 	if err != nil || !commitPattern.MatchString(body.SHA) {
 		return nil, &Error{Op: op, Cause: "the answer is not a hub's", hint: "is HF_ENDPOINT the address of a Hugging Face hub?", wrapped: err}
 	}
@@ -217,71 +217,93 @@ func (c *Client) complete(ctx context.Context, l *Listing, files []File) error {
 	for i := range files {
 		f := &files[i]
 		if f.ETag == "" {
-			op := "look up " + l.Repo + "/" + f.Path
-			resp, err := c.retry(ctx, op, func() (*http.Response, error) { return c.once(ctx, http.MethodHead, c.fileURL(l, f.Path), -1, c.Token) })
-			if err != nil {
+			if err := c.lookUp(ctx, l, f); err != nil {
 				return err
-			}
-			resp.Body.Close()
-			if resp.StatusCode >= 400 {
-				return c.refused(op, l.Repo, resp)
-			}
-			h := resp.Header
-			tag, size := h.Get("X-Linked-Etag"), h.Get("X-Linked-Size")
-			f.Large = tag != ""
-			if tag == "" {
-				tag, size = h.Get("Etag"), h.Get("Content-Length")
-			}
-			f.ETag = strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
-			if f.SizeBytes, err = strconv.ParseInt(size, 10, 64); err != nil {
-				return &Error{Op: op, Cause: "the hub does not tell the file's size"}
 			}
 		}
 		if !etagPattern.MatchString(f.ETag) || f.SizeBytes < 0 {
-			return &Error{Op: "look up " + l.Repo + "/" + f.Path, Cause: "the hub does not tell the file's hash and size"}
+			return &Error{Op: "look up " + l.Repo + "/" + f.Path, Cause: "the hub does not tell the file's hash and size", hint: "without them nothing could be verified; HF_ENDPOINT names another hub"}
 		}
 	}
 	return nil
 }
 
+// lookUp asks for a file's hash and size. As in huggingface_hub, the first answer that has X-Linked-Etag tells them, which is where a large file lies elsewhere, and
+// redirects are followed on the hub's own host only.
+func (c *Client) lookUp(ctx context.Context, l *Listing, f *File) error {
+	op := "look up " + l.Repo + "/" + f.Path
+	resp, err := c.retry(ctx, op, func() (*http.Response, error) { return c.head(ctx, c.fileURL(l, f.Path)) })
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode >= http.StatusBadRequest {
+		return c.refused(op, l.Repo, resp)
+	}
+	h := resp.Header
+	tag, size := h.Get("X-Linked-Etag"), h.Get("X-Linked-Size")
+	f.Large = tag != ""
+	if tag == "" {
+		tag, size = h.Get("Etag"), h.Get("Content-Length")
+	}
+	// a server that compresses on the way says so in the tag (Apache's mod_deflate)
+	f.ETag = strings.TrimSuffix(strings.ToLower(strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)), "-gzip")
+	if f.SizeBytes, err = strconv.ParseInt(size, 10, 64); err == nil {
+		return nil
+	}
+	f.SizeBytes, err = c.sizeOf(ctx, op, l, f)
+	return err
+}
+
+func (c *Client) head(ctx context.Context, address string) (*http.Response, error) {
+	hub, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	for range maxRedirects {
+		u, err := url.Parse(address)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := c.once(ctx, http.MethodHead, address, -1, c.Token)
+		if err != nil {
+			return nil, err
+		}
+		next, err := u.Parse(resp.Header.Get("Location"))
+		if resp.StatusCode < 300 || resp.StatusCode > 399 || resp.Header.Get("X-Linked-Etag") != "" || err != nil || next.Scheme != hub.Scheme || next.Host != hub.Host {
+			return resp, nil
+		}
+		resp.Body.Close()
+		address = next.String()
+	}
+	return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+}
+
+// maxCounted bounds the files whose size is found by reading them.
+const maxCounted = 64 << 20
+
+// sizeOf counts the bytes of a file whose size the hub does not tell: a small one, which it sends without a length.
+func (c *Client) sizeOf(ctx context.Context, op string, l *Listing, f *File) (int64, error) {
+	resp, err := c.retry(ctx, op, func() (*http.Response, error) { return c.get(ctx, http.MethodGet, c.fileURL(l, f.Path), -1) })
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 0, c.refused(op, l.Repo, resp)
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxCounted+1))
+	if err != nil {
+		return 0, &Error{Op: op, Cause: plain(err), wrapped: err}
+	}
+	if n > maxCounted {
+		return 0, &Error{Op: op, Cause: "the hub does not tell the file's size"}
+	}
+	return n, nil
+}
+
 func (c *Client) fileURL(l *Listing, file string) string {
 	return c.Endpoint + "/" + l.Repo + "/resolve/" + l.Commit + "/" + (&url.URL{Path: file}).EscapedPath()
-}
-
-// weights by format, best first; vLLM loads one of them (its default_loader.py prefers safetensors).
-var weightFormats = []string{".safetensors", ".bin", ".pt"}
-
-// Needed gives the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format.
-// Left out are other frameworks' weights, quantised copies in GGUF, documentation, and the original/ and consolidated
-// duplicates that some publishers add.
-func Needed(files []File) []File {
-	format := ""
-	for _, w := range weightFormats {
-		if slices.ContainsFunc(files, func(f File) bool { return isWeight(f.Path, w) }) {
-			format = w
-			break
-		}
-	}
-	var out []File
-	for _, f := range files {
-		switch ext := path.Ext(f.Path); {
-		case strings.HasPrefix(path.Base(f.Path), "."), strings.HasSuffix(f.Path, ".index.json") && !strings.HasSuffix(f.Path, format+".index.json"):
-		case strings.Contains(f.Path, "/") && ext != ".py": // original/, onnx/, checkpoints/
-		case slices.Contains(weightFormats, ext):
-			if format != "" && isWeight(f.Path, format) {
-				out = append(out, f)
-			}
-		case slices.Contains([]string{".json", ".txt", ".model", ".jinja", ".tiktoken", ".py", ".vocab", ".yaml"}, ext):
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-func isWeight(file, format string) bool {
-	base := path.Base(file)
-	return !strings.Contains(file, "/") && path.Ext(file) == format && !strings.HasPrefix(base, "consolidated") &&
-		!slices.Contains([]string{"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin"}, base)
 }
 
 // get makes a request and follows redirects. The token goes to the hub's own host alone: a signed address of another

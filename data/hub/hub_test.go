@@ -28,17 +28,24 @@ func random(n int, seed uint64) []byte {
 	return b
 }
 
+// safetensors is n bytes that begin as such a file does.
+func safetensors(n int, seed uint64) []byte {
+	b := random(n, seed)
+	copy(b, "\x10\x00\x00\x00\x00\x00\x00\x00{\"a\": {}}       ")
+	return b
+}
+
 func model() map[string][]byte {
 	return map[string][]byte{
 		"config.json":                      []byte(`{"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64}`),
 		"tokenizer.json":                   random(hubtest.Large+17, 1), // large, and no weights
 		"tokenizer_config.json":            []byte(`{}`),
-		"model-00001-of-00002.safetensors": random(700_000, 2),
-		"model-00002-of-00002.safetensors": random(300_000, 3),
+		"model-00001-of-00002.safetensors": safetensors(700_000, 2),
+		"model-00002-of-00002.safetensors": safetensors(300_000, 3),
 		"model.safetensors.index.json":     []byte(`{"weight_map": {}}`),
 		"pytorch_model.bin":                random(200_000, 4),
 		"pytorch_model.bin.index.json":     []byte(`{}`),
-		"consolidated.safetensors":         random(200_000, 5),
+		"consolidated.safetensors":         safetensors(200_000, 5),
 		"original/params.json":             []byte(`{}`),
 		"onnx/model.onnx":                  random(200_000, 6),
 		"model-q4.gguf":                    random(200_000, 7),
@@ -135,7 +142,7 @@ func TestPull(t *testing.T) {
 	}
 	// list and remove
 	all, err := c.Cache()
-	if err != nil || len(all) != 1 || all[0].Repo != repo || all[0].Bytes != s.Bytes || all[0].Partial || len(all[0].Revisions) != 1 {
+	if err != nil || len(all) != 1 || all[0].Repo != repo || all[0].Bytes != s.Bytes || !all[0].Complete || len(all[0].Revisions) != 1 {
 		t.Errorf("cache: %+v (%v)", all, err)
 	}
 	if freed, err := c.Remove(repo); err != nil || freed != s.Bytes {
@@ -198,7 +205,7 @@ func TestPullContinues(t *testing.T) {
 		t.Errorf("half a model counts as there: %v", err)
 	}
 	all, err := c.Cache()
-	if err != nil || len(all) != 1 || !all[0].Partial {
+	if err != nil || len(all) != 1 || all[0].Complete {
 		t.Errorf("cache: %+v (%v)", all, err)
 	}
 	served := h.Sent()
@@ -248,7 +255,7 @@ func TestPullFails(t *testing.T) {
 		{"no hub", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Endpoint += "/nothing" }, "there is no such model", ""},
 		{"no weights", repo, "main", func(h *hubtest.Hub, _ *hub.Client) {
 			h.Repos[repo] = map[string][]byte{"README.md": []byte("x")}
-		}, "no file that vLLM could load", "safetensors"},
+		}, "it has no weights that vLLM could load", "safetensors"},
 		{"climbing names", repo, "main", func(h *hubtest.Hub, _ *hub.Client) {
 			h.Repos[repo] = map[string][]byte{"../../config.json": []byte("x")}
 		}, `it has a file named "../../config.json"`, ""},

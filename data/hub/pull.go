@@ -47,10 +47,10 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 	if err != nil {
 		return nil, err
 	}
-	files := Needed(l.Files)
 	op := "pull " + repo
-	if len(files) == 0 {
-		return nil, &Error{Op: op, Cause: "it has no file that vLLM could load", hint: "is it a model in safetensors format?"}
+	files, err := Needed(l.Files)
+	if err != nil {
+		return nil, &Error{Op: op, Cause: err.Error(), hint: "is it a model in safetensors format? " + c.Endpoint + "/" + repo + " shows its files", wrapped: err}
 	}
 	if err := c.complete(ctx, l, files); err != nil {
 		return nil, err
@@ -68,6 +68,10 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 	if err := p.all(ctx, files); err != nil {
 		return nil, err
 	}
+	dir := filepath.Join(base, "snapshots", l.Commit)
+	if err := whole(dir); err != nil {
+		return nil, &Error{Op: op, Cause: "what the hub has is not a whole model: " + plainPath(err), hint: c.Endpoint + "/" + repo + " shows its files", wrapped: err}
+	}
 	// the reference comes last: a snapshot that is named is whole
 	if revision != l.Commit {
 		ref := filepath.Join(base, "refs", filepath.FromSlash(revision))
@@ -79,7 +83,7 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 			return nil, &Error{Op: op, Cause: err.Error(), wrapped: err}
 		}
 	}
-	return &Snapshot{Repo: repo, Revision: revision, Commit: l.Commit, Dir: filepath.Join(base, "snapshots", l.Commit), Files: len(files),
+	return &Snapshot{Repo: repo, Revision: revision, Commit: l.Commit, Dir: dir, Files: len(files),
 		Bytes: p.progress.Bytes, Downloaded: p.came.Load()}, nil
 }
 
