@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -417,109 +416,4 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 		note(truncated, "the server cut the history of %s: a longer conversation than its context (wb query run_events)", some(truncated))
 	}
 	return rows.Err()
-}
-
-// ErrNoRuns is returned when a selector finds no run.
-var ErrNoRuns = errors.New("no such run")
-
-var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
-
-// Select resolves a selector: a comma-separated list of "latest", "latest~N" (the Nth before it), "last:N", "all", run ids
-// or the start of one (4 characters or more), names, "tag:key=value", and "plan:name", the runs of the newest execution of a
-// plan. The runs come in the order they started, each once.
-func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false), coalesce(r.plan_id::VARCHAR, ''), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
-		FROM runs r LEFT JOIN raw.run_tag t USING (run_id) GROUP BY r.run_id, r.run, r.name, r.simulated, r.plan_id, r.started_at ORDER BY r.started_at, r.run_id DESC`)
-	if err != nil {
-		return nil, fmt.Errorf("select runs: %w", err)
-	}
-	defer rows.Close()
-	type run struct {
-		RunRef
-		name, plan string
-		tags       []any
-	}
-	var all []run
-	for rows.Next() {
-		var r run
-		var tags any
-		if err := rows.Scan(&r.ID, &r.Name, &r.name, &r.Simulated, &r.plan, &tags); err != nil {
-			return nil, fmt.Errorf("select runs: %w", err)
-		}
-		r.tags, _ = tags.([]any)
-		all = append(all, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("select runs: %w", err)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("select runs %q: %w: the file holds no runs yet", selector, ErrNoRuns)
-	}
-	picked := make([]bool, len(all))
-	for part := range strings.SplitSeq(selector, ",") {
-		part = strings.TrimSpace(part)
-		found := 0
-		pick := func(ok func(int) bool) {
-			for i := range all {
-				if ok(i) {
-					picked[i] = true
-					found++
-				}
-			}
-		}
-		why := ""
-		switch {
-		case part == "latest" || strings.HasPrefix(part, "latest~"):
-			n := 0
-			if rest, ok := strings.CutPrefix(part, "latest~"); ok {
-				if n, err = strconv.Atoi(rest); err != nil || n < 0 {
-					return nil, fmt.Errorf("select runs %q: latest~N wants a whole number", part)
-				}
-			}
-			pick(func(i int) bool { return i == len(all)-1-n })
-			why = fmt.Sprintf("the file holds %d", len(all))
-		case part == "all":
-			pick(func(int) bool { return true })
-		case strings.HasPrefix(part, "last:"):
-			n, err := strconv.Atoi(part[len("last:"):])
-			if err != nil || n < 1 {
-				return nil, fmt.Errorf("select runs %q: last:N wants a whole number from 1", part)
-			}
-			pick(func(i int) bool { return i >= len(all)-n })
-		case strings.HasPrefix(part, "plan:"):
-			newest := ""
-			for _, r := range all {
-				if r.plan != "" && slices.Contains(r.tags, any("plan="+part[len("plan:"):])) {
-					newest = r.plan
-				}
-			}
-			pick(func(i int) bool { return newest != "" && all[i].plan == newest })
-		case strings.HasPrefix(part, "tag:"):
-			if !strings.Contains(part, "=") {
-				return nil, fmt.Errorf("select runs %q: wants tag:KEY=VALUE", part)
-			}
-			pick(func(i int) bool { return slices.Contains(all[i].tags, any(part[len("tag:"):])) })
-		default:
-			pick(func(i int) bool { return all[i].name == part || all[i].Name == part || all[i].ID == part })
-			if found == 0 && idPrefix.MatchString(strings.ToLower(part)) {
-				pick(func(i int) bool { return strings.HasPrefix(all[i].ID, strings.ToLower(part)) })
-				if found > 1 {
-					return nil, fmt.Errorf("select runs %q: %d runs start with it; give more of the id", part, found)
-				}
-			}
-		}
-		if found == 0 {
-			if why != "" {
-				why = ": " + why
-			}
-			return nil, fmt.Errorf("select runs %q: %w%s", part, ErrNoRuns, why)
-		}
-	}
-	var refs []RunRef
-	for i, p := range picked {
-		if p {
-			refs = append(refs, all[i].RunRef)
-		}
-	}
-	return refs, nil
 }

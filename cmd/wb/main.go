@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"wb/collect"
 	"wb/collect/vllm"
@@ -182,10 +183,11 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr), newCompare(stdout, stderr), newCalibrate(stdout, stderr), newSelftest(stdout, stderr),
 		newExport(stdout, stderr), newImport(stdout, stderr), newLakePush(stdout, stderr), newLakePull(stdout, stderr))
 	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"), "`folder` with DuckDB's extensions for lakes (default: DuckDB downloads them; or WB_EXTENSION_DIR)")
-	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		waiting := func(lake, cause string) { fmt.Fprintf(stderr, "%s: waiting, %s\n", lake, cause) }
 		brought := func(to string, n, of int) { fmt.Fprintf(stderr, "%s: %d of %s\n", to, n, plural(of, "run")) }
 		cmd.SetContext(store.WithAccess(cmd.Context(), store.Access{Extensions: *extensions, Waiting: waiting, Brought: brought}))
+		return checkValues(cmd)
 	}
 	return root
 }
@@ -198,6 +200,17 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// checkValues tells of a flag that was given no value and took the flag behind it for one: "wb run --results --db x" would play a plan named x.
+func checkValues(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		value := strings.Trim(f.Value.String(), "[]") // of a list
+		if name, ok := strings.CutPrefix(value, "--"); ok && cmd.Flags().Lookup(name) != nil {
+			err = hinted{usagef("flag --%s: wants a value, and %s stands in its place", f.Name, value), cmd.CommandPath() + " --help shows the flags"}
+		}
+	})
+	return err
 }
 
 func commit() string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -235,8 +236,8 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	switch {
 	case o.engine != engineSim && (o.simFaults != nil || o.simProfile != "eager"):
 		return nil, "", usagef("flag --engine: --sim-profile and --sim-fault are for the embedded simulator")
-	case strings.ContainsAny(o.name, ",\n") || o.name == "latest" || o.name == "all" || strings.HasPrefix(o.name, "latest~") || strings.HasPrefix(o.name, "last:") || strings.HasPrefix(o.name, "tag:") || strings.HasPrefix(o.name, "plan:"):
-		return nil, "", usagef("flag --name: %q could not be told from a selector of runs", o.name)
+	case flags.Changed("name") && queries.CheckName(o.name) != "":
+		return nil, "", usagef("flag --name: %q %s", o.name, queries.CheckName(o.name))
 	}
 	if o.placement != "all" && !slices.Contains(data.Placements(), data.Placement(o.placement)) {
 		return nil, "", usagef("flag --rag-placement: wants system, first-user, before-last, append or all, not %q", o.placement)
@@ -258,6 +259,9 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		k, v, ok := strings.Cut(t, "=")
 		if !ok || k == "" || v == "" {
 			return nil, "", usagef("flag --tag: wants KEY=VALUE, not %q", t)
+		}
+		if why := cmp.Or(queries.CheckLabel(k), queries.CheckLabel(v)); why != "" {
+			return nil, "", usagef("flag --tag: %q: it %s", t, why)
 		}
 		tags[k] = v
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,8 +128,16 @@ func watchRun(ctx context.Context, stdout io.Writer, path string) error {
 
 func tagRuns(ctx context.Context, stderr io.Writer, path, selector string, tags []string) (err error) {
 	for _, t := range tags {
-		if k, _, ok := strings.Cut(t, "="); !ok || k == "" {
+		k, v, ok := strings.Cut(t, "=")
+		if !ok || k == "" {
 			return usagef("tag %q: wants KEY=VALUE", t)
+		}
+		why := queries.CheckLabel(k)
+		if v != "" {
+			why = cmp.Or(why, queries.CheckLabel(v))
+		}
+		if why != "" {
+			return usagef("tag %q: it %s", t, why)
 		}
 	}
 	refs, err := chosenRuns(ctx, path, selector) // a selector that finds nothing must not create or change a file

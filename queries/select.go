@@ -1,0 +1,202 @@
+package queries
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrNoRuns is returned when a selector finds no run.
+var ErrNoRuns = errors.New("no such run")
+
+var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
+
+// CheckName says why a run cannot be given a name, "" when it can: it must be told from a selector, and be readable where it is shown.
+func CheckName(name string) (why string) {
+	reserved := name == "latest" || name == "all" || slices.ContainsFunc([]string{"latest~", "last:", "tag:", "plan:"}, func(p string) bool { return strings.HasPrefix(name, p) })
+	if reserved || strings.ContainsAny(name, `,"`) {
+		return "could not be told from a selector of runs"
+	}
+	return CheckLabel(name)
+}
+
+// CheckLabel says why a text cannot be a name or a tag, "" when it can.
+func CheckLabel(text string) (why string) {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return "is empty"
+	case text != strings.TrimSpace(text):
+		return "begins or ends with a space"
+	case !utf8.ValidString(text):
+		return "is not UTF-8"
+	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "has characters that cannot be seen"
+	}
+	return ""
+}
+
+// selectable is a run that a selector may pick.
+type selectable struct {
+	RunRef
+	name, plan string
+	tags       []any
+}
+
+// Select resolves a selector: a comma-separated list of "latest", "latest~N" (the Nth before it), "last:N", "all", run ids
+// or the start of one (4 characters or more), names, "tag:key=value", and "plan:name", the runs of the newest execution of a
+// plan. A part in double quotes may have commas and spaces at its ends; so may a name or tag that is all there is. The runs come in
+// the order they started, each once.
+func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, error) {
+	all, err := selectables(ctx, conn)
+	if err != nil {
+		return nil, fmt.Errorf("select runs: %w", err)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("select runs %q: %w: the file holds no runs yet", selector, ErrNoRuns)
+	}
+	parts := []string{selector}
+	if !slices.ContainsFunc(all, func(r selectable) bool { return r.is(selector) }) {
+		if parts, err = selectorParts(selector); err != nil {
+			return nil, err
+		}
+	}
+	picked := make([]bool, len(all))
+	for _, part := range parts {
+		if err := pickRuns(all, picked, part); err != nil {
+			return nil, err
+		}
+	}
+	var refs []RunRef
+	for i, p := range picked {
+		if p {
+			refs = append(refs, all[i].RunRef)
+		}
+	}
+	return refs, nil
+}
+
+func selectables(ctx context.Context, conn *sql.Conn) (all []selectable, err error) {
+	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false), coalesce(r.plan_id::VARCHAR, ''), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
+		FROM runs r LEFT JOIN raw.run_tag t USING (run_id) GROUP BY r.run_id, r.run, r.name, r.simulated, r.plan_id, r.started_at ORDER BY r.started_at, r.run_id DESC`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r selectable
+		var tags any
+		if err := rows.Scan(&r.ID, &r.Name, &r.name, &r.Simulated, &r.plan, &tags); err != nil {
+			return nil, err
+		}
+		r.tags, _ = tags.([]any)
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// is says whether a part of a selector is the run's name, its id or one of its tags, as it is written.
+func (r selectable) is(part string) bool {
+	if tag, ok := strings.CutPrefix(part, "tag:"); ok && slices.Contains(r.tags, any(tag)) {
+		return true
+	}
+	return r.name == part || r.Name == part || r.ID == part
+}
+
+// selectorParts splits at the commas outside of double quotes, of which two inside stand for one.
+func selectorParts(selector string) ([]string, error) {
+	var parts []string
+	var part strings.Builder
+	quoted, was := false, false // inside quotes; the part had some
+	end := func() {
+		text := part.String()
+		if !was {
+			text = strings.TrimSpace(text)
+		}
+		parts = append(parts, text)
+		part.Reset()
+		was = false
+	}
+	for i := 0; i < len(selector); i++ {
+		switch c := selector[i]; {
+		case c == '"' && quoted && strings.HasPrefix(selector[i+1:], `"`):
+			part.WriteByte(c)
+			i++
+		case c == '"' && quoted:
+			quoted = false
+		case c == '"' && !was && strings.TrimSpace(part.String()) == "":
+			part.Reset()
+			quoted, was = true, true
+		case c == ',' && !quoted:
+			end()
+		case c == ' ' && was && !quoted: // behind the quotes
+		default:
+			part.WriteByte(c)
+		}
+	}
+	if quoted {
+		return nil, fmt.Errorf("select runs %q: the quote is not closed", selector)
+	}
+	end()
+	return parts, nil
+}
+
+// pickRuns marks the runs of one part of a selector. It fails when there is none.
+func pickRuns(all []selectable, picked []bool, part string) error {
+	found := 0
+	pick := func(ok func(i int) bool) {
+		for i := range all {
+			if ok(i) {
+				picked[i] = true
+				found++
+			}
+		}
+	}
+	why := ""
+	switch pick(func(i int) bool { return all[i].is(part) }); {
+	case found > 0:
+	case part == "latest" || strings.HasPrefix(part, "latest~"):
+		n := 0
+		if rest, ok := strings.CutPrefix(part, "latest~"); ok {
+			var err error
+			if n, err = strconv.Atoi(rest); err != nil || n < 0 {
+				return fmt.Errorf("select runs %q: latest~N wants a whole number", part)
+			}
+		}
+		pick(func(i int) bool { return i == len(all)-1-n })
+		why = fmt.Sprintf(": the file holds %d", len(all))
+	case part == "all":
+		pick(func(int) bool { return true })
+	case strings.HasPrefix(part, "last:"):
+		n, err := strconv.Atoi(part[len("last:"):])
+		if err != nil || n < 1 {
+			return fmt.Errorf("select runs %q: last:N wants a whole number from 1", part)
+		}
+		pick(func(i int) bool { return i >= len(all)-n })
+	case strings.HasPrefix(part, "plan:"):
+		newest := ""
+		for _, r := range all {
+			if r.plan != "" && slices.Contains(r.tags, any("plan="+part[len("plan:"):])) {
+				newest = r.plan
+			}
+		}
+		pick(func(i int) bool { return newest != "" && all[i].plan == newest })
+	case strings.HasPrefix(part, "tag:") && !strings.Contains(part, "="):
+		return fmt.Errorf("select runs %q: wants tag:KEY=VALUE", part)
+	case idPrefix.MatchString(strings.ToLower(part)):
+		pick(func(i int) bool { return strings.HasPrefix(all[i].ID, strings.ToLower(part)) })
+		if found > 1 {
+			return fmt.Errorf("select runs %q: %d runs start with it; give more of the id", part, found)
+		}
+	}
+	if found == 0 {
+		return fmt.Errorf("select runs %q: %w%s", part, ErrNoRuns, why)
+	}
+	return nil
+}
