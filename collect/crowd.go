@@ -126,6 +126,12 @@ func (c *crowd) hangUp() {
 	c.clients = nil
 }
 
+// begins is when a user of a closed loop begins, numbered from 1, counted from the first: spread over the ramp by all users of the plan. Those that are left when it
+// is resumed keep their places.
+func (p Plan) begins(user int) time.Duration {
+	return p.Ramp * time.Duration(user-1) / time.Duration(p.users())
+}
+
 func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) {
 	own := map[int][]SessionPlan{}
 	for _, s := range todo {
@@ -142,7 +148,7 @@ func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPla
 			<-slots
 			connected.Done()
 			<-ready
-			t := time.NewTimer(r.plan.Ramp * time.Duration(user-1) / time.Duration(len(own)))
+			t := time.NewTimer(r.plan.begins(user))
 			select {
 			case <-t.C:
 			case <-ctx.Done():

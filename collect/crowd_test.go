@@ -149,3 +149,16 @@ func TestUsersInterrupted(t *testing.T) {
 		t.Errorf("%d sessions were interrupted", n)
 	}
 }
+
+// A ramp is the plan's, also for those users that are left when a run is resumed.
+func TestBegins(t *testing.T) {
+	p := Plan{Users: 8, Ramp: 8 * time.Second}
+	for user, want := range map[int]time.Duration{1: 0, 2: time.Second, 5: 4 * time.Second, 8: 7 * time.Second} {
+		if got := p.begins(user); got != want {
+			t.Errorf("user %d begins after %v, want %v", user, got, want)
+		}
+	}
+	if got := (Plan{Users: 3}).begins(3); got != 0 {
+		t.Errorf("without a ramp user 3 begins after %v", got)
+	}
+}

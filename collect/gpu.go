@@ -44,17 +44,21 @@ func OpenGPUs() (*GPUs, error) {
 		return nil, fmt.Errorf("%w: NVML lists none", ErrNoGPU)
 	}
 	g := &GPUs{lib: lib}
+	lacks := lacking(lib)
 	if v, r := lib.SystemGetDriverVersion(); r == nvml.SUCCESS {
 		g.driver = v
 	}
-	if v, r := lib.SystemGetCudaDriverVersion(); r == nvml.SUCCESS {
-		g.cuda = fmt.Sprintf("%d.%d", v/1000, v%1000/10) // nvml.h: NVML_CUDA_DRIVER_VERSION_MAJOR
+	if !lacks(symCUDAVersion) {
+		if v, r := lib.SystemGetCudaDriverVersion(); r == nvml.SUCCESS {
+			g.cuda = fmt.Sprintf("%d.%d", v/1000, v%1000/10) // nvml.h: NVML_CUDA_DRIVER_VERSION_MAJOR
+		}
 	}
 	for i := range n {
-		d, r := lib.DeviceGetHandleByIndex(i)
+		handle, r := lib.DeviceGetHandleByIndex(i)
 		if r != nvml.SUCCESS {
 			continue
 		}
+		d := checkedDevice{handle, lacks}
 		dev := &gpuDevice{Device: d, index: int32(i)}
 		if s, r := d.GpmQueryDeviceSupport(); r == nvml.SUCCESS && s.IsSupportedDevice != 0 {
 			a, r1 := lib.GpmSampleAlloc()

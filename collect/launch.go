@@ -382,6 +382,7 @@ func (m *Managed) Start(ctx context.Context) error {
 		return err
 	}
 	s, err := vllm.Start(ctx, m.Options)
+	m.facts.LogPath = m.Options.LogPath
 	if err != nil {
 		var failed *vllm.StartError
 		if errors.As(err, &failed) {

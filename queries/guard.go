@@ -12,8 +12,8 @@ import (
 )
 
 // guard decides which statements of a query are run. DuckDB's own parser reads them (json_serialize_sql, "SQL to and from JSON" in DuckDB's
-// documentation), so that no second reading of a text can differ from what is run: a statement runs when that parser alone has found it to be one SELECT,
-// or when it is put together here from such SELECTs. Everything else is refused.
+// documentation), so that no second reading of a text can differ from what is run: a statement runs when that parser alone has found it to
+// be one SELECT, or when it is put together here from such SELECTs. Everything else is refused.
 type guard struct {
 	conn      *sql.Conn
 	file      string          // of the query, for messages
@@ -145,8 +145,8 @@ func (g *guard) check(x map[string]any) error {
 	return nil
 }
 
-// tableFunctions are those of DuckDB that only compute or describe what the connection is to. The others read files, run text as SQL, or switch logs and
-// profiles on, some of which write files or end the process.
+// tableFunctions are those of DuckDB that only compute or describe what the connection is to. The others read files, run text as SQL, or
+// switch logs and profiles on, some of which write files or end the process.
 var tableFunctions = []string{
 	"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "histogram", "histogram_values", "summary", "icu_calendar_names",
 	"pg_timezone_names", "duckdb_columns", "duckdb_constraints", "duckdb_dependencies", "duckdb_functions", "duckdb_indexes", "duckdb_keywords",
@@ -275,8 +275,8 @@ func (g *guard) macro(ctx context.Context, quoted string, table bool, body strin
 	return err
 }
 
-// pivot lets a PIVOT through that takes its columns from the data, which DuckDB's parser makes several statements of. It cannot be read as one, so what
-// could do harm must not be in its text at all; and only on a file, whose connection can read and write nothing else.
+// pivot lets a PIVOT through that takes its columns from the data, which DuckDB's parser makes several statements of. It cannot be read as
+// one, so what could do harm must not be in its text at all; and only on a file, whose connection can read and write nothing else.
 func (g *guard) pivot(text string) error {
 	low := strings.ToLower(text)
 	if !strings.Contains(low, "pivot") {
@@ -320,8 +320,8 @@ func excerptless(msg string) string {
 	return msg
 }
 
-// split cuts a text at the semicolons outside of strings, quoted names and comments (DuckDB's scan.l), and drops what stands before a statement's first
-// word. It says only where to cut: DuckDB's parser reads each part by itself, so a wrong cut is refused and never run.
+// split cuts a text at the semicolons outside of strings, quoted names and comments (DuckDB's scan.l), and drops what stands before a
+// statement's first word. It says only where to cut: DuckDB's parser reads each part by itself, so a wrong cut is refused and never run.
 func split(text string) (parts []string) {
 	start := -1 // of the statement
 	for i := 0; i < len(text); {
@@ -397,7 +397,8 @@ func commentEnd(s string) int {
 	return -1
 }
 
-// quoteEnd gives where the string or name ends whose quote stands at from: at the next one that is not doubled, nor, with escapes, after a backslash.
+// quoteEnd gives where the string or name ends whose quote stands at from: at the next one that is not doubled, nor, with escapes, after a
+// backslash.
 func quoteEnd(s string, from int, escapes bool) int {
 	for i := from + 1; i < len(s); i++ {
 		switch {

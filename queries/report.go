@@ -78,11 +78,18 @@ func compareAll(ctx context.Context, db *store.DB, runs []RunRef, base string) (
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(runs, func(r RunRef) bool { return len(named) == 1 && r.ID == named[0].ID })
-		if i < 0 {
+		candidates = slices.DeleteFunc(slices.Clone(runs), func(r RunRef) bool { return !slices.Contains(named, r) })
+		switch len(candidates) {
+		case 0:
 			return nil, fmt.Errorf("compare with %s: it is not one of the %d runs", base, len(runs))
+		case 1:
+		default:
+			var ids []string
+			for _, r := range candidates {
+				ids = append(ids, r.ID[:8])
+			}
+			return nil, fmt.Errorf("compare with %s: it may be any of %d runs; give the start of one's id: %s", base, len(ids), strings.Join(ids, ", "))
 		}
-		candidates = runs[i : i+1]
 	}
 	var all *Table
 	compared, whose, notes := 0, map[string][]string{}, []string{} // of which comparisons a note is

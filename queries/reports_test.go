@@ -388,6 +388,9 @@ func TestReportAndSystem(t *testing.T) {
 	if _, _, err := Report(ctx, db, "all", "nope"); err == nil || !errors.Is(err, ErrNoRuns) {
 		t.Errorf("an unknown base: %v", err)
 	}
+	if _, _, err := Report(ctx, db, "all", "tuned"); err == nil || err.Error() != "compare with tuned: it may be any of 2 runs; give the start of one's id: "+earlyID[:8]+", "+lateID[:8] {
+		t.Errorf("a base of two runs: %v", err)
+	}
 	if _, _, err := Report(ctx, db, "latest", "base"); err == nil {
 		t.Error("a single run has a base")
 	}

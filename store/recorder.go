@@ -546,7 +546,7 @@ type SessionEnd struct {
 	Status    string
 }
 
-// FinishSessions flushes and closes sessions of a run.
+// FinishSessions flushes and closes sessions of a run, with the errors of Flush.
 func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...SessionEnd) error {
 	if len(ends) == 0 {
 		return r.Flush(ctx)
@@ -559,7 +559,10 @@ func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...Ses
 		q += "(?::INTEGER, ?::BIGINT, ?::VARCHAR)"
 		args = append(args, e.SessionID, e.EndedNs, e.Status)
 	}
-	return r.update(ctx, q+") AS x(session_id, ended_ns, status) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id", append(args, id.String())...)
+	if err := r.update(ctx, q+") AS x(session_id, ended_ns, status) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id", append(args, id.String())...); err != nil {
+		return err
+	}
+	return r.db.Present()
 }
 
 // finishRun takes a run's status, the reason ("" for none), its end and its id.

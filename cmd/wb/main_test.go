@@ -128,16 +128,22 @@ func oneCell(t testing.TB, dir, q string) string {
 // waitTurns waits until a running wb has printed n finished turns.
 func waitTurns(t *testing.T, stderr *os.File, n int) {
 	t.Helper()
+	waitSaid(t, stderr, "TTFT", n)
+}
+
+// waitSaid waits until a text stands n times on a run's stderr.
+func waitSaid(t *testing.T, stderr *os.File, text string, n int) {
+	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile(stderr.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Count(string(b), "TTFT") >= n {
+		if strings.Count(string(b), text) >= n {
 			return
 		}
 	}
-	t.Fatalf("wb never finished %d turns", n)
+	t.Fatalf("wb never said %q %d times", text, n)
 }
 
 func startRun(t *testing.T, dir string, args ...string) (*exec.Cmd, *os.File) {
@@ -157,10 +163,16 @@ func startRun(t *testing.T, dir string, args ...string) (*exec.Cmd, *os.File) {
 
 // Ctrl-C once: the finished turns are kept, the run says interrupted, the exit code is 130.
 func TestInterrupt(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} { // the last one when a terminal is closed
+		t.Run(s.String(), func(t *testing.T) { interrupt(t, s) })
+	}
+}
+
+func interrupt(t *testing.T, s syscall.Signal) {
 	dir := t.TempDir()
 	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100")
 	waitTurns(t, stderr, 3)
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := cmd.Process.Signal(s); err != nil {
 		t.Fatal(err)
 	}
 	t0 := time.Now()
@@ -173,6 +185,30 @@ func TestInterrupt(t *testing.T) {
 	}
 	if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 3 FROM turns WHERE status = 'ok') || ' ' || (SELECT count(*) FROM turns WHERE status NOT IN ('ok', 'interrupted')) FROM runs"); got != "interrupted true 0" {
 		t.Errorf("run is %q", got)
+	}
+}
+
+// A file that is replaced under a run ends it as failed, and what took its place is not touched.
+func TestReplacedFile(t *testing.T) {
+	for users, sign := range map[string]string{"1": "TTFT", "4": " streams "} {
+		dir := t.TempDir()
+		cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100", "--users", users)
+		waitSaid(t, stderr, sign, 1)
+		p := filepath.Join(dir, "wb.duckdb")
+		if err := errors.Join(os.Remove(p), os.WriteFile(p, []byte("another's"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		code := exitCode(t, cmd.Wait())
+		said := string(read(t, stderr.Name()))
+		if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another one is in its place") || strings.Contains(said, "look further") {
+			t.Errorf("%s users: exit %d\n%s", users, code, said)
+		}
+		if got := string(read(t, p)); got != "another's" {
+			t.Errorf("the file holds %q", got)
+		}
+		if _, err := os.Lstat(p + ".wal"); err == nil {
+			t.Error("a log is left")
+		}
 	}
 }
 
@@ -209,6 +245,14 @@ func TestLockedFile(t *testing.T) {
 	}
 	if out := wb(t, dir, "report", "--out", "r"); !strings.Contains(out, ".html") {
 		t.Errorf("report of a live run:\n%s", out)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"doctor", "file       ok"}, {"cache simulate", "Prefix cache by block size"}, {"export --parquet out", "1 run left out: not ended yet"}, {"runs show latest", "running"},
+	} {
+		q, out := wbCommand(t, dir, strings.Fields(c.args)...)
+		if code := exitCode(t, q.Run()); strings.Contains(out.String(), "held by another process") || code != 0 || !strings.Contains(out.String(), c.want) {
+			t.Errorf("wb %s during a run: exit %d\n%s", c.args, code, out)
+		}
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, ".wb.duckdb-snapshot-*", "*")); err != nil || len(files) > 4 { // two, each with its log perhaps
 		t.Errorf("snapshots pile up: %v (%v)", files, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -226,16 +227,32 @@ type Server struct {
 
 const defaultTimeout = 15 * time.Minute
 
+// newLog makes a file for the log of one start, named as path, or with a number where another start has that name: two may fall into one second.
+func newLog(path string) (*os.File, error) {
+	ext := filepath.Ext(path)
+	for n := 1; ; n++ {
+		name := path
+		if n > 1 {
+			name = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, ext), n, ext)
+		}
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
+		if !errors.Is(err, fs.ErrExist) || n == 10_000 {
+			return f, err
+		}
+	}
+}
+
 // Start starts a server and waits until /health answers. If that fails, or the context ends, nothing of it is left
 // running. The error is a *StartError when vLLM itself gave up.
 func Start(ctx context.Context, o *Options) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(o.LogPath), 0o755); err != nil {
 		return nil, fmt.Errorf("start vLLM: make log directory: %w", err)
 	}
-	log, err := os.OpenFile(o.LogPath, os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600)
+	log, err := newLog(o.LogPath)
 	if err != nil {
 		return nil, fmt.Errorf("start vLLM: open log: %w", err)
 	}
+	o.LogPath = log.Name()
 	s := &Server{o: o, log: log, read: &reader{phase: PhaseSpawned}}
 	command, _ := o.Recorded()
 	s.facts = Facts{LogPath: o.LogPath, Command: command}

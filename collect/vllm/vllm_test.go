@@ -661,3 +661,25 @@ func within(t *testing.T, f Fit, r Report) {
 		t.Errorf("estimated %.0f tokens, vLLM reports %.0f", got, want)
 	}
 }
+
+// Each start has a log of its own, also when two begin in one second.
+func TestNewLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vllm-20261129-120000-8001-1.log")
+	var names []string
+	for range 3 {
+		f, err := newLog(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(f.Name()); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, f.Name())
+		f.Close()
+	}
+	for i, n := range names {
+		if b, err := os.ReadFile(n); err != nil || string(b) != n || slices.Index(names, n) != i {
+			t.Errorf("%s holds %q, %v", n, b, err)
+		}
+	}
+}

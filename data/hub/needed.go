@@ -27,9 +27,9 @@ const (
 	consolidated  = "consolidated"
 )
 
-// Needed gives the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format. Left out are other frameworks' weights,
-// quantised copies in GGUF, documentation, and what some publishers add: the original/ and consolidated duplicates, and variants in another precision. It fails
-// where there is no configuration or no weights: what would be pulled then is no model.
+// Needed gives the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format. Left out are other
+// frameworks' weights, quantised copies in GGUF, documentation, and what some publishers add: the original/ and consolidated duplicates,
+// and variants in another precision. It fails where there is no configuration or no weights: what would be pulled then is no model.
 func Needed(files []File) ([]File, error) {
 	names := make([]string, len(files))
 	for i, f := range files {
@@ -59,7 +59,8 @@ func Needed(files []File) ([]File, error) {
 // tokenizer is Mistral's, with a version: tokenizer.model.v3, tokenizer.model.v11m.
 var tokenizer = regexp.MustCompile(`^tokenizer\.model\.v\w+$`)
 
-// inFolder says whether a file below the top is read: code, templates for tools, and the poolings that modules.json lists. original/, onnx/ and checkpoints/ are not.
+// inFolder says whether a file below the top is read: code, templates for tools, and the poolings that modules.json lists. original/, onnx/
+// and checkpoints/ are not.
 func inFolder(file string, modules bool) bool {
 	return path.Ext(file) == ".py" || strings.HasPrefix(file, "additional_chat_templates/") && path.Ext(file) == ".jinja" ||
 		modules && path.Base(file) == hubConfig && pooling.MatchString(file)
@@ -137,7 +138,8 @@ func missingPart(weights []string) string {
 	return ""
 }
 
-// variant is the name of weights in another precision: model.fp16.safetensors, model.fp16-00001-of-00002.safetensors (diffusers' and transformers' variant=).
+// variant is the name of weights in another precision: model.fp16.safetensors, model.fp16-00001-of-00002.safetensors (diffusers' and
+// transformers' variant=).
 var variant = regexp.MustCompile(`^(.+)\.[A-Za-z0-9_]+((?:-\d+-of-\d+)?\.[a-z]+)$`)
 
 // withoutVariants leaves out weights in another precision where there are others.
@@ -149,8 +151,9 @@ func withoutVariants(weights []string) []string {
 	return plain
 }
 
-// whole says what a folder lacks to be a model that vLLM loads: configuration, weights, every file that an index of weights names. Links lead to what is there, and
-// weights look like such: a download of another program may have ended halfway, or have brought the pointers that stand for large files in git.
+// whole says what a folder lacks to be a model that vLLM loads: configuration, weights, every file that an index of weights names. Links
+// lead to what is there, and weights look like such: a download of another program may have ended halfway, or have brought the pointers
+// that stand for large files in git.
 func whole(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -203,7 +206,8 @@ func shardsThere(dir string, names []string) error {
 	return nil
 }
 
-// looksWhole checks the first bytes of a file of weights: a safetensors file begins with the length of its header, which is JSON (the format's README).
+// looksWhole checks the first bytes of a file of weights: a safetensors file begins with the length of its header, which is JSON (the
+// format's README).
 func looksWhole(file string) error {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {

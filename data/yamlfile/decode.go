@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Decode puts a node into what into points to. Fields of structs are named by their yaml tags, "-" for none; a name without a field is a mistake. Nothing (~)
-// leaves a value as it is. Mistakes are an *Error.
+// Decode puts a node into what into points to. Fields of structs are named by their yaml tags, "-" for none; a name without a field is a
+// mistake. Nothing (~) leaves a value as it is. Mistakes are an *Error.
 func (n *Node) Decode(file string, into any) error {
 	d := decoder{file: file}
 	return d.value(n, reflect.ValueOf(into).Elem(), "")

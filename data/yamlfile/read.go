@@ -1,5 +1,6 @@
-// Package yamlfile reads the files that people write for wb: YAML 1.2 and, in files that end in .json, JSON. Text stays as it was written (007, 1.10, yes), a
-// name that stands twice or that nobody knows is a mistake, and every mistake has its line. It knows nothing of what the files mean.
+// Package yamlfile reads the files that people write for wb: YAML 1.2 and, in files that end in .json, JSON. Text stays as it was written
+// (007, 1.10, yes), a name that stands twice or that nobody knows is a mistake, and every mistake has its line. It knows nothing of what
+// the files mean.
 package yamlfile
 
 import (

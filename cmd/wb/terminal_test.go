@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/creack/pty"
+)
+
+// onTerminal runs wb on a terminal of its own and gives what came to the screen. Under -race a data race in wb ends it with an exit code.
+func onTerminal(t *testing.T, dir string, args ...string) (screen string, code int) {
+	t.Helper()
+	path, err := exec.LookPath("wb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	f, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b bytes.Buffer
+	_, _ = io.Copy(&b, f) // it ends with an error when the program has
+	return b.String(), exitCode(t, cmd.Wait())
+}
+
+// escapes are what may drive a terminal.
+var escapes = regexp.MustCompile("\x1b(?:\\[[0-9;?]*[A-Za-z])?")
+
+// The live line is replaced while warnings, turns and totals come from several goroutines, and nothing else that could drive the terminal
+// is written.
+func TestLiveLine(t *testing.T) {
+	for _, args := range [][]string{
+		{"run", "--conversations", "simple_qa", "--repeat", "3", "--sim-profile", "instant", "--max-tokens", "200", "--sim-fault", "429@2", "--sim-fault", "usage@4"},
+		{"run", "--conversations", "simple_qa", "--repeat", "2", "--users", "8", "--sim-profile", "eager", "--max-tokens", "16", "--max-turns", "2"},
+	} {
+		screen, code := onTerminal(t, t.TempDir(), args...)
+		if code != 0 || strings.Contains(screen, "DATA RACE") {
+			t.Errorf("wb %s: exit %d\n%s", strings.Join(args, " "), code, screen)
+		}
+		for _, e := range escapes.FindAllString(screen, -1) {
+			if e != "\x1b[K" {
+				t.Errorf("wb %s: wrote %q", strings.Join(args, " "), e)
+			}
+		}
+		if !strings.Contains(screen, "\r\x1b[K") {
+			t.Errorf("wb %s: no line was replaced\n%s", strings.Join(args, " "), screen)
+		}
+	}
+}
+
+// What is in a file reaches a terminal escaped, in every format.
+func TestTerminalGetsNothingRaw(t *testing.T) {
+	dir := t.TempDir()
+	wb(t, dir, "run", "--conversations", "simple_qa", "--max-turns", "1", "--sim-profile", "instant", "--quiet")
+	const bad = "chr(27) || '[31mred' || chr(27) || ']0;title' || chr(7) || chr(155) || '2J' || chr(8238) || 'x'"
+	for _, format := range []string{"table", "csv", "md", "json", "ndjson"} {
+		screen, code := onTerminal(t, dir, "query", "-c", "SELECT "+bad+" AS v", "--format", format)
+		if code != 0 || !strings.Contains(screen, "red") {
+			t.Errorf("%s: exit %d: %q", format, code, screen)
+		}
+		if strings.ContainsAny(screen, "\x1b\x07\u009b\u202e") {
+			t.Errorf("%s: %q", format, screen)
+		}
+	}
+	screen, code := onTerminal(t, dir, "query", "-c", "SELECT error("+bad+")")
+	if code != 1 || strings.ContainsAny(screen, "\x1b\x07\u009b\u202e") {
+		t.Errorf("an error: exit %d: %q", code, screen)
+	}
+}

@@ -1,0 +1,37 @@
+package queries
+
+import "testing"
+
+// Whatever the cache, turns and prompt tokens are those that were measured: rows of one table have one denominator.
+func TestReplayDenominators(t *testing.T) {
+	ids := func(n int) []int32 {
+		out := make([]int32, n)
+		for i := range out {
+			out[i] = int32(i)
+		}
+		return out
+	}
+	turns := []replayed{
+		{session: 1, warmup: true, prompt: ids(64)},
+		{session: 2, prompt: ids(64), measured: true},
+		{session: 2, prompt: ids(96), measured: true},
+		{session: 3, prompt: ids(2000)}, // failed, or of a session that was played again
+		{session: 4, prompt: ids(1000), measured: true},
+	}
+	for _, c := range []struct {
+		pool            int64
+		cached, refused int64
+	}{
+		{0, 0 + 64 + 992, 0},
+		{512, 64, 1}, // the last one does not fit
+		{16, 0, 3},   // nothing fits
+	} {
+		n, prompt, cached, refused := replay(turns, 16, c.pool, true)
+		if n != 3 || prompt != 64+96+1000 || refused != c.refused {
+			t.Errorf("pool %d: %d turns, %d prompt tokens, %d refused; want 3, 1160, %d", c.pool, n, prompt, refused, c.refused)
+		}
+		if cached != c.cached {
+			t.Errorf("pool %d: %d cached, want %d", c.pool, cached, c.cached)
+		}
+	}
+}
