@@ -902,7 +902,11 @@ func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
 		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream", *re.CompletionTokens, *n)
 	}
 	if re.held() {
-		tell("buffered", "%d events came in %d reads: something between holds them back, so TTFT is when the first block came, and time per token is of blocks", re.Events, re.Reads)
+		reads := "1 read"
+		if re.Reads != 1 {
+			reads = fmt.Sprintf("%d reads", re.Reads)
+		}
+		tell("buffered", "%d events came in %s: something between holds them back, so TTFT is when the first block came, and time per token is of blocks", re.Events, reads)
 	}
 	n := re.PromptTokens
 	if n == nil {
