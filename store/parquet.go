@@ -208,8 +208,11 @@ func copied(ctx context.Context, conn *sql.Conn, q, dir string, written map[stri
 		name, _ := cells[nameAt].(string)
 		size, ok := cells[sizeAt].(uint64)
 		rel, err := filepath.Rel(dir, name)
-		if err != nil || !ok {
-			return fmt.Errorf("it does not say what it wrote: %v (%w)", cells, err)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("it does not say what it wrote, but %v", cells)
 		}
 		written[rel] = int64(size)
 	}
