@@ -97,9 +97,9 @@ func events(t *testing.T, db *store.DB, like string) string {
 
 // A reply without an answer is told of, and no empty message goes into the history.
 func TestNoAnswer(t *testing.T) {
-	var last []data.Message
+	prompts := make(chan []data.Message, 3)
 	o := &oddServer{chat: func(w http.ResponseWriter, n int, ms []data.Message) {
-		last = ms
+		prompts <- ms
 		writeReply(w, text(`{"reasoning_content":"Let me think"}`, "", "")+text(`{"reasoning_content":" about it"}`, "", ""), n, 8)
 	}}
 	db, res := o.play(t, "")
@@ -109,8 +109,10 @@ func TestNoAnswer(t *testing.T) {
 	if got := cell(t, db, "SELECT message FROM raw.event WHERE kind = 'no_answer' AND turn_id = 1"); got != "turn 1 of talk/system: nothing but reasoning came within 8 completion tokens; --max-tokens allows more; the history goes on without an answer" {
 		t.Error(got)
 	}
+	<-prompts
+	<-prompts
 	var roles []string
-	for _, m := range last {
+	for _, m := range <-prompts {
 		roles = append(roles, m.Role)
 		if m.Content == "" {
 			t.Errorf("an empty message of %s was sent", m.Role)
