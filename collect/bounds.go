@@ -13,8 +13,8 @@ const (
 	// maxEventBytes bounds one event of a stream: the longest real one, the first with the ids of a prompt of a million tokens, has about 8
 	// MB.
 	maxEventBytes = 16 << 20
-	// maxStreamEvents and maxStreamBytes bound what is held of one stream until it ends: a reply of 128K tokens has that many events of some
-	// 350 bytes.
+	// maxStreamEvents and maxStreamBytes bound what is held of one stream until it ends: a reply of 128K tokens has that many events of
+	// some 350 bytes.
 	maxStreamEvents = 1 << 18
 	maxStreamBytes  = 64 << 20
 	// maxReplyText bounds the text of a reply, and maxReplyIDs the ids of its tokens: a reply of a million tokens has some 4 MB.

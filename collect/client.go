@@ -70,7 +70,8 @@ func (c *Client) another(ctx context.Context, size int) *Client {
 	d.turns, d.side = d.newHTTP(), d.newHTTP()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, maxModelsBytes) // who does not answer now is found out by the first turn
+	// who does not answer now is found out by the first turn
+	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, maxModelsBytes)
 	return &d
 }
 
@@ -93,8 +94,8 @@ func (c *Client) Close() {
 	c.side.CloseIdleConnections()
 }
 
-// NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1 or what follows it; localhost:8001 will do). key is
-// sent as a bearer token, "" for none; it never appears in an error.
+// NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1 or what follows it; localhost:8001 will do).
+// key is sent as a bearer token, "" for none; it never appears in an error.
 func NewClient(baseURL, key string, clock Clock) (*Client, error) {
 	u, err := parseBase(baseURL)
 	if err != nil {
@@ -260,7 +261,8 @@ func netHint(err error) string {
 	var plain tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		return "the server's certificate is of an authority that this machine does not know: SSL_CERT_FILE names a file with that authority's certificate"
+		return "the server's certificate is of an authority that this machine does not know: " +
+			"SSL_CERT_FILE names a file with that authority's certificate"
 	case errors.As(err, &invalid):
 		return "the server's certificate is not valid now, or not for this; look at its dates, or at this machine's clock"
 	case errors.As(err, &name):
@@ -435,14 +437,16 @@ func (c *Client) noStream(re *Reply, resp *http.Response) string {
 	kind = strings.ToLower(strings.TrimSpace(kind))
 	ok := resp.StatusCode == http.StatusOK
 	how := compressed(resp)
-	if ok && how == "" && slices.Contains([]string{"text/event-stream", "", "text/plain", "application/octet-stream"}, kind) { // what is inside decides
+	// what is inside decides
+	if ok && how == "" && slices.Contains([]string{"text/event-stream", "", "text/plain", "application/octet-stream"}, kind) {
 		return ""
 	}
 	if re.Status = StatusDamaged; !ok {
 		re.Status = StatusHTTPError
 	}
 	if how != "" {
-		return fmt.Sprintf("HTTP %d: the answer is compressed (Content-Encoding: %s), and wb asks for none: a compressed stream hides when its tokens came", resp.StatusCode, how)
+		return fmt.Sprintf("HTTP %d: the answer is compressed (Content-Encoding: %s), and wb asks for none: "+
+			"a compressed stream hides when its tokens came", resp.StatusCode, how)
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came before the connection broke says more than nothing
 	re.ErrorBody = new(c.clean(strings.ToValidUTF8(string(text), "\ufffd")))

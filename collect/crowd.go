@@ -126,8 +126,8 @@ func (c *crowd) hangUp() {
 	c.clients = nil
 }
 
-// begins is when a user of a closed loop begins, numbered from 1, counted from the first: spread over the ramp by all users of the plan. Those that are left when it
-// is resumed keep their places.
+// begins is when a user of a closed loop begins, numbered from 1, counted from the first: spread over the ramp by all users of the plan.
+// Those that are left when it is resumed keep their places.
 func (p Plan) begins(user int) time.Duration {
 	return p.Ramp * time.Duration(user-1) / time.Duration(p.users())
 }

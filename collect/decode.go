@@ -301,7 +301,8 @@ func (c *wireChoice) delta(before bool) *wireDelta {
 }
 
 func (d *wireDelta) says() bool {
-	return d.Content != wireText{} || d.Refusal != wireText{} || d.Reasoning != wireText{} || d.ReasoningContent != wireText{} || len(d.ToolCalls)+len(d.FunctionCall) > 0
+	texts := []wireText{d.Content, d.Refusal, d.Reasoning, d.ReasoningContent}
+	return len(d.ToolCalls)+len(d.FunctionCall) > 0 || slices.ContainsFunc(texts, func(t wireText) bool { return t != wireText{} })
 }
 
 // decoder turns the events of a stream into a Reply, one after the other.
@@ -417,7 +418,8 @@ func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
 		return false
 	}
 	w := &d.chunk
-	failed := e.failure || w.Error != nil || w.Object == "error" || len(w.Choices) == 0 && w.Usage == nil && (w.Message != nil || w.Detail != nil || w.Errors != nil)
+	bare := len(w.Choices) == 0 && w.Usage == nil
+	failed := e.failure || w.Error != nil || w.Object == "error" || bare && (w.Message != nil || w.Detail != nil || w.Errors != nil)
 	for _, c := range w.Choices {
 		failed = failed || c.Error != nil
 	}
@@ -537,7 +539,8 @@ func (d *decoder) usage(raw rawValue, ch *Chunk, hasIDs bool) (said bool) {
 		}
 		d.counted, d.unsaid = *n, false
 	}
-	re.PromptTokens, re.CompletionTokens, re.CachedTokens, re.ReasoningTokens, re.usageBad = c.prompt, c.completion, c.cached, c.reasoning, bad
+	re.PromptTokens, re.CompletionTokens, re.CachedTokens, re.ReasoningTokens = c.prompt, c.completion, c.cached, c.reasoning
+	re.usageBad = bad
 	// vLLM closes with an event of its own; others put the usage beside the finish reason
 	if len(d.chunk.Choices) == 0 {
 		ch.Kind = "usage"
@@ -548,7 +551,10 @@ func (d *decoder) usage(raw rawValue, ch *Chunk, hasIDs bool) (said bool) {
 
 // goodReasons are the finish reasons of replies that ended well: those of OpenAI's API, and what servers of its kind send besides (Hugging
 // Face's TGI: eos_token, stop_sequence; Mistral: model_length; Anthropic: end_turn, max_tokens, tool_use; Cohere: complete).
-var goodReasons = []string{"stop", "length", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "model_length", "end_turn", "max_tokens", "tool_use", "complete"}
+var goodReasons = []string{
+	"stop", "length", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "model_length", "end_turn", "max_tokens",
+	"tool_use", "complete",
+}
 
 // settle decides how a turn ended whose stream was read to its end: the one place that does. It is ok only when a finish reason of a reply
 // that ended well, a usage that can be believed and a text that was understood were all seen.

@@ -131,7 +131,9 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 			block = fmt.Sprintf(", blocks of %d tokens", *e.BlockSizeTokens)
 		}
 		if e.BlockSizeTokens != nil && e.MaxModelLenTokens != nil && *e.BlockSizeTokens >= *e.MaxModelLenTokens {
-			add("prefix cache", LevelWarn, fmt.Sprintf("on%s, in a context of %d: no prompt fills a block, so that nothing can be cached", block, *e.MaxModelLenTokens), "start vLLM with a smaller --block-size")
+			found := fmt.Sprintf("on%s, in a context of %d: no prompt fills a block, so that nothing can be cached",
+				block, *e.MaxModelLenTokens)
+			add("prefix cache", LevelWarn, found, "start vLLM with a smaller --block-size")
 		} else {
 			add("prefix cache", LevelOK, "on"+block, "")
 		}

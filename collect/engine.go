@@ -123,7 +123,8 @@ func (e *Engine) lacks(kind, message string) {
 // loading says whether an answer is that of a server which will be there when its model is.
 func loading(status int, said string) bool {
 	said = strings.ToLower(said)
-	return status == http.StatusServiceUnavailable && slices.ContainsFunc([]string{"loading", "load model", "starting", "not ready", "warming", "initializing", "initialising"}, func(w string) bool { return strings.Contains(said, w) })
+	words := []string{"loading", "load model", "starting", "not ready", "warming", "initializing", "initialising"}
+	return status == http.StatusServiceUnavailable && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
 }
 
 // probeModels asks for the models, and settles on one.
@@ -188,7 +189,8 @@ func (c *Client) follow(resp *http.Response) bool {
 func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said string) error {
 	status := resp.StatusCode
 	if to := c.leads(resp.Request.URL.String(), resp.Header.Get("Location")); status/100 == 3 {
-		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: it leads to %s", c.Base(), status, cmp.Or(to, "nowhere")), "--url names where the server itself is"}
+		cause := fmt.Sprintf("ask %s for its models: HTTP %d: it leads to %s", c.Base(), status, cmp.Or(to, "nowhere"))
+		return &ServerError{cause, "--url names where the server itself is"}
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, cmp.Or(said, resp.Status)), keyHint}
@@ -215,7 +217,8 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 			e.lacks("no_models", "/v1/models: "+why+": the model is taken to be the one that was named, "+e.Model)
 			return nil
 		}
-		return &ServerError{fmt.Sprintf("ask %s for its models: %s", c.Base(), why), "is it an OpenAI-compatible server? --model names one that it does not list; --url wants the base URL, such as http://HOST:PORT"}
+		return &ServerError{fmt.Sprintf("ask %s for its models: %s", c.Base(), why), "is it an OpenAI-compatible server? " +
+			"--model names one that it does not list; --url wants the base URL, such as http://HOST:PORT"}
 	}
 	var names []string
 	for _, m := range list {

@@ -57,7 +57,8 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 		block = block[:0]
 	}
 	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' { // without the types that comments tell, each line stands for itself
+		// without the types that comments tell, each line stands for itself
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
 			block = append(block, line)
 		}
 		if len(block) == metricLines {

@@ -22,8 +22,9 @@ func lacking(lib nvml.Interface) func(symbol string) bool {
 // nvmlSymbols are the functions that wb calls and that came after NVML's first versions, or that may go; nvml.h and the release notes of
 // the drivers.
 var nvmlSymbols = []string{
-	symCapability, symCUDAVersion, symClock, symClocksEvent, symClocksThrottle, symECC, symEnergy, symFields, symMaxClock, symMemory, symMIG, symName, symPCIeGen, symPCIeWidth,
-	symPCIeRate, symPState, symPersistence, symPower, symPowerLimit, symTemperature, symUUID, symUtilization, symGPMFree, symGPMGet, symGPMMetrics, symGPMAlloc, symGPMSupport,
+	symCapability, symCUDAVersion, symClock, symClocksEvent, symClocksThrottle, symECC, symEnergy, symFields, symMaxClock, symMemory,
+	symMIG, symName, symPCIeGen, symPCIeWidth, symPCIeRate, symPState, symPersistence, symPower, symPowerLimit, symTemperature, symUUID,
+	symUtilization, symGPMFree, symGPMGet, symGPMMetrics, symGPMAlloc, symGPMSupport,
 }
 
 const (

@@ -38,7 +38,10 @@ func reason(text []byte) string {
 // reasonKeys are the members that hold a reason, the most telling first. OpenAI and vLLM: error.message; vLLM's wrong paths and FastAPI:
 // detail, a text or a list of {loc, msg}; RFC 9457: detail and title; OpenRouter: error.metadata.raw; Ollama and llama-cpp-python: error;
 // AWS and others: message, Message.
-var reasonKeys = []string{"message", "msg", "error_message", "errorMessage", "error", "detail", "details", "errors", "description", "error_description", "reason", "title", "raw"}
+var reasonKeys = []string{
+	"message", "msg", "error_message", "errorMessage", "error", "detail", "details", "errors", "description", "error_description", "reason",
+	"title", "raw",
+}
 
 // reasonIn looks for a reason in a JSON value.
 func reasonIn(v any, depth int) string {

@@ -218,7 +218,8 @@ const (
 	manyUsersGC         = 65 // percent
 )
 
-// softMemoryBytes is from where on Go collects garbage as often as it takes to stay below: a server may send much more than a run holds otherwise.
+// softMemoryBytes is from where on Go collects garbage as often as it takes to stay below: a server may send much more than a run holds
+// otherwise.
 const softMemoryBytes = 112 << 20
 
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
@@ -859,7 +860,9 @@ func (r *player) send(ctx context.Context, req Request) *Reply {
 		re := r.client.Turn(ctx, req, r.plan.Timeout)
 		if re.HTTPStatus == nil || !loading(int(*re.HTTPStatus), re.Err) || time.Since(began) > loadingLimit {
 			if told && ctx.Err() == nil {
-				r.event("server_loading", "run", fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had", r.kin, time.Since(began).Seconds()), &r.turnID)
+				text := fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had",
+					r.kin, time.Since(began).Seconds())
+				r.event("server_loading", "run", text, &r.turnID)
 			}
 			return re
 		}
@@ -885,7 +888,8 @@ func (r *player) noAnswer(d *data.Dialogue, re *Reply) {
 	if re.FinishReason != nil && strings.EqualFold(*re.FinishReason, "length") {
 		hint = fmt.Sprintf(" within %d completion tokens; --max-tokens allows more", *re.CompletionTokens)
 	}
-	r.event("no_answer", "run", fmt.Sprintf("turn %d of %s: %s came%s; the history goes on without an answer", d.Turn(), r.kin, what, hint), &r.turnID)
+	text := fmt.Sprintf("turn %d of %s: %s came%s; the history goes on without an answer", d.Turn(), r.kin, what, hint)
+	r.event("no_answer", "run", text, &r.turnID)
 }
 
 // doubt tells what of a turn cannot be right.
@@ -899,14 +903,16 @@ func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
 		return
 	}
 	if n := re.Tokens; n != nil && *n != *re.CompletionTokens {
-		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream", *re.CompletionTokens, *n)
+		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream",
+			*re.CompletionTokens, *n)
 	}
 	if re.held() {
 		reads := "1 read"
 		if re.Reads != 1 {
 			reads = fmt.Sprintf("%d reads", re.Reads)
 		}
-		tell("buffered", "%d events came in %s: something between holds them back, so TTFT is when the first block came, and time per token is of blocks", re.Events, reads)
+		tell("buffered", "%d events came in %s: something between holds them back, so TTFT is when the first block came, "+
+			"and time per token is of blocks", re.Events, reads)
 	}
 	n := re.PromptTokens
 	if n == nil {
@@ -914,9 +920,11 @@ func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
 	}
 	switch known := int64(len(ids)); {
 	case r.longest.tokens > *n && r.longest.within(req.Prompt):
-		tell("context_truncated", "the usage says %d prompt tokens, and an earlier prompt that this one holds had %d: the server cut the history; the turn is not compared", *n, r.longest.tokens)
+		tell("context_truncated", "the usage says %d prompt tokens, and an earlier prompt that this one holds had %d: "+
+			"the server cut the history; the turn is not compared", *n, r.longest.tokens)
 	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
-		tell("context_truncated", "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared", *n, known)
+		tell("context_truncated", "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared",
+			*n, known)
 	case ids != nil && re.PromptIDs == nil && *n != known:
 		tell("usage_disagrees", "the usage says %d prompt tokens, and /tokenize %d", *n, known)
 	}

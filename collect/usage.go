@@ -20,8 +20,11 @@ const maxTokenCount = 1 << 24
 var usageNames = struct{ prompt, completion, cached, reasoning []string }{
 	prompt:     []string{"prompt_tokens", "input_tokens"},
 	completion: []string{"completion_tokens", "output_tokens"},
-	cached:     []string{"prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens", "cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"},
-	reasoning:  []string{"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"},
+	cached: []string{
+		"prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens", "cached_tokens", "prompt_cache_hit_tokens",
+		"cache_read_input_tokens",
+	},
+	reasoning: []string{"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"},
 }
 
 // readUsage reads a usage object. What is there and is no count from 0 to maxTokenCount is told in bad, as the server wrote it. some is

@@ -173,7 +173,8 @@ func (c *Conversation) problem() (where []any, msg string) {
 		}
 		if t.Retrieve != nil {
 			if len(t.Inject)+len(t.Remove) > 0 {
-				return at("turns", i, "retrieve"), fmt.Sprintf("turn %d: retrieve says what is in the context; inject and remove cannot stand beside it", i+1)
+				return at("turns", i, "retrieve"),
+					fmt.Sprintf("turn %d: retrieve says what is in the context; inject and remove cannot stand beside it", i+1)
 			}
 			clear(in)
 			for _, id := range t.Retrieve {
@@ -301,8 +302,8 @@ func Files(dir string) ([]string, error) {
 	return out, nil
 }
 
-// IsFile says whether a path ends in .yaml, .yml or .json and leads to a regular file that is not hidden. Editors and other systems leave hidden files beside
-// those that are meant (.talk.yaml.swp, ._talk.yaml), and who reads a pipe waits for its writer.
+// IsFile says whether a path ends in .yaml, .yml or .json and leads to a regular file that is not hidden. Editors and other systems leave
+// hidden files beside those that are meant (.talk.yaml.swp, ._talk.yaml), and who reads a pipe waits for its writer.
 func IsFile(path string) bool {
 	if strings.HasPrefix(filepath.Base(path), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
 		return false

@@ -128,8 +128,8 @@ const maxConfigBytes = 8 << 20
 // ErrNoConfig is returned for a directory that holds neither config.json nor params.json.
 var ErrNoConfig = errors.New("no config.json there")
 
-// ReadModel reads config.json of a model directory, or the params.json of Mistral's own layout, and adds up its weights. It fails when the directory is not there, has
-// neither, or that is not a transformer's.
+// ReadModel reads config.json of a model directory, or the params.json of Mistral's own layout, and adds up its weights. It fails when the
+// directory is not there, has neither, or that is not a transformer's.
 func ReadModel(dir string) (*ModelFacts, error) {
 	st, err := os.Stat(dir)
 	if err != nil || !st.IsDir() {
@@ -280,7 +280,8 @@ func parseMistral(text []byte) (*ModelFacts, error) {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, fmt.Errorf("params.json: %w", err)
 	}
-	c := modelConfig{Architectures: []string{"MistralForCausalLM"}, ModelType: "mistral", Layers: p.Layers, Heads: p.Heads, KVHeads: p.KVHeads, HeadDim: p.HeadDim, Hidden: p.Dim,
+	c := modelConfig{Architectures: []string{"MistralForCausalLM"}, ModelType: "mistral",
+		Layers: p.Layers, Heads: p.Heads, KVHeads: p.KVHeads, HeadDim: p.HeadDim, Hidden: p.Dim,
 		Intermediate: p.Hidden, Vocab: p.Vocab, Positions: cmp.Or(p.MaxPositions, p.MaxSeqLen), Window: p.SlidingWindow, Tied: p.Tied}
 	if p.MoE != nil {
 		c.LocalExperts, c.PerToken = p.MoE.Experts, p.MoE.PerToken

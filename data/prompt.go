@@ -152,7 +152,8 @@ func (d *Dialogue) Answer(text string) string {
 	return text
 }
 
-// Reply ends the turn: the user's message and this answer, or the file's own in a scripted run, become history. An empty answer is no message.
+// Reply ends the turn: the user's message and this answer, or the file's own in a scripted run, become history. An empty answer is no
+// message.
 func (d *Dialogue) Reply(text string) {
 	text = d.Answer(text)
 	d.docs = d.documents()

@@ -236,7 +236,9 @@ func Compare(ctx context.Context, db *store.DB, c Comparison) (*Table, []Verdict
 const CalibrationTag = "calibration=aa"
 
 // calibrated compares the two halves of the newest calibration on the same machine with the same server, its settings and model; when says of which day it is, "" for none.
-func calibrated(ctx context.Context, db *store.DB, base *Table, metrics []Metric, c Comparison) (verdicts []Verdict, when string, err error) {
+func calibrated(ctx context.Context, db *store.DB, base *Table, metrics []Metric, c Comparison) (
+	verdicts []Verdict, when string, err error,
+) {
 	var a, b string
 	key, value, _ := strings.Cut(CalibrationTag, "=")
 	err = db.SQL().QueryRowContext(ctx, `WITH like_base AS (SELECT r.hostname, e.kind, e.model, (SELECT any_value(name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0) AS gpu FROM raw.run r JOIN raw.engine e USING (run_id) WHERE r.run_id = ?::UUID)
@@ -513,10 +515,12 @@ func doubtful(base, head *Table) (notes []string) {
 			return n
 		}
 		if n := count("truncated"); n > 0 {
-			notes = append(notes, fmt.Sprintf("%d of %d turns of %s are left out: the server cut their history (context_truncated).", n, len(t.Rows), side))
+			notes = append(notes, fmt.Sprintf("%d of %d turns of %s are left out: the server cut their history (context_truncated).",
+				n, len(t.Rows), side))
 		}
 		if n := count("buffered"); n > 0 {
-			notes = append(notes, fmt.Sprintf("%d of %d turns of %s came in blocks (buffered): their TTFT is when the first block came.", n, len(t.Rows), side))
+			notes = append(notes, fmt.Sprintf("%d of %d turns of %s came in blocks (buffered): their TTFT is when the first block came.",
+				n, len(t.Rows), side))
 		}
 	}
 	return notes

@@ -61,13 +61,14 @@ func (g *guard) statements(ctx context.Context, text string) ([]string, error) {
 func (g *guard) parse(ctx context.Context, text string) (n int, err error) {
 	var tree []byte
 	var size int64
-	err = g.conn.QueryRowContext(ctx, "SELECT strlen(t), CASE WHEN strlen(t) <= ? THEN t END FROM (SELECT json_serialize_sql(?::VARCHAR)::VARCHAR AS t)", maxTreeBytes, text).
-		Scan(&size, &tree)
+	err = g.conn.QueryRowContext(ctx, `SELECT strlen(t), CASE WHEN strlen(t) <= ? THEN t END
+		FROM (SELECT json_serialize_sql(?::VARCHAR)::VARCHAR AS t)`, maxTreeBytes, text).Scan(&size, &tree)
 	if err != nil {
 		return 0, g.wrap(err)
 	}
 	if size > maxTreeBytes {
-		return 0, fmt.Errorf("%s: the query is too long: %d bytes as DuckDB's parser gives it, and at most %d are allowed", g.file, size, maxTreeBytes)
+		return 0, fmt.Errorf("%s: the query is too long: %d bytes as DuckDB's parser gives it, and at most %d are allowed",
+			g.file, size, maxTreeBytes)
 	}
 	var a struct {
 		Error        bool   `json:"error"`
@@ -148,11 +149,11 @@ func (g *guard) check(x map[string]any) error {
 // tableFunctions are those of DuckDB that only compute or describe what the connection is to. The others read files, run text as SQL, or
 // switch logs and profiles on, some of which write files or end the process.
 var tableFunctions = []string{
-	"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "histogram", "histogram_values", "summary", "icu_calendar_names",
-	"pg_timezone_names", "duckdb_columns", "duckdb_constraints", "duckdb_dependencies", "duckdb_functions", "duckdb_indexes", "duckdb_keywords",
-	"duckdb_memory", "duckdb_optimizers", "duckdb_schemas", "duckdb_sequences", "duckdb_tables", "duckdb_types", "duckdb_variables", "duckdb_views",
-	"pragma_collations", "pragma_database_size", "pragma_metadata_info", "pragma_platform", "pragma_show", "pragma_storage_info", "pragma_table_info",
-	"pragma_user_agent", "pragma_version",
+	"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "histogram", "histogram_values", "summary",
+	"icu_calendar_names", "pg_timezone_names", "duckdb_columns", "duckdb_constraints", "duckdb_dependencies", "duckdb_functions",
+	"duckdb_indexes", "duckdb_keywords", "duckdb_memory", "duckdb_optimizers", "duckdb_schemas", "duckdb_sequences", "duckdb_tables",
+	"duckdb_types", "duckdb_variables", "duckdb_views", "pragma_collations", "pragma_database_size", "pragma_metadata_info",
+	"pragma_platform", "pragma_show", "pragma_storage_info", "pragma_table_info", "pragma_user_agent", "pragma_version",
 }
 
 // fileFunctions are those that a query may call besides on a file. On a lake they would say how it was connected to.
@@ -160,18 +161,21 @@ var fileFunctions = []string{"duckdb_databases", "duckdb_extensions", "duckdb_se
 
 // lakeFunctions are those of DuckLake that only read.
 var lakeFunctions = []string{
-	"ducklake_snapshots", "ducklake_current_snapshot", "ducklake_table_info", "ducklake_list_files", "ducklake_table_changes", "ducklake_table_insertions",
-	"ducklake_table_deletions",
+	"ducklake_snapshots", "ducklake_current_snapshot", "ducklake_table_info", "ducklake_list_files", "ducklake_table_changes",
+	"ducklake_table_insertions", "ducklake_table_deletions",
 }
 
 // deniedFunctions have effects, or say what a lake's connection was made with. So do those whose names begin with two underscores.
-var deniedFunctions = []string{"query", "query_table", "json_execute_serialized_sql", "nextval", "currval", "write_log", "getenv", "current_setting"}
+var deniedFunctions = []string{
+	"query", "query_table", "json_execute_serialized_sql", "nextval", "currval", "write_log", "getenv", "current_setting",
+}
 
 func (g *guard) tableFunction(schema, name string) error {
 	known := slices.Contains(tableFunctions, name) || g.macros[name] ||
 		slices.Contains(map[bool][]string{true: lakeFunctions, false: fileFunctions}[g.elsewhere], name)
 	if !known || !slices.Contains([]string{"", "main", "system", "temp", "memory", "pg_catalog"}, schema) {
-		return fmt.Errorf("%s: %s: a query does not call this function in FROM; it reads the tables and views of the history", g.file, dotted(schema, name))
+		return fmt.Errorf("%s: %s: a query does not call this function in FROM; it reads the tables and views of the history",
+			g.file, dotted(schema, name))
 	}
 	return nil
 }
@@ -202,12 +206,16 @@ var (
 	name         = `("(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_]*)`
 	setVariable  = regexp.MustCompile(`(?is)^SET\s+(?:(?:SESSION|LOCAL|GLOBAL)\s+)?VARIABLE\s+` + name + `\s*(?:=|\s+TO\s)(.+)$`)
 	explain      = regexp.MustCompile(`(?is)^EXPLAIN(?:\s+ANALYZE)?(?:\s*\(\s*FORMAT\s+[a-z]+\s*\))?\s+(.+)$`)
-	createTable  = regexp.MustCompile(`(?is)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?` + name + `\s+AS\s+(.+)$`)
+	createTemp   = `(?is)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+`
+	createTable  = regexp.MustCompile(createTemp + `(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?` + name + `\s+AS\s+(.+)$`)
 	macroParam   = `\s*[A-Za-z_][A-Za-z0-9_]*(?:\s*(?::=|=>)\s*(?:[0-9.]+|'[^']*'|NULL|TRUE|FALSE))?\s*`
-	createMacro  = regexp.MustCompile(`(?is)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+(?:MACRO|FUNCTION)\s+` + name + `\s*\((?:` + macroParam + `(?:,` + macroParam + `)*)?\)\s*AS\s+(TABLE\s+)?(.+)$`)
+	macroParams  = `\s*\((?:` + macroParam + `(?:,` + macroParam + `)*)?\)`
+	createMacro  = regexp.MustCompile(createTemp + `(?:MACRO|FUNCTION)\s+` + name + macroParams + `\s*AS\s+(TABLE\s+)?(.+)$`)
 	pragma       = regexp.MustCompile(`(?is)^PRAGMA\s+([a-z_]+)\s*(?:\(\s*(?:'[^']*'|[A-Za-z_][A-Za-z0-9_.]*)\s*\))?\s*$`)
-	plainPragmas = []string{"collations", "database_list", "database_size", "functions", "metadata_info", "platform", "show", "show_databases", "show_tables",
-		"show_tables_expanded", "storage_info", "table_info", "user_agent", "version"}
+	plainPragmas = []string{
+		"collations", "database_list", "database_size", "functions", "metadata_info", "platform", "show", "show_databases", "show_tables",
+		"show_tables_expanded", "storage_info", "table_info", "user_agent", "version",
+	}
 )
 
 // statement gives one statement of several as it is to be run, and whether it is run for its rows.
@@ -261,7 +269,8 @@ func (g *guard) refused(what, why string) error {
 func (g *guard) macro(ctx context.Context, quoted string, table bool, body string) error {
 	name := strings.ToLower(strings.ReplaceAll(strings.Trim(quoted, `"`), `""`, `"`))
 	var taken bool
-	if err := g.conn.QueryRowContext(ctx, "SELECT count(*) > 0 FROM duckdb_functions() WHERE lower(function_name) = ? AND database_name <> 'temp'", name).Scan(&taken); err != nil {
+	const others = "SELECT count(*) > 0 FROM duckdb_functions() WHERE lower(function_name) = ? AND database_name <> 'temp'"
+	if err := g.conn.QueryRowContext(ctx, others, name).Scan(&taken); err != nil {
 		return g.wrap(err)
 	}
 	if taken {
@@ -285,9 +294,12 @@ func (g *guard) pivot(text string) error {
 	if g.elsewhere {
 		return g.refused("PIVOT", "on a folder or a lake with its values named: PIVOT … ON column IN ('a', 'b')")
 	}
-	for _, word := range []string{"logging", "profiling", "query", "serialized", "checkpoint", "peg_parser", "duckdb_logs", "write_log", "nextval", "__", "u&"} {
+	for _, word := range []string{
+		"logging", "profiling", "query", "serialized", "checkpoint", "peg_parser", "duckdb_logs", "write_log", "nextval", "__", "u&",
+	} {
 		if strings.Contains(low, word) {
-			return g.refused("PIVOT", fmt.Sprintf("with %q in its text only where its values are named: PIVOT … ON column IN ('a', 'b')", word))
+			why := fmt.Sprintf("with %q in its text only where its values are named: PIVOT … ON column IN ('a', 'b')", word)
+			return g.refused("PIVOT", why)
 		}
 	}
 	return nil
@@ -332,7 +344,8 @@ func split(text string) (parts []string) {
 				parts = append(parts, text[start:i])
 			}
 			start = -1
-		case start < 0 && !strings.ContainsRune(" \t\n\r\f\v", rune(c)) && !strings.HasPrefix(text[i:], "--") && !strings.HasPrefix(text[i:], "/*"):
+		case start < 0 && !strings.ContainsRune(" \t\n\r\f\v", rune(c)) &&
+			!strings.HasPrefix(text[i:], "--") && !strings.HasPrefix(text[i:], "/*"):
 			start = i
 		}
 		i = end

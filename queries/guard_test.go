@@ -169,8 +169,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// harmless says whether a text of hostile.json is a question after all: its strings and comments hold what looks like a statement, or it asks of a file what
-// would tell where a lake is.
+// harmless says whether a text of hostile.json is a question after all: its strings and comments hold what looks like a statement, or it
+// asks of a file what would tell where a lake is.
 func harmless(text string, elsewhere bool) bool {
 	has := func(start string) bool { return strings.HasPrefix(text, start) }
 	if slices.ContainsFunc([]string{"SELECT 1 --\u2028", "SELECT 1 /* /* */;", "SELECT $a$ $b$", `SELECT e'a\';`}, has) {

@@ -227,8 +227,8 @@ type Library struct {
 // ErrUnknownQuery is returned for a name that is neither a file nor a saved query.
 var ErrUnknownQuery = errors.New("unknown query")
 
-// Find gives a query by name ("ttft_by_turn") or the path of a file, which has a slash or ends in ".sql". Other names, and a file's that is not there, are
-// looked up in the directory and then among the built-in reports.
+// Find gives a query by name ("ttft_by_turn") or the path of a file, which has a slash or ends in ".sql". Other names, and a file's that is
+// not there, are looked up in the directory and then among the built-in reports.
 func (l Library) Find(name string) (*Query, error) {
 	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".sql") && there(name) {
 		return readFile(name)

@@ -88,7 +88,8 @@ func compareAll(ctx context.Context, db *store.DB, runs []RunRef, base string) (
 			for _, r := range candidates {
 				ids = append(ids, r.ID[:8])
 			}
-			return nil, fmt.Errorf("compare with %s: it may be any of %d runs; give the start of one's id: %s", base, len(ids), strings.Join(ids, ", "))
+			return nil, fmt.Errorf("compare with %s: it may be any of %d runs; give the start of one's id: %s",
+				base, len(ids), strings.Join(ids, ", "))
 		}
 	}
 	var all *Table

@@ -380,11 +380,24 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 	for i, r := range t.Runs {
 		ids[i] = r.ID
 	}
-	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed, t.untold, e.lied, e.refused, e.silent, e.truncated FROM runs r
-		LEFT JOIN (SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed, count(*) FILTER (WHERE status = 'ok' AND completion_tokens > 1 AND tpot_ms IS NULL) AS untold FROM turns WHERE NOT warmup AND NOT repeated GROUP BY run_id) t USING (run_id)
-		LEFT JOIN (SELECT run_id, count(DISTINCT turn_id) FILTER (WHERE kind = 'usage_disagrees') AS lied, count(DISTINCT turn_id) FILTER (WHERE kind = 'usage_refused') AS refused,
-			count(DISTINCT turn_id) FILTER (WHERE kind = 'no_answer') AS silent, count(DISTINCT turn_id) FILTER (WHERE kind = 'context_truncated') AS truncated FROM raw.event GROUP BY run_id) e USING (run_id)
-		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR) AND (r.status <> 'ok' OR t.failed > 0 OR t.untold > 0 OR e.lied + e.refused + e.silent + e.truncated > 0) ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
+	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed, t.untold, e.lied, e.refused,
+			e.silent, e.truncated
+		FROM runs r
+		LEFT JOIN (
+			SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed,
+				count(*) FILTER (WHERE status = 'ok' AND completion_tokens > 1 AND tpot_ms IS NULL) AS untold
+			FROM turns WHERE NOT warmup AND NOT repeated GROUP BY run_id
+		) t USING (run_id)
+		LEFT JOIN (
+			SELECT run_id, count(DISTINCT turn_id) FILTER (WHERE kind = 'usage_disagrees') AS lied,
+				count(DISTINCT turn_id) FILTER (WHERE kind = 'usage_refused') AS refused,
+				count(DISTINCT turn_id) FILTER (WHERE kind = 'no_answer') AS silent,
+				count(DISTINCT turn_id) FILTER (WHERE kind = 'context_truncated') AS truncated
+			FROM raw.event GROUP BY run_id
+		) e USING (run_id)
+		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR)
+			AND (r.status <> 'ok' OR t.failed > 0 OR t.untold > 0 OR e.lied + e.refused + e.silent + e.truncated > 0)
+		ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
 	if err != nil {
 		return err
 	}
@@ -408,11 +421,14 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 			}
 		}
 		some := func(n sql.NullInt64) string { return counted(int(n.Int64), "turn", "turns") + " of run " + name }
-		note(failed, "%d of %d turns of run %s did not end well and count in no figure (wb query failed_turns)", failed.Int64, turns.Int64, name)
+		note(failed, "%d of %d turns of run %s did not end well and count in no figure (wb query failed_turns)",
+			failed.Int64, turns.Int64, name)
 		note(lied, "the usage of %s says other tokens than were sent or streamed (wb query run_events)", some(lied))
 		note(refused, "the usage of %s says what cannot be, and that is left out (wb query run_events)", some(refused))
-		note(untold, "the time per token of %s is not known: their tokens came at once, or several an event, and the server does not say how many", some(untold))
-		note(silent, "%s brought no answer, only reasoning, tool calls or nothing; --max-tokens allows more (wb query run_events)", some(silent))
+		note(untold, "the time per token of %s is not known: their tokens came at once, or several an event, "+
+			"and the server does not say how many", some(untold))
+		note(silent, "%s brought no answer, only reasoning, tool calls or nothing; --max-tokens allows more (wb query run_events)",
+			some(silent))
 		note(truncated, "the server cut the history of %s: a longer conversation than its context (wb query run_events)", some(truncated))
 	}
 	return rows.Err()

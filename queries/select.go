@@ -20,7 +20,8 @@ var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
 
 // CheckName says why a run cannot be given a name, "" when it can: it must be told from a selector, and be readable where it is shown.
 func CheckName(name string) (why string) {
-	reserved := name == "latest" || name == "all" || slices.ContainsFunc([]string{"latest~", "last:", "tag:", "plan:"}, func(p string) bool { return strings.HasPrefix(name, p) })
+	begins := func(with string) bool { return strings.HasPrefix(name, with) }
+	reserved := name == "latest" || name == "all" || slices.ContainsFunc([]string{"latest~", "last:", "tag:", "plan:"}, begins)
 	if reserved || strings.ContainsAny(name, `,"`) {
 		return "could not be told from a selector of runs"
 	}
@@ -83,8 +84,10 @@ func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, err
 }
 
 func selectables(ctx context.Context, conn *sql.Conn) (all []selectable, err error) {
-	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false), coalesce(r.plan_id::VARCHAR, ''), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
-		FROM runs r LEFT JOIN raw.run_tag t USING (run_id) GROUP BY r.run_id, r.run, r.name, r.simulated, r.plan_id, r.started_at ORDER BY r.started_at, r.run_id DESC`)
+	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false),
+			coalesce(r.plan_id::VARCHAR, ''), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
+		FROM runs r LEFT JOIN raw.run_tag t USING (run_id)
+		GROUP BY r.run_id, r.run, r.name, r.simulated, r.plan_id, r.started_at ORDER BY r.started_at, r.run_id DESC`)
 	if err != nil {
 		return nil, err
 	}

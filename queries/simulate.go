@@ -46,7 +46,10 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*Table, error) {
 		return nil, err
 	}
 	t := &Table{Name: "cache_simulate", Title: "Prefix cache by block size and capacity", Runs: refs,
-		About:   "The recorded prompts replayed through vLLM's cache, with other block sizes and pools. hit_ratio: cached over prompt tokens of measured turns; warm-up, failed turns and sessions that were played again are left out. refused: those of the turns that the pool could not hold; nothing of them was cached.",
+		About: "The recorded prompts replayed through vLLM's cache, with other block sizes and pools. " +
+			"hit_ratio: cached over prompt tokens of measured turns; " +
+			"warm-up, failed turns and sessions that were played again are left out. " +
+			"refused: those of the turns that the pool could not hold; nothing of them was cached.",
 		Columns: []Column{{Name: "run"}, {Name: "block_size_tokens", Unit: "tokens"}, {Name: "pool"}, {Name: "turns"}, {Name: "prompt_tokens", Unit: "tokens"}, {Name: "cached_tokens", Unit: "tokens"}, {Name: "hit_ratio", Unit: "ratio"}, {Name: "refused"}, {Name: "series"}},
 		Charts:  []Chart{{Kind: "line", X: "block_size_tokens", Y: []string{"hit_ratio"}, Series: "series", LogX: true}}}
 	if w.Shared {
@@ -85,8 +88,8 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*Table, error) {
 	return t, nil
 }
 
-// replay runs requests one after the other, as a single user's come. Whatever the cache, n and prompt are of the turns that were measured; of these it refused some,
-// which had nothing cached.
+// replay runs requests one after the other, as a single user's come. Whatever the cache, n and prompt are of the turns that were measured;
+// of these it refused some, which had nothing cached.
 func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cached, refused int64) {
 	for _, t := range turns {
 		if t.measured {
@@ -136,12 +139,18 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 // readTokens puts the prompts of a run together again, in the order they were sent. Where the ids of a reply were not recorded, the
 // tokens that stand in its place in the next prompt are taken.
 func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, coalesce(k.part, 0), k.shared_turn_id, k.shared_tokens, k.tokens, t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0),
+	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, coalesce(k.part, 0), k.shared_turn_id, k.shared_tokens, k.tokens,
+			t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0),
 			t.status = 'ok' AND NOT s.warmup AND s.status <> 'repeated',
-			NOT EXISTS (SELECT 1 FROM raw.setting x WHERE x.run_id = k.run_id AND x.source = 'plan' AND x.name = 'replies' AND x.value = 'scripted')
-			AND NOT EXISTS (SELECT 1 FROM raw.message m WHERE m.sha256 = t.reply_sha256 AND (m.reasoning IS NOT NULL OR contains(m.content, '</think>')))
+			NOT EXISTS (
+				SELECT 1 FROM raw.setting x WHERE x.run_id = k.run_id AND x.source = 'plan' AND x.name = 'replies' AND x.value = 'scripted'
+			) AND NOT EXISTS (
+				SELECT 1 FROM raw.message m
+				WHERE m.sha256 = t.reply_sha256 AND (m.reasoning IS NOT NULL OR contains(m.content, '</think>'))
+			)
 		FROM raw.turn_token k JOIN raw.turn t USING (run_id, turn_id) JOIN raw.session s USING (run_id, session_id)
-		WHERE k.run_id = ?::UUID AND (t.status = 'ok' OR t.first_ns IS NOT NULL) ORDER BY k.turn_id, k.kind DESC, k.part`, runID) // the prompt before the output
+		WHERE k.run_id = ?::UUID AND (t.status = 'ok' OR t.first_ns IS NOT NULL)
+		ORDER BY k.turn_id, k.kind DESC, k.part`, runID) // the prompt before the output
 	if err != nil {
 		return nil, fmt.Errorf("read token ids: %w", err)
 	}
@@ -155,7 +164,8 @@ func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, 
 		var shared int64
 		var tokens any
 		var x replayed
-		if err := rows.Scan(&turn, &kind, &part, &sharedTurn, &shared, &tokens, &x.session, &x.isolation, &x.warmup, &x.generated, &x.measured, &x.guessed); err != nil {
+		if err := rows.Scan(&turn, &kind, &part, &sharedTurn, &shared, &tokens, &x.session, &x.isolation, &x.warmup,
+			&x.generated, &x.measured, &x.guessed); err != nil {
 			return nil, fmt.Errorf("read token ids: %w", err)
 		}
 		list, ok := tokens.([]any)

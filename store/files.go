@@ -145,8 +145,8 @@ func SweepOwned(dir, prefix string) {
 // spillPrefix begins the names of folders for what DuckDB writes to disk when its memory does not suffice.
 const spillPrefix = ".wb-spill-"
 
-// spill makes a folder for what does not fit into memory: in dir, or in the system's own where that cannot be written. It gives the settings for DuckDB, with the
-// most that may be written: 16 GiB, or half of what is free.
+// spill makes a folder for what does not fit into memory: in dir, or in the system's own where that cannot be written. It gives the
+// settings for DuckDB, with the most that may be written: 16 GiB, or half of what is free.
 func spill(dir string, opts url.Values) (release func() error, err error) {
 	for _, at := range []string{dir, os.TempDir()} {
 		SweepOwned(at, spillPrefix)

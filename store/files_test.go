@@ -203,7 +203,8 @@ func TestSweepOwned(t *testing.T) {
 	}
 }
 
-// What does not fit into memory goes to a folder of wb's own beside the file, which is gone afterwards; what a killed process left is removed.
+// What does not fit into memory goes to a folder of wb's own beside the file, which is gone afterwards; what a killed process left is
+// removed.
 func TestSpill(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -262,7 +263,8 @@ func TestSpill(t *testing.T) {
 	}
 }
 
-// A file that is deleted, moved or replaced under a recorder is noticed at the next flush. What takes its place is not touched, and one that was moved has everything.
+// A file that is deleted, moved or replaced under a recorder is noticed at the next flush. What takes its place is not touched, and one
+// that was moved has everything.
 func TestFileGone(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()

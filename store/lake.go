@@ -257,7 +257,10 @@ func attachLake(ctx context.Context, c *sql.Conn, l Lake, readOnly bool) (*sourc
 
 // readLake reads which tables a lake has, views left out as in schemaOf.
 func (s *source) readLake(ctx context.Context, c *sql.Conn) error {
-	rows, err := c.QueryContext(ctx, "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = '_lake' AND schema_name = 'main' AND (database_name, schema_name, table_name) IN (SELECT (database_name, schema_name, table_name) FROM duckdb_tables()) ORDER BY table_name, column_index")
+	rows, err := c.QueryContext(ctx, `SELECT table_name, column_name FROM duckdb_columns()
+		WHERE database_name = '_lake' AND schema_name = 'main'
+			AND (database_name, schema_name, table_name) IN (SELECT (database_name, schema_name, table_name) FROM duckdb_tables())
+		ORDER BY table_name, column_index`)
 	if err != nil {
 		return err
 	}

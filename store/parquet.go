@@ -127,7 +127,8 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 			}
 		}
 		for part := range slices.Chunk(ids, atOnce) {
-			q := fmt.Sprintf("COPY (SELECT "+columns+" FROM %s WHERE %s) TO %s (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day, run_id), OVERWRITE_OR_IGNORE, RETURN_STATS)", rowsOf(s, t), inList(part), sqlText(filepath.Join(aside, t)))
+			q := fmt.Sprintf("COPY (SELECT %s FROM %s WHERE %s) TO %s (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day, run_id), "+
+				"OVERWRITE_OR_IGNORE, RETURN_STATS)", columns, rowsOf(s, t), inList(part), sqlText(filepath.Join(aside, t)))
 			if err := copied(ctx, conn, q, aside, written); err != nil {
 				return out, fail(fmt.Errorf("raw.%s: %w", t, err))
 			}
@@ -219,8 +220,8 @@ func copied(ctx context.Context, conn *sql.Conn, q, dir string, written map[stri
 	return rows.Err()
 }
 
-// install puts the folders of runs in the place of what is there, so that a reader finds one or the other at every moment. A run that has no row in the table now
-// has no folder either.
+// install puts the folders of runs in the place of what is there, so that a reader finds one or the other at every moment. A run that has
+// no row in the table now has no folder either.
 func install(from, to string, ids []string) error {
 	for _, id := range ids {
 		made, err := runFolders(from, id)
@@ -259,8 +260,8 @@ func install(from, to string, ids []string) error {
 	return nil
 }
 
-// replaceFolder puts the files of a folder in the place of another folder's. Where the two cannot be exchanged in one step, it goes file by file: a new file
-// takes the place of one of its name, and those that have no successor go last.
+// replaceFolder puts the files of a folder in the place of another folder's. Where the two cannot be exchanged in one step, it goes file by
+// file: a new file takes the place of one of its name, and those that have no successor go last.
 func replaceFolder(from, to string) error {
 	if exchange(from, to) {
 		return os.RemoveAll(from)

@@ -346,7 +346,8 @@ func (r *Recorder) AddMessages(ms ...Message) {
 
 // Flush writes what is buffered in one transaction. After an error everything is still buffered, in order, and the next
 // Flush tries again. It does not stop when ctx ends: of a commit that was interrupted nobody knows whether it happened, and what is tried again would be there twice.
-// When the file is no longer at its path, the rows are written and there is an error all the same: who looks for them there does not find them.
+// When the file is no longer at its path, the rows are written and there is an error all the same: who looks for them there does not find
+// them.
 func (r *Recorder) Flush(ctx context.Context) error {
 	if err := r.flush(ctx); err != nil {
 		return err
@@ -559,7 +560,8 @@ func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...Ses
 		q += "(?::INTEGER, ?::BIGINT, ?::VARCHAR)"
 		args = append(args, e.SessionID, e.EndedNs, e.Status)
 	}
-	if err := r.update(ctx, q+") AS x(session_id, ended_ns, status) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id", append(args, id.String())...); err != nil {
+	q += ") AS x(session_id, ended_ns, status) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id"
+	if err := r.update(ctx, q, append(args, id.String())...); err != nil {
 		return err
 	}
 	return r.db.Present()

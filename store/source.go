@@ -122,9 +122,13 @@ type column struct {
 	comment   string
 }
 
-// schemaOf lists the raw tables of a database with their columns in order. Views do not count: whoever made the file may have made them read anything.
+// schemaOf lists the raw tables of a database with their columns in order. Views do not count: whoever made the file may have made them
+// read anything.
 func schemaOf(ctx context.Context, c *sql.Conn, database string) (map[string][]column, error) {
-	rows, err := c.QueryContext(ctx, "SELECT table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'raw' AND table_name <> 'migration' AND (database_name, schema_name, table_name) IN (SELECT (database_name, schema_name, table_name) FROM duckdb_tables()) ORDER BY table_name, column_index", database)
+	rows, err := c.QueryContext(ctx, `SELECT table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns()
+		WHERE database_name = ? AND schema_name = 'raw' AND table_name <> 'migration'
+			AND (database_name, schema_name, table_name) IN (SELECT (database_name, schema_name, table_name) FROM duckdb_tables())
+		ORDER BY table_name, column_index`, database)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +244,8 @@ func readFolder(ctx context.Context, c *sql.Conn, dir string, tables []string) (
 		files := sqlText(filepath.Join(escapeGlob(abs), t, "day=*", "run_id=*", "*.parquet"))
 		if strings.Contains(abs, "=") { // DuckDB takes what stands in the folder's own path for partitions as well, and then for those
 			const named = `regexp_extract(filename, 'day=([^/\\]+)[/\\]run_id=([^/\\]+)[/\\][^/\\]*$', `
-			return "(SELECT * EXCLUDE (filename), " + named + "1)::DATE AS day, " + named + "2)::UUID AS run_id FROM read_parquet(" + files + ", hive_partitioning = false, filename = true" + union + "))"
+			return "(SELECT * EXCLUDE (filename), " + named + "1)::DATE AS day, " + named + "2)::UUID AS run_id" +
+				" FROM read_parquet(" + files + ", hive_partitioning = false, filename = true" + union + "))"
 		}
 		return "read_parquet(" + files + ", hive_partitioning = true, hive_types = {'run_id': UUID, 'day': DATE}" + union + ")"
 	}

@@ -106,14 +106,16 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
-// Present gives an error when the file that is open for writing is no longer the one at its path. What is written into one that was deleted is lost, and DuckDB does not notice.
+// Present gives an error when the file that is open for writing is no longer the one at its path. What is written into one that was deleted
+// is lost, and DuckDB does not notice.
 func (d *DB) Present() error {
 	st, err := os.Stat(d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Error{"record", d.path, ErrGone, "what was recorded went with it, unless it was only moved"}
 	case err == nil && !os.SameFile(st, d.file):
-		return &Error{"record", d.path, fmt.Errorf("%w: another one is in its place", ErrGone), "what was recorded is in the old one, if that was only moved; the new one was not touched"}
+		return &Error{"record", d.path, fmt.Errorf("%w: another one is in its place", ErrGone),
+			"what was recorded is in the old one, if that was only moved; the new one was not touched"}
 	}
 	return nil
 }

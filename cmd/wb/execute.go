@@ -605,7 +605,8 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 		if cut { // no verdict before the end
 			break
 		}
-		t, verdicts, err := queries.Compare(ctx, x.file, queries.Comparison{Base: played[0].progress.RunID.String(), Head: c.progress.RunID.String(), Metrics: metrics, Margin: 0.02})
+		base, head := played[0].progress.RunID.String(), c.progress.RunID.String()
+		t, verdicts, err := queries.Compare(ctx, x.file, queries.Comparison{Base: base, Head: head, Metrics: metrics, Margin: 0.02})
 		if err != nil {
 			x.progress.warn(err.Error())
 			continue

@@ -38,7 +38,8 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 	return ids, err
 }
 
-// readable gives the path under which a history can be read: its own, or that of a snapshot where a run holds it, which stays until release is called.
+// readable gives the path under which a history can be read: its own, or that of a snapshot where a run holds it, which stays until release
+// is called.
 func readable(ctx context.Context, path string, stderr io.Writer) (use string, release func(), err error) {
 	release, err = reading(ctx, path, stderr, func(p string) error {
 		db, err := store.OpenRead(ctx, p)

@@ -202,12 +202,14 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// checkValues tells of a flag that was given no value and took the flag behind it for one: "wb run --results --db x" would play a plan named x.
+// checkValues tells of a flag that was given no value and took the flag behind it for one: "wb run --results --db x" would play a plan
+// named x.
 func checkValues(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		value := strings.Trim(f.Value.String(), "[]") // of a list
 		if name, ok := strings.CutPrefix(value, "--"); ok && cmd.Flags().Lookup(name) != nil {
-			err = hinted{usagef("flag --%s: wants a value, and %s stands in its place", f.Name, value), cmd.CommandPath() + " --help shows the flags"}
+			err = usagef("flag --%s: wants a value, and %s stands in its place", f.Name, value)
+			err = hinted{err, cmd.CommandPath() + " --help shows the flags"}
 		}
 	})
 	return err

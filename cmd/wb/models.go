@@ -86,7 +86,8 @@ func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) 
 func cacheTable(h *hub.Client, have []hub.Cached) *queries.Table {
 	t := &queries.Table{Name: "cached_models", Title: "Models in " + h.CacheDir, Columns: []queries.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}}}
 	for _, c := range have {
-		t.Rows = append(t.Rows, []any{c.Repo, strings.Join(c.Revisions, " "), c.Bytes, c.Complete, c.ChangedAt.UTC().Format("2006-01-02 15:04")})
+		changed := c.ChangedAt.UTC().Format("2006-01-02 15:04")
+		t.Rows = append(t.Rows, []any{c.Repo, strings.Join(c.Revisions, " "), c.Bytes, c.Complete, changed})
 	}
 	return t
 }

@@ -82,7 +82,8 @@ func (o *queryOptions) chooseFormat(cmd *cobra.Command) error {
 	case slices.Contains(viz.Formats(), known):
 		o.format = known
 	case ext != "" && o.out != standardOutput:
-		return hinted{usagef("flag --out: unknown ending .%s; known are %s", ext, strings.Join(viz.Formats(), ", ")), "--format says what to write into a file of another name"}
+		err := usagef("flag --out: unknown ending .%s; known are %s", ext, strings.Join(viz.Formats(), ", "))
+		return hinted{err, "--format says what to write into a file of another name"}
 	}
 	if !slices.Contains(viz.Formats(), o.format) {
 		return usagef("flag --format: unknown format %q; known are %s", o.format, strings.Join(viz.Formats(), ", "))

@@ -532,7 +532,8 @@ func turnsText(r *collect.Result) string {
 	return s
 }
 
-// progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result. Several users' turns and warnings come at once.
+// progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result. Several users' turns and warnings
+// come at once.
 type progress struct {
 	*liveLine
 	quiet bool

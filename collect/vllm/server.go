@@ -227,7 +227,8 @@ type Server struct {
 
 const defaultTimeout = 15 * time.Minute
 
-// newLog makes a file for the log of one start, named as path, or with a number where another start has that name: two may fall into one second.
+// newLog makes a file for the log of one start, named as path, or with a number where another start has that name: two may fall into one
+// second.
 func newLog(path string) (*os.File, error) {
 	ext := filepath.Ext(path)
 	for n := 1; ; n++ {

@@ -222,14 +222,15 @@ func (c *Client) complete(ctx context.Context, l *Listing, files []File) error {
 			}
 		}
 		if !etagPattern.MatchString(f.ETag) || f.SizeBytes < 0 {
-			return &Error{Op: "look up " + l.Repo + "/" + f.Path, Cause: "the hub does not tell the file's hash and size", hint: "without them nothing could be verified; HF_ENDPOINT names another hub"}
+			return &Error{Op: "look up " + l.Repo + "/" + f.Path, Cause: "the hub does not tell the file's hash and size",
+				hint: "without them nothing could be verified; HF_ENDPOINT names another hub"}
 		}
 	}
 	return nil
 }
 
-// lookUp asks for a file's hash and size. As in huggingface_hub, the first answer that has X-Linked-Etag tells them, which is where a large file lies elsewhere, and
-// redirects are followed on the hub's own host only.
+// lookUp asks for a file's hash and size. As in huggingface_hub, the first answer that has X-Linked-Etag tells them, which is where a large
+// file lies elsewhere, and redirects are followed on the hub's own host only.
 func (c *Client) lookUp(ctx context.Context, l *Listing, f *File) error {
 	op := "look up " + l.Repo + "/" + f.Path
 	resp, err := c.retry(ctx, op, func() (*http.Response, error) { return c.head(ctx, c.fileURL(l, f.Path)) })
@@ -270,7 +271,8 @@ func (c *Client) head(ctx context.Context, address string) (*http.Response, erro
 			return nil, err
 		}
 		next, err := u.Parse(resp.Header.Get("Location"))
-		if resp.StatusCode < 300 || resp.StatusCode > 399 || resp.Header.Get("X-Linked-Etag") != "" || err != nil || next.Scheme != hub.Scheme || next.Host != hub.Host {
+		leads := resp.StatusCode >= 300 && resp.StatusCode <= 399 && resp.Header.Get("X-Linked-Etag") == ""
+		if !leads || err != nil || next.Scheme != hub.Scheme || next.Host != hub.Host {
 			return resp, nil
 		}
 		resp.Body.Close()

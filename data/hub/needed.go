@@ -46,10 +46,12 @@ func Needed(files []File) ([]File, error) {
 		switch ext := path.Ext(f.Path); {
 		case slices.Contains(weights, f.Path):
 			out = append(out, f)
-		case strings.HasPrefix(path.Base(f.Path), "."), strings.HasSuffix(f.Path, ".index.json") && !strings.HasSuffix(f.Path, format+".index.json"):
+		case strings.HasPrefix(path.Base(f.Path), "."),
+			strings.HasSuffix(f.Path, ".index.json") && !strings.HasSuffix(f.Path, format+".index.json"):
 		case slices.Contains(weightFormats, ext):
 		case strings.Contains(f.Path, "/") && !inFolder(f.Path, modules):
-		case slices.Contains([]string{".json", ".txt", ".model", ".jinja", ".tiktoken", ".py", ".vocab", ".bpe", ".yaml"}, ext), tokenizer.MatchString(f.Path):
+		case slices.Contains([]string{".json", ".txt", ".model", ".jinja", ".tiktoken", ".py", ".vocab", ".bpe", ".yaml"}, ext),
+			tokenizer.MatchString(f.Path):
 			out = append(out, f)
 		}
 	}
@@ -113,8 +115,9 @@ func chooseWeights(names []string) (weights []string, why string) {
 
 func isWeight(file, format string) bool {
 	base := path.Base(file)
-	return !strings.Contains(file, "/") && path.Ext(file) == format && !strings.HasPrefix(base, consolidated) && !strings.HasPrefix(base, ".") &&
-		!slices.Contains([]string{"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin", "rng_state.pt"}, base)
+	others := []string{"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin", "rng_state.pt"}
+	return !strings.Contains(file, "/") && path.Ext(file) == format && !strings.HasPrefix(base, consolidated) &&
+		!strings.HasPrefix(base, ".") && !slices.Contains(others, base)
 }
 
 // part is the number in the name of a file of several: model-00001-of-00002.safetensors.

@@ -50,7 +50,8 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 	op := "pull " + repo
 	files, err := Needed(l.Files)
 	if err != nil {
-		return nil, &Error{Op: op, Cause: err.Error(), hint: "is it a model in safetensors format? " + c.Endpoint + "/" + repo + " shows its files", wrapped: err}
+		hint := "is it a model in safetensors format? " + c.Endpoint + "/" + repo + " shows its files"
+		return nil, &Error{Op: op, Cause: err.Error(), hint: hint, wrapped: err}
 	}
 	if err := c.complete(ctx, l, files); err != nil {
 		return nil, err
@@ -70,7 +71,8 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 	}
 	dir := filepath.Join(base, "snapshots", l.Commit)
 	if err := whole(dir); err != nil {
-		return nil, &Error{Op: op, Cause: "what the hub has is not a whole model: " + plainPath(err), hint: c.Endpoint + "/" + repo + " shows its files", wrapped: err}
+		cause := "what the hub has is not a whole model: " + plainPath(err)
+		return nil, &Error{Op: op, Cause: cause, hint: c.Endpoint + "/" + repo + " shows its files", wrapped: err}
 	}
 	// the reference comes last: a snapshot that is named is whole
 	if revision != l.Commit {

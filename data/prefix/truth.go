@@ -347,7 +347,8 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 	if len(t.Output) > 0 {
 		kept = append(kept, t.Output[:len(t.Output)-1]...)
 	}
-	q := &sequence{tokens: kept, length: len(kept), first: h.last[t.Session] == nil, prompt: len(t.Prompt), turn: t, messages: slices.Clone(t.Messages)}
+	first := h.last[t.Session] == nil
+	q := &sequence{tokens: kept, length: len(kept), first: first, prompt: len(t.Prompt), turn: t, messages: slices.Clone(t.Messages)}
 	if t.Reply != "" { // an empty one is no message
 		q.messages = append(q.messages, Text{"assistant", t.Reply})
 	}
