@@ -274,7 +274,7 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	case errors.Is(err, ErrInterrupted):
 		r.result.Status, reason = "interrupted", "stopped by the user"
 	case err != nil:
-		r.result.Status, reason = "failed", err.Error()
+		r.result.Status, reason = "failed", oneLine(err)
 	case r.result.Turns == 0 && !plan.Open:
 		err = errors.New("run turns: no turn was measured")
 		r.result.Status, reason = "failed", err.Error()
@@ -1006,6 +1006,17 @@ func (r *run) message(hash, role, content, reasoning string) store.Message {
 		m.Content, m.Reasoning = &content, orNil(reasoning)
 	}
 	return m
+}
+
+// oneLine gives the text of an error; of several that were joined, each text once.
+func oneLine(err error) string {
+	var texts []string
+	for text := range strings.Lines(err.Error()) {
+		if text = strings.TrimSpace(text); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, "; ")
 }
 
 func dirOf(path string) string { return filepath.Dir(path) }

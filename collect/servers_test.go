@@ -254,6 +254,7 @@ func TestAbsences(t *testing.T) {
 func TestURLs(t *testing.T) {
 	for _, c := range []struct{ given, want, shown string }{
 		{"localhost:8001", "http://localhost:8001/v1/models", "http://localhost:8001"},
+		{"me:secret@localhost:8001/v1", "http://me:secret@localhost:8001/v1/models", "http://localhost:8001"},
 		{"http://h:1/v1/", "http://h:1/v1/models", "http://h:1"},
 		{"http://h:1/api/v1/chat/completions", "http://h:1/api/v1/models", "http://h:1/api"},
 		{"https://h/v1?api-version=1&key=abcdefghij", "https://h/v1/models?api-version=1&key=abcdefghij", "https://h?redacted"},

@@ -43,20 +43,21 @@ func (c *Client) address(path string) string {
 // Base is the server's base URL without credentials, for people and for the file.
 func (c *Client) Base() string { return RedactURL(c.base.String()) }
 
-// RedactURL takes credentials and query values out of a URL.
+// RedactURL takes credentials and query values out of a URL, with a scheme or without.
 func RedactURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(not a url)"
+	scheme := ""
+	if !strings.Contains(raw, "://") { // localhost:8001 would be read as a scheme and a path
+		scheme = "http://"
 	}
-	if u.Opaque != "" || (u.Scheme == "" && strings.Contains(raw, "@")) { // user:password@host without a scheme
-		return "(redacted)"
+	u, err := url.Parse(scheme + raw)
+	if err != nil || u.Opaque != "" {
+		return "(not a url)"
 	}
 	u.User = nil
 	if u.RawQuery != "" {
 		u.RawQuery = "redacted"
 	}
-	return u.String()
+	return strings.TrimPrefix(u.String(), scheme)
 }
 
 // leads says where a redirect leads, for people; "" when it does not say.

@@ -194,6 +194,7 @@ func Compare(ctx context.Context, db *store.DB, c Comparison) (*Table, []Verdict
 		}
 	}
 	t := comparisonTable(c, base, head, verdicts)
+	t.Notes = append(append(t.Notes, namesakes(base, c.Base)...), namesakes(head, c.Head)...)
 	if when != "" {
 		t.Notes = append(t.Notes, "noise_ratio: equal runs on this machine, "+when+" (wb calibrate).")
 	}
@@ -988,6 +989,23 @@ func sideName(t *Table, selector string) string {
 		return t.Runs[0].Name
 	}
 	return selector
+}
+
+// namesakes warns of a name that several runs have: whoever gave it may have meant one of them.
+func namesakes(t *Table, name string) []string {
+	var ids []string
+	for _, r := range t.Runs {
+		id := r.ID[:min(8, len(r.ID))]
+		if r.Name != name+" "+id { // as the view runs tells those of one name apart
+			return nil
+		}
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d runs have the name %s and count as repeats of one; the start of an id selects one of them: %s.",
+		len(ids), name, strings.Join(ids, ", "))}
 }
 
 func comparisonTable(c Comparison, base, head *Table, verdicts []Verdict) *Table {

@@ -244,7 +244,11 @@ func (l Library) Find(name string) (*Query, error) {
 	}
 	q, err := Builtin(base)
 	if errors.Is(err, ErrUnknownQuery) {
-		return nil, fmt.Errorf("find query %q: %w%s", name, ErrUnknownQuery, l.suggest(strings.TrimSuffix(base, ".sql")))
+		where := ""
+		if base == name {
+			where = ", and no such file"
+		}
+		return nil, fmt.Errorf("find query %q: %w%s%s", name, ErrUnknownQuery, where, l.suggest(strings.TrimSuffix(base, ".sql")))
 	}
 	return q, err
 }

@@ -339,7 +339,15 @@ func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, er
 		if err := l.own(); err != nil {
 			return out, err
 		}
-		if err := os.MkdirAll(filepath.Dir(l.catalog), 0o755); err != nil {
+		dir := filepath.Dir(l.catalog)
+		if _, serr := os.Stat(dir); errors.Is(serr, os.ErrNotExist) {
+			defer func() {
+				if err != nil { // an empty folder would be no lake
+					_ = os.Remove(dir)
+				}
+			}()
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return out, &Error{"push", l.Name, err, ""}
 		}
 	}

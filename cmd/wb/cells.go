@@ -121,7 +121,11 @@ func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
 	}
 	f := flags.Lookup(s.Name)
 	if f != nil && slices.Contains(notForPlans, s.Name) {
-		return fmt.Errorf("%s: is no setting of a plan, but of one call: wb run PLAN --%s", s.Name, s.Name)
+		own := ""
+		if s.Name == "repeat" {
+			own = "; a plan says repeats"
+		}
+		return fmt.Errorf("%s: is no setting of a plan, but of one call: wb run PLAN --%s%s", s.Name, s.Name, own)
 	}
 	if f == nil {
 		return fmt.Errorf("%s: is no setting of a plan; those are the flags of wb run, name, about, repeats, max_repeats, until_ci, metric, tags, server, matrix and variants", s.Name)

@@ -117,25 +117,27 @@ known by their ids: nothing comes twice, and a run that was resumed or labelled 
 		Example: `  wb import box7.duckdb box8.duckdb
   wb import history --db all.duckdb`,
 		Args: args(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, from []string) error { return bringIn(cmd.Context(), path, from, "", stderr) },
+		RunE: func(cmd *cobra.Command, from []string) error { return bringIn(cmd.Context(), "import", path, from, "", stderr) },
 	}
 	dbFlag(cmd, &path)
 	return cmd
 }
 
-// bringIn imports into a file. selector says which runs, "" all of them.
-func bringIn(ctx context.Context, path string, from []string, selector string, stderr io.Writer) (err error) {
+// bringIn imports into a file. selector says which runs, "" all of them; verb is what the user called it.
+func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) (err error) {
 	ids, use := make([][]string, len(from)), make([]string, len(from))
 	for i, f := range from { // before a file is made for nothing
 		if a, err := filepath.Abs(f); err == nil { // which a run may hold, so that its snapshot would seem to be another history
 			if b, err := filepath.Abs(path); err == nil && a == b {
-				return fmt.Errorf("import %s: it is this history itself", f)
+				return fmt.Errorf("%s %s: it is this history itself", verb, f)
 			}
 		}
 		var release func()
 		use[i], release, err = readable(ctx, f, stderr)
-		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("import %s: %w", f, store.ErrNotFound)
+		for _, cause := range []error{store.ErrNotFound, store.ErrNotDuckDB} {
+			if errors.Is(err, cause) {
+				return hinted{fmt.Errorf("%s %s: %w", verb, f, cause), "runs come from a DuckDB file of wb's, a folder of its Parquet files or a lake"}
+			}
 		}
 		if err != nil {
 			return err
@@ -262,7 +264,7 @@ func newLakePull(_, stderr io.Writer) *cobra.Command {
 		Example: `  wb pull /mnt/team/lake --runs tag:gpu=h200`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, lake []string) error {
-			return bringIn(cmd.Context(), path, lake, runs, stderr)
+			return bringIn(cmd.Context(), "pull", path, lake, runs, stderr)
 		},
 	}
 	dbFlag(cmd, &path)

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -198,6 +199,9 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if err := check(cmd, a); err != nil {
 			return hinted{usageError{err}, cmd.CommandPath() + " --help shows how it is used"}
 		}
+		if i := slices.Index(a, ""); i >= 0 { // such as a shell variable that is not set
+			return hinted{usagef("%s: argument %d is empty", cmd.Name(), i+1), cmd.CommandPath() + " --help shows how it is used"}
+		}
 		return nil
 	}
 }
@@ -210,6 +214,9 @@ func checkValues(cmd *cobra.Command) (err error) {
 		if name, ok := strings.CutPrefix(value, "--"); ok && cmd.Flags().Lookup(name) != nil {
 			err = usagef("flag --%s: wants a value, and %s stands in its place", f.Name, value)
 			err = hinted{err, cmd.CommandPath() + " --help shows the flags"}
+		}
+		if value == "" && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // such as a shell variable that is not set
+			err = hinted{usagef("flag --%s: wants a value", f.Name), cmd.CommandPath() + " --help shows the flags"}
 		}
 	})
 	return err

@@ -58,6 +58,9 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 	if !slices.Contains(viz.Formats(), format) {
 		return usagef("flag --format: unknown format %q; known are %s", format, strings.Join(viz.Formats(), ", "))
 	}
+	if len(names) > 1 && (format == "csv" || format == "ndjson") {
+		return usagef("flag --format: %s holds one table, and these are several; json and html hold all", format)
+	}
 	db, err := openRead(ctx, path, stderr)
 	if err != nil {
 		return err
