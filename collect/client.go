@@ -1,12 +1,14 @@
 package collect
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +45,8 @@ const (
 
 // Client talks to one OpenAI-compatible server over HTTP/1.1 connections that stay open.
 type Client struct {
-	base    *url.URL // without /v1
+	base    *url.URL // without api
+	api     string   // what stands before the names of calls: /v1, or nothing
 	key     string
 	clock   Clock
 	turns   *http.Client // one connection for turns and the scrapes beside them, so that a turn never dials
@@ -97,13 +100,13 @@ func (c *Client) Close() {
 // NewClient makes a client for a base URL such as http://localhost:8001 (with or without /v1 or what follows it; localhost:8001 will do).
 // key is sent as a bearer token, "" for none; it never appears in an error.
 func NewClient(baseURL, key string, clock Clock) (*Client, error) {
-	u, err := parseBase(baseURL)
+	u, api, err := parseBase(baseURL)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: u, key: key, clock: clock, size: 64 << 10, held: newHeld()}
+	c := &Client{base: u, api: api, key: key, clock: clock, size: 64 << 10, held: newHeld()}
 	if pw, ok := u.User.Password(); ok && pw != "" {
-		c.secrets = append(c.secrets, pw)
+		c.secrets = append(c.secrets, pw, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+pw))) // as it is sent
 	}
 	for _, values := range u.Query() { // gateways take keys there
 		for _, v := range values {
@@ -122,7 +125,7 @@ func NewClient(baseURL, key string, clock Clock) (*Client, error) {
 func (c *Client) newHTTP() *http.Client {
 	d := &net.Dialer{Timeout: 10 * time.Second}
 	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: sameServer,
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			MaxIdleConnsPerHost:    1,
@@ -140,6 +143,15 @@ func (c *Client) newHTTP() *http.Client {
 			},
 		},
 	}
+}
+
+// sameServer follows redirects on one server, and where the request stays what it is.
+func sameServer(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) > 3 || req.URL.Scheme != first.URL.Scheme || req.URL.Host != first.URL.Host || req.Method != first.Method {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 func http1() *http.Protocols {
@@ -183,8 +195,9 @@ func stamped(c net.Conn) *stampedConn {
 	return s
 }
 
-// clean takes secrets out of text that came from outside.
+// clean takes secrets out of text that came from outside, and what is no UTF-8.
 func (c *Client) clean(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	for _, secret := range c.secrets {
 		s = strings.ReplaceAll(s, secret, "(secret)")
 	}
@@ -271,6 +284,8 @@ func netHint(err error) string {
 		return "the server does not speak TLS: use http:// in the URL"
 	case strings.Contains(err.Error(), "malformed HTTP response"):
 		return "this is no HTTP; does the server want https:// in the URL?"
+	case strings.Contains(err.Error(), "TLS handshake timeout"):
+		return "nothing answers as TLS does; does the server want http:// in the URL?"
 	}
 	return ""
 }
@@ -405,55 +420,97 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	}
 	defer resp.Body.Close()
 	re.HTTPStatus = new(int32(resp.StatusCode))
-	if why := c.noStream(re, resp); why != "" {
+	from := bufio.NewReaderSize(resp.Body, 16)
+	if why := c.noStream(re, resp, from); why != "" {
 		return re.end(c, re.Status, why)
 	}
 	x := stream{client: c, conn: conn.Load(), base: int32(baseReads.Load())}
 	defer x.release()
-	readErr := x.read(resp.Body)
-	re.DoneNs = c.clock()
+	readErr := x.read(from, cancel)
+	if re.DoneNs = c.clock(); x.doneNs != 0 && !errors.Is(readErr, io.EOF) {
+		re.DoneNs = x.doneNs
+	}
 	c.wait()
 	defer c.leave()
+	unfinished := x.parser.unfinished()
+	rest := x.parser.end()
 	re.decode(c.clean, x.events)
 	var why string
-	switch strange, none := x.parser.nothing(); {
+	switch {
 	case re.Status != "" && x.damage() == nil: // an error inside the stream
 		return re
 	case x.damage() != nil:
 		re.Status, why = StatusDamaged, "read stream: "+x.damage().Error()
-	case !errors.Is(readErr, io.EOF):
+	case x.doneNs == 0 && !errors.Is(readErr, io.EOF):
 		re.Status, why = c.failure(parent, ctx, readErr, true), "read stream: "+plainNetError(readErr)
-	case none:
-		re.Status, why = StatusDamaged, fmt.Sprintf("read stream: no line of it is a server-sent event's: %.60q", strange)
 	default:
-		re.Status, why = re.settle(r.MaxTokens, x.parser.unfinished())
+		re.Status, why = re.settle(r.MaxTokens, unfinished)
+	}
+	if re.Status == StatusCut || re.Status == StatusDamaged {
+		re.Status, why = c.lastWords(re, why, &x.parser, rest)
 	}
 	return re.end(c, re.Status, why)
 }
 
+// lastWords adds to the reason of a stream that did not end well what the server said in it that is no event's: an error, most often.
+func (c *Client) lastWords(re *Reply, why string, p *sseParser, rest []byte) (status, said string) {
+	text := p.strange
+	var w wireChunk
+	failed := func(b []byte) bool {
+		b = bytes.TrimSpace(b)
+		return len(b) > 0 && b[0] == '{' && parseChunk(b, &w) == nil && w.failed()
+	}
+	if len(text) == 0 && failed(rest) {
+		text = rest
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return re.Status, why
+	}
+	re.ErrorBody = new(c.clean(string(text[:min(len(text), maxErrorBody)])))
+	said = cmp.Or(reason(text), clip(string(text)))
+	switch {
+	case failed(text):
+		return StatusServerError, "the server failed instead of going on: " + said
+	case p.nothing():
+		return StatusDamaged, "read stream: no line of it is a server-sent event's: " + said
+	}
+	return re.Status, why + ": " + said
+}
+
 // noStream says why an answer is no stream of events, "" when it may be one. The status is set then.
-func (c *Client) noStream(re *Reply, resp *http.Response) string {
+func (c *Client) noStream(re *Reply, resp *http.Response, from *bufio.Reader) string {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))
 	ok := resp.StatusCode == http.StatusOK
 	how := compressed(resp)
 	// what is inside decides
-	if ok && how == "" && slices.Contains([]string{"text/event-stream", "", "text/plain", "application/octet-stream"}, kind) {
+	streams := slices.Contains([]string{"text/event-stream", "", "text/plain", "application/octet-stream"}, kind)
+	if ok && how == "" && (streams || beginsAsStream(from)) {
 		return ""
 	}
 	if re.Status = StatusDamaged; !ok {
 		re.Status = StatusHTTPError
 	}
+	var body io.Reader = from
+	if !ok && strings.HasSuffix(how, "gzip") { // an error can be read all the same
+		if z, err := gzip.NewReader(from); err == nil {
+			body, how = z, ""
+		}
+	}
 	if how != "" {
 		return fmt.Sprintf("HTTP %d: the answer is compressed (Content-Encoding: %s), and wb asks for none: "+
 			"a compressed stream hides when its tokens came", resp.StatusCode, how)
 	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came before the connection broke says more than nothing
-	re.ErrorBody = new(c.clean(strings.ToValidUTF8(string(text), "\ufffd")))
+	text, _ := io.ReadAll(io.LimitReader(body, maxListBytes)) // what came before the connection broke says more than nothing
+	re.ErrorBody = new(c.clean(string(text[:min(len(text), maxErrorBody)])))
 	said := reason(text)
+	var w wireChunk
 	switch {
 	case !ok:
-		return c.refused(resp, said)
+		return c.refused(resp, cmp.Or(said, clip(string(text))))
+	case parseChunk(bytes.TrimSpace(text), &w) == nil && w.failed():
+		re.Status = StatusServerError
+		return "the server answered 200 with an error: " + cmp.Or(said, clip(string(text)))
 	case kind == "application/json" && bytes.Contains(text, []byte(`"choices"`)):
 		return "the server sent the whole reply as one JSON document: it does not stream, and when its tokens came cannot be told"
 	case kind == "application/json" && said != "":
@@ -465,6 +522,13 @@ func (c *Client) noStream(re *Reply, resp *http.Response) string {
 	return fmt.Sprintf("the answer is %q, not an event stream", kind)
 }
 
+// beginsAsStream says whether an answer begins with a line of a server-sent event, whatever its type is said to be.
+func beginsAsStream(from *bufio.Reader) bool {
+	head, _ := from.Peek(len("\xef\xbb\xbfevent:"))
+	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), "\r\n")
+	return slices.ContainsFunc([]string{"data:", "event:", "id:", ": "}, func(field string) bool { return bytes.HasPrefix(head, []byte(field)) })
+}
+
 // stream is what is read of one answer.
 type stream struct {
 	client *Client
@@ -474,7 +538,11 @@ type stream struct {
 	events []sseEvent
 	bytes  int64 // held, by events
 	over   error // more came than wb holds
+	doneNs int64 // when the word that ends a stream came; 0: it did not
 }
+
+// doneGrace is how long a server has to end its answer after the word that ends a stream. The connection is used again then.
+const doneGrace = time.Second
 
 // overhead is what an event takes beside its data.
 const overhead = 128
@@ -484,18 +552,26 @@ func (s *stream) damage() error { return cmp.Or(s.over, s.parser.damage) }
 
 func (s *stream) release() { s.client.held.give(s.bytes) }
 
-// read reads to the end and stamps every event with the read that completed it. It stops where more comes than wb holds.
-func (s *stream) read(from io.Reader) error {
+// read reads to the end and stamps every event with the read that completed it. It stops where more comes than wb holds; cancel, which ends
+// the request, is called when nothing ends the answer after its last word.
+func (s *stream) read(from io.Reader, cancel func()) error {
 	c := s.client
 	if c.buf == nil {
 		c.buf = make([]byte, c.size)
 	}
 	last, delay, seen := int64(0), int64(-1), int32(0)
-	emit := func(data []byte, failure bool) {
-		if len(data) == 0 || s.over != nil { // a heartbeat
+	stop := func() {}
+	defer func() { stop() }()
+	emit := func(e sseEvent) {
+		if len(e.data) == 0 || s.over != nil { // a heartbeat
 			return
 		}
-		n := int64(len(data)) + overhead
+		if s.doneNs == 0 && isDone(e.data) {
+			s.doneNs = last
+			t := time.AfterFunc(doneGrace, cancel)
+			stop = func() { t.Stop() }
+		}
+		n := int64(len(e.data)) + overhead
 		s.bytes += n
 		switch together := c.held.take(n); {
 		case len(s.events) == maxStreamEvents:
@@ -505,7 +581,8 @@ func (s *stream) read(from io.Reader) error {
 		case !together:
 			s.over = fmt.Errorf("the streams of all users hold more than %d bytes", c.held.limit)
 		default:
-			s.events = append(s.events, sseEvent{data, last, delay, seen, failure})
+			e.tNs, e.delayNs, e.readSeq = last, delay, seen
+			s.events = append(s.events, e)
 		}
 	}
 	for s.damage() == nil {

@@ -161,7 +161,7 @@ func TestDamage(t *testing.T) {
 		{"clean end without finish", sseHead + event(delta("a")) + event("[DONE]") + "0\r\n\r\n", StatusCut, "without a finish reason"},
 		{"half an event", sseHead + event(delta("a")) + httpChunk("data: {\"id") + "0\r\n\r\n", StatusCut, "inside an event"},
 		{"bad JSON", sseHead + event(`{"id":`) + ok, StatusDamaged, "decode event 1"},
-		{"no SSE", sseHead + httpChunk("<html>oops</html>\n\n") + "0\r\n\r\n", StatusDamaged, "no line of it is a server-sent event's: \"<html>oops</html>\""},
+		{"no SSE", sseHead + httpChunk("<html>oops</html>\n\n") + "0\r\n\r\n", StatusDamaged, "no line of it is a server-sent event's: oops"},
 		{"usage that lies", sseHead + event(`{"id":"x","choices":[{"delta":{"content":"a"},"token_ids":[1]}]}`) + event(`{"id":"x","choices":[{"delta":{"content":"b"},"token_ids":[2,3],"finish_reason":"stop"}]}`) + event(`{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":700}}`) + "0\r\n\r\n", StatusOK, ""},
 		{"half a rune", sseHead + event(delta("a")) + httpChunk("data: {\"choices\":[{\"delta\":{\"content\":\"\xe2\x82\"}}]}\n\n") + event(finish) + event(usageEvent) + "0\r\n\r\n", StatusOK, ""},
 		{"error event then DONE", sseHead + event(delta("a")) + event(`{"error": {"message": "boom", "code": 500}}`) + event("[DONE]") + "0\r\n\r\n", StatusServerError, "boom"},
@@ -392,7 +392,7 @@ func FuzzSSE(f *testing.F) {
 			var p sseParser
 			for b := text; len(b) > 0; {
 				k := min(n, len(b))
-				p.feed(b[:k], func(d []byte, failure bool) { out = append(out, fmt.Sprint(failure, string(d))) })
+				p.feed(b[:k], func(e sseEvent) { out = append(out, fmt.Sprint(e.failure, e.foreign, string(e.data))) })
 				b = b[k:]
 			}
 			return out, p.damage != nil, p.unfinished()

@@ -2,11 +2,12 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Chunk is one streamed event, decoded after the turn.
@@ -53,10 +54,12 @@ type Reply struct {
 
 	Flow // of the events that carried text or tokens
 
-	toolBytes int      // of tool calls
-	usageSeen bool     // the closing usage, not only running figures
-	usageBad  []string // what of it cannot be
-	others    bool     // choices came beside the one that was asked for
+	toolBytes  int      // of tool calls
+	usageSeen  bool     // the closing usage, not only running figures
+	usageEmpty bool     // a usage came that counts nothing
+	finishWhy  string   // what the server says of its finish reason
+	usageBad   []string // what of it cannot be
+	others     bool     // choices came beside the one that was asked for
 }
 
 // Flow says how the tokens of a reply reached the client: per-token figures are made of it. Only events that carried text or tokens count.
@@ -88,10 +91,45 @@ func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
 // although the reply took so long that a server would have sent them one by one.
 func (re *Reply) held() bool {
 	const few, per, longNs = 4, 8, 20e6
-	if re.Events < few || re.Reads > 1 && re.Events < per*re.Reads || re.LastNs == nil {
+	if re.Events < few || re.LastNs == nil || *re.LastNs-re.SubmitNs <= longNs {
 		return false
 	}
-	return *re.LastNs-re.SubmitNs > longNs
+	return re.Reads == 1 || re.Events >= per*re.Reads || re.flushed()
+}
+
+// flushed says whether a reply was held back whole and then let go: its events came several a read, and within a small part of the time that
+// passed before the first.
+func (re *Reply) flushed() bool {
+	const few, longNs, part = 4, 20e6, 20
+	if re.Events < few || re.Reads*2 > re.Events || re.LastNs == nil {
+		return false
+	}
+	before := *re.FirstNs - re.SubmitNs
+	return before > longNs && *re.LastNs-*re.FirstNs < before/part
+}
+
+// byCharacter says whether the events brought a character each, which says nothing of tokens.
+func (re *Reply) byCharacter() bool {
+	return utf8.RuneCountInString(re.Content)+utf8.RuneCountInString(re.Reasoning) < 2*int(re.Events)
+}
+
+// countByEvent forgets what the events said of their tokens, and what carried no text.
+func (re *Reply) countByEvent() {
+	re.Flow, re.FirstNs, re.LastNs = Flow{}, nil, nil
+	read := int32(0)
+	for i := range re.Chunks {
+		ch := &re.Chunks[i]
+		ch.Tokens = nil
+		if ch.TextBytes == 0 {
+			continue
+		}
+		re.add(nil, ch.ReadSeq != read)
+		read = ch.ReadSeq
+		if re.FirstNs == nil {
+			re.FirstNs = new(ch.TNs)
+		}
+		re.LastNs = new(ch.TNs)
+	}
 }
 
 // add counts an event that carried text or tokens; tokens nil: it did not say how many.
@@ -118,193 +156,6 @@ func (f *Flow) add(tokens *int32, newRead bool) {
 	}
 }
 
-// wireChunk is what wb reads of a chat.completion.chunk, of a text_completion and of what servers send in their place. Its types take what
-// they do not understand for nothing: a field that wb has no use for damages no turn.
-type wireChunk struct {
-	ID        looseText   `json:"id"`
-	Object    looseText   `json:"object"`
-	PromptIDs tokenIDs    `json:"prompt_token_ids"` // of a chat completion
-	Choices   wireChoices `json:"choices"`
-	Usage     rawValue    `json:"usage"`
-	Groq      struct {
-		Usage rawValue `json:"usage"`
-	} `json:"x_groq"` // Groq's place for it
-	Error rawValue `json:"error"`
-	// where an event without choices tells a failure
-	Message rawValue `json:"message"`
-	Detail  rawValue `json:"detail"`
-	Errors  rawValue `json:"errors"`
-}
-
-type wireChoice struct {
-	Index        int        `json:"index"`
-	Text         wireText   `json:"text"` // of a plain completion
-	PromptIDs    tokenIDs   `json:"prompt_token_ids"`
-	Delta        *wireDelta `json:"delta"`
-	Message      *wireDelta `json:"message"` // of a whole completion
-	FinishReason looseText  `json:"finish_reason"`
-	TokenIDs     tokenIDs   `json:"token_ids"`
-	Usage        rawValue   `json:"usage"` // Moonshot's place for it
-	Error        rawValue   `json:"error"` // OpenRouter's
-}
-
-type wireDelta struct {
-	Role             looseText `json:"role"`
-	Content          wireText  `json:"content"`
-	Refusal          wireText  `json:"refusal"`
-	Reasoning        wireText  `json:"reasoning"`         // vLLM since 0.12
-	ReasoningContent wireText  `json:"reasoning_content"` // before, and other servers
-	ToolCalls        rawValue  `json:"tool_calls"`
-	FunctionCall     rawValue  `json:"function_call"` // before tools
-}
-
-// rawValue is a JSON value as it came; nil for null and for what is empty or false.
-type rawValue []byte
-
-func (r *rawValue) UnmarshalJSON(b []byte) error {
-	if !slices.Contains([]string{"null", "{}", "[]", `""`, "false"}, string(b)) {
-		*r = bytes.Clone(b)
-	}
-	return nil
-}
-
-// looseText is a short text, such as a name; a number stands as it was written, anything else is none.
-type looseText string
-
-func (t *looseText) UnmarshalJSON(b []byte) error {
-	switch {
-	case b[0] == '"':
-		var s string
-		if err := json.Unmarshal(b, &s); err != nil {
-			return err
-		}
-		if len(s) <= maxName { // a longer one is no name
-			*t = looseText(s)
-		}
-	case len(b) <= maxName && (b[0] == '-' || b[0] >= '0' && b[0] <= '9'):
-		*t = looseText(b)
-	}
-	return nil
-}
-
-// wireChoices are the choices of an event, at most maxChoices where there are very many.
-type wireChoices []wireChoice
-
-func (c *wireChoices) UnmarshalJSON(b []byte) error {
-	if len(b) <= maxListBytes {
-		return json.Unmarshal(b, (*[]wireChoice)(c))
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return err
-	}
-	for d.More() && len(*c) < maxChoices {
-		var one wireChoice
-		var odd *json.UnmarshalTypeError
-		if err := d.Decode(&one); err != nil && !errors.As(err, &odd) {
-			return err
-		}
-		*c = append(*c, one)
-	}
-	return nil
-}
-
-// tokenIDs are token ids; nil when one of them is no 32-bit integer.
-type tokenIDs []int32
-
-func (t *tokenIDs) UnmarshalJSON(b []byte) error {
-	var ids []int32
-	if json.Unmarshal(b, &ids) == nil {
-		*t = ids
-	}
-	return nil
-}
-
-// wireText is what a member of a delta says: a text, or a list of parts, of which those of type "thinking" are reasoning (Mistral,
-// Anthropic).
-type wireText struct {
-	text, thinking string
-	odd            bool // it is neither, or a list that is too long to be one
-}
-
-func (t *wireText) UnmarshalJSON(b []byte) error {
-	switch b[0] {
-	case 'n':
-	case '"':
-		return json.Unmarshal(b, &t.text)
-	case '[', '{':
-		var v any
-		if len(b) > maxListBytes {
-			t.odd = true
-			return nil
-		}
-		if err := json.Unmarshal(b, &v); err != nil {
-			return err
-		}
-		var text, thinking strings.Builder
-		t.odd = !parts(v, &text, &thinking, 0)
-		t.text, t.thinking = text.String(), thinking.String()
-	default:
-		t.odd = true
-	}
-	return nil
-}
-
-// parts adds the texts of a list of parts, and says whether it understood all of them.
-func parts(v any, text, thinking *strings.Builder, depth int) bool {
-	if depth > 5 {
-		return false
-	}
-	switch v := v.(type) {
-	case nil:
-		return true
-	case string:
-		text.WriteString(v)
-		return true
-	case []any:
-		for _, p := range v {
-			if !parts(p, text, thinking, depth+1) {
-				return false
-			}
-		}
-		return true
-	case map[string]any:
-		kind, _ := v["type"].(string)
-		if strings.Contains(kind, "thinking") || strings.Contains(kind, "reasoning") {
-			text = thinking
-		}
-		for _, k := range []string{"text", "content", "value"} {
-			if inner, ok := v[k]; ok {
-				return parts(inner, text, thinking, depth+1)
-			}
-		}
-		for _, k := range []string{"thinking", "reasoning"} {
-			if inner, ok := v[k]; ok {
-				return parts(inner, thinking, thinking, depth+1)
-			}
-		}
-		return kind != "" && kind != "text" // a part of another kind, such as a picture, has no text
-	}
-	return false
-}
-
-// delta gives what a choice adds: its delta, or the message of a server that sends the whole at once, unless its text came before. nil:
-// nothing.
-func (c *wireChoice) delta(before bool) *wireDelta {
-	switch {
-	case c.Delta != nil && c.Delta.says():
-		return c.Delta
-	case c.Message != nil && !before:
-		return c.Message
-	}
-	return c.Delta
-}
-
-func (d *wireDelta) says() bool {
-	texts := []wireText{d.Content, d.Refusal, d.Reasoning, d.ReasoningContent}
-	return len(d.ToolCalls)+len(d.FunctionCall) > 0 || slices.ContainsFunc(texts, func(t wireText) bool { return t != wireText{} })
-}
-
 // decoder turns the events of a stream into a Reply, one after the other.
 type decoder struct {
 	re                 *Reply
@@ -312,6 +163,10 @@ type decoder struct {
 	content, reasoning strings.Builder
 	counted            int64 // tokens, by the running usage so far
 	unsaid             bool  // text came since then without a count
+	told, after        bool  // a usage came; text came after the last one
+	closing            bool  // the last one came behind all text, or with the finish reason
+	idle               int   // events with text to which the running usage added nothing
+	still              bool  // the first of them was the first with text
 	allIDs             bool  // token ids came with every event
 	read               int32 // the last one that brought text or tokens
 	ours               *int  // index of the choice that is read
@@ -328,6 +183,16 @@ func (re *Reply) decode(clean func(string) string, events []sseEvent) {
 		events[i].data = nil // the collector may have it
 	}
 	re.Content, re.Reasoning = d.content.String(), d.reasoning.String()
+	re.usageSeen = d.told && !d.after && d.closing
+	if d.still || d.idle > 1+int(re.Events)/20 { // each of them brought a token: the count does not run along
+		re.countByEvent()
+	}
+	if re.flushed() { // nothing says when its tokens were made
+		re.FirstReadEvents = re.Events
+		if re.Tokens != nil {
+			re.FirstReadTokens = new(*re.Tokens)
+		}
+	}
 	if !d.allIDs || (re.CompletionTokens != nil && int64(len(re.TokenIDs)) != *re.CompletionTokens) {
 		re.TokenIDs = nil
 	}
@@ -350,7 +215,7 @@ func (d *decoder) event(i int, e *sseEvent) {
 		re.FirstChunkNs = new(e.tNs)
 	}
 	data := bytes.TrimSpace(e.data)
-	if len(data) == 0 || string(data) == "[DONE]" { // a heartbeat, or the end
+	if len(data) == 0 || isDone(data) { // a heartbeat, or the end
 		return
 	}
 	ch := Chunk{Seq: int32(len(re.Chunks) + 1), ReadSeq: e.readSeq, TNs: e.tNs, Kind: "other"}
@@ -367,25 +232,24 @@ func (d *decoder) event(i int, e *sseEvent) {
 		re.RequestID = new(string(w.ID))
 	}
 	d.promptIDs(w.PromptIDs)
-	usage, hasIDs := w.Usage, false
-	if usage == nil {
-		usage = w.Groq.Usage
+	usage, hasIDs := w.usage(), false
+	if w.Choices.odd {
+		d.fail(StatusDamaged, fmt.Sprintf("a choice of event %d is no object", i+1), data)
 	}
-	for k := range w.Choices {
-		c := &w.Choices[k]
-		if usage == nil {
-			usage = c.Usage
-		}
+	for k := range w.Choices.list {
+		c := &w.Choices.list[k]
+		index := int(c.Index)
 		if d.ours == nil {
-			d.ours = new(c.Index)
+			d.ours = &index
 		}
-		if c.Index != *d.ours { // one was asked for
+		if k > 0 || index != *d.ours { // one was asked for
 			re.others = true
 			continue
 		}
 		hasIDs = d.choice(c, &ch, e.tNs) || hasIDs
 	}
 	d.allIDs = d.allIDs && (hasIDs || ch.TextBytes == 0)
+	d.after = d.after || ch.TextBytes > 0
 	said := usage != nil && d.usage(usage, &ch, hasIDs)
 	d.unsaid = d.unsaid || ch.TextBytes > 0 && !said && !hasIDs
 	if ch.TextBytes > 0 || (ch.Tokens != nil && *ch.Tokens > 0) {
@@ -401,44 +265,42 @@ func (d *decoder) event(i int, e *sseEvent) {
 
 // understand parses an event; false when it is none that wb understands, or tells a failure.
 func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
-	d.chunk = wireChunk{}
-	err := json.Unmarshal(data, &d.chunk)
-	var odd *json.UnmarshalTypeError // a member of a type that is none of ours; the others were read
-	switch {
-	case err == nil || errors.As(err, &odd) && data[0] == '{':
-	case data[0] == '{' || data[0] == '[':
-		d.fail(StatusDamaged, fmt.Sprintf("decode event %d: %v", i+1, err), data)
-		return false
-	default: // some servers put the bare text of an error there
-		status := StatusDamaged
-		if e.failure {
-			status = StatusServerError
+	if data[0] != '{' && data[0] != '[' {
+		d.chunk = wireChunk{}
+		switch done := d.re.FinishReason != nil && d.told; {
+		case string(data) == "null":
+			return true
+		case e.foreign || done && !e.failure: // of somebody else's, or a word of farewell
+			return true
+		case e.failure: // some servers put the bare text of an error there
+			d.fail(StatusServerError, "the server failed mid-stream: "+clip(string(data)), data)
+		default:
+			d.fail(StatusDamaged, fmt.Sprintf("event %d is no JSON: %s", i+1, clip(string(data))), data)
 		}
-		d.fail(status, fmt.Sprintf("event %d is no JSON: %s", i+1, clip(string(data))), data)
+		return false
+	}
+	if err := parseChunk(data, &d.chunk); err != nil {
+		if d.re.FinishReason != nil && d.told && data[0] == '[' { // a word of farewell such as [END]
+			d.chunk = wireChunk{}
+			return true
+		}
+		d.fail(StatusDamaged, fmt.Sprintf("decode event %d: %v: %s", i+1, err, clip(string(data))), data)
 		return false
 	}
 	w := &d.chunk
-	bare := len(w.Choices) == 0 && w.Usage == nil
-	failed := e.failure || w.Error != nil || w.Object == "error" || bare && (w.Message != nil || w.Detail != nil || w.Errors != nil)
-	for _, c := range w.Choices {
-		failed = failed || c.Error != nil
+	if !e.failure && !w.failed() {
+		return true
 	}
-	if failed {
-		why := reason(data)
-		if w.Error == nil && len(w.Choices) > 0 {
-			for _, c := range w.Choices {
-				if c.Error != nil {
-					why = reason(c.Error)
-				}
+	why := reason(data)
+	if !w.Error.tells() {
+		for _, c := range w.Choices.list {
+			if c.Error.tells() {
+				why = reason(c.Error)
 			}
 		}
-		if why == "" {
-			why = "no message"
-		}
-		d.fail(StatusServerError, "the server failed mid-stream: "+why, data)
-		return false
 	}
-	return true
+	d.fail(StatusServerError, "the server failed mid-stream: "+cmp.Or(why, clip(string(data))), data)
+	return false
 }
 
 // choice adds what a choice says, and tells whether it has token ids.
@@ -446,17 +308,18 @@ func (d *decoder) choice(c *wireChoice, ch *Chunk, tNs int64) (hasIDs bool) {
 	re := d.re
 	d.promptIDs(c.PromptIDs)
 	ch.Kind = "empty"
-	if c.Text != (wireText{}) {
+	x := c.delta(d.content.Len()+d.reasoning.Len() > 0)
+	if c.Text != (wireText{}) && (x == nil || !x.says()) { // servers that send both say the same twice
 		d.text(c.Text, ch, tNs)
 	}
-	if x := c.delta(d.content.Len()+d.reasoning.Len() > 0); x != nil {
+	if x != nil {
 		if x.Role != "" {
 			ch.Kind = "role"
 		}
-		think := x.Reasoning
-		if think == (wireText{}) { // servers that send both say the same twice
-			think = x.ReasoningContent
+		if x.odd {
+			d.fail(StatusDamaged, "a delta is neither an object nor a text", nil)
 		}
+		think := x.think()
 		d.think(think.thinking+think.text, ch)
 		for _, raw := range []rawValue{x.ToolCalls, x.FunctionCall} {
 			if n := len(raw); n > 0 && string(raw) != "[]" {
@@ -470,16 +333,17 @@ func (d *decoder) choice(c *wireChoice, ch *Chunk, tNs int64) (hasIDs bool) {
 			d.fail(StatusDamaged, "reasoning is neither a text nor a list of parts", nil)
 		}
 	}
-	if c.TokenIDs != nil {
+	hasIDs = c.TokenIDs != nil && (len(c.TokenIDs) > 0 || ch.TextBytes == 0)
+	if hasIDs {
 		if len(re.TokenIDs) < maxReplyIDs {
 			re.TokenIDs = append(re.TokenIDs, c.TokenIDs...)
 		}
 		ch.Tokens = new(int32(len(c.TokenIDs)))
 	}
-	if c.FinishReason != "" {
-		re.FinishReason = new(string(c.FinishReason))
+	if f := c.FinishReason; f.text != "" && (re.FinishReason == nil || endedWell(*re.FinishReason)) {
+		re.FinishReason, re.finishWhy = &f.text, f.why
 	}
-	return c.TokenIDs != nil
+	return hasIDs
 }
 
 // promptIDs takes the ids of the prompt, the first that come. More than its bytes can hold are none.
@@ -531,21 +395,37 @@ func (d *decoder) usage(raw rawValue, ch *Chunk, hasIDs bool) (said bool) {
 	re := d.re
 	c, bad, some := readUsage(json.RawMessage(raw))
 	if !some && bad == nil {
+		re.usageEmpty = true
 		return false
 	}
+	d.told, d.after, d.closing = true, false, ch.TextBytes == 0 || re.FinishReason != nil
 	if n := c.completion; n != nil {
-		if grown := max(*n-d.counted, 0); !hasIDs && len(d.chunk.Choices) > 0 && !d.unsaid && grown <= maxEventTokens {
+		grown := max(*n-d.counted, 0)
+		if !hasIDs && len(d.chunk.Choices.list) > 0 && !d.unsaid && grown <= maxEventTokens {
 			ch.Tokens = new(int32(grown))
+			if grown == 0 && ch.TextBytes > 0 && re.FinishReason == nil {
+				d.still = d.still || re.Events == 0
+				d.idle++
+			}
 		}
 		d.counted, d.unsaid = *n, false
+	}
+	if bad == nil { // what an earlier event told stays where this one tells nothing
+		keep := func(now, before *int64) *int64 {
+			if now == nil || *now == 0 && before != nil {
+				return before
+			}
+			return now
+		}
+		c.prompt, c.completion = keep(c.prompt, re.PromptTokens), keep(c.completion, re.CompletionTokens)
+		c.cached, c.reasoning = keep(c.cached, re.CachedTokens), keep(c.reasoning, re.ReasoningTokens)
 	}
 	re.PromptTokens, re.CompletionTokens, re.CachedTokens, re.ReasoningTokens = c.prompt, c.completion, c.cached, c.reasoning
 	re.usageBad = bad
 	// vLLM closes with an event of its own; others put the usage beside the finish reason
-	if len(d.chunk.Choices) == 0 {
+	if len(d.chunk.Choices.list) == 0 {
 		ch.Kind = "usage"
 	}
-	re.usageSeen = re.usageSeen || len(d.chunk.Choices) == 0 || re.FinishReason != nil
 	return c.completion != nil
 }
 
@@ -555,6 +435,8 @@ var goodReasons = []string{
 	"stop", "length", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "model_length", "end_turn", "max_tokens",
 	"tool_use", "complete",
 }
+
+func endedWell(finish string) bool { return slices.Contains(goodReasons, strings.ToLower(finish)) }
 
 // settle decides how a turn ended whose stream was read to its end: the one place that does. It is ok only when a finish reason of a reply
 // that ended well, a usage that can be believed and a text that was understood were all seen.
@@ -570,16 +452,37 @@ func (re *Reply) settle(maxTokens int, unfinished bool) (status, why string) {
 		if unfinished {
 			what += ", inside an event"
 		}
-		if re.FinishReason != nil && re.PromptTokens == nil {
+		switch {
+		case re.FinishReason == nil || re.PromptTokens != nil || re.CompletionTokens != nil:
+		case re.usageEmpty:
+			what += " that counts any tokens"
+		default:
 			what += "; the server must support stream_options.include_usage"
 		}
 		return StatusCut, "the stream ended without " + what
-	case !slices.Contains(goodReasons, strings.ToLower(*re.FinishReason)):
-		return StatusServerError, fmt.Sprintf("the server ended the reply with finish_reason %q", *re.FinishReason)
+	case !endedWell(*re.FinishReason):
+		why := fmt.Sprintf("the server ended the reply with finish_reason %q", *re.FinishReason)
+		if re.finishWhy != "" {
+			why += ": " + re.finishWhy
+		}
+		return StatusServerError, why
 	case re.others:
 		return StatusDamaged, "the server sent several choices, and one was asked for: whose tokens it counts cannot be told"
 	case re.CompletionTokens == nil:
+		if len(re.Doubts) == 0 {
+			return StatusCut, "the usage does not count completion tokens"
+		}
 		return StatusCut, "the usage has no completion_tokens that can be believed: " + strings.Join(re.Doubts, "; ")
 	}
 	return StatusOK, ""
+}
+
+// isDone says whether the data of an event is the word that ends a stream: [DONE], as OpenAI has it, or one of its other spellings.
+func isDone(data []byte) bool {
+	const longest = 32 // with spaces
+	if len(data) > longest {
+		return false
+	}
+	word := strings.ToLower(strings.Trim(string(data), "\" \t\r\n"))
+	return word == "[done]" || word == "done"
 }

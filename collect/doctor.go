@@ -154,7 +154,7 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 	re := c.Turn(ctx, Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.VLLM()}, time.Minute)
 	switch {
 	case re.Status != StatusOK:
-		add("request", LevelFail, re.Status+": "+re.Err, "wb needs streaming chat completions with a finish reason and usage (stream_options.include_usage); see the server's log")
+		add("request", LevelFail, re.Status+": "+re.Err, requestRemedy(re))
 	case re.CachedTokens == nil && !e.VLLM():
 		add("cached tokens", LevelNote, "the server does not report them", "hit ratios stay NULL")
 	case re.CachedTokens == nil:
@@ -163,6 +163,27 @@ func DiagnoseServer(ctx context.Context, c *Client, model string) []Finding {
 		add("request", LevelOK, fmt.Sprintf("one token in %.0f ms, cached tokens reported", float64(re.DoneNs-re.SubmitNs)/1e6), "")
 	}
 	return out
+}
+
+// requestRemedy says what to do about a request that failed.
+func requestRemedy(re *Reply) string {
+	status := int32(0)
+	if re.HTTPStatus != nil {
+		status = *re.HTTPStatus
+	}
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return keyHint
+	case status == http.StatusNotFound:
+		return "--model names another model; --url wants the base URL, such as http://HOST:PORT"
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		return "the server is busy; try again when nobody else uses it"
+	case status/100 == 3:
+		return "--url names where the server itself is"
+	case status/100 == 4:
+		return "the server does not take what wb sends; its reason says what, and its log may say more"
+	}
+	return "wb needs streaming chat completions with a finish reason and usage (stream_options.include_usage); see the server's log"
 }
 
 // Failed says whether any finding would keep a run from working.

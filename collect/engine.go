@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -123,20 +124,26 @@ func (e *Engine) lacks(kind, message string) {
 // loading says whether an answer is that of a server which will be there when its model is.
 func loading(status int, said string) bool {
 	said = strings.ToLower(said)
-	words := []string{"loading", "load model", "starting", "not ready", "warming", "initializing", "initialising"}
-	return status == http.StatusServiceUnavailable && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
+	some := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
+	}
+	return status == http.StatusServiceUnavailable && !some("fail", "error", "memory", "overload", "unable", "cannot", "could not") &&
+		some("loading", "load model", "starting", "not ready", "warming", "initializing", "initialising")
 }
 
 // probeModels asks for the models, and settles on one.
 func (c *Client) probeModels(ctx context.Context, e *Engine, waiting func(string)) error {
 	limited, cancel := context.WithTimeout(ctx, loadingLimit)
 	defer cancel()
-	for redirects := 0; ; {
+	for {
 		one, cancel := context.WithTimeout(limited, modelsLimit)
 		resp, text, err := c.call(one, c.turns, http.MethodGet, "/v1/models", nil, maxModelsBytes)
 		cancel()
 		said := c.clean(reason(text))
 		switch {
+		case err != nil && resp == nil && e.Model != "" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			e.lacks("no_models", fmt.Sprintf("/v1/models did not answer within %v: the model is taken to be the one that was named, %s", modelsLimit, e.Model))
+			return nil
 		case err != nil && resp == nil:
 			return fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
 		case err != nil:
@@ -151,10 +158,8 @@ func (c *Client) probeModels(ctx context.Context, e *Engine, waiting func(string
 				return err
 			}
 			continue
-		case resp.StatusCode/100 == 3 && redirects < 3 && c.follow(resp):
-			redirects++
-			continue
 		}
+		c.follow(resp)
 		return c.chooseModel(e, resp, text, said)
 	}
 }
@@ -169,20 +174,15 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// follow takes over the prefix to which a server on the same host redirects /v1/models, so that turns go there at once.
-func (c *Client) follow(resp *http.Response) bool {
-	to, err := resp.Location()
-	if err != nil || to.Scheme != c.base.Scheme || to.Host != c.base.Host {
-		return false
-	}
-	path, ok := strings.CutSuffix(strings.TrimRight(to.Path, "/"), "/v1/models")
-	if !ok || path == c.base.Path {
-		return false
+// follow takes over the prefix to which a server redirected /v1/models, so that turns go there at once.
+func (c *Client) follow(resp *http.Response) {
+	path, ok := strings.CutSuffix(strings.TrimRight(resp.Request.URL.Path, "/"), c.api+"/models")
+	if !ok || path == c.base.Path || resp.StatusCode != http.StatusOK {
+		return
 	}
 	u := *c.base
-	u.Path = path
+	u.Path, u.RawPath = path, ""
 	c.base = &u
-	return true
 }
 
 // chooseModel reads the list of models. A server without one will do where a model was named.
@@ -195,17 +195,10 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, cmp.Or(said, resp.Status)), keyHint}
 	}
-	type listed struct {
-		ID          looseText   `json:"id"`
-		Root        looseText   `json:"root"`
-		OwnedBy     looseText   `json:"owned_by"`
-		MaxModelLen json.Number `json:"max_model_len"`
+	if low := strings.ToLower(said); status == http.StatusBadRequest && strings.Contains(low, "http request") && strings.Contains(low, "https") {
+		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, said), "the server speaks TLS: use https:// in the URL"}
 	}
-	var models struct {
-		Data []listed `json:"data"`
-	}
-	_ = json.Unmarshal(text, &models) // what is no list lists nothing
-	list := slices.DeleteFunc(models.Data, func(m listed) bool { return m.ID == "" })
+	list := listedModels(text)
 	if status != http.StatusOK || len(list) == 0 {
 		why := "the answer lists no model"
 		if status != http.StatusOK {
@@ -213,7 +206,7 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 		} else if said != "" {
 			why += " (" + said + ")"
 		}
-		if e.Model != "" && status < 500 {
+		if e.Model != "" && (status < 502 || status > 504) { // which a proxy sends before a server that is not there
 			e.lacks("no_models", "/v1/models: "+why+": the model is taken to be the one that was named, "+e.Model)
 			return nil
 		}
@@ -225,6 +218,9 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 		names = append(names, string(m.ID))
 	}
 	i := slices.Index(names, e.Model)
+	if i < 0 && e.Model != "" { // Ollama leaves its usual tag out
+		i = slices.Index(names, e.Model+":latest")
+	}
 	if e.Model == "" {
 		if len(names) > 1 {
 			return fmt.Errorf("choose model: %w: %s serves %s; name one with --model", ErrNoModel, c.Base(), some(names))
@@ -236,7 +232,7 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 	}
 	m := list[i]
 	e.Model = string(m.ID)
-	if n, err := m.MaxModelLen.Int64(); err == nil && n > 0 && n <= maxTokenCount {
+	if n, err := strconv.ParseInt(string(m.MaxModelLen), 10, 64); err == nil && n > 0 && n <= maxTokenCount {
 		e.MaxModelLenTokens = &n
 	}
 	if m.Root != "" {
@@ -248,6 +244,50 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 	return nil
 }
 
+// listedModel is an entry of a list of models.
+type listedModel struct {
+	ID          looseText `json:"id"`
+	Name        looseText `json:"name"`
+	Root        looseText `json:"root"`
+	OwnedBy     looseText `json:"owned_by"`
+	MaxModelLen looseText `json:"max_model_len"`
+}
+
+// UnmarshalJSON reads an object, or a text, which is a name.
+func (m *listedModel) UnmarshalJSON(b []byte) error {
+	if b[0] == '{' {
+		type plain listedModel
+		return lenient(b, (*plain)(m))
+	}
+	return json.Unmarshal(b, &m.ID)
+}
+
+// listedModels reads a list of models: OpenAI's {"data": […]}, a bare list, or {"models": […]}. Each name comes once. What is no list lists
+// nothing.
+func listedModels(text []byte) (list []listedModel) {
+	text = bytes.TrimPrefix(bytes.TrimSpace(text), []byte("\xef\xbb\xbf"))
+	var answer struct {
+		Data   []listedModel `json:"data"`
+		Models []listedModel `json:"models"`
+	}
+	var all []listedModel
+	if len(text) > 0 && text[0] == '[' {
+		_ = lenient(text, &all)
+	} else if _ = lenient(text, &answer); len(answer.Data) > 0 {
+		all = answer.Data
+	} else {
+		all = answer.Models
+	}
+	seen := map[looseText]bool{}
+	for _, m := range all {
+		if m.ID = cmp.Or(m.ID, m.Name); m.ID != "" && !seen[m.ID] {
+			seen[m.ID] = true
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // some joins names, the first twenty of them.
 func some(names []string) string {
 	if len(names) > 20 {
@@ -256,12 +296,12 @@ func some(names []string) string {
 	return clip(strings.Join(names, ", "))
 }
 
-// probeTokenize asks for the ids of a short text and looks at the answer; why it cannot be used, "" when it can. llama.cpp answers what it
-// does not understand with an empty list.
+// probeTokenize asks for the ids of a short text; why the answer cannot be used, "" when it can. llama.cpp answers what it does not
+// understand with an empty list.
 func (c *Client) probeTokenize(ctx context.Context, model string) (why string) {
 	limited, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	ids, err := c.Tokenize(limited, model, nil, "one two three")
+	_, err := c.Tokenize(limited, model, nil, "one two three")
 	var status *statusError
 	switch {
 	case errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusMethodNotAllowed):
@@ -270,8 +310,6 @@ func (c *Client) probeTokenize(ctx context.Context, model string) (why string) {
 		return fmt.Sprintf("did not answer within %v", probeLimit)
 	case err != nil:
 		return "cannot be used (" + strings.TrimPrefix(err.Error(), "tokenize: ") + ")"
-	case len(ids) == 0:
-		return "gives no ids for a prompt"
 	}
 	return ""
 }

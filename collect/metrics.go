@@ -2,10 +2,12 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"math"
 	"net/http"
@@ -45,6 +47,9 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 		} else {
 			for _, line := range block {
 				one, err := parseSamples(line)
+				if err != nil {
+					one, err = parseSamples(plainSample(line))
+				}
 				if len(line) > maxMetricLine {
 					one, err = nil, errors.New("too long")
 				}
@@ -56,7 +61,7 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 		}
 		block = block[:0]
 	}
-	for line := range bytes.Lines(text) {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))) {
 		// without the types that comments tell, each line stands for itself
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
 			block = append(block, line)
@@ -69,7 +74,60 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 		}
 	}
 	flush()
+	if once := eachOnce(out); len(once) < len(out) {
+		out, bad = once, cmp.Or(bad, errors.New("lines of /metrics stand there twice: the last of each counts"))
+	}
 	return out, bad
+}
+
+// eachOnce leaves the last of the values that have one name and the same labels.
+func eachOnce(all []Series) []Series {
+	seed := maphash.MakeSeed()
+	at := make(map[uint64]int, len(all))
+	var once []Series
+	for _, x := range all {
+		var h maphash.Hash
+		h.SetSeed(seed)
+		_, _ = h.WriteString(x.Name)
+		_ = h.WriteByte(0)
+		_, _ = h.WriteString(x.Labels)
+		i, ok := at[h.Sum64()]
+		if !ok {
+			at[h.Sum64()] = len(once)
+			once = append(once, x)
+			continue
+		}
+		once[i] = x
+	}
+	return once
+}
+
+// plainSample leaves name, labels and value of a line, without what OpenMetrics may add: a timestamp with a fraction, an exemplar.
+func plainSample(line []byte) []byte {
+	name := bytes.IndexAny(line, "{ \t")
+	if name < 0 {
+		return line
+	}
+	end := name
+	if line[name] == '{' {
+		quoted := false
+		for end++; end < len(line) && (quoted || line[end] != '}'); end++ {
+			switch line[end] {
+			case '\\':
+				end++
+			case '"':
+				quoted = !quoted
+			}
+		}
+		if end++; end >= len(line) {
+			return line
+		}
+	}
+	fields := bytes.Fields(line[end:])
+	if len(fields) == 0 {
+		return line
+	}
+	return append(append(bytes.Clone(line[:end]), ' '), fields[0]...)
 }
 
 // metricLines is how many lines are parsed at once.
@@ -139,8 +197,11 @@ func (s *Scrape) total(metric string) (float64, bool) {
 	return 0, false
 }
 
-// scrapeLimit is how long a reading of /metrics may take.
-const scrapeLimit = 20 * time.Second
+// scrapeLimit is how long a reading of /metrics may take, and after how many in a row that took longer it is not read any more.
+const (
+	scrapeLimit = 5 * time.Second
+	enoughHangs = 2
+)
 
 // scrape reads /metrics. during says that a turn is under way, so that the turn's own connection must be left alone.
 func (c *Client) scrape(ctx context.Context, during bool) *Scrape {

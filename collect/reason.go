@@ -3,7 +3,9 @@ package collect
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -17,7 +19,7 @@ const maxReason = 2 << 10
 // reason finds why a server refuses in what it answered: a JSON document of any of the shapes that servers have, an HTML page, or plain
 // text. "" when the answer says nothing.
 func reason(text []byte) string {
-	text = bytes.TrimSpace(text)
+	text = bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(text), []byte("\xef\xbb\xbf")))
 	if len(text) == 0 {
 		return ""
 	}
@@ -37,11 +39,14 @@ func reason(text []byte) string {
 
 // reasonKeys are the members that hold a reason, the most telling first. OpenAI and vLLM: error.message; vLLM's wrong paths and FastAPI:
 // detail, a text or a list of {loc, msg}; RFC 9457: detail and title; OpenRouter: error.metadata.raw; Ollama and llama-cpp-python: error;
-// AWS and others: message, Message.
+// AWS and others: message, Message; Apigee: fault.faultstring; Baidu: error_msg; MiniMax: base_resp.status_msg; FastChat: text.
 var reasonKeys = []string{
-	"message", "msg", "error_message", "errorMessage", "error", "detail", "details", "errors", "description", "error_description", "reason",
-	"title", "raw",
+	"message", "msg", "error_message", "errorMessage", "error_msg", "status_msg", "error", "detail", "details", "errors", "description",
+	"error_description", "reason", "title", "fault", "faultstring", "base_resp", "x_groq", "info", "raw", "text",
 }
+
+// furtherKeys hold what goes beyond the reason beside them: OAuth's error_description, the list of what was wrong, Hugging Face's warnings.
+var furtherKeys = []string{"error_description", "errors", "warnings"}
 
 // reasonIn looks for a reason in a JSON value.
 func reasonIn(v any, depth int) string {
@@ -80,8 +85,19 @@ func reasonIn(v any, depth int) string {
 			if s == "" {
 				continue
 			}
-			if raw := rawOf(v); raw != "" && !strings.Contains(s, raw) { // what the server behind a gateway said
-				s += ": " + raw
+			if where := locOf(v); where != "" {
+				s = where + ": " + s
+			}
+			more := []string{rawOf(v)} // what the server behind a gateway said
+			for _, further := range furtherKeys {
+				if further != k {
+					more = append(more, everyText(v[further], depth+1))
+				}
+			}
+			for _, m := range more {
+				if m != "" && !strings.Contains(s, m) {
+					s += ": " + m
+				}
 			}
 			return s
 		}
@@ -89,11 +105,35 @@ func reasonIn(v any, depth int) string {
 	return ""
 }
 
+// everyText gives the reasons in a value, or all texts of an object that has none of the known members, with the names they stand under.
+func everyText(v any, depth int) string {
+	m, ok := v.(map[string]any)
+	if s := reasonIn(v, depth); s != "" || !ok || depth > 6 {
+		return s
+	}
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if s := reasonIn(m[k], depth+1); s != "" && len(all) < 8 {
+			all = append(all, k+": "+s)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// locOf gives which field of the request a reason is about (FastAPI's loc).
+func locOf(v map[string]any) string {
+	var path []string
+	loc, _ := v["loc"].([]any)
+	for _, l := range loc {
+		path = append(path, fmt.Sprint(l))
+	}
+	return strings.Join(path, ".")
+}
+
 // rawOf gives what a gateway tells of the server behind it: OpenRouter's error.metadata.raw.
 func rawOf(v map[string]any) string {
 	meta, _ := v["metadata"].(map[string]any)
-	raw, _ := meta["raw"].(string)
-	return reasonIn(raw, 2)
+	return everyText(meta["raw"], 2)
 }
 
 var (
@@ -104,10 +144,15 @@ var (
 
 // pageTitle gives the title or the heading of an HTML page, else its text.
 func pageTitle(page string) string {
-	if m := titles.FindStringSubmatch(page); m != nil {
-		if s := strings.TrimSpace(html.UnescapeString(tags.ReplaceAllString(m[1], " "))); s != "" {
-			return s
+	var all []string
+	for _, m := range titles.FindAllStringSubmatch(page, 2) {
+		s := strings.TrimSpace(html.UnescapeString(tags.ReplaceAllString(m[1], " ")))
+		if s != "" && !strings.Contains(strings.Join(all, ": "), s) {
+			all = append(all, s)
 		}
+	}
+	if all != nil {
+		return strings.Join(all, ": ")
 	}
 	return html.UnescapeString(tags.ReplaceAllString(scripts.ReplaceAllString(page, " "), " "))
 }
@@ -125,11 +170,14 @@ func clip(s string) string {
 	return s[:cut] + "…"
 }
 
-// compressed says how an answer is compressed, "" when it is not. wb asks for none: a compressed stream hides when its tokens came.
+// compressed says how an answer is compressed, "" when it is not: some send words such as "none" there. wb asks for none: a compressed stream
+// hides when its tokens came.
 func compressed(resp *http.Response) string {
-	e := strings.TrimSpace(resp.Header.Get("Content-Encoding"))
-	if strings.EqualFold(e, "identity") {
-		return ""
+	e := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding")))
+	for _, how := range []string{"gzip", "deflate", "br", "zstd", "compress"} {
+		if strings.Contains(","+e+",", how+",") {
+			return e
+		}
 	}
-	return e
+	return ""
 }

@@ -155,7 +155,8 @@ type run struct {
 	name   string
 
 	scrapes    atomic.Int32
-	badMetrics atomic.Bool   // a line of /metrics that cannot be read is on record
+	badMetrics atomic.Bool // a line of /metrics that cannot be read is on record
+	lost       lostMetrics
 	active     atomic.Int32  // turn under way, 0 for none
 	since      atomic.Int64  // when it was sent
 	gpuWatts   atomic.Uint64 // bits of a float64
@@ -195,6 +196,21 @@ type player struct {
 type sentTurn struct {
 	messages []data.Message
 	tokens   int64
+}
+
+// shorter says whether a prompt that holds this one has clearly more in it: more messages, or more text than could go into the same tokens.
+func (s sentTurn) shorter(p data.Prompt) bool {
+	return len(p.Messages) > len(s.messages) || bytesOf(p.Messages) > bytesOf(s.messages)+bytesPerToken
+}
+
+// bytesPerToken is more than a token has in any text that is one: the mean is about 4, and only rows of spaces come to this.
+const bytesPerToken = 32
+
+func bytesOf(messages []data.Message) (n int64) {
+	for _, m := range messages {
+		n += int64(len(m.Content))
+	}
+	return n
 }
 
 // within says whether all messages of a prompt are part of another one, in their order.
@@ -630,6 +646,9 @@ func (r *run) hostFacts(ctx context.Context) {
 // scrape reads /metrics and records it. Given a finished-request count, it reads again until the count has moved past it:
 // the server books a request just after it sent the last byte.
 func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (seen counters) {
+	if r.lost.hangs.Load() >= enoughHangs {
+		return seen
+	}
 	var s *Scrape
 	for try := range 10 {
 		s = r.client.scrape(ctx, during)
@@ -651,6 +670,9 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	}
 	if s.Err != nil && ctx.Err() == nil {
 		row.Error = new(s.Err.Error())
+		r.lose(s.Err)
+	} else if s.Err == nil {
+		r.lost.hangs.Store(0)
 	}
 	err := store.Add(ctx, r.rec, row)
 	for part := range slices.Chunk(s.Series, seriesAtOnce) {
@@ -664,6 +686,24 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 		r.event("sampler_failed", "metrics", err.Error(), nil)
 	}
 	return seen
+}
+
+// lostMetrics is what a run knows of readings of /metrics that failed.
+type lostMetrics struct {
+	told  atomic.Bool
+	hangs atomic.Int32 // in a row
+}
+
+// lose tells once that /metrics, which was there, is not any more, and once that it is given up.
+func (r *run) lose(why error) {
+	text := "/metrics: " + why.Error()
+	if errors.Is(why, context.DeadlineExceeded) && r.lost.hangs.Add(1) == enoughHangs {
+		r.warn("no_metrics", "metrics", text+"; it is not read any more")
+		r.lost.told.Store(true)
+	}
+	if !r.lost.told.Swap(true) {
+		r.event("no_metrics", "metrics", text+"; counters of that moment are missing", nil)
+	}
 }
 
 // seriesAtOnce is how many series become rows at once: a page may have very many.
@@ -906,6 +946,9 @@ func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
 		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream",
 			*re.CompletionTokens, *n)
 	}
+	if n := *re.CompletionTokens; re.Tokens == nil && int64(re.Events) > n+max(1, n/50) && !re.byCharacter() {
+		tell("usage_disagrees", "the usage says %d completion tokens, and %d events brought text", n, re.Events)
+	}
 	if re.held() {
 		reads := "1 read"
 		if re.Reads != 1 {
@@ -919,14 +962,16 @@ func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
 		return
 	}
 	switch known := int64(len(ids)); {
-	case r.longest.tokens > *n && r.longest.within(req.Prompt):
-		tell("context_truncated", "the usage says %d prompt tokens, and an earlier prompt that this one holds had %d: "+
+	case r.longest.tokens >= *n && r.longest.within(req.Prompt) && r.longest.shorter(req.Prompt):
+		tell("context_truncated", "the usage says %d prompt tokens, and an earlier, shorter prompt that this one holds had %d: "+
 			"the server cut the history; the turn is not compared", *n, r.longest.tokens)
 	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
 		tell("context_truncated", "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared",
 			*n, known)
 	case ids != nil && re.PromptIDs == nil && *n != known:
 		tell("usage_disagrees", "the usage says %d prompt tokens, and /tokenize %d", *n, known)
+	case ids == nil && bytesOf(req.Prompt.Messages) > *n*bytesPerToken:
+		tell("usage_disagrees", "the usage says %d prompt tokens, and the messages have %d bytes", *n, bytesOf(req.Prompt.Messages))
 	}
 	if *n >= r.longest.tokens {
 		r.longest = sentTurn{req.Prompt.Messages, *n}

@@ -12,6 +12,7 @@ type sseEvent struct {
 	delayNs int64 // the bytes lay in the kernel before that; -1: not known
 	readSeq int32 // ordinal of the read, from 1
 	failure bool  // the server named it "error", in its event field or in the field that stands in place of "data"
+	foreign bool  // it has another name than the events of a reply: a ping of a proxy, say
 }
 
 // sseParser splits a byte stream into events (WHATWG HTML, "Server-sent events"): lines end in LF, CRLF or CR, an empty
@@ -22,15 +23,16 @@ type sseParser struct {
 	data    []byte // data lines of the unfinished event
 	open    bool   // the event has data
 	failure bool   // the event is named "error"
+	foreign bool   // it has another name than "message"
 	cr      bool   // the last byte was a CR that ended a line
 	first   bool   // the byte-order mark was dealt with
 	known   bool   // a line with a field of the standard was seen
-	strange []byte // the first line that has none, as long as nothing else came
+	strange []byte // the first lines that have none
 	damage  error  // the first thing seen that is more than wb holds
 }
 
 // feed takes the bytes of one read and calls emit for each event they complete. The data is the callee's to keep.
-func (p *sseParser) feed(b []byte, emit func(data []byte, failure bool)) {
+func (p *sseParser) feed(b []byte, emit func(sseEvent)) {
 	for len(b) > 0 && p.damage == nil {
 		if p.cr && b[0] == '\n' {
 			b = b[1:]
@@ -58,7 +60,7 @@ func (p *sseParser) bounded(to, b []byte) []byte {
 	return append(to, b...)
 }
 
-func (p *sseParser) endLine(emit func([]byte, bool)) {
+func (p *sseParser) endLine(emit func(sseEvent)) {
 	line := p.line
 	p.line = p.line[:0]
 	if !p.first {
@@ -67,11 +69,15 @@ func (p *sseParser) endLine(emit func([]byte, bool)) {
 	}
 	if len(line) == 0 {
 		if p.open {
-			emit(p.data, p.failure)
+			emit(sseEvent{data: p.data, failure: p.failure, foreign: p.foreign})
 		}
-		p.data, p.open, p.failure = nil, false, false
+		p.data, p.open, p.failure, p.foreign = nil, false, false, false
 		return
 	}
+	p.take(line)
+}
+
+func (p *sseParser) take(line []byte) {
 	field, value, colon := bytes.Cut(line, []byte(":"))
 	value = bytes.TrimPrefix(value, []byte(" "))
 	switch string(field) {
@@ -83,11 +89,12 @@ func (p *sseParser) endLine(emit func([]byte, bool)) {
 	case "event":
 		p.known = true
 		p.failure = string(value) == "error"
+		p.foreign = !p.failure && len(value) > 0 && string(value) != "message"
 	case "id", "retry", "": // what follows a colon alone is a comment
 		p.known = p.known || colon
 	default:
-		if p.strange == nil {
-			p.strange = bytes.Clone(line[:min(len(line), 200)])
+		if more := maxErrorBody - len(p.strange); more > 0 {
+			p.strange = append(append(p.strange, line[:min(len(line), more)]...), '\n')
 		}
 	}
 }
@@ -104,10 +111,15 @@ func (p *sseParser) add(value []byte) {
 // unfinished says whether the stream ended inside an event.
 func (p *sseParser) unfinished() bool { return p.open || len(p.line) > 0 }
 
-// nothing says that not one line was a server-sent event's, and gives the first one.
-func (p *sseParser) nothing() (line []byte, none bool) {
-	if p.known || p.strange == nil {
-		return nil, false
+// end takes the line that the stream ended in, and gives the data of the event that it did not finish.
+func (p *sseParser) end() (rest []byte) {
+	if len(p.line) > 0 {
+		line := p.line
+		p.line = nil
+		p.take(line)
 	}
-	return p.strange, true
+	return p.data
 }
+
+// nothing says that not one line was a server-sent event's.
+func (p *sseParser) nothing() bool { return !p.known && p.strange != nil }

@@ -19,14 +19,26 @@ import (
 )
 
 // sideLimit is how long a request beside the turns may take: a server that is stuck must not hang a run for ever.
-const sideLimit = 2 * time.Minute
+const sideLimit = 20 * time.Second
+
+// A byte makes one token at most. A template adds some to every message, and what it begins with.
+const (
+	tokenizeSlack = 8
+	messageSlack  = 64
+	templateSlack = 4096
+)
 
 // Tokenize asks the server for the token ids of messages under its own chat template, or of a text as it stands when there are
 // no messages.
 func (c *Client) Tokenize(ctx context.Context, model string, messages []data.Message, text string) ([]int32, error) {
 	body := map[string]any{"model": model}
+	bytes, most := len(text), len(text)+tokenizeSlack
 	if messages != nil {
 		body["messages"], body["add_generation_prompt"] = messages, true
+		for _, m := range messages {
+			bytes += len(m.Content)
+		}
+		most = bytes + len(messages)*messageSlack + templateSlack
 	} else {
 		body["prompt"], body["add_special_tokens"] = text, false
 	}
@@ -53,6 +65,10 @@ func (c *Client) Tokenize(ctx context.Context, model string, messages []data.Mes
 		return nil, errors.New("tokenize: the answer has no token ids")
 	case a.Count != nil && *a.Count != len(a.Tokens):
 		return nil, fmt.Errorf("tokenize: the answer has %d token ids and counts %d", len(a.Tokens), *a.Count)
+	case len(a.Tokens) > most || len(a.Tokens) == 0 && bytes > 0:
+		return nil, fmt.Errorf("tokenize: the answer has %d token ids for %d bytes of text", len(a.Tokens), bytes)
+	case slices.ContainsFunc(a.Tokens, func(id int32) bool { return id < 0 }):
+		return nil, errors.New("tokenize: the answer has negative token ids")
 	}
 	return a.Tokens, nil
 }

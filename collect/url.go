@@ -1,42 +1,67 @@
 package collect
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
-// apiPaths are what people copy with a base URL; the longest first.
-var apiPaths = []string{"/v1/chat/completions", "/chat/completions", "/v1/completions", "/completions", "/v1/models", "/models", "/v1"}
+// apiPaths are what people copy with a base URL; the longest first. What stands before /chat/completions without /v1 is where that server has
+// its models, too.
+var apiPaths = []struct{ path, api string }{
+	{"/v1/chat/completions", "/v1"}, {"/chat/completions", ""}, {"/v1/completions", "/v1"}, {"/completions", ""}, {"/v1/models", "/v1"},
+	{"/models", ""}, {"/v1", "/v1"},
+}
 
-// parseBase reads a base URL. Its path is a prefix of every request's path and its query goes with every request, as gateways want it.
-func parseBase(raw string) (*url.URL, error) {
+var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/`)
+
+// parseBase reads a base URL. Its path is a prefix of every request's path and its query goes with every request, as gateways want it. api is
+// what stands between that and the names of calls: /v1, or nothing where the URL of a call was given that has none.
+func parseBase(raw string) (u *url.URL, api string, err error) {
 	text := strings.TrimSpace(raw)
-	if !strings.Contains(text, "://") {
+	if !hasScheme.MatchString(text) {
 		text = "http://" + text
 	}
-	u, err := url.Parse(text)
-	if err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
-		err = fmt.Errorf("neither http nor https, or no host")
+	if u, err = url.Parse(text); err == nil {
+		port, perr := strconv.Atoi(u.Port())
+		switch {
+		case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+			err = errors.New("neither http nor https, or no host")
+		case u.Port() != "" && (perr != nil || port < 1 || port > 65535):
+			return nil, "", fmt.Errorf("parse url %q: there is no port %s; ports go from 1 to 65535", RedactURL(text), u.Port())
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("parse url %q: wants http://HOST:PORT, and [ADDRESS] around an IPv6 address", RedactURL(text))
+		return nil, "", fmt.Errorf("parse url %q: wants http://HOST:PORT, and [ADDRESS] around an IPv6 address", RedactURL(text))
 	}
-	path := strings.TrimRight(u.Path, "/")
+	path, api := strings.TrimRight(u.EscapedPath(), "/"), "/v1"
 	for _, p := range apiPaths {
-		if rest, ok := strings.CutSuffix(path, p); ok {
-			path = rest
+		if rest, ok := strings.CutSuffix(path, p.path); ok {
+			path, api = rest, p.api
 			break
 		}
 	}
-	u.Path, u.RawPath, u.Fragment, u.RawFragment = strings.TrimRight(path, "/"), "", "", ""
-	return u, nil
+	path = strings.TrimRight(path, "/")
+	if u.Path, err = url.PathUnescape(path); err != nil {
+		return nil, "", fmt.Errorf("parse url %q: %w", RedactURL(text), err)
+	}
+	u.RawPath, u.Fragment, u.RawFragment = path, "", ""
+	return u, api, nil
 }
 
 // address gives the URL of a path of the server, the query of the base URL included.
 func (c *Client) address(path string) string {
 	u := *c.base
+	if rest, ok := strings.CutPrefix(path, "/v1/"); ok {
+		path = c.api + "/" + rest
+	}
 	u.Path += path
+	if u.RawPath != "" {
+		u.RawPath += path
+	}
 	return u.String()
 }
 
@@ -46,7 +71,7 @@ func (c *Client) Base() string { return RedactURL(c.base.String()) }
 // RedactURL takes credentials and query values out of a URL, with a scheme or without.
 func RedactURL(raw string) string {
 	scheme := ""
-	if !strings.Contains(raw, "://") { // localhost:8001 would be read as a scheme and a path
+	if !hasScheme.MatchString(raw) { // localhost:8001 would be read as a scheme and a path
 		scheme = "http://"
 	}
 	u, err := url.Parse(scheme + raw)

@@ -16,13 +16,13 @@ const maxTokenCount = 1 << 24
 
 // usageNames are where servers put a count, the standard's own place first. OpenAI: prompt_tokens, prompt_tokens_details; its responses API
 // and Anthropic's messages: input_tokens, output_tokens, cache_read_input_tokens; Moonshot: cached_tokens; DeepSeek:
-// prompt_cache_hit_tokens.
+// prompt_cache_hit_tokens; Vercel's AI SDK: promptTokens, completionTokens; Google: promptTokenCount, candidatesTokenCount.
 var usageNames = struct{ prompt, completion, cached, reasoning []string }{
-	prompt:     []string{"prompt_tokens", "input_tokens"},
-	completion: []string{"completion_tokens", "output_tokens"},
+	prompt:     []string{"prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "promptTokenCount"},
+	completion: []string{"completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidatesTokenCount"},
 	cached: []string{
 		"prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens", "cached_tokens", "prompt_cache_hit_tokens",
-		"cache_read_input_tokens",
+		"cache_read_input_tokens", "cachedInputTokens", "cachedContentTokenCount",
 	},
 	reasoning: []string{"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"},
 }
@@ -55,6 +55,13 @@ func readUsage(raw json.RawMessage) (c counts, bad []string, some bool) {
 	}
 	c.prompt, c.completion = get(usageNames.prompt), get(usageNames.completion)
 	c.cached, c.reasoning = get(usageNames.cached), get(usageNames.reasoning)
+	if _, total := u["prompt_tokens"]; !total && c.prompt != nil { // Anthropic counts what the cache knows beside the input
+		for _, name := range []string{"cache_read_input_tokens", "cache_creation_input_tokens"} {
+			if n, ok := readCount(u[name]); ok {
+				*c.prompt += n
+			}
+		}
+	}
 	return c, bad, some
 }
 
@@ -89,14 +96,18 @@ func readCount(raw json.RawMessage) (int64, bool) {
 
 func clipRaw(raw json.RawMessage) string {
 	if len(raw) > 40 {
-		return string(raw[:40]) + "…"
+		return strings.ToValidUTF8(string(raw[:40]), "") + "…"
 	}
-	return string(raw)
+	return strings.ToValidUTF8(string(raw), "\ufffd")
 }
 
-// usageSlack is by how much a prompt may have more tokens than the request has bytes, and a completion more than its limit and its text:
-// templates add system prompts and tools, and reasoning may be hidden.
-const usageSlack = 1 << 16
+// By how much a prompt may have more tokens than the request has bytes, since templates add system prompts and tools; and a completion more
+// than its limit, its text and the reasoning that is told. Without a limit, reasoning may be hidden.
+const (
+	usageSlack      = 1 << 14
+	completionSlack = 1 << 8
+	hiddenTokens    = 1 << 16
+)
 
 // believe checks the counts of a finished reply against each other and against what was sent and received: the one place that does. What
 // cannot be becomes nil and is told.
@@ -105,7 +116,13 @@ func (re *Reply) believe(maxTokens int) {
 		re.Doubts = append(re.Doubts, fmt.Sprintf(format, a...))
 		*p = nil
 	}
-	text := int64(len(re.Content) + len(re.Reasoning) + re.toolBytes)
+	text, told := int64(len(re.Content)+len(re.Reasoning)+re.toolBytes), int64(0)
+	if re.ReasoningTokens != nil {
+		told = min(*re.ReasoningTokens, hiddenTokens)
+	}
+	if re.Tokens != nil { // figures go by what the events said; the difference is told
+		told += usageSlack
+	}
 	if n := re.PromptTokens; n != nil {
 		switch {
 		case *n == 0:
@@ -118,8 +135,10 @@ func (re *Reply) believe(maxTokens int) {
 		switch {
 		case *n == 0 && text > 0:
 			refuse(&re.CompletionTokens, "completion_tokens is 0, and %d bytes of text came", text)
-		case maxTokens > 0 && *n > max(int64(maxTokens), text)+usageSlack:
+		case maxTokens > 0 && *n > max(int64(maxTokens), text)+told+completionSlack:
 			refuse(&re.CompletionTokens, "completion_tokens is %d, at most %d were asked for and %d bytes came", *n, maxTokens, text)
+		case maxTokens == 0 && *n > text+told+hiddenTokens:
+			refuse(&re.CompletionTokens, "completion_tokens is %d, and %d bytes came", *n, text)
 		}
 	}
 	if n := re.CachedTokens; n != nil {

@@ -117,7 +117,9 @@ known by their ids: nothing comes twice, and a run that was resumed or labelled 
 		Example: `  wb import box7.duckdb box8.duckdb
   wb import history --db all.duckdb`,
 		Args: args(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, from []string) error { return bringIn(cmd.Context(), "import", path, from, "", stderr) },
+		RunE: func(cmd *cobra.Command, from []string) error {
+			return bringIn(cmd.Context(), "import", path, from, "", stderr)
+		},
 	}
 	dbFlag(cmd, &path)
 	return cmd

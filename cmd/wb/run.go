@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -312,9 +313,12 @@ func apiKey(variable string) (string, error) {
 	if variable == "" {
 		return "", nil
 	}
-	key := os.Getenv(variable)
-	if key == "" {
+	key := strings.TrimSpace(os.Getenv(variable)) // files, from which keys come, end in a newline
+	switch {
+	case key == "":
 		return "", usagef("flag --api-key-env: the environment has no %s", variable)
+	case strings.ContainsFunc(key, unicode.IsControl):
+		return "", usagef("flag --api-key-env: %s holds a line break or another control character, which no key has", variable)
 	}
 	return key, nil
 }
