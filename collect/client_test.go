@@ -378,6 +378,12 @@ func TestParseMetrics(t *testing.T) {
 			t.Errorf("%s: engine is %+v", file, e)
 		}
 	}
+	// what OpenMetrics adds, a mark of the byte order, and a line that stands twice
+	odd := "\ufeffa{x=\"}#\"} 3 1710000000.5\nb_total 5 # {trace=\"1\"} 0.5 1710000000.5\nc 1\nc 2\n"
+	series, err := ParseMetrics([]byte(odd))
+	if got := fmt.Sprint(series); got != `[{a x="}#" 3} {b_total  5} {c  2}]` || err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("%s, %v", got, err)
+	}
 	if _, err := ParseMetrics([]byte("a{b 1\n")); err == nil {
 		t.Error("damaged metrics were read")
 	}

@@ -262,6 +262,10 @@ func TestURLs(t *testing.T) {
 		{"[::1]:8001", "http://[::1]:8001/v1/models", "http://[::1]:8001"},
 		{"http://me:secret@h/x", "http://me:secret@h/x/v1/models", "http://h/x"},
 		{"http://h/a%20b", "http://h/a%20b/v1/models", "http://h/a%20b"},
+		{"http://h/a%2Fb/v1", "http://h/a%2Fb/v1/models", "http://h/a%2Fb"},
+		{"http://h/api/v3/chat/completions", "http://h/api/v3/models", "http://h/api/v3"},
+		{"h:8001/v1?to=http://x/y", "http://h:8001/v1/models?to=http://x/y", "http://h:8001?redacted"},
+		{"http://h:99999", "!", ""}, {"http:/h:1", "!", ""},
 		{"http://h/v1#part", "http://h/v1/models", "http://h"},
 		{"http://::1:8001", "!", ""}, {"ftp://h", "!", ""}, {"http://", "!", ""}, {"", "!", ""}, {"http://h:port", "!", ""},
 	} {
@@ -273,6 +277,87 @@ func TestURLs(t *testing.T) {
 		if got != c.want || shown != c.shown {
 			t.Errorf("%q is asked at %s and shown as %s (%v), want %s and %s", c.given, got, shown, err, c.want, c.shown)
 		}
+	}
+}
+
+// Kind G: the shapes that lists of models have.
+func TestListedModels(t *testing.T) {
+	for _, c := range []struct {
+		answer, asked, model, err string
+		context                   int64
+	}{
+		{`{"data":[{"id":"m","max_model_len":4096}]}`, "", "m", "", 4096},
+		{`{"data":[{"id":"m","max_model_len":"auto"},{"id":"m"}]}`, "", "m", "", 0},
+		{`{"data":[{"id":"m","max_model_len":"4096"}]}`, "", "m", "", 4096},
+		{"\ufeff" + `[{"id":"m"}]`, "", "m", "", 0},
+		{`{"models":[{"name":"m"}]}`, "", "m", "", 0},
+		{`{"data":["m"]}`, "", "m", "", 0},
+		{`{"data":[{"id":7}]}`, "", "7", "", 0},
+		{`{"data":[{"id":"m:latest"},{"id":"n:latest"}]}`, "m", "m:latest", "", 0},
+		{`{"data":[{"id":"m"},{"id":"n"}]}`, "", "", "serves m, n; name one with --model", 0},
+		{`{"data":[]}`, "", "", "lists no model", 0},
+		{`{"data":[{"id":""}]}`, "m", "m", "", 0},
+	} {
+		o := &oddServer{models: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, c.answer) }}
+		srv := httptest.NewServer(o)
+		e, err := testClient(t, srv.URL, "").Probe(t.Context(), c.asked, nil)
+		srv.Close()
+		switch {
+		case c.err != "":
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: %v, want %s", c.answer, err, c.err)
+			}
+		case err != nil || e.Model != c.model || (e.MaxModelLenTokens == nil) != (c.context == 0) || c.context > 0 && *e.MaxModelLenTokens != c.context:
+			t.Errorf("%s: %+v, %v", c.answer, e, err)
+		}
+	}
+}
+
+// Kind G: a server that says why it will not be there is not waited for.
+func TestLoadingOrNot(t *testing.T) {
+	for said, want := range map[string]bool{
+		"Loading model": true, "the model is currently loading": true, "starting up, not ready": true,
+		"failed to load model: CUDA out of memory": false, "The server is overloaded or not ready yet.": false, "busy": false,
+	} {
+		if got := loading(http.StatusServiceUnavailable, said); got != want {
+			t.Errorf("%q: loading is %v", said, got)
+		}
+	}
+	if loading(http.StatusInternalServerError, "Loading model") {
+		t.Error("500 is waited for")
+	}
+}
+
+// Kind G: token ids that cannot be those of the text are none.
+func TestTokenizeLies(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"tokens":[1,2,3]}`: "", `{"tokens":[1,2,3],"count":3}`: "", `{"tokens":[1,2,3],"count":7}`: "counts 7",
+		`{"tokens":[]}`: "0 token ids for 13 bytes", `{"tokens":[1,-2,3]}`: "negative", `{"count":3}`: "no token ids",
+		`{"tokens":[` + strings.Repeat("1,", 299) + `1]}`: "300 token ids for 13 bytes",
+	} {
+		o := &oddServer{tokenize: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }}
+		srv := httptest.NewServer(o)
+		_, err := testClient(t, srv.URL, "").Tokenize(t.Context(), "m", nil, "one two three")
+		srv.Close()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40s: %v, want %q", answer, err, want)
+		}
+	}
+}
+
+// Kind F: /metrics that answered before the run and fails in it is told of once.
+func TestMetricsLost(t *testing.T) {
+	var n atomic.Int32
+	o := &oddServer{metrics: func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1) > 2 {
+			http.Error(w, "broken", http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintln(w, "llamacpp:requests_processing 0")
+	}}
+	db, res := o.play(t, "")
+	if got := events(t, db, "no_metrics"); res.Failed != 0 || got != "no_metrics -" {
+		t.Errorf("%+v, events %s", res, got)
 	}
 }
 
@@ -347,6 +432,9 @@ func TestProbeFailures(t *testing.T) {
 	}
 	plain := httptest.NewServer(plainServer)
 	defer plain.Close()
+	if _, err := testClient(t, strings.Replace(tls.URL, "https:", "http:", 1), "").Probe(t.Context(), "m", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "https://") {
+		t.Errorf("no TLS to a server that speaks it: %v", err)
+	}
 	if _, err := testClient(t, strings.Replace(plain.URL, "http:", "https:", 1), "").Probe(t.Context(), "", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "http://") {
 		t.Errorf("TLS to a server without: %v", err)
 	}
