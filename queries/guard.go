@@ -136,7 +136,7 @@ func (g *guard) check(x map[string]any) error {
 		return g.table(text("catalog_name"), text("schema_name"), text("table_name"))
 	}
 	if name := text("function_name"); name != "" {
-		if slices.Contains(deniedFunctions, name) || strings.HasPrefix(name, "__") {
+		if slices.Contains(deniedFunctions, name) || strings.HasPrefix(name, "__") || g.elsewhere && name == "current_setting" {
 			return fmt.Errorf("%s: %s: a query does not call it", g.file, name)
 		}
 		if g.elsewhere && (strings.HasPrefix(text("schema"), "_") || strings.HasPrefix(text("catalog"), "_")) {
@@ -166,8 +166,9 @@ var lakeFunctions = []string{
 }
 
 // deniedFunctions have effects, or say what a lake's connection was made with. So do those whose names begin with two underscores.
+// json_serialize_plan has DuckDB plan any text, and planning alone writes files and opens others.
 var deniedFunctions = []string{
-	"query", "query_table", "json_execute_serialized_sql", "nextval", "currval", "write_log", "getenv", "current_setting",
+	"query", "query_table", "json_execute_serialized_sql", "json_serialize_plan", "nextval", "currval", "write_log", "getenv",
 }
 
 func (g *guard) tableFunction(schema, name string) error {
@@ -191,7 +192,7 @@ func (g *guard) table(catalog, schema, name string) error {
 	}
 	schemas := []string{"", "main", "raw", "temp", "memory", "system", "information_schema", "pg_catalog"}
 	if !slices.Contains(schemas, schema) || !slices.Contains([]string{"", "temp", "memory", "system"}, catalog) ||
-		slices.Contains([]string{"duckdb_databases", "duckdb_secrets", "duckdb_settings", "duckdb_logs", "pragma_database_list"}, name) {
+		slices.Contains([]string{"duckdb_databases", "duckdb_secrets", "duckdb_settings", "pg_settings", "duckdb_logs", "pragma_database_list"}, name) {
 		return fmt.Errorf("%s: %s: a query on a folder or a lake does not reach its catalog or another database", g.file, full)
 	}
 	return nil
@@ -203,15 +204,18 @@ func dotted(parts ...string) string {
 
 // Statements that hold a SELECT, or an expression, which is checked as one.
 var (
-	name         = `("(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_]*)`
+	word         = `[\p{L}_][\p{L}\p{N}_]*`
+	name         = `("(?:[^"]|"")+"|` + word + `)`
+	columns      = `(?:\s*\(\s*` + name + `(?:\s*,\s*` + name + `)*\s*\))?`
 	setVariable  = regexp.MustCompile(`(?is)^SET\s+(?:(?:SESSION|LOCAL|GLOBAL)\s+)?VARIABLE\s+` + name + `\s*(?:=|\s+TO\s)(.+)$`)
-	explain      = regexp.MustCompile(`(?is)^EXPLAIN(?:\s+ANALYZE)?(?:\s*\(\s*FORMAT\s+[a-z]+\s*\))?\s+(.+)$`)
+	explainHow   = `(?:ANALYZE|FORMAT\s+[a-z]+)`
+	explain      = regexp.MustCompile(`(?is)^EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*` + explainHow + `(?:\s*,\s*` + explainHow + `)*\s*\))?\s*(.+)$`)
 	createTemp   = `(?is)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+`
-	createTable  = regexp.MustCompile(createTemp + `(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?` + name + `\s+AS\s+(.+)$`)
-	macroParam   = `\s*[A-Za-z_][A-Za-z0-9_]*(?:\s*(?::=|=>)\s*(?:[0-9.]+|'[^']*'|NULL|TRUE|FALSE))?\s*`
+	createTable  = regexp.MustCompile(createTemp + `(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:temp\.)?` + name + columns + `\s*\bAS\b\s*(.+)$`)
+	macroParam   = `\s*` + word + `(?:\s*(?::=|=>)\s*(?:-?[0-9.]+|'(?:[^']|'')*'|NULL|TRUE|FALSE))?\s*`
 	macroParams  = `\s*\((?:` + macroParam + `(?:,` + macroParam + `)*)?\)`
 	createMacro  = regexp.MustCompile(createTemp + `(?:MACRO|FUNCTION)\s+` + name + macroParams + `\s*AS\s+(TABLE\s+)?(.+)$`)
-	pragma       = regexp.MustCompile(`(?is)^PRAGMA\s+([a-z_]+)\s*(?:\(\s*(?:'[^']*'|[A-Za-z_][A-Za-z0-9_.]*)\s*\))?\s*$`)
+	pragma       = regexp.MustCompile(`(?is)^PRAGMA\s+([a-z_]+)\s*(?:\(\s*(?:'[^']*'|"[^"]*"|[A-Za-z_][A-Za-z0-9_.]*)\s*\))?\s*$`)
 	plainPragmas = []string{
 		"collations", "database_list", "database_size", "functions", "metadata_info", "platform", "show", "show_databases", "show_tables",
 		"show_tables_expanded", "storage_info", "table_info", "user_agent", "version",
@@ -228,6 +232,7 @@ func (g *guard) statement(ctx context.Context, text string) (run string, answers
 	case !errors.Is(err, errNoSelect):
 		return "", false, err
 	}
+	text = strings.TrimSpace(uncommented(text)) // what follows is read, and run, without comments
 	switch word := firstWord(text); word {
 	case "SET":
 		if m := setVariable.FindStringSubmatch(text); m != nil {
@@ -247,7 +252,7 @@ func (g *guard) statement(ctx context.Context, text string) (run string, answers
 		}
 	case "CREATE":
 		if m := createTable.FindStringSubmatch(text); m != nil {
-			return text, false, g.one(ctx, m[2])
+			return text, false, g.one(ctx, m[len(m)-1])
 		}
 		if m := createMacro.FindStringSubmatch(text); m != nil {
 			return text, false, g.macro(ctx, m[1], m[2] != "", m[3])
@@ -330,6 +335,21 @@ func (g *guard) wrap(err error) error { return (&Query{File: g.file}).wrap(err) 
 func excerptless(msg string) string {
 	msg, _, _ = strings.Cut(strings.Join(strings.Fields(msg), " "), " LINE ")
 	return msg
+}
+
+// uncommented puts a space in the place of each comment.
+func uncommented(text string) string {
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		end := lexeme(text, i)
+		if strings.HasPrefix(text[i:], "--") || strings.HasPrefix(text[i:], "/*") {
+			out.WriteByte(' ')
+		} else {
+			out.WriteString(text[i:end])
+		}
+		i = end
+	}
+	return out.String()
 }
 
 // split cuts a text at the semicolons outside of strings, quoted names and comments (DuckDB's scan.l), and drops what stands before a

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -203,6 +204,9 @@ func (q *Query) wrap(err error) error {
 			return fmt.Errorf("run query %s: %w", q.File, cause)
 		}
 	}
+	if strings.HasSuffix(err.Error(), "API error: empty name") {
+		return fmt.Errorf("%s: a column holds a struct whose members have no names: name them, as in {a: 1}, or cast it to VARCHAR", q.File)
+	}
 	var de *duckdb.Error
 	if errors.As(err, &de) { // the excerpt with its caret says nothing on one line
 		return fmt.Errorf("%s: %s", q.File, excerptless(de.Msg))
@@ -248,8 +252,10 @@ func (t *Table) read(rows *sql.Rows) error {
 // bytes of a BLOB, and a day or a time of day inside a list from a moment.
 func plain(v any, typ string) any {
 	switch x := v.(type) {
-	case nil, bool, int64, float64, string, time.Time:
+	case nil, bool, int64, float64, string:
 		return x
+	case time.Time:
+		return endless(x, typ)
 	case int8:
 		return int64(x)
 	case int16:
@@ -277,6 +283,9 @@ func plain(v any, typ string) any {
 	case duckdb.Decimal:
 		if x.Scale == 0 {
 			return plain(x.Value, typ)
+		}
+		if x.Value.BitLen() > exactBits {
+			return x.String()
 		}
 		return x.Float64()
 	case []byte:
@@ -315,6 +324,24 @@ func plain(v any, typ string) any {
 		return fmt.Sprintf("%d months %d days %d µs", x.Months, x.Days, x.Micros)
 	}
 	return fmt.Sprint(v)
+}
+
+// exactBits are those of a whole number that a float64 holds as it is.
+const exactBits = 53
+
+// endless gives DuckDB's infinite times, which the driver takes for some year, as words, and times of day that have a zone with it.
+func endless(t time.Time, typ string) any {
+	const day = 24 * 60 * 60
+	switch t.Unix() {
+	case math.MaxInt64 / 1_000_000, math.MaxInt32 * day:
+		return "infinity"
+	case -math.MaxInt64/1_000_000 - 1, -math.MaxInt32 * day:
+		return "-infinity"
+	}
+	if typ == "TIMETZ" || typ == "TIME WITH TIME ZONE" {
+		return t.Format("15:04:05.999999Z07:00")
+	}
+	return t
 }
 
 // inner is plain for a value inside another, where no Column tells that a time is a day or a time of day.

@@ -79,6 +79,38 @@ func holdsParquet(table string) (bool, error) {
 	return false, nil
 }
 
+// readRegular reads a small file whole. It must be a regular one: a pipe would be waited for.
+func readRegular(path string) ([]byte, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	return os.ReadFile(path)
+}
+
+// globbable refuses the path of a folder that DuckDB's patterns cannot name: a backslash separates parts of a path there.
+func globbable(op, path, abs string) error {
+	if filepath.Separator == '/' && strings.Contains(abs, `\`) {
+		return &Error{op, path, errors.New("DuckDB cannot read a folder whose path has a backslash"), "choose a folder with another name"}
+	}
+	return nil
+}
+
+// removeParquet removes the Parquet files of a folder, and the folder when nothing else is in it.
+func removeParquet(dir string) error {
+	files, err := entries(dir, isParquet)
+	for _, p := range files {
+		err = errors.Join(err, os.Remove(p))
+	}
+	if left, lerr := entries(dir, func(fs.DirEntry) bool { return true }); err == nil && lerr == nil && len(left) == 0 {
+		err = os.Remove(dir)
+	}
+	return err
+}
+
 // escapeGlob makes of a path a pattern of DuckDB's that matches that path only.
 func escapeGlob(path string) string {
 	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(path)

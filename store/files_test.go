@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -339,5 +340,101 @@ func TestFileGone(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// One that is cut short or written over in its place is noticed at the next flush, too.
+func TestFileWrittenOver(t *testing.T) {
+	ctx := context.Background()
+	for name, text := range map[string]string{"cut": "", "over": "mine\n"} {
+		path := filepath.Join(t.TempDir(), name+".duckdb")
+		d, err := Open(ctx, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := d.NewRecorder(ctx, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(Add(ctx, r, Run{RunID: uuid.New(), Status: "running", StartedAt: time.Now()}), r.Flush(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), Add(ctx, r, Event{RunID: uuid.New(), Kind: "x"})); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Flush(ctx); err == nil || !strings.Contains(err.Error(), "another program wrote into the file") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		_, _ = r.Close(), d.Close() // of what is in the file, nothing can be read any more
+	}
+}
+
+// What lies beside a history, or in its place, and is not wb's: it is refused, and stays as it is.
+func TestForeignFilesStay(t *testing.T) {
+	ctx, dir, file := context.Background(), t.TempDir(), oneRun(t)
+	write := func(path, text string) string {
+		t.Helper()
+		p := filepath.Join(dir, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	pipe := filepath.Join(dir, "pipe.duckdb")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip(err)
+	}
+	lake, err := ParseLake(filepath.Join(dir, "lake"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		file, text, want string
+		do               func() error
+	}{
+		{"moved.duckdb.wal", "the log", "moved.duckdb.wal is, which a new file would replace", func() error {
+			_, err := Open(ctx, filepath.Join(dir, "moved.duckdb"))
+			return err
+		}},
+		{"lake/" + lakeFile + ".wal", "the log", "which a new file would replace", func() error { _, err := Push(ctx, file, lake, nil); return err }},
+		{"f1/dictionary.csv", "words", "dictionary.csv in it is not of wb's", func() error { _, err := Export(ctx, file, filepath.Join(dir, "f1"), nil); return err }},
+		{"f2/wb.json", `{"name":"webbuilder"}`, "wb.json in it is not of wb's", func() error { _, err := Export(ctx, file, filepath.Join(dir, "f2"), nil); return err }},
+		{`f\3/x`, "x", "has a backslash", func() error { _, err := Export(ctx, file, filepath.Join(dir, `f\3`), nil); return err }},
+		{"x", "x", "not a regular file", func() error { _, err := Open(ctx, pipe); return err }},
+		{"x", "x", "not a regular file", func() error { _, err := OpenRead(ctx, pipe); return err }},
+	} {
+		p := write(c.file, c.text)
+		if err := c.do(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.file, err, c.want)
+		}
+		if b, err := os.ReadFile(p); err != nil || string(b) != c.text {
+			t.Errorf("%s: %q, %v", c.file, b, err)
+		}
+	}
+	// and in the folder of a run, which is exported again and removed
+	out := filepath.Join(dir, "out")
+	if _, err := Export(ctx, file, out, nil); err != nil {
+		t.Fatal(err)
+	}
+	id := cellOf(t, file, "SELECT run_id::VARCHAR FROM raw.run")
+	folders, err := runFolders(filepath.Join(out, "turn"), id)
+	if err != nil || len(folders) != 1 {
+		t.Fatal(folders, err)
+	}
+	notes := filepath.Join(folders[0], "notes.txt")
+	if err := os.WriteFile(notes, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Export(ctx, file, out, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(ctx, out, []string{id}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(notes); err != nil || string(b) != "mine" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if got := cellOf(t, out, "SELECT count(*)::VARCHAR FROM raw.turn"); got != "0" {
+		t.Errorf("%s turns are left", got)
 	}
 }

@@ -238,6 +238,9 @@ func (l Lake) objectStore(ctx context.Context, c *sql.Conn) error {
 
 // attachLake attaches a lake as a source.
 func attachLake(ctx context.Context, c *sql.Conn, l Lake, readOnly bool) (*source, error) {
+	if err := l.catalogFile(); err != nil {
+		return nil, err
+	}
 	if readOnly && !l.inFolder() {
 		l.data = "" // the catalog knows
 	}
@@ -331,6 +334,21 @@ func (l Lake) again(ctx context.Context, f func() error) error {
 	}
 }
 
+// catalogFile refuses a catalog that is no regular file, and one that is not there beside a log that is.
+func (l Lake) catalogFile() error {
+	if !l.inFolder() {
+		return nil
+	}
+	st, err := os.Stat(l.catalog)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return noLog(l.catalog)
+	case err == nil && !st.Mode().IsRegular():
+		return &Error{"open", l.Name, fmt.Errorf("%s in it is not a regular file", lakeFile), "name another lake"}
+	}
+	return nil
+}
+
 // Push appends runs of a file to a lake, each in one transaction, and none twice: a run that is there as it stands here, or newer, is left alone, and one that was
 // resumed or labelled since takes the place of what is there. Several machines may push at once. A lake that is not there yet is made. ids nil means all runs.
 func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, err error) {
@@ -340,6 +358,9 @@ func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, er
 			return out, err
 		}
 		dir := filepath.Dir(l.catalog)
+		if err := errors.Join(globbable("push", l.Name, dir), l.catalogFile()); err != nil {
+			return out, err
+		}
 		if _, serr := os.Stat(dir); errors.Is(serr, os.ErrNotExist) {
 			defer func() {
 				if err != nil { // an empty folder would be no lake

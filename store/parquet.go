@@ -66,6 +66,9 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 	if st, err := os.Stat(abs); err == nil && !st.IsDir() {
 		return out, &Error{"export", dir, errors.New("it is a file"), "--parquet names a folder"}
 	}
+	if err := globbable("export", dir, abs); err != nil {
+		return out, err
+	}
 	conn, end, err := inMemory(ctx)
 	if err != nil {
 		return out, fail(err)
@@ -84,10 +87,14 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 	}
 	schemas := []int{s.version}
 	var there map[string][]listed
-	if text, err := os.ReadFile(filepath.Join(abs, factsFile)); err == nil {
+	text, err := readRegular(filepath.Join(abs, factsFile))
+	if err == nil {
 		var old folderFacts
 		if err := json.Unmarshal(text, &old); err != nil {
 			return out, fail(fmt.Errorf("read %s: %w", factsFile, err))
+		}
+		if old.Schema < 1 {
+			return out, notOurs(dir, factsFile)
 		}
 		if err := readable(dir, old.Schema); err != nil {
 			return out, err
@@ -101,7 +108,9 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 			return out, fail(err)
 		}
 	} else if !errors.Is(err, os.ErrNotExist) {
-		return out, fail(err)
+		return out, fail(fmt.Errorf("read %s: %w", factsFile, err))
+	} else if _, err := os.Lstat(filepath.Join(abs, dictionaryFile)); err == nil {
+		return out, notOurs(dir, dictionaryFile)
 	}
 	ids = nil
 	for _, r := range runs {
@@ -155,7 +164,7 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 		return out, fail(err)
 	}
 	// what the files may be like stands there before any of them, and a run itself after everything that was recorded of it
-	for name, text := range map[string][]byte{"dictionary.csv": []byte(dictionary.String()), factsFile: append(facts, '\n')} {
+	for name, text := range map[string][]byte{dictionaryFile: []byte(dictionary.String()), factsFile: append(facts, '\n')} {
 		tmp := filepath.Join(aside, name)
 		if err := errors.Join(os.WriteFile(tmp, text, 0o644), os.Rename(tmp, filepath.Join(abs, name))); err != nil {
 			return out, fail(err)
@@ -184,6 +193,14 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 		return out, fail(fmt.Errorf("look at what was written: %d runs are there, and %d were to be", len(arrived), len(ids)))
 	}
 	return out, nil
+}
+
+// dictionaryFile says in a folder of Parquet what each column is.
+const dictionaryFile = "dictionary.csv"
+
+// notOurs refuses a folder with a file that an export would replace and that no export wrote.
+func notOurs(dir, name string) error {
+	return &Error{"export", dir, fmt.Errorf("%s in it is not of wb's, and would be replaced", name), "Parquet wants a folder of its own"}
 }
 
 // asidePrefix begins the names of folders that an export writes into before it puts things in their places.
@@ -258,7 +275,7 @@ func install(from, to string, ids []string) error {
 			}
 		}
 		for _, o := range old {
-			if err := os.RemoveAll(o); err != nil {
+			if err := removeParquet(o); err != nil {
 				return err
 			}
 		}
@@ -269,10 +286,17 @@ func install(from, to string, ids []string) error {
 // replaceFolder puts the files of a folder in the place of another folder's. Where the two cannot be exchanged in one step, it goes file by
 // file: a new file takes the place of one of its name, and those that have no successor go last.
 func replaceFolder(from, to string) error {
-	if exchange(from, to) {
-		return os.RemoveAll(from)
+	if !exchange(from, to) {
+		return replaceFiles(from, to)
 	}
-	return replaceFiles(from, to)
+	foreign, err := entries(from, func(e os.DirEntry) bool { return !isParquet(e) })
+	for _, p := range foreign { // what others put there stays
+		err = errors.Join(err, os.Rename(p, filepath.Join(to, filepath.Base(p))))
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(from)
 }
 
 func replaceFiles(from, to string) error {
@@ -287,7 +311,7 @@ func replaceFiles(from, to string) error {
 			return err
 		}
 	}
-	stale, err := entries(to, func(e os.DirEntry) bool { return !names[e.Name()] })
+	stale, err := entries(to, func(e os.DirEntry) bool { return isParquet(e) && !names[e.Name()] })
 	for _, p := range stale {
 		err = errors.Join(err, os.Remove(p))
 	}

@@ -70,7 +70,7 @@ func Remove(ctx context.Context, from string, ids []string) (err error) {
 			for _, id := range ids {
 				found, err := runFolders(filepath.Join(from, row.table()), id)
 				for _, p := range found {
-					err = errors.Join(err, os.RemoveAll(p))
+					err = errors.Join(err, removeParquet(p))
 				}
 				if err != nil {
 					return &Error{"remove", from, err, ""}

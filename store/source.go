@@ -224,7 +224,10 @@ func readFolder(ctx context.Context, c *sql.Conn, dir string, tables []string) (
 	if err != nil {
 		return nil, &Error{"open", dir, err, ""}
 	}
-	text, err := os.ReadFile(filepath.Join(abs, factsFile))
+	if err := globbable("open", dir, abs); err != nil {
+		return nil, err
+	}
+	text, err := readRegular(filepath.Join(abs, factsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{"open", dir, fmt.Errorf("%w: there is no %s in it", ErrNoHistory, factsFile), "wb export --parquet makes such a folder, wb push a lake"}
 	}

@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/shirou/gopsutil/v4/process"
@@ -85,7 +86,12 @@ func Open(ctx context.Context, path string) (*DB, error) {
 			return nil, &Error{"open", path, errors.New("it is a folder of Parquet, and this writes into a DuckDB file"), "--db names the file; wb export brings its runs into the folder"}
 		}
 	}
-	if err := checkHeader(path); err != nil && !errors.Is(err, ErrNotFound) {
+	switch err := checkHeader(path); {
+	case errors.Is(err, ErrNotFound):
+		if err := noLog(path); err != nil {
+			return nil, err
+		}
+	case err != nil:
 		return nil, err
 	}
 	if dir := filepath.Dir(path); dir != "." {
@@ -106,8 +112,19 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
-// Present gives an error when the file that is open for writing is no longer the one at its path. What is written into one that was deleted
-// is lost, and DuckDB does not notice.
+// noLog refuses to make a database beside a log that is there: DuckDB would delete it, and where the database was moved away, the log has
+// what was recorded last.
+func noLog(path string) error {
+	wal := path + ".wal"
+	if _, err := os.Lstat(wal); err != nil {
+		return nil //nolint:nilerr // there is none
+	}
+	return &Error{"open", path, fmt.Errorf("it is not there, and %s is, which a new file would replace", wal),
+		"the log belongs to a database that was moved or deleted: bring that back, or move the log away"}
+}
+
+// Present gives an error when the file that is open for writing is no longer the one at its path, or was written over. What is written into
+// one that was deleted is lost, and DuckDB does not notice.
 func (d *DB) Present() error {
 	st, err := os.Stat(d.path)
 	switch {
@@ -116,9 +133,26 @@ func (d *DB) Present() error {
 	case err == nil && !os.SameFile(st, d.file):
 		return &Error{"record", d.path, fmt.Errorf("%w: another one is in its place", ErrGone),
 			"what was recorded is in the old one, if that was only moved; the new one was not touched"}
+	case err == nil && !hasMagic(d.path):
+		return &Error{"record", d.path, errors.New("another program wrote into the file while a run did"), "what is in it cannot be read any more"}
 	}
 	return nil
 }
+
+// hasMagic says whether a file begins as DuckDB's do. One that cannot be looked at is taken for such.
+func hasMagic(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	head := make([]byte, 12)
+	_, err = io.ReadFull(f, head)
+	return err == nil && bytes.Equal(head[8:], magic)
+}
+
+// magic stands at byte 8 of a DuckDB file ("Storage Versions and Format" in DuckDB's documentation).
+var magic = []byte("DUCK")
 
 // OpenRead opens a file for queries: read-only, without access to other files or the network, the configuration locked,
 // memory and threads limited. A file of an older wb, and one with runs whose process died, is first put in order, which
@@ -248,8 +282,11 @@ func checkHeader(path string) error {
 	if filepath.Base(path) == lakeFile {
 		return &Error{"open", path, errors.New("it is the catalog of a lake"), "the lake is its folder, " + filepath.Dir(path)}
 	}
-	if strings.ContainsAny(path, "?%\n") || slices.Contains(reserved, strings.ToLower(name)) {
+	if strings.ContainsAny(path, "?%") || strings.ContainsFunc(path, unicode.IsControl) || slices.Contains(reserved, strings.ToLower(name)) {
 		return &Error{"open", path, errors.New("not a name DuckDB can use here"), "choose another --db, such as wb.duckdb"}
+	}
+	if st, err := os.Stat(path); err == nil && !st.IsDir() && !st.Mode().IsRegular() { // which would be waited for, or never end
+		return &Error{"open", path, errors.New("not a regular file"), "--db names a file"}
 	}
 	f, err := os.Open(path)
 	switch {
@@ -270,7 +307,7 @@ func checkHeader(path string) error {
 		return &Error{"open", path, err, ""}
 	}
 	switch {
-	case n >= 12 && bytes.Equal(head[8:12], []byte("DUCK")):
+	case n >= 12 && bytes.Equal(head[8:12], magic):
 		return nil
 	case bytes.HasPrefix(head, []byte("SQLite format 3")):
 		return &Error{"open", path, fmt.Errorf("%w: it is a SQLite file", ErrNotDuckDB), "name another file with --db"}

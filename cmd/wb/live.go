@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"wb/collect"
@@ -99,7 +100,7 @@ func openWindow(ctx context.Context, file *store.DB) *window {
 	if err != nil {
 		return nil
 	}
-	if isOwnSocket(socket) { // of a run that was killed: this process holds the file now
+	if abandoned(ctx, socket) { // of a run that was killed: this process holds the file now
 		_ = os.Remove(socket)
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
@@ -257,7 +258,7 @@ func reading(ctx context.Context, path string, stderr io.Writer, open func(path 
 	for try := 0; ; try++ {
 		err := open(path)
 		if err == nil {
-			if socket, serr := socketOf(path); serr == nil && isOwnSocket(socket) { // of a run that was killed
+			if socket, serr := socketOf(path); serr == nil && abandoned(ctx, socket) { // of a run that was killed
 				_ = os.Remove(socket)
 				sweep(path)
 			}
@@ -283,6 +284,18 @@ func reading(ctx context.Context, path string, stderr io.Writer, open func(path 
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// abandoned says whether there is a socket of this user at a path that nobody listens on any more.
+func abandoned(ctx context.Context, socket string) bool {
+	if !isOwnSocket(socket) {
+		return false
+	}
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // errNobody is returned when no run answers for a file.

@@ -231,6 +231,16 @@ func writeAside(path string, st fs.FileInfo, render func(io.Writer) error) (err 
 	return nil
 }
 
+// sameFile says whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
 // writePage renders into a file.
 func writePage(path, format string, page viz.Page) error {
 	return writeTo(path, func(w io.Writer) error { return viz.Render(w, format, page, viz.Options{}) })

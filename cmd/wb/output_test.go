@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"wb/queries"
 )
 
 func TestPlainWriter(t *testing.T) {
@@ -175,6 +177,38 @@ func TestPeer(t *testing.T) {
 	for _, end := range []net.Conn{c, s} {
 		if uid, err := peer(end); err != nil || uid != os.Getuid() {
 			t.Errorf("peer %d, %v", uid, err)
+		}
+	}
+}
+
+// A socket that somebody listens on is somebody's, whatever its name is.
+func TestSocketsInUseStay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if abandoned(t.Context(), path) {
+		t.Error("one in use counts as abandoned")
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !abandoned(t.Context(), path) {
+		t.Error("one that nobody listens on does not")
+	}
+}
+
+// Files of a report are named as the run, unless another run could have the same ones.
+func TestFileName(t *testing.T) {
+	const id = "0a1b2c3d-1111-4000-8000-000000000001"
+	for name, want := range map[string]string{
+		"base": "base", "a b": "a-b-0a1b2c3d", "a/b": "a-b-0a1b2c3d", "on 0a1b2c3d": "on-0a1b2c3d", "x_system": "x_system-0a1b2c3d",
+		"日本": "0a1b2c3d", "..": "0a1b2c3d", strings.Repeat("x", 300): strings.Repeat("x", 80) + "-0a1b2c3d",
+	} {
+		if got := fileName(queries.RunRef{ID: id, Name: name}); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }

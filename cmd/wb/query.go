@@ -168,6 +168,11 @@ func (o *queryOptions) write(stdout, stderr io.Writer, t *queries.Table) error {
 	if o.out == "" || o.out == standardOutput {
 		return render(stdout, o.format, page)
 	}
+	for _, p := range []string{o.db, o.db + ".wal"} {
+		if sameFile(p, o.out) {
+			return usagef("flag --out: %s is the history itself", o.out)
+		}
+	}
 	if err := writePage(o.out, o.format, page); err != nil {
 		return err
 	}
@@ -221,6 +226,21 @@ func makeDir(dir string) error {
 
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
+// fileName makes the name of a run that of its files. Where another run could have the same ones, the id is in it, too.
+func fileName(r queries.RunRef) string {
+	const longest = 80
+	id := r.ID[:min(8, len(r.ID))]
+	own := strings.TrimSuffix(r.Name, " "+id) // as the view runs tells those of one name apart
+	name := strings.Trim(unsafeName.ReplaceAllString(own, "-"), "-.")
+	if name == r.Name && len(name) <= longest && !strings.HasSuffix(name, systemFacts) {
+		return name
+	}
+	return strings.TrimLeft(name[:min(len(name), longest)]+"-"+id, "-")
+}
+
+// systemFacts ends the name of the file with what is known of the machine.
+const systemFacts = "_system"
+
 // writeReport writes NAME.csv (one row a conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
 func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
 	tables, empty, err := queries.Report(ctx, db, selector, base)
@@ -232,10 +252,7 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 		return nil, err
 	}
 	runs := tables[0].Runs
-	name, title := strings.Trim(unsafeName.ReplaceAllString(runs[0].Name, "-"), "-."), "Run "+runs[0].Name
-	if name == "" {
-		name = runs[0].ID
-	}
+	name, title := fileName(runs[0]), "Run "+runs[0].Name
 	if len(runs) > 1 {
 		name, title = fmt.Sprintf("%s-and-%d-more", name, len(runs)-1), fmt.Sprintf("%d runs", len(runs))
 	}
@@ -269,7 +286,7 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 		suffix, format string
 		page           viz.Page
 	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", page},
-		{"_system.json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
+		{systemFacts + ".json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
 		p := filepath.Join(dir, name+x.suffix)
 		if err := writePage(p, x.format, x.page); err != nil {
 			return nil, err

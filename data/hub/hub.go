@@ -278,7 +278,7 @@ func (c *Client) head(ctx context.Context, address string) (*http.Response, erro
 		resp.Body.Close()
 		address = next.String()
 	}
-	return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+	return nil, errRedirects
 }
 
 // maxCounted bounds the files whose size is found by reading them.
@@ -307,6 +307,9 @@ func (c *Client) sizeOf(ctx context.Context, op string, l *Listing, f *File) (in
 func (c *Client) fileURL(l *Listing, file string) string {
 	return c.Endpoint + "/" + l.Repo + "/resolve/" + l.Commit + "/" + (&url.URL{Path: file}).EscapedPath()
 }
+
+// errRedirects is what more redirects than maxRedirects end in; asking again would lead the same way.
+var errRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
 
 // get makes a request and follows redirects. The token goes to the hub's own host alone: a signed address of another
 // host carries its own right. from >= 0 asks for the bytes from there on.
@@ -342,7 +345,7 @@ func (c *Client) get(ctx context.Context, method, address string, from int64) (*
 		}
 		address = next.String()
 	}
-	return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+	return nil, errRedirects
 }
 
 func (c *Client) once(ctx context.Context, method, address string, from int64, token string) (*http.Response, error) {
@@ -385,6 +388,8 @@ func (c *Client) retry(ctx context.Context, op string, call func() (*http.Respon
 			return nil, ctx.Err()
 		case err == nil && !busy(resp.StatusCode), err == nil && n == tries:
 			return resp, nil
+		case errors.Is(err, errRedirects):
+			return nil, &Error{Op: op, Cause: plain(err), hint: "the hub redirects in a circle; HF_ENDPOINT names another hub", wrapped: err}
 		case err != nil && n == tries:
 			return nil, &Error{Op: op, Cause: plain(err), hint: "is the network up? HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what the cache has", wrapped: err}
 		}

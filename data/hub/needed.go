@@ -101,7 +101,7 @@ func chooseWeights(names []string) (weights []string, why string) {
 		return slices.ContainsFunc(names, func(n string) bool { return path.Ext(n) == ext })
 	}
 	switch {
-	case len(weights) > 0 && has("adapter_config.json"):
+	case has("adapter_config.json"), slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "adapter_model.") }):
 		return nil, "it is an adapter for another model, and no model itself"
 	case len(weights) > 0:
 		return nil, "it has weights and no config.json"
@@ -115,9 +115,9 @@ func chooseWeights(names []string) (weights []string, why string) {
 
 func isWeight(file, format string) bool {
 	base := path.Base(file)
-	others := []string{"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin", "rng_state.pt"}
+	others := []string{"training_args", "optimizer", "scheduler", "rng_state", "adapter_model", "adapter", "trainer_state"}
 	return !strings.Contains(file, "/") && path.Ext(file) == format && !strings.HasPrefix(base, consolidated) &&
-		!strings.HasPrefix(base, ".") && !slices.Contains(others, base)
+		!strings.HasPrefix(base, ".") && !slices.Contains(others, strings.TrimSuffix(base, format))
 }
 
 // part is the number in the name of a file of several: model-00001-of-00002.safetensors.
@@ -178,6 +178,17 @@ func whole(dir string) error {
 			return fmt.Errorf("%s: %w", w, err)
 		}
 	}
+	for _, name := range []string{hubConfig, mistralConfig} {
+		if !slices.Contains(names, name) {
+			continue
+		}
+		var config map[string]any
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil {
+			return err
+		} else if json.Unmarshal(b, &config) != nil {
+			return fmt.Errorf("%s: is no configuration in JSON", name)
+		}
+	}
 	return nil
 }
 
@@ -196,6 +207,9 @@ func shardsThere(dir string, names []string) error {
 		}
 		if err := json.Unmarshal(b, &index); err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if index.WeightMap == nil {
+			return fmt.Errorf("%s has no weight_map", name)
 		}
 		for _, file := range index.WeightMap {
 			if !filepath.IsLocal(file) {

@@ -36,6 +36,8 @@ func TestNeeded(t *testing.T) {
 		{"no weights", hf + "README.md", "", "it has no weights that vLLM could load"},
 		{"GGUF", "config.json model-Q4_K_M.gguf", "", "its weights are GGUF files, which llama.cpp loads; vLLM wants safetensors"},
 		{"an adapter", "adapter_config.json adapter_model.safetensors", "", "it is an adapter for another model, and no model itself"},
+		{"an adapter with a configuration", hf + "adapter_model.safetensors", "", "it is an adapter for another model, and no model itself"},
+		{"only an optimizer's", hf + "optimizer.safetensors", "", "it has no weights in its own folder that vLLM could load"},
 		{"a subfolder", "README.md model/config.json model/model.safetensors", "", "it has no weights in its own folder that vLLM could load"},
 		{"only left-overs", hf + "training_args.bin .safetensors", "", "it has no weights in its own folder that vLLM could load"},
 		{"nothing", "", "", "it has no weights that vLLM could load"},
@@ -100,6 +102,9 @@ func TestWhole(t *testing.T) {
 		{"a part of two", map[string]string{"config.json": "{}", "model-00001-of-00002.safetensors": good}, "model-00002-of-00002.safetensors is missing"},
 		{"what the index names", map[string]string{"config.json": "{}", "a.safetensors": good, "model.safetensors.index.json": `{"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}`},
 			"b.safetensors of model.safetensors.index.json is missing"},
+		{"an index of nothing", map[string]string{"config.json": "{}", "a.safetensors": good, "model.safetensors.index.json": `{"metadata": {}}`},
+			"model.safetensors.index.json has no weight_map"},
+		{"a page as configuration", map[string]string{"config.json": "<html>", "model.safetensors": good}, "config.json: is no configuration in JSON"},
 		{"an index that climbs", map[string]string{"config.json": "{}", "a.safetensors": good, "model.safetensors.index.json": `{"weight_map": {"x": "../a.safetensors"}}`},
 			`model.safetensors.index.json names "../a.safetensors"`},
 	} {

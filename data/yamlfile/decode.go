@@ -156,6 +156,9 @@ func (n *Node) whole() (int64, bool) {
 	if !n.Plain || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
 		return 0, false
 	}
+	if strings.Contains(digits, "_") || strings.HasPrefix(strings.ToLower(digits), "0b") { // YAML 1.1 read these as numbers, 1.2 does not
+		return 0, false
+	}
 	i, err := strconv.ParseInt(n.Text, 0, 64)
 	return i, err == nil
 }

@@ -113,6 +113,7 @@ func parseYAML(text []byte, bad func(int, string, ...any) error) (*Node, error) 
 	if rest, ok := bytes.CutPrefix(text, []byte("%YAML 1.2")); ok { // which the parser reads, but not the line that says so
 		text = append([]byte("# YAML 1.2"), rest...)
 	}
+	text, back := withoutBreaks(text)
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var first *Node
 	for {
@@ -125,7 +126,7 @@ func parseYAML(text []byte, bad func(int, string, ...any) error) (*Node, error) 
 		case err != nil:
 			return nil, notYAML(text, bad, err)
 		}
-		c := converter{bad: bad, done: map[*yaml.Node]*Node{}, open: map[*yaml.Node]bool{}}
+		c := converter{bad: bad, back: back, done: map[*yaml.Node]*Node{}, open: map[*yaml.Node]bool{}}
 		n, err := c.node(&doc, 0)
 		switch {
 		case err != nil:
@@ -137,6 +138,27 @@ func parseYAML(text []byte, bad func(int, string, ...any) error) (*Node, error) 
 			first = n
 		}
 	}
+}
+
+// withoutBreaks puts characters for private use, which the text does not have, in the place of those that YAML 1.1 took for line breaks and
+// YAML 1.2 does not (5.4): the parser still does.
+func withoutBreaks(text []byte) ([]byte, *strings.Replacer) {
+	var there, back []string
+	private := '\ue000'
+	for _, r := range []rune{0x85, 0x2028, 0x2029} {
+		if !bytes.ContainsRune(text, r) {
+			continue
+		}
+		for bytes.ContainsRune(text, private) {
+			private++
+		}
+		there, back = append(there, string(r), string(private)), append(back, string(private), string(r))
+		private++
+	}
+	if there != nil {
+		text = []byte(strings.NewReplacer(there...).Replace(string(text)))
+	}
+	return text, strings.NewReplacer(back...)
 }
 
 // control says whether a character may not stand in YAML as it is (YAML 1.2.2, 5.1: c-printable).
@@ -165,6 +187,7 @@ func notYAML(text []byte, bad func(int, string, ...any) error, err error) error 
 // converter makes our nodes of the parser's.
 type converter struct {
 	bad  func(line int, format string, a ...any) error
+	back *strings.Replacer // puts characters back that the parser would take for line breaks
 	done map[*yaml.Node]*Node
 	open map[*yaml.Node]bool // those under way, which an alias in them would never end
 }
@@ -208,7 +231,7 @@ func (c *converter) fresh(y *yaml.Node, depth int) (*Node, error) {
 	case yaml.ScalarNode:
 		quoted := y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 		text := y.Style&yaml.TaggedStyle != 0 && (y.ShortTag() == "!!str" || y.Tag == "!")
-		n.Text, n.Plain = y.Value, !quoted && !text
+		n.Text, n.Plain = c.back.Replace(y.Value), !quoted && !text
 		n.Null = n.Plain && y.ShortTag() == "!!null"
 	case yaml.SequenceNode:
 		n.Kind = Sequence
@@ -232,6 +255,7 @@ func (c *converter) fresh(y *yaml.Node, depth int) (*Node, error) {
 // entries fills a mapping: its own names, and then those of merges that it does not have.
 func (c *converter) entries(n *Node, y *yaml.Node, depth int) error {
 	var merged []*Node
+	merges := false
 	has := map[string]bool{}
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		key := y.Content[i]
@@ -244,7 +268,10 @@ func (c *converter) entries(n *Node, y *yaml.Node, depth int) error {
 			if value.Kind == Sequence {
 				more = value.Items
 			}
-			merged = append(merged, more...)
+			if merges {
+				return c.bad(key.Line, "<<: stands twice; it may have a list")
+			}
+			merged, merges = more, true
 			continue
 		}
 		name, err := c.node(key, depth+1)

@@ -63,7 +63,10 @@ func TestDecode(t *testing.T) {
 		// numbers and truth values
 		{"count: 12\nratio: 2\non: true", item{Count: 12, Ratio: 2, On: true}},
 		{"count: -0x10\nratio: 1.5e-3\non: FALSE", item{Count: -16, Ratio: 0.0015}},
-		{"count: 1_000", item{Count: 1000}},
+		{"text: 1_000", item{Text: "1_000"}},
+		// what was a line break in YAML 1.1
+		{"text: \"a \u2028 b\u0085c \u2029\"\nlist: [d\u2028e, '\ue000']\n", item{Text: "a \u2028 b\u0085c \u2029", List: []string{"d\u2028e", "\ue000"}}},
+		{"text: |\n  a\u2028b\n  c\ncount: 2\n", item{Text: "a\u2028b\nc\n", Count: 2}},
 		// marks of the file
 		{"\ufefftext: a", item{Text: "a"}},
 		{"text: a\r\ncount: 2\r\n", item{Text: "a", Count: 2}},
@@ -111,6 +114,9 @@ func TestMistakes(t *testing.T) {
 		{"f.yaml", "list: a\n", `f.yaml:1: list: wants a list, not "a"`},
 		{"f.yaml", "inner:\n  - just text\n", `f.yaml:2: inner[0]: wants names and values, not "just text"`},
 		{"f.yaml", "inner:\n  - count: 1\n  - count: many\n", `f.yaml:3: inner[1].count: wants a whole number, not "many"`},
+		{"f.yaml", "count: 1_000", `f.yaml:1: count: wants a whole number, not "1_000"`},
+		{"f.yaml", "count: 0b101", `f.yaml:1: count: wants a whole number, not "0b101"`},
+		{"f.yaml", "<<: {text: a}\n<<: {count: 1}\n", "f.yaml:2: <<: stands twice; it may have a list"},
 		{"f.yaml", "count: 010", `f.yaml:1: count: wants a whole number, not "010"`},
 		{"f.yaml", "count: 1.0", `f.yaml:1: count: wants a whole number, not "1.0"`},
 		{"f.yaml", "count: '5'", `f.yaml:1: count: wants a whole number, not "5"`},
