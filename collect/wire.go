@@ -100,11 +100,11 @@ type wireDelta struct {
 
 // UnmarshalJSON reads an object; a text is taken for the content, and an empty list for an empty object, which is how PHP writes it.
 func (d *wireDelta) UnmarshalJSON(b []byte) error {
-	switch {
-	case b[0] == '{':
+	switch b[0] {
+	case '{':
 		type plain wireDelta
 		return lenient(b, (*plain)(d))
-	case b[0] == '"':
+	case '"':
 		return json.Unmarshal(b, &d.Content)
 	}
 	d.odd = string(b) != "[]" && b[0] != 'n'

@@ -165,7 +165,7 @@ func TestFind(t *testing.T) {
 		{Library{}, "extra", "", "", `find query "extra": unknown query`},
 		{own, "extraa", "", "", `find query "extraa": unknown query; did you mean extra?`},
 		{Library{}, "tfft_by_turn", "", "", `find query "tfft_by_turn": unknown query; did you mean ttft_by_turn?`},
-		{Library{}, "stals.sql", "", "", `find query "stals.sql": unknown query; did you mean stalls?`},
+		{Library{}, "stals.sql", "", "", `find query "stals.sql": unknown query, and no such file; did you mean stalls?`},
 		{Library{}, "zzzzzzzzzzzz", "", "", `find query "zzzzzzzzzzzz": unknown query`},
 		{Library{}, "", "", "", `find query "": unknown query`},
 		{Library{}, "../reports/stalls", "", "", "read query: ../reports/stalls: no such file"},

@@ -60,7 +60,7 @@ type DB struct {
 	notes     []string
 	elsewhere bool // a folder or a lake, seen through views
 	unspill   func() error
-	file      fs.FileInfo // as it was when it was opened for writing
+	file      *os.File // the one that was opened for writing; nil for reading
 }
 
 // Limits of a read-only connection, on which strangers' SQL may run.
@@ -106,7 +106,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := d.prepare(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	if d.file, err = os.Stat(path); err != nil {
+	if d.file, err = os.Open(path); err != nil {
 		return nil, errors.Join(&Error{"open", path, err, ""}, d.Close())
 	}
 	return d, nil
@@ -130,24 +130,25 @@ func (d *DB) Present() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Error{"record", d.path, ErrGone, "what was recorded went with it, unless it was only moved"}
-	case err == nil && !os.SameFile(st, d.file):
+	case err == nil && !d.isOpen(st):
 		return &Error{"record", d.path, fmt.Errorf("%w: another one is in its place", ErrGone),
 			"what was recorded is in the old one, if that was only moved; the new one was not touched"}
-	case err == nil && !hasMagic(d.path):
+	case err == nil && !d.isWhole():
 		return &Error{"record", d.path, errors.New("another program wrote into the file while a run did"), "what is in it cannot be read any more"}
 	}
 	return nil
 }
 
-// hasMagic says whether a file begins as DuckDB's do. One that cannot be looked at is taken for such.
-func hasMagic(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return true
-	}
-	defer f.Close()
+func (d *DB) isOpen(st fs.FileInfo) bool {
+	own, err := d.file.Stat()
+	return err == nil && os.SameFile(st, own)
+}
+
+// isWhole says whether the file begins as DuckDB's do. It is not opened for that: whoever closes a file gives up the locks that its process
+// has on it (POSIX, fcntl), DuckDB's too.
+func (d *DB) isWhole() bool {
 	head := make([]byte, 12)
-	_, err = io.ReadFull(f, head)
+	_, err := d.file.ReadAt(head, 0)
 	return err == nil && bytes.Equal(head[8:], magic)
 }
 
@@ -265,6 +266,9 @@ func (d *DB) Close() error {
 	}
 	if serr := d.unspill(); err == nil {
 		err = serr
+	}
+	if d.file != nil { // after DuckDB, whose locks go with it
+		err = errors.Join(err, d.file.Close())
 	}
 	if err != nil {
 		return explain("close", d.path, err)

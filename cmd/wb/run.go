@@ -74,7 +74,7 @@ simulator: no GPU and no model are needed, and every figure is marked simulated.
 A plan is a file with settings, which are the flags below, and a matrix of values: each combination becomes a run of its own, and they are taken in
 turns, forwards and backwards, so that what drifts on the machine falls on all of them alike. Flags go before what the plan says. --resume goes on
 with a plan that was cut short.`,
-		Example: `  wb run                                                        # everything, on the simulator
+		Example: `  wb run                                                        # a first run, on the simulator
   wb run --engine vllm --model smollm2-135m                     # wb starts vLLM, a fresh one for each session
   wb run --engine vllm --model phi-3.5-mini --preset optimized --tag graphs=on -- --max-num-seqs 4
   wb run --url http://localhost:8001 --model my-model --tag apc=on

@@ -185,6 +185,6 @@ func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 			fmt.Fprintf(stderr, "removed %s\n", strings.Join(names, ", "))
 			return nil
 		}}
-	cmd.Flags().BoolVar(&yes, "yes", false, "remove without asking")
+	cmd.Flags().BoolVar(&yes, "yes", false, "really remove them")
 	return cmd
 }
