@@ -144,6 +144,8 @@ func TestAnswers(t *testing.T) {
 		{"usage in the delta", hellos() + text(`{"usage":`+plainUsage+`}`, `,"finish_reason":"stop"`, "") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"llama.cpp's timings", hellos() + text("{}", `,"finish_reason":"stop"`, `,"timings":{"prompt_n":6,"cache_n":3,"predicted_n":2,"prompt_ms":1.5}`) + end,
 			StatusOK, "", "9 3 2 nil", two, "", ""},
+		{"an older llama.cpp's timings", hellos() + text("{}", `,"finish_reason":"stop"`, `,"timings":{"prompt_n":6,"predicted_n":2}`) + used(plainUsage) + end,
+			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"Google's names", hellos() + finished("STOP") + event(`{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":2}}`) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"usage before the finish reason", hellos() + text("{}", "", `,"usage":`+plainUsage) + finished("stop") + event("[DONE]") + end,

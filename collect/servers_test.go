@@ -135,12 +135,40 @@ func TestContextTruncated(t *testing.T) {
 	if got := cell(t, db, "SELECT string_agg(prompt_tokens::VARCHAR, ' ' ORDER BY turn_id) FROM raw.turn") + ": " + events(t, db, "context%"); got != "7 12 8: context_truncated 3" {
 		t.Error(got)
 	}
+	// a longer prompt has more tokens than a shorter one that it holds
+	o = &oddServer{chat: func(w http.ResponseWriter, n int, _ []data.Message) { writeReply(w, hellos(), min(n, 12), 2) }}
+	db, _ = o.play(t, "")
+	if got := events(t, db, "context%"); got != "context_truncated 3" {
+		t.Error(got)
+	}
 	// tokens that the server itself counts in the prompt
 	tokens := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tokens":[1,2,3,4,5,6,7,8,9,10,11,12]}`) }
 	o = &oddServer{tokenize: tokens, chat: func(w http.ResponseWriter, _ int, _ []data.Message) { writeReply(w, hellos(), 7, 2) }}
 	db, _ = o.play(t, "")
 	if got := events(t, db, "context%"); got != "context_truncated 1, context_truncated 2, context_truncated 3" {
 		t.Error(got)
+	}
+}
+
+// A usage that cannot be that of the text is told of: fewer tokens than events that brought some, or than the prompt could be put into.
+func TestUsageDisagrees(t *testing.T) {
+	eight := strings.Repeat(word("seven "), 8)
+	letters := strings.Repeat(word("a"), 8)
+	for _, c := range []struct {
+		name, events       string
+		prompt, completion int
+		want               string
+	}{
+		{"as it is", eight, 7, 8, ""},
+		{"too few tokens", eight, 7, 1, "usage_disagrees 1"},
+		{"a character an event", letters, 7, 2, ""},
+		{"too small a prompt", eight, 1, 8, "usage_disagrees 1"},
+	} {
+		o := &oddServer{chat: func(w http.ResponseWriter, _ int, _ []data.Message) { writeReply(w, c.events, c.prompt, c.completion) }}
+		db, _ := o.play(t, "")
+		if got := cell(t, db, "SELECT coalesce(any_value(kind || ' ' || turn_id), '') FROM raw.event WHERE kind = 'usage_disagrees' AND turn_id = 1"); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
 	}
 }
 

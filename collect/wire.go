@@ -376,14 +376,14 @@ func (w *wireChunk) usage() rawValue {
 func (w *wireChunk) fromTimings() rawValue {
 	var t struct {
 		Prompt    *float64 `json:"prompt_n"`
-		Cached    float64  `json:"cache_n"`
+		Cached    *float64 `json:"cache_n"`
 		Predicted *float64 `json:"predicted_n"`
 	}
-	if len(w.Timings) == 0 || json.Unmarshal(w.Timings, &t) != nil || t.Prompt == nil || t.Predicted == nil {
-		return nil
+	if len(w.Timings) == 0 || json.Unmarshal(w.Timings, &t) != nil || t.Prompt == nil || t.Cached == nil || t.Predicted == nil {
+		return nil // older ones do not say what the cache had, and count it nowhere
 	}
 	return rawValue(fmt.Sprintf(`{"prompt_tokens": %g, "completion_tokens": %g, "prompt_tokens_details": {"cached_tokens": %g}}`,
-		*t.Prompt+t.Cached, *t.Predicted, t.Cached))
+		*t.Prompt+*t.Cached, *t.Predicted, *t.Cached))
 }
 
 // parseChunk reads an event. What Python writes for numbers that JSON does not have is taken for null.

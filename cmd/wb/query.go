@@ -125,6 +125,9 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 	if name != "" {
 		var err error
 		if q, err = lib.Find(name); err != nil {
+			if strings.ContainsAny(name, " \n") {
+				return hinted{err, "-c runs SQL that is given in words"}
+			}
 			return err
 		}
 	}
