@@ -140,12 +140,15 @@ func parseYAML(text []byte, bad func(int, string, ...any) error) (*Node, error) 
 	}
 }
 
+// yaml11Breaks ended a line in YAML 1.1, and do so in the library still: next line, line separator, paragraph separator.
+const yaml11Breaks = "\u0085\u2028\u2029"
+
 // withoutBreaks puts characters for private use, which the text does not have, in the place of those that YAML 1.1 took for line breaks and
 // YAML 1.2 does not (5.4): the parser still does.
 func withoutBreaks(text []byte) ([]byte, *strings.Replacer) {
 	var there, back []string
 	private := '\ue000'
-	for _, r := range []rune{0x85, 0x2028, 0x2029} {
+	for _, r := range yaml11Breaks {
 		if !bytes.ContainsRune(text, r) {
 			continue
 		}

@@ -47,6 +47,9 @@ func toYAML(v reflect.Value) *yaml.Node {
 	case reflect.String:
 		n := &yaml.Node{}
 		n.SetString(v.String())
+		if strings.ContainsAny(n.Value, yaml11Breaks) { // which the writer would fold otherwise
+			n.Style = yaml.DoubleQuotedStyle
+		}
 		return n
 	}
 	panic(fmt.Sprintf("yamlfile: write a %v: no case for it", v.Type()))

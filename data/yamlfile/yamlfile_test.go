@@ -189,7 +189,7 @@ func TestAt(t *testing.T) {
 
 // What is written reads back as the same, whatever the texts are.
 func FuzzWrite(f *testing.F) {
-	for _, s := range []string{"a", "007", "1.10", "yes", "null", "~", "", " a ", "a\nb\n", "\ta\n b", "a: b # c", "- a", "'", "\"", "\x1b[0m", "a\u0085b\u2028c", "\ufeffa", "a\r\nb", "<<", "!!str x", "&a", "*a", "\n", "\n\na", "a \nb", "%x", "---", "...", "|", ">", "?", "{", "[", "\x00", "\u202e"} {
+	for _, s := range []string{"a", "007", "1.10", "yes", "null", "~", "", " a ", "a\nb\n", "\ta\n b", "a: b # c", "- a", "'", "\"", "\x1b[0m", "a\u0085b\u2028c", "\u20280", "\n\u2029 a\u2028\n", "\u0085", "\ufeffa", "a\r\nb", "<<", "!!str x", "&a", "*a", "\n", "\n\na", "a \nb", "%x", "---", "...", "|", ">", "?", "{", "[", "\x00", "\u202e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
