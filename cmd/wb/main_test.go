@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -169,6 +170,9 @@ func TestInterrupt(t *testing.T) {
 }
 
 func interrupt(t *testing.T, s syscall.Signal) {
+	caught := make(chan os.Signal, 1) // what is caught here is at its default in a child, even where the tests run under nohup
+	signal.Notify(caught, s)
+	defer signal.Stop(caught)
 	dir := t.TempDir()
 	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100")
 	waitTurns(t, stderr, 3)
