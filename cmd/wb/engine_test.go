@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -516,9 +517,15 @@ matrix:
 	}
 	out = wb(t, dir, "compare", "apc/enable-prefix-caching=false", "apc/enable-prefix-caching=true", "--metric", "ttft,itl_p50,itl_p99", "--format", "csv")
 	t.Log(out)
+	// time between tokens does not depend on the cache. One in twenty comparisons of equals is called different, though, by some percent.
 	for _, metric := range []string{"itl_p50", "itl_p99"} {
-		if !regexp.MustCompile(`(?m)^` + metric + `,all,.*,(equivalent|inconclusive),`).MatchString(out) {
-			t.Errorf("%s is called different", metric)
+		m := regexp.MustCompile(`(?m)^` + metric + `,all,[^,]*,[^,]*,([^,]*),[^,]*,[^,]*,(\w+),`).FindStringSubmatch(out)
+		if m == nil {
+			t.Errorf("%s is not compared", metric)
+			continue
+		}
+		if change, err := strconv.ParseFloat(m[1], 64); err != nil || (m[2] == "faster" || m[2] == "slower") && math.Abs(change) > 0.25 {
+			t.Errorf("%s is called different: %s by %s (%v)", metric, m[2], m[1], err)
 		}
 	}
 	// the model's figures are those of its files, and a CPU has no limits in the table
