@@ -195,7 +195,7 @@ func stamped(c net.Conn) *stampedConn {
 	return s
 }
 
-// clean takes secrets out of text that came from outside, and what is no UTF-8.
+// clean takes secrets out of text that came from outside, and bytes that are not UTF-8.
 func (c *Client) clean(s string) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	for _, secret := range c.secrets {
@@ -432,8 +432,7 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	}
 	c.wait()
 	defer c.leave()
-	unfinished := x.parser.unfinished()
-	rest := x.parser.end()
+	rest, unfinished := x.parser.end()
 	re.decode(c.clean, x.events)
 	var why string
 	switch {
@@ -467,7 +466,7 @@ func (c *Client) lastWords(re *Reply, why string, p *sseParser, rest []byte) (st
 		return re.Status, why
 	}
 	re.ErrorBody = new(c.clean(string(text[:min(len(text), maxErrorBody)])))
-	said = cmp.Or(reason(text), clip(string(text)))
+	said = reasonOrText(text)
 	switch {
 	case failed(text):
 		return StatusServerError, "the server failed instead of going on: " + said
@@ -507,10 +506,10 @@ func (c *Client) noStream(re *Reply, resp *http.Response, from *bufio.Reader) st
 	var w wireChunk
 	switch {
 	case !ok:
-		return c.refused(resp, cmp.Or(said, clip(string(text))))
+		return c.refused(resp, reasonOrText(text))
 	case parseChunk(bytes.TrimSpace(text), &w) == nil && w.failed():
 		re.Status = StatusServerError
-		return "the server answered 200 with an error: " + cmp.Or(said, clip(string(text)))
+		return "the server answered 200 with an error: " + reasonOrText(text)
 	case kind == "application/json" && bytes.Contains(text, []byte(`"choices"`)):
 		return "the server sent the whole reply as one JSON document: it does not stream, and when its tokens came cannot be told"
 	case kind == "application/json" && said != "":
@@ -524,9 +523,11 @@ func (c *Client) noStream(re *Reply, resp *http.Response, from *bufio.Reader) st
 
 // beginsAsStream says whether an answer begins with a line of a server-sent event, whatever its type is said to be.
 func beginsAsStream(from *bufio.Reader) bool {
-	head, _ := from.Peek(len("\xef\xbb\xbfevent:"))
-	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), "\r\n")
-	return slices.ContainsFunc([]string{"data:", "event:", "id:", ": "}, func(field string) bool { return bytes.HasPrefix(head, []byte(field)) })
+	head, _ := from.Peek(len(byteOrderMark + "event:"))
+	head = bytes.TrimLeft(withoutBOM(head), "\r\n")
+	return slices.ContainsFunc([]string{"data:", "event:", "id:", ": "}, func(field string) bool {
+		return bytes.HasPrefix(head, []byte(field))
+	})
 }
 
 // stream is what is read of one answer.
@@ -626,7 +627,7 @@ func (c *Client) failure(parent, ctx context.Context, err error, sent bool) stri
 func (c *Client) refused(resp *http.Response, said string) string {
 	text := fmt.Sprintf("HTTP %d: %s", resp.StatusCode, cmp.Or(said, resp.Status))
 	if to := c.leads(resp.Request.URL.String(), resp.Header.Get("Location")); to != "" && resp.StatusCode/100 == 3 {
-		return text + " (it leads to " + to + "; --url names where the server itself is)"
+		return text + " (it leads to " + to + "; " + elsewhereHint + ")"
 	}
 	if after := resp.Header.Get("Retry-After"); after != "" && len(after) < 64 { // wb does not try again: that would hide what the server did
 		text += " (retry after " + clip(after)

@@ -2,7 +2,6 @@ package collect
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -69,6 +68,8 @@ type Flow struct {
 	FirstReadEvents int32  // of the events, those of the first of these reads
 	Tokens          *int64 // that the events carried, by ids or running usage; nil when one did not say
 	FirstReadTokens *int64 // of these, those of the first of these reads; nil likewise
+
+	read int32 // the last of the reads
 }
 
 // DecodeRate gives the tokens a second after those of the first read, as the view turns does: by what the events say that they carried, or
@@ -90,23 +91,29 @@ func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
 // held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events,
 // although the reply took so long that a server would have sent them one by one.
 func (re *Reply) held() bool {
-	const few, per, longNs = 4, 8, 20e6
-	if re.Events < few || re.LastNs == nil || *re.LastNs-re.SubmitNs <= longNs {
+	const per = 8
+	if re.Events < fewEvents || re.LastNs == nil || *re.LastNs-re.SubmitNs <= longReplyNs {
 		return false
 	}
 	return re.Reads == 1 || re.Events >= per*re.Reads || re.flushed()
 }
 
-// flushed says whether a reply was held back whole and then let go: its events came several a read, and within a small part of the time that
-// passed before the first.
+// flushed says whether a reply was held back whole and then let go: each read brought several events, and all of them came within a small
+// part of the time that passed before the first.
 func (re *Reply) flushed() bool {
-	const few, longNs, part = 4, 20e6, 20
-	if re.Events < few || re.Reads*2 > re.Events || re.LastNs == nil {
+	const part = 20
+	if re.Events < fewEvents || re.Reads*2 > re.Events || re.LastNs == nil {
 		return false
 	}
 	before := *re.FirstNs - re.SubmitNs
-	return before > longNs && *re.LastNs-*re.FirstNs < before/part
+	return before > longReplyNs && *re.LastNs-*re.FirstNs < before/part
 }
+
+// Fewer events than these, or a shorter reply, do not tell whether something held them back.
+const (
+	fewEvents   = 4
+	longReplyNs = 20e6
+)
 
 // byCharacter says whether the events brought a character each, which says nothing of tokens.
 func (re *Reply) byCharacter() bool {
@@ -116,27 +123,30 @@ func (re *Reply) byCharacter() bool {
 // countByEvent forgets what the events said of their tokens, and what carried no text.
 func (re *Reply) countByEvent() {
 	re.Flow, re.FirstNs, re.LastNs = Flow{}, nil, nil
-	read := int32(0)
 	for i := range re.Chunks {
-		ch := &re.Chunks[i]
-		ch.Tokens = nil
-		if ch.TextBytes == 0 {
-			continue
-		}
-		re.add(nil, ch.ReadSeq != read)
-		read = ch.ReadSeq
-		if re.FirstNs == nil {
-			re.FirstNs = new(ch.TNs)
-		}
-		re.LastNs = new(ch.TNs)
+		re.Chunks[i].Tokens = nil
+		re.count(&re.Chunks[i])
 	}
 }
 
-// add counts an event that carried text or tokens; tokens nil: it did not say how many.
-func (f *Flow) add(tokens *int32, newRead bool) {
+// count adds a chunk to the flow of the reply, where it carried text or tokens.
+func (re *Reply) count(ch *Chunk) {
+	if ch.TextBytes == 0 && (ch.Tokens == nil || *ch.Tokens == 0) {
+		return
+	}
+	re.add(ch.Tokens, ch.ReadSeq)
+	if re.FirstNs == nil {
+		re.FirstNs = new(ch.TNs)
+	}
+	re.LastNs = new(ch.TNs)
+}
+
+// add counts an event that carried text or tokens and came with a read; tokens nil: it did not say how many.
+func (f *Flow) add(tokens *int32, read int32) {
 	f.Events++
-	if newRead {
+	if read != f.read {
 		f.Reads++
+		f.read = read
 	}
 	if f.Reads == 1 {
 		f.FirstReadEvents++
@@ -168,7 +178,6 @@ type decoder struct {
 	idle               int   // events with text to which the running usage added nothing
 	still              bool  // the first of them was the first with text
 	allIDs             bool  // token ids came with every event
-	read               int32 // the last one that brought text or tokens
 	ours               *int  // index of the choice that is read
 	chunk              wireChunk
 }
@@ -252,20 +261,13 @@ func (d *decoder) event(i int, e *sseEvent) {
 	d.after = d.after || ch.TextBytes > 0
 	said := usage != nil && d.usage(usage, &ch, hasIDs)
 	d.unsaid = d.unsaid || ch.TextBytes > 0 && !said && !hasIDs
-	if ch.TextBytes > 0 || (ch.Tokens != nil && *ch.Tokens > 0) {
-		re.add(ch.Tokens, e.readSeq != d.read)
-		d.read = e.readSeq
-		if re.FirstNs == nil {
-			re.FirstNs = new(e.tNs)
-		}
-		re.LastNs = new(e.tNs)
-	}
+	re.count(&ch)
 	re.Chunks = append(re.Chunks, ch)
 }
 
 // understand parses an event; false when it is none that wb understands, or tells a failure.
 func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
-	if data[0] != '{' && data[0] != '[' {
+	if data[0] != '{' {
 		d.chunk = wireChunk{}
 		switch done := d.re.FinishReason != nil && d.told; {
 		case string(data) == "null":
@@ -275,15 +277,11 @@ func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
 		case e.failure: // some servers put the bare text of an error there
 			d.fail(StatusServerError, "the server failed mid-stream: "+clip(string(data)), data)
 		default:
-			d.fail(StatusDamaged, fmt.Sprintf("event %d is no JSON: %s", i+1, clip(string(data))), data)
+			d.fail(StatusDamaged, fmt.Sprintf("event %d is not a JSON object: %s", i+1, clip(string(data))), data)
 		}
 		return false
 	}
 	if err := parseChunk(data, &d.chunk); err != nil {
-		if d.re.FinishReason != nil && d.told && data[0] == '[' { // a word of farewell such as [END]
-			d.chunk = wireChunk{}
-			return true
-		}
 		d.fail(StatusDamaged, fmt.Sprintf("decode event %d: %v: %s", i+1, err, clip(string(data))), data)
 		return false
 	}
@@ -291,15 +289,15 @@ func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
 	if !e.failure && !w.failed() {
 		return true
 	}
-	why := reason(data)
+	why := reasonOrText(data)
 	if !w.Error.tells() {
 		for _, c := range w.Choices.list {
 			if c.Error.tells() {
-				why = reason(c.Error)
+				why = reasonOrText(c.Error)
 			}
 		}
 	}
-	d.fail(StatusServerError, "the server failed mid-stream: "+cmp.Or(why, clip(string(data))), data)
+	d.fail(StatusServerError, "the server failed mid-stream: "+why, data)
 	return false
 }
 

@@ -179,7 +179,7 @@ func requestRemedy(re *Reply) string {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return "the server is busy; try again when nobody else uses it"
 	case status/100 == 3:
-		return "--url names where the server itself is"
+		return elsewhereHint
 	case status/100 == 4:
 		return "the server does not take what wb sends; its reason says what, and its log may say more"
 	}

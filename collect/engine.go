@@ -86,6 +86,9 @@ func (e *ServerError) Error() string { return e.text }
 // Hint says what to do; "" when nothing is known.
 func (e *ServerError) Hint() string { return e.hint }
 
+// elsewhereHint is for a redirect that is not followed.
+const elsewhereHint = "--url names where the server itself is"
+
 // keyHint is for a server that wants a key, or another one.
 const keyHint = "--api-key-env NAME sends the key that the environment variable NAME holds"
 
@@ -124,11 +127,11 @@ func (e *Engine) lacks(kind, message string) {
 // loading says whether an answer is that of a server which will be there when its model is.
 func loading(status int, said string) bool {
 	said = strings.ToLower(said)
-	some := func(words ...string) bool {
+	says := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
 	}
-	return status == http.StatusServiceUnavailable && !some("fail", "error", "memory", "overload", "unable", "cannot", "could not") &&
-		some("loading", "load model", "starting", "not ready", "warming", "initializing", "initialising")
+	return status == http.StatusServiceUnavailable && !says("fail", "error", "memory", "overload", "unable", "cannot", "could not") &&
+		says("loading", "load model", "starting", "not ready", "warming", "initializing", "initialising")
 }
 
 // probeModels asks for the models, and settles on one.
@@ -142,7 +145,8 @@ func (c *Client) probeModels(ctx context.Context, e *Engine, waiting func(string
 		said := c.clean(reason(text))
 		switch {
 		case err != nil && resp == nil && e.Model != "" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-			e.lacks("no_models", fmt.Sprintf("/v1/models did not answer within %v: the model is taken to be the one that was named, %s", modelsLimit, e.Model))
+			e.lacks("no_models", fmt.Sprintf("/v1/models did not answer within %v: the model is taken to be the one that was named, %s",
+				modelsLimit, e.Model))
 			return nil
 		case err != nil && resp == nil:
 			return fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
@@ -190,13 +194,15 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 	status := resp.StatusCode
 	if to := c.leads(resp.Request.URL.String(), resp.Header.Get("Location")); status/100 == 3 {
 		cause := fmt.Sprintf("ask %s for its models: HTTP %d: it leads to %s", c.Base(), status, cmp.Or(to, "nowhere"))
-		return &ServerError{cause, "--url names where the server itself is"}
+		return &ServerError{cause, elsewhereHint}
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, cmp.Or(said, resp.Status)), keyHint}
 	}
-	if low := strings.ToLower(said); status == http.StatusBadRequest && strings.Contains(low, "http request") && strings.Contains(low, "https") {
-		return &ServerError{fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, said), "the server speaks TLS: use https:// in the URL"}
+	low := strings.ToLower(said)
+	if status == http.StatusBadRequest && strings.Contains(low, "http request") && strings.Contains(low, "https") {
+		cause := fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, said)
+		return &ServerError{cause, "the server speaks TLS: use https:// in the URL"}
 	}
 	list := listedModels(text)
 	if status != http.StatusOK || len(list) == 0 {
@@ -262,10 +268,10 @@ func (m *listedModel) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &m.ID)
 }
 
-// listedModels reads a list of models: OpenAI's {"data": […]}, a bare list, or {"models": […]}. Each name comes once. What is no list lists
-// nothing.
+// listedModels reads a list of models: OpenAI's {"data": […]}, a bare list, or {"models": […]}. Each name comes once. Anything else
+// lists nothing.
 func listedModels(text []byte) (list []listedModel) {
-	text = bytes.TrimPrefix(bytes.TrimSpace(text), []byte("\xef\xbb\xbf"))
+	text = withoutBOM(bytes.TrimSpace(text))
 	var answer struct {
 		Data   []listedModel `json:"data"`
 		Models []listedModel `json:"models"`

@@ -61,7 +61,7 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 		}
 		block = block[:0]
 	}
-	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))) {
+	for line := range bytes.Lines(withoutBOM(text)) {
 		// without the types that comments tell, each line stands for itself
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
 			block = append(block, line)
@@ -80,20 +80,16 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 	return out, bad
 }
 
-// eachOnce leaves the last of the values that have one name and the same labels.
+// eachOnce leaves the last of the values that have one name and the same labels, in place.
 func eachOnce(all []Series) []Series {
 	seed := maphash.MakeSeed()
 	at := make(map[uint64]int, len(all))
-	var once []Series
+	once := all[:0]
 	for _, x := range all {
-		var h maphash.Hash
-		h.SetSeed(seed)
-		_, _ = h.WriteString(x.Name)
-		_ = h.WriteByte(0)
-		_, _ = h.WriteString(x.Labels)
-		i, ok := at[h.Sum64()]
+		key := maphash.Comparable(seed, [2]string{x.Name, x.Labels}) // which takes less memory than the texts
+		i, ok := at[key]
 		if !ok {
-			at[h.Sum64()] = len(once)
+			at[key] = len(once)
 			once = append(once, x)
 			continue
 		}

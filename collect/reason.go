@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -19,7 +20,7 @@ const maxReason = 2 << 10
 // reason finds why a server refuses in what it answered: a JSON document of any of the shapes that servers have, an HTML page, or plain
 // text. "" when the answer says nothing.
 func reason(text []byte) string {
-	text = bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(text), []byte("\xef\xbb\xbf")))
+	text = bytes.TrimSpace(withoutBOM(bytes.TrimSpace(text)))
 	if len(text) == 0 {
 		return ""
 	}
@@ -36,6 +37,9 @@ func reason(text []byte) string {
 	}
 	return clip(string(text))
 }
+
+// reasonOrText is reason, or the text itself where that has none.
+func reasonOrText(text []byte) string { return cmp.Or(reason(text), clip(string(text))) }
 
 // reasonKeys are the members that hold a reason, the most telling first. OpenAI and vLLM: error.message; vLLM's wrong paths and FastAPI:
 // detail, a text or a list of {loc, msg}; RFC 9457: detail and title; OpenRouter: error.metadata.raw; Ollama and llama-cpp-python: error;
@@ -170,8 +174,8 @@ func clip(s string) string {
 	return s[:cut] + "…"
 }
 
-// compressed says how an answer is compressed, "" when it is not: some send words such as "none" there. wb asks for none: a compressed stream
-// hides when its tokens came.
+// compressed says how an answer is compressed, "" when it is not: some send words such as "none" there. wb asks for none: a compressed
+// stream hides when its tokens came.
 func compressed(resp *http.Response) string {
 	e := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding")))
 	for _, how := range []string{"gzip", "deflate", "br", "zstd", "compress"} {

@@ -166,7 +166,8 @@ func TestUsageDisagrees(t *testing.T) {
 	} {
 		o := &oddServer{chat: func(w http.ResponseWriter, _ int, _ []data.Message) { writeReply(w, c.events, c.prompt, c.completion) }}
 		db, _ := o.play(t, "")
-		if got := cell(t, db, "SELECT coalesce(any_value(kind || ' ' || turn_id), '') FROM raw.event WHERE kind = 'usage_disagrees' AND turn_id = 1"); got != c.want {
+		const q = "SELECT coalesce(any_value(kind || ' ' || turn_id), '') FROM raw.event WHERE kind = 'usage_disagrees' AND turn_id = 1"
+		if got := cell(t, db, q); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -335,7 +336,8 @@ func TestListedModels(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: %v, want %s", c.answer, err, c.err)
 			}
-		case err != nil || e.Model != c.model || (e.MaxModelLenTokens == nil) != (c.context == 0) || c.context > 0 && *e.MaxModelLenTokens != c.context:
+		case err != nil || e.Model != c.model || (e.MaxModelLenTokens == nil) != (c.context == 0) ||
+			c.context > 0 && *e.MaxModelLenTokens != c.context:
 			t.Errorf("%s: %+v, %v", c.answer, e, err)
 		}
 	}
@@ -460,7 +462,8 @@ func TestProbeFailures(t *testing.T) {
 	}
 	plain := httptest.NewServer(plainServer)
 	defer plain.Close()
-	if _, err := testClient(t, strings.Replace(tls.URL, "https:", "http:", 1), "").Probe(t.Context(), "m", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "https://") {
+	if _, err := testClient(t, strings.Replace(tls.URL, "https:", "http:", 1), "").Probe(t.Context(), "m", nil); err == nil ||
+		!errors.As(err, &h) || !strings.Contains(h.Hint(), "https://") {
 		t.Errorf("no TLS to a server that speaks it: %v", err)
 	}
 	if _, err := testClient(t, strings.Replace(plain.URL, "http:", "https:", 1), "").Probe(t.Context(), "", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "http://") {

@@ -52,6 +52,11 @@ func (p *sseParser) feed(b []byte, emit func(sseEvent)) {
 	}
 }
 
+// byteOrderMark may stand before a text in UTF-8.
+const byteOrderMark = "\ufeff"
+
+func withoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }
+
 func (p *sseParser) bounded(to, b []byte) []byte {
 	if len(to)+len(b) > maxEventBytes {
 		p.damage = fmt.Errorf("an event longer than %d bytes", maxEventBytes)
@@ -65,7 +70,7 @@ func (p *sseParser) endLine(emit func(sseEvent)) {
 	p.line = p.line[:0]
 	if !p.first {
 		p.first = true
-		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+		line = withoutBOM(line)
 	}
 	if len(line) == 0 {
 		if p.open {
@@ -111,14 +116,14 @@ func (p *sseParser) add(value []byte) {
 // unfinished says whether the stream ended inside an event.
 func (p *sseParser) unfinished() bool { return p.open || len(p.line) > 0 }
 
-// end takes the line that the stream ended in, and gives the data of the event that it did not finish.
-func (p *sseParser) end() (rest []byte) {
+// end takes the line that the stream ended in, and gives the data of the event that it did not finish, if it ended in one.
+func (p *sseParser) end() (rest []byte, unfinished bool) {
+	unfinished = p.unfinished()
 	if len(p.line) > 0 {
-		line := p.line
+		p.take(p.line)
 		p.line = nil
-		p.take(line)
 	}
-	return p.data
+	return p.data, unfinished
 }
 
 // nothing says that not one line was a server-sent event's.

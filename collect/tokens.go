@@ -32,13 +32,11 @@ const (
 // no messages.
 func (c *Client) Tokenize(ctx context.Context, model string, messages []data.Message, text string) ([]int32, error) {
 	body := map[string]any{"model": model}
-	bytes, most := len(text), len(text)+tokenizeSlack
+	bytes, most := int64(len(text)), int64(len(text)+tokenizeSlack)
 	if messages != nil {
 		body["messages"], body["add_generation_prompt"] = messages, true
-		for _, m := range messages {
-			bytes += len(m.Content)
-		}
-		most = bytes + len(messages)*messageSlack + templateSlack
+		bytes = bytesOf(messages)
+		most = bytes + int64(len(messages)*messageSlack+templateSlack)
 	} else {
 		body["prompt"], body["add_special_tokens"] = text, false
 	}
@@ -65,7 +63,7 @@ func (c *Client) Tokenize(ctx context.Context, model string, messages []data.Mes
 		return nil, errors.New("tokenize: the answer has no token ids")
 	case a.Count != nil && *a.Count != len(a.Tokens):
 		return nil, fmt.Errorf("tokenize: the answer has %d token ids and counts %d", len(a.Tokens), *a.Count)
-	case len(a.Tokens) > most || len(a.Tokens) == 0 && bytes > 0:
+	case int64(len(a.Tokens)) > most || len(a.Tokens) == 0 && bytes > 0:
 		return nil, fmt.Errorf("tokenize: the answer has %d token ids for %d bytes of text", len(a.Tokens), bytes)
 	case slices.ContainsFunc(a.Tokens, func(id int32) bool { return id < 0 }):
 		return nil, errors.New("tokenize: the answer has negative token ids")

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// apiPaths are what people copy with a base URL; the longest first. What stands before /chat/completions without /v1 is where that server has
-// its models, too.
+// apiPaths are what people copy with a base URL; the longest first. What stands before /chat/completions without /v1 is where that server
+// has its models, too.
 var apiPaths = []struct{ path, api string }{
 	{"/v1/chat/completions", "/v1"}, {"/chat/completions", ""}, {"/v1/completions", "/v1"}, {"/completions", ""}, {"/v1/models", "/v1"},
 	{"/models", ""}, {"/v1", "/v1"},
@@ -18,8 +18,8 @@ var apiPaths = []struct{ path, api string }{
 
 var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/`)
 
-// parseBase reads a base URL. Its path is a prefix of every request's path and its query goes with every request, as gateways want it. api is
-// what stands between that and the names of calls: /v1, or nothing where the URL of a call was given that has none.
+// parseBase reads a base URL. Its path is a prefix of every request's path and its query goes with every request, as gateways want it. api
+// is what stands between that and the names of calls: /v1, or nothing where the URL of a call was given that has none.
 func parseBase(raw string) (u *url.URL, api string, err error) {
 	text := strings.TrimSpace(raw)
 	if !hasScheme.MatchString(text) {

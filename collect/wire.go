@@ -111,8 +111,8 @@ func (d *wireDelta) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// lenient is json.Unmarshal without the error for a member of another type than wb expects: the other members were read, and it would end the
-// reading of what is around it.
+// lenient is json.Unmarshal without the error for a member of another type than wb expects: the other members were read, and it would end
+// the reading of what is around it.
 func lenient(b []byte, v any) error {
 	err := json.Unmarshal(b, v)
 	var odd *json.UnmarshalTypeError

@@ -190,9 +190,10 @@ func (g *guard) table(catalog, schema, name string) error {
 	if strings.ContainsAny(name, `/\.*?[:`) {
 		return fmt.Errorf("%s: %s: a query on a folder or a lake reads no files by name", g.file, full)
 	}
+	telling := []string{"duckdb_databases", "duckdb_secrets", "duckdb_settings", "pg_settings", "duckdb_logs", "pragma_database_list"}
 	schemas := []string{"", "main", "raw", "temp", "memory", "system", "information_schema", "pg_catalog"}
 	if !slices.Contains(schemas, schema) || !slices.Contains([]string{"", "temp", "memory", "system"}, catalog) ||
-		slices.Contains([]string{"duckdb_databases", "duckdb_secrets", "duckdb_settings", "pg_settings", "duckdb_logs", "pragma_database_list"}, name) {
+		slices.Contains(telling, name) {
 		return fmt.Errorf("%s: %s: a query on a folder or a lake does not reach its catalog or another database", g.file, full)
 	}
 	return nil
@@ -209,9 +210,11 @@ var (
 	columns      = `(?:\s*\(\s*` + name + `(?:\s*,\s*` + name + `)*\s*\))?`
 	setVariable  = regexp.MustCompile(`(?is)^SET\s+(?:(?:SESSION|LOCAL|GLOBAL)\s+)?VARIABLE\s+` + name + `\s*(?:=|\s+TO\s)(.+)$`)
 	explainHow   = `(?:ANALYZE|FORMAT\s+[a-z]+)`
-	explain      = regexp.MustCompile(`(?is)^EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*` + explainHow + `(?:\s*,\s*` + explainHow + `)*\s*\))?\s*(.+)$`)
+	explainHows  = `(?:\s*\(\s*` + explainHow + `(?:\s*,\s*` + explainHow + `)*\s*\))?`
+	explain      = regexp.MustCompile(`(?is)^EXPLAIN\b(?:\s+ANALYZE\b)?` + explainHows + `\s*(.+)$`)
 	createTemp   = `(?is)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+`
-	createTable  = regexp.MustCompile(createTemp + `(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:temp\.)?` + name + columns + `\s*\bAS\b\s*(.+)$`)
+	createNew    = createTemp + `(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:temp\.)?`
+	createTable  = regexp.MustCompile(createNew + name + columns + `\s*\bAS\b\s*(.+)$`)
 	macroParam   = `\s*` + word + `(?:\s*(?::=|=>)\s*(?:-?[0-9.]+|'(?:[^']|'')*'|NULL|TRUE|FALSE))?\s*`
 	macroParams  = `\s*\((?:` + macroParam + `(?:,` + macroParam + `)*)?\)`
 	createMacro  = regexp.MustCompile(createTemp + `(?:MACRO|FUNCTION)\s+` + name + macroParams + `\s*AS\s+(TABLE\s+)?(.+)$`)
@@ -337,12 +340,17 @@ func excerptless(msg string) string {
 	return msg
 }
 
+// isComment says whether a text begins with one.
+func isComment(text string) bool {
+	return strings.HasPrefix(text, "--") || strings.HasPrefix(text, "/*")
+}
+
 // uncommented puts a space in the place of each comment.
 func uncommented(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
 		end := lexeme(text, i)
-		if strings.HasPrefix(text[i:], "--") || strings.HasPrefix(text[i:], "/*") {
+		if isComment(text[i:]) {
 			out.WriteByte(' ')
 		} else {
 			out.WriteString(text[i:end])
@@ -364,8 +372,7 @@ func split(text string) (parts []string) {
 				parts = append(parts, text[start:i])
 			}
 			start = -1
-		case start < 0 && !strings.ContainsRune(" \t\n\r\f\v", rune(c)) &&
-			!strings.HasPrefix(text[i:], "--") && !strings.HasPrefix(text[i:], "/*"):
+		case start < 0 && !strings.ContainsRune(" \t\n\r\f\v", rune(c)) && !isComment(text[i:]):
 			start = i
 		}
 		i = end

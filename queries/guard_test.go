@@ -81,7 +81,8 @@ func TestQueriesThatRun(t *testing.T) {
 		{"EXPLAIN (ANALYZE, FORMAT json) SELECT 1", "analyzed_plan *", false},
 		{"EXPLAIN/*c*/SELECT 1 -- the end", "physical_plan *", false},
 		{"CREATE /*a*/ TEMP -- b\nTABLE/**/t(i) AS(SELECT 4); FROM t", "4", false},
-		{"SET /*c*/ VARIABLE größe /* d */ = 1; CREATE TEMP TABLE temp.breite AS SELECT 2 AS i; SELECT getvariable('größe') + i FROM breite", "3", false},
+		{"SET /*c*/ VARIABLE größe /* d */ = 1; CREATE TEMP TABLE temp.breite AS SELECT 2 AS i; " +
+			"SELECT getvariable('größe') + i FROM breite", "3", false},
 		{"CREATE TEMP MACRO größe(x := -1, y := 'it''s') AS concat(x, y); SELECT größe()", "-1it's", false},
 		{"SELECT 'infinity'::TIMESTAMP, '-infinity'::DATE, '12:00:00+02'::TIMETZ", "infinity -infinity 12:00:00+02:00", false},
 		{"SELECT 12345678901234567890.125::DECIMAL(38,3), 1.25::DECIMAL(4,2)", "12345678901234567890.125 1.25", false},

@@ -264,6 +264,20 @@ func TestSpill(t *testing.T) {
 	}
 }
 
+// recordingInto opens a file for a recorder.
+func recordingInto(t *testing.T, path string) (*DB, *Recorder) {
+	t.Helper()
+	d, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := d.NewRecorder(t.Context(), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, r
+}
+
 // A file that is deleted, moved or replaced under a recorder is noticed at the next flush. What takes its place is not touched, and one
 // that was moved has everything.
 func TestFileGone(t *testing.T) {
@@ -288,14 +302,7 @@ func TestFileGone(t *testing.T) {
 		"renamed":  func(p string) error { return errors.Join(os.WriteFile(p+".new", text, 0o644), os.Rename(p+".new", p)) },
 	} {
 		path := filepath.Join(dir, name+".duckdb")
-		d, err := Open(ctx, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := d.NewRecorder(ctx, 0, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d, r := recordingInto(t, path)
 		id := uuid.New()
 		run := Run{RunID: id, Name: name, Status: "running", StartedAt: time.Now()}
 		if err := errors.Join(Add(ctx, r, run), r.Flush(ctx)); err != nil {
@@ -348,14 +355,7 @@ func TestFileWrittenOver(t *testing.T) {
 	ctx := context.Background()
 	for name, text := range map[string]string{"cut": "", "over": "mine\n"} {
 		path := filepath.Join(t.TempDir(), name+".duckdb")
-		d, err := Open(ctx, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := d.NewRecorder(ctx, 0, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d, r := recordingInto(t, path)
 		if err := errors.Join(Add(ctx, r, Run{RunID: uuid.New(), Status: "running", StartedAt: time.Now()}), r.Flush(ctx)); err != nil {
 			t.Fatal(err)
 		}
@@ -396,9 +396,18 @@ func TestForeignFilesStay(t *testing.T) {
 			_, err := Open(ctx, filepath.Join(dir, "moved.duckdb"))
 			return err
 		}},
-		{"lake/" + lakeFile + ".wal", "the log", "which a new file would replace", func() error { _, err := Push(ctx, file, lake, nil); return err }},
-		{"f1/dictionary.csv", "words", "dictionary.csv in it is not of wb's", func() error { _, err := Export(ctx, file, filepath.Join(dir, "f1"), nil); return err }},
-		{"f2/wb.json", `{"name":"webbuilder"}`, "wb.json in it is not of wb's", func() error { _, err := Export(ctx, file, filepath.Join(dir, "f2"), nil); return err }},
+		{"lake/" + lakeFile + ".wal", "the log", "which a new file would replace", func() error {
+			_, err := Push(ctx, file, lake, nil)
+			return err
+		}},
+		{"f1/dictionary.csv", "words", "dictionary.csv in it is not of wb's", func() error {
+			_, err := Export(ctx, file, filepath.Join(dir, "f1"), nil)
+			return err
+		}},
+		{"f2/wb.json", `{"name":"webbuilder"}`, "wb.json in it is not of wb's", func() error {
+			_, err := Export(ctx, file, filepath.Join(dir, "f2"), nil)
+			return err
+		}},
 		{`f\3/x`, "x", "has a backslash", func() error { _, err := Export(ctx, file, filepath.Join(dir, `f\3`), nil); return err }},
 		{"x", "x", "not a regular file", func() error { _, err := Open(ctx, pipe); return err }},
 		{"x", "x", "not a regular file", func() error { _, err := OpenRead(ctx, pipe); return err }},

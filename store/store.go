@@ -134,7 +134,8 @@ func (d *DB) Present() error {
 		return &Error{"record", d.path, fmt.Errorf("%w: another one is in its place", ErrGone),
 			"what was recorded is in the old one, if that was only moved; the new one was not touched"}
 	case err == nil && !d.isWhole():
-		return &Error{"record", d.path, errors.New("another program wrote into the file while a run did"), "what is in it cannot be read any more"}
+		return &Error{"record", d.path, errors.New("another program wrote into the file while a run did"),
+			"what is in it cannot be read any more"}
 	}
 	return nil
 }
@@ -289,7 +290,11 @@ func checkHeader(path string) error {
 	if strings.ContainsAny(path, "?%") || strings.ContainsFunc(path, unicode.IsControl) || slices.Contains(reserved, strings.ToLower(name)) {
 		return &Error{"open", path, errors.New("not a name DuckDB can use here"), "choose another --db, such as wb.duckdb"}
 	}
-	if st, err := os.Stat(path); err == nil && !st.IsDir() && !st.Mode().IsRegular() { // which would be waited for, or never end
+	switch st, err := os.Stat(path); {
+	case err != nil: // which opening it says better
+	case st.IsDir():
+		return &Error{"open", path, errors.New("is a directory"), "name a file in it, such as " + filepath.Join(path, "wb.duckdb")}
+	case !st.Mode().IsRegular(): // which would be waited for, or never end
 		return &Error{"open", path, errors.New("not a regular file"), "--db names a file"}
 	}
 	f, err := os.Open(path)
@@ -302,9 +307,6 @@ func checkHeader(path string) error {
 		return &Error{"open", path, err, ""}
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.IsDir() {
-		return &Error{"open", path, errors.New("is a directory"), "name a file in it, such as " + filepath.Join(path, "wb.duckdb")}
-	}
 	head := make([]byte, 16)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -440,14 +440,7 @@ func TestStaleFileIsRenewed(t *testing.T) {
 func TestDeadRunsAreFailed(t *testing.T) {
 	ctx := context.Background()
 	p := filepath.Join(t.TempDir(), "a.duckdb")
-	d, err := Open(ctx, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := d.NewRecorder(ctx, 0, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, r := recordingInto(t, p)
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)

@@ -100,7 +100,8 @@ func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writ
 	if file != "" {
 		text, err := yamlfile.Read(file, collect.MaxPlanBytes)
 		if err != nil {
-			return hinted{fmt.Errorf("read plan %w", err), "docs/plans.md describes plans; --conversations chooses conversations, and vLLM's own arguments come after --"}
+			return hinted{fmt.Errorf("read plan %w", err), "docs/plans.md describes plans; --conversations chooses conversations, " +
+				"and vLLM's own arguments come after --"}
 		}
 		if plan, err = collect.ParsePlan(filepath.Base(file), text); err != nil {
 			return usageError{err}

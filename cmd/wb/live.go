@@ -364,10 +364,5 @@ func isSnapshotOf(path, snapshot string) bool {
 	if !filepath.IsAbs(snapshot) || !strings.HasPrefix(filepath.Base(dir), snapshotsOf(path)) {
 		return false
 	}
-	a, err := os.Stat(filepath.Dir(dir))
-	if err != nil {
-		return false
-	}
-	b, err := os.Stat(filepath.Dir(path))
-	return err == nil && os.SameFile(a, b)
+	return sameFile(filepath.Dir(dir), filepath.Dir(path))
 }

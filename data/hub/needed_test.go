@@ -104,7 +104,8 @@ func TestWhole(t *testing.T) {
 			"b.safetensors of model.safetensors.index.json is missing"},
 		{"an index of nothing", map[string]string{"config.json": "{}", "a.safetensors": good, "model.safetensors.index.json": `{"metadata": {}}`},
 			"model.safetensors.index.json has no weight_map"},
-		{"a page as configuration", map[string]string{"config.json": "<html>", "model.safetensors": good}, "config.json: is no configuration in JSON"},
+		{"a page as configuration", map[string]string{"config.json": "<html>", "model.safetensors": good},
+			"config.json: is no configuration in JSON"},
 		{"an index that climbs", map[string]string{"config.json": "{}", "a.safetensors": good, "model.safetensors.index.json": `{"weight_map": {"x": "../a.safetensors"}}`},
 			`model.safetensors.index.json names "../a.safetensors"`},
 	} {

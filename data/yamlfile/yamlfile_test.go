@@ -65,7 +65,8 @@ func TestDecode(t *testing.T) {
 		{"count: -0x10\nratio: 1.5e-3\non: FALSE", item{Count: -16, Ratio: 0.0015}},
 		{"text: 1_000", item{Text: "1_000"}},
 		// what was a line break in YAML 1.1
-		{"text: \"a \u2028 b\u0085c \u2029\"\nlist: [d\u2028e, '\ue000']\n", item{Text: "a \u2028 b\u0085c \u2029", List: []string{"d\u2028e", "\ue000"}}},
+		{"text: \"a \u2028 b\u0085c \u2029\"\nlist: [d\u2028e, '\ue000']\n",
+			item{Text: "a \u2028 b\u0085c \u2029", List: []string{"d\u2028e", "\ue000"}}},
 		{"text: |\n  a\u2028b\n  c\ncount: 2\n", item{Text: "a\u2028b\nc\n", Count: 2}},
 		// marks of the file
 		{"\ufefftext: a", item{Text: "a"}},
@@ -189,7 +190,9 @@ func TestAt(t *testing.T) {
 
 // What is written reads back as the same, whatever the texts are.
 func FuzzWrite(f *testing.F) {
-	for _, s := range []string{"a", "007", "1.10", "yes", "null", "~", "", " a ", "a\nb\n", "\ta\n b", "a: b # c", "- a", "'", "\"", "\x1b[0m", "a\u0085b\u2028c", "\u20280", "\n\u2029 a\u2028\n", "\u0085", "\ufeffa", "a\r\nb", "<<", "!!str x", "&a", "*a", "\n", "\n\na", "a \nb", "%x", "---", "...", "|", ">", "?", "{", "[", "\x00", "\u202e"} {
+	for _, s := range []string{"a", "007", "1.10", "yes", "null", "~", "", " a ", "a\nb\n", "\ta\n b", "a: b # c", "- a", "'", "\"", "\x1b[0m",
+		"a\u0085b\u2028c", "\u20280", "\n\u2029 a\u2028\n", "\u0085", "\ufeffa", "a\r\nb", "<<", "!!str x",
+		"&a", "*a", "\n", "\n\na", "a \nb", "%x", "---", "...", "|", ">", "?", "{", "[", "\x00", "\u202e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
