@@ -187,7 +187,8 @@ type player struct {
 	alone   bool     // nobody else plays
 	turnID  int32    // under way
 	warming bool     // the session under way is a warm-up
-	kin     string   // its conversation and placement
+	playing string   // its conversation and placement, to be told
+	repeat  int      // of that session; 0: a warm-up
 	due     *int64   // when its session was to begin, by the plan; nil: as soon as possible
 	longest sentTurn // the turn of the session with the longest prompt so far
 }
@@ -736,7 +737,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 		row.StartID = new(r.server.start)
 		r.server.fresh = false
 	}
-	r.warming, r.kin = row.Warmup, c.ID+"/"+string(variant)
+	r.warming, r.playing, r.repeat = row.Warmup, c.ID+"/"+string(variant), repeat
 	salt := ""
 	if r.salts() && (row.Warmup || r.plan.Isolation == IsolationSalt) {
 		salt = fmt.Sprintf("%s-%d", r.id, row.SessionID)
@@ -901,7 +902,7 @@ func (r *player) send(ctx context.Context, req Request) *Reply {
 		if re.HTTPStatus == nil || !loading(int(*re.HTTPStatus), re.Err) || time.Since(began) > loadingLimit {
 			if told && ctx.Err() == nil {
 				text := fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had",
-					r.kin, time.Since(began).Seconds())
+					r.playing, time.Since(began).Seconds())
 				r.event("server_loading", "run", text, &r.turnID)
 			}
 			return re
@@ -928,13 +929,13 @@ func (r *player) noAnswer(d *data.Dialogue, re *Reply) {
 	if re.FinishReason != nil && strings.EqualFold(*re.FinishReason, "length") {
 		hint = fmt.Sprintf(" within %d completion tokens; --max-tokens allows more", *re.CompletionTokens)
 	}
-	text := fmt.Sprintf("turn %d of %s: %s came%s; the history goes on without an answer", d.Turn(), r.kin, what, hint)
+	text := fmt.Sprintf("turn %d of %s: %s came%s; the history goes on without an answer", d.Turn(), r.playing, what, hint)
 	r.event("no_answer", "run", text, &r.turnID)
 }
 
 // doubt tells what of a turn cannot be right.
 func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
-	where := fmt.Sprintf("turn %d of %s: ", d.Turn(), r.kin)
+	where := fmt.Sprintf("turn %d of %s: ", d.Turn(), r.playing)
 	tell := func(kind, format string, a ...any) { r.event(kind, "run", where+fmt.Sprintf(format, a...), &r.turnID) }
 	if len(re.Doubts) > 0 {
 		tell("usage_refused", "of the server's usage, what cannot be is left out: %s", r.client.clean(strings.Join(re.Doubts, "; ")))

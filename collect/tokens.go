@@ -185,7 +185,7 @@ func (r *player) judge(ctx context.Context, session int32, history string, turn 
 	if r.truth.h == nil || (re.Status != StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
 		return errors.Join(errs...)
 	}
-	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: history, Foreign: history != re.Content, Achieved: -1, Apart: r.warming, Kin: r.kin,
+	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: history, Foreign: history != re.Content, Achieved: -1, Apart: r.warming, Repeat: r.repeat,
 		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
 	for _, m := range req.Prompt.Messages {
 		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})

@@ -16,7 +16,7 @@ const (
 	BlockRounding   Cause = "block_rounding"           // shared, but short of a whole block
 	LastToken       Cause = "last_token"               // the last token of a prompt is always computed; that of a reply never was
 	Evicted         Cause = "evicted"                  // it was cached and had to make room
-	Isolation       Cause = "isolation"                // another session's, kept apart by salt, reset or restart
+	Isolation       Cause = "isolation"                // new to its session; another of the same repeat has it, kept apart
 	Unknown         Cause = "unknown"                  // it should have hit, and nothing known explains why not
 )
 
@@ -40,7 +40,7 @@ type Turn struct {
 	Reasoning bool    // the answer had a part that does not go into the history
 	Achieved  int     // cached tokens that the server reported; below 0: it did not say
 	Apart     bool    // a warm-up: it takes room in the pool, and no other session is held against it
-	Kin       string  // sessions of one kin play the same text; across isolation only they are held against each other
+	Repeat    int     // of the workload: repeats play the same again for evidence, so that one is no traffic to another
 	Foreign   bool    // the history has another text than was generated
 	ReplyIDs  []int32 // ids of the reply's text, for a turn without Output: text that was sent, whatever its ids were when generated
 }
@@ -74,12 +74,17 @@ const gram = 8
 type History struct {
 	size int
 	pool *Cache
-	own  map[string]*tree    // by salt, since the cache was cold
-	all  tree                // whatever the salt, cold or not
-	seen grams               // runs of tokens that anybody sent
-	mine map[string]grams    // by salt, since the cache was cold
+	own  map[string]*tree    // by salt, since the cache was cold, whatever the repeat: it is one cache
+	all  map[int]*tree       // by repeat: whatever the salt, cold or not
+	sent map[workload]grams  // runs of tokens that were sent since the cache was cold
 	last map[int]*sequence   // of each session
 	open map[int][]*sequence // of each session: those whose output is not known yet
+}
+
+// workload is what the sessions of a repeat sent under one salt.
+type workload struct {
+	salt   string
+	repeat int
 }
 
 // grams are runs of tokens, by hash.
@@ -102,14 +107,33 @@ func NewHistory(size, capacity int) *History {
 	if capacity > 0 {
 		blocks = max(capacity/size-1, 1)
 	}
-	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, seen: grams{}, mine: map[string]grams{}, last: map[int]*sequence{}, open: map[int][]*sequence{}}
+	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, all: map[int]*tree{}, sent: map[workload]grams{},
+		last: map[int]*sequence{}, open: map[int][]*sequence{}}
 }
 
 // Cold says that the cache was emptied: the server restarted or reset.
 func (h *History) Cold() {
 	h.pool.Reset()
 	clear(h.own)
-	clear(h.mine)
+	clear(h.sent)
+}
+
+// EndRepeat lets go of what only the sessions of a repeat are held against: all of them have ended.
+func (h *History) EndRepeat(repeat int) {
+	delete(h.all, repeat)
+	for w := range h.sent {
+		if w.repeat == repeat {
+			delete(h.sent, w)
+		}
+	}
+}
+
+// everybody gives what the sessions of a repeat sent, whatever keeps them apart.
+func (h *History) everybody(repeat int) *tree {
+	if h.all[repeat] == nil {
+		h.all[repeat] = &tree{}
+	}
+	return h.all[repeat]
 }
 
 // Judge adds a turn and says what it could have reused. The outputs of turns before it must be known by then; a turn
@@ -125,19 +149,16 @@ func (h *History) Judge(t Turn) Verdict {
 		h.own[t.Salt] = own
 	}
 	common, near := own.find(t.Prompt)
-	anyone, nearAny := h.all.find(t.Prompt)
+	anyone, _ := h.everybody(t.Repeat).find(t.Prompt)
 	v.Common = common
 	v.BlockIdeal = IdealHit(common, n, h.size)
 
-	// the reference for what changed: the turn before, or else the nearest sequence of whoever
+	// the reference for what changed: the turn before, or else the nearest of the same repeat in this cache
 	ref := prev
-	if ref == nil {
-		if ref = near; ref == nil && nearAny != nil && t.Kin != "" && nearAny.turn.Kin == t.Kin {
-			ref = nearAny
-		}
+	if ref == nil && near != nil && near.turn.Repeat == t.Repeat {
+		ref = near
 	}
-	reach := max(common, anyone)
-	kind := h.divergence(&v, t, ref, reach, prev != nil)
+	kind := h.divergence(&v, t, ref, common, prev != nil)
 
 	s := h.pool.Open(t.Prompt, t.Salt)
 	v.Predicted = s.Hit
@@ -145,14 +166,15 @@ func (h *History) Judge(t Turn) Verdict {
 	if from < 0 {
 		from = v.Predicted
 	}
-	h.split(&v, t, ref, from, reach, IdealHit(anyone, n, h.size), kind)
+	h.split(&v, t, ref, from, IdealHit(anyone, n, h.size), kind)
 	v.TextIdeal = n - v.Missed[NewText] - v.Missed[ChangedText]
 	h.add(t, own, s)
 	return v
 }
 
-// split cuts the missed tokens [from, n) into causes.
-func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny int, kind Cause) {
+// split cuts the missed tokens [from, n) into causes. What the session itself explains goes first; of what is new to it, others of its
+// repeat had the first shared tokens, which isolation kept from it.
+func (h *History) split(v *Verdict, t Turn, ref *sequence, from, shared int, kind Cause) {
 	n := len(t.Prompt)
 	give := func(c Cause, a, b int) {
 		if a = max(a, from); b > a {
@@ -163,31 +185,28 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 	held := min(v.Predicted, v.BlockIdeal)
 	give(Unknown, 0, held)
 	give(Evicted, held, v.BlockIdeal)
-	isolated := max(v.BlockIdeal, idealAny)
-	give(Isolation, v.BlockIdeal, isolated)
-	end := min(reach, n-1)
-	give(BlockRounding, isolated, end)
-	if reach >= n {
+	end := min(v.Common, n-1)
+	give(BlockRounding, v.BlockIdeal, end)
+	if v.Common >= n {
 		give(LastToken, n-1, n)
 		return
 	}
-	at := max(end, isolated)
+	at := max(end, v.BlockIdeal)
 	// the token that ended the reply was sampled and never computed
 	if ref != nil && at == ref.length && len(ref.turn.Output) > 0 && ref.turn.Output[len(ref.turn.Output)-1] == t.Prompt[at] {
 		give(LastToken, at, at+1)
 		at++
 	}
+	isNew := func(a, b int) {
+		give(Isolation, a, min(b, shared))
+		give(NewText, max(a, shared), b)
+	}
 	if kind == NewText {
-		moved(h.mine[t.Salt], t.Prompt, at, give)
+		isNew(at, n)
 		return
 	}
-	// within a session, what this cache was sent; between sessions, what anybody sent
-	sent := h.mine[t.Salt]
-	if v.Divergence != nil && !v.Divergence.ReferenceOwn {
-		sent = h.seen
-	}
-	seen := sent.find(t.Prompt, at)
-	if v.Divergence != nil && !v.Divergence.ReferenceOwn { // another session's: a change only if what follows is largely the same
+	seen := h.sent[workload{t.Salt, t.Repeat}].find(t.Prompt, at)
+	if !v.Divergence.ReferenceOwn { // another session's: a change only if what follows is largely the same
 		again := 0
 		for _, s := range seen {
 			if s {
@@ -196,7 +215,7 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 		}
 		if again < 2*gram {
 			v.Divergence = nil
-			moved(h.mine[t.Salt], t.Prompt, at, give)
+			isNew(at, n)
 			return
 		}
 	}
@@ -204,7 +223,7 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, reach, idealAny
 		if again {
 			give(kind, at+i, at+j)
 		} else {
-			give(NewText, at+i, at+j)
+			isNew(at+i, at+j)
 		}
 	})
 }
@@ -221,22 +240,8 @@ func eachRun(x []bool, f func(i, j int, value bool)) {
 	}
 }
 
-// paragraph is how many tokens in a row are text that came back, and not an accident of wording.
-const paragraph = 32
-
-// moved splits what only extends a prompt: long runs that this cache was sent before, at another place, and the rest.
-func moved(sent grams, tokens []int32, at int, give func(Cause, int, int)) {
-	eachRun(sent.find(tokens, at), func(i, j int, again bool) {
-		if again && j-i >= paragraph {
-			give(ChangedText, at+i, at+j)
-		} else {
-			give(NewText, at+i, at+j)
-		}
-	})
-}
-
 // divergence finds what ended the common prefix: the cause of what was sent before and must be computed again.
-func (h *History) divergence(v *Verdict, t Turn, ref *sequence, reach int, ownSession bool) Cause {
+func (h *History) divergence(v *Verdict, t Turn, ref *sequence, common int, ownSession bool) Cause {
 	if ref == nil {
 		return NewText
 	}
@@ -249,7 +254,7 @@ func (h *History) divergence(v *Verdict, t Turn, ref *sequence, reach int, ownSe
 		if m < len(t.Messages) {
 			now = t.Messages[m]
 		}
-		d := &Divergence{Message: m, Role: now.Role, TokenIndex: reach, ReferenceOwn: ownSession}
+		d := &Divergence{Message: m, Role: now.Role, TokenIndex: common, ReferenceOwn: ownSession}
 		if was.Role == now.Role {
 			d.Character, d.Before, d.Now = around(was.Content, now.Content)
 		} else {
@@ -258,11 +263,11 @@ func (h *History) divergence(v *Verdict, t Turn, ref *sequence, reach int, ownSe
 		v.Divergence = d
 		return ChangedText
 	}
-	if !ownSession || reach >= ref.length || (ref.turn.Foreign && reach >= ref.prompt) {
+	if !ownSession || common >= ref.length || (ref.turn.Foreign && common >= ref.prompt) {
 		return NewText // all of it is there, and the rest came after
 	}
-	v.Divergence = &Divergence{Message: -1, TokenIndex: reach, ReferenceOwn: true}
-	if reach < ref.prompt || ref.turn.Reasoning {
+	v.Divergence = &Divergence{Message: -1, TokenIndex: common, ReferenceOwn: true}
+	if common < ref.prompt || ref.turn.Reasoning {
 		return TemplateRewrote
 	}
 	v.Divergence.Message, v.Divergence.Role = len(ref.messages)-1, "assistant"
@@ -332,7 +337,7 @@ func (h *History) guess(s *sequence, t Turn) (done bool) {
 	s.tokens = append(slices.Clone(s.tokens[:s.prompt]), out...)
 	s.length = len(s.tokens)
 	h.keep(s, h.own[s.turn.Salt])
-	h.remember(s, s.prompt, s.prompt)
+	h.remember(s, s.prompt)
 	q := h.pool.Open(s.tokens, s.turn.Salt) // what it holds is hit again, what follows is added
 	if q.Reserve(len(s.tokens)) {
 		q.Computed(len(s.tokens))
@@ -360,20 +365,23 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 		}
 	}
 	s.Close()
-	common, _ := h.all.find(kept)
-	commonOwn, _ := own.find(kept)
+	known := 0 // of its first tokens; those of another repeat are not this one's
+	if common, _ := h.everybody(t.Repeat).find(kept); h.sent[workload{t.Salt, t.Repeat}] != nil {
+		commonOwn, _ := own.find(kept)
+		known = min(common, commonOwn)
+	}
 	h.keep(q, own)
-	h.remember(q, common, commonOwn)
+	h.remember(q, known)
 	h.last[t.Session] = q
 	if t.Output == nil && t.Generated > 1 {
 		h.open[t.Session] = append(h.open[t.Session], q)
-		h.mine[t.Salt].add(t.ReplyIDs, 0)
+		h.sent[workload{t.Salt, t.Repeat}].add(t.ReplyIDs, 0)
 	}
 }
 
 // keep puts a sequence into the trees. They hold no more of it than another session is held against: its messages, if it began one.
 func (h *History) keep(s *sequence, own *tree) {
-	light := &sequence{length: s.length, prompt: s.prompt, first: s.first, turn: Turn{Kin: s.turn.Kin, Salt: s.turn.Salt, Foreign: s.turn.Foreign, Reasoning: s.turn.Reasoning}}
+	light := &sequence{length: s.length, prompt: s.prompt, first: s.first, turn: Turn{Repeat: s.turn.Repeat, Salt: s.turn.Salt, Foreign: s.turn.Foreign, Reasoning: s.turn.Reasoning}}
 	if n := len(s.turn.Output); n > 0 {
 		light.turn.Output = s.turn.Output[n-1:]
 	}
@@ -384,7 +392,7 @@ func (h *History) keep(s *sequence, own *tree) {
 		own.insert(light, s.tokens)
 	}
 	if !s.turn.Apart {
-		h.all.insert(light, s.tokens)
+		h.everybody(s.turn.Repeat).insert(light, s.tokens)
 	}
 }
 
@@ -394,21 +402,21 @@ func (h *History) Forget(session int, salt string) {
 	delete(h.open, session)
 	if salt != "" {
 		delete(h.own, salt)
-		delete(h.mine, salt)
+		for w := range h.sent {
+			if w.salt == salt {
+				delete(h.sent, w)
+			}
+		}
 	}
 }
 
-// remember notes a sequence's runs of tokens: those behind the first anyone tokens for all, behind the first own for its salt.
-func (h *History) remember(s *sequence, anyone, own int) {
-	mine := h.mine[s.turn.Salt]
-	if mine == nil {
-		mine = grams{}
-		h.mine[s.turn.Salt] = mine
+// remember notes a sequence's runs of tokens behind the first known ones.
+func (h *History) remember(s *sequence, known int) {
+	w := workload{s.turn.Salt, s.turn.Repeat}
+	if h.sent[w] == nil {
+		h.sent[w] = grams{}
 	}
-	mine.add(s.tokens, own)
-	if !s.turn.Apart {
-		h.seen.add(s.tokens, anyone)
-	}
+	h.sent[w].add(s.tokens, known)
 }
 
 func (g grams) add(tokens []int32, from int) {

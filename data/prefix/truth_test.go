@@ -3,6 +3,7 @@ package prefix
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -104,6 +105,7 @@ type talk struct {
 	server  *Cache
 	salt    string
 	session int
+	repeat  int
 }
 
 func newTalk(t *testing.T, size, capacity int) *talk {
@@ -118,7 +120,7 @@ func newTalk(t *testing.T, size, capacity int) *talk {
 func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Text) Verdict {
 	k.t.Helper()
 	hit := request(k.t, k.server, ids, k.salt, output)
-	v := k.h.Judge(Turn{Prompt: ids, Output: output, Generated: len(output), Salt: k.salt, Session: k.session, Messages: ms, Reply: reply, Reasoning: reasoning, Achieved: hit})
+	v := k.h.Judge(Turn{Prompt: ids, Output: output, Generated: len(output), Salt: k.salt, Session: k.session, Repeat: k.repeat, Messages: ms, Reply: reply, Reasoning: reasoning, Achieved: hit})
 	checkSum(k.t, v)
 	if v.Predicted != hit {
 		k.t.Errorf("predicted %d, the server hit %d", v.Predicted, hit)
@@ -253,6 +255,69 @@ func TestPlantedCauses(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a repeat is no traffic", func(t *testing.T) {
+		for _, mode := range []string{"salt", "cold"} {
+			k := newTalk(t, 16, 0)
+			var first []Verdict
+			for repeat := range 3 {
+				k.repeat, k.session = repeat, 2*repeat
+				if mode == "salt" {
+					k.salt = fmt.Sprint(repeat)
+				} else {
+					k.server.Reset()
+					k.h.Cold()
+				}
+				doc := Text{"system", system.Content + " " + text(120, 9)}
+				got := []Verdict{
+					k.plain(r1, system, u1),
+					k.plain("yes", doc, u1, Text{"assistant", r1}, u2),
+				}
+				k.session++
+				if mode == "salt" {
+					k.salt += "b"
+				}
+				got = append(got, k.plain("x", system, Text{"user", text(40, 77)})) // kept apart from the other session by salt only
+				if first == nil {
+					first = got
+				}
+				for i, v := range got {
+					if !maps.Equal(v.Missed, first[i].Missed) || v.TextIdeal != first[i].TextIdeal {
+						t.Errorf("%s, repeat %d, turn %d: %v and %d, in the first %v and %d", mode, repeat+1, i+1,
+							v.Missed, v.TextIdeal, first[i].Missed, first[i].TextIdeal)
+					}
+				}
+				if c := first[0].Missed; c[NewText] != first[0].PromptTokens {
+					t.Errorf("%s: first turn: %v", mode, c)
+				}
+				k.h.EndRepeat(repeat)
+			}
+			if c := first[2].Missed; mode == "salt" && (c[Isolation] != 192 || c[BlockRounding] != 0 || c[NewText] != first[2].PromptTokens-192) {
+				t.Errorf("another session of the same repeat: %v", c)
+			}
+			if len(k.h.all) != 0 || len(k.h.sent) != 0 {
+				t.Errorf("%s: what repeats sent is kept: %d and %d", mode, len(k.h.all), len(k.h.sent))
+			}
+		}
+	})
+	t.Run("its own change goes before what others have", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		changed := Text{"system", "New. " + system.Content}
+		k.plain(r1, changed, u1)
+		k.session, k.salt = 1, "other"
+		k.plain(r1, system, u1)
+		v := k.plain("x", changed, u1, Text{"assistant", r1}, u2)
+		if v.Missed[Isolation] > 16 || v.Missed[ChangedText] < 200 {
+			t.Errorf("%v", v.Missed)
+		}
+	})
+	t.Run("a quotation is new text", func(t *testing.T) {
+		k := newTalk(t, 16, 0)
+		k.plain(r1, system, u1)
+		v := k.plain("x", system, u1, Text{"assistant", r1}, Text{"user", "You said: " + r1})
+		if v.Missed[ChangedText] != 0 || v.Missed[NewText] < 50 || v.Divergence != nil {
+			t.Errorf("%v %+v", v.Missed, v.Divergence)
+		}
+	})
 	t.Run("a warm-up counts for nobody", func(t *testing.T) {
 		h := NewHistory(16, 0)
 		h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "warm", Messages: []Text{system, u1}, Achieved: 0, Apart: true})
@@ -329,7 +394,7 @@ func TestHistoryProperties(t *testing.T) {
 			out := seq(int(seed)*7+len(prompts), 1+rng.IntN(30))
 			last[k.session] = append(slices.Clone(p), out...)
 			probe := slices.Clone(p)
-			before, _ := k.h.all.find(probe)
+			before, _ := k.h.everybody(0).find(probe)
 			v := k.turn(p, out, "", false)
 			if v.Achieved > v.BlockIdeal || v.BlockIdeal > v.Common || v.BlockIdeal >= v.PromptTokens || v.TextIdeal < v.BlockIdeal {
 				t.Fatalf("seed %d: %+v", seed, v)
@@ -337,7 +402,7 @@ func TestHistoryProperties(t *testing.T) {
 			if capacity == 0 && v.Missed[Evicted]+v.Missed[Unknown] != 0 {
 				t.Fatalf("seed %d: %v without a limit", seed, v.Missed)
 			}
-			if after, _ := k.h.all.find(probe); after < before || after != len(probe) {
+			if after, _ := k.h.everybody(0).find(probe); after < before || after != len(probe) {
 				t.Fatalf("seed %d: shared %d, then %d", seed, before, after)
 			}
 			// the tree against the definition
