@@ -29,7 +29,7 @@ func oneRun(t *testing.T) string {
 		t.Fatal(err)
 	}
 	id := uuid.New()
-	rec.AddMessages(Message{SHA256: "aa", Role: "user", Content: new("x")})
+	addMessages(t, rec, Message{SHA256: "aa", Role: "user", Content: new("x")})
 	err = errors.Join(Add(ctx, rec, Run{RunID: id, Name: "one", Status: "ok", StartedAt: time.Date(2026, 2, 3, 23, 59, 0, 0, time.UTC)}), Add(ctx, rec, Turn{RunID: id, TurnID: 1, SessionID: 1, Turn: 1, Status: "ok"}),
 		Add(ctx, rec, TurnMessage{RunID: id, TurnID: 1, Position: 1, SHA256: "aa"}), rec.Flush(ctx), rec.Close(), db.Close())
 	if err != nil {

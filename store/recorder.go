@@ -299,13 +299,50 @@ func putter(col arrow.DataType, field reflect.Type) (func(array.Builder, reflect
 // ErrClosed is returned for rows that come after the end.
 var ErrClosed = errors.New("record: the recorder is closed")
 
+// Together is rows that become visible at once: a crash leaves all of them or none. The zero value has none.
+type Together struct {
+	parts    []part
+	messages []Message
+	rows     int
+}
+
+// part is rows of one table.
+type part struct {
+	table string
+	add   func(*sink)
+}
+
+// Put adds rows, which stay as they are until they are recorded.
+func Put[T Row](t *Together, rows ...T) {
+	if len(rows) == 0 {
+		return
+	}
+	t.rows += len(rows)
+	t.parts = append(t.parts, part{rows[0].table(), func(s *sink) {
+		s.builder.Reserve(len(rows))
+		for i := range rows {
+			s.append(reflect.ValueOf(&rows[i]).Elem())
+		}
+	}})
+}
+
+// PutMessages adds texts; one that the file has already is not stored again.
+func (t *Together) PutMessages(ms ...Message) { t.messages = append(t.messages, ms...) }
+
 // Add buffers rows; it touches neither disk nor network unless the buffer is full, and then it flushes first.
 func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	var t Together
+	Put(&t, rows...)
+	return r.AddTogether(ctx, &t)
+}
+
+// AddTogether buffers rows that belong together, as Add does: no flush divides them.
+func (r *Recorder) AddTogether(ctx context.Context, t *Together) error {
 	r.mu.Lock()
-	over := r.buffered+len(rows) > r.limit && r.buffered > 0
+	over := r.buffered+t.rows > r.limit && r.buffered > 0
 	r.mu.Unlock()
 	if over {
 		if err := r.Flush(ctx); err != nil {
@@ -320,11 +357,12 @@ func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 	if r.closed {
 		return ErrClosed
 	}
-	r.buffered += len(rows)
-	s := r.byName[rows[0].table()]
-	s.builder.Reserve(len(rows))
-	for i := range rows {
-		s.append(reflect.ValueOf(&rows[i]).Elem())
+	for _, m := range t.messages {
+		r.messages[m.SHA256] = m
+	}
+	r.buffered += t.rows
+	for _, p := range t.parts {
+		p.add(r.byName[p.table])
 	}
 	return nil
 }
@@ -332,15 +370,6 @@ func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 func (s *sink) append(v reflect.Value) {
 	for c, f := range s.fields {
 		s.puts[c](s.builder.Field(c), v.Field(f))
-	}
-}
-
-// AddMessages buffers texts; one that the file has already is not stored again.
-func (r *Recorder) AddMessages(ms ...Message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range ms {
-		r.messages[m.SHA256] = m
 	}
 }
 
@@ -359,15 +388,18 @@ func (r *Recorder) flush(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
-	if err := r.newMessages(ctx); err != nil {
-		return err
-	}
 	type pending struct {
 		s     *sink
 		batch arrow.RecordBatch
 	}
 	var todo []pending
 	r.mu.Lock()
+	for len(r.messages) > 0 { // more may come while the file is asked about some; turns do not go without theirs
+		if err := r.moveMessages(ctx); err != nil {
+			r.mu.Unlock()
+			return err
+		}
+	}
 	for _, s := range r.tables {
 		if s.builder.Field(0).Len() > 0 {
 			todo = append(todo, pending{s, s.builder.NewRecordBatch()})
@@ -463,45 +495,35 @@ func copyColumn(to array.Builder, from arrow.Array) {
 	}
 }
 
-// newMessages moves the waiting messages that the file lacks into the builder of raw.message.
-func (r *Recorder) newMessages(ctx context.Context) error {
-	r.mu.Lock()
+// moveMessages moves the waiting messages that the file lacks into the builder of raw.message. It is called with mu locked, which it gives
+// up while it asks the file.
+func (r *Recorder) moveMessages(ctx context.Context) error {
 	if len(r.stored) >= rememberedMessages { // before anything is asked about: the file knows them, unless a flush has just failed, after which a text may be there twice
 		clear(r.stored)
 		r.whole = false
 	}
-	var ask []string
-	todo := r.messages // what comes meanwhile is asked about next time
+	todo := r.messages
 	r.messages = map[string]Message{}
+	var ask []string
 	for h := range todo {
 		if !r.whole && !r.stored[h] {
 			ask = append(ask, h)
 		}
 	}
-	r.mu.Unlock()
-	kept := false
-	defer func() {
-		if kept {
-			return
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for h, m := range todo { // an error: the next flush tries again
-			if _, newer := r.messages[h]; !newer {
-				r.messages[h] = m
-			}
-		}
-	}()
 	has := map[string]bool{} // hash → its text is there too
 	if len(ask) > 0 {
+		r.mu.Unlock()
 		err := r.messagesOf(ctx, has, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message WHERE list_contains(string_split(?, ','), sha256) GROUP BY sha256", strings.Join(ask, ","))
+		r.mu.Lock()
 		if err != nil {
+			for h, m := range todo { // the next flush tries again
+				if _, newer := r.messages[h]; !newer {
+					r.messages[h] = m
+				}
+			}
 			return explain("record", r.db.path, err)
 		}
 	}
-	kept = true
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	s := r.byName[Message{}.table()]
 	for h, m := range todo {
 		text, there := r.stored[h]

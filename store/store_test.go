@@ -130,6 +130,15 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+func addMessages(t *testing.T, r *Recorder, ms ...Message) {
+	t.Helper()
+	var x Together
+	x.PutMessages(ms...)
+	if err := r.AddTogether(context.Background(), &x); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A message is stored once, and its text is added when it was stored without.
 func TestMessagesOnce(t *testing.T) {
 	ctx := context.Background()
@@ -152,7 +161,7 @@ func TestMessagesOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.AddMessages(step.m, step.m)
+		addMessages(t, r, step.m, step.m)
 		if err := errors.Join(r.Flush(ctx), r.Flush(ctx), r.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -192,6 +201,61 @@ func TestBackPressure(t *testing.T) {
 	}
 	if fulls < 5 {
 		t.Errorf("the buffer of 100 ran full %d times for 1000 rows", fulls)
+	}
+}
+
+// Rows that belong together are there together, whenever somebody looks, whatever flushes come between.
+func TestTogether(t *testing.T) {
+	ctx := context.Background()
+	d := tempDB(t)
+	r, err := d.NewRecorder(ctx, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.whole = false // so that each flush asks the file which messages it has, and lets others add meanwhile
+	run := uuid.New()
+	var adding sync.WaitGroup
+	for g := range 3 {
+		adding.Go(func() {
+			for i := range 60 {
+				id := int32(g*1000 + i)
+				h := fmt.Sprint("h", id)
+				var x Together
+				x.PutMessages(Message{SHA256: h, Role: "user", Content: new("text")})
+				Put(&x, TurnMessage{RunID: run, TurnID: id, Position: 1, SHA256: h})
+				for seq := range 5 {
+					Put(&x, Chunk{RunID: run, TurnID: id, Seq: int32(seq)})
+				}
+				if err := r.AddTogether(ctx, &x); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { adding.Wait(); close(ended) }()
+	torn := func() int {
+		return one[int](t, d, `SELECT count(*) FROM raw.turn_message m WHERE NOT EXISTS (FROM raw.message x WHERE x.sha256 = m.sha256)
+			OR (SELECT count(*) FROM raw.chunk c WHERE c.run_id = m.run_id AND c.turn_id = m.turn_id) <> 5`)
+	}
+	for going := true; going; {
+		select {
+		case <-ended:
+			going = false
+		default:
+		}
+		if err := r.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := torn(); n != 0 {
+			t.Fatalf("%d turns are there in part", n)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := one[int](t, d, "SELECT count(*) FROM raw.chunk"); n != 900 {
+		t.Errorf("%d of 900 chunks", n)
 	}
 }
 
@@ -489,7 +553,7 @@ func TestDeleteRuns(t *testing.T) {
 	a, b := uuid.New(), uuid.New()
 	for i, run := range []uuid.UUID{a, b} {
 		own := fmt.Sprint("own", i)
-		r.AddMessages(Message{SHA256: own, Content: new("x")}, Message{SHA256: "shared", Content: new("x")})
+		addMessages(t, r, Message{SHA256: own, Content: new("x")}, Message{SHA256: "shared", Content: new("x")})
 		if err := errors.Join(Add(ctx, r, Run{RunID: run, Name: own, StartedAt: time.Now()}), Add(ctx, r, sampleTurn(run, 1)),
 			Add(ctx, r, TurnMessage{run, 1, 1, own}, TurnMessage{run, 1, 2, "shared"})); err != nil {
 			t.Fatal(err)
