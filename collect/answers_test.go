@@ -40,7 +40,7 @@ func text(delta, choice, rest string) string {
 
 func word(s string) string { return text(fmt.Sprintf(`{"content":%q}`, s), "", "") }
 
-func finished(why string) string { return text("{}", fmt.Sprintf(`,"finish_reason":%q`, why), "") }
+func ended(why string) string { return text("{}", fmt.Sprintf(`,"finish_reason":%q`, why), "") }
 
 func used(usage string) string { return event(`{"choices":[],"usage":` + usage + `}`) }
 
@@ -54,7 +54,7 @@ func hellos() string { return word("Hello") + word(" there") }
 // What servers send that are not quite as the standard says, or not at all: status, counts, texts and reason. Kinds A to E: an answer
 // counts only when it is one, what cannot be is no count, and neither an odd event nor a reason is lost.
 func TestAnswers(t *testing.T) {
-	whole := func(usage string) string { return hellos() + finished("stop") + used(usage) + event("[DONE]") + end }
+	whole := func(usage string) string { return hellos() + ended("stop") + used(usage) + event("[DONE]") + end }
 	for _, c := range []struct {
 		name, answer, status, err string
 		counts                    string // prompt, cached, completion, reasoning
@@ -64,33 +64,33 @@ func TestAnswers(t *testing.T) {
 		// A: how it ended
 		{"plain", whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"empty finish reason", text(`{"content":"Hello"}`, `,"finish_reason":""`, `,"usage":{"prompt_tokens":9,"completion_tokens":1}`) + end, StatusCut, "without a finish reason", "9 nil 1 nil", "Hello", "", ""},
-		{"abort", hellos() + finished("abort") + used(plainUsage) + end, StatusServerError, `finish_reason "abort"`, "9 nil 2 nil", two, "", ""},
-		{"error as reason", hellos() + finished("error") + used(plainUsage) + end, StatusServerError, `finish_reason "error"`, "9 nil 2 nil", two, "", ""},
-		{"filtered", hellos() + finished("content_filter") + used(plainUsage) + end, StatusServerError, `finish_reason "content_filter"`, "9 nil 2 nil", two, "", ""},
-		{"reason in capitals", hellos() + finished("STOP") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"tool calls", text(`{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}`, "", "") + finished("tool_calls") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "", "", ""},
+		{"abort", hellos() + ended("abort") + used(plainUsage) + end, StatusServerError, `finish_reason "abort"`, "9 nil 2 nil", two, "", ""},
+		{"error as reason", hellos() + ended("error") + used(plainUsage) + end, StatusServerError, `finish_reason "error"`, "9 nil 2 nil", two, "", ""},
+		{"filtered", hellos() + ended("content_filter") + used(plainUsage) + end, StatusServerError, `finish_reason "content_filter"`, "9 nil 2 nil", two, "", ""},
+		{"reason in capitals", hellos() + ended("STOP") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"tool calls", text(`{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}`, "", "") + ended("tool_calls") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "", "", ""},
 		{"message for delta", event(`{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`) + event("[DONE]") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"message beside the deltas", hellos() + event(`{"choices":[{"index":0,"delta":{},"message":{"content":"Hello there"},"finish_reason":"stop"}],"usage":`+plainUsage+`}`) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"error in a choice", hellos() + event(`{"choices":[{"index":0,"delta":{},"finish_reason":"error","error":{"code":502,"message":"provider died"}}]}`) + end, StatusServerError, "provider died", "nil nil nil nil", two, "", ""},
-		{"two choices", event(`{"choices":[{"index":0,"delta":{"content":"a"}}]}`) + event(`{"choices":[{"index":1,"delta":{"content":"b"}}]}`) + finished("stop") + used(plainUsage) + end, StatusDamaged, "several choices", "9 nil 2 nil", "a", "", ""},
+		{"two choices", event(`{"choices":[{"index":0,"delta":{"content":"a"}}]}`) + event(`{"choices":[{"index":1,"delta":{"content":"b"}}]}`) + ended("stop") + used(plainUsage) + end, StatusDamaged, "several choices", "9 nil 2 nil", "a", "", ""},
 		{"one choice with another number", event(`{"choices":[{"index":1,"delta":{"content":"a"}}]}`) + event(`{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}`) + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "a", "", ""},
-		{"a delta that is a text", event(`{"choices":[{"index":0,"delta":"Hello there"}]}`) + finished("stop") + used(plainUsage) + end,
+		{"a delta that is a text", event(`{"choices":[{"index":0,"delta":"Hello there"}]}`) + ended("stop") + used(plainUsage) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"choices that are texts", event(`{"choices":["Hello"]}`) + finished("stop") + used(plainUsage) + end,
+		{"choices that are texts", event(`{"choices":["Hello"]}`) + ended("stop") + used(plainUsage) + end,
 			StatusDamaged, "a choice of event 1 is no object", "9 nil 2 nil", "", "", ""},
-		{"two choices without a number", event(`{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}`) + finished("stop") +
+		{"two choices without a number", event(`{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}`) + ended("stop") +
 			used(plainUsage) + end, StatusDamaged, "several choices", "9 nil 2 nil", "a", "", ""},
-		{"abort, then stop", hellos() + finished("abort") + finished("stop") + used(plainUsage) + end,
+		{"abort, then stop", hellos() + ended("abort") + ended("stop") + used(plainUsage) + end,
 			StatusServerError, `finish_reason "abort"`, "9 nil 2 nil", two, "", ""},
 		{"a reason with a reason", hellos() +
 			text("{}", `,"finish_reason":{"type":"abort","message":"out of memory"}`, "") + used(plainUsage) + end,
 			StatusServerError, `finish_reason "abort": out of memory`, "9 nil 2 nil", two, "", ""},
 		{"a reason as an object", hellos() + text("{}", `,"finish_reason":{"type":"length","length":2}`, "") + used(plainUsage) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"usage before the text only", used(`{"prompt_tokens":9,"completion_tokens":1}`) + hellos() + finished("stop") + event("[DONE]") + end,
+		{"usage before the text only", used(`{"prompt_tokens":9,"completion_tokens":1}`) + hellos() + ended("stop") + event("[DONE]") + end,
 			StatusCut, "without usage", "9 nil 1 nil", two, "", ""},
-		{"nothing after [DONE]", hellos() + finished("stop") + used(plainUsage) + event("[DONE]"), StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"other last words", hellos() + finished("stop") + used(plainUsage) +
+		{"nothing after [DONE]", hellos() + ended("stop") + used(plainUsage) + event("[DONE]"), StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"other last words", hellos() + ended("stop") + used(plainUsage) +
 			event("[END]") + event("done") + event(`"[DONE]"`) + event("bye") + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		// B: usage
@@ -108,7 +108,7 @@ func TestAnswers(t *testing.T) {
 		{"all null", whole(`{"prompt_tokens":null,"completion_tokens":null}`),
 			StatusCut, "without usage that counts any tokens", "nil nil nil nil", two, "", ""},
 		{"in two events", used(`{"prompt_tokens":9}`) + whole(`{"completion_tokens":2}`), StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"then zeros", hellos() + finished("stop") + used(plainUsage) + used(`{"prompt_tokens":0,"completion_tokens":0}`) + end,
+		{"then zeros", hellos() + ended("stop") + used(plainUsage) + used(`{"prompt_tokens":0,"completion_tokens":0}`) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"Anthropic's names", whole(`{"input_tokens":2,"cache_read_input_tokens":7,"cache_creation_input_tokens":1,"output_tokens":2}`),
 			StatusOK, "", "10 7 2 nil", two, "", ""},
@@ -138,15 +138,15 @@ func TestAnswers(t *testing.T) {
 		{"usage in a choice", hellos() + text("{}", `,"finish_reason":"stop","usage":{"prompt_tokens":9,"completion_tokens":2,"cached_tokens":7}`, "") + end, StatusOK, "", "9 7 2 nil", two, "", ""},
 		{"Groq's place", hellos() + event(`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":`+plainUsage+`}}`) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"finish reason beside the running usage", text(`{"content":"Hello"}`, "", `,"usage":{"prompt_tokens":9,"completion_tokens":1}`) + text(`{"content":" there"}`, `,"finish_reason":"stop"`, `,"usage":`+plainUsage) + event("[DONE]") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"usage after [DONE]", hellos() + finished("stop") + event("[DONE]") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"usage after [DONE]", hellos() + ended("stop") + event("[DONE]") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"heartbeats", httpChunk("data:\n\n: ping\n\ndata: \n\n") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"[DONE] with spaces", hellos() + finished("stop") + used(plainUsage) + event(" [DONE] ") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"[DONE] with spaces", hellos() + ended("stop") + used(plainUsage) + event(" [DONE] ") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"unknown fields", httpChunk("trace: 8f2\nid: 1\nretry: 3\nevent: message\n") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"unknown events", event(`{"type":"ping"}`) + event(`{"id":"x","choices":null,"usage":null}`) + event(`{"choices":[{"index":0,"delta":null}]}`) + event(`{"choices":[{"index":0}]}`) + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"members of other types", event(`{"id":7,"object":[],"created":"now","choices":[{"index":"0","delta":{"role":1,"content":"Hello","tool_calls":{}},"token_ids":["a"],"logprobs":3}]}`) + word(" there") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"content as a list", text(`{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]}]}`, "", "") + text(`{"content":[{"type":"text","text":"Hello"}]}`, "", "") + word(" there") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
-		{"content as an object", text(`{"content":{"type":"text","text":"Hello there"}}`, "", "") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"content as a number", text(`{"content":5}`, "", "") + finished("stop") + used(plainUsage) + end, StatusDamaged, "content is neither a text nor a list", "9 nil 2 nil", "", "", ""},
+		{"members of other types", event(`{"id":7,"object":[],"created":"now","choices":[{"index":"0","delta":{"role":1,"content":"Hello","tool_calls":{}},"token_ids":["a"],"logprobs":3}]}`) + word(" there") + ended("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"content as a list", text(`{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]}]}`, "", "") + text(`{"content":[{"type":"text","text":"Hello"}]}`, "", "") + word(" there") + ended("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
+		{"content as an object", text(`{"content":{"type":"text","text":"Hello there"}}`, "", "") + ended("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"content as a number", text(`{"content":5}`, "", "") + ended("stop") + used(plainUsage) + end, StatusDamaged, "content is neither a text nor a list", "9 nil 2 nil", "", "", ""},
 		{"usage in the delta", hellos() + text(`{"usage":`+plainUsage+`}`, `,"finish_reason":"stop"`, "") + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"llama.cpp's timings", hellos() +
@@ -155,18 +155,18 @@ func TestAnswers(t *testing.T) {
 		{"an older llama.cpp's timings", hellos() +
 			text("{}", `,"finish_reason":"stop"`, `,"timings":{"prompt_n":6,"predicted_n":2}`) + used(plainUsage) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"Google's names", hellos() + finished("STOP") + event(`{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":2}}`) + end,
+		{"Google's names", hellos() + ended("STOP") + event(`{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":2}}`) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"usage before the finish reason", hellos() + text("{}", "", `,"usage":`+plainUsage) + finished("stop") + event("[DONE]") + end,
+		{"usage before the finish reason", hellos() + text("{}", "", `,"usage":`+plainUsage) + ended("stop") + event("[DONE]") + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"text and delta", event(`{"choices":[{"index":0,"text":"Hello","delta":{"content":"Hello"}}]}`) + word(" there") + finished("stop") +
+		{"text and delta", event(`{"choices":[{"index":0,"text":"Hello","delta":{"content":"Hello"}}]}`) + word(" there") + ended("stop") +
 			used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"PHP's empty object", hellos() + event(`{"choices":[{"index":"0","delta":[],"finish_reason":"stop"}],"usage":`+plainUsage+`}`) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
-		{"choices an object", hellos() + finished("stop") + event(`{"choices":{},"usage":`+plainUsage+`}`) + end,
+		{"choices an object", hellos() + ended("stop") + event(`{"choices":{},"usage":`+plainUsage+`}`) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"Python's numbers",
-			text(`{"content":"Hello: NaN"}`, "", `,"timings":{"a":Infinity,"b":-Infinity,"c":NaN}`) + finished("stop") + used(plainUsage) + end,
+			text(`{"content":"Hello: NaN"}`, "", `,"timings":{"a":Infinity,"b":-Infinity,"c":NaN}`) + ended("stop") + used(plainUsage) + end,
 			StatusOK, "", "9 nil 2 nil", "Hello: NaN", "", ""},
 		{"a named ping", httpChunk("event: ping\ndata: ping\n\n") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"no space after data:", httpChunk("data:{\"choices\":[{\"delta\":{\"content\":\"Hello there\"},\"finish_reason\":\"stop\"}],\"usage\":"+plainUsage+"}\r\n\r\n") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
@@ -206,10 +206,10 @@ func TestAnswers(t *testing.T) {
 		{"thinking", text(`{"thinking":"Hm."}`, "", "") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
 		{"reasoning_details", text(`{"reasoning_details":[{"type":"reasoning.text","text":"Hm."}]}`, "", "") + whole(plainUsage),
 			StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
-		{"reasoning and content at once", text(`{"reasoning_content":"Hm. ","content":null}`, "", "") + text(`{"reasoning_content":"END","content":"Hello there"}`, "", "") + finished("stop") + used(`{"prompt_tokens":9,"completion_tokens":4,"completion_tokens_details":{"reasoning_tokens":2}}`) + end, StatusOK, "", "9 nil 4 2", two, "Hm. END", ""},
-		{"reasoning under two names", text(`{"reasoning":"Hm.","reasoning_content":"Hm."}`, "", "") + hellos() + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
-		{"a refusal", text(`{"refusal":"I cannot."}`, "", "") + finished("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "I cannot.", "", ""},
-		{"tools and text", text(`{"content":"Hello there","tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, "", "") + finished("tool_calls") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
+		{"reasoning and content at once", text(`{"reasoning_content":"Hm. ","content":null}`, "", "") + text(`{"reasoning_content":"END","content":"Hello there"}`, "", "") + ended("stop") + used(`{"prompt_tokens":9,"completion_tokens":4,"completion_tokens_details":{"reasoning_tokens":2}}`) + end, StatusOK, "", "9 nil 4 2", two, "Hm. END", ""},
+		{"reasoning under two names", text(`{"reasoning":"Hm.","reasoning_content":"Hm."}`, "", "") + hellos() + ended("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
+		{"a refusal", text(`{"refusal":"I cannot."}`, "", "") + ended("stop") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "I cannot.", "", ""},
+		{"tools and text", text(`{"content":"Hello there","tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, "", "") + ended("tool_calls") + used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			re := testClient(t, played(t, sseHead, c.answer), "").Turn(context.Background(), hello(), time.Minute)
@@ -241,7 +241,7 @@ func TestAnswers(t *testing.T) {
 
 // Heads of answers: media types, compression, statuses.
 func TestAnswerHeads(t *testing.T) {
-	body := hellos() + finished("stop") + used(plainUsage) + end
+	body := hellos() + ended("stop") + used(plainUsage) + end
 	head := func(ct string) string {
 		return "HTTP/1.1 200 OK\r\n" + ct + "transfer-encoding: chunked\r\n\r\n"
 	}
@@ -335,7 +335,7 @@ func TestFlow(t *testing.T) {
 		{"usage now and then", []any{word("a"), gap, running("b", 2), gap, word("c"), gap, running("d", 4)}, 4, gap, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			steps := append(append([]any{time.Duration(1)}, c.steps...), finished("stop")+used(usage(c.n))+end)
+			steps := append(append([]any{time.Duration(1)}, c.steps...), ended("stop")+used(usage(c.n))+end)
 			re := testClient(t, played(t, sseHead, steps...), "").Turn(context.Background(), hello(), time.Minute)
 			if re.Status != StatusOK {
 				t.Fatalf("%s: %s", re.Status, re.Err)
@@ -364,7 +364,11 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		re := Reply{RequestBytes: 10}
-		re.decode(func(s string) string { return s }, []sseEvent{{data: a, readSeq: 1}, {data: b, readSeq: 2}, {data: []byte(usageEvent), readSeq: 2}})
+		d := re.decoder(func(s string) string { return s })
+		for i, data := range [][]byte{a, b, []byte(usageEvent)} {
+			d.event(&sseEvent{data: data, stamp: stamp{seq: int32(min(i+1, 2))}})
+		}
+		d.end()
 		if len(re.Chunks) > 3 {
 			t.Errorf("%d chunks of 3 events", len(re.Chunks))
 		}

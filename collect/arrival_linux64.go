@@ -13,14 +13,17 @@ import (
 // arrivals reads a TCP connection together with the time at which the kernel received the bytes (SO_TIMESTAMPING; Linux,
 // Documentation/networking/timestamping.rst). Its methods are for one goroutine at a time.
 type arrivals struct {
-	raw syscall.RawConn
-	try func(fd uintptr) bool // made once: a closure each read would be garbage each read
+	raw   syscall.RawConn
+	clock Clock
+	try   func(fd uintptr) bool // made once: a closure each read would be garbage each read
 
 	p   []byte
 	oob [128]byte
 	n   int
 	at  int64
 	err error
+
+	began int64 // by the clock: when the last call that gave bytes began
 }
 
 // linux/net_tstamp.h and asm-generic/socket.h; the same on all of Go's Linux ports but mips, parisc and sparc, where setting it fails or means nothing
@@ -31,7 +34,7 @@ const (
 )
 
 // newArrivals gives nil where the kernel does not tell.
-func newArrivals(c net.Conn) *arrivals {
+func newArrivals(c net.Conn, clock Clock) *arrivals {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return nil
@@ -47,7 +50,7 @@ func newArrivals(c net.Conn) *arrivals {
 	if err != nil || serr != nil {
 		return nil
 	}
-	a := &arrivals{raw: raw}
+	a := &arrivals{raw: raw, clock: clock}
 	a.try = a.receive
 	return a
 }
@@ -73,6 +76,7 @@ func (a *arrivals) read(p []byte) (n int, at int64, err error) {
 
 func (a *arrivals) receive(fd uintptr) (done bool) {
 	for {
+		began := a.clock()
 		n, oobn, _, _, err := syscall.Recvmsg(int(fd), a.p, a.oob[:], 0)
 		switch err {
 		case syscall.EINTR:
@@ -80,7 +84,7 @@ func (a *arrivals) receive(fd uintptr) (done bool) {
 		case syscall.EAGAIN:
 			return false
 		case nil:
-			a.n, a.at = n, stampIn(a.oob[:oobn])
+			a.n, a.at, a.began = n, stampIn(a.oob[:oobn]), began
 		default:
 			a.err = os.NewSyscallError("recvmsg", err)
 		}

@@ -4,8 +4,8 @@ package collect
 
 import "net"
 
-type arrivals struct{}
+type arrivals struct{ began int64 }
 
-func newArrivals(net.Conn) *arrivals { return nil }
+func newArrivals(net.Conn, Clock) *arrivals { return nil }
 
 func (*arrivals) read([]byte) (n int, at int64, err error) { panic("collect: no arrivals here") }

@@ -54,7 +54,7 @@ type Client struct {
 	secrets []string
 	size    int           // of a read from a socket, bytes, at most
 	buf     []byte        // what is read of a stream; one turn at a time
-	after   chan struct{} // of several users: how many may work on what they read while others still read; nil: no limit
+	live    *atomic.Int64 // counts events as they come, those of all users; nil: nobody looks
 	held    *held         // what the streams of all users hold
 }
 
@@ -78,17 +78,12 @@ func (c *Client) another(ctx context.Context, size int) *Client {
 	return &d
 }
 
-// wait takes part in the work after a turn, which must leave processors to those whose stream goes on.
-func (c *Client) wait() {
-	if c.after != nil {
-		c.after <- struct{}{}
-	}
-}
-
-func (c *Client) leave() {
-	if c.after != nil {
-		<-c.after
-	}
+// asking gives a client for questions beside the turns, so many at once, on connections of its own.
+func (c *Client) asking(n int) *Client {
+	d := *c
+	d.turns, d.side = d.newHTTP(), d.newHTTP()
+	d.turns.Transport.(*http.Transport).MaxIdleConnsPerHost = n
+	return &d
 }
 
 // Close closes connections that are idle; requests can be sent still.
@@ -139,7 +134,7 @@ func (c *Client) newHTTP() *http.Client {
 				if err != nil {
 					return nil, err
 				}
-				return &stampedConn{Conn: conn, clock: c.clock, arrivals: newArrivals(conn)}, nil
+				return &stampedConn{Conn: conn, clock: c.clock, emptied: -1, arrivals: newArrivals(conn, c.clock)}, nil
 			},
 		},
 	}
@@ -167,7 +162,9 @@ type stampedConn struct {
 	arrivals *arrivals // nil where the kernel does not say when bytes came in
 	last     atomic.Int64
 	delay    atomic.Int64 // from the kernel's own stamp of the last segment to last, ns; -1: not known
+	most     atomic.Int64 // no byte of the last read came in longer before last, ns; -1: not known
 	reads    atomic.Int32
+	emptied  int64 // when the kernel held no more than a read then took; -1: it was not seen to
 }
 
 func (s *stampedConn) Read(b []byte) (n int, err error) {
@@ -177,12 +174,20 @@ func (s *stampedConn) Read(b []byte) (n int, err error) {
 	} else {
 		n, err = s.Conn.Read(b)
 	}
-	s.last.Store(s.clock())
-	delay := int64(-1)
+	now := s.clock()
+	s.last.Store(now)
+	delay, most := int64(-1), int64(-1)
 	if at != 0 {
 		delay = max(time.Now().UnixNano()-at, 0)
+		if s.emptied >= 0 {
+			most = now - s.emptied
+		}
+	}
+	if s.arrivals != nil && n > 0 && n < len(b) {
+		s.emptied = s.arrivals.began
 	}
 	s.delay.Store(delay)
+	s.most.Store(most)
 	s.reads.Add(1)
 	return n, err
 }
@@ -320,7 +325,7 @@ type Request struct {
 	MaxTokens   int    // 0: the server's own limit
 	Temperature float64
 	Seed        int64
-	IgnoreEOS   bool
+	IgnoreEOS   bool   // the server is known to understand it
 	CacheSalt   string // "" for none
 	VLLM        bool   // the server takes vLLM's extra fields
 }
@@ -352,7 +357,7 @@ func (r Request) body() ([]byte, error) {
 		IgnoreEOS     bool           `json:"ignore_eos,omitempty"`
 		CacheSalt     string         `json:"cache_salt,omitempty"`
 		TokenIDs      bool           `json:"return_token_ids,omitempty"`
-	}{r.Model, messages, r.Text, plain, true, streamOptions{true, r.VLLM}, r.MaxTokens, r.Temperature, r.Seed, r.IgnoreEOS && r.VLLM, r.CacheSalt, r.TokenIDs && r.VLLM})
+	}{r.Model, messages, r.Text, plain, true, streamOptions{true, r.VLLM}, r.MaxTokens, r.Temperature, r.Seed, r.IgnoreEOS, r.CacheSalt, r.TokenIDs && r.VLLM})
 }
 
 // Turn sends one streaming chat completion and watches it to the end. It always returns a Reply; whatever goes wrong is in
@@ -424,16 +429,15 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	if why := c.noStream(re, resp, from); why != "" {
 		return re.end(c, re.Status, why)
 	}
-	x := stream{client: c, conn: conn.Load(), base: int32(baseReads.Load())}
+	x := stream{client: c, conn: conn.Load(), base: int32(baseReads.Load()), decoder: re.decoder(c.clean)}
 	defer x.release()
 	readErr := x.read(from, cancel)
 	if re.DoneNs = c.clock(); x.doneNs != 0 && !errors.Is(readErr, io.EOF) {
 		re.DoneNs = x.doneNs
 	}
-	c.wait()
-	defer c.leave()
 	rest, unfinished := x.parser.end()
-	re.decode(c.clean, x.events)
+	x.decoder.end()
+	re.live = int64(x.count)
 	var why string
 	switch {
 	case re.Status != "" && x.damage() == nil: // an error inside the stream
@@ -532,14 +536,16 @@ func beginsAsStream(from *bufio.Reader) bool {
 
 // stream is what is read of one answer.
 type stream struct {
-	client *Client
-	conn   *stampedConn // nil when the transport hides it
-	base   int32        // reads of the connection before this answer
-	parser sseParser
-	events []sseEvent
-	bytes  int64 // held, by events
-	over   error // more came than wb holds
-	doneNs int64 // when the word that ends a stream came; 0: it did not
+	client  *Client
+	conn    *stampedConn // nil when the transport hides it
+	base    int32        // reads of the connection before this answer
+	parser  sseParser
+	decoder *decoder
+	events  []sseEvent // of the last read
+	count   int        // of all reads
+	bytes   int64      // of all events, held
+	over    error      // more came than wb holds
+	doneNs  int64      // when the word that ends a stream came; 0: it did not
 }
 
 // doneGrace is how long a server has to end its answer after the word that ends a stream. The connection is used again then.
@@ -553,52 +559,89 @@ func (s *stream) damage() error { return cmp.Or(s.over, s.parser.damage) }
 
 func (s *stream) release() { s.client.held.give(s.bytes) }
 
-// read reads to the end and stamps every event with the read that completed it. It stops where more comes than wb holds; cancel, which ends
-// the request, is called when nothing ends the answer after its last word.
+// stamp is what is known of a read from the socket.
+type stamp struct {
+	tNs     int64 // when it gave its bytes, ns since run start
+	delayNs int64 // since the last of them came in; -1: not known
+	mostNs  int64 // since any of them came in, at most; -1: not known
+	seq     int32 // ordinal, from 1
+}
+
+// read reads to the end and stamps every event with the read that completed it, before it is decoded. It stops where more comes than wb
+// holds; cancel, which ends the request, is called when nothing ends the answer after its last word.
 func (s *stream) read(from io.Reader, cancel func()) error {
 	c := s.client
 	if c.buf == nil {
 		c.buf = make([]byte, c.size)
 	}
-	last, delay, seen := int64(0), int64(-1), int32(0)
+	var now stamp
 	stop := func() {}
 	defer func() { stop() }()
 	emit := func(e sseEvent) {
-		if len(e.data) == 0 || s.over != nil { // a heartbeat
-			return
-		}
 		if s.doneNs == 0 && isDone(e.data) {
-			s.doneNs = last
+			s.doneNs = now.tNs
 			t := time.AfterFunc(doneGrace, cancel)
 			stop = func() { t.Stop() }
 		}
-		n := int64(len(e.data)) + overhead
-		s.bytes += n
-		switch together := c.held.take(n); {
-		case len(s.events) == maxStreamEvents:
-			s.over = fmt.Errorf("a stream of more than %d events", maxStreamEvents)
-		case s.bytes > maxStreamBytes:
-			s.over = fmt.Errorf("a stream of more than %d bytes", maxStreamBytes)
-		case !together:
-			s.over = fmt.Errorf("the streams of all users hold more than %d bytes", c.held.limit)
-		default:
-			e.tNs, e.delayNs, e.readSeq = last, delay, seen
-			s.events = append(s.events, e)
-		}
+		e.stamp = now
+		s.take(e)
 	}
 	for s.damage() == nil {
 		n, err := from.Read(c.buf)
+		before := now.seq
 		if s.conn != nil {
-			last, delay, seen = s.conn.last.Load(), s.conn.delay.Load(), s.conn.reads.Load()-s.base
+			now = stamp{s.conn.last.Load(), s.conn.delay.Load(), s.conn.most.Load(), s.conn.reads.Load() - s.base}
 		} else {
-			last, seen = c.clock(), seen+1
+			now = stamp{c.clock(), -1, -1, now.seq + 1}
+		}
+		if now.seq != before {
+			s.decode()
 		}
 		s.parser.feed(c.buf[:n], emit)
 		if err != nil {
+			s.decode()
 			return err
 		}
 	}
+	s.decode()
 	return s.damage()
+}
+
+// take keeps an event, unless it is a heartbeat or more than wb holds.
+func (s *stream) take(e sseEvent) {
+	if len(e.data) == 0 || s.over != nil {
+		return
+	}
+	c, n := s.client, int64(len(e.data))+overhead
+	s.bytes += n
+	s.count++
+	if c.live != nil {
+		c.live.Add(1)
+	}
+	switch together := c.held.take(n); {
+	case s.count > maxStreamEvents:
+		s.over = fmt.Errorf("a stream of more than %d events", maxStreamEvents)
+	case s.bytes > maxStreamBytes:
+		s.over = fmt.Errorf("a stream of more than %d bytes", maxStreamBytes)
+	case !together:
+		s.over = fmt.Errorf("the streams of all users hold more than %d bytes", c.held.limit)
+	default:
+		s.events = append(s.events, e)
+	}
+}
+
+// decode decodes the events of the last read, of which nothing more comes. The kernel tells when the last segment came in: an event that it
+// did not complete, since others or a part of one came after it, may have lain there for longer.
+func (s *stream) decode() {
+	for i := range s.events {
+		e := &s.events[i]
+		if i < len(s.events)-1 || s.parser.unfinished() {
+			e.delayNs = e.mostNs
+		}
+		s.decoder.event(e)
+		e.data = nil // the collector may have it
+	}
+	s.events = s.events[:0]
 }
 
 func (re *Reply) end(c *Client, status, why string) *Reply {

@@ -339,9 +339,9 @@ func TestRequestFields(t *testing.T) {
 		false: `{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true,"stream_options":{"include_usage":true},"max_tokens":8,"temperature":0,"seed":3}`,
 	} {
 		r := hello()
-		r.VLLM, r.Seed, r.IgnoreEOS = vllm, 3, true
+		r.VLLM, r.Seed = vllm, 3
 		if vllm {
-			r.CacheSalt = "s"
+			r.CacheSalt, r.IgnoreEOS = "s", true
 		}
 		if got, err := r.body(); err != nil || string(got) != want {
 			t.Errorf("body (vLLM %v) is %s (%v)", vllm, got, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,23 +29,19 @@ type CrowdInfo struct {
 	Streams         int // turns under way
 	Turns           int // that ended so far, measured and failed ones
 	Sessions, Total int // that ended, of all
+	Behind          int // turns that ended and are not recorded yet
 	TokensPerS      float64
 }
 
 // crowd is what several users have in common. Rows are committed by one goroutine, once a second: a user's turn waits for nobody's disk.
 type crowd struct {
 	streams, turns, sessions atomic.Int32
-	tokens                   atomic.Int64
-
-	after chan struct{} // slots for the work after a turn
+	tokens                   atomic.Int64 // an event counts for one until the turn tells how many there were
+	backlog                  *backlog
 
 	mu      sync.Mutex
 	ends    []store.SessionEnd
 	clients []*Client
-}
-
-func newCrowd() *crowd {
-	return &crowd{after: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/4))}
 }
 
 func (c *crowd) begun() { c.streams.Add(1) }
@@ -54,11 +49,14 @@ func (c *crowd) begun() { c.streams.Add(1) }
 func (c *crowd) done(re *Reply) {
 	c.streams.Add(-1)
 	c.turns.Add(1)
-	if re.CompletionTokens != nil {
-		c.tokens.Add(*re.CompletionTokens)
+	n := re.CompletionTokens
+	if n == nil {
+		n = new(int64(re.Events))
 	}
+	c.tokens.Add(*n - re.live)
 }
 
+// ended books the end of a session whose turns are with the recorder.
 func (c *crowd) ended(e store.SessionEnd) {
 	c.sessions.Add(1)
 	c.mu.Lock()
@@ -87,6 +85,8 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 			stop(err)
 		}
 	})
+	var recording sync.WaitGroup
+	recording.Go(func() { r.recordCrowd(ctx, stop) })
 	var players sync.WaitGroup
 	var err error
 	if r.plan.Rate > 0 {
@@ -95,6 +95,8 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 		r.allPlay(crowd, &players, todo, stop)
 	}
 	players.Wait()
+	r.crowd.backlog.close()
+	recording.Wait()
 	done()
 	side.Wait()
 	if cause := context.Cause(crowd); cause != nil && ctx.Err() == nil {
@@ -109,7 +111,7 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 // newPlayer gives a user with connections of its own, the one for turns open.
 func (r *run) newPlayer(ctx context.Context, number int) *player {
 	p := &player{run: r, client: r.client.another(ctx, crowdReadBytes), number: number}
-	p.client.after = r.crowd.after
+	p.client.live = &r.crowd.tokens
 	r.crowd.mu.Lock()
 	defer r.crowd.mu.Unlock()
 	r.crowd.clients = append(r.crowd.clients, p.client)
@@ -224,12 +226,16 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan
 	return nil
 }
 
+// shortPace is how long a time must be for a rate over it: the last, which ends when the users do, is shorter.
+const shortPace = int64(time.Second / 2)
+
 // flushCrowd commits once a second until it is told to end, and once more then.
 func (r *run) flushCrowd(ctx context.Context, sessions int) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	began, tokens := r.clock(), int64(0)
-	last := began
+	type mark struct{ ns, tokens int64 }
+	began := mark{ns: r.clock()}
+	last, rate := began, 0.0
 	for end := false; !end; {
 		select {
 		case <-ctx.Done():
@@ -242,12 +248,14 @@ func (r *run) flushCrowd(ctx context.Context, sessions int) error {
 		if err := r.rec.Relieve(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
-		now, n := r.clock(), r.crowd.tokens.Load()
-		if r.watch.Crowd != nil && now > last {
-			r.watch.Crowd(CrowdInfo{Elapsed: time.Duration(now - began), Streams: int(r.crowd.streams.Load()), Turns: int(r.crowd.turns.Load()), Sessions: int(r.crowd.sessions.Load()), Total: sessions,
-				TokensPerS: float64(n-tokens) * 1e9 / float64(now-last)})
+		if now := (mark{r.clock(), r.crowd.tokens.Load()}); now.ns-last.ns >= shortPace {
+			rate = max(float64(now.tokens-last.tokens)*1e9/float64(now.ns-last.ns), 0)
+			last = now
 		}
-		tokens, last = n, now
+		if r.watch.Crowd != nil {
+			r.watch.Crowd(CrowdInfo{Elapsed: time.Duration(r.clock() - began.ns), Streams: int(r.crowd.streams.Load()), Turns: int(r.crowd.turns.Load()),
+				Sessions: int(r.crowd.sessions.Load()), Total: sessions, Behind: r.crowd.backlog.waiting(), TokensPerS: rate})
+		}
 	}
 	return nil
 }

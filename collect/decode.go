@@ -9,12 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// Chunk is one streamed event, decoded after the turn.
+// Chunk is one streamed event.
 type Chunk struct {
 	Seq         int32 // from 1
 	ReadSeq     int32 // socket read, from 1
 	TNs         int64
-	ReadDelayNs *int64 // before TNs, in the kernel; nil when that does not say
+	ReadDelayNs *int64 // at most how long it lay in the kernel before TNs; nil when that does not say
 	Kind        string // role, content, reasoning, tool, empty, usage, error or other
 	Tokens      *int32 // nil when the server does not say
 	TextBytes   int32
@@ -53,6 +53,7 @@ type Reply struct {
 
 	Flow // of the events that carried text or tokens
 
+	live       int64    // events that were counted as they came
 	toolBytes  int      // of tool calls
 	usageSeen  bool     // the closing usage, not only running figures
 	usageEmpty bool     // a usage came that counts nothing
@@ -175,6 +176,7 @@ type decoder struct {
 	unsaid             bool  // text came since then without a count
 	told, after        bool  // a usage came; text came after the last one
 	closing            bool  // the last one came behind all text, or with the finish reason
+	events             int   // so far
 	idle               int   // events with text to which the running usage added nothing
 	still              bool  // the first of them was the first with text
 	allIDs             bool  // token ids came with every event
@@ -182,15 +184,15 @@ type decoder struct {
 	chunk              wireChunk
 }
 
-// decode reads the events once the turn is over. Token counts of a chunk come from its token ids, else from the growth of
-// the running usage, else they stay unknown: chunks are not tokens. A failure that the stream tells is in Status and Err then.
-func (re *Reply) decode(clean func(string) string, events []sseEvent) {
-	d := decoder{re: re, clean: clean, allIDs: true}
-	re.Chunks = make([]Chunk, 0, len(events))
-	for i := range events {
-		d.event(i, &events[i])
-		events[i].data = nil // the collector may have it
-	}
+// decoder begins to read the events of a reply. Token counts of a chunk come from its token ids, else from the growth of the running usage,
+// else they stay unknown: chunks are not tokens. A failure that the stream tells is in Status and Err.
+func (re *Reply) decoder(clean func(string) string) *decoder {
+	return &decoder{re: re, clean: clean, allIDs: true}
+}
+
+// end settles what only the whole of the reply tells.
+func (d *decoder) end() {
+	re := d.re
 	re.Content, re.Reasoning = d.content.String(), d.reasoning.String()
 	re.usageSeen = d.told && !d.after && d.closing
 	if d.still || d.idle > 1+int(re.Events)/20 { // each of them brought a token: the count does not run along
@@ -218,8 +220,10 @@ func (d *decoder) fail(status, why string, body []byte) {
 	}
 }
 
-func (d *decoder) event(i int, e *sseEvent) {
-	re := d.re
+// event takes the next event.
+func (d *decoder) event(e *sseEvent) {
+	re, i := d.re, d.events
+	d.events++
 	if re.FirstChunkNs == nil {
 		re.FirstChunkNs = new(e.tNs)
 	}
@@ -227,7 +231,7 @@ func (d *decoder) event(i int, e *sseEvent) {
 	if len(data) == 0 || isDone(data) { // a heartbeat, or the end
 		return
 	}
-	ch := Chunk{Seq: int32(len(re.Chunks) + 1), ReadSeq: e.readSeq, TNs: e.tNs, Kind: "other"}
+	ch := Chunk{Seq: int32(len(re.Chunks) + 1), ReadSeq: e.seq, TNs: e.tNs, Kind: "other"}
 	if e.delayNs >= 0 {
 		ch.ReadDelayNs = new(e.delayNs)
 	}

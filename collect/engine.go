@@ -42,6 +42,7 @@ type Engine struct {
 	HasMetrics        bool              // /metrics has counters, whosever they are
 	HasTokenize       bool              // /tokenize gives ids
 	ProcessStartedAt  *time.Time
+	OwnedBy           string // what /v1/models says of the model's owner
 	Absent            []Absence
 	Details           bool // it is known to run with --enable-prompt-tokens-details
 	Imitates          struct {
@@ -60,6 +61,9 @@ func (e *Engine) Adapter() vllm.Adapter {
 
 // VLLM says whether the server takes vLLM's extra request fields.
 func (e *Engine) VLLM() bool { return e.Kind != KindOpenAI }
+
+// IgnoresEOS says whether the server understands ignore_eos: vLLM and the simulator do, and llama.cpp's server.
+func (e *Engine) IgnoresEOS() bool { return e.VLLM() || e.OwnedBy == "llamacpp" }
 
 // ErrUnreachable is returned when nothing answers at the URL.
 var ErrUnreachable = errors.New("unreachable")
@@ -244,7 +248,7 @@ func (c *Client) chooseModel(e *Engine, resp *http.Response, text []byte, said s
 	if m.Root != "" {
 		e.ModelRoot = new(string(m.Root))
 	}
-	if m.OwnedBy == "vllm" {
+	if e.OwnedBy = string(m.OwnedBy); e.OwnedBy == "vllm" {
 		e.Kind = KindVLLM
 	}
 	return nil

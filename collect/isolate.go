@@ -3,12 +3,15 @@ package collect
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"wb/collect/vllm"
 	"wb/data"
@@ -20,12 +23,13 @@ const (
 	IsolationRestart = "restart" // a fresh server process for each session
 	IsolationReset   = "reset"   // the prefix cache is emptied before each session
 	IsolationSalt    = "salt"    // a cache_salt of its own for each session
+	IsolationLine    = "line"    // a line of its own at the head of each session's first message
 	IsolationNone    = "none"
 )
 
 // Isolations lists the modes.
 func Isolations() []string {
-	return []string{IsolationRestart, IsolationReset, IsolationSalt, IsolationNone}
+	return []string{IsolationRestart, IsolationReset, IsolationSalt, IsolationLine, IsolationNone}
 }
 
 // Server is a server whose life is wb's own business. It is running when a run begins; after Stop nothing of it is left.
@@ -132,14 +136,38 @@ func (r *run) meet(ctx context.Context) error {
 	return nil
 }
 
-// prepareIsolation settles the mode and makes sure that it works on this server.
+// settleIsolation settles the mode that this server allows, and says what is to be told of it.
+func (r *run) settleIsolation() (told string) {
+	asked := r.plan.Isolation
+	switch {
+	case asked != "" && asked != IsolationSalt:
+		return ""
+	case r.salts():
+		r.plan.Isolation = IsolationSalt
+		return ""
+	}
+	r.plan.Isolation = IsolationLine
+	return "this server takes no cache_salt: a line at the head of each session's prompts keeps sessions apart (--isolation none leaves it out)"
+}
+
+// lineWords are of four letters and one token each in the vocabularies of common models, so that all lines have one length.
+var lineWords = strings.Fields("time year life hand part case week work home room area fact book word side kind " +
+	"head game line city name team body back face door road food love idea mind land")
+
+// isolationLine gives a session's own line: 60 bits of its identity in twelve words.
+func isolationLine(run uuid.UUID, session int32) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s-%d", run, session))
+	var line strings.Builder
+	line.WriteString("Session name:")
+	for _, b := range sum[:12] {
+		line.WriteString(" " + lineWords[int(b)%len(lineWords)])
+	}
+	return line.String()
+}
+
+// prepareIsolation makes sure that the mode works on this server.
 func (r *run) prepareIsolation(ctx context.Context) error {
 	switch r.plan.Isolation {
-	case IsolationSalt:
-		if !r.salts() {
-			r.warn("not_isolated", "run", "this server takes no cache_salt: sessions share its prefix cache")
-			r.plan.Isolation = IsolationNone
-		}
 	case IsolationReset:
 		if r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching {
 			return nil // there is nothing to reset

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,18 +34,18 @@ type Plan struct {
 	MaxTurns      int // 0: all of them
 	MaxTokens     int // most completion tokens a turn; 0: what the conversation or the server allows
 	Repeat        int
-	Warmup        int // requests before the first session, recorded and flagged
+	Warmup        int // requests before the first session, recorded and flagged; WarmupAuto: until they are steady
 	Temperature   float64
 	Seed          int64
 	IgnoreEOS     bool
 	Timeout       time.Duration // of one turn; 0: none
-	Isolation     string
+	Isolation     string                // "": by salt where the server takes one, else by line
 	SampleHz      float64               // of the fast GPU group; 0 samples nothing
 	OpenGPUs      func() (*GPUs, error) // nil: NVML's
 	NoText        bool
 	Placements    []data.Placement // of documents; several make sessions of their own; empty: in the system prompt
 	Scripted      bool             // the files' own replies go into the history
-	TokenIDs      bool             // ask for the ids of generated tokens
+	TokenIDs      string           // which ids to get: TokenIDsNone, TokenIDsPrompt (as "" is) or TokenIDsAll
 	Template      *data.Template   // renders prompts here, for the completions API; nil: the chat API and the server's template
 
 	Server         Server            // nil when wb did not start it
@@ -122,6 +121,7 @@ type TurnInfo struct {
 type Watch struct {
 	Turn    func(TurnInfo)
 	Warn    func(string)
+	Say     func(string)
 	Restart func() // the server is being restarted
 	Crowd   func(CrowdInfo)
 }
@@ -182,49 +182,11 @@ func (p Plan) users() int {
 // player is a user, who plays one session after another.
 type player struct {
 	*run
-	client  *Client  // connections of its own
-	number  int      // from 1
-	alone   bool     // nobody else plays
-	turnID  int32    // under way
-	warming bool     // the session under way is a warm-up
-	playing string   // its conversation and placement, to be told
-	repeat  int      // of that session; 0: a warm-up
-	due     *int64   // when its session was to begin, by the plan; nil: as soon as possible
-	longest sentTurn // the turn of the session with the longest prompt so far
-}
-
-// sentTurn is a prompt that was sent, and how many tokens the server counted.
-type sentTurn struct {
-	messages []data.Message
-	tokens   int64
-}
-
-// shorter says whether a prompt that holds this one has clearly more in it: more messages, or more text than could go into the same tokens.
-func (s sentTurn) shorter(p data.Prompt) bool {
-	return len(p.Messages) > len(s.messages) || bytesOf(p.Messages) > bytesOf(s.messages)+bytesPerToken
-}
-
-// bytesPerToken is more than a token has in any text that is one: the mean is about 4, and only rows of spaces come to this.
-const bytesPerToken = 32
-
-func bytesOf(messages []data.Message) (n int64) {
-	for _, m := range messages {
-		n += int64(len(m.Content))
-	}
-	return n
-}
-
-// within says whether all messages of a prompt are part of another one, in their order.
-func (s sentTurn) within(p data.Prompt) bool {
-	rest := p.Messages
-	for _, m := range s.messages {
-		i := slices.IndexFunc(rest, func(x data.Message) bool { return x.Role == m.Role && strings.Contains(x.Content, m.Content) })
-		if i < 0 {
-			return false
-		}
-		rest = rest[i+1:]
-	}
-	return true
+	client *Client // connections of its own
+	number int     // from 1
+	alone  bool    // nobody else plays
+	due    *int64  // when its session was to begin, by the plan; nil: as soon as possible
+	last   *Reply  // of its turn before; nil: none yet
 }
 
 // Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second; beside a ballast, which takes no memory since
@@ -264,11 +226,16 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	if r.watch.Warn == nil {
 		r.watch.Warn = func(string) {}
 	}
+	if r.watch.Say == nil {
+		r.watch.Say = func(string) {}
+	}
 	if r.watch.Restart == nil {
 		r.watch.Restart = func() {}
 	}
 	if plan.Users > 1 || plan.Rate > 0 {
-		r.crowd = newCrowd()
+		r.crowd = &crowd{backlog: newBacklog(func() {
+			r.event("backlog_full", "recorder", "turns ended faster than they could be recorded, and users waited for that; with --token-ids none less is to be done", nil)
+		})}
 	}
 	r.server.Server, r.procs = plan.Server, &processSampler{run: r}
 	r.result = Result{RunID: r.id, Name: r.name}
@@ -353,10 +320,17 @@ func (r *run) warn(kind, source, message string) {
 }
 
 func (r *run) whole(ctx context.Context) error {
+	kept := r.settleIsolation()
 	if r.plan.Continue == nil {
 		if err := r.begin(ctx); err != nil {
 			return err
 		}
+	}
+	if kept != "" {
+		r.warn("isolated_by_line", "run", kept)
+	}
+	if r.plan.IgnoreEOS && !r.engine.IgnoresEOS() {
+		r.warn("ignore_eos", "run", "--ignore-eos is not sent: this server is not known to understand it, and replies may end before --max-tokens")
 	}
 	if r.server.Server != nil && !r.plan.SameServer {
 		if err := r.recordStart(ctx, nil); err != nil {
@@ -397,18 +371,16 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.prepareIsolation(ctx); err != nil {
 		return err
 	}
-	r.beginTruth()
-	one := &player{run: r, client: r.client, number: 1, alone: true}
-	if r.plan.Isolation != IsolationRestart {
-		for i := range r.plan.Warmup {
-			if err := one.session(ctx, r.plan.Conversations[i%len(r.plan.Conversations)], r.plan.variants(nil)[0], 0, 1, 0); err != nil {
-				return err
-			}
-		}
-	}
 	todo := r.plan.Sessions
 	if todo == nil {
 		todo = r.plan.AllSessions(1, r.plan.Repeat)
+	}
+	r.beginTruth(todo)
+	one := &player{run: r, client: r.client, number: 1, alone: true}
+	if r.plan.Isolation != IsolationRestart {
+		if err := one.warmUp(ctx, r.plan.Conversations, r.plan.variants(nil)[0]); err != nil {
+			return err
+		}
 	}
 	if r.crowd != nil {
 		return r.playCrowd(ctx, todo)
@@ -442,10 +414,8 @@ func (r *player) isolated(ctx context.Context, c *data.Conversation, v data.Plac
 		if err := r.restart(ctx); err != nil {
 			return err
 		}
-		for range r.plan.Warmup {
-			if err := r.session(ctx, c, v, 0, 1, 0); err != nil {
-				return err
-			}
+		if err := r.warmUp(ctx, []*data.Conversation{c}, v); err != nil {
+			return err
 		}
 	case IsolationReset:
 		if err := r.reset(ctx); err != nil {
@@ -512,9 +482,9 @@ func (r *run) settings(ctx context.Context) error {
 		ids = append(ids, c.ID)
 		add("conversation", c.ID, c.SHA256()[:16])
 	}
-	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.Warmup,
+	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.warmupText(),
 		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "users": p.users(), "rate": p.Rate, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
-		"token_ids": map[bool]string{true: "all", false: "prompt"}[p.TokenIDs], "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
+		"token_ids": cmp.Or(p.TokenIDs, TokenIDsPrompt), "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
 		add("plan", k, fmt.Sprint(v))
 	}
 	if p.Rate > 0 {
@@ -726,309 +696,6 @@ func (r *run) tick(ctx context.Context) {
 			r.scrape(ctx, "tick", turn, true, 0)
 		}
 	}
-}
-
-// session runs one conversation. An error ends the run; a failed turn ends only the session, since what follows it would
-// lack its reply.
-func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
-	row := store.Session{RunID: r.id, SessionID: r.sessions.Add(1), ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: string(variant), Repeat: int32(repeat),
-		Warmup: repeat == 0, Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
-	if r.server.Server != nil {
-		row.StartID = new(r.server.start)
-		r.server.fresh = false
-	}
-	r.warming, r.playing, r.repeat = row.Warmup, c.ID+"/"+string(variant), repeat
-	salt := ""
-	if r.salts() && (row.Warmup || r.plan.Isolation == IsolationSalt) {
-		salt = fmt.Sprintf("%s-%d", r.id, row.SessionID)
-	}
-	if row.Warmup && salt == "" {
-		// without a salt the warm-up would leave its prompt in the cache, and the first measured turn would not start cold
-		own := *c
-		own.System = fmt.Sprintf("Warm-up %s.\n\n%s", r.id, c.System)
-		c = &own
-	}
-	total := len(c.Turns)
-	if maxTurns > 0 {
-		total = min(total, maxTurns)
-	}
-	if err := store.Add(ctx, r.rec, row); err != nil {
-		return err
-	}
-	var stop error
-	status := "ok"
-	r.longest = sentTurn{}
-	d := c.Start(data.Style{Placement: variant, Scripted: r.plan.Scripted})
-	for d.Next() && d.Turn() <= total && status == "ok" {
-		if ctx.Err() != nil {
-			status = "interrupted"
-			break
-		}
-		r.turnID = r.turns.Add(1)
-		info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turn: d.Turn(), Turns: total, Warmup: row.Warmup, SessionsLeft: left, TurnID: int(r.turnID)}
-		r.tellTurn(info)
-		re, err := r.turn(ctx, d, row.SessionID, salt)
-		info.Done, info.Reply, info.GPUWatts = true, re, math.Float64frombits(r.gpuWatts.Load())
-		r.tellTurn(info)
-		if !row.Warmup && re.Status != StatusInterrupted {
-			r.mu.Lock()
-			r.result.Turns++
-			r.mu.Unlock()
-		}
-		switch re.Status {
-		case StatusOK:
-			if first := d.Turn() == 1 && !row.Warmup && row.Isolation != IsolationNone; first && re.CachedTokens != nil && *re.CachedTokens > 0 {
-				r.warn("not_isolated", "run", fmt.Sprintf("%s: its first turn found %d tokens in the prefix cache in spite of --isolation %s", c.ID, *re.CachedTokens, row.Isolation))
-			}
-			if re.Content == "" {
-				r.noAnswer(d, re)
-			}
-			d.Reply(re.Content)
-		case StatusInterrupted:
-			status = "interrupted"
-		default:
-			status = "failed"
-			r.mu.Lock()
-			if !row.Warmup {
-				r.result.Failed++
-			}
-			r.result.LastError = re.Err
-			if r.result.FirstError == "" {
-				r.result.FirstError = re.Err
-			}
-			r.mu.Unlock()
-			broken := (re.Status != StatusHTTPError && re.Status != StatusOverflow) || (re.HTTPStatus != nil && *re.HTTPStatus >= 500)
-			if cause := r.serverGone(ctx, broken); cause != nil {
-				stop = fmt.Errorf("turn %d of %s: %w", info.Turn, c.ID, cause)
-			} else if broken && !r.client.alive(ctx) && ctx.Err() == nil {
-				stop = fmt.Errorf("reach server %s: %w since turn %d of %s: %s", r.client.Base(), ErrUnreachable, info.Turn, c.ID, re.Err)
-			}
-		}
-		if err != nil {
-			stop = errors.Join(stop, err)
-			status = "failed"
-		}
-	}
-	if status == "failed" && stop == nil && d.Turn() < total {
-		r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d", c.ID, d.Turn()+1, total, d.Turn()))
-		r.mu.Lock()
-		r.result.Skipped += total - d.Turn()
-		r.mu.Unlock()
-	}
-	r.endTruth(row.SessionID, salt)
-	end := store.SessionEnd{SessionID: row.SessionID, EndedNs: r.clock(), Status: status}
-	if !r.alone {
-		r.crowd.ended(end)
-	} else if err := errors.Join(r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, end), r.rec.Relieve(context.WithoutCancel(ctx))); err != nil {
-		stop = errors.Join(stop, err)
-	}
-	if stop != nil {
-		return stop
-	}
-	if ctx.Err() != nil {
-		return ErrInterrupted
-	}
-	return nil
-}
-
-// serverGone explains the end of a server that wb started.
-func (r *run) serverGone(ctx context.Context, broken bool) error {
-	if r.server.Server == nil || !broken || ctx.Err() != nil {
-		return nil
-	}
-	return r.server.Err(ctx)
-}
-
-// turn sends one request and records everything about it.
-func (r *player) turn(ctx context.Context, d *data.Dialogue, session int32, salt string) (*Reply, error) {
-	p, cur := d.Prompt(), d.Current()
-	id, alone := r.turnID, r.alone
-	req := Request{Model: r.engine.Model, Prompt: p, MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed, IgnoreEOS: r.plan.IgnoreEOS,
-		CacheSalt: salt, VLLM: r.engine.VLLM(), TokenIDs: r.plan.TokenIDs}
-	if r.plan.Template != nil {
-		text, err := r.plan.Template.Render(p.Messages)
-		if err != nil {
-			return &Reply{Status: StatusRefused, Err: err.Error(), SubmitNs: r.clock(), DoneNs: r.clock()}, err
-		}
-		req.Text = text
-	}
-	if cur.MaxTokens > 0 && (req.MaxTokens == 0 || cur.MaxTokens < req.MaxTokens) {
-		req.MaxTokens = cur.MaxTokens
-	}
-	ids := r.promptIDs(ctx, req)
-	r.compareTemplate(ctx, req, ids)
-	var before, after counters
-	var re *Reply
-	if limit := r.engine.MaxModelLenTokens; limit != nil && int64(len(ids)) >= *limit {
-		now := r.clock()
-		re = &Reply{Status: StatusOverflow, Err: fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(ids), *limit), SubmitNs: now, DoneNs: now, PromptTokens: new(int64(len(ids)))}
-		return re, r.record(ctx, d, session, req, ids, re)
-	} else if limit != nil && ids != nil && int64(req.MaxTokens) > *limit-int64(len(ids)) {
-		req.MaxTokens = int(*limit) - len(ids) // what is left
-	}
-	if r.engine.HasMetrics && alone {
-		before = r.scrape(ctx, "before", id, false, 0)
-	}
-	if alone {
-		r.since.Store(r.clock())
-		r.active.Store(id)
-	} else {
-		r.crowd.begun()
-	}
-	re = r.send(ctx, req)
-	if !alone {
-		r.crowd.done(re)
-	}
-	r.active.Store(0)
-	if r.engine.HasMetrics && alone && ctx.Err() == nil {
-		past := 0.0
-		if re.Status == StatusOK {
-			past = before.finished + 1
-		}
-		after = r.scrape(ctx, "after", id, false, past)
-	}
-	if re.Status == StatusOK && r.engine.Kind == KindVLLM && alone && re.PromptTokens != nil {
-		missed := after.finished == before.finished+1 && after.hits == before.hits && after.queries == before.queries+float64(*re.PromptTokens)
-		re.CachedTokens = r.engine.Adapter().CachedTokens(re.CachedTokens, r.engine.Details, missed)
-	}
-	return re, r.record(ctx, d, session, req, ids, re)
-}
-
-// send sends a turn. A server that is loading its model is waited for: the turn is sent again, and an event tells.
-func (r *player) send(ctx context.Context, req Request) *Reply {
-	began := time.Now()
-	for told := false; ; told = true {
-		re := r.client.Turn(ctx, req, r.plan.Timeout)
-		if re.HTTPStatus == nil || !loading(int(*re.HTTPStatus), re.Err) || time.Since(began) > loadingLimit {
-			if told && ctx.Err() == nil {
-				text := fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had",
-					r.playing, time.Since(began).Seconds())
-				r.event("server_loading", "run", text, &r.turnID)
-			}
-			return re
-		}
-		if !told {
-			r.watch.Warn("the server is loading its model: waiting (it says: " + re.Err + ")")
-		}
-		if sleep(ctx, askAgain); ctx.Err() != nil {
-			return &Reply{Status: StatusInterrupted, Err: re.Err, SubmitNs: re.SubmitNs, DoneNs: r.clock(), RequestBytes: re.RequestBytes}
-		}
-	}
-}
-
-// noAnswer tells that a turn ended well and brought no answer: the history goes on without one.
-func (r *player) noAnswer(d *data.Dialogue, re *Reply) {
-	what := "an empty reply"
-	switch {
-	case re.Reasoning != "":
-		what = "nothing but reasoning"
-	case re.toolBytes > 0:
-		what = "nothing but tool calls"
-	}
-	hint := ""
-	if re.FinishReason != nil && strings.EqualFold(*re.FinishReason, "length") {
-		hint = fmt.Sprintf(" within %d completion tokens; --max-tokens allows more", *re.CompletionTokens)
-	}
-	text := fmt.Sprintf("turn %d of %s: %s came%s; the history goes on without an answer", d.Turn(), r.playing, what, hint)
-	r.event("no_answer", "run", text, &r.turnID)
-}
-
-// doubt tells what of a turn cannot be right.
-func (r *player) doubt(d *data.Dialogue, req Request, ids []int32, re *Reply) {
-	where := fmt.Sprintf("turn %d of %s: ", d.Turn(), r.playing)
-	tell := func(kind, format string, a ...any) { r.event(kind, "run", where+fmt.Sprintf(format, a...), &r.turnID) }
-	if len(re.Doubts) > 0 {
-		tell("usage_refused", "of the server's usage, what cannot be is left out: %s", r.client.clean(strings.Join(re.Doubts, "; ")))
-	}
-	if re.Status != StatusOK {
-		return
-	}
-	if n := re.Tokens; n != nil && *n != *re.CompletionTokens {
-		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream",
-			*re.CompletionTokens, *n)
-	}
-	if n := *re.CompletionTokens; re.Tokens == nil && int64(re.Events) > n+max(1, n/50) && !re.byCharacter() {
-		tell("usage_disagrees", "the usage says %d completion tokens, and %d events brought text", n, re.Events)
-	}
-	if re.held() {
-		reads := "1 read"
-		if re.Reads != 1 {
-			reads = fmt.Sprintf("%d reads", re.Reads)
-		}
-		tell("buffered", "%d events came in %s: something between holds them back, so TTFT is when the first block came, "+
-			"and time per token is of blocks", re.Events, reads)
-	}
-	n := re.PromptTokens
-	if n == nil {
-		return
-	}
-	switch known := int64(len(ids)); {
-	case r.longest.tokens >= *n && r.longest.within(req.Prompt) && r.longest.shorter(req.Prompt):
-		tell("context_truncated", "the usage says %d prompt tokens, and an earlier, shorter prompt that this one holds had %d: "+
-			"the server cut the history; the turn is not compared", *n, r.longest.tokens)
-	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
-		tell("context_truncated", "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared",
-			*n, known)
-	case ids != nil && re.PromptIDs == nil && *n != known:
-		tell("usage_disagrees", "the usage says %d prompt tokens, and /tokenize %d", *n, known)
-	case ids == nil && bytesOf(req.Prompt.Messages) > *n*bytesPerToken:
-		tell("usage_disagrees", "the usage says %d prompt tokens, and the messages have %d bytes", *n, bytesOf(req.Prompt.Messages))
-	}
-	if *n >= r.longest.tokens {
-		r.longest = sentTurn{req.Prompt.Messages, *n}
-	}
-}
-
-// record writes everything about a turn; when it returns, the turn of a single user is committed.
-func (r *player) record(ctx context.Context, d *data.Dialogue, session int32, req Request, ids []int32, re *Reply) error {
-	r.client.wait()
-	defer r.client.leave()
-	p, cur, id := req.Prompt, d.Current(), r.turnID
-	end := context.WithoutCancel(ctx)
-	row := store.Turn{RunID: r.id, TurnID: id, SessionID: session, Turn: int32(d.Turn()), Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody,
-		RequestID: re.RequestID, SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
-		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused, PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens,
-		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(p.Messages)),
-		Documents: int32(len(p.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: p.SHA256()}
-	if re.Events > 0 {
-		row.TokenEvents, row.TokenReads, row.FirstReadEvents = &re.Events, &re.Reads, &re.FirstReadEvents
-		row.StreamedTokens, row.FirstReadTokens = re.Tokens, re.FirstReadTokens
-	}
-	r.doubt(d, req, ids, re)
-	row.Checks = int32(len(cur.Checks))
-	if d.Turn() == 1 {
-		row.IntendedNs = r.due
-	}
-	if re.Status == StatusOK {
-		row.ChecksPassed = new(cur.Passed(re.Content))
-	}
-	if req.MaxTokens > 0 {
-		row.MaxTokens = new(int64(req.MaxTokens))
-	}
-	var links []store.TurnMessage
-	for i, m := range p.Messages {
-		h := m.SHA256()
-		links = append(links, store.TurnMessage{RunID: r.id, TurnID: id, Position: int32(i + 1), SHA256: h})
-		r.rec.AddMessages(r.message(h, m.Role, m.Content, ""))
-	}
-	if re.Content != "" || re.Reasoning != "" {
-		h := data.Message{Role: "assistant", Content: re.Content}.SHA256()
-		row.ReplySHA256 = &h
-		r.rec.AddMessages(r.message(h, "assistant", re.Content, re.Reasoning))
-	}
-	chunks := make([]store.Chunk, len(re.Chunks))
-	for i, c := range re.Chunks {
-		chunks[i] = store.Chunk{RunID: r.id, TurnID: id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, ReadDelayNs: c.ReadDelayNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
-	}
-	return errors.Join(store.Add(end, r.rec, row), store.Add(end, r.rec, links...), r.judge(end, session, d.Answer(re.Content), id, req, ids, re), store.Add(end, r.rec, chunks...), r.commit(end))
-}
-
-// commit writes what is buffered: at one user at once, between turns; with several it is the crowd's flusher that does.
-func (r *player) commit(ctx context.Context) error {
-	if !r.alone {
-		return nil
-	}
-	return errors.Join(r.rec.Flush(ctx), r.rec.Relieve(ctx))
 }
 
 // tellTurn shows a turn; those of several users would run past anybody's eyes.

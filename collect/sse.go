@@ -7,17 +7,15 @@ import (
 
 // sseEvent is one server-sent event, with the stamp of the socket read that completed it.
 type sseEvent struct {
-	data    []byte
-	tNs     int64 // ns since run start
-	delayNs int64 // the bytes lay in the kernel before that; -1: not known
-	readSeq int32 // ordinal of the read, from 1
+	data []byte
+	stamp
 	failure bool  // the server named it "error", in its event field or in the field that stands in place of "data"
 	foreign bool  // it has another name than the events of a reply: a ping of a proxy, say
 }
 
 // sseParser splits a byte stream into events (WHATWG HTML, "Server-sent events"): lines end in LF, CRLF or CR, an empty
 // line ends an event, "data" lines of one event are joined by LF, and fields that are not known are ignored. It only
-// splits; nothing is decoded while a turn runs.
+// splits.
 type sseParser struct {
 	line    []byte // the unfinished line
 	data    []byte // data lines of the unfinished event

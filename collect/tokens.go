@@ -92,14 +92,18 @@ func (c *Client) Counter(ctx context.Context, e *Engine) data.Count {
 
 // promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
 func (r *player) promptIDs(ctx context.Context, req Request) []int32 {
-	if !r.engine.HasTokenize || r.truth.untold.Load() >= enoughFailures {
+	return r.idsOf(ctx, r.client, req)
+}
+
+func (r *run) idsOf(ctx context.Context, c *Client, req Request) []int32 {
+	if !r.asksIDs() || r.truth.untold.Load() >= enoughFailures {
 		return nil
 	}
 	messages := req.Prompt.Messages
 	if req.Text != "" {
 		messages = nil
 	}
-	ids, err := r.client.Tokenize(ctx, r.engine.Model, messages, req.Text)
+	ids, err := c.Tokenize(ctx, r.engine.Model, messages, req.Text)
 	if err == nil {
 		r.truth.untold.Store(0)
 		return ids
@@ -132,6 +136,7 @@ type truth struct {
 	h     *prefix.History      // nil when the server does not tell its block size
 	first bool                 // a rendered prompt has been held against the server's own
 	last  map[int32]sentPrompt // of each session's last turn
+	left  map[int]int          // sessions of each repeat that have not ended
 }
 
 type sentPrompt struct {
@@ -139,8 +144,11 @@ type sentPrompt struct {
 	ids  []int32
 }
 
-func (r *run) beginTruth() {
-	r.truth.last = map[int32]sentPrompt{}
+func (r *run) beginTruth(todo []SessionPlan) {
+	r.truth.last, r.truth.left = map[int32]sentPrompt{}, map[int]int{}
+	for _, s := range todo {
+		r.truth.left[s.Repeat]++
+	}
 	if r.engine.BlockSizeTokens == nil || (r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching) {
 		return
 	}
@@ -158,36 +166,81 @@ func (r *run) cold() {
 	}
 }
 
-// judge records a turn's token ids, what its prompt could have reused and why the rest was computed.
-func (r *player) judge(ctx context.Context, session int32, history string, turn int32, req Request, ids []int32, re *Reply) error {
-	if re.PromptIDs != nil { // what the server really used
-		ids = re.PromptIDs
+// Which token ids are got.
+const (
+	TokenIDsNone   = "none"
+	TokenIDsPrompt = "prompt" // of prompts, and of the texts of replies, by /tokenize after the turn
+	TokenIDsAll    = "all"    // of prompts and generated tokens, in the stream
+)
+
+// TokenIDs lists them.
+func TokenIDs() []string { return []string{TokenIDsNone, TokenIDsPrompt, TokenIDsAll} }
+
+func (r *run) asksIDs() bool { return r.engine.HasTokenize && r.plan.TokenIDs != TokenIDsNone }
+
+// learn asks for the token ids of a turn that its stream did not bring.
+func (r *run) learn(ctx context.Context, c *Client, f *finishedTurn) {
+	if f.re.Status == StatusOverflow || !r.asksIDs() {
+		return
 	}
+	switch {
+	case f.re.PromptIDs != nil: // what the server really used
+		f.ids = f.re.PromptIDs
+	case f.ids == nil:
+		f.ids = r.idsOf(ctx, c, f.req)
+	}
+	r.compareTemplate(ctx, c, f.req, f.ids)
+	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.truth.h == nil {
+		return
+	}
+	if ids, err := c.Tokenize(ctx, r.engine.Model, nil, f.re.Content); err == nil {
+		f.replyIDs = ids
+	}
+}
+
+// judge makes the rows of a turn's token ids, of what its prompt could have reused and why the rest was computed.
+func (r *run) judge(rows *store.Together, p *pass, f *finishedTurn) {
+	re, ids := f.re, f.ids
 	if ids == nil || re.Status == StatusOverflow {
-		return nil
+		return
 	}
-	row, rest := store.TurnToken{RunID: r.id, TurnID: turn, Kind: "prompt"}, ids
+	row, rest := store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "prompt"}, ids
 	r.truth.mu.Lock()
-	if last, ok := r.truth.last[session]; ok {
+	defer r.truth.mu.Unlock()
+	if last, ok := r.truth.last[p.id]; ok {
 		if n := prefix.LCP(last.ids, ids); n > 0 {
 			row.SharedTurnID, row.SharedTokens, rest = &last.turn, int64(n), ids[n:]
 		}
 	}
-	r.truth.last[session] = sentPrompt{turn, ids}
-	r.truth.mu.Unlock()
-	var errs []error
+	r.truth.last[p.id] = sentPrompt{f.id, ids}
 	if !r.plan.NoText { // ids are text to whoever has the tokeniser
-		errs = append(errs, store.Add(ctx, r.rec, store.TurnTokens(row, rest)...))
+		store.Put(rows, store.TurnTokens(row, rest)...)
 	}
 	if len(re.TokenIDs) > 0 && !r.plan.NoText {
-		errs = append(errs, store.Add(ctx, r.rec, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: turn, Kind: "output"}, re.TokenIDs)...))
+		store.Put(rows, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "output"}, re.TokenIDs)...)
 	}
 	if r.truth.h == nil || (re.Status != StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
-		return errors.Join(errs...)
+		return
 	}
-	t := prefix.Turn{Prompt: ids, Output: re.TokenIDs, Generated: 1, Salt: req.CacheSalt, Session: int(session), Reply: history, Foreign: history != re.Content, Achieved: -1, Apart: r.warming, Repeat: r.repeat,
-		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
-	for _, m := range req.Prompt.Messages {
+	t := r.seen(p, f)
+	v := r.truth.h.Judge(t)
+	if re.Status != StatusOK { // it belongs to the history of the cache, and counts in nothing
+		return
+	}
+	store.Put(rows, r.cacheTurn(f.id, v))
+	for _, cause := range prefix.Causes() {
+		if n := v.Missed[cause]; n > 0 && t.Achieved >= 0 { // or what was missed is not known
+			store.Put(rows, store.CacheMiss{RunID: r.id, TurnID: f.id, Cause: string(cause), Tokens: int64(n)})
+		}
+	}
+}
+
+// seen is a turn as the server's cache saw it.
+func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
+	re := f.re
+	t := prefix.Turn{Prompt: f.ids, Output: re.TokenIDs, ReplyIDs: f.replyIDs, Generated: 1, Salt: f.req.CacheSalt, Session: int(p.id), Repeat: p.repeat,
+		Reply: f.answer, Foreign: f.answer != re.Content, Achieved: -1, Apart: p.warmup(), Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
+	for _, m := range f.req.Prompt.Messages {
 		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})
 	}
 	if re.CompletionTokens != nil {
@@ -196,55 +249,50 @@ func (r *player) judge(ctx context.Context, session int32, history string, turn 
 	if re.CachedTokens != nil {
 		t.Achieved = int(*re.CachedTokens)
 	}
-	if t.Output == nil && re.Content != "" && r.engine.HasTokenize {
-		if ids, err := r.client.Tokenize(ctx, r.engine.Model, nil, re.Content); err == nil {
-			t.ReplyIDs = ids
-		}
-	}
-	r.truth.mu.Lock()
-	v := r.truth.h.Judge(t)
-	r.truth.mu.Unlock()
-	if re.Status != StatusOK { // it belongs to the history of the cache, and counts in nothing
-		return errors.Join(errs...)
-	}
-	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common), BlockIdealTokens: int64(v.BlockIdeal),
-		TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
-	if d := v.Divergence; d != nil {
-		c.DivergenceToken, c.DivergenceReference = new(int64(d.TokenIndex)), new("session")
-		if d.Message >= 0 {
-			c.DivergenceMessage, c.DivergenceRole, c.DivergenceCharacter = new(int32(d.Message)), orNil(d.Role), new(int64(d.Character))
-		}
-		if d.ReferenceOwn {
-			c.DivergenceReference = new("turn")
-		}
-		if !r.plan.NoText {
-			c.DivergenceBefore, c.DivergenceNow = orNil(d.Before), orNil(d.Now)
-		}
-	}
-	errs = append(errs, store.Add(ctx, r.rec, c))
-	for _, cause := range prefix.Causes() {
-		if t.Achieved < 0 {
-			break // what was missed is not known
-		}
-		if n := v.Missed[cause]; n > 0 {
-			errs = append(errs, store.Add(ctx, r.rec, store.CacheMiss{RunID: r.id, TurnID: turn, Cause: string(cause), Tokens: int64(n)}))
-		}
-	}
-	return errors.Join(errs...)
+	return t
 }
 
-// endTruth lets go of what only a session's own turns are held against.
-func (r *run) endTruth(session int32, salt string) {
+// cacheTurn is the row of a verdict.
+func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
+	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common), BlockIdealTokens: int64(v.BlockIdeal),
+		TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
+	d := v.Divergence
+	if d == nil {
+		return c
+	}
+	c.DivergenceToken, c.DivergenceReference = new(int64(d.TokenIndex)), new("session")
+	if d.Message >= 0 {
+		c.DivergenceMessage, c.DivergenceRole, c.DivergenceCharacter = new(int32(d.Message)), orNil(d.Role), new(int64(d.Character))
+	}
+	if d.ReferenceOwn {
+		c.DivergenceReference = new("turn")
+	}
+	if !r.plan.NoText {
+		c.DivergenceBefore, c.DivergenceNow = orNil(d.Before), orNil(d.Now)
+	}
+	return c
+}
+
+// endTruth lets go of what only the session's own turns are held against, and with the last session of a repeat of what that sent.
+func (r *run) endTruth(p *pass) {
 	r.truth.mu.Lock()
 	defer r.truth.mu.Unlock()
-	delete(r.truth.last, session)
-	if r.truth.h != nil {
-		r.truth.h.Forget(int(session), salt)
+	delete(r.truth.last, p.id)
+	if !p.warmup() {
+		r.truth.left[p.repeat]--
+	}
+	if r.truth.h == nil {
+		return
+	}
+	r.truth.h.Forget(int(p.id), p.salt)
+	if p.warmup() || r.truth.left[p.repeat] == 0 {
+		r.truth.h.EndRepeat(p.repeat)
+		delete(r.truth.left, p.repeat)
 	}
 }
 
 // compareTemplate holds a prompt rendered here against the server's own rendering of the same messages, once a run.
-func (r *player) compareTemplate(ctx context.Context, req Request, ids []int32) {
+func (r *run) compareTemplate(ctx context.Context, c *Client, req Request, ids []int32) {
 	r.truth.mu.Lock()
 	done := req.Text == "" || ids == nil || r.truth.first
 	r.truth.first = r.truth.first || !done
@@ -252,7 +300,7 @@ func (r *player) compareTemplate(ctx context.Context, req Request, ids []int32) 
 	if done {
 		return
 	}
-	own, err := r.client.Tokenize(ctx, r.engine.Model, req.Prompt.Messages, "")
+	own, err := c.Tokenize(ctx, r.engine.Model, req.Prompt.Messages, "")
 	switch {
 	case err != nil:
 		r.event("template_not_compared", "run", err.Error(), nil)

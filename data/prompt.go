@@ -55,6 +55,7 @@ func Placements() []Placement {
 type Style struct {
 	Placement Placement // "" is system
 	Scripted  bool      // the file's own replies go into the history instead of the model's
+	Head      string    // stands at the head of the first message of every prompt; "" for none
 }
 
 // Dialogue walks through a conversation: Prompt gives the next request, Reply takes the answer.
@@ -136,6 +137,7 @@ func (d *Dialogue) Prompt() Prompt {
 	case PlaceAppend:
 		p.Messages[last].Content = join(p.Messages[last].Content, block)
 	}
+	p.Messages[0].Content = join(d.style.Head, p.Messages[0].Content)
 	return p
 }
 

@@ -567,6 +567,8 @@ type SessionEnd struct {
 	SessionID int32
 	EndedNs   int64 // ns since run start
 	Status    string
+	// FirstCachedTokens are those of its first prompt that the server had cached; nil: not told.
+	FirstCachedTokens *int64
 }
 
 // FinishSessions flushes and closes sessions of a run, with the errors of Flush.
@@ -574,15 +576,15 @@ func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...Ses
 	if len(ends) == 0 {
 		return r.Flush(ctx)
 	}
-	q, args := "UPDATE raw.session s SET ended_ns = x.ended_ns, status = x.status FROM (VALUES ", []any{}
+	q, args := "UPDATE raw.session s SET ended_ns = x.ended_ns, status = x.status, first_cached_tokens = x.first_cached_tokens FROM (VALUES ", []any{}
 	for i, e := range ends {
 		if i > 0 {
 			q += ", "
 		}
-		q += "(?::INTEGER, ?::BIGINT, ?::VARCHAR)"
-		args = append(args, e.SessionID, e.EndedNs, e.Status)
+		q += "(?::INTEGER, ?::BIGINT, ?::VARCHAR, ?::BIGINT)"
+		args = append(args, e.SessionID, e.EndedNs, e.Status, e.FirstCachedTokens)
 	}
-	q += ") AS x(session_id, ended_ns, status) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id"
+	q += ") AS x(session_id, ended_ns, status, first_cached_tokens) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id"
 	if err := r.update(ctx, q, append(args, id.String())...); err != nil {
 		return err
 	}

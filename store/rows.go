@@ -174,6 +174,7 @@ type Session struct {
 	StartedNs          int64     `db:"started_ns"`
 	EndedNs            *int64    `db:"ended_ns"`
 	Status             string    `db:"status"`
+	FirstCachedTokens  *int64    `db:"first_cached_tokens"`
 }
 
 // Turn is a row of raw.turn.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -30,7 +31,8 @@ type runOptions struct {
 	push                                                         string // a lake
 	url, model, db, name, isolation, results, keyEnv, simProfile string
 	tags, simFaults                                              []string
-	maxTurns, maxTokens, repeat, warmup                          int
+	maxTurns, maxTokens, repeat                                  int
+	warmup                                                       warmups
 	temperature, sampleHz                                        float64
 	seed                                                         int64
 	ignoreEOS, noText, quiet                                     bool
@@ -53,6 +55,38 @@ type runOptions struct {
 	list                                            bool
 	placement, replies, api, chatTemplate, tokenIDs string
 }
+
+// warmups is the value of --warmup.
+type warmups int
+
+const warmupsUnset warmups = -2
+
+func (w *warmups) String() string {
+	switch *w {
+	case warmupsUnset:
+		return ""
+	case collect.WarmupAuto:
+		return "auto"
+	}
+	return strconv.Itoa(int(*w))
+}
+
+// Set reads auto or a number.
+func (w *warmups) Set(text string) error {
+	if text == "auto" {
+		*w = collect.WarmupAuto
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return errors.New("wants auto or a number of requests")
+	}
+	*w = warmups(n)
+	return nil
+}
+
+// Type names the value in the help.
+func (*warmups) Type() string { return "number" }
 
 // Engines of a run.
 const (
@@ -122,16 +156,17 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.replies, "replies", "live", "what goes into the history: live (the model's answers) or scripted (the files' own, so that two runs send equal prompts)")
 	f.StringVar(&o.api, "api", "chat", "chat (the server's own template) or completions (prompts rendered here with --chat-template)")
 	f.StringVar(&o.chatTemplate, "chat-template", "", "with --api completions: "+strings.Join(data.TemplateNames(), ", ")+" or a .jinja `file`")
-	f.StringVar(&o.tokenIDs, "token-ids", "prompt", "which token ids to record: prompt (asked of the server between turns) or all (generated ones too, in the stream; vLLM 0.11 and newer)")
+	f.StringVar(&o.tokenIDs, "token-ids", "prompt", "which token ids to get: prompt (asked of the server after each turn), all (generated ones too, in the stream; vLLM 0.11 and newer) or none, without which causes of misses are not known")
 	f.IntVar(&o.maxTurns, "max-turns", 0, "at most this many turns of each conversation (0: all)")
 	f.IntVar(&o.maxTokens, "max-tokens", 64, "at most this many completion tokens a turn (0: no limit of ours)")
 	f.IntVar(&o.repeat, "repeat", 1, "run each conversation this many times")
-	f.IntVar(&o.warmup, "warmup", 1, "requests before the first session; recorded, flagged and left out of reports")
+	o.warmup = warmupsUnset
+	f.Var(&o.warmup, "warmup", "requests before the first session; recorded, flagged and left out of reports. auto: until three in a row are steady, at most 10 (default: auto, 1 for the simulator)")
 	f.Float64Var(&o.temperature, "temperature", 0, "sampling temperature")
 	f.Int64Var(&o.seed, "seed", 0, "sampling seed")
 	f.BoolVar(&o.ignoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM)")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "give a turn up after this long (0: never)")
-	f.StringVar(&o.isolation, "isolation", "", "keep sessions out of each other's prefix cache: "+strings.Join(collect.Isolations(), ", ")+" (default: restart for a server that wb starts, else salt)")
+	f.StringVar(&o.isolation, "isolation", "", "keep sessions out of each other's prefix cache: "+strings.Join(collect.Isolations(), ", ")+" (default: restart for a server that wb starts, else salt, or line where the server takes no salt)")
 	f.Float64Var(&o.sampleHz, "sample-hz", 20, "GPU samples a second; host and processes are sampled at most 5 and 2 times (0: no samples)")
 	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
 	f.BoolVar(&o.noText, "no-text", false, "store hashes of prompts and replies, not their text")
@@ -167,13 +202,16 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 			o.engine = engineURL
 		}
 	}
-	if o.isolation == "" {
-		o.isolation = collect.IsolationSalt
-		if o.engine == engineVLLM {
-			o.isolation = collect.IsolationRestart
+	if o.isolation == "" && o.engine == engineVLLM { // else the server's answers decide
+		o.isolation = collect.IsolationRestart
+	}
+	if o.warmup == warmupsUnset {
+		o.warmup = collect.WarmupAuto
+		if o.engine == engineSim {
+			o.warmup = 1
 		}
 	}
-	for name, n := range map[string]int{"max-turns": o.maxTurns, "max-tokens": o.maxTokens, "warmup": o.warmup} {
+	for name, n := range map[string]int{"max-turns": o.maxTurns, "max-tokens": o.maxTokens} {
 		if n < 0 {
 			return nil, "", usagef("flag --%s: %d is negative", name, n)
 		}
@@ -185,7 +223,7 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", usagef("flag --sample-hz: wants 0 to 1000, not %v", o.sampleHz)
 	case o.timeout < 0:
 		return nil, "", usagef("flag --timeout: %v is negative", o.timeout)
-	case !slices.Contains(collect.Isolations(), o.isolation):
+	case o.isolation != "" && !slices.Contains(collect.Isolations(), o.isolation):
 		return nil, "", usagef("flag --isolation: wants %s, not %q", strings.Join(collect.Isolations(), ", "), o.isolation)
 	case !slices.Contains([]string{engineSim, engineVLLM, engineURL}, o.engine):
 		return nil, "", usagef("flag --engine: wants vllm, url or sim, not %q", o.engine)
@@ -198,7 +236,7 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	case o.engine == engineVLLM && o.model == "":
 		return nil, "", hinted{usagef("flag --engine: vllm needs --model"), "wb models list shows names; wb setup chooses one for this machine"}
 	case o.engine == engineURL && o.isolation == collect.IsolationRestart:
-		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"), "use --engine vllm, or --isolation reset or salt"}
+		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"), "use --engine vllm, or --isolation reset, salt or line"}
 	case o.engine == engineURL && len(o.words) > 0:
 		return nil, "", usagef("run: vLLM arguments need a server that wb starts, with --engine vllm or the simulator")
 	}
@@ -216,7 +254,7 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	case o.arrival != collect.ArrivalPoisson && o.arrival != collect.ArrivalConstant:
 		return nil, "", usagef("flag --arrival: wants poisson or constant, not %q", o.arrival)
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart && flags.Changed("isolation"), (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationReset:
-		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation), "use salt or none with --users and --rate"}
+		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation), "use salt, line or none with --users and --rate"}
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart: // the default with --engine vllm
 		o.isolation = collect.IsolationSalt
 	}
@@ -252,8 +290,8 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", usagef("flag --api: completions needs --chat-template")
 	case o.api == "chat" && o.chatTemplate != "":
 		return nil, "", hinted{usagef("flag --chat-template: the chat API uses the server's own template"), "add --api completions"}
-	case o.tokenIDs != "prompt" && o.tokenIDs != "all":
-		return nil, "", usagef("flag --token-ids: wants prompt or all, not %q", o.tokenIDs)
+	case !slices.Contains(collect.TokenIDs(), o.tokenIDs):
+		return nil, "", usagef("flag --token-ids: wants none, prompt or all, not %q", o.tokenIDs)
 	}
 	tags = map[string]string{}
 	for _, t := range o.tags {
@@ -555,6 +593,12 @@ func (p *progress) warn(msg string) {
 	}
 }
 
+func (p *progress) note(text string) {
+	if !p.quiet {
+		p.say(text)
+	}
+}
+
 func (p *progress) turn(t collect.TurnInfo) {
 	if p.quiet {
 		return
@@ -579,6 +623,9 @@ func (p *progress) crowd(c collect.CrowdInfo) {
 		return
 	}
 	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
+	if c.Streams == 0 && c.Behind > 0 {
+		text += fmt.Sprintf("  %d turns to record", c.Behind)
+	}
 	if p.live {
 		p.show(text)
 		return
