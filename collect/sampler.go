@@ -312,12 +312,21 @@ func HostFacts(ctx context.Context, dbPath string) store.Host {
 		}
 		return &s
 	}
-	if i, err := hostinfo.InfoWithContext(ctx); err == nil {
-		h.Hostname, h.OS, h.Kernel, h.Arch = text(i.Hostname), text(i.Platform+" "+i.PlatformVersion), text(i.KernelVersion), text(i.KernelArch)
-		if i.VirtualizationRole == "guest" {
-			h.Virtualization = text(i.VirtualizationSystem)
-		}
-		h.BootedAt = new(time.Unix(int64(i.BootTime), 0).UTC())
+	h.OS = text(platform())
+	if name, err := os.Hostname(); err == nil {
+		h.Hostname = text(name)
+	}
+	if kernel, err := hostinfo.KernelVersionWithContext(ctx); err == nil {
+		h.Kernel = text(kernel)
+	}
+	if arch, err := hostinfo.KernelArch(); err == nil {
+		h.Arch = text(arch)
+	}
+	if system, role, err := hostinfo.VirtualizationWithContext(ctx); err == nil && role == "guest" {
+		h.Virtualization = text(system)
+	}
+	if at, err := hostinfo.BootTimeWithContext(ctx); err == nil {
+		h.BootedAt = new(time.Unix(int64(at), 0).UTC())
 	}
 	if cs, err := cpu.InfoWithContext(ctx); err == nil && len(cs) > 0 {
 		h.CPUModel = text(cs[0].ModelName)
