@@ -10,9 +10,14 @@ BUILD := $(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)"
 
 .PHONY: build run test race lint fuzz browser shell e2e bench clean echarts
 build: bin/wb
-bin/wb: echarts FORCE
+bin/wb: echarts prepared FORCE
 	@$(BUILD) -o $@ ./cmd/wb
 FORCE:
+
+# an empty file with the whole schema, of which new files are copies
+.PHONY: prepared
+prepared:
+	@$(GO) run -tags $(TAGS) ./store/prepare store/prepared
 
 # ECharts comes from its npm package; without npm the charts link a CDN
 echarts:

@@ -99,6 +99,20 @@ func Open(ctx context.Context, path string) (*DB, error) {
 			return nil, &Error{"open", path, fmt.Errorf("%s is no directory", dir), "create it: mkdir -p " + dir}
 		}
 	}
+	_, err := os.Lstat(path)
+	placed := errors.Is(err, fs.ErrNotExist) && placePrepared(path)
+	d, err := openFile(ctx, path)
+	if err != nil || !placed {
+		return d, err
+	}
+	if err := d.applied(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// openFile opens a database for writing and puts it in order.
+func openFile(ctx context.Context, path string) (*DB, error) {
 	d, err := open(path, url.Values{"wal_autocheckpoint": {writeCheckpoint}, "default_block_size": {blockSize}, "memory_limit": {writeMemory}, "threads": {strconv.Itoa(min(4, runtime.NumCPU()))}})
 	if err != nil {
 		return nil, err

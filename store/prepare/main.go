@@ -1,0 +1,19 @@
+//go:build duckdb_arrow
+
+// Command prepare makes the file that new databases are copies of, for the build to embed. usage: prepare DIRECTORY
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"wb/store"
+)
+
+func main() {
+	if err := store.Prepare(context.Background(), os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "prepare:", err)
+		os.Exit(1)
+	}
+}
