@@ -72,6 +72,8 @@ const (
 	draws = 1000
 	// ends that stand far out in the tails want more draws, and few sessions cost little
 	fewDraws, fewUnits = 2000, 40
+	// many sessions cost much, and the ends of 500 draws scatter by 3 % of the interval only
+	manyDraws, manyUnits = 500, 400
 	// fewer sessions than this say nothing that could be relied on: an exact two-sided test of 5 cannot reach p = 0.05
 	fewSessions  = 6
 	manySessions = 1000 // of which nobody wants to hear that so many more would do
@@ -715,8 +717,11 @@ func (m Metric) seeded(stream uint64) *rand.Rand {
 
 // drawsFor says how many bootstrap draws so many sessions take.
 func drawsFor(n int) int {
-	if n <= fewUnits {
+	switch {
+	case n <= fewUnits:
 		return fewDraws
+	case n > manyUnits:
+		return manyDraws
 	}
 	return draws
 }
@@ -726,7 +731,7 @@ func interval(d []float64, rng *rand.Rand) (low, high float64) {
 	if len(d) < 2 {
 		return math.NaN(), math.NaN()
 	}
-	return stats.ClusterBootstrap(singles(d), stats.HodgesLehmann, stats.SmallSample(level, len(d)), drawsFor(len(d)), rng)
+	return stats.Bootstrap(slices.Sorted(slices.Values(d)), stats.HodgesLehmann, stats.SmallSample(level, len(d)), drawsFor(len(d)), rng)
 }
 
 // compareProcesses holds server processes against each other as two samples. Each gives one value: the median over its sessions of the
@@ -871,17 +876,10 @@ func compareOne(base, head []observation, i int, m Metric, paired bool) Verdict 
 	if v.Sessions < 2 {
 		return v
 	}
-	found := make([]float64, drawsFor(len(a)+len(b)))
-	x, y := make([]float64, len(a)), make([]float64, len(b))
-	for k := range found {
-		for n := range x {
-			x[n] = a[rng.IntN(len(a))]
-		}
-		for n := range y {
-			y[n] = b[rng.IntN(len(b))]
-		}
-		found[k] = stats.Shift(x, y)
-	}
+	slices.Sort(a)
+	slices.Sort(b)
+	found := stats.Draws(drawsFor(len(a)+len(b)), func() [2][]float64 { return [2][]float64{stats.Drawn(a, rng), stats.Drawn(b, rng)} },
+		func(s [2][]float64) float64 { return stats.Shift(s[0], s[1]) })
 	out := (1 - stats.SmallSample(level, v.Sessions)) / 2
 	v.Low, v.High = back(stats.Quantile(found, out)), back(stats.Quantile(found, 1-out))
 	return v
@@ -964,14 +962,6 @@ func known(os []observation, value func(observation) float64) (out []float64) {
 		if v := value(o); !math.IsNaN(v) {
 			out = append(out, v)
 		}
-	}
-	return out
-}
-
-func singles(d []float64) [][]float64 {
-	out := make([][]float64, len(d))
-	for i := range d {
-		out[i] = d[i : i+1]
 	}
 	return out
 }

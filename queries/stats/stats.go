@@ -38,19 +38,6 @@ func Mean(x []float64) float64 {
 	return sum / float64(len(x))
 }
 
-// middle is Median for a slice that may be rearranged: quickselect instead of sorting.
-func middle(x []float64) float64 {
-	n := len(x)
-	if n == 0 {
-		return math.NaN()
-	}
-	upper := nth(x, n/2)
-	if n%2 == 1 {
-		return upper
-	}
-	return (slices.Max(x[:n/2]) + upper) / 2 // nth left the smaller ones before it
-}
-
 // nth gives the k-th smallest value and leaves nothing larger before it (Hoare's quickselect).
 func nth(x []float64, k int) float64 {
 	low, high := 0, len(x)-1
@@ -80,29 +67,6 @@ func nth(x []float64, k int) float64 {
 		}
 	}
 	return x[k]
-}
-
-// HodgesLehmann estimates the centre of paired differences: the median of all means of two of them, each with itself too.
-// It assumes that the differences are distributed symmetrically about it, and stands 29 % of outliers. Quadratic in len(d).
-func HodgesLehmann(d []float64) float64 {
-	w := make([]float64, 0, len(d)*(len(d)+1)/2)
-	for i := range d {
-		for j := i; j < len(d); j++ {
-			w = append(w, (d[i]+d[j])/2)
-		}
-	}
-	return middle(w)
-}
-
-// Shift estimates by how much b lies above a, for samples that are not paired: the median of all differences.
-func Shift(a, b []float64) float64 {
-	w := make([]float64, 0, len(a)*len(b))
-	for _, y := range b {
-		for _, x := range a {
-			w = append(w, y-x)
-		}
-	}
-	return middle(w)
 }
 
 // exactLimit is up to how many differences the signed-rank distribution is counted out (SciPy's limit too).
@@ -336,22 +300,15 @@ func Holm(p []float64) []float64 {
 	return out
 }
 
-// ClusterBootstrap gives a percentile interval of a statistic for values that hang together within clusters, such as turns of one
-// conversation: whole clusters are drawn, with replacement. level is the coverage, 0.95 for instance. It assumes independent
-// clusters, and with fewer than five it tells little; with few of them it is too narrow unless level is that of SmallSample. NaN for none.
-func ClusterBootstrap(clusters [][]float64, statistic func([]float64) float64, level float64, draws int, rng *rand.Rand) (low, high float64) {
-	if len(clusters) == 0 || draws < 1 {
+// Bootstrap gives a percentile interval of a statistic of independent parts, drawn with replacement: values, or clusters of values that
+// hang together, such as turns of one conversation. level is the coverage, 0.95 for instance. With fewer than five parts it tells little;
+// with few it is too narrow unless level is that of SmallSample. The statistic gets parts in the order of the given ones, and is worked out
+// for several draws at once. NaN for no parts.
+func Bootstrap[T any](parts []T, statistic func([]T) float64, level float64, draws int, rng *rand.Rand) (low, high float64) {
+	if len(parts) == 0 || draws < 1 {
 		return math.NaN(), math.NaN()
 	}
-	found := make([]float64, draws)
-	var x []float64
-	for i := range found {
-		x = x[:0]
-		for range clusters {
-			x = append(x, clusters[rng.IntN(len(clusters))]...)
-		}
-		found[i] = statistic(x)
-	}
+	found := Draws(draws, func() []T { return Drawn(parts, rng) }, statistic)
 	return Quantile(found, (1-level)/2), Quantile(found, (1+level)/2)
 }
 
