@@ -56,7 +56,7 @@ func text(t testing.TB, tb *Table, columns ...string) string {
 
 // What each report answers with, column by column; the chart and the documents of a reader rely on the names.
 var reportColumns = map[string]string{
-	"cache_counters_agree":    "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
+	"cache_counters_agree":    "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens external_hit_tokens difference_tokens agree server_requests",
 	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
 	"cache_miss_causes":       "turn run conversation variant turn_number cause tokens turns",
@@ -68,7 +68,7 @@ var reportColumns = map[string]string{
 	"energy_by_conversation":  "run conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
 	"drift":                   "run metric turns autocorrelation drift_ratio drift_t temperature_correlation clock_correlation first_session_ratio remark",
 	"energy_by_turn":          "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j completion_token_energy_j covered_ratio",
-	"roofline":                "run conversation variant turn turns context_tokens tpot_ms decode_limit_ms mbu_ratio prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit bound limits_of",
+	"roofline":                "run conversation variant turn turns context_tokens step_tokens tpot_ms decode_limit_ms mbu_ratio prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit bound limits_of",
 	"client_overhead":         "run turns read_delay_p50_ms read_delay_p99_ms read_delay_max_ms added_p50_ms added_p99_ms cpu_cores gc_pause_ms rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen clock_steps buffer_full verdict",
 	"fidelity":                "run streams pace_tokens_per_s turns ttft_true_ms ttft_error_mean_ratio ttft_error_p50_ratio ttft_error_p99_ratio itl_true_ms itl_error_mean_ratio itl_error_p50_ratio itl_error_p99_ratio itl_max_ms itl_true_max_ms load_kept_ratio completion_tokens client_cpu_s client_rss_peak_bytes",
 	"fleet_overview":          "machine gpu model simulated runs turns last_started_at ttft_p50_ms ttft_p99_ms tpot_p50_ms decode_p50_tokens_per_s hit_ratio",
@@ -189,7 +189,7 @@ func TestReportFigures(t *testing.T) {
 		{"memory_peaks", "latest", "gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio", "27 3000 7000 700 0.5"},
 		{"memory_peaks", "last:2", "run gpu_memory_peak_bytes kv_cache_peak_ratio", early + " NULL NULL\n" + late + " 27 0.5"},
 		// warm-up without scrapes; equal; 12 more hits than said; counters that went back; one that nobody said, two requests
-		{"cache_counters_agree", "latest", "prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
+		{"cache_counters_agree", "latest", "prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens external_hit_tokens difference_tokens agree server_requests",
 			"8888 NULL 8888 NULL NULL NULL NULL\n100 100 0 0 0 true 1\n200 200 128 140 12 false 1\n120 NULL NULL NULL NULL NULL NULL\n500 500 NULL 0 NULL NULL 2"},
 		{"run_differences", "last:2", "source name first_run last_run other_values", "plan only (unset) x 0\nplan repeats 2 1 0\nengine version 0.2 0.3 0"},
 		// repeats is 1, 2, 1: first and last agree and one other value stands between them

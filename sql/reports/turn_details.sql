@@ -6,5 +6,5 @@ SELECT t.run, t.conversation, t.variant, t.repeat, t.warmup, t.turn, t.status, t
   round(t.e2e_ms, 3) AS e2e_ms, round(c.server_queue_ms, 3) AS server_queue_ms, round(c.server_prefill_ms, 3) AS server_prefill_ms,
   round(c.server_ttft_ms - c.server_queue_ms - c.server_prefill_ms, 3) AS server_other_ms, round(t.ttft_ms - c.server_ttft_ms, 3) AS outside_ms, round(c.server_decode_ms, 3) AS server_decode_ms,
   t.messages, t.documents, t.checks, t.checks_passed, t.wall_time, t.run_id, t.turn_id
-FROM turns t LEFT JOIN turn_counters c ON c.run_id = t.run_id AND c.turn_id = t.turn_id
+FROM turns t LEFT JOIN selected_counters c ON c.run_id = t.run_id AND c.turn_id = t.turn_id
 WHERE t.run_id IN (SELECT run_id FROM selected_runs) ORDER BY t.run, t.turn_id;
