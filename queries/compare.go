@@ -153,11 +153,12 @@ func Compare(ctx context.Context, db *store.DB, c Comparison) (*Table, []Verdict
 			return nil, nil, fmt.Errorf("compare %s with %s: run %s is on both sides", c.Base, c.Head, r.Name)
 		}
 	}
-	b, err := observe(base, metrics, c.By)
+	states := warmth(base, head)
+	b, err := observe(base, metrics, c.By, states.mixed)
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := observe(head, metrics, c.By)
+	h, err := observe(head, metrics, c.By, states.mixed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -171,10 +172,10 @@ func Compare(ctx context.Context, db *store.DB, c Comparison) (*Table, []Verdict
 	}
 	verdicts, paired, agree := judge(b, h, metrics, c)
 	strangers := !share(b, h)
-	if base.Simulated() != head.Simulated() || strangers {
+	if base.Simulated() != head.Simulated() || strangers || states.apart {
 		for i := range verdicts {
 			verdicts[i].Foreign = true
-			if base.Simulated() != head.Simulated() {
+			if base.Simulated() != head.Simulated() || states.apart {
 				verdicts[i].Verdict, verdicts[i].More = VerdictInconclusive, 0
 			}
 		}
@@ -224,6 +225,7 @@ func Compare(ctx context.Context, db *store.DB, c Comparison) (*Table, []Verdict
 		}
 		t.Notes = append(t.Notes, fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; %s.", 100*agree, advice))
 	}
+	t.Notes = append(t.Notes, states.notes...)
 	t.Notes = append(t.Notes, doubtful(base, head)...)
 	t.Notes = append(t.Notes, sparse(verdicts)...)
 	if one := conversations(b, h); one != "" {
@@ -265,13 +267,19 @@ func calibrated(ctx context.Context, db *store.DB, base *Table, metrics []Metric
 	if err != nil {
 		return nil, "", err
 	}
+	var tables [2]*Table
 	var sides [2][]observation
 	for i, id := range []string{a, b} {
-		t, err := q.Run(ctx, db, Options{Runs: id})
-		if err != nil {
+		if tables[i], err = q.Run(ctx, db, Options{Runs: id}); err != nil {
 			return nil, "", err
 		}
-		if sides[i], err = observe(t, metrics, c.By); err != nil {
+	}
+	states := warmth(tables[0], tables[1])
+	if states.apart {
+		return nil, "", nil
+	}
+	for i, t := range tables {
+		if sides[i], err = observe(t, metrics, c.By, states.mixed); err != nil {
 			return nil, "", err
 		}
 	}
@@ -283,8 +291,50 @@ func calibrated(ctx context.Context, db *store.DB, base *Table, metrics []Metric
 	return verdicts, when, nil
 }
 
-// observe reads the rows of compare_turns.
-func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
+// warmStates says how the sessions of two sides began: with their first prompt in the prefix cache, or not.
+type warmStates struct {
+	mixed bool // those that began warm are left out
+	apart bool // all of one side began warm, and none of the other: there is no verdict
+	notes []string
+}
+
+// warmth finds out how sessions began. Cold and warm are different experiments: a prompt that is cached takes a hundredth of the time.
+func warmth(base, head *Table) (w warmStates) {
+	var warm, all [2]map[string]bool
+	for i, t := range []*Table{base, head} {
+		warm[i], all[i] = map[string]bool{}, map[string]bool{}
+		for _, row := range t.Rows {
+			session := ""
+			for _, column := range []string{"run_id", "conversation", "variant", "nth"} {
+				session += fmt.Sprint(row[t.ColumnIndex(column)], "/")
+			}
+			all[i][session] = true
+			if yes, _ := row[t.ColumnIndex("began_warm")].(bool); yes {
+				warm[i][session] = true
+			}
+		}
+	}
+	switch nWarm := len(warm[0]) + len(warm[1]); {
+	case nWarm == 0 || nWarm == len(all[0])+len(all[1]):
+		return w
+	case len(warm[0]) == len(all[0]) || len(warm[1]) == len(all[1]):
+		w.apart = true
+		w.notes = []string{fmt.Sprintf("%d of %d sessions of base and %d of %d of head began warm, with their first prompt in the prefix cache: "+
+			"cold and warm are different experiments, and there is no verdict.", len(warm[0]), len(all[0]), len(warm[1]), len(all[1]))}
+		return w
+	}
+	w.mixed = true
+	for i, side := range []string{"base", "head"} {
+		if len(warm[i]) > 0 {
+			w.notes = append(w.notes, fmt.Sprintf("%d of %d sessions of %s are left out: they began warm, with their first prompt in the prefix cache.",
+				len(warm[i]), len(all[i]), side))
+		}
+	}
+	return w
+}
+
+// observe reads the rows of compare_turns, without those of sessions that began warm if coldOnly.
+func observe(t *Table, metrics []Metric, by string, coldOnly bool) ([]observation, error) {
 	col := func(name string) int { return t.ColumnIndex(name) }
 	number := func(v any) float64 {
 		switch v := v.(type) {
@@ -308,7 +358,9 @@ func observe(t *Table, metrics []Metric, by string) ([]observation, error) {
 	var out []observation
 	for _, row := range t.Rows {
 		get := func(name string) any { return row[col(name)] }
-		if cut, _ := get("truncated").(bool); cut {
+		cut, _ := get("truncated").(bool)
+		warm, _ := get("began_warm").(bool)
+		if cut || warm && coldOnly {
 			continue
 		}
 		what := fmt.Sprint(get("conversation"), "/")
@@ -398,7 +450,7 @@ func Width(ctx context.Context, db *store.DB, metric string, runs []string) (flo
 	if err != nil {
 		return 0, err
 	}
-	os, err := observe(t, Metrics()[i:i+1], "")
+	os, err := observe(t, Metrics()[i:i+1], "", warmth(t, t).mixed)
 	if err != nil {
 		return 0, err
 	}

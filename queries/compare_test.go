@@ -4,9 +4,11 @@ package queries
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -295,6 +297,84 @@ func TestCompare(t *testing.T) {
 		if _, _, err := Compare(context.Background(), db, c); err == nil {
 			t.Errorf("%+v passes", c)
 		}
+	}
+}
+
+// Sessions whose first prompt was in the cache are another experiment: they are paired with none, told of in tables, and a side that has no
+// others is not compared with cold ones. A prompt's beginning that all share, as a template has it, does not make it warm.
+func TestWarmSessions(t *testing.T) {
+	ctx := context.Background()
+	names := []string{"cold", "mixed", "warm", "template", "untold"}
+	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
+		var errs []error
+		for i, name := range names {
+			run := uuid.NewSHA1(uuid.Nil, []byte(name))
+			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: name, Status: "ok"}), store.Add(ctx, r, store.Engine{RunID: run, Kind: "openai", Model: "m"}))
+			for pass := range 8 {
+				cached := int64(0)
+				switch {
+				case name == "template":
+					cached = 40
+				case name == "untold":
+					cached = -1
+				case name == "warm" || name == "mixed" && pass > 0:
+					cached = 990
+				}
+				ttft := 1.0
+				if cached > 100 {
+					ttft = 0.01
+				}
+				at, id := float64(pass)*50, int32(pass+1)
+				s := store.Session{RunID: run, SessionID: id, Conversation: "c", Repeat: id, Isolation: "none", StartedNs: sec(at), EndedNs: new(sec(at + 50)), Status: "ok"}
+				if i == 0 && pass == 0 { // which counters told, and not the usage
+					s.FirstCachedTokens, cached = new(int64(0)), -1
+				}
+				errs = append(errs, store.Add(ctx, r, s), store.Add(ctx, r, turn(run, id, id, 1, "ok", at, at, at+ttft, at+ttft+0.63, at+ttft+0.63, 1000, cached, 64)))
+			}
+		}
+		return errors.Join(errs...)
+	})
+	for _, c := range []struct {
+		base, head, verdict string
+		sessions            int
+		note                string
+	}{
+		{"cold", "template", VerdictEquivalent, 8, ""},
+		{"cold", "untold", VerdictEquivalent, 8, ""},
+		{"cold", "mixed", VerdictInconclusive, 1, "7 of 8 sessions of head are left out: they began warm"},
+		{"cold", "warm", VerdictInconclusive, 8, "0 of 8 sessions of base and 8 of 8 of head began warm"},
+		{"warm", "mixed", VerdictInconclusive, 8, "8 of 8 sessions of base and 7 of 8 of head began warm"},
+	} {
+		tb, v, err := Compare(ctx, db, Comparison{Base: c.base, Head: c.head, Metrics: []string{"ttft"}, Margin: 0.02})
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := strings.Join(tb.Notes, "\n")
+		if v[0].Verdict != c.verdict || v[0].Sessions != c.sessions || !strings.Contains(notes, c.note) || c.note == "" && strings.Contains(notes, "warm") {
+			t.Errorf("%s and %s: %s of %d sessions\n%s", c.base, c.head, v[0].Verdict, v[0].Sessions, notes)
+		}
+	}
+	for _, c := range []struct{ report, column, want string }{
+		{"cache_hit_by_turn", "warm_turns", "0 7 8 0 0"}, {"ttft_by_turn", "warm_turns", "0 7 8 0 0"}, {"conversation_summary", "warm_sessions", "0 7 8 0 0"},
+	} {
+		var got []string
+		for _, name := range names {
+			tb, err := find(t, c.report).Run(ctx, db, Options{Runs: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(tb.Rows[0][tb.ColumnIndex(c.column)]))
+			told := slices.ContainsFunc(tb.Notes, func(n string) bool { return strings.Contains(n, "began warm") })
+			if told != (name == "mixed" || name == "warm") {
+				t.Errorf("%s of %s: notes %q", c.report, name, tb.Notes)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %v, want %s", c.report, got, c.want)
+		}
+	}
+	if half, err := Width(ctx, db, "ttft", []string{uuid.NewSHA1(uuid.Nil, []byte("mixed")).String()}); err != nil || !math.IsNaN(half) {
+		t.Errorf("one cold session is known to ±%v (%v)", half, err)
 	}
 }
 

@@ -57,14 +57,14 @@ func text(t testing.TB, tb *Table, columns ...string) string {
 // What each report answers with, column by column; the chart and the documents of a reader rely on the names.
 var reportColumns = map[string]string{
 	"cache_counters_agree":    "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens external_hit_tokens difference_tokens agree server_requests",
-	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
+	"cache_hit_by_turn":       "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents warm_turns",
 	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
 	"cache_miss_causes":       "turn run conversation variant turn_number cause tokens turns",
-	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered",
+	"compare_turns":           "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered began_warm",
 	"first_divergence":        "run conversation variant repeat turn cause recomputed_tokens message role at_character text_before text_now advice",
 	"rag_placement":           "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms checks checks_passed",
 	"context_growth":          "series run conversation variant turn prompt_tokens completion_tokens messages documents max_model_len_tokens context_used_ratio",
-	"conversation_summary":    "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j",
+	"conversation_summary":    "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_tokens_per_s busy_s energy_j warm_sessions",
 	"energy_by_conversation":  "run conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j covered_ratio",
 	"drift":                   "run metric turns autocorrelation drift_ratio drift_t temperature_correlation clock_correlation first_session_ratio remark",
 	"energy_by_turn":          "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j completion_token_energy_j covered_ratio",
@@ -87,10 +87,10 @@ var reportColumns = map[string]string{
 	"stalls":                  "run conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
 	"throughput_by_run":       "run turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
 	"ttft_by_context":         "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
-	"ttft_by_turn":            "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
+	"ttft_by_turn":            "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens warm_turns",
 	"ttft_cold_vs_cached":     "series run context_tokens cache turns prompt_tokens uncached_tokens ttft_p50_ms times_faster",
 	"ttft_split":              "turn run conversation variant turn_number turns prompt_tokens uncached_tokens ttft_p50_ms queue_ms prefill_ms server_other_ms outside_ms",
-	"turn_details":            "run conversation variant repeat warmup turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
+	"turn_details":            "run conversation variant repeat warmup began_warm turn status error finish_reason prompt_tokens cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
 }
 
 // How many rows each report has over the latest run, the last two and all.
@@ -189,7 +189,7 @@ func TestReportFigures(t *testing.T) {
 		{"memory_peaks", "latest", "gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio", "27 3000 7000 700 0.5"},
 		{"memory_peaks", "last:2", "run gpu_memory_peak_bytes kv_cache_peak_ratio", early + " NULL NULL\n" + late + " 27 0.5"},
 		// warm-up without scrapes; equal; 12 more hits than said; counters that went back; one that nobody said, two requests
-		{"cache_counters_agree", "latest", "prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens external_hit_tokens difference_tokens agree server_requests",
+		{"cache_counters_agree", "latest", "prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
 			"8888 NULL 8888 NULL NULL NULL NULL\n100 100 0 0 0 true 1\n200 200 128 140 12 false 1\n120 NULL NULL NULL NULL NULL NULL\n500 500 NULL 0 NULL NULL 2"},
 		{"run_differences", "last:2", "source name first_run last_run other_values", "plan only (unset) x 0\nplan repeats 2 1 0\nengine version 0.2 0.3 0"},
 		// repeats is 1, 2, 1: first and last agree and one other value stands between them

@@ -408,8 +408,12 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 		ids[i] = r.ID
 	}
 	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed, t.untold, e.lied, e.refused,
-			e.silent, e.truncated
+			e.silent, e.truncated, s.warm, s.sessions, s.isolation
 		FROM runs r
+		LEFT JOIN (
+			SELECT run_id, count(*) FILTER (WHERE began_warm) AS warm, count(*) AS sessions, any_value(isolation) AS isolation
+			FROM sessions WHERE NOT warmup AND status <> 'repeated' GROUP BY run_id
+		) s USING (run_id)
 		LEFT JOIN (
 			SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed,
 				count(*) FILTER (WHERE status = 'ok' AND completion_tokens > 1 AND tpot_ms IS NULL) AS untold
@@ -423,7 +427,7 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 			FROM raw.event GROUP BY run_id
 		) e USING (run_id)
 		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR)
-			AND (r.status <> 'ok' OR t.failed > 0 OR t.untold > 0 OR e.lied + e.refused + e.silent + e.truncated > 0)
+			AND (r.status <> 'ok' OR t.failed > 0 OR t.untold > 0 OR s.warm > 0 OR e.lied + e.refused + e.silent + e.truncated > 0)
 		ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
 	if err != nil {
 		return err
@@ -431,8 +435,10 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 	defer rows.Close()
 	for rows.Next() {
 		var name, status, reason string
-		var turns, failed, untold, lied, refused, silent, truncated sql.NullInt64
-		if err := rows.Scan(&name, &status, &reason, &turns, &failed, &untold, &lied, &refused, &silent, &truncated); err != nil {
+		var isolation sql.NullString
+		var turns, failed, untold, lied, refused, silent, truncated, warm, sessions sql.NullInt64
+		if err := rows.Scan(&name, &status, &reason, &turns, &failed, &untold, &lied, &refused, &silent, &truncated, &warm, &sessions,
+			&isolation); err != nil {
 			return err
 		}
 		if status != "ok" {
@@ -450,6 +456,8 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 		some := func(n sql.NullInt64) string { return counted(int(n.Int64), "turn", "turns") + " of run " + name }
 		note(failed, "%d of %d turns of run %s did not end well and count in no figure (wb query failed_turns)",
 			failed.Int64, turns.Int64, name)
+		note(warm, "%d of %d sessions of run %s began warm: their first prompt was in the prefix cache already (isolation %s)",
+			warm.Int64, sessions.Int64, name, isolation.String)
 		note(lied, "the usage of %s says other tokens than were sent or streamed (wb query run_events)", some(lied))
 		note(refused, "the usage of %s says what cannot be, and that is left out (wb query run_events)", some(refused))
 		note(untold, "the time per token of %s is not known: their tokens came at once, or several an event, "+

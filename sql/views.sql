@@ -28,12 +28,19 @@ COMMENT ON COLUMN selected_runs.engine IS 'vllm, openai or simulator';
 COMMENT ON COLUMN selected_runs.engine_version IS 'version the server told';
 COMMENT ON COLUMN selected_runs.tags IS 'tags as key=value, in key order';
 
+CREATE OR REPLACE VIEW session_starts AS -- runs of an older wb have the first turn's usage only
+SELECT s.run_id, s.session_id, coalesce(s.first_cached_tokens, t.cached_tokens) AS first_cached_tokens, coalesce(s.first_cached_tokens, t.cached_tokens) > least(64, t.prompt_tokens // 2) AS began_warm
+FROM raw.session s LEFT JOIN (SELECT run_id, session_id, cached_tokens, prompt_tokens FROM raw.turn WHERE turn = 1 AND status = 'ok' AND prompt_tokens BETWEEN 1 AND 16777216 AND (cached_tokens IS NULL OR cached_tokens BETWEEN 0 AND prompt_tokens)) t USING (run_id, session_id);
+COMMENT ON VIEW session_starts IS 'how the server''s prefix cache stood to each session when it began';
+COMMENT ON COLUMN session_starts.began_warm IS 'its first prompt was in the cache: more than 64 tokens of it, or than half, which is more than the beginning of a chat template that all prompts share; NULL where cached tokens are not told';
+
 CREATE OR REPLACE VIEW sessions AS
-SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, s.client_user, s.start_id, s.status,
+SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, x.first_cached_tokens, x.began_warm, s.client_user, s.start_id, s.status,
   s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS wall_time, (s.ended_ns - s.started_ns) / 1e9 AS duration_s
-FROM raw.session s JOIN runs r USING (run_id);
+FROM raw.session s JOIN runs r USING (run_id) JOIN session_starts x USING (run_id, session_id);
 COMMENT ON VIEW sessions IS 'one row per pass through a conversation';
 COMMENT ON COLUMN sessions.run IS 'name of the run';
+COMMENT ON COLUMN sessions.began_warm IS 'its first prompt was in the prefix cache; NULL where cached tokens are not told';
 COMMENT ON COLUMN sessions.wall_time IS 'start, wall clock, UTC';
 COMMENT ON COLUMN sessions.duration_s IS 'from start to end';
 
@@ -130,7 +137,7 @@ flow AS ( -- tokens that came after the first read, in last_ns - first_ns
       WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50) THEN token_events - first_read_events END AS after_tokens,
     CASE WHEN streamed_tokens IS NOT NULL THEN 'tokens' WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50) THEN 'events' END AS counted_by
   FROM counted)
-SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.status = 'repeated' AS repeated, s.isolation, t.turn_id, t.turn, t.status, t.error,
+SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.status = 'repeated' AS repeated, s.isolation, w.began_warm, t.turn_id, t.turn, t.status, t.error,
   t.http_status, t.finish_reason, t.prompt_tokens, t.cached_tokens, t.prompt_tokens - t.cached_tokens AS uncached_tokens,
   t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, t.completion_tokens, t.reasoning_tokens, t.max_tokens,
   (t.first_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS ttft_ms,
@@ -141,10 +148,12 @@ SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.
   (t.done_ns - t.submit_ns) / 1e6 AS e2e_ms, (t.submit_ns - t.intended_ns) / 1e6 AS wait_ms, (t.first_ns - coalesce(t.intended_ns, t.submit_ns)) / 1e6 AS ttft_with_wait_ms,
   t.messages, t.documents, t.request_bytes, t.connection_reused, t.checks, t.checks_passed, t.prompt_sha256, t.reply_sha256, t.request_id,
   t.intended_ns, t.submit_ns, t.written_ns, t.first_ns, t.last_ns, t.done_ns, s.client_user, r.started_at + to_microseconds(t.submit_ns // 1000) AS wall_time
-FROM flow t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id;
+FROM flow t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id
+  LEFT JOIN session_starts w ON w.run_id = t.run_id AND w.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
 COMMENT ON COLUMN turns.run IS 'name of the run';
 COMMENT ON COLUMN turns.repeated IS 'its session was cut short, and a resumed plan played it again';
+COMMENT ON COLUMN turns.began_warm IS 'its session did: the first prompt was in the prefix cache; NULL where cached tokens are not told';
 COMMENT ON COLUMN turns.uncached_tokens IS 'prompt tokens the server had to prefill';
 COMMENT ON COLUMN turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
@@ -163,6 +172,7 @@ SELECT t.* FROM turns t WHERE t.status = 'ok' AND NOT t.warmup AND NOT t.repeate
 COMMENT ON VIEW measured_turns IS 'turns that count in reports: of the selected runs, ended well, not warm-up, not played again by a resumed plan';
 COMMENT ON COLUMN measured_turns.run IS 'name of the run';
 COMMENT ON COLUMN measured_turns.repeated IS 'its session was cut short, and a resumed plan played it again';
+COMMENT ON COLUMN measured_turns.began_warm IS 'its session did: the first prompt was in the prefix cache; NULL where cached tokens are not told';
 COMMENT ON COLUMN measured_turns.uncached_tokens IS 'prompt tokens the server had to prefill';
 COMMENT ON COLUMN measured_turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN measured_turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';

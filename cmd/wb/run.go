@@ -525,7 +525,7 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 		return err
 	}
 	t.Title, t.About = "Run "+res.Name, ""
-	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j"} { // the table must fit a terminal; the saved query has them all
+	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} { // the table must fit a terminal; the saved query has them all
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil

@@ -1,10 +1,10 @@
 -- title: Time to first token by turn
--- about: From the request's last written byte to the first token, over repeats. Warm-up and failed turns are left out.
+-- about: From the request's last written byte to the first token, over repeats; warm_turns are of sessions whose first prompt was in the prefix cache already. Warm-up and failed turns are left out.
 -- var: runs = latest
 -- chart: line x=turn y=ttft_p50_ms series=series
 SELECT conversation || CASE WHEN (SELECT count(DISTINCT variant) FROM measured_turns) > 1 THEN ' · ' || variant ELSE '' END || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
   run, conversation, variant, turn, count(*) AS turns, round(median(ttft_ms), 3) AS ttft_p50_ms, round(min(ttft_ms), 3) AS ttft_min_ms,
-  round(max(ttft_ms), 3) AS ttft_max_ms, round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(uncached_tokens))::BIGINT AS uncached_tokens
+  round(max(ttft_ms), 3) AS ttft_max_ms, round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(uncached_tokens))::BIGINT AS uncached_tokens, count(*) FILTER (WHERE began_warm) AS warm_turns
 FROM measured_turns
 GROUP BY run_id, run, conversation, variant, turn
 ORDER BY min(wall_time), turn;
