@@ -9,9 +9,9 @@ import (
 func TestOSRelease(t *testing.T) {
 	for text, want := range map[string]string{
 		"PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n": "debian 12",
-		"ID='rocky'\nVERSION_ID='9.4'\n": "rocky 9.4",
-		"NAME=Arch\nID=arch\n":           "arch",
-		"":                               "linux",
+		"ID='rocky'\nVERSION_ID='9.4'\n":                                                 "rocky 9.4",
+		"NAME=Arch\nID=arch\n":                                                           "arch",
+		"":                                                                               "linux",
 	} {
 		if got := osRelease([]byte(text)); got != want {
 			t.Errorf("%q is %q, want %q", text, got, want)

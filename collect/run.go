@@ -38,7 +38,7 @@ type Plan struct {
 	Temperature   float64
 	Seed          int64
 	IgnoreEOS     bool
-	Timeout       time.Duration // of one turn; 0: none
+	Timeout       time.Duration         // of one turn; 0: none
 	Isolation     string                // "": by salt where the server takes one, else by line
 	SampleHz      float64               // of the fast GPU group; 0 samples nothing
 	OpenGPUs      func() (*GPUs, error) // nil: NVML's
@@ -320,13 +320,19 @@ func (r *run) warn(kind, source, message string) {
 }
 
 func (r *run) whole(ctx context.Context) error {
+	asked := r.plan.Isolation
 	kept := r.settleIsolation()
 	if r.plan.Continue == nil {
 		if err := r.begin(ctx); err != nil {
 			return err
 		}
 	}
-	if kept != "" {
+	switch {
+	case kept == "":
+	case asked == "":
+		r.event("isolated_by_line", "run", kept, nil)
+		r.watch.Say(kept)
+	default:
 		r.warn("isolated_by_line", "run", kept)
 	}
 	if r.plan.IgnoreEOS && !r.engine.IgnoresEOS() {

@@ -9,8 +9,8 @@ import (
 type sseEvent struct {
 	data []byte
 	stamp
-	failure bool  // the server named it "error", in its event field or in the field that stands in place of "data"
-	foreign bool  // it has another name than the events of a reply: a ping of a proxy, say
+	failure bool // the server named it "error", in its event field or in the field that stands in place of "data"
+	foreign bool // it has another name than the events of a reply: a ping of a proxy, say
 }
 
 // sseParser splits a byte stream into events (WHATWG HTML, "Server-sent events"): lines end in LF, CRLF or CR, an empty
