@@ -182,6 +182,7 @@ type decoder struct {
 	allIDs             bool  // token ids came with every event
 	ours               *int  // index of the choice that is read
 	chunk              wireChunk
+	like               alike
 }
 
 // decoder begins to read the events of a reply. Token counts of a chunk come from its token ids, else from the growth of the running usage,
@@ -231,10 +232,11 @@ func (d *decoder) event(e *sseEvent) {
 	if len(data) == 0 || isDone(data) { // a heartbeat, or the end
 		return
 	}
-	ch := Chunk{Seq: int32(len(re.Chunks) + 1), ReadSeq: e.seq, TNs: e.tNs, Kind: "other"}
-	if e.delayNs >= 0 {
-		ch.ReadDelayNs = new(e.delayNs)
+	if d.shortcut(e, data) {
+		return
 	}
+	d.like.before = nil
+	ch := d.newChunk(e)
 	if !d.understand(i, e, data) {
 		ch.Kind = "error"
 		re.Chunks = append(re.Chunks, ch)
@@ -263,10 +265,21 @@ func (d *decoder) event(e *sseEvent) {
 	}
 	d.allIDs = d.allIDs && (hasIDs || ch.TextBytes == 0)
 	d.after = d.after || ch.TextBytes > 0
-	said := usage != nil && d.usage(usage, &ch, hasIDs)
+	c, bad, some := readUsage(json.RawMessage(usage))
+	d.learn(data, json.RawMessage(usage), bad, c)
+	said := usage != nil && d.usage(c, bad, some, &ch, hasIDs)
 	d.unsaid = d.unsaid || ch.TextBytes > 0 && !said && !hasIDs
 	re.count(&ch)
 	re.Chunks = append(re.Chunks, ch)
+}
+
+// newChunk is the chunk of an event of which nothing is known yet.
+func (d *decoder) newChunk(e *sseEvent) Chunk {
+	ch := Chunk{Seq: int32(len(d.re.Chunks) + 1), ReadSeq: e.seq, TNs: e.tNs, Kind: "other"}
+	if e.delayNs >= 0 {
+		ch.ReadDelayNs = new(e.delayNs)
+	}
+	return ch
 }
 
 // understand parses an event; false when it is none that wb understands, or tells a failure.
@@ -393,13 +406,17 @@ const maxEventTokens = 1 << 16
 
 // usage takes the counts of an event, and says whether it told how many tokens there are so far. Running figures are kept too: a stream
 // that is cut still tells how far it came.
-func (d *decoder) usage(raw rawValue, ch *Chunk, hasIDs bool) (said bool) {
-	re := d.re
-	c, bad, some := readUsage(json.RawMessage(raw))
+func (d *decoder) usage(c counts, bad []string, some bool, ch *Chunk, hasIDs bool) (said bool) {
 	if !some && bad == nil {
-		re.usageEmpty = true
+		d.re.usageEmpty = true
 		return false
 	}
+	return d.count(c, bad, ch, hasIDs)
+}
+
+// count takes counts that an event told, and what of them cannot be.
+func (d *decoder) count(c counts, bad []string, ch *Chunk, hasIDs bool) (said bool) {
+	re := d.re
 	d.told, d.after, d.closing = true, false, ch.TextBytes == 0 || re.FinishReason != nil
 	if n := c.completion; n != nil {
 		grown := max(*n-d.counted, 0)

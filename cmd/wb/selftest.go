@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/collect"
+	"wb/collect/sim"
 	"wb/data"
 	"wb/queries"
 	"wb/store"
@@ -34,20 +35,41 @@ type level struct {
 	pace    float64 // tokens a second of each
 	turns   int     // of each stream
 	faults  []string
+	loop    bool // all streams begin at once, and end together; beside them a bare client is measured
 }
 
-// selftestTokens is the length of a reply.
-const selftestTokens = 50
+// Lengths of a reply.
+const (
+	selftestTokens = 50
+	loopTokens     = 100
+)
 
-// levels are those of the command: more streams, then faster ones, then a stall that must be found.
+func (l level) tokens() int {
+	if l.loop {
+		return loopTokens
+	}
+	return selftestTokens
+}
+
+// turn is how long a turn takes by the server's pace.
+func (l level) turn() time.Duration {
+	return sim.PacedFrontend + time.Duration(float64(l.tokens())/l.pace*float64(time.Second))
+}
+
+// levels are those of the command: more streams, then faster ones, then closed loops, then a stall that must be found.
 func levels() []level {
-	return []level{{1, 100, 12, nil}, {8, 100, 13, nil}, {32, 100, 6, nil}, {64, 100, 5, nil}, {128, 100, 4, nil}, {256, 100, 4, nil}, {64, 200, 8, nil}, {64, 500, 12, nil}, {64, 1000, 16, nil},
-		{1, 100, 4, []string{"stall@3:20:500ms"}}}
+	return []level{{1, 100, 12, nil, false}, {8, 100, 13, nil, false}, {32, 100, 6, nil, false}, {64, 100, 5, nil, false}, {128, 100, 4, nil, false}, {256, 100, 4, nil, false},
+		{64, 200, 8, nil, false}, {64, 500, 12, nil, false}, {64, 1000, 16, nil, false},
+		{64, 100, 5, nil, true}, {256, 100, 5, nil, true}, {64, 500, 12, nil, true},
+		{1, 100, 4, []string{"stall@3:20:500ms"}, false}}
 }
 
 func (l level) name() string {
-	if l.faults != nil {
+	switch {
+	case l.faults != nil:
 		return "stall"
+	case l.loop:
+		return fmt.Sprintf("loop-%dx%g", l.streams, l.pace)
 	}
 	return fmt.Sprintf("%dx%g", l.streams, l.pace)
 }
@@ -70,13 +92,13 @@ held within 1 %. It takes about a minute, and the machine should do nothing else
 			}
 			all := levels()
 			if cmd.Flags().Changed("streams") {
-				all = slices.DeleteFunc(all, func(l level) bool { return l.pace != 100 || l.faults != nil || !slices.Contains(streams, l.streams) })
+				all = slices.DeleteFunc(all, func(l level) bool { return l.pace != 100 || l.faults != nil || l.loop || !slices.Contains(streams, l.streams) })
 				for _, n := range streams {
 					if n < 1 || n > collect.MaxUsers {
 						return usagef("flag --streams: wants 1 to %d, not %d", collect.MaxUsers, n)
 					}
 					if !slices.ContainsFunc(all, func(l level) bool { return l.streams == n }) {
-						all = append(all, level{n, 100, 5, nil})
+						all = append(all, level{n, 100, 5, nil, false})
 					}
 				}
 			}
@@ -141,7 +163,30 @@ func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr 
 	if err := q.write(stdout, stderr, t); err != nil {
 		return err
 	}
-	return errors.Join(tellHolds(stderr, holds), tellStall(ctx, db, stall, stderr))
+	return errors.Join(tellHolds(stderr, holds), tellLoops(stderr, t), tellStall(ctx, db, stall, stderr))
+}
+
+// loopMargin is how much less than a bare client wb may keep in a closed loop.
+const loopMargin = 0.01
+
+// tellLoops says what closed loops kept, beside a bare client.
+func tellLoops(stderr io.Writer, t *queries.Table) error {
+	var errs []error
+	for _, row := range t.Rows {
+		kept, ok := row[t.ColumnIndex("kept_ratio")].(float64)
+		bare, known := row[t.ColumnIndex("bare_kept_ratio")].(float64)
+		if !ok || !known {
+			continue
+		}
+		verdict := "as much as a bare client"
+		if bare-kept > loopMargin {
+			verdict = "less than a bare client"
+		}
+		_, err := fmt.Fprintf(stderr, "%v streams of %v tokens/s in a closed loop keep %.1f %% of their tokens, %s (%.1f %%)\n", row[t.ColumnIndex("streams")],
+			row[t.ColumnIndex("pace_tokens_per_s")], 100*kept, verdict, 100*bare)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func tellHolds(stderr io.Writer, holds float64) error {
@@ -156,6 +201,9 @@ func tellHolds(stderr io.Writer, holds float64) error {
 func describe(l level) string {
 	if l.faults != nil {
 		return "a stall of 500 ms"
+	}
+	if l.loop {
+		return fmt.Sprintf("%d streams of %g tokens/s that end together, and a bare client beside them", l.streams, l.pace)
 	}
 	if l.streams == 1 {
 		return fmt.Sprintf("1 stream of %g tokens/s", l.pace)
@@ -199,7 +247,8 @@ func holdsTo(t *queries.Table) float64 {
 			}
 			return math.NaN()
 		}
-		if !strings.HasSuffix(fmt.Sprint(row[t.ColumnIndex("run")]), "stall") && !strings.HasPrefix(fmt.Sprint(row[t.ColumnIndex("run")]), "selftest/stall ") {
+		name := strings.TrimPrefix(fmt.Sprint(row[t.ColumnIndex("run")]), "selftest/")
+		if !strings.HasPrefix(name, "stall") && !strings.HasPrefix(name, "loop-") {
 			all = append(all, tried{get("streams") * get("pace_tokens_per_s"), math.Abs(get("ttft_error_mean_ratio")) <= 0.01 && math.Abs(get("itl_error_mean_ratio")) <= 0.01 && get("load_kept_ratio") >= 0.99})
 		}
 	}
@@ -284,8 +333,16 @@ func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID
 	for i := range l.turns {
 		conversation.Turns = append(conversation.Turns, data.Turn{User: fmt.Sprintf("Part %d.", i+1)})
 	}
-	res, err := collect.Run(ctx, db, client, engine, collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()}, Conversations: []*data.Conversation{conversation}, Repeat: 1, Users: l.streams, Ramp: time.Second, Warmup: 1,
-		MaxTokens: selftestTokens, IgnoreEOS: true, Timeout: time.Minute, Isolation: collect.IsolationSalt, SampleHz: 20, Start: start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}, collect.Watch{})
+	ramp := time.Second
+	bare := closedLoop{}
+	if l.loop {
+		ramp = 0
+		if bare, err = l.bareLoop(ctx, url, engine.Model); err != nil {
+			return id, err
+		}
+	}
+	res, err := collect.Run(ctx, db, client, engine, collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()}, Conversations: []*data.Conversation{conversation}, Repeat: 1, Users: l.streams, Ramp: ramp, Warmup: 1,
+		MaxTokens: l.tokens(), IgnoreEOS: true, Timeout: time.Minute, Isolation: collect.IsolationSalt, SampleHz: 20, Start: start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}, collect.Watch{})
 	if err != nil {
 		return id, err
 	}
@@ -295,11 +352,11 @@ func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID
 	if err := end(); err != nil { // the truth is whole when its writer has ended
 		return id, fmt.Errorf("end truth server: %w", err)
 	}
-	return res.RunID, l.record(ctx, db, res.RunID, file)
+	return res.RunID, l.record(ctx, db, res.RunID, file, start, bare)
 }
 
 // record puts the truth beside what was measured.
-func (l level) record(ctx context.Context, db *store.DB, run uuid.UUID, file string) error {
+func (l level) record(ctx context.Context, db *store.DB, run uuid.UUID, file string, start time.Time, bare closedLoop) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("read truth: %w", err)
@@ -309,7 +366,13 @@ func (l level) record(ctx context.Context, db *store.DB, run uuid.UUID, file str
 	if err != nil {
 		return err
 	}
-	err = store.Add(ctx, rec, store.Setting{RunID: run, Source: "selftest", Name: "pace_tokens_per_s", Value: strconv.FormatFloat(l.pace, 'f', -1, 64)})
+	found := map[string]string{"pace_tokens_per_s": strconv.FormatFloat(l.pace, 'f', -1, 64), "turn_ms": strconv.FormatFloat(l.turn().Seconds()*1e3, 'f', -1, 64), "truth_clock": "run"}
+	if l.loop {
+		found["bare_kept_ratio"] = strconv.FormatFloat(bare.ratio(), 'f', 5, 64)
+	}
+	for name, value := range found {
+		err = errors.Join(err, store.Add(ctx, rec, store.Setting{RunID: run, Source: "selftest", Name: name, Value: value}))
+	}
 	dec := json.NewDecoder(bufio.NewReader(f))
 	for err == nil {
 		var x truthLine
@@ -319,9 +382,10 @@ func (l level) record(ctx context.Context, db *store.DB, run uuid.UUID, file str
 			err = fmt.Errorf("read truth: %w", derr)
 			break
 		}
-		rows := []store.Truth{{RunID: run, RequestID: x.ID, TNs: x.ReceivedNs}}
+		zero := x.BeganNs - start.UnixNano() // both processes' clocks are this machine's
+		rows := []store.Truth{{RunID: run, RequestID: x.ID, TNs: zero + x.ReceivedNs}}
 		for i, at := range x.SentNs {
-			rows = append(rows, store.Truth{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: at, Tokens: int32(x.Tokens[i])})
+			rows = append(rows, store.Truth{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: zero + at, Tokens: int32(x.Tokens[i])})
 		}
 		err = store.Add(ctx, rec, rows...)
 	}

@@ -88,6 +88,7 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 // truthLine is one request in a file of wb sim --truth. Times are ns since the server was made, on its monotonic clock.
 type truthLine struct {
 	ID         string  `json:"request_id"`
+	BeganNs    int64   `json:"began_unix_ns"` // the zero of the other times, on the wall clock
 	ReceivedNs int64   `json:"received_ns"`
 	SentNs     []int64 `json:"sent_ns"` // of each event, just before it was handed to the socket
 	Tokens     []int   `json:"tokens"`  // it carried
@@ -105,7 +106,7 @@ func writeTruth(path string, lines chan sim.Truth) (end func() error, err error)
 		enc := json.NewEncoder(w)
 		var failed error
 		for t := range lines {
-			l := truthLine{ID: t.ID, ReceivedNs: t.Received.Nanoseconds(), SentNs: make([]int64, len(t.Sent)), Tokens: make([]int, len(t.Sent))}
+			l := truthLine{ID: t.ID, BeganNs: t.Began.UnixNano(), ReceivedNs: t.Received.Nanoseconds(), SentNs: make([]int64, len(t.Sent)), Tokens: make([]int, len(t.Sent))}
 			for i, s := range t.Sent {
 				l.SentNs[i], l.Tokens[i] = s.At.Nanoseconds(), s.Tokens
 			}

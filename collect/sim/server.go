@@ -48,7 +48,8 @@ type Options struct {
 // Truth is when a request really came and its events were really sent: just before each was handed to the socket.
 type Truth struct {
 	ID       string
-	Received time.Duration // since the server was made, on its monotonic clock
+	Began    time.Time     // zero of its times
+	Received time.Duration // since then, on the monotonic clock
 	Sent     []TruthEvent
 }
 
@@ -438,7 +439,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 	if b.Stream {
 		a.stream()
 		if s.o.Truth != nil {
-			s.o.Truth(Truth{a.id, arrived.Sub(s.started), a.truth})
+			s.o.Truth(Truth{a.id, s.started, arrived.Sub(s.started), a.truth})
 		}
 	} else {
 		a.whole()
