@@ -42,6 +42,8 @@ type backlog struct {
 
 	mu      sync.Mutex
 	room    sync.Cond
+	asking  int  // of those who ask for ids, how many do
+	ended   bool // nothing more comes
 	bytes   int64
 	jobs    int
 	stopped error // why nothing is taken any more
@@ -59,8 +61,10 @@ const (
 	// Beyond so much that is not recorded users wait.
 	backlogBytes = 24 << 20
 	backlogJobs  = 1 << 14
-	// maxAsking is how many at most ask for token ids at once.
-	maxAsking = 16
+	// So many ask for token ids at once while users play: that is work for the server too. More do when the users have ended, or when the
+	// backlog has grown to a part of its bound.
+	fewAsking, maxAsking = 2, 16
+	muchBytes            = backlogBytes / 4
 )
 
 func newBacklog(full func()) *backlog {
@@ -87,7 +91,9 @@ func (b *backlog) push(f finished) error {
 	}
 	stopped := b.stopped
 	if stopped == nil {
-		b.bytes += j.bytes
+		if b.bytes += j.bytes; b.bytes >= muchBytes {
+			b.room.Broadcast()
+		}
 		b.jobs++
 		b.order <- j // under the lock, so that a session's turns keep their order
 		if f.turn != nil {
@@ -110,8 +116,29 @@ func (b *backlog) done(j *job, err error) {
 	b.room.Broadcast()
 }
 
+// begin waits until one more may ask for token ids; end lets another one.
+func (b *backlog) begin() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.asking >= fewAsking && !b.ended && b.bytes < muchBytes {
+		b.room.Wait()
+	}
+	b.asking++
+}
+
+func (b *backlog) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asking--
+	b.room.Broadcast()
+}
+
 // close says that nothing more comes.
 func (b *backlog) close() {
+	b.mu.Lock()
+	b.ended = true
+	b.room.Broadcast()
+	b.mu.Unlock()
 	close(b.order)
 	close(b.unread)
 }
@@ -133,7 +160,9 @@ func (r *run) recordCrowd(ctx context.Context, stop func(error)) {
 	for range askers {
 		asking.Go(func() {
 			for j := range b.unread {
+				b.begin()
 				r.learn(ctx, asker, j.turn)
+				b.end()
 				close(j.learned)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,8 +22,8 @@ type closedLoop struct {
 // ratio is tokens a second over those that the pace allows, 0 to 1.
 func (c closedLoop) ratio() float64 { return c.ideal.Seconds() / c.took.Seconds() }
 
-// bareLoop plays a level with a client that keeps nothing: it reads, counts lines and sends again. What it loses is the server's and the
-// machine's; what wb loses beyond that is wb's own.
+// bareLoop plays a level with a client that keeps nothing: it reads, counts lines and sends again, with a history as long as wb's and the
+// same options, so that the server has as much to do. What it loses is the server's and the machine's; what wb loses beyond that is its own.
 func (l level) bareLoop(ctx context.Context, url, model string) (total closedLoop, err error) {
 	var mu sync.Mutex
 	var errs []error
@@ -34,12 +35,12 @@ func (l level) bareLoop(ctx context.Context, url, model string) (total closedLoo
 			t := &http.Transport{}
 			defer t.CloseIdleConnections()
 			client := &http.Client{Transport: t}
-			err := bareTurn(ctx, client, url, model, 1) // connected beforehand, as wb's users are
+			err := bareTurn(ctx, client, url, model, 0, 1) // connected beforehand, as wb's users are
 			connected.Done()
 			<-begin
 			began := time.Now()
 			for i := 0; i < l.turns && err == nil; i++ {
-				err = bareTurn(ctx, client, url, model, l.tokens())
+				err = bareTurn(ctx, client, url, model, i, l.tokens())
 			}
 			took := time.Since(began)
 			mu.Lock()
@@ -55,10 +56,15 @@ func (l level) bareLoop(ctx context.Context, url, model string) (total closedLoo
 	return total, errors.Join(errs...)
 }
 
-// bareTurn sends a request and reads its stream.
-func bareTurn(ctx context.Context, client *http.Client, url, model string, tokens int) error {
-	body, err := json.Marshal(map[string]any{"model": model, "stream": true, "max_tokens": tokens, "ignore_eos": true,
-		"messages": []map[string]string{{"role": "user", "content": "Count."}}})
+// bareTurn sends a request after some turns and reads its stream.
+func bareTurn(ctx context.Context, client *http.Client, url, model string, before, tokens int) error {
+	messages := []map[string]string{{"role": "system", "content": "Count."}}
+	for range before {
+		messages = append(messages, map[string]string{"role": "user", "content": "Part 1."}, map[string]string{"role": "assistant", "content": strings.Repeat("word ", tokens)})
+	}
+	messages = append(messages, map[string]string{"role": "user", "content": "Part 2."})
+	body, err := json.Marshal(map[string]any{"model": model, "stream": true, "max_tokens": tokens, "ignore_eos": true, "messages": messages,
+		"stream_options": map[string]bool{"include_usage": true, "continuous_usage_stats": true}})
 	if err != nil {
 		return fmt.Errorf("encode bare request: %w", err)
 	}
