@@ -289,6 +289,8 @@ func readCounters(s *Scrape) (c counters, ok bool) {
 	c.finished, ok = s.total("request_success")
 	c.queries, _ = s.total("prefix_cache_queries")
 	c.hits, _ = s.total("prefix_cache_hits")
+	external, _ := s.total("external_prefix_cache_hits") // of other tiers, as host memory: hits too
+	c.hits += external
 	return c, ok
 }
 

@@ -92,7 +92,9 @@ held within 1 %. It takes about a minute, and the machine should do nothing else
 			}
 			all := levels()
 			if cmd.Flags().Changed("streams") {
-				all = slices.DeleteFunc(all, func(l level) bool { return l.pace != 100 || l.faults != nil || l.loop || !slices.Contains(streams, l.streams) })
+				all = slices.DeleteFunc(all, func(l level) bool {
+					return l.pace != 100 || l.faults != nil || l.loop || !slices.Contains(streams, l.streams)
+				})
 				for _, n := range streams {
 					if n < 1 || n > collect.MaxUsers {
 						return usagef("flag --streams: wants 1 to %d, not %d", collect.MaxUsers, n)

@@ -65,12 +65,14 @@ func (a Adapter) Endpoint(path string) (exists, devMode bool) {
 // metricNames gives the names a metric has had, newest first. views.sql holds the same list as metric_names, so that a
 // report finds them in every file; a test holds the two together.
 var metricNames = map[string][]string{
-	"prefix_cache_queries": {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_queries", "vllm:gpu_prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries"},
-	"prefix_cache_hits":    {"vllm:prefix_cache_hits_total", "vllm:prefix_cache_hits", "vllm:gpu_prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits"},
-	"kv_cache_usage_ratio": {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
-	"inter_token_latency":  {"vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"},
-	"request_success":      {"vllm:request_success_total", "vllm:request_success"},
-	"preemptions":          {"vllm:num_preemptions_total", "vllm:num_preemptions"},
+	"prefix_cache_queries":       {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_queries", "vllm:gpu_prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries"},
+	"prefix_cache_hits":          {"vllm:prefix_cache_hits_total", "vllm:prefix_cache_hits", "vllm:gpu_prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits"},
+	"kv_cache_usage_ratio":       {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
+	"inter_token_latency":        {"vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"},
+	"request_success":            {"vllm:request_success_total", "vllm:request_success"},
+	"external_prefix_cache_hits": {"vllm:external_prefix_cache_hits_total", "vllm:external_prefix_cache_hits"},
+	"spec_decode_accepted":       {"vllm:spec_decode_num_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens"},
+	"preemptions":                {"vllm:num_preemptions_total", "vllm:num_preemptions"},
 }
 
 // MetricNames gives the names that a metric has had over the releases, newest first; nil for one that wb does not know.
