@@ -66,9 +66,10 @@ e2e: build
 	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 34m ./cmd/wb
 
 bench: build .venv/bin/duckdb .tools/extensions
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect ./queries ./data/prefix
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect ./queries ./queries/stats ./data/prefix
 	./docs/bench.sh
 	./docs/bench-reports.sh
+	./docs/bench-history.sh
 	./docs/bench-lake.sh
 
 clean:

@@ -133,7 +133,8 @@ func number(data []byte) (n int64, digits int) {
 		n = n*10 + int64(data[digits]-'0')
 		digits++
 	}
-	if digits > 8 || digits > 1 && data[0] == '0' || n > maxTokenCount || digits < len(data) && bytes.IndexByte([]byte(".eE"), data[digits]) >= 0 {
+	fraction := digits < len(data) && bytes.IndexByte([]byte(".eE"), data[digits]) >= 0
+	if digits > 8 || digits > 1 && data[0] == '0' || n > maxTokenCount || fraction {
 		return 0, 0
 	}
 	return n, digits
@@ -173,7 +174,8 @@ func (d *decoder) learn(data []byte, usage json.RawMessage, bad []string, c coun
 	}
 	choice := &w.Choices.list[0]
 	x := choice.Delta
-	if x == nil || choice.Message != nil || choice.FinishReason.text != "" || choice.TokenIDs != nil || choice.PromptIDs != nil || w.PromptIDs != nil ||
+	if x == nil || choice.Message != nil || choice.FinishReason.text != "" ||
+		choice.TokenIDs != nil || choice.PromptIDs != nil || w.PromptIDs != nil ||
 		choice.Text != (wireText{}) || x.Content.thinking != "" || x.Content.odd || x.Refusal != (wireText{}) || x.think() != (wireText{}) ||
 		len(x.ToolCalls)+len(x.FunctionCall) > 0 {
 		return

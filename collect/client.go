@@ -429,7 +429,7 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	if why := c.noStream(re, resp, from); why != "" {
 		return re.end(c, re.Status, why)
 	}
-	x := stream{client: c, conn: conn.Load(), base: int32(baseReads.Load()), decoder: re.decoder(c.clean)}
+	x := stream{client: c, conn: conn.Load(), base: int32(baseReads.Load()), decoder: re.decoder(c.clean), tls: resp.TLS != nil}
 	defer x.release()
 	readErr := x.read(from, cancel)
 	if re.DoneNs = c.clock(); x.doneNs != 0 && !errors.Is(readErr, io.EOF) {
@@ -543,7 +543,9 @@ type stream struct {
 	decoder *decoder
 	events  []sseEvent // of the last read
 	count   int        // of all reads
-	bytes   int64      // of all events, held
+	total   int64      // bytes of all events
+	bytes   int64      // held
+	tls     bool       // what the kernel says is of records, not of events
 	over    error      // more came than wb holds
 	doneNs  int64      // when the word that ends a stream came; 0: it did not
 }
@@ -614,6 +616,7 @@ func (s *stream) take(e sseEvent) {
 	}
 	c, n := s.client, int64(len(e.data))+overhead
 	s.bytes += n
+	s.total += n
 	s.count++
 	if c.live != nil {
 		c.live.Add(1)
@@ -621,7 +624,7 @@ func (s *stream) take(e sseEvent) {
 	switch together := c.held.take(n); {
 	case s.count > maxStreamEvents:
 		s.over = fmt.Errorf("a stream of more than %d events", maxStreamEvents)
-	case s.bytes > maxStreamBytes:
+	case s.total > maxStreamBytes:
 		s.over = fmt.Errorf("a stream of more than %d bytes", maxStreamBytes)
 	case !together:
 		s.over = fmt.Errorf("the streams of all users hold more than %d bytes", c.held.limit)
@@ -635,11 +638,13 @@ func (s *stream) take(e sseEvent) {
 func (s *stream) decode() {
 	for i := range s.events {
 		e := &s.events[i]
-		if i < len(s.events)-1 || s.parser.unfinished() {
+		if i < len(s.events)-1 || s.parser.more || s.tls {
 			e.delayNs = e.mostNs
 		}
 		s.decoder.event(e)
-		e.data = nil // the collector may have it
+		s.bytes -= int64(len(e.data))
+		s.client.held.give(int64(len(e.data)))
+		e.data = nil
 	}
 	s.events = s.events[:0]
 }

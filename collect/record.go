@@ -133,6 +133,13 @@ func (b *backlog) end() {
 	b.room.Broadcast()
 }
 
+// failed says that nothing is recorded any more.
+func (b *backlog) failed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopped != nil
+}
+
 // close says that nothing more comes.
 func (b *backlog) close() {
 	b.mu.Lock()
@@ -159,10 +166,16 @@ func (r *run) recordCrowd(ctx context.Context, stop func(error)) {
 	defer asker.Close()
 	for range askers {
 		asking.Go(func() {
-			for j := range b.unread {
-				b.begin()
-				r.learn(ctx, asker, j.turn)
+			for {
+				b.begin() // before a turn is taken, so that they are asked for in their order
+				j, more := <-b.unread
+				if more && !b.failed() {
+					r.learn(ctx, asker, j.turn)
+				}
 				b.end()
+				if !more {
+					return
+				}
 				close(j.learned)
 			}
 		})
@@ -195,8 +208,8 @@ func (r *run) write(ctx context.Context, f finished) error {
 		r.endTruth(f.pass)
 		return nil
 	}
-	r.doubt(f.pass, f.turn)
 	var rows store.Together
+	r.doubt(&rows, f.pass, f.turn)
 	r.turnRows(&rows, f.pass, f.turn)
 	r.judge(&rows, f.pass, f.turn)
 	return r.rec.AddTogether(ctx, &rows)
@@ -205,11 +218,14 @@ func (r *run) write(ctx context.Context, f finished) error {
 // turnRows makes the rows of a turn: itself, its messages and its chunks.
 func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
 	re, prompt := f.re, f.req.Prompt
-	row := store.Turn{RunID: r.id, TurnID: f.id, SessionID: p.id, Turn: int32(f.number), Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody,
-		RequestID: re.RequestID, SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
-		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused, PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens,
-		CompletionTokens: re.CompletionTokens, ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(prompt.Messages)),
-		Documents: int32(len(prompt.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: prompt.SHA256(), Checks: f.checks, ChecksPassed: f.passed}
+	row := store.Turn{RunID: r.id, TurnID: f.id, SessionID: p.id, Turn: int32(f.number),
+		Status: re.Status, Error: orNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
+		SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
+		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused,
+		PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens, CompletionTokens: re.CompletionTokens,
+		ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(prompt.Messages)),
+		Documents: int32(len(prompt.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: prompt.SHA256(),
+		Checks: f.checks, ChecksPassed: f.passed}
 	if re.Events > 0 {
 		row.TokenEvents, row.TokenReads, row.FirstReadEvents = &re.Events, &re.Reads, &re.FirstReadEvents
 		row.StreamedTokens, row.FirstReadTokens = re.Tokens, re.FirstReadTokens
@@ -233,13 +249,14 @@ func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
 	store.Put(rows, row)
 	chunks := make([]store.Chunk, len(re.Chunks))
 	for i, c := range re.Chunks {
-		chunks[i] = store.Chunk{RunID: r.id, TurnID: f.id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, ReadDelayNs: c.ReadDelayNs, Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
+		chunks[i] = store.Chunk{RunID: r.id, TurnID: f.id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, ReadDelayNs: c.ReadDelayNs,
+			Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
 	}
 	store.Put(rows, chunks...)
 }
 
-// noAnswer tells that a turn ended well and brought no answer: the history goes on without one.
-func (r *player) noAnswer(p *pass, number int, re *Reply, id int32) {
+// noAnswer says what came in the place of an answer: the history goes on without one.
+func (re *Reply) noAnswer() string {
 	what := "an empty reply"
 	switch {
 	case re.Reasoning != "":
@@ -251,15 +268,24 @@ func (r *player) noAnswer(p *pass, number int, re *Reply, id int32) {
 	if re.FinishReason != nil && strings.EqualFold(*re.FinishReason, "length") {
 		hint = fmt.Sprintf(" within %d completion tokens; --max-tokens allows more", *re.CompletionTokens)
 	}
-	text := fmt.Sprintf("turn %d of %s: %s came%s; the history goes on without an answer", number, p.what, what, hint)
-	r.event("no_answer", "run", text, &id)
+	return what + " came" + hint + "; the history goes on without an answer"
+}
+
+// turnEvent is an event of a turn, which is recorded with it, at the time at which the turn ended.
+func (r *run) turnEvent(f *finishedTurn, kind, message string) store.Event {
+	return store.Event{RunID: r.id, TNs: f.re.DoneNs, Kind: kind, Source: "run", TurnID: &f.id, Message: message}
 }
 
 // doubt tells what of a turn cannot be right.
-func (r *run) doubt(p *pass, f *finishedTurn) {
+func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 	re, ids := f.re, f.ids
 	where := fmt.Sprintf("turn %d of %s: ", f.number, p.what)
-	tell := func(kind, format string, a ...any) { r.event(kind, "run", where+fmt.Sprintf(format, a...), &f.id) }
+	tell := func(kind, format string, a ...any) {
+		store.Put(rows, r.turnEvent(f, kind, where+fmt.Sprintf(format, a...)))
+	}
+	if re.Status == StatusOK && re.Content == "" {
+		tell("no_answer", "%s", re.noAnswer())
+	}
 	if len(re.Doubts) > 0 {
 		tell("usage_refused", "of the server's usage, what cannot be is left out: %s", r.client.clean(strings.Join(re.Doubts, "; ")))
 	}

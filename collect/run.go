@@ -328,14 +328,14 @@ func (r *run) whole(ctx context.Context) error {
 		}
 	}
 	switch {
-	case kept == "":
+	case kept == "" || r.plan.Continue != nil: // or told at the first visit
 	case asked == "":
 		r.event("isolated_by_line", "run", kept, nil)
 		r.watch.Say(kept)
 	default:
 		r.warn("isolated_by_line", "run", kept)
 	}
-	if r.plan.IgnoreEOS && !r.engine.IgnoresEOS() {
+	if r.plan.IgnoreEOS && !r.engine.IgnoresEOS() && r.plan.Continue == nil {
 		r.warn("ignore_eos", "run", "--ignore-eos is not sent: this server is not known to understand it, and replies may end before --max-tokens")
 	}
 	if r.server.Server != nil && !r.plan.SameServer {

@@ -17,6 +17,7 @@ type pass struct {
 	what   string // its conversation and placement, to be told
 	repeat int    // 0: a warm-up
 	salt   string // "" for none
+	apart  string // what keeps its prompts apart in the cache: the salt, or the line; "" for nothing
 	due    *int64 // when it was to begin, by the plan; nil: as soon as possible
 
 	sent        sentTurn // the last prompt that the server counted
@@ -51,8 +52,8 @@ type finishedTurn struct {
 // lack its reply.
 func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
 	p := &pass{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, due: r.due}
-	row := &store.Session{RunID: r.id, SessionID: p.id, ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(), Variant: string(variant), Repeat: int32(repeat),
-		Warmup: p.warmup(), Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
+	row := &store.Session{RunID: r.id, SessionID: p.id, ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(),
+		Variant: string(variant), Repeat: int32(repeat), Warmup: p.warmup(), Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
 	if r.server.Server != nil {
 		row.StartID = new(r.server.start)
 		r.server.fresh = false
@@ -61,9 +62,11 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	switch {
 	case r.salts() && (p.warmup() || r.plan.Isolation == IsolationSalt):
 		p.salt = fmt.Sprintf("%s-%d", r.id, p.id)
+		p.apart, row.Isolation = p.salt, IsolationSalt
 	case p.warmup() || r.plan.Isolation == IsolationLine:
 		// without a salt a warm-up would leave its prompt in the cache, and the first measured turn would not start cold
 		style.Head = isolationLine(r.id, p.id)
+		p.apart, row.Isolation = style.Head, IsolationLine
 	}
 	total := len(c.Turns)
 	if maxTurns > 0 {
@@ -72,7 +75,8 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	if err := r.record(ctx, finished{pass: p, begin: row}); err != nil {
 		return err
 	}
-	status, stop := r.turnsOf(ctx, p, c.Start(style), TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left})
+	info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left}
+	status, stop := r.turnsOf(ctx, p, c.Start(style), info)
 	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: status, FirstCachedTokens: p.firstCached}
 	if stop = errors.Join(stop, r.record(ctx, finished{pass: p, end: end})); stop != nil {
 		return stop
@@ -104,7 +108,7 @@ func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info Tu
 		}
 		switch re.Status {
 		case StatusOK:
-			r.notAsAsked(p, d, re, id)
+			r.notIsolated(p, d.Turn(), re)
 			d.Reply(re.Content)
 		case StatusInterrupted:
 			return "interrupted", nil
@@ -137,15 +141,12 @@ func (r *player) book(p *pass, re *Reply) {
 	}
 }
 
-// notAsAsked tells of a turn that ended well and was not what was asked for.
-func (r *player) notAsAsked(p *pass, d *data.Dialogue, re *Reply, id int32) {
+// notIsolated tells of a session that began warm in spite of what was to keep it apart.
+func (r *player) notIsolated(p *pass, number int, re *Reply) {
 	isolated := !p.warmup() && r.plan.Isolation != IsolationNone
-	if d.Turn() == 1 && isolated && p.firstCached != nil && re.PromptTokens != nil && warm(*p.firstCached, *re.PromptTokens) {
+	if number == 1 && isolated && p.firstCached != nil && re.PromptTokens != nil && warm(*p.firstCached, *re.PromptTokens) {
 		r.warn("not_isolated", "run", fmt.Sprintf("%s: its first turn found %d of %d tokens in the prefix cache in spite of --isolation %s",
 			p.what, *p.firstCached, *re.PromptTokens, r.plan.Isolation))
-	}
-	if re.Content == "" {
-		r.noAnswer(p, d.Turn(), re, id)
 	}
 }
 
@@ -166,7 +167,8 @@ func (r *player) endsRun(ctx context.Context, info TurnInfo, re *Reply) error {
 }
 
 func (r *player) skipped(t TurnInfo) {
-	r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d", t.Conversation, t.Turn+1, t.Turns, t.Turn))
+	r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d",
+		t.Conversation, t.Turn+1, t.Turns, t.Turn))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result.Skipped += t.Turns - t.Turn
@@ -205,8 +207,9 @@ func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) 
 	}
 	if limit := r.engine.MaxModelLenTokens; limit != nil && p.most(req)+int64(req.MaxTokens) > *limit {
 		if f.ids = r.promptIDs(ctx, req); int64(len(f.ids)) >= *limit {
+			why := fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(f.ids), *limit)
 			now := r.clock()
-			f.req, f.re = req, &Reply{Status: StatusOverflow, Err: fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(f.ids), *limit), SubmitNs: now, DoneNs: now, PromptTokens: new(int64(len(f.ids)))}
+			f.req, f.re = req, &Reply{Status: StatusOverflow, Err: why, SubmitNs: now, DoneNs: now, PromptTokens: new(int64(len(f.ids)))}
 			return f, nil
 		}
 		if left := *limit - int64(len(f.ids)); f.ids != nil && int64(req.MaxTokens) > left {

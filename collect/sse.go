@@ -26,6 +26,7 @@ type sseParser struct {
 	first   bool   // the byte-order mark was dealt with
 	known   bool   // a line with a field of the standard was seen
 	strange []byte // the first lines that have none
+	more    bool   // bytes came after the last event
 	damage  error  // the first thing seen that is more than wb holds
 }
 
@@ -40,7 +41,7 @@ func (p *sseParser) feed(b []byte, emit func(sseEvent)) {
 		p.cr = false
 		i := bytes.IndexAny(b, "\r\n")
 		if i < 0 {
-			p.line = p.bounded(p.line, b)
+			p.line, p.more = p.bounded(p.line, b), true
 			return
 		}
 		p.line = p.bounded(p.line, b[:i])
@@ -74,9 +75,10 @@ func (p *sseParser) endLine(emit func(sseEvent)) {
 		if p.open {
 			emit(sseEvent{data: p.data, failure: p.failure, foreign: p.foreign})
 		}
-		p.data, p.open, p.failure, p.foreign = nil, false, false, false
+		p.data, p.open, p.failure, p.foreign, p.more = nil, false, false, false, false
 		return
 	}
+	p.more = true
 	p.take(line)
 }
 

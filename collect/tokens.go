@@ -96,7 +96,7 @@ func (r *player) promptIDs(ctx context.Context, req Request) []int32 {
 }
 
 func (r *run) idsOf(ctx context.Context, c *Client, req Request) []int32 {
-	if !r.asksIDs() || r.truth.untold.Load() >= enoughFailures {
+	if !r.engine.HasTokenize || r.plan.TokenIDs == TokenIDsNone || r.truth.untold.Load() >= enoughFailures {
 		return nil
 	}
 	messages := req.Prompt.Messages
@@ -113,8 +113,10 @@ func (r *run) idsOf(ctx context.Context, c *Client, req Request) []int32 {
 	}
 	n := r.truth.untold.Add(1)
 	if errors.Is(err, context.DeadlineExceeded) { // one that hangs is not asked again
+		if r.truth.untold.Swap(enoughFailures) >= enoughFailures && n > 1 {
+			return nil // another one told
+		}
 		n = enoughFailures
-		r.truth.untold.Store(n)
 	}
 	switch n {
 	case enoughFailures:
@@ -176,11 +178,9 @@ const (
 // TokenIDs lists them.
 func TokenIDs() []string { return []string{TokenIDsNone, TokenIDsPrompt, TokenIDsAll} }
 
-func (r *run) asksIDs() bool { return r.engine.HasTokenize && r.plan.TokenIDs != TokenIDsNone }
-
 // learn asks for the token ids of a turn that its stream did not bring.
 func (r *run) learn(ctx context.Context, c *Client, f *finishedTurn) {
-	if f.re.Status == StatusOverflow || !r.asksIDs() {
+	if f.re.Status == StatusOverflow || r.plan.TokenIDs == TokenIDsNone {
 		return
 	}
 	switch {
@@ -188,6 +188,9 @@ func (r *run) learn(ctx context.Context, c *Client, f *finishedTurn) {
 		f.ids = f.re.PromptIDs
 	case f.ids == nil:
 		f.ids = r.idsOf(ctx, c, f.req)
+	}
+	if !r.engine.HasTokenize {
+		return
 	}
 	r.compareTemplate(ctx, c, f.req, f.ids)
 	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.truth.h == nil {
@@ -238,8 +241,9 @@ func (r *run) judge(rows *store.Together, p *pass, f *finishedTurn) {
 // seen is a turn as the server's cache saw it.
 func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
 	re := f.re
-	t := prefix.Turn{Prompt: f.ids, Output: re.TokenIDs, ReplyIDs: f.replyIDs, Generated: 1, Salt: f.req.CacheSalt, Session: int(p.id), Repeat: p.repeat,
-		Reply: f.answer, Foreign: f.answer != re.Content, Achieved: -1, Apart: p.warmup(), Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
+	t := prefix.Turn{Prompt: f.ids, Output: re.TokenIDs, ReplyIDs: f.replyIDs, Generated: 1, Salt: p.apart,
+		Session: int(p.id), Repeat: p.repeat, Apart: p.warmup(), Reply: f.answer, Foreign: f.answer != re.Content, Achieved: -1,
+		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
 	for _, m := range f.req.Prompt.Messages {
 		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})
 	}
@@ -254,8 +258,8 @@ func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
 
 // cacheTurn is the row of a verdict.
 func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
-	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common), BlockIdealTokens: int64(v.BlockIdeal),
-		TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
+	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common),
+		BlockIdealTokens: int64(v.BlockIdeal), TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
 	d := v.Divergence
 	if d == nil {
 		return c
@@ -284,7 +288,7 @@ func (r *run) endTruth(p *pass) {
 	if r.truth.h == nil {
 		return
 	}
-	r.truth.h.Forget(int(p.id), p.salt)
+	r.truth.h.Forget(int(p.id), p.apart)
 	if p.warmup() || r.truth.left[p.repeat] == 0 {
 		r.truth.h.EndRepeat(p.repeat)
 		delete(r.truth.left, p.repeat)

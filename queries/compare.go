@@ -154,11 +154,11 @@ func Compare(ctx context.Context, db *store.DB, c Comparison) (*Table, []Verdict
 		}
 	}
 	states := warmth(base, head)
-	b, err := observe(base, metrics, c.By, states.mixed)
+	b, err := observe(base, metrics, c.By, states.skip)
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := observe(head, metrics, c.By, states.mixed)
+	h, err := observe(head, metrics, c.By, states.skip)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -279,7 +279,7 @@ func calibrated(ctx context.Context, db *store.DB, base *Table, metrics []Metric
 		return nil, "", nil
 	}
 	for i, t := range tables {
-		if sides[i], err = observe(t, metrics, c.By, states.mixed); err != nil {
+		if sides[i], err = observe(t, metrics, c.By, states.skip); err != nil {
 			return nil, "", err
 		}
 	}
@@ -291,50 +291,53 @@ func calibrated(ctx context.Context, db *store.DB, base *Table, metrics []Metric
 	return verdicts, when, nil
 }
 
-// warmStates says how the sessions of two sides began: with their first prompt in the prefix cache, or not.
+// warmStates says which sessions of two sides are compared: those that began cold, or those that began with their first prompt in the
+// prefix cache.
 type warmStates struct {
-	mixed bool // those that began warm are left out
-	apart bool // all of one side began warm, and none of the other: there is no verdict
+	skip  *bool // sessions that began so are left out; nil: none are
+	apart bool  // no state is on both sides: there is no verdict
 	notes []string
 }
 
-// warmth finds out how sessions began. Cold and warm are different experiments: a prompt that is cached takes a hundredth of the time.
+// warmth finds out how sessions began. Cold and warm are different experiments: a prompt that is cached takes a hundredth of the time. Of
+// two states that state is compared of which both sides have more. Sessions of which it is not known stay.
 func warmth(base, head *Table) (w warmStates) {
-	var warm, all [2]map[string]bool
+	var sessions [2]map[bool]map[string]bool // by whether they began warm
 	for i, t := range []*Table{base, head} {
-		warm[i], all[i] = map[string]bool{}, map[string]bool{}
+		sessions[i] = map[bool]map[string]bool{true: {}, false: {}}
 		for _, row := range t.Rows {
 			session := ""
 			for _, column := range []string{"run_id", "conversation", "variant", "nth"} {
 				session += fmt.Sprint(row[t.ColumnIndex(column)], "/")
 			}
-			all[i][session] = true
-			if yes, _ := row[t.ColumnIndex("began_warm")].(bool); yes {
-				warm[i][session] = true
+			if warm, known := row[t.ColumnIndex("began_warm")].(bool); known {
+				sessions[i][warm][session] = true
 			}
 		}
 	}
-	switch nWarm := len(warm[0]) + len(warm[1]); {
-	case nWarm == 0 || nWarm == len(all[0])+len(all[1]):
+	of := func(side int, warm bool) int { return len(sessions[side][warm]) }
+	both := func(warm bool) int { return min(of(0, warm), of(1, warm)) }
+	switch {
+	case of(0, true)+of(1, true) == 0 || of(0, false)+of(1, false) == 0:
 		return w
-	case len(warm[0]) == len(all[0]) || len(warm[1]) == len(all[1]):
-		w.apart = true
-		w.notes = []string{fmt.Sprintf("%d of %d sessions of base and %d of %d of head began warm, with their first prompt in the prefix cache: "+
-			"cold and warm are different experiments, and there is no verdict.", len(warm[0]), len(all[0]), len(warm[1]), len(all[1]))}
-		return w
-	}
-	w.mixed = true
-	for i, side := range []string{"base", "head"} {
-		if len(warm[i]) > 0 {
-			w.notes = append(w.notes, fmt.Sprintf("%d of %d sessions of %s are left out: they began warm, with their first prompt in the prefix cache.",
-				len(warm[i]), len(all[i]), side))
+	case both(true)+both(false) > 0:
+		w.skip = new(both(false) >= both(true))
+		for i, side := range []string{"base", "head"} {
+			if n := of(i, *w.skip); n > 0 {
+				how := map[bool]string{true: "they began warm, with their first prompt in the prefix cache", false: "they began cold, and others warm"}[*w.skip]
+				w.notes = append(w.notes, fmt.Sprintf("%d of %d sessions of %s are left out: %s.", n, of(i, true)+of(i, false), side, how))
+			}
 		}
+	case of(0, true)+of(0, false) > 0 && of(1, true)+of(1, false) > 0:
+		w.apart = true
+		w.notes = []string{fmt.Sprintf("%d sessions of base and %d of head began warm, with their first prompt in the prefix cache, and %d and %d cold: "+
+			"these are different experiments, and there is no verdict.", of(0, true), of(1, true), of(0, false), of(1, false))}
 	}
 	return w
 }
 
-// observe reads the rows of compare_turns, without those of sessions that began warm if coldOnly.
-func observe(t *Table, metrics []Metric, by string, coldOnly bool) ([]observation, error) {
+// observe reads the rows of compare_turns, without those of sessions that began as skip says.
+func observe(t *Table, metrics []Metric, by string, skip *bool) ([]observation, error) {
 	col := func(name string) int { return t.ColumnIndex(name) }
 	number := func(v any) float64 {
 		switch v := v.(type) {
@@ -359,8 +362,8 @@ func observe(t *Table, metrics []Metric, by string, coldOnly bool) ([]observatio
 	for _, row := range t.Rows {
 		get := func(name string) any { return row[col(name)] }
 		cut, _ := get("truncated").(bool)
-		warm, _ := get("began_warm").(bool)
-		if cut || warm && coldOnly {
+		warm, known := get("began_warm").(bool)
+		if cut || skip != nil && known && warm == *skip {
 			continue
 		}
 		what := fmt.Sprint(get("conversation"), "/")
@@ -450,7 +453,7 @@ func Width(ctx context.Context, db *store.DB, metric string, runs []string) (flo
 	if err != nil {
 		return 0, err
 	}
-	os, err := observe(t, Metrics()[i:i+1], "", warmth(t, t).mixed)
+	os, err := observe(t, Metrics()[i:i+1], "", warmth(t, t).skip)
 	if err != nil {
 		return 0, err
 	}

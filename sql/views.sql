@@ -411,7 +411,8 @@ times AS (
     decode_tokens * tpot_ms AS decode_ms
   FROM work),
 ratios AS (
-  SELECT *, decode_limit_ms / nullif(tpot_ms, 0) AS decode_of_limit, prefill_limit_ms / nullif(prefill_ms, 0) AS prefill_of_limit, -- above 1: a fact is wrong
+  SELECT *, greatest(decode_limit_ms / nullif(tpot_ms, 0), decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0)) AS decode_of_limit, -- above 1: a fact is wrong
+    greatest(prefill_limit_ms / nullif(prefill_ms, 0), prefill_flop / nullif(prefill_ms / 1e3 * flop_per_s, 0)) AS prefill_of_limit,
     coalesce(decode_of_limit, 0) > 1.02 AS decode_too_fast, coalesce(prefill_of_limit, 0) > 1.02 AS prefill_too_fast
   FROM times)
 SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, step_tokens, TRY_CAST(decode_bytes AS BIGINT) AS decode_bytes, tpot_ms, decode_limit_ms,
@@ -422,10 +423,10 @@ SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, step_tokens,
   CASE WHEN prefill_limit_ms IS NULL OR decode_too_fast OR prefill_too_fast THEN NULL
     WHEN coalesce(decode_ms, 0) > prefill_ms THEN 'decode: ' || CASE WHEN tpot_ms > 3 * decode_limit_ms THEN 'overhead' WHEN decode_bytes / bandwidth >= decode_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END
     ELSE 'prefill: ' || CASE WHEN prefill_ms > 3 * prefill_limit_ms THEN 'overhead' WHEN prefill_bytes / bandwidth >= prefill_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END END AS bound,
-  CASE WHEN source IS NULL THEN 'unknown: wb does not know the model''s files' WHEN gpu_name IS NULL THEN 'unknown: the server''s GPU is not known' WHEN bandwidth IS NULL OR flop_per_s IS NULL THEN 'unknown: no peak figures of ' || gpu_name
-    WHEN cached IS NULL THEN 'unknown: cached tokens are not told'
-    WHEN decode_too_fast THEN format('unknown: tokens came in {:.2f} of the time that {} needs: the model''s size, the GPU or the tokens a step ({:.1f}) is not that', 1 / decode_of_limit, gpu_name, step_tokens)
+  CASE WHEN decode_too_fast THEN format('unknown: tokens came in {:.2f} of the time that {} needs: the model''s size, the GPU or the tokens a step ({:.1f}) is not that', 1 / decode_of_limit, gpu_name, step_tokens)
     WHEN prefill_too_fast THEN format('unknown: prefill took {:.2f} of the time that {} needs: the model''s size, the GPU or the cached tokens ({}) are not that', 1 / prefill_of_limit, gpu_name, cached)
+    WHEN source IS NULL THEN 'unknown: wb does not know the model''s files' WHEN gpu_name IS NULL THEN 'unknown: the server''s GPU is not known' WHEN bandwidth IS NULL OR flop_per_s IS NULL THEN 'unknown: no peak figures of ' || gpu_name
+    WHEN cached IS NULL THEN 'unknown: cached tokens are not told'
     ELSE gpu_name END AS limits_of
 FROM ratios;
 

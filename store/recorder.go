@@ -394,8 +394,8 @@ func (r *Recorder) flush(ctx context.Context) error {
 	}
 	var todo []pending
 	r.mu.Lock()
-	for len(r.messages) > 0 { // more may come while the file is asked about some; turns do not go without theirs
-		if err := r.moveMessages(ctx); err != nil {
+	for first := true; len(r.messages) > 0; first = false { // more may come while the file is asked about some; turns do not go without theirs
+		if err := r.moveMessages(ctx, first); err != nil {
 			r.mu.Unlock()
 			return err
 		}
@@ -495,9 +495,9 @@ func copyColumn(to array.Builder, from arrow.Array) {
 	}
 }
 
-// moveMessages moves the waiting messages that the file lacks into the builder of raw.message. It is called with mu locked, which it gives
-// up while it asks the file.
-func (r *Recorder) moveMessages(ctx context.Context) error {
+// moveMessages moves the waiting messages that the file lacks into the builder of raw.message. It is called with mu locked, and gives that up
+// while it asks the file if others may add rows meanwhile.
+func (r *Recorder) moveMessages(ctx context.Context, others bool) error {
 	if len(r.stored) >= rememberedMessages { // before anything is asked about: the file knows them, unless a flush has just failed, after which a text may be there twice
 		clear(r.stored)
 		r.whole = false
@@ -512,9 +512,13 @@ func (r *Recorder) moveMessages(ctx context.Context) error {
 	}
 	has := map[string]bool{} // hash → its text is there too
 	if len(ask) > 0 {
-		r.mu.Unlock()
+		if others {
+			r.mu.Unlock()
+		}
 		err := r.messagesOf(ctx, has, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message WHERE list_contains(string_split(?, ','), sha256) GROUP BY sha256", strings.Join(ask, ","))
-		r.mu.Lock()
+		if others {
+			r.mu.Lock()
+		}
 		if err != nil {
 			for h, m := range todo { // the next flush tries again
 				if _, newer := r.messages[h]; !newer {

@@ -16,14 +16,16 @@ import (
 
 // closedLoop is what streams kept of their tokens in a closed loop, in which each sends its next request when the last has ended.
 type closedLoop struct {
-	ideal, took time.Duration // of all streams: what their turns take by the server's pace, and what passed from each's first request to its last token
+	// of all streams: what their turns take by the server's pace, and what passed from each's first request to its last token
+	ideal, took time.Duration
 }
 
 // ratio is tokens a second over those that the pace allows, 0 to 1.
 func (c closedLoop) ratio() float64 { return c.ideal.Seconds() / c.took.Seconds() }
 
-// bareLoop plays a level with a client that keeps nothing: it reads, counts lines and sends again, with a history as long as wb's and the
-// same options, so that the server has as much to do. What it loses is the server's and the machine's; what wb loses beyond that is its own.
+// bareLoop plays a level with a client that keeps nothing: it reads, counts lines and sends again. Its history is as long as wb's and its
+// options are the same, so that the server has as much to do. What it loses is the server's and the machine's; what wb loses beyond that
+// is its own.
 func (l level) bareLoop(ctx context.Context, url, model string) (total closedLoop, err error) {
 	var mu sync.Mutex
 	var errs []error
@@ -60,7 +62,8 @@ func (l level) bareLoop(ctx context.Context, url, model string) (total closedLoo
 func bareTurn(ctx context.Context, client *http.Client, url, model string, before, tokens int) error {
 	messages := []map[string]string{{"role": "system", "content": "Count."}}
 	for range before {
-		messages = append(messages, map[string]string{"role": "user", "content": "Part 1."}, map[string]string{"role": "assistant", "content": strings.Repeat("word ", tokens)})
+		messages = append(messages, map[string]string{"role": "user", "content": "Part 1."},
+			map[string]string{"role": "assistant", "content": strings.Repeat("word ", tokens)})
 	}
 	messages = append(messages, map[string]string{"role": "user", "content": "Part 2."})
 	body, err := json.Marshal(map[string]any{"model": model, "stream": true, "max_tokens": tokens, "ignore_eos": true, "messages": messages,

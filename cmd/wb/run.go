@@ -256,7 +256,7 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart && flags.Changed("isolation"), (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationReset:
 		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation), "use salt, line or none with --users and --rate"}
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart: // the default with --engine vllm
-		o.isolation = collect.IsolationSalt
+		o.isolation = "" // by salt, or by line
 	}
 	if o.rate > 0 && !flags.Changed("users") {
 		o.users = 0 // as many as come

@@ -82,7 +82,7 @@ func newSelftest(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Hold wb's own clock against a server that knows the truth",
 		Long: `Start a simulator in a process of its own that keeps a rate and writes down when it really sent each token; play streams against it, everything
 recorded; and print how far the recorded figures are from the truth. The runs stay in the file, and wb run warns when it carries more tokens a second than what
-held within 1 %. It takes about a minute, and the machine should do nothing else.`,
+held within 1 %. It takes a minute and a half, and the machine should do nothing else.`,
 		Example: `  wb selftest
   wb selftest --streams 8,64 --format md`,
 		Args: args(cobra.NoArgs),
@@ -151,7 +151,7 @@ func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr 
 	holds := holdsTo(t)
 	whole := stall != "" && holds > 0 // a few levels, or a busy machine, say nothing about the most that holds
 	if !whole {
-		return errors.Join(q.write(stdout, stderr, t), tellHolds(stderr, holds))
+		return errors.Join(q.write(stdout, stderr, t), tellHolds(stderr, holds), tellLoops(stderr, t))
 	}
 	rec, err := db.NewRecorder(ctx, 0, nil)
 	if err != nil {
