@@ -2,7 +2,6 @@ package collect
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"unicode/utf8"
 )
@@ -46,16 +45,21 @@ func (a *alike) learn(data []byte, text string, usage *counts) {
 		if usage.completion == nil {
 			return
 		}
-		for kind, name := range map[varying]string{varyCompletion: `"completion_tokens":`, varyTotal: `"total_tokens":`} {
-			at, ok := only(data, name)
-			if !ok && kind == varyTotal && !bytes.Contains(data, []byte(name)) {
-				continue
-			}
-			n, digits := number(data[at:])
-			if !ok || digits == 0 || kind == varyCompletion && n != *usage.completion {
+		at, ok := only(data, `"completion_tokens":`)
+		n, digits := number(data[at:])
+		if !ok || digits == 0 || n != *usage.completion {
+			return
+		}
+		a.vary = append(a.vary, part{at, at + digits, varyCompletion})
+		const total = `"total_tokens":`
+		if at, ok := only(data, total); ok {
+			_, digits := number(data[at:])
+			if digits == 0 {
 				return
 			}
-			a.vary = append(a.vary, part{at, at + digits, kind})
+			a.vary = append(a.vary, part{at, at + digits, varyTotal})
+		} else if bytes.Contains(data, []byte(total)) {
+			return
 		}
 		a.counts = *usage
 	}
@@ -166,10 +170,11 @@ func (d *decoder) shortcut(e *sseEvent, data []byte) bool {
 	return true
 }
 
-// learn remembers an event whose only content is a piece of text, so that those like it need not be read as JSON.
-func (d *decoder) learn(data []byte, usage json.RawMessage, bad []string, c counts) {
+// learn remembers an event whose only content is a piece of text, so that those like it need not be read as JSON. usage is what it counts;
+// nil: nothing.
+func (d *decoder) learn(data []byte, usage *counts) {
 	w := &d.chunk
-	if len(w.Choices.list) != 1 || len(bad) > 0 || int(w.Choices.list[0].Index) != *d.ours {
+	if len(w.Choices.list) != 1 || int(w.Choices.list[0].Index) != *d.ours {
 		return
 	}
 	choice := &w.Choices.list[0]
@@ -180,9 +185,5 @@ func (d *decoder) learn(data []byte, usage json.RawMessage, bad []string, c coun
 		len(x.ToolCalls)+len(x.FunctionCall) > 0 {
 		return
 	}
-	var told *counts
-	if usage != nil {
-		told = &c
-	}
-	d.like.learn(data, x.Content.text, told)
+	d.like.learn(data, x.Content.text, usage)
 }

@@ -265,9 +265,16 @@ func (d *decoder) event(e *sseEvent) {
 	}
 	d.allIDs = d.allIDs && (hasIDs || ch.TextBytes == 0)
 	d.after = d.after || ch.TextBytes > 0
-	c, bad, some := readUsage(json.RawMessage(usage))
-	d.learn(data, json.RawMessage(usage), bad, c)
-	said := usage != nil && d.usage(c, bad, some, &ch, hasIDs)
+	said := false
+	if usage == nil {
+		d.learn(data, nil)
+	} else {
+		c, bad, some := readUsage(json.RawMessage(usage))
+		if bad == nil {
+			d.learn(data, &c)
+		}
+		said = d.usage(c, bad, some, &ch, hasIDs)
+	}
 	d.unsaid = d.unsaid || ch.TextBytes > 0 && !said && !hasIDs
 	re.count(&ch)
 	re.Chunks = append(re.Chunks, ch)

@@ -181,18 +181,15 @@ func (r *run) recordCrowd(ctx context.Context, stop func(error)) {
 		})
 	}
 	end := context.WithoutCancel(ctx)
-	failed := false
 	for j := range b.order {
 		<-j.learned
 		var err error
-		if !failed {
+		if !b.failed() {
 			if err = r.write(end, j.finished); err != nil {
-				failed = true
 				stop(err)
+			} else if j.end != nil {
+				r.crowd.ended(*j.end)
 			}
-		}
-		if j.end != nil && !failed {
-			r.crowd.ended(*j.end)
 		}
 		b.done(j, err)
 	}

@@ -206,7 +206,7 @@ func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) 
 		return f, err
 	}
 	if limit := r.engine.MaxModelLenTokens; limit != nil && p.most(req)+int64(req.MaxTokens) > *limit {
-		if f.ids = r.promptIDs(ctx, req); int64(len(f.ids)) >= *limit {
+		if f.ids = r.promptIDs(ctx, r.client, req); int64(len(f.ids)) >= *limit {
 			why := fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(f.ids), *limit)
 			now := r.clock()
 			f.req, f.re = req, &Reply{Status: StatusOverflow, Err: why, SubmitNs: now, DoneNs: now, PromptTokens: new(int64(len(f.ids)))}

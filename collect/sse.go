@@ -26,7 +26,7 @@ type sseParser struct {
 	first   bool   // the byte-order mark was dealt with
 	known   bool   // a line with a field of the standard was seen
 	strange []byte // the first lines that have none
-	more    bool   // bytes came after the last event
+	more    bool   // lines came after the last event that has data
 	damage  error  // the first thing seen that is more than wb holds
 }
 
@@ -74,8 +74,9 @@ func (p *sseParser) endLine(emit func(sseEvent)) {
 	if len(line) == 0 {
 		if p.open {
 			emit(sseEvent{data: p.data, failure: p.failure, foreign: p.foreign})
+			p.more = len(p.data) == 0 // nobody keeps a heartbeat
 		}
-		p.data, p.open, p.failure, p.foreign, p.more = nil, false, false, false, false
+		p.data, p.open, p.failure, p.foreign = nil, false, false, false
 		return
 	}
 	p.more = true

@@ -91,11 +91,7 @@ func (c *Client) Counter(ctx context.Context, e *Engine) data.Count {
 }
 
 // promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
-func (r *player) promptIDs(ctx context.Context, req Request) []int32 {
-	return r.idsOf(ctx, r.client, req)
-}
-
-func (r *run) idsOf(ctx context.Context, c *Client, req Request) []int32 {
+func (r *run) promptIDs(ctx context.Context, c *Client, req Request) []int32 {
 	if !r.engine.HasTokenize || r.plan.TokenIDs == TokenIDsNone || r.truth.untold.Load() >= enoughFailures {
 		return nil
 	}
@@ -187,7 +183,7 @@ func (r *run) learn(ctx context.Context, c *Client, f *finishedTurn) {
 	case f.re.PromptIDs != nil: // what the server really used
 		f.ids = f.re.PromptIDs
 	case f.ids == nil:
-		f.ids = r.idsOf(ctx, c, f.req)
+		f.ids = r.promptIDs(ctx, c, f.req)
 	}
 	if !r.engine.HasTokenize {
 		return
@@ -277,7 +273,7 @@ func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
 	return c
 }
 
-// endTruth lets go of what only the session's own turns are held against, and with the last session of a repeat of what that sent.
+// endTruth lets go of what only the session's own turns are compared with, and with the last session of a repeat of what that sent.
 func (r *run) endTruth(p *pass) {
 	r.truth.mu.Lock()
 	defer r.truth.mu.Unlock()
