@@ -22,20 +22,22 @@ WHERE CASE WHEN getvariable('runs') IS NULL
   THEN run_id = (SELECT run_id FROM raw.run ORDER BY started_at DESC, run_id LIMIT 1)
   ELSE list_contains(getvariable('runs')::VARCHAR[], run_id::VARCHAR) END;
 COMMENT ON VIEW selected_runs IS 'the runs a query is about: SET VARIABLE runs = [''<run id>'', …]; the latest run when unset';
-COMMENT ON COLUMN selected_runs.run IS 'name of the run, with the start of its id where two runs share the name';
-COMMENT ON COLUMN selected_runs.duration_s IS 'from start to end, wall clock';
-COMMENT ON COLUMN selected_runs.engine IS 'vllm, openai or simulator';
-COMMENT ON COLUMN selected_runs.engine_version IS 'version the server told';
-COMMENT ON COLUMN selected_runs.tags IS 'tags as key=value, in key order';
 
 CREATE OR REPLACE VIEW session_starts AS -- runs of an older wb have the first turn's usage only
-SELECT s.run_id, s.session_id, coalesce(s.first_cached_tokens, t.cached_tokens) AS first_cached_tokens, coalesce(s.first_cached_tokens, t.cached_tokens) > least(64, t.prompt_tokens // 2) AS began_warm
-FROM raw.session s LEFT JOIN (SELECT run_id, session_id, cached_tokens, prompt_tokens FROM raw.turn WHERE turn = 1 AND status = 'ok' AND prompt_tokens BETWEEN 1 AND 16777216 AND (cached_tokens IS NULL OR cached_tokens BETWEEN 0 AND prompt_tokens)) t USING (run_id, session_id);
+SELECT s.run_id, s.session_id, coalesce(s.first_cached_tokens, t.cached_tokens) AS first_cached_tokens,
+  coalesce(s.first_cached_tokens, t.cached_tokens) > least(64, t.prompt_tokens // 2) AS began_warm
+FROM raw.session s LEFT JOIN (
+  SELECT run_id, session_id, cached_tokens, prompt_tokens FROM raw.turn
+  WHERE turn = 1 AND status = 'ok' AND prompt_tokens BETWEEN 1 AND 16777216
+    AND (cached_tokens IS NULL OR cached_tokens BETWEEN 0 AND prompt_tokens)) t USING (run_id, session_id);
 COMMENT ON VIEW session_starts IS 'how the server''s prefix cache stood to each session when it began';
-COMMENT ON COLUMN session_starts.began_warm IS 'its first prompt was in the cache: more than 64 tokens of it, or than half, which is more than the beginning of a chat template that all prompts share; NULL where cached tokens are not told';
+COMMENT ON COLUMN session_starts.began_warm IS
+  'its first prompt was in the cache: more than 64 tokens of it, or than half, which is more than the beginning of a chat template that '
+  'all prompts share; NULL where cached tokens are not told';
 
 CREATE OR REPLACE VIEW sessions AS
-SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation, x.first_cached_tokens, x.began_warm, s.client_user, s.start_id, s.status,
+SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation,
+  x.first_cached_tokens, x.began_warm, s.client_user, s.start_id, s.status,
   s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS wall_time, (s.ended_ns - s.started_ns) / 1e9 AS duration_s
 FROM raw.session s JOIN runs r USING (run_id) JOIN session_starts x USING (run_id, session_id);
 COMMENT ON VIEW sessions IS 'one row per pass through a conversation';
@@ -53,23 +55,29 @@ SELECT * FROM (VALUES
   ('kv_cache_usage_ratio', 'vllm:kv_cache_usage_perc'), ('kv_cache_usage_ratio', 'vllm:gpu_cache_usage_perc'),
   ('inter_token_latency', 'vllm:inter_token_latency_seconds'), ('inter_token_latency', 'vllm:time_per_output_token_seconds'),
   ('request_success', 'vllm:request_success_total'), ('request_success', 'vllm:request_success'),
-  ('external_prefix_cache_hits', 'vllm:external_prefix_cache_hits_total'), ('external_prefix_cache_hits', 'vllm:external_prefix_cache_hits'),
+  ('external_prefix_cache_hits', 'vllm:external_prefix_cache_hits_total'),
+  ('external_prefix_cache_hits', 'vllm:external_prefix_cache_hits'),
   ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens_total'), ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens'),
   ('preemptions', 'vllm:num_preemptions_total'), ('preemptions', 'vllm:num_preemptions')) AS t(metric, name);
 COMMENT ON VIEW metric_names IS 'names that a metric has had over vLLM''s releases';
 COMMENT ON COLUMN metric_names.metric IS 'what is measured';
 COMMENT ON COLUMN metric_names.name IS 'name in /metrics; a histogram''s series add _sum, _count or _bucket';
 
-CREATE OR REPLACE MACRO counters_of(chosen) AS TABLE -- of turn_counters and selected_counters: a window keeps DuckDB from reading only the runs that are asked for, so the choice stands inside
+-- Of turn_counters and selected_turn_counters.
+-- A window keeps DuckDB from reading only the runs that are asked for, so the choice stands inside.
+CREATE OR REPLACE MACRO counters_of(chosen) AS TABLE
 WITH named AS (
   SELECT s.run_id, s.turn_id, s.phase, s.scrape_id, m.name, sum(m.value) AS value -- over the label sets
   FROM raw.scrape s JOIN raw.engine_metric m USING (run_id, scrape_id)
   WHERE s.phase IN ('before', 'after') AND s.turn_id IS NOT NULL AND m.value BETWEEN -9e15 AND 9e15 -- a server may say NaN, or what no counter can be
-    AND list_contains(['vllm:prefix_cache_queries_total', 'vllm:prefix_cache_queries', 'vllm:gpu_prefix_cache_queries_total', 'vllm:gpu_prefix_cache_queries',
+    -- IN would be a join like that with metric_names, and be taken before that with the runs
+    AND list_contains(['vllm:prefix_cache_queries_total', 'vllm:prefix_cache_queries',
+      'vllm:gpu_prefix_cache_queries_total', 'vllm:gpu_prefix_cache_queries',
       'vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits', 'vllm:gpu_prefix_cache_hits_total', 'vllm:gpu_prefix_cache_hits',
       'vllm:external_prefix_cache_hits_total', 'vllm:external_prefix_cache_hits', 'vllm:num_preemptions_total', 'vllm:num_preemptions',
-      'vllm:spec_decode_num_accepted_tokens_total', 'vllm:spec_decode_num_accepted_tokens', 'vllm:request_queue_time_seconds_sum', 'vllm:request_queue_time_seconds_count',
-      'vllm:request_prefill_time_seconds_sum', 'vllm:request_decode_time_seconds_sum', 'vllm:time_to_first_token_seconds_sum'], m.name) -- IN would be a join like that with metric_names, and be taken before that with the runs
+      'vllm:spec_decode_num_accepted_tokens_total', 'vllm:spec_decode_num_accepted_tokens',
+      'vllm:request_queue_time_seconds_sum', 'vllm:request_queue_time_seconds_count',
+      'vllm:request_prefill_time_seconds_sum', 'vllm:request_decode_time_seconds_sum', 'vllm:time_to_first_token_seconds_sum'], m.name)
     AND s.run_id IN (SELECT run_id FROM query_table(chosen)) AND m.run_id IN (SELECT run_id FROM query_table(chosen))
   GROUP BY ALL),
 series AS ( -- a release that shows an old and a new name gives both the same value: it counts once
@@ -88,7 +96,8 @@ series AS ( -- a release that shows an old and a new name gives both the same va
 edges AS (SELECT * FROM series QUALIFY row_number() OVER (PARTITION BY run_id, turn_id, phase ORDER BY scrape_id DESC) = 1)
 SELECT a.run_id, a.turn_id,
   CASE WHEN a.queries >= b.queries AND a.hits >= b.hits THEN (a.queries - b.queries)::BIGINT END AS counter_query_tokens,
-  CASE WHEN a.queries >= b.queries AND a.hits >= b.hits THEN (a.hits - b.hits + coalesce(greatest(a.external_hits - b.external_hits, 0), 0))::BIGINT END AS counter_hit_tokens,
+  CASE WHEN a.queries >= b.queries AND a.hits >= b.hits
+    THEN (a.hits - b.hits + coalesce(greatest(a.external_hits - b.external_hits, 0), 0))::BIGINT END AS counter_hit_tokens,
   CASE WHEN a.external_hits >= b.external_hits THEN (a.external_hits - b.external_hits)::BIGINT END AS counter_external_hit_tokens,
   CASE WHEN a.requests = b.requests + 1 AND a.accepted >= b.accepted THEN (a.accepted - b.accepted)::BIGINT END AS draft_tokens_accepted,
   CASE WHEN a.requests >= b.requests THEN (a.requests - b.requests)::BIGINT END AS server_requests,
@@ -102,9 +111,14 @@ FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a
 CREATE OR REPLACE VIEW turn_counters AS FROM counters_of('runs');
 COMMENT ON VIEW turn_counters IS 'how the server''s counters moved across each turn, exact when nobody else used the server; a restart in between gives NULL';
 COMMENT ON COLUMN turn_counters.counter_query_tokens IS 'prompt tokens looked up in the prefix cache (prefix_cache_queries)';
-COMMENT ON COLUMN turn_counters.counter_hit_tokens IS 'prompt tokens found there (prefix_cache_hits) or brought back from another tier (external_prefix_cache_hits), as the usage counts them';
-COMMENT ON COLUMN turn_counters.counter_external_hit_tokens IS 'of these, brought back from another tier: host memory, disk, another machine; NULL where the server has none';
-COMMENT ON COLUMN turn_counters.draft_tokens_accepted IS 'tokens of speculation that were accepted: these took no step of their own; NULL where the server does not speculate, or the turn was not alone';
+COMMENT ON COLUMN turn_counters.counter_hit_tokens IS
+  'prompt tokens found there (prefix_cache_hits) or brought back from another tier (external_prefix_cache_hits), as the usage counts '
+  'them';
+COMMENT ON COLUMN turn_counters.counter_external_hit_tokens IS
+  'of these, brought back from another tier: host memory, disk, another machine; NULL where the server has none';
+COMMENT ON COLUMN turn_counters.draft_tokens_accepted IS
+  'tokens of speculation that were accepted: these took no step of their own; NULL where the server does not speculate, or the turn was '
+  'not alone';
 COMMENT ON COLUMN turn_counters.server_requests IS 'requests the server finished meanwhile; 1 when the turn was alone';
 COMMENT ON COLUMN turn_counters.server_queue_ms IS 'time in the server''s queue; NULL unless the turn was alone';
 COMMENT ON COLUMN turn_counters.server_prefill_ms IS 'prefill time by the server''s clock; NULL unless the turn was alone';
@@ -112,18 +126,8 @@ COMMENT ON COLUMN turn_counters.server_decode_ms IS 'decode time by the server''
 COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; NULL unless the turn was alone';
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
-CREATE OR REPLACE VIEW selected_counters AS FROM counters_of('selected_runs');
-COMMENT ON VIEW selected_counters IS 'turn_counters of the selected runs; in a history of many runs much faster';
-COMMENT ON COLUMN selected_counters.counter_query_tokens IS 'prompt tokens looked up in the prefix cache (prefix_cache_queries)';
-COMMENT ON COLUMN selected_counters.counter_hit_tokens IS 'prompt tokens found there (prefix_cache_hits) or brought back from another tier (external_prefix_cache_hits), as the usage counts them';
-COMMENT ON COLUMN selected_counters.counter_external_hit_tokens IS 'of these, brought back from another tier: host memory, disk, another machine; NULL where the server has none';
-COMMENT ON COLUMN selected_counters.draft_tokens_accepted IS 'tokens of speculation that were accepted: these took no step of their own; NULL where the server does not speculate, or the turn was not alone';
-COMMENT ON COLUMN selected_counters.server_requests IS 'requests the server finished meanwhile; 1 when the turn was alone';
-COMMENT ON COLUMN selected_counters.server_queue_ms IS 'time in the server''s queue; NULL unless the turn was alone';
-COMMENT ON COLUMN selected_counters.server_prefill_ms IS 'prefill time by the server''s clock; NULL unless the turn was alone';
-COMMENT ON COLUMN selected_counters.server_decode_ms IS 'decode time by the server''s clock; NULL unless the turn was alone';
-COMMENT ON COLUMN selected_counters.server_ttft_ms IS 'TTFT by the server''s clock; NULL unless the turn was alone';
-COMMENT ON COLUMN selected_counters.server_preemptions IS 'preemptions meanwhile';
+CREATE OR REPLACE VIEW selected_turn_counters AS FROM counters_of('selected_runs');
+COMMENT ON VIEW selected_turn_counters IS 'turn_counters of the selected runs; in a history of many runs much faster';
 
 CREATE OR REPLACE VIEW turns AS
 WITH counted AS ( -- what a server says of its tokens is believed between bounds only: an older wb recorded whatever it said
@@ -137,7 +141,8 @@ flow AS ( -- tokens that came after the first read, in last_ns - first_ns
       WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50) THEN token_events - first_read_events END AS after_tokens,
     CASE WHEN streamed_tokens IS NOT NULL THEN 'tokens' WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50) THEN 'events' END AS counted_by
   FROM counted)
-SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.status = 'repeated' AS repeated, s.isolation, w.began_warm, t.turn_id, t.turn, t.status, t.error,
+SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.status = 'repeated' AS repeated,
+  s.isolation, w.began_warm, t.turn_id, t.turn, t.status, t.error,
   t.http_status, t.finish_reason, t.prompt_tokens, t.cached_tokens, t.prompt_tokens - t.cached_tokens AS uncached_tokens,
   t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, t.completion_tokens, t.reasoning_tokens, t.max_tokens,
   (t.first_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS ttft_ms,
@@ -170,21 +175,6 @@ COMMENT ON COLUMN turns.wall_time IS 'submit, wall clock, UTC';
 CREATE OR REPLACE VIEW measured_turns AS
 SELECT t.* FROM turns t WHERE t.status = 'ok' AND NOT t.warmup AND NOT t.repeated AND t.run_id IN (SELECT run_id FROM selected_runs);
 COMMENT ON VIEW measured_turns IS 'turns that count in reports: of the selected runs, ended well, not warm-up, not played again by a resumed plan';
-COMMENT ON COLUMN measured_turns.run IS 'name of the run';
-COMMENT ON COLUMN measured_turns.repeated IS 'its session was cut short, and a resumed plan played it again';
-COMMENT ON COLUMN measured_turns.began_warm IS 'its session did: the first prompt was in the prefix cache; NULL where cached tokens are not told';
-COMMENT ON COLUMN measured_turns.uncached_tokens IS 'prompt tokens the server had to prefill';
-COMMENT ON COLUMN measured_turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
-COMMENT ON COLUMN measured_turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
-COMMENT ON COLUMN measured_turns.first_content_ms IS 'the same to the first content that is not reasoning';
-COMMENT ON COLUMN measured_turns.decode_tokens IS 'tokens that came after the first read: those that the time from the first token to the last went to; NULL where that cannot be told';
-COMMENT ON COLUMN measured_turns.counted_by IS 'how decode_tokens are counted: tokens (each event says how many it carried), events (one an event, since there are as many events as completion tokens); NULL: an event carries an unknown number';
-COMMENT ON COLUMN measured_turns.tpot_ms IS 'time per output token: from the read that brought the first token to the last, over the tokens that came after that read; NULL where those are not known, or all came at once';
-COMMENT ON COLUMN measured_turns.decode_tokens_per_s IS 'decode_tokens over the same time';
-COMMENT ON COLUMN measured_turns.e2e_ms IS 'from submit to the end of the response';
-COMMENT ON COLUMN measured_turns.wait_ms IS 'how long after the time that the rate wanted it was sent; NULL in a closed loop';
-COMMENT ON COLUMN measured_turns.ttft_with_wait_ms IS 'time to first token from the intended time, so that waiting is in it; in a closed loop from submit';
-COMMENT ON COLUMN measured_turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW visits AS
 SELECT t.run_id, coalesce(s.visit, 0) AS visit, min(t.submit_ns) AS from_ns, max(t.done_ns) AS to_ns, count(*) AS turns
@@ -219,9 +209,6 @@ FROM (SELECT *, t_ns - lag(t_ns) OVER (same ORDER BY t_ns, seq) AS gap_ns, sum(c
   FROM (SELECT * REPLACE (CASE WHEN tokens <= 65536 THEN tokens END AS tokens) FROM raw.chunk WHERE run_id IN (SELECT run_id FROM selected_runs)) WHERE tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool')) WINDOW same AS (PARTITION BY run_id, turn_id))
 WHERE gap_ns IS NOT NULL;
 COMMENT ON VIEW selected_gaps IS 'the gaps of the selected runs; in a history of many runs much faster than gaps';
-COMMENT ON COLUMN selected_gaps.gap_ms IS 'time since the event before; 0 when both came with one read';
-COMMENT ON COLUMN selected_gaps.read_tokens IS 'tokens that the read brought, one an event where those do not say (tokens is NULL); in one row of each read, NULL in its others and in the first read';
-COMMENT ON COLUMN selected_gaps.itl_ms IS 'inter-token latency: the time since the read before, over read_tokens';
 
 CREATE OR REPLACE VIEW engine_metrics AS
 SELECT m.run_id, m.scrape_id, s.turn_id, s.phase, m.t_ns, r.started_at + to_microseconds(m.t_ns // 1000) AS wall_time, m.name, m.labels, m.value
@@ -383,7 +370,7 @@ COMMENT ON VIEW cache_misses IS 'why prompt tokens had to be computed, by reques
 COMMENT ON COLUMN cache_misses.run IS 'name of the run';
 COMMENT ON COLUMN cache_misses.repeated IS 'its session was cut short, and a resumed plan played it again';
 
-CREATE OR REPLACE MACRO limits_by(counters) AS TABLE -- of turn_limits and selected_limits
+CREATE OR REPLACE MACRO limits_by(counters) AS TABLE -- of turn_limits and selected_turn_limits
 -- The roofline (Williams, Waterman, Patterson 2009): a step takes at least the time to move its bytes and at least the time to do its arithmetic. Weights
 -- and KV are read once a step; a multiplication and an addition are two FLOP. docs/limits.md has the formulas.
 WITH m AS (
@@ -392,14 +379,18 @@ WITH m AS (
 t AS (
   SELECT t.run_id, t.turn_id, t.prompt_tokens, t.completion_tokens, t.decode_tokens, t.ttft_ms, t.tpot_ms, coalesce(c.server_prefill_ms, t.ttft_ms) AS prefill_ms,
     coalesce(t.cached_tokens, c.counter_hit_tokens) AS cached, t.prompt_tokens + t.completion_tokens / 2.0 AS context,
-    -- a step of speculation yields the draft tokens that were accepted and one more; where the server's counters do not tell, an event is taken for a step
+    -- A step of speculation yields the draft tokens that were accepted and one more.
+    -- Where the server's counters do not tell, an event is taken for a step.
     CASE WHEN c.draft_tokens_accepted > 0 THEN (t.completion_tokens - 1) / greatest(t.completion_tokens - 1.0 - c.draft_tokens_accepted, 1)
       WHEN c.server_requests = 1 THEN 1
-      WHEN x.streamed_tokens > x.token_events THEN t.decode_tokens / nullif(x.token_events - x.first_read_events, 0) ELSE 1 END AS step_tokens
-  FROM turns t JOIN raw.turn x USING (run_id, turn_id) LEFT JOIN query_table(counters) c ON c.run_id = t.run_id AND c.turn_id = t.turn_id WHERE t.status = 'ok'),
+      WHEN x.streamed_tokens > x.token_events THEN t.decode_tokens / nullif(x.token_events - x.first_read_events, 0)
+      ELSE 1 END AS step_tokens
+  FROM turns t JOIN raw.turn x USING (run_id, turn_id)
+    LEFT JOIN query_table(counters) c ON c.run_id = t.run_id AND c.turn_id = t.turn_id WHERE t.status = 'ok'),
 work AS (
   SELECT t.*, m.bandwidth, m.flop_per_s, m.gpu_name, m.source, t.prompt_tokens - t.cached AS uncached,
-    (m.decode_weights_bytes + m.kv_layer_bytes * ((m.layers - m.sliding_layers) * context + m.sliding_layers * least(context, m.sliding_window_tokens))) / greatest(t.step_tokens, 1) AS decode_bytes,
+    (m.decode_weights_bytes + m.kv_layer_bytes * ((m.layers - m.sliding_layers) * context
+      + m.sliding_layers * least(context, m.sliding_window_tokens))) / greatest(t.step_tokens, 1) AS decode_bytes,
     2.0 * (m.layer_parameters + m.head_parameters) + 4.0 * m.attention_width * ((m.layers - m.sliding_layers) * context + m.sliding_layers * least(context, m.sliding_window_tokens)) AS decode_flop,
     least(m.prefill_weights_bytes, m.decode_weights_bytes * (t.prompt_tokens - t.cached)) + m.kv_layer_bytes * ((m.layers - m.sliding_layers) * t.prompt_tokens + m.sliding_layers * least(t.prompt_tokens, m.sliding_window_tokens)) AS prefill_bytes,
     2.0 * m.layer_parameters * (t.prompt_tokens - t.cached) + 2.0 * m.head_parameters + 4.0 * m.attention_width * (t.prompt_tokens - t.cached)
@@ -411,21 +402,34 @@ times AS (
     decode_tokens * tpot_ms AS decode_ms
   FROM work),
 ratios AS (
-  SELECT *, greatest(decode_limit_ms / nullif(tpot_ms, 0), decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0)) AS decode_of_limit, -- above 1: a fact is wrong
+  -- above 1: a fact is wrong
+  SELECT *, greatest(decode_limit_ms / nullif(tpot_ms, 0), decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0)) AS decode_of_limit,
     greatest(prefill_limit_ms / nullif(prefill_ms, 0), prefill_flop / nullif(prefill_ms / 1e3 * flop_per_s, 0)) AS prefill_of_limit,
     coalesce(decode_of_limit, 0) > 1.02 AS decode_too_fast, coalesce(prefill_of_limit, 0) > 1.02 AS prefill_too_fast
   FROM times)
-SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, step_tokens, TRY_CAST(decode_bytes AS BIGINT) AS decode_bytes, tpot_ms, decode_limit_ms,
+SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, step_tokens, TRY_CAST(decode_bytes AS BIGINT) AS decode_bytes,
+  tpot_ms, decode_limit_ms,
   CASE WHEN NOT decode_too_fast THEN decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0) END AS mbu_ratio,
-  uncached AS prefill_tokens, prefill_flop, prefill_ms, prefill_limit_ms, CASE WHEN NOT prefill_too_fast THEN prefill_flop / nullif(prefill_ms / 1e3 * flop_per_s, 0) END AS mfu_ratio,
+  uncached AS prefill_tokens, prefill_flop, prefill_ms, prefill_limit_ms,
+  CASE WHEN NOT prefill_too_fast THEN prefill_flop / nullif(prefill_ms / 1e3 * flop_per_s, 0) END AS mfu_ratio,
   prefill_limit_ms + coalesce(decode_tokens * decode_limit_ms, 0) AS turn_limit_ms,
-  CASE WHEN NOT decode_too_fast AND NOT prefill_too_fast THEN (prefill_ms + coalesce(decode_ms, 0)) / nullif(prefill_limit_ms + coalesce(decode_tokens * decode_limit_ms, 0), 0) END AS times_limit,
+  CASE WHEN NOT decode_too_fast AND NOT prefill_too_fast
+    THEN (prefill_ms + coalesce(decode_ms, 0))
+      / nullif(prefill_limit_ms + coalesce(decode_tokens * decode_limit_ms, 0), 0) END AS times_limit,
   CASE WHEN prefill_limit_ms IS NULL OR decode_too_fast OR prefill_too_fast THEN NULL
     WHEN coalesce(decode_ms, 0) > prefill_ms THEN 'decode: ' || CASE WHEN tpot_ms > 3 * decode_limit_ms THEN 'overhead' WHEN decode_bytes / bandwidth >= decode_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END
     ELSE 'prefill: ' || CASE WHEN prefill_ms > 3 * prefill_limit_ms THEN 'overhead' WHEN prefill_bytes / bandwidth >= prefill_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END END AS bound,
-  CASE WHEN decode_too_fast THEN format('unknown: tokens came in {:.2f} of the time that {} needs: the model''s size, the GPU or the tokens a step ({:.1f}) is not that', 1 / decode_of_limit, gpu_name, step_tokens)
-    WHEN prefill_too_fast THEN format('unknown: prefill took {:.2f} of the time that {} needs: the model''s size, the GPU or the cached tokens ({}) are not that', 1 / prefill_of_limit, gpu_name, cached)
-    WHEN source IS NULL THEN 'unknown: wb does not know the model''s files' WHEN gpu_name IS NULL THEN 'unknown: the server''s GPU is not known' WHEN bandwidth IS NULL OR flop_per_s IS NULL THEN 'unknown: no peak figures of ' || gpu_name
+  CASE WHEN decode_too_fast
+      THEN format('unknown: tokens came in {:.2f} of the time that {} needs: '
+        'the model''s size, the GPU or the tokens a step ({:.1f}) is not that',
+        1 / decode_of_limit, gpu_name, step_tokens)
+    WHEN prefill_too_fast
+      THEN format('unknown: prefill took {:.2f} of the time that {} needs: '
+        'the model''s size, the GPU or the cached tokens ({}) are not that',
+        1 / prefill_of_limit, gpu_name, cached)
+    WHEN source IS NULL THEN 'unknown: wb does not know the model''s files'
+    WHEN gpu_name IS NULL THEN 'unknown: the server''s GPU is not known'
+    WHEN bandwidth IS NULL OR flop_per_s IS NULL THEN 'unknown: no peak figures of ' || gpu_name
     WHEN cached IS NULL THEN 'unknown: cached tokens are not told'
     ELSE gpu_name END AS limits_of
 FROM ratios;
@@ -437,31 +441,20 @@ COMMENT ON COLUMN turn_limits.step_tokens IS 'tokens a decode step yields: 1, or
 COMMENT ON COLUMN turn_limits.decode_bytes IS 'bytes to be read for a token: weights, and the KV cache of that context, over step_tokens';
 COMMENT ON COLUMN turn_limits.tpot_ms IS 'time per output token after the first read, as it was';
 COMMENT ON COLUMN turn_limits.decode_limit_ms IS 'shortest time for a token';
-COMMENT ON COLUMN turn_limits.mbu_ratio IS 'model bandwidth utilisation: decode_bytes over time per token and peak bandwidth, 0 to 1; NULL where it would be above 1.02, which limits_of then tells of';
+COMMENT ON COLUMN turn_limits.mbu_ratio IS
+  'model bandwidth utilisation: decode_bytes over time per token and peak bandwidth, 0 to 1; NULL where it would be above 1.02, which '
+  'limits_of then tells of';
 COMMENT ON COLUMN turn_limits.prefill_tokens IS 'prompt tokens that were not cached';
 COMMENT ON COLUMN turn_limits.prefill_flop IS 'arithmetic of computing them';
 COMMENT ON COLUMN turn_limits.prefill_ms IS 'time of prefill as it was: the server''s own, where it tells, or TTFT';
 COMMENT ON COLUMN turn_limits.prefill_limit_ms IS 'shortest time of that prefill';
-COMMENT ON COLUMN turn_limits.mfu_ratio IS 'model FLOP utilisation: that arithmetic over prefill time and peak arithmetic, 0 to 1; NULL likewise';
+COMMENT ON COLUMN turn_limits.mfu_ratio IS
+  'model FLOP utilisation: that arithmetic over prefill time and peak arithmetic, 0 to 1; NULL likewise';
 COMMENT ON COLUMN turn_limits.turn_limit_ms IS 'shortest time of prefill, and of decoding the tokens that came after the first read';
 COMMENT ON COLUMN turn_limits.times_limit IS 'the factor lost: time of prefill and decode over the shortest';
 COMMENT ON COLUMN turn_limits.bound IS 'which part of the turn took longer, and what held it: memory bandwidth, arithmetic, or overhead (it took more than three times its limit)';
 COMMENT ON COLUMN turn_limits.limits_of IS 'GPU whose peaks are used, or why there are none, or what must be wrong';
 
-CREATE OR REPLACE VIEW selected_limits AS FROM limits_by('selected_counters');
-COMMENT ON VIEW selected_limits IS 'turn_limits with the counters of the selected runs only; for a query about these, in a history of many runs much faster';
-COMMENT ON COLUMN selected_limits.decode_context_tokens IS 'mean context of its decode steps: prompt and half of the completion';
-COMMENT ON COLUMN selected_limits.step_tokens IS 'tokens a decode step yields: 1, or more with speculation';
-COMMENT ON COLUMN selected_limits.decode_bytes IS 'bytes to be read for a token: weights, and the KV cache of that context, over step_tokens';
-COMMENT ON COLUMN selected_limits.tpot_ms IS 'time per output token after the first read, as it was';
-COMMENT ON COLUMN selected_limits.decode_limit_ms IS 'shortest time for a token';
-COMMENT ON COLUMN selected_limits.mbu_ratio IS 'model bandwidth utilisation: decode_bytes over time per token and peak bandwidth, 0 to 1; NULL where it would be above 1.02, which limits_of then tells of';
-COMMENT ON COLUMN selected_limits.prefill_tokens IS 'prompt tokens that were not cached';
-COMMENT ON COLUMN selected_limits.prefill_flop IS 'arithmetic of computing them';
-COMMENT ON COLUMN selected_limits.prefill_ms IS 'time of prefill as it was: the server''s own, where it tells, or TTFT';
-COMMENT ON COLUMN selected_limits.prefill_limit_ms IS 'shortest time of that prefill';
-COMMENT ON COLUMN selected_limits.mfu_ratio IS 'model FLOP utilisation: that arithmetic over prefill time and peak arithmetic, 0 to 1; NULL likewise';
-COMMENT ON COLUMN selected_limits.turn_limit_ms IS 'shortest time of prefill, and of decoding the tokens that came after the first read';
-COMMENT ON COLUMN selected_limits.times_limit IS 'the factor lost: time of prefill and decode over the shortest';
-COMMENT ON COLUMN selected_limits.bound IS 'which part of the turn took longer, and what held it: memory bandwidth, arithmetic, or overhead (it took more than three times its limit)';
-COMMENT ON COLUMN selected_limits.limits_of IS 'GPU whose peaks are used, or why there are none, or what must be wrong';
+CREATE OR REPLACE VIEW selected_turn_limits AS FROM limits_by('selected_turn_counters');
+COMMENT ON VIEW selected_turn_limits IS
+  'turn_limits with the counters of the selected runs only; for a query about these, in a history of many runs much faster';

@@ -207,12 +207,17 @@ func (d *DB) migrate(ctx context.Context, ms []migration, views string, fresh bo
 	return nil
 }
 
-// inheritComments gives a view's column the comment of the raw column it is named after, unless views.sql says its own.
+// inheritComments gives a view's column a comment, unless views.sql says its own: to those of selected_X and measured_X that of
+// the column of X, to others that of the raw column they are named after.
 func inheritComments(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, `SELECT format('COMMENT ON COLUMN main."{}"."{}" IS ''{}'';', v.table_name, v.column_name, replace(min(t.comment), '''', ''''''))
-		FROM duckdb_columns() v JOIN duckdb_columns() t ON t.schema_name = 'raw' AND t.column_name = v.column_name AND t.comment IS NOT NULL
-		JOIN duckdb_views() w ON w.schema_name = 'main' AND w.view_name = v.table_name AND NOT w.internal
-		WHERE v.schema_name = 'main' AND v.comment IS NULL GROUP BY v.table_name, v.column_name`)
+	rows, err := tx.QueryContext(ctx, `SELECT format('COMMENT ON COLUMN main."{}"."{}" IS ''{}'';', v.table_name, v.column_name,
+			replace(coalesce(any_value(x.comment), min(t.comment)), '''', ''''''))
+		FROM duckdb_columns() v JOIN duckdb_views() w ON w.schema_name = 'main' AND w.view_name = v.table_name AND NOT w.internal
+		LEFT JOIN duckdb_columns() x ON x.schema_name = 'main' AND x.column_name = v.column_name AND x.comment IS NOT NULL
+			AND v.table_name IN ('selected_' || x.table_name, 'measured_' || x.table_name)
+		LEFT JOIN duckdb_columns() t ON t.schema_name = 'raw' AND t.column_name = v.column_name AND t.comment IS NOT NULL
+		WHERE v.schema_name = 'main' AND v.comment IS NULL AND coalesce(x.comment, t.comment) IS NOT NULL
+		GROUP BY v.table_name, v.column_name`)
 	if err != nil {
 		return err
 	}

@@ -495,8 +495,8 @@ func copyColumn(to array.Builder, from arrow.Array) {
 	}
 }
 
-// moveMessages moves the waiting messages that the file lacks into the builder of raw.message. It is called with mu locked, and gives that up
-// while it asks the file if others may add rows meanwhile.
+// moveMessages moves the waiting messages that the file lacks into the builder of raw.message. It is called with mu locked,
+// and gives that up while it asks the file if others may add rows meanwhile.
 func (r *Recorder) moveMessages(ctx context.Context, others bool) error {
 	if len(r.stored) >= rememberedMessages { // before anything is asked about: the file knows them, unless a flush has just failed, after which a text may be there twice
 		clear(r.stored)
@@ -580,7 +580,8 @@ func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...Ses
 	if len(ends) == 0 {
 		return r.Flush(ctx)
 	}
-	q, args := "UPDATE raw.session s SET ended_ns = x.ended_ns, status = x.status, first_cached_tokens = x.first_cached_tokens FROM (VALUES ", []any{}
+	q := "UPDATE raw.session s SET ended_ns = x.ended_ns, status = x.status, first_cached_tokens = x.first_cached_tokens FROM (VALUES "
+	args := []any{}
 	for i, e := range ends {
 		if i > 0 {
 			q += ", "

@@ -6,7 +6,9 @@
 SELECT t.run, t.conversation || CASE WHEN (SELECT count(DISTINCT variant) FROM measured_turns) > 1 THEN ' · ' || t.variant ELSE '' END AS conversation, count(DISTINCT t.session_id) AS sessions, count(*) AS turns, max(t.prompt_tokens) AS longest_prompt_tokens,
   sum(t.completion_tokens)::BIGINT AS completion_tokens, round(sum(t.cached_tokens) / nullif(sum(t.prompt_tokens) FILTER (WHERE t.cached_tokens IS NOT NULL), 0), 3) AS hit_ratio,
   round(median(t.ttft_ms), 1) AS ttft_p50_ms, round(max(t.ttft_ms), 1) AS ttft_max_ms, round(median(t.tpot_ms), 2) AS tpot_p50_ms,
-  round(median(t.decode_tokens_per_s), 1) AS decode_tokens_per_s, round(sum(t.e2e_ms) / 1e3, 2) AS busy_s, round(any_value(e.energy_j), 1) AS energy_j, count(DISTINCT t.session_id) FILTER (WHERE t.began_warm) AS warm_sessions
+  round(median(t.decode_tokens_per_s), 1) AS decode_tokens_per_s, round(sum(t.e2e_ms) / 1e3, 2) AS busy_s,
+  round(any_value(e.energy_j), 1) AS energy_j,
+  count(DISTINCT t.session_id) FILTER (WHERE t.began_warm) AS warm_sessions
 FROM measured_turns t LEFT JOIN (
   SELECT s.run_id, s.conversation, s.variant, sum(x.energy_j) AS energy_j FROM raw.session s JOIN session_energy x USING (run_id, session_id)
   WHERE NOT s.warmup AND s.status <> 'repeated' AND NOT EXISTS (SELECT 1 FROM raw.turn f WHERE f.run_id = s.run_id AND f.session_id = s.session_id AND f.status <> 'ok') GROUP BY ALL) e

@@ -21,23 +21,34 @@ itl AS (
 own AS (
   SELECT run_id, max(cpu_s) - min(cpu_s) AS cpu_s, max(rss_bytes) AS rss_bytes FROM raw.process_sample WHERE role = 'wb' GROUP BY ALL),
 chosen AS (
-  SELECT run_id, any_value(try_cast(value AS DOUBLE)) FILTER (WHERE source = 'selftest' AND name = 'pace_tokens_per_s') AS pace, any_value(try_cast(value AS DOUBLE)) FILTER (WHERE source = 'selftest' AND name = 'turn_ms') AS turn_ms,
-    any_value(try_cast(value AS DOUBLE)) FILTER (WHERE source = 'selftest' AND name = 'bare_kept_ratio') AS bare, bool_or(source = 'selftest' AND name = 'truth_clock' AND value = 'run') AS one_clock,
+  SELECT run_id, any_value(try_cast(value AS DOUBLE)) FILTER (WHERE source = 'selftest' AND name = 'pace_tokens_per_s') AS pace,
+    any_value(try_cast(value AS DOUBLE)) FILTER (WHERE source = 'selftest' AND name = 'turn_ms') AS turn_ms,
+    any_value(try_cast(value AS DOUBLE)) FILTER (WHERE source = 'selftest' AND name = 'bare_kept_ratio') AS bare,
+    bool_or(source = 'selftest' AND name = 'truth_clock' AND value = 'run') AS one_clock,
     any_value(try_cast(value AS INTEGER)) FILTER (WHERE source = 'plan' AND name = 'users') AS users
-  FROM raw.setting WHERE (source, name) IN (('selftest', 'pace_tokens_per_s'), ('selftest', 'turn_ms'), ('selftest', 'bare_kept_ratio'), ('selftest', 'truth_clock'), ('plan', 'users')) GROUP BY ALL),
+  FROM raw.setting WHERE (source, name) IN (('selftest', 'pace_tokens_per_s'), ('selftest', 'turn_ms'), ('selftest', 'bare_kept_ratio'),
+    ('selftest', 'truth_clock'), ('plan', 'users')) GROUP BY ALL),
 stream AS (
   SELECT run_id, client_user, count(*) AS turns, (max(done_ns) - min(submit_ns)) / 1e6 AS ms FROM measured_turns GROUP BY ALL),
 pause AS (
-  SELECT run_id, quantile_cont(ms, [0.5, 0.99]) AS q FROM (SELECT run_id, (submit_ns - lag(done_ns) OVER (PARTITION BY run_id, client_user ORDER BY submit_ns)) / 1e6 AS ms FROM measured_turns) WHERE ms IS NOT NULL GROUP BY ALL),
+  SELECT run_id, quantile_cont(ms, [0.5, 0.99]) AS q
+  FROM (SELECT run_id, (submit_ns - lag(done_ns) OVER (PARTITION BY run_id, client_user ORDER BY submit_ns)) / 1e6 AS ms
+      FROM measured_turns)
+  WHERE ms IS NOT NULL GROUP BY ALL),
 loop AS (SELECT s.run_id, sum(s.turns * c.turn_ms) / nullif(sum(s.ms), 0) AS kept FROM stream s JOIN chosen c USING (run_id) GROUP BY ALL),
 late AS (
   SELECT a.run_id, quantile_cont((a.t_ns - b.t_ns) / 1e6, 0.99) AS p99, quantile_cont(a.read_delay_ns / 1e6, 0.99) AS bound
-  FROM (SELECT c.run_id, t.request_id, c.t_ns, c.read_delay_ns, row_number() OVER (PARTITION BY c.run_id, c.turn_id ORDER BY c.seq) AS n FROM raw.chunk c JOIN turn t USING (run_id, turn_id) WHERE c.tokens > 0) a
-    JOIN (SELECT run_id, request_id, t_ns, row_number() OVER (PARTITION BY run_id, request_id ORDER BY seq) AS n FROM raw.truth WHERE tokens > 0 AND run_id IN (SELECT run_id FROM selected_runs)) b USING (run_id, request_id, n)
+  FROM (SELECT c.run_id, t.request_id, c.t_ns, c.read_delay_ns, row_number() OVER (PARTITION BY c.run_id, c.turn_id ORDER BY c.seq) AS n
+      FROM raw.chunk c JOIN turn t USING (run_id, turn_id) WHERE c.tokens > 0) a
+    JOIN (SELECT run_id, request_id, t_ns, row_number() OVER (PARTITION BY run_id, request_id ORDER BY seq) AS n
+      FROM raw.truth WHERE tokens > 0 AND run_id IN (SELECT run_id FROM selected_runs)) b USING (run_id, request_id, n)
     JOIN chosen c ON c.run_id = a.run_id AND c.one_clock GROUP BY ALL)
 SELECT t.run, c.users AS streams, c.pace AS pace_tokens_per_s, t.turns, round(t.true_ms, 2) AS ttft_true_ms, round(t.mean, 5) AS ttft_error_mean_ratio, round(t.p50, 5) AS ttft_error_p50_ratio, round(t.p99, 5) AS ttft_error_p99_ratio,
   round(i.true_ms, 3) AS itl_true_ms, round(i.mean, 5) AS itl_error_mean_ratio, round(i.p50, 5) AS itl_error_p50_ratio, round(i.p99, 5) AS itl_error_p99_ratio, round(i.max_ms, 2) AS itl_max_ms, round(i.true_max_ms, 2) AS itl_true_max_ms,
-  round(t.stream_rate / c.pace, 4) AS load_kept_ratio, round(l.kept, 4) AS kept_ratio, round(c.bare, 4) AS bare_kept_ratio, round(p.q[1], 2) AS pause_p50_ms, round(p.q[2], 2) AS pause_p99_ms,
-  round(d.p99, 3) AS late_p99_ms, round(d.bound, 3) AS bound_p99_ms, t.tokens::BIGINT AS completion_tokens, round(o.cpu_s, 3) AS client_cpu_s, o.rss_bytes AS client_rss_peak_bytes
-FROM ttft t LEFT JOIN itl i USING (run_id) LEFT JOIN own o USING (run_id) LEFT JOIN chosen c USING (run_id) LEFT JOIN loop l USING (run_id) LEFT JOIN pause p USING (run_id) LEFT JOIN late d USING (run_id)
+  round(t.stream_rate / c.pace, 4) AS load_kept_ratio, round(l.kept, 4) AS kept_ratio, round(c.bare, 4) AS bare_kept_ratio,
+  round(p.q[1], 2) AS pause_p50_ms, round(p.q[2], 2) AS pause_p99_ms,
+  round(d.p99, 3) AS late_p99_ms, round(d.bound, 3) AS bound_p99_ms, t.tokens::BIGINT AS completion_tokens,
+  round(o.cpu_s, 3) AS client_cpu_s, o.rss_bytes AS client_rss_peak_bytes
+FROM ttft t LEFT JOIN itl i USING (run_id) LEFT JOIN own o USING (run_id) LEFT JOIN chosen c USING (run_id)
+  LEFT JOIN loop l USING (run_id) LEFT JOIN pause p USING (run_id) LEFT JOIN late d USING (run_id)
   JOIN raw.run r USING (run_id) ORDER BY r.started_at, t.run;

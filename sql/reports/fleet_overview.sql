@@ -1,5 +1,5 @@
 -- title: Machines at a glance
--- about: One row a machine and model of the selected runs, warm-up and failed turns left out: how many runs and turns, when the last one began, and medians over all turns. Simulated runs stand apart.
+-- about: One row per machine and model of the selected runs, warm-up and failed turns left out: how many runs and turns, when the last one began, and medians over all turns. Simulated runs stand apart.
 -- var: runs = all
 -- chart: bar x=machine y=ttft_p50_ms series=model
 WITH t AS (

@@ -1,5 +1,5 @@
 -- title: Under load
--- about: One row a run: how many streams there were, what they carried, and what each got. streams_mean: time that turns took, all together, over duration_s, the time from the first turn to the last (of each visit, where a plan came several times); wait: from the intended time to the sending, with --rate only, where TTFT counts from the intended time. Warm-up and failed turns are left out.
+-- about: One row per run: how many streams there were, what they carried, and what each got. streams_mean: time that turns took, all together, over duration_s, the time from the first turn to the last (of each visit, where a plan came several times); wait: from the intended time to the sending, with --rate only, where TTFT counts from the intended time. Warm-up and failed turns are left out.
 -- var: runs = latest
 WITH span AS (SELECT run_id, sum(to_ns - from_ns) AS ns FROM visits GROUP BY run_id)
 SELECT t.run, count(DISTINCT t.client_user) AS users, count(DISTINCT t.session_id) AS sessions, count(*) AS turns, round(any_value(s.ns) / 1e9, 2) AS duration_s, round(sum(t.done_ns - t.submit_ns) / nullif(any_value(s.ns), 0), 2) AS streams_mean,

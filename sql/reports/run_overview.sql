@@ -1,5 +1,5 @@
 -- title: Runs at a glance
--- about: One row a run. Latencies are medians over turns that ended well, warm-up left out; hit_ratio is over all their prompt tokens.
+-- about: One row per run. Latencies are medians over turns that ended well, warm-up left out; hit_ratio is over all their prompt tokens.
 -- var: runs = latest
 SELECT r.run, r.status, r.simulated, r.engine || coalesce(' ' || r.engine_version, '') AS engine, r.model, r.tags, r.started_at, round(r.duration_s, 1) AS duration_s,
   count(t.turn_id) FILTER (WHERE NOT t.warmup AND NOT t.repeated) AS turns, count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup AND NOT t.repeated) AS failed_turns,

@@ -23,5 +23,5 @@ SELECT s.run, s.conversation, s.repeat, s.turn, s.seq, round(s.from_ns / 1e9, 3)
   round(s.gap_ms / nullif(s.median_ms, 0), 1) AS times_median, round(h.wb_late_ms, 1) AS wb_late_ms, round(h.cpu_ratio, 3) AS cpu_ratio,
   u.gpu_util_min_ratio, u.sm_clock_min_mhz, u.throttle_reasons, c.server_preemptions, c.server_requests, e.events
 FROM s LEFT JOIN hosts h USING (run_id, turn_id, seq) LEFT JOIN gpus u USING (run_id, turn_id, seq) LEFT JOIN told e USING (run_id, turn_id, seq)
-  LEFT JOIN selected_counters c ON c.run_id = s.run_id AND c.turn_id = s.turn_id
+  LEFT JOIN selected_turn_counters c ON c.run_id = s.run_id AND c.turn_id = s.turn_id
 ORDER BY s.gap_ms DESC, s.turn_id, s.seq;

@@ -4,7 +4,9 @@
 -- chart: line x=turn y=ttft_p50_ms series=series
 SELECT conversation || CASE WHEN (SELECT count(DISTINCT variant) FROM measured_turns) > 1 THEN ' · ' || variant ELSE '' END || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
   run, conversation, variant, turn, count(*) AS turns, round(median(ttft_ms), 3) AS ttft_p50_ms, round(min(ttft_ms), 3) AS ttft_min_ms,
-  round(max(ttft_ms), 3) AS ttft_max_ms, round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(uncached_tokens))::BIGINT AS uncached_tokens, count(*) FILTER (WHERE began_warm) AS warm_turns
+  round(max(ttft_ms), 3) AS ttft_max_ms, round(avg(prompt_tokens))::BIGINT AS prompt_tokens,
+  round(avg(uncached_tokens))::BIGINT AS uncached_tokens,
+  count(*) FILTER (WHERE began_warm) AS warm_turns
 FROM measured_turns
 GROUP BY run_id, run, conversation, variant, turn
 ORDER BY min(wall_time), turn;

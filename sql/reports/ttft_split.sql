@@ -3,7 +3,8 @@
 -- var: runs = latest
 -- chart: bar x=turn y=queue_ms,prefill_ms,server_other_ms,outside_ms stack=true
 WITH t AS (
-  SELECT t.*, c.server_queue_ms, c.server_prefill_ms, c.server_ttft_ms FROM measured_turns t JOIN selected_counters c USING (run_id, turn_id) WHERE c.server_ttft_ms IS NOT NULL)
+  SELECT t.*, c.server_queue_ms, c.server_prefill_ms, c.server_ttft_ms
+  FROM measured_turns t JOIN selected_turn_counters c USING (run_id, turn_id) WHERE c.server_ttft_ms IS NOT NULL)
 SELECT CASE WHEN (SELECT count(DISTINCT run_id) FROM t) > 1 THEN run || ' ' ELSE '' END || CASE WHEN (SELECT count(DISTINCT conversation) FROM t) > 1 THEN conversation || ' ' ELSE '' END
     || CASE WHEN (SELECT count(DISTINCT variant) FROM t) > 1 THEN variant || ' ' ELSE '' END || turn AS turn,
   run, conversation, variant, turn AS turn_number, count(*) AS turns, round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(uncached_tokens))::BIGINT AS uncached_tokens, round(median(ttft_ms), 3) AS ttft_p50_ms,
