@@ -25,7 +25,9 @@ func decoded(shortcut bool, events ...string) (re *Reply, short int) {
 
 // vllmEvent is an event as vLLM sends it with running usage.
 func vllmEvent(text string, completion int) string {
-	return fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":%s},"logprobs":null,"finish_reason":null}],"usage":{"prompt_tokens":10,"total_tokens":%d,"completion_tokens":%d}}`, text, 10+completion, completion)
+	return fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m",`+
+		`"choices":[{"index":0,"delta":{"content":%s},"logprobs":null,"finish_reason":null}],`+
+		`"usage":{"prompt_tokens":10,"total_tokens":%d,"completion_tokens":%d}}`, text, 10+completion, completion)
 }
 
 // An event that differs in its text and counts only is read without JSON, and nothing else is; what comes of it is the same.
@@ -38,30 +40,77 @@ func TestEventsAlike(t *testing.T) {
 		events []string
 		short  int
 	}{
-		"running usage":              {[]string{vllmEvent(`"one"`, 1), vllmEvent(`" two"`, 2), vllmEvent(`" 三"`, 13), vllmEvent(`"x"`, 13)}, 3},
-		"no usage":                   {[]string{plain(`"one"`), plain(`" two"`), plain(`" three"`), last}, 2},
-		"escapes":                    {[]string{plain(`"one"`), plain(`"a\nb"`), plain(`"\u00e9"`), plain(`"c"`), plain(`"d"`)}, 1},
-		"empty texts":                {[]string{plain(`"one"`), plain(`""`), plain(`null`), plain(`"c"`)}, 0},
-		"a quotation of JSON":        {[]string{plain(`"one"`), plain(`"\"content\":\"x\""`), plain(`"two"`)}, 0},
-		"a finish reason":            {[]string{vllmEvent(`"one"`, 1), strings.Replace(vllmEvent(`"two"`, 2), `"finish_reason":null`, `"finish_reason":"stop"`, 1), vllmEvent(`"x"`, 3)}, 0},
-		"another choice":             {[]string{plain(`"one"`), strings.Replace(plain(`"two"`), `"index":0`, `"index":1`, 1), strings.Replace(plain(`"three"`), `"index":0`, `"index":1`, 1)}, 0},
-		"two choices":                {[]string{`{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{}}]}`, `{"choices":[{"index":0,"delta":{"content":"b"}},{"index":1,"delta":{}}]}`}, 0},
-		"content twice":              {[]string{`{"choices":[{"delta":{"content":"a"},"message":{"content":"b"}}]}`, `{"choices":[{"delta":{"content":"c"},"message":{"content":"b"}}]}`}, 0},
-		"reasoning beside":           {[]string{`{"choices":[{"delta":{"reasoning_content":"r","content":"a"}}]}`, `{"choices":[{"delta":{"reasoning_content":"r","content":"b"}}]}`}, 0},
-		"token ids":                  {[]string{`{"choices":[{"delta":{"content":"a"},"token_ids":[1]}]}`, `{"choices":[{"delta":{"content":"b"},"token_ids":[1]}]}`}, 0},
-		"a usage that cannot be":     {[]string{vllmEvent(`"one"`, -1), vllmEvent(`"two"`, -2), vllmEvent(`"three"`, 99999999)}, 0},
-		"a usage under another name": {[]string{`{"choices":[{"delta":{"content":"a"}}],"usage":{"input_tokens":3,"output_tokens":1}}`, `{"choices":[{"delta":{"content":"b"}}],"usage":{"input_tokens":3,"output_tokens":2}}`}, 0},
-		"a count with a fraction":    {[]string{vllmEvent(`"one"`, 1), strings.Replace(vllmEvent(`"two"`, 2), `_tokens":2}`, `_tokens":2.0}`, 1)}, 0},
-		"a count with leading zeros": {[]string{vllmEvent(`"one"`, 1), strings.Replace(vllmEvent(`"two"`, 2), `_tokens":2}`, `_tokens":02}`, 1)}, 0},
-		"bytes that are no text":     {[]string{plain(`"one"`), plain("\"\xff\""), plain(`"two"`)}, 0},
-		"control characters":         {[]string{plain(`"one"`), plain("\"a\x01b\""), plain(`"two"`)}, 0},
-		"more behind":                {[]string{plain(`"one"`), plain(`"two"`) + "x", plain(`"three"`) + ","}, 0},
-		"a cut event":                {[]string{plain(`"one"`), plain(`"two"`)[:40], plain(`"three"`)}, 0},
-		"an error":                   {[]string{plain(`"one"`), `{"error":{"message":"x"}}`, plain(`"three"`)}, 0},
-		"an error among the choices": {[]string{`{"choices":[{"delta":{"content":"a"},"error":{"message":"x"}}]}`, `{"choices":[{"delta":{"content":"b"},"error":{"message":"x"}}]}`}, 0},
-		"a created that moves":       {[]string{vllmEvent(`"one"`, 1), strings.Replace(vllmEvent(`"two"`, 2), `"created":1`, `"created":2`, 1), strings.Replace(vllmEvent(`"three"`, 3), `"created":1`, `"created":2`, 1)}, 1},
-		"spaces":                     {[]string{`{"choices": [{"delta": {"content": "a"}}], "usage": {"completion_tokens": 1, "total_tokens": 4, "prompt_tokens": 3}}`, `{"choices": [{"delta": {"content": "b"}}], "usage": {"completion_tokens": 2, "total_tokens": 5, "prompt_tokens": 3}}`}, 1},
-		"usage before the choices":   {[]string{`{"usage":{"total_tokens":4,"completion_tokens":1,"prompt_tokens":3},"choices":[{"delta":{"content":"a"}}]}`, `{"usage":{"total_tokens":5,"completion_tokens":2,"prompt_tokens":3},"choices":[{"delta":{"content":"b"}}]}`}, 1},
+		"running usage": {[]string{
+			vllmEvent(`"one"`, 1),
+			vllmEvent(`" two"`, 2),
+			vllmEvent(`" 三"`, 13),
+			vllmEvent(`"x"`, 13),
+		}, 3},
+		"no usage":            {[]string{plain(`"one"`), plain(`" two"`), plain(`" three"`), last}, 2},
+		"escapes":             {[]string{plain(`"one"`), plain(`"a\nb"`), plain(`"\u00e9"`), plain(`"c"`), plain(`"d"`)}, 1},
+		"empty texts":         {[]string{plain(`"one"`), plain(`""`), plain(`null`), plain(`"c"`)}, 0},
+		"a quotation of JSON": {[]string{plain(`"one"`), plain(`"\"content\":\"x\""`), plain(`"two"`)}, 0},
+		"a finish reason": {[]string{
+			vllmEvent(`"one"`, 1),
+			strings.Replace(vllmEvent(`"two"`, 2), `"finish_reason":null`, `"finish_reason":"stop"`, 1),
+			vllmEvent(`"x"`, 3),
+		}, 0},
+		"another choice": {[]string{
+			plain(`"one"`),
+			strings.Replace(plain(`"two"`), `"index":0`, `"index":1`, 1),
+			strings.Replace(plain(`"three"`), `"index":0`, `"index":1`, 1),
+		}, 0},
+		"two choices": {[]string{
+			`{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{}}]}`,
+			`{"choices":[{"index":0,"delta":{"content":"b"}},{"index":1,"delta":{}}]}`,
+		}, 0},
+		"content twice": {[]string{
+			`{"choices":[{"delta":{"content":"a"},"message":{"content":"b"}}]}`,
+			`{"choices":[{"delta":{"content":"c"},"message":{"content":"b"}}]}`,
+		}, 0},
+		"reasoning beside": {[]string{
+			`{"choices":[{"delta":{"reasoning_content":"r","content":"a"}}]}`,
+			`{"choices":[{"delta":{"reasoning_content":"r","content":"b"}}]}`,
+		}, 0},
+		"token ids": {[]string{
+			`{"choices":[{"delta":{"content":"a"},"token_ids":[1]}]}`,
+			`{"choices":[{"delta":{"content":"b"},"token_ids":[1]}]}`,
+		}, 0},
+		"a usage that cannot be": {[]string{vllmEvent(`"one"`, -1), vllmEvent(`"two"`, -2), vllmEvent(`"three"`, 99999999)}, 0},
+		"a usage under another name": {[]string{
+			`{"choices":[{"delta":{"content":"a"}}],"usage":{"input_tokens":3,"output_tokens":1}}`,
+			`{"choices":[{"delta":{"content":"b"}}],"usage":{"input_tokens":3,"output_tokens":2}}`,
+		}, 0},
+		"a count with a fraction": {[]string{
+			vllmEvent(`"one"`, 1),
+			strings.Replace(vllmEvent(`"two"`, 2), `_tokens":2}`, `_tokens":2.0}`, 1),
+		}, 0},
+		"a count with leading zeros": {[]string{
+			vllmEvent(`"one"`, 1),
+			strings.Replace(vllmEvent(`"two"`, 2), `_tokens":2}`, `_tokens":02}`, 1),
+		}, 0},
+		"bytes that are no text": {[]string{plain(`"one"`), plain("\"\xff\""), plain(`"two"`)}, 0},
+		"control characters":     {[]string{plain(`"one"`), plain("\"a\x01b\""), plain(`"two"`)}, 0},
+		"more behind":            {[]string{plain(`"one"`), plain(`"two"`) + "x", plain(`"three"`) + ","}, 0},
+		"a cut event":            {[]string{plain(`"one"`), plain(`"two"`)[:40], plain(`"three"`)}, 0},
+		"an error":               {[]string{plain(`"one"`), `{"error":{"message":"x"}}`, plain(`"three"`)}, 0},
+		"an error among the choices": {[]string{
+			`{"choices":[{"delta":{"content":"a"},"error":{"message":"x"}}]}`,
+			`{"choices":[{"delta":{"content":"b"},"error":{"message":"x"}}]}`,
+		}, 0},
+		"a created that moves": {[]string{
+			vllmEvent(`"one"`, 1),
+			strings.Replace(vllmEvent(`"two"`, 2), `"created":1`, `"created":2`, 1),
+			strings.Replace(vllmEvent(`"three"`, 3), `"created":1`, `"created":2`, 1),
+		}, 1},
+		"spaces": {[]string{
+			`{"choices": [{"delta": {"content": "a"}}], "usage": {"completion_tokens": 1, "total_tokens": 4, "prompt_tokens": 3}}`,
+			`{"choices": [{"delta": {"content": "b"}}], "usage": {"completion_tokens": 2, "total_tokens": 5, "prompt_tokens": 3}}`,
+		}, 1},
+		"usage before the choices": {[]string{
+			`{"usage":{"total_tokens":4,"completion_tokens":1,"prompt_tokens":3},"choices":[{"delta":{"content":"a"}}]}`,
+			`{"usage":{"total_tokens":5,"completion_tokens":2,"prompt_tokens":3},"choices":[{"delta":{"content":"b"}}]}`,
+		}, 1},
 	} {
 		want, _ := decoded(false, c.events...)
 		got, short := decoded(true, c.events...)
@@ -79,7 +128,8 @@ func FuzzAlike(f *testing.F) {
 	f.Add(vllmEvent(`"one"`, 1), vllmEvent(`" two"`, 2))
 	f.Add(vllmEvent(`"one"`, 1), vllmEvent(`"a\nb"`, 2))
 	f.Add(`{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[{"delta":{"content":"b"}}]}`)
-	f.Add(`{"choices":[{"delta":{"content":"a"}}],"usage":{"completion_tokens":1}}`, `{"choices":[{"delta":{"content":"b"}}],"usage":{"completion_tokens":1}}`)
+	f.Add(`{"choices":[{"delta":{"content":"a"}}],"usage":{"completion_tokens":1}}`,
+		`{"choices":[{"delta":{"content":"b"}}],"usage":{"completion_tokens":1}}`)
 	f.Fuzz(func(t *testing.T, a, b string) {
 		events := []string{a, b, a, b, b, usageEvent}
 		want, _ := decoded(false, events...)

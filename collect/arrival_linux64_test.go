@@ -40,7 +40,8 @@ func TestArrivals(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond)
 	n, err := s.Read(buf)
-	if d := time.Duration(s.delay.Load()); n != 5 || err != nil || string(buf[:n]) != "first" || d < 45*time.Millisecond || d > 5*time.Second || s.last.Load() < int64(150*time.Millisecond) || s.reads.Load() != 1 ||
+	if d := time.Duration(s.delay.Load()); n != 5 || err != nil || string(buf[:n]) != "first" || d < 45*time.Millisecond ||
+		d > 5*time.Second || s.last.Load() < int64(150*time.Millisecond) || s.reads.Load() != 1 ||
 		s.most.Load() != -1 {
 		t.Errorf("%q (%v), lay there for %v", buf[:n], err, d)
 	}

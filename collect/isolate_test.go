@@ -19,16 +19,23 @@ import (
 	"wb/store"
 )
 
-// runAgainst records a run against a URL and gives the file, the result and the warnings.
-func runAgainst(t *testing.T, url string, change func(*Plan)) (*store.DB, *Result, []string, error) {
+// recorded is a run that was recorded: the file, the result, and what was said and warned of.
+type recorded struct {
+	db           *store.DB
+	res          *Result
+	said, warned []string
+}
+
+// recordRun records a run of a plan against a URL.
+func recordRun(t *testing.T, url string, p Plan) (r recorded, err error) {
 	t.Helper()
-	start := time.Now()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "a.duckdb"))
+	p.Start = time.Now()
+	r.db, err = store.Open(t.Context(), filepath.Join(t.TempDir(), "a.duckdb"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
-	c, err := NewClient(url, "", func() int64 { return int64(time.Since(start)) })
+	t.Cleanup(func() { r.db.Close() })
+	c, err := NewClient(url, "", func() int64 { return int64(time.Since(p.Start)) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,12 +43,24 @@ func runAgainst(t *testing.T, url string, change func(*Plan)) (*store.DB, *Resul
 	if err != nil {
 		t.Fatal(err)
 	}
-	conv := &data.Conversation{ID: "two", Title: "Two turns", System: strings.Repeat("Answer in one word. ", 20), Turns: []data.Turn{{User: "One?"}, {User: "Two?"}}}
-	p := Plan{Name: "r", Conversations: []*data.Conversation{conv}, MaxTokens: 4, Repeat: 2, Isolation: IsolationNone, Start: start, DuckV: "x", WbVersion: "x"}
+	r.res, err = Run(t.Context(), r.db, c, e, p, Watch{
+		Warn: func(s string) { r.warned = append(r.warned, s) },
+		Say:  func(s string) { r.said = append(r.said, s) },
+	})
+	return r, err
+}
+
+// runAgainst records a run of two turns against a URL, twice unless the plan says otherwise.
+// It gives the file, the result and the warnings.
+func runAgainst(t *testing.T, url string, change func(*Plan)) (*store.DB, *Result, []string, error) {
+	t.Helper()
+	conv := &data.Conversation{ID: "two", Title: "Two turns", System: strings.Repeat("Answer in one word. ", 20),
+		Turns: []data.Turn{{User: "One?"}, {User: "Two?"}}}
+	p := Plan{Name: "r", Conversations: []*data.Conversation{conv}, MaxTokens: 4, Repeat: 2,
+		Isolation: IsolationNone, DuckV: "x", WbVersion: "x"}
 	change(&p)
-	var warned []string
-	res, err := Run(t.Context(), db, c, e, p, Watch{Warn: func(s string) { warned = append(warned, s) }})
-	return db, res, warned, err
+	r, err := recordRun(t, url, p)
+	return r.db, r.res, r.warned, err
 }
 
 // simBehind is the simulator behind a handler that may answer in its place.

@@ -33,12 +33,14 @@ func slowTokenizer(t *testing.T, late time.Duration, asked *atomic.Int32) string
 	})
 }
 
-const pauses = `SELECT round(max(pause))::INTEGER::VARCHAR FROM (SELECT (submit_ns - lag(done_ns) OVER (PARTITION BY client_user ORDER BY submit_ns)) / 1e6 AS pause FROM measured_turns)`
+const pauses = `SELECT round(max(pause))::INTEGER::VARCHAR FROM (
+	SELECT (submit_ns - lag(done_ns) OVER (PARTITION BY client_user ORDER BY submit_ns)) / 1e6 AS pause FROM measured_turns)`
 
 // Token ids are asked for beside the users: a slow /tokenize holds no turn up, and every turn has its ids and causes in the end.
 func TestUsersDoNotWaitForTokenIDs(t *testing.T) {
 	var asked atomic.Int32
-	db, res, warned, err := runAgainst(t, slowTokenizer(t, 300*time.Millisecond, &asked), func(p *Plan) { p.Users = 4; p.Repeat = 1; p.Isolation = IsolationSalt })
+	url := slowTokenizer(t, 300*time.Millisecond, &asked)
+	db, res, warned, err := runAgainst(t, url, func(p *Plan) { p.Users = 4; p.Repeat = 1; p.Isolation = IsolationSalt })
 	if err != nil || res.Turns != 8 || len(warned) != 0 {
 		t.Fatalf("%+v %q (%v)", res, warned, err)
 	}
@@ -48,8 +50,9 @@ func TestUsersDoNotWaitForTokenIDs(t *testing.T) {
 	for q, want := range map[string]int64{
 		"SELECT count(DISTINCT turn_id) FROM raw.turn_token WHERE kind = 'prompt'": 8,
 		"SELECT count(*) FROM cache_turns WHERE as_predicted":                      8,
-		"SELECT count(*) FROM turns t WHERE prompt_tokens - cached_tokens <> (SELECT sum(tokens) FROM raw.cache_miss m WHERE m.run_id = t.run_id AND m.turn_id = t.turn_id)": 0,
-		"SELECT count(*) FROM sessions WHERE status = 'ok' AND ended_ns IS NOT NULL":                                                                                         4,
+		`SELECT count(*) FROM turns t WHERE prompt_tokens - cached_tokens <>
+			(SELECT sum(tokens) FROM raw.cache_miss m WHERE m.run_id = t.run_id AND m.turn_id = t.turn_id)`: 0,
+		"SELECT count(*) FROM sessions WHERE status = 'ok' AND ended_ns IS NOT NULL": 4,
 	} {
 		if got := count(t, db, q); got != want {
 			t.Errorf("%s gives %d, want %d", q, got, want)
@@ -68,7 +71,8 @@ func TestTokenIDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := fmt.Sprint(asked.Load(), " ", cell(t, db, `SELECT concat_ws(' ', (SELECT count(DISTINCT (turn_id, kind)) FROM raw.turn_token), (SELECT count(*) FROM cache_turns WHERE as_predicted),
+		got := fmt.Sprint(asked.Load(), " ", cell(t, db, `SELECT concat_ws(' ',
+			(SELECT count(DISTINCT (turn_id, kind)) FROM raw.turn_token), (SELECT count(*) FROM cache_turns WHERE as_predicted),
 			(SELECT value FROM raw.setting WHERE name = 'token_ids'))`))
 		if got != want {
 			t.Errorf("%s: %s, want %s", ids, got, want)
@@ -101,7 +105,9 @@ func TestOverflowIsFoundBefore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := cell(t, db, "SELECT string_agg(concat_ws(' ', status, max_tokens), ', ' ORDER BY turn_id) || ' of ' || string_agg(prompt_tokens::VARCHAR, ', ' ORDER BY turn_id) FROM turns"); !strings.HasPrefix(got, c.want) {
+		got := cell(t, db, `SELECT string_agg(concat_ws(' ', status, max_tokens), ', ' ORDER BY turn_id)
+			|| ' of ' || string_agg(prompt_tokens::VARCHAR, ', ' ORDER BY turn_id) FROM turns`)
+		if !strings.HasPrefix(got, c.want) {
 			t.Errorf("context of %d: %s, want %s", c.limit, got, c.want)
 		}
 	}
@@ -109,12 +115,17 @@ func TestOverflowIsFoundBefore(t *testing.T) {
 
 // Each repeat has the causes of the first, whoever plays it: repeats exist for evidence and are no traffic to each other.
 func TestRepeatsHaveTheSameCauses(t *testing.T) {
-	talk := &data.Conversation{ID: "rag", Title: "rag", System: strings.Repeat("Answer from the document. ", 30), Documents: []data.Document{{ID: "d", Text: strings.Repeat("The pump was opened on Monday. ", 40)}},
-		Turns: []data.Turn{{User: "One?", Assistant: "First."}, {User: "Two?", Inject: []string{"d"}, Assistant: "Second. " + strings.Repeat("More of it. ", 20)}, {User: "Three?", Remove: []string{"d"}, Assistant: "Third."},
+	talk := &data.Conversation{ID: "rag", Title: "rag", System: strings.Repeat("Answer from the document. ", 30),
+		Documents: []data.Document{{ID: "d", Text: strings.Repeat("The pump was opened on Monday. ", 40)}},
+		Turns: []data.Turn{{User: "One?", Assistant: "First."},
+			{User: "Two?", Inject: []string{"d"}, Assistant: "Second. " + strings.Repeat("More of it. ", 20)},
+			{User: "Three?", Remove: []string{"d"}, Assistant: "Third."},
 			{User: "You said: " + strings.Repeat("More of it. ", 20), Assistant: "Fourth."}}}
-	other := &data.Conversation{ID: "other", Title: "other", System: talk.System, Turns: []data.Turn{{User: "Something else?", Assistant: "Yes."}}}
+	other := &data.Conversation{ID: "other", Title: "other", System: talk.System,
+		Turns: []data.Turn{{User: "Something else?", Assistant: "Yes."}}}
 	const causes = `SELECT count(DISTINCT causes)::VARCHAR || ' ' || count(*)::VARCHAR || ' ' || any_value(causes) FROM (
-		SELECT repeat, string_agg(concat_ws(' ', conversation, turn, cause, tokens), ', ' ORDER BY conversation, turn, cause) AS causes FROM cache_misses WHERE NOT warmup GROUP BY repeat)`
+		SELECT repeat, string_agg(concat_ws(' ', conversation, turn, cause, tokens), ', ' ORDER BY conversation, turn, cause) AS causes
+		FROM cache_misses WHERE NOT warmup GROUP BY repeat)`
 	whole := ""
 	for _, c := range []struct {
 		users, repeat int
@@ -122,7 +133,8 @@ func TestRepeatsHaveTheSameCauses(t *testing.T) {
 	}{{1, 1, IsolationSalt}, {1, 6, IsolationSalt}, {3, 2, IsolationSalt}, {1, 3, IsolationReset}} {
 		url := simBehind(t, plain)
 		db, _, warned, err := runAgainst(t, url, func(p *Plan) {
-			p.Conversations, p.Users, p.Repeat, p.Scripted, p.Warmup, p.Isolation, p.IgnoreEOS = []*data.Conversation{talk, other}, c.users, c.repeat, true, 1, c.isolation, true
+			p.Conversations, p.Users, p.Repeat, p.Isolation = []*data.Conversation{talk, other}, c.users, c.repeat, c.isolation
+			p.Scripted, p.Warmup, p.IgnoreEOS = true, 1, true
 		})
 		if err != nil || len(warned) != 0 {
 			t.Fatalf("%q (%v)", warned, err)
@@ -147,7 +159,8 @@ func TestRepeatsHaveTheSameCauses(t *testing.T) {
 			t.Errorf("%+v: %s different ones of %s\n%s\n%s", c, distinct, n, what, whole)
 		}
 		// of several users each begins with another conversation, and what the other has was sent before or not
-		if got := cell(t, db, strings.Replace(causes, "WHERE NOT warmup", "WHERE NOT warmup AND turn > 1", 1)); c.users > 1 && !strings.HasPrefix(got, "1 6 ") {
+		got = cell(t, db, strings.Replace(causes, "WHERE NOT warmup", "WHERE NOT warmup AND turn > 1", 1))
+		if c.users > 1 && !strings.HasPrefix(got, "1 6 ") {
 			t.Errorf("%+v: %s", c, got)
 		}
 	}
@@ -159,7 +172,9 @@ func TestTokensAreCountedAsTheyCome(t *testing.T) {
 	talk := &data.Conversation{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}}}
 	var during, after float64
 	last := CrowdInfo{}
-	_, err := Run(t.Context(), db, c, e, Plan{Users: 2, Repeat: 1, Start: start, Isolation: IsolationSalt, MaxTokens: 200, IgnoreEOS: true, Conversations: []*data.Conversation{talk}}, Watch{Crowd: func(c CrowdInfo) {
+	plan := Plan{Users: 2, Repeat: 1, Start: start, Isolation: IsolationSalt, MaxTokens: 200, IgnoreEOS: true,
+		Conversations: []*data.Conversation{talk}}
+	_, err := Run(t.Context(), db, c, e, plan, Watch{Crowd: func(c CrowdInfo) {
 		if c.Turns == 0 {
 			during = c.TokensPerS
 		}
@@ -297,7 +312,8 @@ func TestReadDelayHolds(t *testing.T) {
 			shared++
 		}
 		if lay := ch.TNs - at; i > 0 && *ch.ReadDelayNs < lay-int64(time.Millisecond) { // it was sent a little after that
-			t.Errorf("event %d of read %d lay there for up to %v and is said to have for %v", i+1, ch.ReadSeq, time.Duration(lay), time.Duration(*ch.ReadDelayNs))
+			t.Errorf("event %d of read %d lay there for up to %v and is said to have for %v", i+1, ch.ReadSeq,
+				time.Duration(lay), time.Duration(*ch.ReadDelayNs))
 		}
 	}
 	if shared == 0 {

@@ -56,7 +56,8 @@ func (o *oddServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // writeReply writes events as chunks of their own, and the end.
 func writeReply(w http.ResponseWriter, events string, prompt, completion int) {
 	flush := w.(http.Flusher).Flush
-	for e := range strings.SplitSeq(events+ended("length")+used(fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, prompt, completion)), "\r\n") {
+	usage := fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, prompt, completion)
+	for e := range strings.SplitSeq(events+ended("length")+used(usage), "\r\n") {
 		if strings.HasPrefix(e, "data: ") {
 			fmt.Fprint(w, e)
 			flush()

@@ -309,7 +309,8 @@ func TestWarmSessions(t *testing.T) {
 		var errs []error
 		for i, name := range names {
 			run := uuid.NewSHA1(uuid.Nil, []byte(name))
-			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: name, Status: "ok"}), store.Add(ctx, r, store.Engine{RunID: run, Kind: "openai", Model: "m"}))
+			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: name, Status: "ok"}),
+				store.Add(ctx, r, store.Engine{RunID: run, Kind: "openai", Model: "m"}))
 			for pass := range 8 {
 				cached := int64(0)
 				switch {
@@ -325,11 +326,14 @@ func TestWarmSessions(t *testing.T) {
 					ttft = 0.01
 				}
 				at, id := float64(pass)*50, int32(pass+1)
-				s := store.Session{RunID: run, SessionID: id, Conversation: "c", Repeat: id, Isolation: "none", StartedNs: sec(at), EndedNs: new(sec(at + 50)), Status: "ok"}
+				s := store.Session{RunID: run, SessionID: id, Conversation: "c", Repeat: id, Isolation: "none",
+					StartedNs: sec(at), EndedNs: new(sec(at + 50)), Status: "ok"}
 				if i == 0 && pass == 0 { // which counters told, and not the usage
 					s.FirstCachedTokens, cached = new(int64(0)), -1
 				}
-				errs = append(errs, store.Add(ctx, r, s), store.Add(ctx, r, turn(run, id, id, 1, "ok", at, at, at+ttft, at+ttft+0.63, at+ttft+0.63, 1000, cached, 64)))
+				end := at + ttft + 0.63
+				errs = append(errs, store.Add(ctx, r, s),
+					store.Add(ctx, r, turn(run, id, id, 1, "ok", at, at, at+ttft, end, end, 1000, cached, 64)))
 			}
 		}
 		return errors.Join(errs...)
@@ -342,7 +346,8 @@ func TestWarmSessions(t *testing.T) {
 		{"cold", "template", VerdictEquivalent, 8, ""},
 		{"cold", "untold", VerdictEquivalent, 8, ""},
 		{"cold", "mixed", VerdictInconclusive, 1, "7 of 8 sessions of head are left out: they began warm"},
-		{"cold", "warm", VerdictInconclusive, 8, "0 sessions of base and 8 of head began warm, with their first prompt in the prefix cache, and 8 and 0 cold"},
+		{"cold", "warm", VerdictInconclusive, 8,
+			"0 sessions of base and 8 of head began warm, with their first prompt in the prefix cache, and 8 and 0 cold"},
 		{"warm", "mixed", VerdictEquivalent, 7, "1 of 8 sessions of head are left out: they began cold, and others warm"},
 		{"mixed", "untold", VerdictSlower, 8, ""},
 	} {
@@ -351,12 +356,14 @@ func TestWarmSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		notes := strings.Join(tb.Notes, "\n")
-		if v[0].Verdict != c.verdict || v[0].Sessions != c.sessions || !strings.Contains(notes, c.note) || c.note == "" && strings.Contains(notes, "left out: they") {
+		if v[0].Verdict != c.verdict || v[0].Sessions != c.sessions || !strings.Contains(notes, c.note) ||
+			c.note == "" && strings.Contains(notes, "left out: they") {
 			t.Errorf("%s and %s: %s of %d sessions\n%s", c.base, c.head, v[0].Verdict, v[0].Sessions, notes)
 		}
 	}
 	for _, c := range []struct{ report, column, want string }{
-		{"cache_hit_by_turn", "warm_turns", "0 7 8 0 0"}, {"ttft_by_turn", "warm_turns", "0 7 8 0 0"}, {"conversation_summary", "warm_sessions", "0 7 8 0 0"},
+		{"cache_hit_by_turn", "warm_turns", "0 7 8 0 0"}, {"ttft_by_turn", "warm_turns", "0 7 8 0 0"},
+		{"conversation_summary", "warm_sessions", "0 7 8 0 0"},
 	} {
 		var got []string
 		for _, name := range names {
@@ -374,7 +381,8 @@ func TestWarmSessions(t *testing.T) {
 			t.Errorf("%s: %v, want %s", c.report, got, c.want)
 		}
 	}
-	if half, err := Width(ctx, db, "ttft", []string{uuid.NewSHA1(uuid.Nil, []byte("mixed")).String()}); err != nil || half > 0.001 { // seven warm ones, all alike
+	half, err := Width(ctx, db, "ttft", []string{uuid.NewSHA1(uuid.Nil, []byte("mixed")).String()})
+	if err != nil || half > 0.001 { // seven warm ones, all alike
 		t.Errorf("known to ±%v (%v)", half, err)
 	}
 }

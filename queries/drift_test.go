@@ -37,7 +37,9 @@ func drifting(t *testing.T, level map[string]func(pass, turn int) float64) *stor
 					if name == "slowing" {
 						clock -= int64(pass*5+k) * 10
 					}
-					errs = append(errs, store.Add(ctx, r, turn(run, int32(pass*5+k+1), int32(pass+1), int32(k+1), "ok", at, at, at+ttft, at+ttft+0.63, at+ttft+0.63, 1000, min(int64(k)*500, 500), 64)),
+					id, end := int32(pass*5+k+1), at+ttft+0.63
+					t := turn(run, id, int32(pass+1), int32(k+1), "ok", at, at, at+ttft, end, end, 1000, min(int64(k)*500, 500), 64)
+					errs = append(errs, store.Add(ctx, r, t),
 						store.Add(ctx, r, store.GPUSample{RunID: run, TNs: sec(at + 0.05), SampleGroup: "fast", SMClockMHz: &clock, TemperatureC: new(60.0)}))
 				}
 			}

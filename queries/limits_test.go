@@ -17,15 +17,27 @@ import (
 
 const phi35 = `{"model_type": "phi3", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "hidden_size": 3072, "intermediate_size": 8192, "vocab_size": 32064, "tie_word_embeddings": false}`
 
-// Phi-3.5-mini on an H200, by hand: 7.44 GB of weights and 393,216 bytes of KV a token of context, over 4.8 TB/s. The times per token are those
-// that were measured there, with CUDA graphs and eager.
-func TestRoofline(t *testing.T) {
+// phi35Model gives the facts of Phi-3.5-mini in BF16 on one GPU of a run.
+func phi35Model(t *testing.T) func(run uuid.UUID, gpu string) store.Model {
+	t.Helper()
 	f, err := data.ParseModelConfig([]byte(phi35))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.WeightsBytes = 2 * f.Parameters()
 	w := f.Work(2)
+	return func(run uuid.UUID, gpu string) store.Model {
+		return store.Model{RunID: run, Source: "test", Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes,
+			PrefillWeightsBytes: w.PrefillWeightsBytes, DecodeWeightsBytes: w.DecodeWeightsBytes,
+			LayerParameters: w.LayerParameters, HeadParameters: w.HeadParameters, Layers: f.Layers,
+			AttentionWidth: w.AttentionWidth, KVLayerBytes: w.KVLayerBytes, Arithmetic: "bf16", GPUName: &gpu, GPUs: 1}
+	}
+}
+
+// Phi-3.5-mini on an H200, by hand: 7.44 GB of weights and 393,216 bytes of KV per token of context, over 4.8 TB/s.
+// The times per token are those that were measured there, with CUDA graphs and eager.
+func TestRoofline(t *testing.T) {
+	model := phi35Model(t)
 	cases := []struct {
 		context              int64
 		limit, graphs, eager float64 // ms a token
@@ -35,14 +47,15 @@ func TestRoofline(t *testing.T) {
 		var errs []error
 		for i, id := range []string{baseID, earlyID, lateID} {
 			run := uuid.MustParse(id)
-			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: []string{"graphs", "eager", "elsewhere"}[i], Status: "ok"}), store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}))
+			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: []string{"graphs", "eager", "elsewhere"}[i], Status: "ok"}),
+				store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}))
 			gpu := []string{"NVIDIA H200", "NVIDIA H200", "NVIDIA Imaginary 1"}[i]
-			errs = append(errs, store.Add(ctx, r, store.Model{RunID: run, Source: "test", Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes, PrefillWeightsBytes: w.PrefillWeightsBytes, DecodeWeightsBytes: w.DecodeWeightsBytes,
-				LayerParameters: w.LayerParameters, HeadParameters: w.HeadParameters, Layers: f.Layers, AttentionWidth: w.AttentionWidth, KVLayerBytes: w.KVLayerBytes, Arithmetic: "bf16", GPUName: &gpu, GPUs: 1}))
+			errs = append(errs, store.Add(ctx, r, model(run, gpu)))
 			for k, c := range cases {
 				tpot := []float64{c.graphs, c.eager, c.eager}[i] / 1e3
 				at := float64(k) * 100
-				errs = append(errs, store.Add(ctx, r, turn(run, int32(k+1), 1, int32(k+1), "ok", at, at, at+4, at+4+63*tpot, at+4+63*tpot, c.context-32, 0, 64)))
+				end := at + 4 + 63*tpot
+				errs = append(errs, store.Add(ctx, r, turn(run, int32(k+1), 1, int32(k+1), "ok", at, at, at+4, end, end, c.context-32, 0, 64)))
 			}
 		}
 		return errors.Join(errs...)
@@ -65,11 +78,13 @@ func TestRoofline(t *testing.T) {
 		// prefill by hand: 2 FLOP for each of the 3.624e9 parameters of the layers and token, the head once, 4·3072·32 for each pair of tokens
 		n := float64(c.context - 32)
 		flop := 2*3623878656*n + 2*98500608 + 4*3072*32*n*(n+1)/2
-		near("prefill limit", cell(tb, i, "prefill_limit_ms"), math.Max(flop/989e12, (7444758528+393216*n)/4.8e12)*1e3, 0.01)
+		prefill := math.Max(flop/989e12, (7444758528+393216*n)/4.8e12) * 1e3
+		near("prefill limit", cell(tb, i, "prefill_limit_ms"), prefill, 0.01)
 		near("MFU", cell(tb, i, "mfu_ratio"), flop/989e12/4, 0.0001) // in the four seconds that the prefill took
-		near("factor", cell(tb, i, "times_limit"), (4000+63*c.graphs)/(math.Max(flop/989e12, (7444758528+393216*n)/4.8e12)*1e3+63*c.limit), 0.06*c.graphs)
+		near("factor", cell(tb, i, "times_limit"), (4000+63*c.graphs)/(prefill+63*c.limit), 0.06*c.graphs)
 	}
-	if b := fmt.Sprint(cell(tb, 0, "bound"), ", ", cell(tb, 3, "bound"), ", ", cell(tb, 3, "limits_of")); b != "prefill: overhead, prefill: arithmetic, NVIDIA H200" {
+	b := fmt.Sprint(cell(tb, 0, "bound"), ", ", cell(tb, 3, "bound"), ", ", cell(tb, 3, "limits_of"))
+	if b != "prefill: overhead, prefill: arithmetic, NVIDIA H200" {
 		t.Error(b)
 	}
 	if tb, err = find(t, "roofline").Run(context.Background(), db, Options{Runs: "eager"}); err != nil {
@@ -85,32 +100,30 @@ func TestRoofline(t *testing.T) {
 	}
 }
 
-// What vLLM 0.26 on an H200 answered (a model of Phi-3.5-mini's shape): with ngram speculation, and with the KV cache offloaded to host memory. A
-// step of speculation reads the weights once for several tokens, and a load from the host is a hit that the device's own counter does not know.
+// What vLLM 0.26 on an H200 answered (a model of Phi-3.5-mini's shape).
+// Once with ngram speculation, and once with the KV cache offloaded to host memory.
+// A step of speculation reads the weights once for several tokens.
+// A load from the host is a hit that the device's own counter does not know.
 func TestLimitsOfCaptures(t *testing.T) {
-	f, err := data.ParseModelConfig([]byte(phi35))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.WeightsBytes = 2 * f.Parameters()
-	w := f.Work(2)
-	gpu := "NVIDIA H200"
+	model := phi35Model(t)
 	type captured struct {
 		prompt, cached           int64
 		ttft, itl                float64 // ms
 		hits, external, accepted float64
 	}
-	speculation := []captured{{700, 0, 3180.3, 22.612, 0, 0, 16}, {745, 704, 46.516, 1.3675, 704, 0, 20}, {790, 752, 38.633, 1.4077, 752, 0, 20}, {835, 800, 43.198, 1.5979, 800, 0, 20}}
-	offloading := []captured{{5709, 0, 89.507, 5.6238, 0, 0, 0}, {5754, 5728, 47.932, 3.9600, 5728, 0, 0}, {5709, 5696, 27.425, 3.9964, 2576, 3120, 0}, {5754, 5744, 28.603, 3.9851, 5728, 16, 0}}
+	speculation := []captured{{700, 0, 3180.3, 22.612, 0, 0, 16}, {745, 704, 46.516, 1.3675, 704, 0, 20},
+		{790, 752, 38.633, 1.4077, 752, 0, 20}, {835, 800, 43.198, 1.5979, 800, 0, 20}}
+	offloading := []captured{{5709, 0, 89.507, 5.6238, 0, 0, 0}, {5754, 5728, 47.932, 3.9600, 5728, 0, 0},
+		{5709, 5696, 27.425, 3.9964, 2576, 3120, 0}, {5754, 5744, 28.603, 3.9851, 5728, 16, 0}}
 	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
 		var errs []error
 		for i, turns := range [][]captured{speculation, offloading} {
 			run := uuid.MustParse([]string{baseID, earlyID}[i])
 			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: []string{"speculation", "offloading"}[i], Status: "ok"}),
 				store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}),
-				store.Add(ctx, r, store.Model{RunID: run, Source: "test", Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes, PrefillWeightsBytes: w.PrefillWeightsBytes, DecodeWeightsBytes: w.DecodeWeightsBytes,
-					LayerParameters: w.LayerParameters, HeadParameters: w.HeadParameters, Layers: f.Layers, AttentionWidth: w.AttentionWidth, KVLayerBytes: w.KVLayerBytes, Arithmetic: "bf16", GPUName: &gpu, GPUs: 1}))
-			total := map[string]float64{"prefix_cache_queries_total": 1000, "prefix_cache_hits_total": 100, "external_prefix_cache_hits_total": 10, "request_queue_time_seconds_count": 1}
+				store.Add(ctx, r, model(run, "NVIDIA H200")))
+			total := map[string]float64{"prefix_cache_queries_total": 1000, "prefix_cache_hits_total": 100,
+				"external_prefix_cache_hits_total": 10, "request_queue_time_seconds_count": 1}
 			if i == 0 {
 				total["spec_decode_num_accepted_tokens_total"] = 0
 			}
@@ -146,7 +159,8 @@ func TestLimitsOfCaptures(t *testing.T) {
 		cell := func(row int, column string) float64 {
 			v, ok := limits.Rows[row][limits.ColumnIndex(column)].(float64)
 			if !ok {
-				t.Errorf("%s turn %d: %s is %v (%v)", name, row+1, column, limits.Rows[row][limits.ColumnIndex(column)], limits.Rows[row][limits.ColumnIndex("limits_of")])
+				t.Errorf("%s turn %d: %s is %v (%v)", name, row+1, column,
+					limits.Rows[row][limits.ColumnIndex(column)], limits.Rows[row][limits.ColumnIndex("limits_of")])
 			}
 			return v
 		}
@@ -169,7 +183,8 @@ func TestLimitsOfCaptures(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, row := range agree.Rows {
-			if row[agree.ColumnIndex("agree")] != true || fmt.Sprint(row[agree.ColumnIndex("external_hit_tokens")]) != fmt.Sprint(turns[i].external) {
+			external := fmt.Sprint(row[agree.ColumnIndex("external_hit_tokens")])
+			if row[agree.ColumnIndex("agree")] != true || external != fmt.Sprint(turns[i].external) {
 				t.Errorf("%s: %v", name, row)
 			}
 		}
@@ -178,13 +193,7 @@ func TestLimitsOfCaptures(t *testing.T) {
 
 // A turn that is faster than its GPU can be has no ratio but a reason; an event is taken for a step where no counter tells.
 func TestRatiosAboveOne(t *testing.T) {
-	f, err := data.ParseModelConfig([]byte(phi35))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.WeightsBytes = 2 * f.Parameters()
-	w := f.Work(2)
-	gpu := "NVIDIA H200"
+	model := phi35Model(t)
 	run := uuid.MustParse(baseID)
 	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
 		fast := turn(run, 1, 1, 1, "ok", 0, 0, 4, 4.023, 4.023, 700, 0, 24) // a millisecond a token, of 1.6
@@ -193,8 +202,7 @@ func TestRatiosAboveOne(t *testing.T) {
 		prefill := turn(run, 3, 1, 3, "ok", 20, 20, 20.001, 21, 21, 7000, 0, 24)
 		return errors.Join(store.Add(ctx, r, store.Run{RunID: run, Name: "x", Status: "ok"}),
 			store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}),
-			store.Add(ctx, r, store.Model{RunID: run, Source: "test", Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes, PrefillWeightsBytes: w.PrefillWeightsBytes, DecodeWeightsBytes: w.DecodeWeightsBytes,
-				LayerParameters: w.LayerParameters, HeadParameters: w.HeadParameters, Layers: f.Layers, AttentionWidth: w.AttentionWidth, KVLayerBytes: w.KVLayerBytes, Arithmetic: "bf16", GPUName: &gpu, GPUs: 1}),
+			store.Add(ctx, r, model(run, "NVIDIA H200")),
 			store.Add(ctx, r, fast, events, prefill))
 	})
 	tb, err := find(t, "roofline").Run(context.Background(), db, Options{Runs: "x"})
@@ -202,9 +210,11 @@ func TestRatiosAboveOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[int64]string{
-		1: "<nil> <nil> unknown: tokens came in 0.62 of the time that NVIDIA H200 needs: the model's size, the GPU or the tokens a step (1.0) is not that",
+		1: "<nil> <nil> unknown: tokens came in 0.62 of the time that NVIDIA H200 needs: " +
+			"the model's size, the GPU or the tokens a step (1.0) is not that",
 		2: "0.4198 270.3 NVIDIA H200",
-		3: "0.0489 <nil> unknown: prefill took 0.02 of the time that NVIDIA H200 needs: the model's size, the GPU or the cached tokens (0) are not that",
+		3: "0.0489 <nil> unknown: prefill took 0.02 of the time that NVIDIA H200 needs: " +
+			"the model's size, the GPU or the cached tokens (0) are not that",
 	}
 	for _, row := range tb.Rows {
 		get := func(column string) any { return row[tb.ColumnIndex(column)] }

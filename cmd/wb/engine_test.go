@@ -166,7 +166,8 @@ func TestRealEngine(t *testing.T) {
 	if !strings.Contains(out, "cached tokens reported") {
 		t.Errorf("doctor:\n%s", out)
 	}
-	out = wb(t, dir, "run", "--url", url, "--model", "smollm2-135m", "--conversations", "simple_qa,code_discussion,rag_simulation", "--max-tokens", "40", "--warmup", "1", "--name", "real")
+	out = wb(t, dir, "run", "--url", url, "--model", "smollm2-135m", "--conversations", "simple_qa,code_discussion,rag_simulation",
+		"--max-tokens", "40", "--warmup", "1", "--name", "real")
 	t.Log(out)
 	if strings.Contains(out, "simulated") {
 		t.Error("a real run is called simulated")
@@ -237,12 +238,16 @@ func TestRealEngine(t *testing.T) {
 		}
 	})
 	t.Run("repeats have the same causes, on a server that is steady", func(t *testing.T) {
-		out := wb(t, dir, "run", "--url", url, "--conversations", "simple_qa", "--repeat", "6", "--max-turns", "3", "--max-tokens", "8", "--ignore-eos", "--replies", "scripted", "--name", "repeats")
-		if got := oneCell(t, dir, `SELECT count(DISTINCT causes) || ' ' || count(*) FROM (SELECT repeat, string_agg(concat_ws(' ', turn, cause, tokens), ', ' ORDER BY turn, cause) AS causes
+		out := wb(t, dir, "run", "--url", url, "--conversations", "simple_qa", "--repeat", "6", "--max-turns", "3",
+			"--max-tokens", "8", "--ignore-eos", "--replies", "scripted", "--name", "repeats")
+		if got := oneCell(t, dir, `SELECT count(DISTINCT causes) || ' ' || count(*) FROM (
+			SELECT repeat, string_agg(concat_ws(' ', turn, cause, tokens), ', ' ORDER BY turn, cause) AS causes
 			FROM cache_misses WHERE run_id = (SELECT run_id FROM selected_runs) AND NOT warmup GROUP BY repeat)`); got != "1 6" {
 			t.Errorf("different causes, repeats = %s\n%s\n%s", got, wb(t, dir, "query", "cache_miss_causes"), out)
 		}
-		if got := oneCell(t, dir, "SELECT (count(*) BETWEEN 3 AND 10) || ' ' || (SELECT count(*) FROM events WHERE run_id = (SELECT run_id FROM selected_runs) AND kind IN ('warmup', 'not_steady')) FROM sessions WHERE warmup AND run_id = (SELECT run_id FROM selected_runs)"); got != "true 1" {
+		if got := oneCell(t, dir, `SELECT (count(*) BETWEEN 3 AND 10) || ' ' ||
+				(SELECT count(*) FROM events WHERE run_id = (SELECT run_id FROM selected_runs) AND kind IN ('warmup', 'not_steady'))
+			FROM sessions WHERE warmup AND run_id = (SELECT run_id FROM selected_runs)`); got != "true 1" {
 			t.Errorf("warm-ups, told = %s\n%s", got, out)
 		}
 	})
@@ -270,7 +275,8 @@ func TestRealEngine(t *testing.T) {
 func TestRealLlamaCpp(t *testing.T) {
 	engine := engineDir(t)
 	port := freePort()
-	server := exec.Command(filepath.Join(engine, "llamacpp", "bin", "python"), "testdata/engine/llamacpp.py", filepath.Join(engine, "smollm2-135m.gguf"), port)
+	server := exec.Command(filepath.Join(engine, "llamacpp", "bin", "python"), "testdata/engine/llamacpp.py",
+		filepath.Join(engine, "smollm2-135m.gguf"), port)
 	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
 	if err != nil {
 		t.Fatal(err)
@@ -286,15 +292,19 @@ func TestRealLlamaCpp(t *testing.T) {
 	}()
 	waitText(t, said.Name(), "listening on", time.Minute)
 	dir := t.TempDir()
-	out := wb(t, dir, "run", "--url", "http://127.0.0.1:"+port, "--conversations", "simple_qa", "--repeat", "3", "--max-turns", "2", "--max-tokens", "8", "--ignore-eos", "--replies", "scripted")
+	out := wb(t, dir, "run", "--url", "http://127.0.0.1:"+port, "--conversations", "simple_qa", "--repeat", "3", "--max-turns", "2",
+		"--max-tokens", "8", "--ignore-eos", "--replies", "scripted")
 	t.Log(out)
-	if !strings.Contains(out, "a line at the head of each session's prompts keeps sessions apart") || strings.Contains(out, "--ignore-eos is not sent") {
+	if !strings.Contains(out, "a line at the head of each session's prompts keeps sessions apart") ||
+		strings.Contains(out, "--ignore-eos is not sent") {
 		t.Errorf("%s", out)
 	}
-	got := oneCell(t, dir, `SELECT count(*) || ' ' || count(DISTINCT prompt_tokens) || ' ' || (max(cached_tokens) FILTER (WHERE turn = 1) < 16) || ' ' || (min(cached_tokens) FILTER (WHERE turn = 2) > 80)
+	got := oneCell(t, dir, `SELECT count(*) || ' ' || count(DISTINCT prompt_tokens)
+		|| ' ' || (max(cached_tokens) FILTER (WHERE turn = 1) < 16) || ' ' || (min(cached_tokens) FILTER (WHERE turn = 2) > 80)
 		|| ' ' || bool_or(began_warm) || ' ' || any_value(isolation) || ' ' || bool_and(completion_tokens = 8) FROM measured_turns`)
 	if got != "6 2 true true false line true" {
-		t.Errorf("turns, lengths of prompts, first turns cold, second ones not, warm, isolation, whole replies = %s\n%s", got, wb(t, dir, "query", "turn_details"))
+		t.Errorf("turns, lengths of prompts, first turns cold, second ones not, warm, isolation, whole replies = %s\n%s", got,
+			wb(t, dir, "query", "turn_details"))
 	}
 }
 

@@ -377,22 +377,26 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// kill -9 while several users play: a turn that is there is there whole, however far behind its token ids are. A fifth as often as TestKill kills.
+// kill -9 while several users play: a turn that is there is there whole, however far behind its token ids are.
+// It kills a fifth as often as TestKill.
 func TestKillUsers(t *testing.T) {
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
 	whole := 0
 	for i := range kills(t, 5) {
 		dir := t.TempDir()
-		cmd, _ := startRun(t, dir, "--conversations", "simple_qa,rag_simulation", "--users", "8", "--repeat", "1000", "--max-tokens", "8", "--sample-hz", "0", "--quiet")
+		cmd, _ := startRun(t, dir, "--conversations", "simple_qa,rag_simulation", "--users", "8",
+			"--repeat", "1000", "--max-tokens", "8", "--sample-hz", "0", "--quiet")
 		after := 2*time.Second + time.Duration(rng.Int64N(int64(3*time.Second)))
 		time.Sleep(after)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		got := oneCell(t, dir, `SELECT count(*) || ' ' || count(*) FILTER (WHERE completion_tokens IS DISTINCT FROM (SELECT sum(c.tokens) FROM raw.chunk c WHERE c.run_id = t.run_id AND c.turn_id = t.turn_id)
+		got := oneCell(t, dir, `SELECT count(*) || ' ' || count(*) FILTER (WHERE completion_tokens IS DISTINCT FROM
+				(SELECT sum(c.tokens) FROM raw.chunk c WHERE c.run_id = t.run_id AND c.turn_id = t.turn_id)
 			OR messages <> (SELECT count(*) FROM prompts p WHERE p.run_id = t.run_id AND p.turn_id = t.turn_id AND p.content IS NOT NULL)
-			OR NOT EXISTS (SELECT 1 FROM raw.turn_token k WHERE k.run_id = t.run_id AND k.turn_id = t.turn_id) OR NOT EXISTS (SELECT 1 FROM raw.cache_turn x WHERE x.run_id = t.run_id AND x.turn_id = t.turn_id)) FROM turns t WHERE status = 'ok'`)
+			OR NOT EXISTS (SELECT 1 FROM raw.turn_token k WHERE k.run_id = t.run_id AND k.turn_id = t.turn_id)
+			OR NOT EXISTS (SELECT 1 FROM raw.cache_turn x WHERE x.run_id = t.run_id AND x.turn_id = t.turn_id)) FROM turns t WHERE status = 'ok'`)
 		n, torn, _ := strings.Cut(got, " ")
 		if torn != "0" {
 			t.Errorf("kill %d after %v: turns, torn ones: %s", i, after, got)

@@ -120,7 +120,8 @@ func newTalk(t *testing.T, size, capacity int) *talk {
 func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Text) Verdict {
 	k.t.Helper()
 	hit := request(k.t, k.server, ids, k.salt, output)
-	v := k.h.Judge(Turn{Prompt: ids, Output: output, Generated: len(output), Salt: k.salt, Session: k.session, Repeat: k.repeat, Messages: ms, Reply: reply, Reasoning: reasoning, Achieved: hit})
+	v := k.h.Judge(Turn{Prompt: ids, Output: output, Generated: len(output), Salt: k.salt,
+		Session: k.session, Repeat: k.repeat, Messages: ms, Reply: reply, Reasoning: reasoning, Achieved: hit})
 	checkSum(k.t, v)
 	if v.Predicted != hit {
 		k.t.Errorf("predicted %d, the server hit %d", v.Predicted, hit)

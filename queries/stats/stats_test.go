@@ -76,13 +76,15 @@ func TestAgainstSciPy(t *testing.T) {
 		t.Errorf("%d quantiles of Student's t", len(g.Student))
 	}
 	// two Monte-Carlo intervals of the same distribution: the ends of 20,000 draws scatter by about 1 % of its width
-	low, high := Bootstrap(g.Bootstrap.Clusters, func(x [][]float64) float64 { return Median(slices.Concat(x...)) }, 0.95, 20_000, rand.New(rand.NewPCG(1, 2)))
+	median := func(x [][]float64) float64 { return Median(slices.Concat(x...)) }
+	low, high := Bootstrap(g.Bootstrap.Clusters, median, 0.95, 20_000, rand.New(rand.NewPCG(1, 2)))
 	if width := g.Bootstrap.High - g.Bootstrap.Low; math.Abs(low-g.Bootstrap.Low) > 0.05*width || math.Abs(high-g.Bootstrap.High) > 0.05*width {
 		t.Errorf("bootstrap %v to %v, want %v to %v", low, high, g.Bootstrap.Low, g.Bootstrap.High)
 	}
 }
 
-// The estimates are the medians of all pairs, which are not made: against their definitions, with ties and without, of one value and of many.
+// The estimates are the medians of all pairs, which are not made.
+// They are compared with their definitions, with ties and without, of one value and of many.
 func TestEstimatesOfPairs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	values := func(n int, ties bool) []float64 {
