@@ -45,7 +45,9 @@ lint: .tools/golangci-lint
 FUZZTIME ?= 60s
 fuzz:
 	@set -e; mkdir -p .tools; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
-	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./queries:FuzzSplit ./collect:FuzzReply ./collect:FuzzAlike ./collect:FuzzPlan ./data:FuzzSafetensors ./data/yamlfile:FuzzParse ./data/yamlfile:FuzzWrite; do \
+	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./queries:FuzzSplit \
+	  ./collect:FuzzReply ./collect:FuzzAlike ./collect:FuzzPlan ./data:FuzzSafetensors \
+	  ./data/yamlfile:FuzzParse ./data/yamlfile:FuzzWrite; do \
 	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${t%:*}" 2>&1 | tee .tools/fuzz.out || \
 	  { grep -q 'context deadline exceeded' .tools/fuzz.out && ! grep -q 'Failing input' .tools/fuzz.out; }; done
 

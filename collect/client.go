@@ -357,7 +357,8 @@ func (r Request) body() ([]byte, error) {
 		IgnoreEOS     bool           `json:"ignore_eos,omitempty"`
 		CacheSalt     string         `json:"cache_salt,omitempty"`
 		TokenIDs      bool           `json:"return_token_ids,omitempty"`
-	}{r.Model, messages, r.Text, plain, true, streamOptions{true, r.VLLM}, r.MaxTokens, r.Temperature, r.Seed, r.IgnoreEOS, r.CacheSalt, r.TokenIDs && r.VLLM})
+	}{r.Model, messages, r.Text, plain, true, streamOptions{true, r.VLLM}, r.MaxTokens,
+		r.Temperature, r.Seed, r.IgnoreEOS, r.CacheSalt, r.TokenIDs && r.VLLM})
 }
 
 // Turn sends one streaming chat completion and watches it to the end. It always returns a Reply; whatever goes wrong is in

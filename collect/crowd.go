@@ -253,8 +253,9 @@ func (r *run) flushCrowd(ctx context.Context, sessions int) error {
 			last = now
 		}
 		if r.watch.Crowd != nil {
-			r.watch.Crowd(CrowdInfo{Elapsed: time.Duration(r.clock() - began.ns), Streams: int(r.crowd.streams.Load()), Turns: int(r.crowd.turns.Load()),
-				Sessions: int(r.crowd.sessions.Load()), Total: sessions, Behind: r.crowd.backlog.waiting(), TokensPerS: rate})
+			r.watch.Crowd(CrowdInfo{Elapsed: time.Duration(r.clock() - began.ns),
+				Streams: int(r.crowd.streams.Load()), Turns: int(r.crowd.turns.Load()), Sessions: int(r.crowd.sessions.Load()), Total: sessions,
+				Behind: r.crowd.backlog.waiting(), TokensPerS: rate})
 		}
 	}
 	return nil

@@ -147,7 +147,8 @@ func (r *run) settleIsolation() (told string) {
 		return ""
 	}
 	r.plan.Isolation = IsolationLine
-	return "this server takes no cache_salt: a line at the head of each session's prompts keeps sessions apart (--isolation none leaves it out)"
+	return "this server takes no cache_salt: a line at the head of each session's prompts keeps sessions apart " +
+		"(--isolation none leaves it out)"
 }
 
 // lineWords are of four letters and one token each in the vocabularies of common models, so that all lines have one length.

@@ -234,7 +234,8 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	}
 	if plan.Users > 1 || plan.Rate > 0 {
 		r.crowd = &crowd{backlog: newBacklog(func() {
-			r.event("backlog_full", "recorder", "turns ended faster than they could be recorded, and users waited for that; with --token-ids none less is to be done", nil)
+			r.event("backlog_full", "recorder", "turns ended faster than they could be recorded, and users waited for that; "+
+				"with --token-ids none less is to be done", nil)
 		})}
 	}
 	r.server.Server, r.procs = plan.Server, &processSampler{run: r}
@@ -336,7 +337,8 @@ func (r *run) whole(ctx context.Context) error {
 		r.warn("isolated_by_line", "run", kept)
 	}
 	if r.plan.IgnoreEOS && !r.engine.IgnoresEOS() && r.plan.Continue == nil {
-		r.warn("ignore_eos", "run", "--ignore-eos is not sent: this server is not known to understand it, and replies may end before --max-tokens")
+		r.warn("ignore_eos", "run", "--ignore-eos is not sent: this server is not known to understand it, "+
+			"and replies may end before --max-tokens")
 	}
 	if r.server.Server != nil && !r.plan.SameServer {
 		if err := r.recordStart(ctx, nil); err != nil {
@@ -488,7 +490,8 @@ func (r *run) settings(ctx context.Context) error {
 		ids = append(ids, c.ID)
 		add("conversation", c.ID, c.SHA256()[:16])
 	}
-	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens, "repeat": p.Repeat, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.warmupText(),
+	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens,
+		"repeat": p.Repeat, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.warmupText(),
 		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "users": p.users(), "rate": p.Rate, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: "scripted", false: "live"}[p.Scripted],
 		"token_ids": cmp.Or(p.TokenIDs, TokenIDsPrompt), "api": p.api(), "rag_placement": fmt.Sprint(p.Placements)} {
 		add("plan", k, fmt.Sprint(v))

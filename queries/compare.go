@@ -324,14 +324,18 @@ func warmth(base, head *Table) (w warmStates) {
 		w.skip = new(both(false) >= both(true))
 		for i, side := range []string{"base", "head"} {
 			if n := of(i, *w.skip); n > 0 {
-				how := map[bool]string{true: "they began warm, with their first prompt in the prefix cache", false: "they began cold, and others warm"}[*w.skip]
+				how := "they began cold, and others warm"
+				if *w.skip {
+					how = "they began warm, with their first prompt in the prefix cache"
+				}
 				w.notes = append(w.notes, fmt.Sprintf("%d of %d sessions of %s are left out: %s.", n, of(i, true)+of(i, false), side, how))
 			}
 		}
 	case of(0, true)+of(0, false) > 0 && of(1, true)+of(1, false) > 0:
 		w.apart = true
-		w.notes = []string{fmt.Sprintf("%d sessions of base and %d of head began warm, with their first prompt in the prefix cache, and %d and %d cold: "+
-			"these are different experiments, and there is no verdict.", of(0, true), of(1, true), of(0, false), of(1, false))}
+		w.notes = []string{fmt.Sprintf("%d sessions of base and %d of head began warm, "+
+			"with their first prompt in the prefix cache, and %d and %d cold: these are different experiments, and there is no verdict.",
+			of(0, true), of(1, true), of(0, false), of(1, false))}
 	}
 	return w
 }

@@ -440,8 +440,10 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 	if start := c.start; x.last != c && start != x.start {
 		x.at.client = x.at.client.WithClock(ctx, func() int64 { return int64(time.Since(start)) })
 	}
-	plan := collect.Plan{Placements: placements, Scripted: c.replies == "scripted", TokenIDs: c.tokenIDs, Template: c.template, Name: c.name, Tags: c.tags, Conversations: c.convs, MaxTurns: c.maxTurns, MaxTokens: c.maxTokens,
-		Repeat: x.repeat, Users: c.users, Rate: c.rate, Arrival: c.arrival, Ramp: c.ramp, Warmup: int(c.warmup), Temperature: c.temperature, Seed: c.seed, IgnoreEOS: c.ignoreEOS, Timeout: c.timeout, Isolation: c.isolation, SampleHz: c.sampleHz, NoText: c.noText,
+	plan := collect.Plan{Placements: placements, Scripted: c.replies == "scripted", TokenIDs: c.tokenIDs, Template: c.template,
+		Name: c.name, Tags: c.tags, Conversations: c.convs, MaxTurns: c.maxTurns, MaxTokens: c.maxTokens, Repeat: x.repeat,
+		Users: c.users, Rate: c.rate, Arrival: c.arrival, Ramp: c.ramp, Warmup: int(c.warmup), Temperature: c.temperature, Seed: c.seed,
+		IgnoreEOS: c.ignoreEOS, Timeout: c.timeout, Isolation: c.isolation, SampleHz: c.sampleHz, NoText: c.noText,
 		Server: x.at.server, ServerSettings: x.at.settings, Model: x.at.model, Start: c.start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args),
 		Continue: c.progress, Open: x.plan != nil || x.untilCI != "", SameServer: x.used && x.last == c, UsedServer: x.used, KeepServer: keep, Cell: c.cell.Name}
 	if x.plan != nil {
@@ -471,7 +473,9 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 			c.finished(d)
 		}
 	}
-	res, err := collect.Run(ctx, x.file, x.at.client, x.at.engine, plan, collect.Watch{Turn: func(t collect.TurnInfo) { x.window.turn(ctx, t); x.progress.turn(t) }, Warn: x.progress.warn, Say: x.progress.note, Restart: x.progress.clear, Crowd: x.progress.crowd})
+	turn := func(t collect.TurnInfo) { x.window.turn(ctx, t); x.progress.turn(t) }
+	watch := collect.Watch{Turn: turn, Warn: x.progress.warn, Say: x.progress.note, Restart: x.progress.clear, Crowd: x.progress.crowd}
+	res, err := collect.Run(ctx, x.file, x.at.client, x.at.engine, plan, watch)
 	c.took += time.Since(began)
 	c.played += len(plan.Sessions)
 	x.used, x.last = true, c

@@ -244,7 +244,7 @@ func fileName(r queries.RunRef) string {
 // systemFacts ends the name of the file with what is known of the machine.
 const systemFacts = "_system"
 
-// writeReport writes NAME.csv (one row a conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
+// writeReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
 func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
 	tables, empty, err := queries.Report(ctx, db, selector, base)
 	if err != nil {

@@ -156,17 +156,20 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.replies, "replies", "live", "what goes into the history: live (the model's answers) or scripted (the files' own, so that two runs send equal prompts)")
 	f.StringVar(&o.api, "api", "chat", "chat (the server's own template) or completions (prompts rendered here with --chat-template)")
 	f.StringVar(&o.chatTemplate, "chat-template", "", "with --api completions: "+strings.Join(data.TemplateNames(), ", ")+" or a .jinja `file`")
-	f.StringVar(&o.tokenIDs, "token-ids", "prompt", "which token ids to get: prompt (asked of the server after each turn), all (generated ones too, in the stream; vLLM 0.11 and newer) or none, without which causes of misses are not known")
+	f.StringVar(&o.tokenIDs, "token-ids", "prompt", "which token ids to get: prompt (asked of the server after each turn), "+
+		"all (generated ones too, in the stream; vLLM 0.11 and newer) or none, without which causes of misses are not known")
 	f.IntVar(&o.maxTurns, "max-turns", 0, "at most this many turns of each conversation (0: all)")
 	f.IntVar(&o.maxTokens, "max-tokens", 64, "at most this many completion tokens a turn (0: no limit of ours)")
 	f.IntVar(&o.repeat, "repeat", 1, "run each conversation this many times")
 	o.warmup = warmupsUnset
-	f.Var(&o.warmup, "warmup", "requests before the first session; recorded, flagged and left out of reports. auto: until three in a row are steady, at most 10 (default: auto, 1 for the simulator)")
+	f.Var(&o.warmup, "warmup", "requests before the first session; recorded, flagged and left out of reports. "+
+		"auto: until three in a row are steady, at most 10 (default: auto, 1 for the simulator)")
 	f.Float64Var(&o.temperature, "temperature", 0, "sampling temperature")
 	f.Int64Var(&o.seed, "seed", 0, "sampling seed")
 	f.BoolVar(&o.ignoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM)")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "give a turn up after this long (0: never)")
-	f.StringVar(&o.isolation, "isolation", "", "keep sessions out of each other's prefix cache: "+strings.Join(collect.Isolations(), ", ")+" (default: restart for a server that wb starts, else salt, or line where the server takes no salt)")
+	f.StringVar(&o.isolation, "isolation", "", "keep sessions out of each other's prefix cache: "+strings.Join(collect.Isolations(), ", ")+
+		" (default: restart for a server that wb starts, else salt, or line where the server takes no salt)")
 	f.Float64Var(&o.sampleHz, "sample-hz", 20, "GPU samples a second; host and processes are sampled at most 5 and 2 times (0: no samples)")
 	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
 	f.BoolVar(&o.noText, "no-text", false, "store hashes of prompts and replies, not their text")
@@ -236,7 +239,8 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	case o.engine == engineVLLM && o.model == "":
 		return nil, "", hinted{usagef("flag --engine: vllm needs --model"), "wb models list shows names; wb setup chooses one for this machine"}
 	case o.engine == engineURL && o.isolation == collect.IsolationRestart:
-		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"), "use --engine vllm, or --isolation reset, salt or line"}
+		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"),
+			"use --engine vllm, or --isolation reset, salt or line"}
 	case o.engine == engineURL && len(o.words) > 0:
 		return nil, "", usagef("run: vLLM arguments need a server that wb starts, with --engine vllm or the simulator")
 	}
@@ -254,7 +258,8 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 	case o.arrival != collect.ArrivalPoisson && o.arrival != collect.ArrivalConstant:
 		return nil, "", usagef("flag --arrival: wants poisson or constant, not %q", o.arrival)
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart && flags.Changed("isolation"), (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationReset:
-		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation), "use salt, line or none with --users and --rate"}
+		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation),
+			"use salt, line or none with --users and --rate"}
 	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart: // the default with --engine vllm
 		o.isolation = "" // by salt, or by line
 	}
@@ -525,7 +530,8 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 		return err
 	}
 	t.Title, t.About = "Run "+res.Name, ""
-	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} { // the table must fit a terminal; the saved query has them all
+	// the table must fit a terminal; the saved query has them all
+	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} {
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil

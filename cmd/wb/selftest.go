@@ -58,10 +58,16 @@ func (l level) turn() time.Duration {
 
 // levels are those of the command: more streams, then faster ones, then closed loops, then a stall that must be found.
 func levels() []level {
-	return []level{{1, 100, 12, nil, false}, {8, 100, 13, nil, false}, {32, 100, 6, nil, false}, {64, 100, 5, nil, false}, {128, 100, 4, nil, false}, {256, 100, 4, nil, false},
-		{64, 200, 8, nil, false}, {64, 500, 12, nil, false}, {64, 1000, 16, nil, false},
-		{64, 100, 5, nil, true}, {256, 100, 5, nil, true}, {64, 500, 12, nil, true},
-		{1, 100, 4, []string{"stall@3:20:500ms"}, false}}
+	paced := func(streams int, pace float64, turns int) level {
+		return level{streams: streams, pace: pace, turns: turns}
+	}
+	loop := func(streams int, pace float64, turns int) level {
+		return level{streams: streams, pace: pace, turns: turns, loop: true}
+	}
+	return []level{paced(1, 100, 12), paced(8, 100, 13), paced(32, 100, 6), paced(64, 100, 5), paced(128, 100, 4), paced(256, 100, 4),
+		paced(64, 200, 8), paced(64, 500, 12), paced(64, 1000, 16),
+		loop(64, 100, 5), loop(256, 100, 5), loop(64, 500, 12),
+		{streams: 1, pace: 100, turns: 4, faults: []string{"stall@3:20:500ms"}}}
 }
 
 func (l level) name() string {
@@ -100,7 +106,7 @@ held within 1 %. It takes a minute and a half, and the machine should do nothing
 						return usagef("flag --streams: wants 1 to %d, not %d", collect.MaxUsers, n)
 					}
 					if !slices.ContainsFunc(all, func(l level) bool { return l.streams == n }) {
-						all = append(all, level{n, 100, 5, nil, false})
+						all = append(all, level{streams: n, pace: 100, turns: 5})
 					}
 				}
 			}
@@ -184,8 +190,8 @@ func tellLoops(stderr io.Writer, t *queries.Table) error {
 		if bare-kept > loopMargin {
 			verdict = "less than a bare client"
 		}
-		_, err := fmt.Fprintf(stderr, "%v streams of %v tokens/s in a closed loop keep %.1f %% of their tokens, %s (%.1f %%)\n", row[t.ColumnIndex("streams")],
-			row[t.ColumnIndex("pace_tokens_per_s")], 100*kept, verdict, 100*bare)
+		_, err := fmt.Fprintf(stderr, "%v streams of %v tokens/s in a closed loop keep %.1f %% of their tokens, %s (%.1f %%)\n",
+			row[t.ColumnIndex("streams")], row[t.ColumnIndex("pace_tokens_per_s")], 100*kept, verdict, 100*bare)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -343,8 +349,12 @@ func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID
 			return id, err
 		}
 	}
-	res, err := collect.Run(ctx, db, client, engine, collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()}, Conversations: []*data.Conversation{conversation}, Repeat: 1, Users: l.streams, Ramp: ramp, Warmup: 1,
-		MaxTokens: l.tokens(), IgnoreEOS: true, Timeout: time.Minute, Isolation: collect.IsolationSalt, SampleHz: 20, Start: start, WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}, collect.Watch{})
+	plan := collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()},
+		Conversations: []*data.Conversation{conversation},
+		Repeat:        1, Users: l.streams, Ramp: ramp, Warmup: 1, MaxTokens: l.tokens(), IgnoreEOS: true, Timeout: time.Minute,
+		Isolation: collect.IsolationSalt, SampleHz: 20, Start: start,
+		WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
+	res, err := collect.Run(ctx, db, client, engine, plan, collect.Watch{})
 	if err != nil {
 		return id, err
 	}
@@ -368,7 +378,8 @@ func (l level) record(ctx context.Context, db *store.DB, run uuid.UUID, file str
 	if err != nil {
 		return err
 	}
-	found := map[string]string{"pace_tokens_per_s": strconv.FormatFloat(l.pace, 'f', -1, 64), "turn_ms": strconv.FormatFloat(l.turn().Seconds()*1e3, 'f', -1, 64), "truth_clock": "run"}
+	number := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+	found := map[string]string{"pace_tokens_per_s": number(l.pace), "turn_ms": number(l.turn().Seconds() * 1e3), "truth_clock": "run"}
 	if l.loop {
 		found["bare_kept_ratio"] = strconv.FormatFloat(bare.ratio(), 'f', 5, 64)
 	}

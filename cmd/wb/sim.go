@@ -106,7 +106,8 @@ func writeTruth(path string, lines chan sim.Truth) (end func() error, err error)
 		enc := json.NewEncoder(w)
 		var failed error
 		for t := range lines {
-			l := truthLine{ID: t.ID, BeganNs: t.Began.UnixNano(), ReceivedNs: t.Received.Nanoseconds(), SentNs: make([]int64, len(t.Sent)), Tokens: make([]int, len(t.Sent))}
+			l := truthLine{ID: t.ID, BeganNs: t.Began.UnixNano(), ReceivedNs: t.Received.Nanoseconds(),
+				SentNs: make([]int64, len(t.Sent)), Tokens: make([]int, len(t.Sent))}
 			for i, s := range t.Sent {
 				l.SentNs[i], l.Tokens[i] = s.At.Nanoseconds(), s.Tokens
 			}

@@ -63,7 +63,8 @@ const PacedFrontend = 100 * time.Millisecond
 // paced is a server that keeps a rate for every stream: for holding a client's clock against.
 func paced(tokensPerS float64, kvTokens int) Cost {
 	step := 1000 / tokensPerS
-	return Cost{FrontendMs: float64(PacedFrontend.Milliseconds()), TokenizeExponent: 1, StepMs: step, DecodeBaseMs: step, MaxNumBatchedTokens: 1 << 20, MaxNumSeqs: 1024, KVTokens: max(kvTokens, 1<<20), PrefillFactor: 1}
+	return Cost{FrontendMs: float64(PacedFrontend.Milliseconds()), TokenizeExponent: 1, StepMs: step, DecodeBaseMs: step,
+		MaxNumBatchedTokens: 1 << 20, MaxNumSeqs: 1024, KVTokens: max(kvTokens, 1<<20), PrefillFactor: 1}
 }
 
 func ms(x float64) time.Duration { return time.Duration(x * float64(time.Millisecond)) }

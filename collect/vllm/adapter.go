@@ -65,8 +65,10 @@ func (a Adapter) Endpoint(path string) (exists, devMode bool) {
 // metricNames gives the names a metric has had, newest first. views.sql holds the same list as metric_names, so that a
 // report finds them in every file; a test holds the two together.
 var metricNames = map[string][]string{
-	"prefix_cache_queries":       {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_queries", "vllm:gpu_prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries"},
-	"prefix_cache_hits":          {"vllm:prefix_cache_hits_total", "vllm:prefix_cache_hits", "vllm:gpu_prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits"},
+	"prefix_cache_queries": {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_queries",
+		"vllm:gpu_prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries"},
+	"prefix_cache_hits": {"vllm:prefix_cache_hits_total", "vllm:prefix_cache_hits",
+		"vllm:gpu_prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits"},
 	"kv_cache_usage_ratio":       {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
 	"inter_token_latency":        {"vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"},
 	"request_success":            {"vllm:request_success_total", "vllm:request_success"},

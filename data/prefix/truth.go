@@ -118,7 +118,7 @@ func (h *History) Cold() {
 	clear(h.sent)
 }
 
-// EndRepeat lets go of what only the sessions of a repeat are held against: all of them have ended.
+// EndRepeat lets go of what only the sessions of a repeat are compared with: all of them have ended.
 func (h *History) EndRepeat(repeat int) {
 	delete(h.all, repeat)
 	for w := range h.sent {
@@ -381,7 +381,8 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 
 // keep puts a sequence into the trees. They hold no more of it than another session is held against: its messages, if it began one.
 func (h *History) keep(s *sequence, own *tree) {
-	light := &sequence{length: s.length, prompt: s.prompt, first: s.first, turn: Turn{Repeat: s.turn.Repeat, Salt: s.turn.Salt, Foreign: s.turn.Foreign, Reasoning: s.turn.Reasoning}}
+	light := &sequence{length: s.length, prompt: s.prompt, first: s.first,
+		turn: Turn{Repeat: s.turn.Repeat, Salt: s.turn.Salt, Foreign: s.turn.Foreign, Reasoning: s.turn.Reasoning}}
 	if n := len(s.turn.Output); n > 0 {
 		light.turn.Output = s.turn.Output[n-1:]
 	}
