@@ -65,7 +65,7 @@ shell: .venv/bin/duckdb
 ENGINE ?= $(CURDIR)/.tools/engine
 e2e: build
 	./cmd/wb/testdata/engine/setup.sh $(ENGINE)
-	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 39m ./cmd/wb
+	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 43m ./cmd/wb
 
 bench: build .venv/bin/duckdb .tools/extensions
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect ./queries ./queries/stats ./data/prefix
