@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,14 +30,21 @@ func engineDir(t *testing.T) string {
 	return dir
 }
 
-// dtypeFlags are the flags by which vLLM computes in the numbers that this CPU is fast at. The model's are bf16. Without instructions for them
-// a prompt takes four times as long as in float32: 8,976 against 2,193 ms for 1,059 tokens, with oneDNN kept to AVX2 on an AMD EPYC.
+// dtypeFlags choose the type of numbers that vLLM computes with where this CPU is slow at the model's own, bf16.
+// Without instructions for bf16 a prompt takes four times as long as in float32 (docs/serving.md).
 func dtypeFlags() []string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err == nil && (bytes.Contains(info, []byte("avx512_bf16")) || bytes.Contains(info, []byte("amx_bf16"))) {
 		return nil
 	}
 	return []string{"--dtype", "float32"}
+}
+
+// managedArgs are the arguments of a run that starts vLLM with the small model; server are vLLM's own.
+func managedArgs(engine string, server []string, args ...string) []string {
+	args = append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"),
+		"--port", freePort()}, args...)
+	return slices.Concat(args, []string{"--"}, dtypeFlags(), server)
 }
 
 // freePort is a port that nobody holds, below those that the kernel hands to outgoing connections.
@@ -138,8 +146,8 @@ func realEngine(t *testing.T) (url string, group int) {
 	t.Helper()
 	dir := engineDir(t)
 	port := freePort()
-	cmd, _ := wbCommand(t, t.TempDir(), append([]string{"serve", filepath.Join(dir, "smollm2-135m"), "--vllm", dir, "--port", port, "--verbose",
-		"--"}, dtypeFlags()...)...)
+	args := []string{"serve", filepath.Join(dir, "smollm2-135m"), "--vllm", dir, "--port", port, "--verbose", "--"}
+	cmd, _ := wbCommand(t, t.TempDir(), append(args, dtypeFlags()...)...)
 	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
 	if err != nil {
 		t.Fatal(err)
@@ -403,8 +411,8 @@ print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a fe
 
 	t.Log(try("", append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", "smollm2-135m", "--port", freePort(),
 		"--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4", "--"}, dtypeFlags()...)...))
-	got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1)) || ' ' || (bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3))
-			|| ' ' || count(DISTINCT start_id) || ' ' || string_agg(DISTINCT turns.isolation, ', ')
+	got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1))
+			|| ' ' || (bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3)) || ' ' || count(DISTINCT start_id) || ' ' || string_agg(DISTINCT turns.isolation, ', ')
 		FROM measured_turns AS turns JOIN sessions USING (run_id, session_id) WHERE turns.turn <> 2`)
 	if got != "0 true 2 restart" {
 		t.Errorf("first turns' hits, third turns hit, starts, mode = %s\n%s", got, wb(t, dir, "query", "turn_details"))
@@ -418,8 +426,7 @@ print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a fe
 func runReal(t *testing.T, dir string, turns int, args ...string) (cmd *exec.Cmd, said, mark string) {
 	t.Helper()
 	engine := engineDir(t)
-	args = append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"), "--port", freePort()}, args...)
-	cmd, _ = wbCommand(t, dir, append(append(args, "--"), dtypeFlags()...)...)
+	cmd, _ = wbCommand(t, dir, managedArgs(engine, nil, args...)...)
 	f, err := os.Create(filepath.Join(dir, "said"))
 	if err != nil {
 		t.Fatal(err)
@@ -509,9 +516,8 @@ func TestRealCacheTruth(t *testing.T) {
 	dir := t.TempDir()
 	managed := func(server []string, args ...string) {
 		t.Helper()
-		args = append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", filepath.Join(engine, "smollm2-135m"), "--port", freePort(),
-			"--log-dir", t.TempDir(), "--isolation", "none", "--token-ids", "all", "--warmup", "1", "--max-tokens", "24"}, args...)
-		wb(t, dir, append(append(append(args, "--"), dtypeFlags()...), server...)...)
+		args = append(args, "--log-dir", t.TempDir(), "--isolation", "none", "--token-ids", "all", "--warmup", "1", "--max-tokens", "24")
+		wb(t, dir, managedArgs(engine, server, args...)...)
 	}
 	managed(nil, "--conversations", "rag_simulation,rag_topk", "--rag-placement", "all", "--name", "roomy")
 	got := oneCell(t, dir, `SELECT (count(*) >= 40) || ' ' || (count(*) FILTER (WHERE NOT as_predicted AND unexplained > 0)) || ' ' || (count(*) FILTER (WHERE cached_tokens > block_ideal_tokens)) || ' ' || (count(*) FILTER (WHERE missed <> prompt_tokens - cached_tokens))
@@ -529,8 +535,8 @@ func TestRealCacheTruth(t *testing.T) {
 	if len(dtypeFlags()) > 0 {
 		pool *= 2 // float32
 	}
-	managed([]string{"--kv-cache-memory-bytes", strconv.Itoa(pool)}, "--conversations", "rag_topk,rag_simulation", "--repeat", "2", "--max-turns", "3",
-		"--max-model-len", "2048", "--name", "tight")
+	managed([]string{"--kv-cache-memory-bytes", strconv.Itoa(pool)}, "--conversations", "rag_topk,rag_simulation",
+		"--repeat", "2", "--max-turns", "3", "--max-model-len", "2048", "--name", "tight")
 	if got := oneCell(t, dir, `SELECT (count(*) FILTER (WHERE NOT as_predicted)) || ' ' || ((SELECT sum(tokens) FROM cache_misses WHERE cause = 'evicted' AND run_id = (SELECT run_id FROM selected_runs)) > 200)
 		FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs)`); got != "0 true" {
 		t.Errorf("turns not as predicted, evictions seen = %s\n%s", got, wb(t, dir, "query", "-c", "SELECT conversation, repeat, turn, prompt_tokens, cached_tokens, predicted_tokens, block_ideal_tokens FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs)"))
@@ -585,7 +591,9 @@ matrix:
 		t.Fatal(err)
 	}
 	t.Log(wb(t, dir, "run", "plan.yaml"))
-	if got := oneCell(t, dir, "SELECT string_agg(name || ' ' || status || ' ' || (SELECT count(*) FROM turns t WHERE t.run_id = r.run_id AND t.status = 'ok' AND NOT t.warmup), ' and ' ORDER BY name) FROM runs r"); got != "apc/enable-prefix-caching=false ok 24 and apc/enable-prefix-caching=true ok 24" {
+	if got := oneCell(t, dir, `SELECT string_agg(name || ' ' || status || ' ' ||
+			(SELECT count(*) FROM turns t WHERE t.run_id = r.run_id AND t.status = 'ok' AND NOT t.warmup), ' and ' ORDER BY name)
+		FROM runs r`); got != "apc/enable-prefix-caching=false ok 24 and apc/enable-prefix-caching=true ok 24" {
 		t.Errorf("runs: %s", got)
 	}
 	// each server process served one cell only, and what it was started with is on record
