@@ -265,6 +265,15 @@ func (d *DB) Notes() []string { return d.notes }
 // SQL is the pool of connections, for statements that are not worth a method.
 func (d *DB) SQL() *sql.DB { return d.db }
 
+// Conn gives a connection of its own, for reading; close it. Variables that are set on it are seen by it alone.
+func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) {
+	c, err := d.db.Conn(ctx)
+	if err != nil {
+		return nil, explain("read", d.path, err)
+	}
+	return c, nil
+}
+
 // Checkpoint folds the log into the file.
 func (d *DB) Checkpoint(ctx context.Context) error {
 	if _, err := d.db.ExecContext(ctx, "CHECKPOINT"); err != nil {

@@ -1,0 +1,2 @@
+-- how many runs a history has
+SELECT count(*) FROM raw.run
