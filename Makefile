@@ -44,9 +44,9 @@ lint: .tools/golangci-lint
 # When its time ends in the middle of something Go may call that a failure (golang/go#75804): one of ours always names its input.
 FUZZTIME ?= 60s
 fuzz:
-	@set -e; mkdir -p .tools; for t in ./collect:FuzzSSE ./collect:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
-	  ./collect/vllm:FuzzArgs ./collect/vllm:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./queries:FuzzSplit \
-	  ./collect:FuzzReply ./collect:FuzzAlike ./collect:FuzzPlan ./data:FuzzSafetensors \
+	@set -e; mkdir -p .tools; for t in ./collect/client:FuzzSSE ./collect/engine:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
+	  ./collect/serve:FuzzArgs ./collect/serve:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./queries:FuzzSplit \
+	  ./collect/client:FuzzReply ./collect/client:FuzzAlike ./collect/bench:FuzzPlan ./data:FuzzSafetensors \
 	  ./data/yamlfile:FuzzParse ./data/yamlfile:FuzzWrite; do \
 	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${t%:*}" 2>&1 | tee .tools/fuzz.out || \
 	  { grep -q 'context deadline exceeded' .tools/fuzz.out && ! grep -q 'Failing input' .tools/fuzz.out; }; done
@@ -68,7 +68,7 @@ e2e: build
 	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 43m ./cmd/wb
 
 bench: build .venv/bin/duckdb .tools/extensions
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect ./queries ./queries/stats ./data/prefix
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect/client ./collect/bench ./queries ./queries/stats ./data/prefix
 	./docs/bench.sh
 	./docs/bench-reports.sh
 	./docs/bench-history.sh

@@ -10,7 +10,7 @@ import (
 
 	"github.com/shirou/gopsutil/v4/process"
 
-	"wb/collect"
+	"wb/collect/bench"
 )
 
 const (
@@ -64,5 +64,5 @@ func stopped(ctx context.Context, what string) error {
 	if long := (tooLong{}); errors.As(context.Cause(ctx), &long) {
 		return fmt.Errorf("%s: %w", what, long)
 	}
-	return fmt.Errorf("%s: %w", what, collect.ErrInterrupted)
+	return fmt.Errorf("%s: %w", what, bench.ErrInterrupted)
 }

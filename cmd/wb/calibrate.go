@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/bench"
 	"wb/queries"
 )
 
@@ -44,7 +44,7 @@ every change on the same machine, server and model. Takes the flags of wb run; g
 		},
 		RunE: func(cmd *cobra.Command, a []string) error {
 			o.words = a
-			plan, err := collect.ParsePlan("calibrate", []byte(calibration))
+			plan, err := bench.ParsePlan("calibrate", []byte(calibration))
 			if err != nil {
 				return err
 			}

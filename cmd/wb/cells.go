@@ -13,16 +13,17 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"wb/collect"
-	"wb/collect/vllm"
+	"wb/collect/bench"
+	"wb/collect/serve"
 	"wb/data"
+	"wb/data/plain"
 )
 
 // notForPlans are flags that are about this one call of wb.
 var notForPlans = []string{"db", "name", "tag", "quiet", "results", "push", "list-conversations", "resume", "repeat", "until-ci", "max-repeats", "metric", "help"}
 
 // prepare makes a cell's options: the plan's settings, then the flags that were given. Everything that can be checked before a server is there is.
-func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell collect.Cell, stderr io.Writer) (*cellRun, error) {
+func (o *runOptions) prepare(cmd *cobra.Command, plan *bench.PlanFile, cell bench.Cell, stderr io.Writer) (*cellRun, error) {
 	c := &cellRun{runOptions: o, cell: cell, start: o.start}
 	flags := cmd.Flags()
 	if plan != nil {
@@ -53,7 +54,7 @@ func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell co
 		})
 		for _, w := range o.words {
 			w, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimPrefix(w, "--"), "no-"), "=")
-			if plan.Varies(collect.ServerSetting + w) {
+			if plan.Varies(bench.ServerSetting + w) {
 				err = errors.Join(err, fmt.Errorf("argument --%s: plan %s varies it, and its cells would not be what their names say", w, plan.Name))
 			}
 		}
@@ -96,17 +97,17 @@ func (o *runOptions) prepare(cmd *cobra.Command, plan *collect.PlanFile, cell co
 			return nil, where(err)
 		}
 	}
-	c.server = fmt.Sprint(c.engine, c.url, c.model, c.words, c.seed, c.simProfile, c.simFaults, c.runOptions.server, c.isolation == collect.IsolationReset, c.isolation == collect.IsolationRestart)
-	if c.isolation == collect.IsolationNone && c.engine != engineURL { // or one cell would warm the next one's cache
+	c.server = fmt.Sprint(c.engine, c.url, c.model, c.words, c.seed, c.simProfile, c.simFaults, c.runOptions.server, c.isolation == bench.IsolationReset, c.isolation == bench.IsolationRestart)
+	if c.isolation == bench.IsolationNone && c.engine != engineURL { // or one cell would warm the next one's cache
 		c.server += cell.Name
 	}
 	return c, nil
 }
 
 // set gives a plan's setting to the flag of its name, or to vLLM.
-func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
-	if name, ok := strings.CutPrefix(s.Name, collect.ServerSetting); ok {
-		if slices.Contains(vllm.SecretArgs(), name) {
+func (o *runOptions) set(flags *pflag.FlagSet, s bench.Choice) error {
+	if name, ok := strings.CutPrefix(s.Name, bench.ServerSetting); ok {
+		if slices.Contains(serve.SecretArgs(), name) {
 			return fmt.Errorf("%s: a secret does not belong into a plan, which is recorded; vLLM reads it from its environment", name)
 		}
 		switch v := s.Values; {
@@ -130,7 +131,7 @@ func (o *runOptions) set(flags *pflag.FlagSet, s collect.Choice) error {
 	if f == nil {
 		return fmt.Errorf("%s: is no setting of a plan; those are the flags of wb run, name, about, repeats, max_repeats, until_ci, metric, tags, server, matrix and variants", s.Name)
 	}
-	if s.Name == "url" && collect.RedactURL(s.Values[0]) != s.Values[0] {
+	if s.Name == "url" && plain.RedactURL(s.Values[0]) != s.Values[0] {
 		return errors.New("url: credentials do not belong into a plan, which is recorded; use api_key_env")
 	}
 	list, ok := f.Value.(pflag.SliceValue)

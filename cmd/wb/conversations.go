@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect/vllm"
+	"wb/collect/serve"
 	"wb/data"
 	"wb/queries"
 	"wb/viz"
@@ -47,7 +47,7 @@ func (o *selectOptions) selection() (data.Selection, error) {
 		}
 	}
 	if o.context != "" {
-		n, ok := vllm.ParseCount(o.context)
+		n, ok := serve.ParseCount(o.context)
 		if !ok {
 			return s, usagef("flag --context-size: wants tokens, such as 32000 or 32K, not %q", o.context)
 		}
@@ -194,14 +194,14 @@ would have had. Nothing is sent to any server.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, b := range blocks {
-				n, ok := vllm.ParseCount(b)
+				n, ok := serve.ParseCount(b)
 				if !ok || n > 1<<20 {
 					return usagef("flag --block-size: wants tokens, such as 16,64, not %q", b)
 				}
 				w.BlockSizes = append(w.BlockSizes, int(n))
 			}
 			for _, p := range pools {
-				n, ok := vllm.ParseCount(p)
+				n, ok := serve.ParseCount(p)
 				if !ok && p != "unlimited" {
 					return usagef("flag --kv-tokens: wants tokens, such as 10k, or unlimited, not %q", p)
 				}

@@ -10,7 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/client"
+	"wb/collect/machine"
 	"wb/data/hub"
 	"wb/queries"
 	"wb/store"
@@ -28,7 +29,7 @@ is here and fits; with --url, the server that answers there, which gets one requ
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			findings := collect.DiagnoseMachine(ctx, db)
+			findings := machine.DiagnoseMachine(ctx, db)
 			findings = append(findings, diagnoseFile(cmd, db))
 			if url != "" {
 				key, err := apiKey(keyEnv)
@@ -36,22 +37,22 @@ is here and fits; with --url, the server that answers there, which gets one requ
 					return err
 				}
 				start := time.Now()
-				c, err := collect.NewClient(url, key, func() int64 { return int64(time.Since(start)) })
+				c, err := client.New(url, key, func() int64 { return int64(time.Since(start)) })
 				if err != nil {
 					return usageError{err}
 				}
-				findings = append(findings, collect.DiagnoseServer(ctx, c, model)...)
+				findings = append(findings, machine.DiagnoseServer(ctx, c, model)...)
 			} else {
 				h, err := hub.FromEnv(os.Getenv)
 				if err != nil {
 					return err
 				}
-				findings = append(findings, collect.DiagnoseVLLM(ctx, h, vllmAt, model, port)...)
+				findings = append(findings, machine.DiagnoseVLLM(ctx, h, vllmAt, model, port)...)
 			}
 			if err := renderFindings(stdout, format, findings); err != nil {
 				return err
 			}
-			if collect.Failed(findings) {
+			if machine.Failed(findings) {
 				return errors.New("check machine: a run would not work; see the rows marked fail")
 			}
 			return nil
@@ -68,7 +69,7 @@ is here and fits; with --url, the server that answers there, which gets one requ
 	return cmd
 }
 
-func renderFindings(w io.Writer, format string, findings []collect.Finding) error {
+func renderFindings(w io.Writer, format string, findings []machine.Finding) error {
 	t := &queries.Table{Name: "doctor", Title: "Doctor", Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
@@ -76,8 +77,8 @@ func renderFindings(w io.Writer, format string, findings []collect.Finding) erro
 	return render(w, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version})
 }
 
-func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {
-	f := collect.Finding{Check: "file", Level: collect.LevelOK}
+func diagnoseFile(cmd *cobra.Command, path string) machine.Finding {
+	f := machine.Finding{Check: "file", Level: machine.LevelOK}
 	var told strings.Builder
 	db, err := openRead(cmd.Context(), path, &told)
 	var se *store.Error
@@ -85,7 +86,7 @@ func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {
 	case errors.Is(err, store.ErrNotFound):
 		f.Found, f.Remedy = path+" is not there yet", "the first wb run makes it"
 	case err != nil:
-		f.Level, f.Found = collect.LevelFail, err.Error()
+		f.Level, f.Found = machine.LevelFail, err.Error()
 		if errors.As(err, &se) {
 			f.Remedy = se.Hint
 		}
@@ -93,7 +94,7 @@ func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {
 		var runs int64
 		err := db.SQL().QueryRowContext(cmd.Context(), "SELECT count(*) FROM raw.run").Scan(&runs)
 		if err = errors.Join(err, db.Close()); err != nil {
-			f.Level, f.Found = collect.LevelFail, err.Error()
+			f.Level, f.Found = machine.LevelFail, err.Error()
 			break
 		}
 		f.Found = fmt.Sprintf("%s, %s", path, plural(int(runs), "run"))

@@ -18,8 +18,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/bench"
+	"wb/collect/engine"
+	"wb/collect/serve"
 	"wb/data"
+	"wb/data/plain"
 	"wb/data/yamlfile"
 	"wb/queries"
 	"wb/store"
@@ -29,23 +32,23 @@ import (
 // cellRun is one run under way: the only one, or a cell of a plan.
 type cellRun struct {
 	*runOptions
-	cell      collect.Cell
+	cell      bench.Cell
 	tags      map[string]string
 	key       string // the server's API key
 	all       []*data.Conversation
 	selection data.Selection
 	template  *data.Template
-	launch    *collect.Launch
+	launch    *serve.Launch
 	server    string // cells for which it is equal can be served by one server in turn
 
 	convs    []*data.Conversation
-	start    time.Time         // zero of the run's clock
-	progress *collect.Progress // nil before the first visit
-	sessions int               // of one repeat; 0: not known yet
+	start    time.Time       // zero of the run's clock
+	progress *bench.Progress // nil before the first visit
+	sessions int             // of one repeat; 0: not known yet
 	done     map[store.DoneSession]bool
 	perPass  map[int]int // of these, by repeat
 	gaveUp   error       // why nothing more comes of it
-	result   collect.Result
+	result   bench.Result
 	took     time.Duration // of its sessions so far
 	played   int
 }
@@ -78,8 +81,8 @@ func (c *cellRun) complete(from, to int) bool {
 // execution plays cells in turns.
 type execution struct {
 	*runOptions
-	plan           *collect.PlanFile // nil for a run without a plan
-	text           string            // of the plan as it is recorded
+	plan           *bench.PlanFile // nil for a run without a plan
+	text           string          // of the plan as it is recorded
 	planID         uuid.UUID
 	cells          []*cellRun
 	file           *store.DB
@@ -96,14 +99,14 @@ type execution struct {
 
 // run is wb run.
 func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writer) error {
-	var plan *collect.PlanFile
+	var plan *bench.PlanFile
 	if file != "" {
-		text, err := yamlfile.Read(file, collect.MaxPlanBytes)
+		text, err := yamlfile.Read(file, bench.MaxPlanBytes)
 		if err != nil {
 			return hinted{fmt.Errorf("read plan %w", err), "docs/plans.md describes plans; --conversations chooses conversations, " +
 				"and vLLM's own arguments come after --"}
 		}
-		if plan, err = collect.ParsePlan(filepath.Base(file), text); err != nil {
+		if plan, err = bench.ParsePlan(filepath.Base(file), text); err != nil {
 			return usageError{err}
 		}
 	}
@@ -111,7 +114,7 @@ func (o *runOptions) run(cmd *cobra.Command, file string, stdout, stderr io.Writ
 }
 
 // execute plays a plan, or the one run that the flags describe.
-func (o *runOptions) execute(cmd *cobra.Command, plan *collect.PlanFile, stdout, stderr io.Writer) (err error) {
+func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile, stdout, stderr io.Writer) (err error) {
 	ctx := cmd.Context()
 	x := &execution{runOptions: o, plan: plan, stdout: stdout, stderr: stderr, planID: uuid.New(), progress: &progress{liveLine: newLiveLine(stderr), quiet: o.quiet, told: map[string]bool{}}}
 	_, statErr := os.Stat(o.db)
@@ -142,7 +145,7 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 			return err
 		}
 	}
-	cells := []collect.Cell{{}}
+	cells := []bench.Cell{{}}
 	if x.plan != nil {
 		if x.list {
 			return usagef("flag --list-conversations: does not go with a plan")
@@ -274,7 +277,7 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 	}
 	var gaveUp error
 	for pass := 1; pass <= last; pass++ {
-		order := collect.Order(len(x.cells), x.seed, pass-1)
+		order := bench.Order(len(x.cells), x.seed, pass-1)
 		for i, k := range order {
 			c := x.cells[k]
 			if c.gaveUp != nil || (len(x.cells) == 1 && pass <= x.repeat) {
@@ -285,7 +288,7 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 			case i+1 < len(order):
 				keep = x.cells[order[i+1]].server == c.server
 			case pass < last:
-				keep = x.cells[collect.Order(len(x.cells), x.seed, pass)[0]].server == c.server
+				keep = x.cells[bench.Order(len(x.cells), x.seed, pass)[0]].server == c.server
 			}
 			if c.complete(pass, pass) {
 				continue
@@ -293,7 +296,7 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 			x.say(c, pass, last, i+1)
 			if err := x.visit(ctx, c, pass, pass, keep); err != nil {
 				var file *store.Error
-				if len(x.cells) == 1 || ctx.Err() != nil || errors.Is(err, collect.ErrInterrupted) || errors.As(err, &file) || (errors.Is(err, collect.ErrUnreachable) && c.engine == engineURL) {
+				if len(x.cells) == 1 || ctx.Err() != nil || errors.Is(err, bench.ErrInterrupted) || errors.As(err, &file) || (errors.Is(err, engine.ErrUnreachable) && c.engine == engineURL) {
 					return false, err
 				}
 				c.gaveUp = err
@@ -440,7 +443,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 	if start := c.start; x.last != c && start != x.start {
 		x.at.client = x.at.client.WithClock(ctx, func() int64 { return int64(time.Since(start)) })
 	}
-	plan := collect.Plan{Placements: placements, Scripted: c.replies == "scripted", TokenIDs: c.tokenIDs, Template: c.template,
+	plan := bench.Plan{Placements: placements, Scripted: c.replies == "scripted", TokenIDs: c.tokenIDs, Template: c.template,
 		Name: c.name, Tags: c.tags, Conversations: c.convs, MaxTurns: c.maxTurns, MaxTokens: c.maxTokens, Repeat: x.repeat,
 		Users: c.users, Rate: c.rate, Arrival: c.arrival, Ramp: c.ramp, Warmup: int(c.warmup), Temperature: c.temperature, Seed: c.seed,
 		IgnoreEOS: c.ignoreEOS, Timeout: c.timeout, Isolation: c.isolation, SampleHz: c.sampleHz, NoText: c.noText,
@@ -449,7 +452,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 	if x.plan != nil {
 		plan.PlanID, plan.PlanText = &x.planID, x.text
 	}
-	if plan.SameServer && c.isolation != collect.IsolationRestart { // it is warm
+	if plan.SameServer && c.isolation != bench.IsolationRestart { // it is warm
 		plan.Warmup = 0
 	}
 	c.sessions = len(plan.AllSessions(1, 1))
@@ -462,7 +465,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 			return fmt.Errorf("resume plan: conversation %s is not what it was when the plan was begun", d.Conversation)
 		}
 	}
-	plan.Sessions = []collect.SessionPlan{}
+	plan.Sessions = []bench.SessionPlan{}
 	for _, s := range plan.AllSessions(from, to) {
 		d := store.DoneSession{Conversation: s.Conversation.ID, SHA256: hashes[s.Conversation.ID], Variant: string(s.Placement), Repeat: int32(s.Repeat)}
 		if c.done[d] {
@@ -473,9 +476,9 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 			c.finished(d)
 		}
 	}
-	turn := func(t collect.TurnInfo) { x.window.turn(ctx, t); x.progress.turn(t) }
-	watch := collect.Watch{Turn: turn, Warn: x.progress.warn, Say: x.progress.note, Restart: x.progress.clear, Crowd: x.progress.crowd}
-	res, err := collect.Run(ctx, x.file, x.at.client, x.at.engine, plan, watch)
+	turn := func(t bench.TurnInfo) { x.window.turn(ctx, t); x.progress.turn(t) }
+	watch := bench.Watch{Turn: turn, Warn: x.progress.warn, Say: x.progress.note, Restart: x.progress.clear, Crowd: x.progress.crowd}
+	res, err := bench.Run(ctx, x.file, x.at.client, x.at.engine, plan, watch)
 	c.took += time.Since(began)
 	c.played += len(plan.Sessions)
 	x.used, x.last = true, c
@@ -492,7 +495,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 }
 
 // add adds what a visit gave.
-func (c *cellRun) add(r *collect.Result) {
+func (c *cellRun) add(r *bench.Result) {
 	t := &c.result
 	t.RunID, t.Name, t.Status, t.LastError = r.RunID, r.Name, r.Status, cmp.Or(r.LastError, t.LastError)
 	t.FirstError = cmp.Or(t.FirstError, r.FirstError)
@@ -506,7 +509,7 @@ func (x *execution) finish(ctx context.Context, whole bool, err error) error {
 	}
 	status, reason := "ok", ""
 	switch {
-	case errors.Is(err, collect.ErrInterrupted) || ctx.Err() != nil:
+	case errors.Is(err, bench.ErrInterrupted) || ctx.Err() != nil:
 		status, reason = "interrupted", "stopped by the user"
 	case !whole:
 		status, reason = "interrupted", "the plan ended: "+err.Error()
@@ -645,11 +648,11 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 	}
 	base := ""
 	if len(played) > 1 {
-		base = " --base " + collect.ShellQuote(played[0].result.Name)
+		base = " --base " + plain.Quote(played[0].result.Name)
 	}
 	fmt.Fprintf(x.stderr, "look further:\n  %s report plan:%s%s%s --out results\n", self(), cmp.Or(x.name, x.plan.Name), base, flag)
 	if len(played) > 1 {
-		fmt.Fprintf(x.stderr, "  %s compare %s %s%s --by turn\n", self(), collect.ShellQuote(played[0].result.Name), collect.ShellQuote(played[1].result.Name), flag)
+		fmt.Fprintf(x.stderr, "  %s compare %s %s%s --by turn\n", self(), plain.Quote(played[0].result.Name), plain.Quote(played[1].result.Name), flag)
 	}
 	return nil
 }

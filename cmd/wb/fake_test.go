@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"wb/collect/serve"
 	"wb/collect/sim"
-	"wb/collect/vllm"
 	"wb/data/hub/hubtest"
 )
 
@@ -25,7 +25,7 @@ func fakeVLLM() {
 			os.Exit(2)
 		}
 	}
-	var a vllm.Args
+	var a serve.Args
 	fail(a.Merge(os.Args[3:]))
 	if f := os.Getenv("FAKE_LOG"); f != "" {
 		b, err := os.ReadFile(f)

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"wb/collect"
+	"wb/collect/bench"
 	"wb/store"
 )
 
@@ -196,7 +196,7 @@ const (
 const readersHave = 5 * time.Second
 
 // turn is told when a turn begins and when it has ended and is committed.
-func (w *window) turn(ctx context.Context, t collect.TurnInfo) {
+func (w *window) turn(ctx context.Context, t bench.TurnInfo) {
 	if w == nil {
 		return
 	}
@@ -276,7 +276,7 @@ func reading(ctx context.Context, path string, stderr io.Writer, open func(path 
 			}
 			return release, nil
 		case ctx.Err() != nil:
-			return nothing, collect.ErrInterrupted
+			return nothing, bench.ErrInterrupted
 		case try == 10 && errors.Is(lookErr, errNobody): // another program holds it
 			return nothing, err
 		case try == 10:

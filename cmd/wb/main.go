@@ -17,8 +17,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"wb/collect"
-	"wb/collect/vllm"
+	"wb/collect/bench"
+	"wb/collect/engine"
+	"wb/collect/serve"
+	"wb/data/plain"
 	"wb/queries"
 	"wb/store"
 )
@@ -44,7 +46,7 @@ func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format
 // self is how the person called wb, for hints that can be pasted.
 func self() string {
 	if strings.ContainsRune(os.Args[0], os.PathSeparator) && len(os.Args[0]) < 40 {
-		return collect.ShellQuote(os.Args[0])
+		return plain.Quote(os.Args[0])
 	}
 	return "wb"
 }
@@ -61,8 +63,8 @@ type hinted struct {
 func (h hinted) Unwrap() error { return h.error }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == vllm.GuardCommand { // wb as the guard of a server it started
-		os.Exit(vllm.Guard(os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == serve.GuardCommand { // wb as the guard of a server it started
+		os.Exit(serve.Guard(os.Args[2:]))
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -125,7 +127,7 @@ func report(stderr io.Writer, err error) int {
 		return exitGate
 	case errors.As(err, &usage), strings.HasPrefix(msg, "unknown command"):
 		return exitUsage
-	case errors.Is(err, collect.ErrInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, bench.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
 	return exitFailed
@@ -153,7 +155,7 @@ func hintFor(err error) string {
 		return "docs/queries.md describes the header"
 	case strings.HasPrefix(err.Error(), "unknown command"):
 		return "wb --help shows the commands"
-	case errors.Is(err, collect.ErrUnreachable):
+	case errors.Is(err, engine.ErrUnreachable):
 		return "is the server up? try: wb doctor --url URL"
 	}
 	return ""

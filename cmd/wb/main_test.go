@@ -23,7 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/pflag"
 
-	"wb/collect/vllm"
+	"wb/collect/engine"
 	wbsql "wb/sql"
 	"wb/store"
 )
@@ -552,7 +552,7 @@ func TestMetricNames(t *testing.T) {
 		got[metric] = names
 	}
 	want := map[string]string{}
-	for metric, names := range vllm.Metrics() {
+	for metric, names := range engine.Metrics() {
 		want[metric] = strings.Join(names, ", ")
 	}
 	if !maps.Equal(got, want) {

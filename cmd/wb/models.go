@@ -13,9 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/machine"
+	"wb/collect/serve"
 	"wb/data"
 	"wb/data/hub"
+	"wb/data/plain"
 	"wb/queries"
 	"wb/viz"
 )
@@ -59,7 +61,7 @@ func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) 
 	if err != nil {
 		return nil, err
 	}
-	room := collect.ModelRoom(ctx)
+	room := machine.ModelRoom(ctx)
 	t := &queries.Table{Name: "models", Title: "Models", About: fmt.Sprintf("memory_bytes: weights and the KV cache of 8,192 tokens in 16 bits. fits: on this machine, %s.", room),
 		Columns: []queries.Column{{Name: "name"}, {Name: "parameters"}, {Name: "quantization"}, {Name: "weights_bytes"}, {Name: "context_tokens"}, {Name: "memory_bytes"}, {Name: "fits"},
 			{Name: "fits_tokens"}, {Name: "license"}, {Name: "gated"}, {Name: "here"}, {Name: "repo"}}}
@@ -94,7 +96,7 @@ func cacheTable(h *hub.Client, have []hub.Cached) *queries.Table {
 
 // repoOf reads a model name: one of the registry, or ORG/NAME[@REVISION].
 func repoOf(name string) (repo, revision string, err error) {
-	repo, revision, _, err = collect.ModelRef(name)
+	repo, revision, _, err = serve.ModelRef(name)
 	if err != nil {
 		return "", "", usageError{err}
 	}
@@ -263,7 +265,7 @@ The model's directory is printed on standard output.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if model == "" {
-				room := collect.ModelRoom(ctx)
+				room := machine.ModelRoom(ctx)
 				m, err := room.Recommend()
 				if err != nil {
 					return err
@@ -290,9 +292,9 @@ The model's directory is printed on standard output.`,
 					return pulled
 				}
 			}
-			findings := collect.DiagnoseMachine(ctx, db)
+			findings := machine.DiagnoseMachine(ctx, db)
 			findings = append(findings, diagnoseFile(cmd, db))
-			findings = append(findings, collect.DiagnoseVLLM(ctx, h, vllmAt, model, 8001)...)
+			findings = append(findings, machine.DiagnoseVLLM(ctx, h, vllmAt, model, 8001)...)
 			if err := renderFindings(stderr, "table", findings); err != nil {
 				return err
 			}
@@ -300,10 +302,10 @@ The model's directory is printed on standard output.`,
 				return pulled
 			}
 			fmt.Fprintln(stdout, dir)
-			if collect.Failed(findings) {
+			if machine.Failed(findings) {
 				return errors.New("set up: the model is here; see the rows marked fail for what is missing")
 			}
-			fmt.Fprintf(stderr, "\nready; next:\n  %s run --engine vllm --model %s\n", self(), collect.ShellQuote(model))
+			fmt.Fprintf(stderr, "\nready; next:\n  %s run --engine vllm --model %s\n", self(), plain.Quote(model))
 			return nil
 		},
 	}

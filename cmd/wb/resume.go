@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"wb/collect"
+	"wb/collect/bench"
+	"wb/data/plain"
 	"wb/store"
 )
 
@@ -26,12 +27,12 @@ func (x *execution) find(ctx context.Context, cmd *cobra.Command) ([]store.PlanR
 		return hinted{fmt.Errorf("resume plan: "+format, a...), "only plans are gone on with, and wb runs lists what the file holds; without --resume it begins anew"}
 	}
 	var found *store.Execution
-	var plan *collect.PlanFile
+	var plan *bench.PlanFile
 	var given map[string][]string
 	other := ""
 	for i, e := range all {
 		text, flags := recordedFlags(e.Plan)
-		p, err := collect.ParsePlan("recorded plan", []byte(text))
+		p, err := bench.ParsePlan("recorded plan", []byte(text))
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +120,7 @@ func flagValues(f *pflag.Flag) []string {
 		return list.GetSlice()
 	}
 	if f.Name == "url" {
-		return []string{collect.RedactURL(f.Value.String())}
+		return []string{plain.RedactURL(f.Value.String())}
 	}
 	return []string{f.Value.String()}
 }
@@ -166,7 +167,7 @@ func (x *execution) adopt(ctx context.Context, runs []store.PlanRun) (left bool,
 			return false, fmt.Errorf("resume plan: run %s is of cell %q, which the plan does not have", r.Name, r.Cell)
 		}
 		c := x.cells[i]
-		c.progress = &collect.Progress{RunID: r.RunID, Name: r.Name, Turns: r.Turns, Sessions: r.Sessions, Scrapes: r.Scrapes, Starts: r.Starts}
+		c.progress = &bench.Progress{RunID: r.RunID, Name: r.Name, Turns: r.Turns, Sessions: r.Sessions, Scrapes: r.Scrapes, Starts: r.Starts}
 		c.sessions = r.SessionsPerRepeat
 		for _, s := range r.Done {
 			c.finished(s)

@@ -18,10 +18,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"wb/collect"
-	"wb/collect/vllm"
+	"wb/collect/bench"
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/machine"
+	"wb/collect/serve"
 	"wb/data"
 	"wb/data/hub"
+	"wb/data/plain"
 	"wb/queries"
 	"wb/store"
 	"wb/viz"
@@ -65,7 +69,7 @@ func (w *warmups) String() string {
 	switch *w {
 	case warmupsUnset:
 		return ""
-	case collect.WarmupAuto:
+	case bench.WarmupAuto:
 		return "auto"
 	}
 	return strconv.Itoa(int(*w))
@@ -74,7 +78,7 @@ func (w *warmups) String() string {
 // Set reads auto or a number.
 func (w *warmups) Set(text string) error {
 	if text == "auto" {
-		*w = collect.WarmupAuto
+		*w = bench.WarmupAuto
 		return nil
 	}
 	n, err := strconv.Atoi(text)
@@ -168,7 +172,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.Int64Var(&o.seed, "seed", 0, "sampling seed")
 	f.BoolVar(&o.ignoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM)")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "give a turn up after this long (0: never)")
-	f.StringVar(&o.isolation, "isolation", "", "keep sessions out of each other's prefix cache: "+strings.Join(collect.Isolations(), ", ")+
+	f.StringVar(&o.isolation, "isolation", "", "keep sessions out of each other's prefix cache: "+strings.Join(bench.Isolations(), ", ")+
 		" (default: restart for a server that wb starts, else salt, or line where the server takes no salt)")
 	f.Float64Var(&o.sampleHz, "sample-hz", 20, "GPU samples a second; host and processes are sampled at most 5 and 2 times (0: no samples)")
 	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
@@ -180,7 +184,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&o.users, "users", 1, "users at once, each with sessions of its own, one after another; with --rate the most that play at once")
 	f.DurationVar(&o.ramp, "ramp", 0, "let the users begin spread over so long, not all at once")
 	f.Float64Var(&o.rate, "rate", 0, "begin so many `sessions` a second, whether earlier ones have ended or not (0: each user begins when the last one has ended)")
-	f.StringVar(&o.arrival, "arrival", collect.ArrivalPoisson, "how sessions arrive at a rate: poisson or constant")
+	f.StringVar(&o.arrival, "arrival", bench.ArrivalPoisson, "how sessions arrive at a rate: poisson or constant")
 	f.StringVar(&o.untilCI, "until-ci", "", "add repeats until the 95 % interval of --metric is within this `percentage` on either side, such as 2%")
 	f.StringVar(&o.metric, "metric", "ttft", "what --until-ci looks at: "+metricNames())
 	f.IntVar(&o.maxRepeats, "max-repeats", 20, "at most so many repeats with --until-ci (at least --repeat)")
@@ -206,10 +210,10 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		}
 	}
 	if o.isolation == "" && o.engine == engineVLLM { // else the server's answers decide
-		o.isolation = collect.IsolationRestart
+		o.isolation = bench.IsolationRestart
 	}
 	if o.warmup == warmupsUnset {
-		o.warmup = collect.WarmupAuto
+		o.warmup = bench.WarmupAuto
 		if o.engine == engineSim {
 			o.warmup = 1
 		}
@@ -226,8 +230,8 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", usagef("flag --sample-hz: wants 0 to 1000, not %v", o.sampleHz)
 	case o.timeout < 0:
 		return nil, "", usagef("flag --timeout: %v is negative", o.timeout)
-	case o.isolation != "" && !slices.Contains(collect.Isolations(), o.isolation):
-		return nil, "", usagef("flag --isolation: wants %s, not %q", strings.Join(collect.Isolations(), ", "), o.isolation)
+	case o.isolation != "" && !slices.Contains(bench.Isolations(), o.isolation):
+		return nil, "", usagef("flag --isolation: wants %s, not %q", strings.Join(bench.Isolations(), ", "), o.isolation)
 	case !slices.Contains([]string{engineSim, engineVLLM, engineURL}, o.engine):
 		return nil, "", usagef("flag --engine: wants vllm, url or sim, not %q", o.engine)
 	case o.engine == engineURL && o.url == "":
@@ -238,15 +242,15 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", hinted{usagef("flag --model: the simulator has no models to choose from"), "add --engine vllm to start vLLM with it, or --url for a server that runs"}
 	case o.engine == engineVLLM && o.model == "":
 		return nil, "", hinted{usagef("flag --engine: vllm needs --model"), "wb models list shows names; wb setup chooses one for this machine"}
-	case o.engine == engineURL && o.isolation == collect.IsolationRestart:
+	case o.engine == engineURL && o.isolation == bench.IsolationRestart:
 		return nil, "", hinted{usagef("flag --isolation: wb can restart only a server that it started"),
 			"use --engine vllm, or --isolation reset, salt or line"}
 	case o.engine == engineURL && len(o.words) > 0:
 		return nil, "", usagef("run: vLLM arguments need a server that wb starts, with --engine vllm or the simulator")
 	}
 	switch {
-	case o.users < 1 || o.users > collect.MaxUsers:
-		return nil, "", usagef("flag --users: wants 1 to %d, not %d", collect.MaxUsers, o.users)
+	case o.users < 1 || o.users > bench.MaxUsers:
+		return nil, "", usagef("flag --users: wants 1 to %d, not %d", bench.MaxUsers, o.users)
 	case o.rate > 0 && o.ramp > 0:
 		return nil, "", usagef("flag --ramp: sessions begin when --rate says")
 	case o.rate == 0 && flags.Changed("arrival"):
@@ -255,12 +259,12 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", usagef("flag --rate: wants sessions a second, up to 10,000, not %v", o.rate)
 	case o.ramp < 0:
 		return nil, "", usagef("flag --ramp: %v is negative", o.ramp)
-	case o.arrival != collect.ArrivalPoisson && o.arrival != collect.ArrivalConstant:
+	case o.arrival != bench.ArrivalPoisson && o.arrival != bench.ArrivalConstant:
 		return nil, "", usagef("flag --arrival: wants poisson or constant, not %q", o.arrival)
-	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart && flags.Changed("isolation"), (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationReset:
+	case (o.users > 1 || o.rate > 0) && o.isolation == bench.IsolationRestart && flags.Changed("isolation"), (o.users > 1 || o.rate > 0) && o.isolation == bench.IsolationReset:
 		return nil, "", hinted{usagef("flag --isolation: %s would disturb other users' sessions", o.isolation),
 			"use salt, line or none with --users and --rate"}
-	case (o.users > 1 || o.rate > 0) && o.isolation == collect.IsolationRestart: // the default with --engine vllm
+	case (o.users > 1 || o.rate > 0) && o.isolation == bench.IsolationRestart: // the default with --engine vllm
 		o.isolation = "" // by salt, or by line
 	}
 	if o.rate > 0 && !flags.Changed("users") {
@@ -295,7 +299,7 @@ func (o *runOptions) check(flags *pflag.FlagSet) (tags map[string]string, key st
 		return nil, "", usagef("flag --api: completions needs --chat-template")
 	case o.api == "chat" && o.chatTemplate != "":
 		return nil, "", hinted{usagef("flag --chat-template: the chat API uses the server's own template"), "add --api completions"}
-	case !slices.Contains(collect.TokenIDs(), o.tokenIDs):
+	case !slices.Contains(bench.TokenIDs(), o.tokenIDs):
 		return nil, "", usagef("flag --token-ids: wants none, prompt or all, not %q", o.tokenIDs)
 	}
 	tags = map[string]string{}
@@ -389,7 +393,7 @@ func (o *runOptions) choose(ctx context.Context, stderr io.Writer, all []*data.C
 	if others > 0 {
 		fmt.Fprintf(stderr, "%d of %d conversations run; %s run --list-conversations shows the others\n", len(convs), len(all), self())
 	}
-	count := at.client.Counter(ctx, at.engine)
+	count := engine.Counter(ctx, at.client, at.engine)
 	for i, c := range convs {
 		if c.Generate != nil && !o.quiet {
 			fmt.Fprintf(stderr, "making %s: %s tokens\n", c.ID, data.Thousands(int64(c.Generate.Tokens)))
@@ -410,9 +414,9 @@ func (o *runOptions) choose(ctx context.Context, stderr io.Writer, all []*data.C
 
 // target is the server of a run.
 type target struct {
-	client   *collect.Client
-	engine   *collect.Engine
-	server   collect.Server // nil when wb did not start it
+	client   *client.Client
+	engine   *engine.Engine
+	server   bench.Server // nil when wb did not start it
 	settings map[string]string
 	model    *store.Model
 	end      func()
@@ -441,7 +445,7 @@ func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string, 
 			return t, err
 		}
 		base, t.end = url, func() { srv.Stop(ctx) }
-		if o.isolation == collect.IsolationRestart {
+		if o.isolation == bench.IsolationRestart {
 			t.server = srv
 		}
 		t.settings = map[string]string{}
@@ -464,13 +468,13 @@ func (o *runOptions) connect(ctx context.Context, stderr io.Writer, key string, 
 	if err != nil {
 		return t, err
 	}
-	t.model = t.client.Limits(t.engine, h)
+	t.model = machine.ServedLimits(t.client, t.engine, h)
 	return t, nil
 }
 
 // startVLLM starts vLLM and asks it who it is. What it gives is to be closed, error or not.
-func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io.Writer, key string) (*target, error) {
-	l.DevMode = o.isolation == collect.IsolationReset
+func (o *runOptions) startVLLM(ctx context.Context, l *serve.Launch, stderr io.Writer, key string) (*target, error) {
+	l.DevMode = o.isolation == bench.IsolationReset
 	done := talk(l, stderr, o.quiet)
 	m, err := l.Prepare(ctx)
 	if err != nil {
@@ -498,16 +502,16 @@ func (o *runOptions) startVLLM(ctx context.Context, l *collect.Launch, stderr io
 		return t, err
 	}
 	_, t.engine.Details = m.Options.Args.Get("enable-prompt-tokens-details")
-	t.model = m.Limits()
+	t.model = machine.ManagedLimits(m)
 	return t, nil
 }
 
 func (o *runOptions) meet(ctx context.Context, t *target, base, key string, stderr io.Writer) (err error) {
 	start := o.start
-	if t.client, err = collect.NewClient(base, key, func() int64 { return int64(time.Since(start)) }); err != nil {
+	if t.client, err = client.New(base, key, func() int64 { return int64(time.Since(start)) }); err != nil {
 		return usageError{err}
 	}
-	t.engine, err = t.client.Probe(ctx, o.model, func(text string) { fmt.Fprintln(stderr, text) })
+	t.engine, err = engine.Probe(ctx, t.client, o.model, func(text string) { fmt.Fprintln(stderr, text) })
 	return interrupted(ctx, err)
 }
 
@@ -516,11 +520,11 @@ func (o *runOptions) dbFlag() string {
 	if o.db == defaultDB {
 		return ""
 	}
-	return " --db " + collect.ShellQuote(o.db)
+	return " --db " + plain.Quote(o.db)
 }
 
 // summary is the table at the end of a run, and where to look further.
-func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *store.DB, res *collect.Result) error {
+func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *store.DB, res *bench.Result) error {
 	q, err := queries.Builtin("conversation_summary")
 	if err != nil {
 		return err
@@ -558,14 +562,14 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 }
 
 // frozenText says that times are doubtful, when they are.
-func frozenText(r *collect.Result) string {
+func frozenText(r *bench.Result) string {
 	if r.Frozen == 0 {
 		return ""
 	}
 	return fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's (%s query run_events)\n", r.Frozen, self())
 }
 
-func turnsText(r *collect.Result) string {
+func turnsText(r *bench.Result) string {
 	s := fmt.Sprintf("%d turns", r.Turns)
 	if r.Turns == 1 {
 		s = "1 turn"
@@ -605,7 +609,7 @@ func (p *progress) note(text string) {
 	}
 }
 
-func (p *progress) turn(t collect.TurnInfo) {
+func (p *progress) turn(t bench.TurnInfo) {
 	if p.quiet {
 		return
 	}
@@ -624,7 +628,7 @@ func (p *progress) turn(t collect.TurnInfo) {
 }
 
 // crowd shows several users, a line a second.
-func (p *progress) crowd(c collect.CrowdInfo) {
+func (p *progress) crowd(c bench.CrowdInfo) {
 	if p.quiet {
 		return
 	}
@@ -639,9 +643,9 @@ func (p *progress) crowd(c collect.CrowdInfo) {
 	p.say(text)
 }
 
-func turnLine(t collect.TurnInfo) string {
+func turnLine(t bench.TurnInfo) string {
 	re := t.Reply
-	if re.Status != collect.StatusOK {
+	if re.Status != client.StatusOK {
 		return re.Status + ": " + re.Err
 	}
 	parts := []string{"prompt unknown"}
@@ -668,7 +672,7 @@ func turnLine(t collect.TurnInfo) string {
 }
 
 // quoteArgs gives the command line for the record.
-func quoteArgs(args []string) string { return collect.ShellQuote(withoutSecrets(args)...) }
+func quoteArgs(args []string) string { return plain.Quote(withoutSecrets(args)...) }
 
 // withoutSecrets gives words without credentials in URLs and without secrets given to vLLM.
 func withoutSecrets(args []string) []string {
@@ -678,7 +682,7 @@ func withoutSecrets(args []string) []string {
 		a = store.Redact(a)
 		if name, isFlag := strings.CutPrefix(a, "--"); isFlag {
 			name, _, given := strings.Cut(name, "=")
-			secret = slices.Contains(vllm.SecretArgs(), strings.ReplaceAll(name, "_", "-"))
+			secret = slices.Contains(serve.SecretArgs(), strings.ReplaceAll(name, "_", "-"))
 			if secret && given {
 				a = "--" + name + "=(secret)"
 			}
@@ -686,9 +690,9 @@ func withoutSecrets(args []string) []string {
 			a = "(secret)"
 		}
 		if flag, u, ok := strings.Cut(a, "="); ok && strings.HasPrefix(flag, "--") && strings.Contains(u, "://") {
-			a = flag + "=" + collect.RedactURL(u)
+			a = flag + "=" + plain.RedactURL(u)
 		} else if strings.Contains(a, "://") || (i > 0 && args[i-1] == "--url") {
-			a = collect.RedactURL(a)
+			a = plain.RedactURL(a)
 		}
 		out[i] = a
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/bench"
 	"wb/queries"
 	"wb/store"
 	"wb/viz"
@@ -123,7 +123,7 @@ func watchRun(ctx context.Context, stdout io.Writer, path string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return collect.ErrInterrupted
+			return bench.ErrInterrupted
 		case <-time.After(2 * time.Second):
 		}
 	}

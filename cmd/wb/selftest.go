@@ -22,7 +22,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/bench"
+	"wb/collect/client"
+	"wb/collect/engine"
 	"wb/collect/sim"
 	"wb/data"
 	"wb/queries"
@@ -102,8 +104,8 @@ held within 1 %. It takes a minute and a half, and the machine should do nothing
 					return l.pace != 100 || l.faults != nil || l.loop || !slices.Contains(streams, l.streams)
 				})
 				for _, n := range streams {
-					if n < 1 || n > collect.MaxUsers {
-						return usagef("flag --streams: wants 1 to %d, not %d", collect.MaxUsers, n)
+					if n < 1 || n > bench.MaxUsers {
+						return usagef("flag --streams: wants 1 to %d, not %d", bench.MaxUsers, n)
 					}
 					if !slices.ContainsFunc(all, func(l level) bool { return l.streams == n }) {
 						all = append(all, level{streams: n, pace: 100, turns: 5})
@@ -329,11 +331,11 @@ func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID
 		return id, fmt.Errorf("start truth server: it said %q", lines.Text())
 	}
 	start := time.Now()
-	client, err := collect.NewClient(url, "", func() int64 { return int64(time.Since(start)) })
+	client, err := client.New(url, "", func() int64 { return int64(time.Since(start)) })
 	if err != nil {
 		return id, err
 	}
-	engine, err := client.Probe(ctx, "", nil)
+	engine, err := engine.Probe(ctx, client, "", nil)
 	if err != nil {
 		return id, err
 	}
@@ -349,12 +351,12 @@ func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID
 			return id, err
 		}
 	}
-	plan := collect.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()},
+	plan := bench.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()},
 		Conversations: []*data.Conversation{conversation},
 		Repeat:        1, Users: l.streams, Ramp: ramp, Warmup: 1, MaxTokens: l.tokens(), IgnoreEOS: true, Timeout: time.Minute,
-		Isolation: collect.IsolationSalt, SampleHz: 20, Start: start,
+		Isolation: bench.IsolationSalt, SampleHz: 20, Start: start,
 		WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
-	res, err := collect.Run(ctx, db, client, engine, plan, collect.Watch{})
+	res, err := bench.Run(ctx, db, client, engine, plan, bench.Watch{})
 	if err != nil {
 		return id, err
 	}

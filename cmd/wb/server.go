@@ -16,9 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/bench"
+	"wb/collect/serve"
 	"wb/collect/sim"
-	"wb/collect/vllm"
 	"wb/data/hub"
 )
 
@@ -38,7 +38,7 @@ func vllmFlag(cmd *cobra.Command, at *string) {
 func (o *serverOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	vllmFlag(cmd, &o.vllm)
-	f.StringVar(&o.preset, "preset", "", "settings to start vLLM with: "+strings.Join(vllm.PresetNames(), ", ")+" (default: cpu without a GPU, else single-user)")
+	f.StringVar(&o.preset, "preset", "", "settings to start vLLM with: "+strings.Join(serve.PresetNames(), ", ")+" (default: cpu without a GPU, else single-user)")
 	f.StringVar(&o.port, "port", "8001", "port of the server; auto takes a free one when 8001 is taken")
 	f.Float64Var(&o.utilization, "gpu-memory-utilization", 0, "share of the GPU's memory that vLLM may use, 0 to 1 (0: vLLM's default)")
 	f.StringVar(&o.maxModelLen, "max-model-len", "", "longest context in `tokens`, such as 8192 or 8K (default: the model's own, or what fits)")
@@ -59,8 +59,8 @@ func defaultLogDir() string {
 var serverFlags = []string{"vllm", "preset", "port", "gpu-memory-utilization", "max-model-len", "server-timeout", "log-dir", "verbose"}
 
 // launch checks the flags and makes them a launch.
-func (o *serverOptions) launch(model string, words []string, start time.Time, stderr io.Writer) (*collect.Launch, error) {
-	l := &collect.Launch{Model: model, VLLM: o.vllm, Preset: o.preset, Port: 8001, Utilization: o.utilization, Words: words, LogDir: o.logDir, Timeout: o.timeout,
+func (o *serverOptions) launch(model string, words []string, start time.Time, stderr io.Writer) (*serve.Launch, error) {
+	l := &serve.Launch{Model: model, VLLM: o.vllm, Preset: o.preset, Port: 8001, Utilization: o.utilization, Words: words, LogDir: o.logDir, Timeout: o.timeout,
 		Environ: os.Environ(), Start: start}
 	switch port, err := strconv.Atoi(o.port); {
 	case o.port == "auto":
@@ -74,19 +74,19 @@ func (o *serverOptions) launch(model string, words []string, start time.Time, st
 		return nil, usagef("flag --gpu-memory-utilization: wants 0 to 1, not %v", o.utilization)
 	}
 	if o.maxModelLen != "" {
-		n, ok := vllm.ParseCount(o.maxModelLen)
+		n, ok := serve.ParseCount(o.maxModelLen)
 		if !ok {
 			return nil, usagef("flag --max-model-len: wants tokens, such as 8192 or 8K, not %q", o.maxModelLen)
 		}
 		l.MaxModelLen = n
 	}
-	if o.preset != "" && !slices.Contains(vllm.PresetNames(), o.preset) {
-		return nil, usagef("flag --preset: wants one of %s, not %q", strings.Join(vllm.PresetNames(), ", "), o.preset)
+	if o.preset != "" && !slices.Contains(serve.PresetNames(), o.preset) {
+		return nil, usagef("flag --preset: wants one of %s, not %q", strings.Join(serve.PresetNames(), ", "), o.preset)
 	}
 	if o.timeout <= 0 {
 		return nil, usagef("flag --server-timeout: %v is no time", o.timeout)
 	}
-	var probe vllm.Args
+	var probe serve.Args
 	if err := probe.Merge(words); err != nil {
 		return nil, usageError{err}
 	}
@@ -105,7 +105,7 @@ func (o *serverOptions) launch(model string, words []string, start time.Time, st
 }
 
 // talk sets what a launch tells the person; quiet leaves out all but warnings.
-func talk(l *collect.Launch, stderr io.Writer, quiet bool) (done func()) {
+func talk(l *serve.Launch, stderr io.Writer, quiet bool) (done func()) {
 	if quiet {
 		l.Say, l.Progress = func(string) {}, func(string, string) {}
 		l.Pulling = func(string) func(hub.Progress) { return nil }
@@ -129,13 +129,13 @@ type startProgress struct {
 	last  string
 }
 
-var phaseText = map[string]string{vllm.PhaseSpawned: "starting", vllm.PhaseImporting: "loading libraries", vllm.PhaseEngine: "configuring", vllm.PhaseLoading: "loading weights",
-	vllm.PhaseCompiling: "compiling", vllm.PhaseProfiling: "setting up the KV cache", vllm.PhaseCapturing: "capturing CUDA graphs", vllm.PhaseWarming: "warming up", vllm.PhaseReady: "ready"}
+var phaseText = map[string]string{serve.PhaseSpawned: "starting", serve.PhaseImporting: "loading libraries", serve.PhaseEngine: "configuring", serve.PhaseLoading: "loading weights",
+	serve.PhaseCompiling: "compiling", serve.PhaseProfiling: "setting up the KV cache", serve.PhaseCapturing: "capturing CUDA graphs", serve.PhaseWarming: "warming up", serve.PhaseReady: "ready"}
 
 func (s *startProgress) phase(phase, detail string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.began.IsZero() || (phase == vllm.PhaseSpawned && s.last == vllm.PhaseReady) {
+	if s.began.IsZero() || (phase == serve.PhaseSpawned && s.last == serve.PhaseReady) {
 		s.began = time.Now()
 	}
 	text := "vLLM: " + phaseText[phase]
@@ -144,7 +144,7 @@ func (s *startProgress) phase(phase, detail string) {
 	}
 	text += fmt.Sprintf(", after %.0f s", time.Since(s.began).Seconds())
 	switch {
-	case s.live && phase != vllm.PhaseReady:
+	case s.live && phase != serve.PhaseReady:
 		s.show(text)
 	case phase != s.last:
 		s.say(text)
@@ -158,7 +158,7 @@ func (s *startProgress) end() {
 
 // logTail prints the end of the log of a start that failed, when asked for.
 func (o *serverOptions) logTail(stderr io.Writer, err error) {
-	var e *vllm.StartError
+	var e *serve.StartError
 	if o.verbose && errors.As(err, &e) && e.Tail != "" {
 		fmt.Fprintf(stderr, "the end of %s:\n%s\n", e.LogPath, e.Tail)
 	}
@@ -172,7 +172,7 @@ type simServer struct {
 
 	mu    sync.Mutex
 	cur   *sim.Server
-	facts vllm.Facts
+	facts serve.Facts
 }
 
 // newSimServer starts a simulator at a free port and gives its URL.
@@ -188,11 +188,11 @@ func newSimServer(ctx context.Context, o sim.Options) (*simServer, string, error
 func (s *simServer) Start(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.facts = vllm.Facts{Command: []string{"simulator"}}
+	s.facts = serve.Facts{Command: []string{"simulator"}}
 	mark := func(phase string) {
-		s.facts.Phases = append(s.facts.Phases, vllm.PhaseTime{Phase: phase, At: time.Now()})
+		s.facts.Phases = append(s.facts.Phases, serve.PhaseTime{Phase: phase, At: time.Now()})
 	}
-	mark(vllm.PhaseSpawned)
+	mark(serve.PhaseSpawned)
 	srv, err := sim.New(s.options)
 	if err != nil {
 		return usageError{err}
@@ -204,7 +204,7 @@ func (s *simServer) Start(context.Context) error {
 	if _, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://")); err == nil {
 		s.addr = net.JoinHostPort("127.0.0.1", port)
 	}
-	mark(vllm.PhaseReady)
+	mark(serve.PhaseReady)
 	s.cur = srv
 	return nil
 }
@@ -216,15 +216,15 @@ func (s *simServer) Stop(context.Context) bool {
 	if s.cur == nil {
 		return true
 	}
-	s.facts.Phases = append(s.facts.Phases, vllm.PhaseTime{Phase: vllm.PhaseStopping, At: time.Now()})
+	s.facts.Phases = append(s.facts.Phases, serve.PhaseTime{Phase: serve.PhaseStopping, At: time.Now()})
 	_ = s.cur.Close() // its connections go with it
-	s.facts.Phases = append(s.facts.Phases, vllm.PhaseTime{Phase: vllm.PhaseExited, At: time.Now()})
+	s.facts.Phases = append(s.facts.Phases, serve.PhaseTime{Phase: serve.PhaseExited, At: time.Now()})
 	s.cur = nil
 	return true
 }
 
 // Facts are those of the last start.
-func (s *simServer) Facts() vllm.Facts {
+func (s *simServer) Facts() serve.Facts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.facts
@@ -299,7 +299,7 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 // interrupted is what a person caused by Ctrl-C, whatever came of it first.
 func interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return collect.ErrInterrupted
+		return bench.ErrInterrupted
 	}
 	return err
 }

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/collect/serve"
 	"wb/collect/sim"
-	"wb/collect/vllm"
 )
 
 func newSim(stderr io.Writer) *cobra.Command {
@@ -134,7 +134,7 @@ func (o *runOptions) simOptions() (sim.Options, error) {
 		}
 		so.Faults = append(so.Faults, f)
 	}
-	var a vllm.Args
+	var a serve.Args
 	if err := a.Merge(o.words); err != nil {
 		return so, err
 	}
@@ -143,7 +143,7 @@ func (o *runOptions) simOptions() (sim.Options, error) {
 		counts := map[string]*int{"block-size": &so.BlockSize, "max-num-batched-tokens": &so.MaxNumBatchedTokens, "max-num-seqs": &so.MaxNumSeqs, "max-model-len": &so.MaxModelLen, "kv-tokens": &so.CapacityTokens}
 		switch to, ok := counts[name]; {
 		case ok:
-			n, ok := vllm.ParseCount(value)
+			n, ok := serve.ParseCount(value)
 			if !ok || n > 1<<31 {
 				return so, fmt.Errorf("read simulator arguments: --%s wants a number from 1, not %q", name, value)
 			}

@@ -330,7 +330,7 @@ func TestLimits(t *testing.T) {
 
 // Every sample the simulator serves has the name, type, help and buckets of vLLM 0.26's.
 func TestMetricsAsCaptured(t *testing.T) {
-	raw, err := os.ReadFile("../testdata/metrics-vllm-0.26.txt")
+	raw, err := os.ReadFile("../engine/testdata/metrics-vllm-0.26.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

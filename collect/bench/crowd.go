@@ -1,0 +1,263 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wb/collect/client"
+	"wb/store"
+)
+
+// How sessions arrive at a rate.
+const (
+	ArrivalPoisson  = "poisson"  // gaps are exponential: what many independent users look like
+	ArrivalConstant = "constant" // gaps are equal
+)
+
+// MaxUsers bounds how many sessions play at once.
+const MaxUsers = 1024
+
+// crowdReadBytes is what one of several users reads at once: many events, and little memory each.
+const crowdReadBytes = 8 << 10
+
+// CrowdInfo is what a person watching several users sees.
+type CrowdInfo struct {
+	Elapsed         time.Duration
+	Streams         int // turns under way
+	Turns           int // that ended so far, measured and failed ones
+	Sessions, Total int // that ended, of all
+	Behind          int // turns that ended and are not recorded yet
+	TokensPerS      float64
+}
+
+// crowd is what several users have in common. Rows are committed by one goroutine, once a second: a user's turn waits for nobody's disk.
+type crowd struct {
+	streams, turns, sessions atomic.Int32
+	tokens                   atomic.Int64 // an event counts for one until the turn tells how many there were
+	backlog                  *backlog
+
+	mu      sync.Mutex
+	ends    []store.SessionEnd
+	clients []*client.Client
+}
+
+func (c *crowd) begun() { c.streams.Add(1) }
+
+func (c *crowd) done(re *client.Reply) {
+	c.streams.Add(-1)
+	c.turns.Add(1)
+	n := re.CompletionTokens
+	if n == nil {
+		n = new(int64(re.Events))
+	}
+	c.tokens.Add(*n - re.Streamed)
+}
+
+// ended books the end of a session whose turns are with the recorder.
+func (c *crowd) ended(e store.SessionEnd) {
+	c.sessions.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends = append(c.ends, e)
+}
+
+func (c *crowd) take() []store.SessionEnd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.ends
+	c.ends = nil
+	return out
+}
+
+// playCrowd plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
+// time that was drawn for it. The first error ends it.
+func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
+	crowd, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer r.crowd.hangUp()
+	var side sync.WaitGroup
+	flushing, done := context.WithCancel(context.WithoutCancel(ctx))
+	side.Go(func() {
+		if err := r.flushCrowd(flushing, len(todo)); err != nil {
+			stop(err)
+		}
+	})
+	var recording sync.WaitGroup
+	recording.Go(func() { r.recordCrowd(ctx, stop) })
+	var players sync.WaitGroup
+	var err error
+	if r.plan.Rate > 0 {
+		err = r.arrive(crowd, &players, todo, stop)
+	} else {
+		r.allPlay(crowd, &players, todo, stop)
+	}
+	players.Wait()
+	r.crowd.backlog.close()
+	recording.Wait()
+	done()
+	side.Wait()
+	if cause := context.Cause(crowd); cause != nil && ctx.Err() == nil {
+		err = errors.Join(err, cause)
+	}
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return err
+}
+
+// newPlayer gives a user with connections of its own, the one for turns open.
+func (r *run) newPlayer(ctx context.Context, number int) *player {
+	p := &player{run: r, client: r.client.Another(ctx, crowdReadBytes), number: number}
+	p.client.CountEvents(&r.crowd.tokens)
+	r.crowd.mu.Lock()
+	defer r.crowd.mu.Unlock()
+	r.crowd.clients = append(r.crowd.clients, p.client)
+	return p
+}
+
+// hangUp closes the connections of all users.
+func (c *crowd) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.clients {
+		x.Close()
+	}
+	c.clients = nil
+}
+
+// begins is when a user of a closed loop begins, numbered from 1, counted from the first: spread over the ramp by all users of the plan.
+// Those that are left when it is resumed keep their places.
+func (p Plan) begins(user int) time.Duration {
+	return p.Ramp * time.Duration(user-1) / time.Duration(p.users())
+}
+
+func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) {
+	own := map[int][]SessionPlan{}
+	for _, s := range todo {
+		own[s.User] = append(own[s.User], s)
+	}
+	ready := make(chan struct{}) // all begin at once, when everybody has a connection
+	var connected sync.WaitGroup
+	slots := make(chan struct{}, 32) // dialling at once
+	for user, sessions := range own {
+		connected.Add(1)
+		wg.Go(func() {
+			slots <- struct{}{}
+			p := r.newPlayer(ctx, user)
+			<-slots
+			connected.Done()
+			<-ready
+			t := time.NewTimer(r.plan.begins(user))
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				t.Stop()
+			}
+			for i, s := range sessions {
+				if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, len(sessions)-1-i); err != nil {
+					stop(err)
+					return
+				}
+			}
+		})
+	}
+	connected.Wait()
+	close(ready)
+}
+
+// arrive begins sessions at the times that the rate gives, whether others have ended or not. One that finds no free user waits, and its first turn tells by
+// how much it was late.
+func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) error {
+	rng := rand.New(rand.NewPCG(uint64(r.plan.Seed), 0xa441))
+	limit := r.plan.users()
+	free := make(chan *player, limit)
+	made := 0
+	for range min(limit, 16, len(todo)) { // at hand before the first comes
+		made++
+		free <- r.newPlayer(ctx, made)
+	}
+	due := r.clock()
+	for i, s := range todo {
+		if i > 0 {
+			gap := 1.0
+			if r.plan.Arrival != ArrivalConstant {
+				gap = rng.ExpFloat64()
+			}
+			due += int64(gap / r.plan.Rate * 1e9)
+		}
+		t := time.NewTimer(time.Duration(due - r.clock()))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+		var p *player
+		number := 0 // of a user who has to connect first; others do not wait for that
+		select {
+		case p = <-free:
+		default:
+			if made < limit {
+				made++
+				number = made
+				break
+			}
+			select {
+			case p = <-free:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		at := due
+		wg.Go(func() {
+			if p == nil {
+				p = r.newPlayer(ctx, number)
+			}
+			p.due = &at
+			if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, 0); err != nil {
+				stop(err)
+			}
+			free <- p
+		})
+	}
+	return nil
+}
+
+// shortPace is how long a time must be for a rate over it: the last, which ends when the users do, is shorter.
+const shortPace = int64(time.Second / 2)
+
+// flushCrowd commits once a second until it is told to end, and once more then.
+func (r *run) flushCrowd(ctx context.Context, sessions int) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	type mark struct{ ns, tokens int64 }
+	began := mark{ns: r.clock()}
+	last, rate := began, 0.0
+	for end := false; !end; {
+		select {
+		case <-ctx.Done():
+			end = true
+		case <-t.C:
+		}
+		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.crowd.take()...); err != nil {
+			return err
+		}
+		if err := r.rec.Relieve(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		if now := (mark{r.clock(), r.crowd.tokens.Load()}); now.ns-last.ns >= shortPace {
+			rate = max(float64(now.tokens-last.tokens)*1e9/float64(now.ns-last.ns), 0)
+			last = now
+		}
+		if r.watch.Crowd != nil {
+			r.watch.Crowd(CrowdInfo{Elapsed: time.Duration(r.clock() - began.ns),
+				Streams: int(r.crowd.streams.Load()), Turns: int(r.crowd.turns.Load()), Sessions: int(r.crowd.sessions.Load()), Total: sessions,
+				Behind: r.crowd.backlog.waiting(), TokensPerS: rate})
+		}
+	}
+	return nil
+}

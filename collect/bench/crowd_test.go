@@ -1,0 +1,166 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/sim"
+	"wb/data"
+	"wb/store"
+)
+
+// against gives a simulator, a file, and what a run needs of both.
+func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *client.Client, e *engine.Engine, start time.Time) {
+	t.Helper()
+	ctx := context.Background()
+	srv, err := sim.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := srv.Start(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
+	if db, err = store.Open(ctx, t.TempDir()+"/a.duckdb"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	start = time.Now()
+	if c, err = client.New(url, "", func() int64 { return int64(time.Since(start)) }); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = engine.Probe(ctx, c, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	return srv, db, c, e, start
+}
+
+// crowdRun plays a plan against a simulator that takes no time and gives its file.
+func crowdRun(t *testing.T, p Plan) (*store.DB, *Result, error) {
+	t.Helper()
+	_, db, c, e, start := against(t, sim.Options{Profile: "instant", MaxNumSeqs: 256})
+	p.Start, p.Isolation, p.MaxTokens, p.SampleHz = start, IsolationSalt, 6, 20
+	for _, id := range []string{"a", "b", "c"} {
+		p.Conversations = append(p.Conversations, &data.Conversation{ID: id, Title: id, Turns: []data.Turn{{User: "one " + id}, {User: "two"}, {User: "three"}}})
+	}
+	res, err := Run(context.Background(), db, c, e, p, Watch{})
+	return db, res, err
+}
+
+func count(t *testing.T, db *store.DB, q string) (n int64) {
+	t.Helper()
+	if err := db.SQL().QueryRow(q).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Every user plays every conversation, at the same time as the others, and every turn is there once with its chunks.
+func TestUsers(t *testing.T) {
+	db, res, err := crowdRun(t, Plan{Users: 9, Repeat: 2, Warmup: 1})
+	if err != nil || res.Turns != 9*2*3*3 || res.Failed != 0 || res.Status != "ok" {
+		t.Fatalf("%+v (%v)", res, err)
+	}
+	for q, want := range map[string]int64{
+		"SELECT count(*) FROM measured_turns":                                                                                    9 * 2 * 3 * 3,
+		"SELECT count(DISTINCT (conversation, repeat, turn)) FROM measured_turns":                                                9 * 2 * 3 * 3,
+		"SELECT count(DISTINCT client_user) FROM sessions WHERE NOT warmup":                                                      9,
+		"SELECT count(*) FROM sessions WHERE status <> 'ok' OR ended_ns IS NULL OR ended_ns <= started_ns":                       0,
+		"SELECT count(DISTINCT turn_id) - count(*) FROM raw.turn":                                                                0,
+		"SELECT count(*) FROM turns t WHERE completion_tokens <> (SELECT sum(tokens) FROM chunks c WHERE c.turn_id = t.turn_id)": 0,
+		"SELECT count(*) FROM turns WHERE turn = 1 AND cached_tokens > 0":                                                        0, // each session has its salt
+		"SELECT count(*) FROM turn_counters":                                                                                     1, // the warm-up's: with several at once nothing is one turn's
+		"SELECT CASE WHEN max(n) > 1 THEN 1 ELSE 0 END FROM (SELECT (SELECT count(*) FROM raw.session b WHERE NOT b.warmup AND b.started_ns < a.ended_ns AND b.ended_ns > a.started_ns) AS n FROM raw.session a WHERE NOT a.warmup)": 1,
+		"SELECT count(*) FROM (SELECT client_user FROM raw.session WHERE NOT warmup GROUP BY client_user HAVING count(*) <> 6)":                                                                                                      0,
+	} {
+		if got := count(t, db, q); got != want {
+			t.Errorf("%s gives %d, want %d", q, got, want)
+		}
+	}
+}
+
+// At a rate sessions begin when they are due; those that find everybody busy wait, and that is in their time to first token.
+func TestRate(t *testing.T) {
+	db, res, err := crowdRun(t, Plan{Users: 1, Rate: 200, Arrival: ArrivalConstant, Repeat: 10})
+	if err != nil || res.Turns != 10*3*3 {
+		t.Fatalf("%+v (%v)", res, err)
+	}
+	if n := count(t, db, "SELECT count(*) FROM (SELECT intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns) AS gap FROM raw.turn WHERE intended_ns IS NOT NULL) WHERE gap <> 5000000"); n != 0 {
+		t.Errorf("%d gaps are not 5 ms", n)
+	}
+	for q, want := range map[string]int64{
+		"SELECT count(*) FROM raw.turn WHERE (turn = 1) <> (intended_ns IS NOT NULL)":                                            0,
+		"SELECT count(*) FROM turns WHERE wait_ms < 0":                                                                           0,
+		"SELECT count(*) FROM turns WHERE turn = 1 AND abs(ttft_with_wait_ms - (wait_ms + (first_ns - submit_ns) / 1e6)) > 1e-6": 0,
+	} {
+		if got := count(t, db, q); got != want {
+			t.Errorf("%s gives %d, want %d", q, got, want)
+		}
+	}
+	// Poisson gaps have a standard deviation like their mean
+	db, _, err = crowdRun(t, Plan{Rate: 1000, Arrival: ArrivalPoisson, Repeat: 60, MaxTurns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mean, deviation float64
+	if err := db.SQL().QueryRow("SELECT avg(gap), stddev(gap) FROM (SELECT (intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns)) / 1e6 AS gap FROM raw.turn WHERE intended_ns IS NOT NULL)").Scan(&mean, &deviation); err != nil {
+		t.Fatal(err)
+	}
+	if mean < 0.8 || mean > 1.2 || deviation < 0.75*mean || deviation > 1.25*mean {
+		t.Errorf("gaps of %.2f ± %.2f ms", mean, deviation)
+	}
+}
+
+// soloRun plays a plan of one conversation against a simulator of 14 ms a token, until what is to happen happens.
+func soloRun(t *testing.T, users int, happen func(srv *sim.Server, cancel func())) (*store.DB, *Result, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	srv, db, c, e, start := against(t, sim.Options{Profile: "eager", MaxNumSeqs: 64})
+	time.AfterFunc(2500*time.Millisecond, func() { happen(srv, cancel) })
+	res, err := Run(ctx, db, c, e, Plan{Users: users, Repeat: 100, Start: start, Isolation: IsolationSalt, MaxTokens: 20, Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}, {User: "y"}}}}}, Watch{})
+	if n := count(t, db, "SELECT count(*) FROM raw.session WHERE status = 'running' OR ended_ns IS NULL"); n != 0 {
+		t.Errorf("%d sessions have no end", n)
+	}
+	if n := count(t, db, "SELECT count(*) FROM measured_turns"); n < int64(users) {
+		t.Errorf("%d turns were kept", n)
+	}
+	return db, res, err
+}
+
+// A server that is gone ends everybody, and what was finished is there.
+func TestUsersAndADeadServer(t *testing.T) {
+	_, res, err := soloRun(t, 4, func(srv *sim.Server, _ func()) { srv.Close() })
+	if !errors.Is(err, engine.ErrUnreachable) || res.Status != "failed" || res.Failed < 1 {
+		t.Errorf("%+v (%v)", res, err)
+	}
+}
+
+// Interrupted, users stop and their sessions say so.
+func TestUsersInterrupted(t *testing.T) {
+	db, res, err := soloRun(t, 5, func(_ *sim.Server, cancel func()) { cancel() })
+	if !errors.Is(err, ErrInterrupted) || res.Status != "interrupted" {
+		t.Fatalf("%+v (%v)", res, err)
+	}
+	if n := count(t, db, "SELECT count(*) FROM raw.session WHERE status = 'interrupted'"); n != 5 {
+		t.Errorf("%d sessions were interrupted", n)
+	}
+}
+
+// A ramp is the plan's, also for those users that are left when a run is resumed.
+func TestBegins(t *testing.T) {
+	p := Plan{Users: 8, Ramp: 8 * time.Second}
+	for user, want := range map[int]time.Duration{1: 0, 2: time.Second, 5: 4 * time.Second, 8: 7 * time.Second} {
+		if got := p.begins(user); got != want {
+			t.Errorf("user %d begins after %v, want %v", user, got, want)
+		}
+	}
+	if got := (Plan{Users: 3}).begins(3); got != 0 {
+		t.Errorf("without a ramp user 3 begins after %v", got)
+	}
+}

@@ -1,0 +1,295 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/serve"
+	"wb/data"
+	"wb/data/plain"
+	"wb/store"
+)
+
+// Isolation modes: how sessions are kept from each other's prefix cache.
+const (
+	IsolationRestart = "restart" // a fresh server process for each session
+	IsolationReset   = "reset"   // the prefix cache is emptied before each session
+	IsolationSalt    = "salt"    // a cache_salt of its own for each session
+	IsolationLine    = "line"    // a line of its own at the head of each session's first message
+	IsolationNone    = "none"
+)
+
+// Isolations lists the modes.
+func Isolations() []string {
+	return []string{IsolationRestart, IsolationReset, IsolationSalt, IsolationLine, IsolationNone}
+}
+
+// Server is a server whose life is wb's own business. It is running when a run begins; after Stop nothing of it is left.
+type Server interface {
+	// Start starts it again at the same URL.
+	Start(ctx context.Context) error
+	// Stop ends it and gives false when its memory stays taken.
+	Stop(ctx context.Context) (released bool)
+	// Facts are those of the process started last.
+	Facts() serve.Facts
+	// Err explains why it is gone; nil while it runs.
+	Err(ctx context.Context) error
+}
+
+// managed is a Server and what of it has been recorded.
+type managed struct {
+	Server
+	start  int32 // number of the start, from 1
+	fresh  bool  // no request has reached it
+	phases int   // recorded ones of this start
+}
+
+// recordStart writes what is known of a server process. It is called once a start, with the reason when that failed.
+func (r *run) recordStart(ctx context.Context, why error) error {
+	m := &r.server
+	m.start++
+	m.fresh, m.phases = true, 0
+	f := m.Facts()
+	row := store.EngineStart{RunID: r.id, StartID: m.start, Status: "ready", Command: r.client.Clean(plain.Quote(f.Command...)), LogPath: OrNil(f.LogPath),
+		KVCacheSizeTokens: f.Report.KVCacheTokens, KVCacheBytes: f.Report.KVCacheBytes, WeightsBytes: f.Report.WeightsBytes, GraphBytes: f.Report.GraphBytes,
+		WeightsLoadS: f.Report.WeightsS, CompileS: f.Report.CompileS}
+	if f.PID != 0 {
+		row.PID = new(int64(f.PID))
+	}
+	if why != nil {
+		row.Status, row.Error = "failed", new(r.client.Clean(why.Error()))
+	}
+	return errors.Join(store.Add(ctx, r.rec, row), r.recordPhases(ctx))
+}
+
+// recordPhases writes the phases that came since the last call.
+func (r *run) recordPhases(ctx context.Context) error {
+	f := r.server.Facts()
+	var rows []store.EnginePhase
+	for _, p := range f.Phases[min(r.server.phases, len(f.Phases)):] {
+		rows = append(rows, store.EnginePhase{RunID: r.id, StartID: r.server.start, Phase: p.Phase, TNs: p.At.Sub(r.plan.Start).Nanoseconds()})
+	}
+	r.server.phases = len(f.Phases)
+	return store.Add(ctx, r.rec, rows...)
+}
+
+// stopServer ends a managed server and records how that went.
+func (r *run) stopServer(ctx context.Context) error {
+	r.env.ServerPID.Store(0)
+	if !r.server.Stop(ctx) {
+		r.warn("memory_held", "server", "the server is gone and GPU memory is still taken; what comes next may have less of it")
+	}
+	return r.recordPhases(context.WithoutCancel(ctx))
+}
+
+// restart gives the next session a fresh process.
+func (r *run) restart(ctx context.Context) error {
+	if r.server.fresh {
+		return nil
+	}
+	if err := r.stopServer(ctx); err != nil {
+		return err
+	}
+	r.watch.Restart()
+	r.cold()
+	err := r.server.Start(ctx)
+	if errors.Is(err, serve.ErrStopped) || (err != nil && ctx.Err() != nil) {
+		return ErrInterrupted
+	}
+	if rerr := r.recordStart(context.WithoutCancel(ctx), err); err != nil || rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	return r.meet(ctx)
+}
+
+// meet asks a restarted server who it is: the run's engine row stays that of the first start, what it can do is read anew.
+func (r *run) meet(ctx context.Context) error {
+	r.client.Close()
+	e, err := engine.Probe(ctx, r.client, r.engine.Model, nil)
+	if err != nil {
+		return err
+	}
+	e.Details = r.engine.Details
+	r.engine = e
+	r.env.ServerPID.Store(int32(r.server.Facts().PID))
+	return nil
+}
+
+// settleIsolation settles the mode that this server allows, and says what is to be told of it.
+func (r *run) settleIsolation() (told string) {
+	asked := r.plan.Isolation
+	switch {
+	case asked != "" && asked != IsolationSalt:
+		return ""
+	case r.salts():
+		r.plan.Isolation = IsolationSalt
+		return ""
+	}
+	r.plan.Isolation = IsolationLine
+	return "this server takes no cache_salt: a line at the head of each session's prompts keeps sessions apart " +
+		"(--isolation none leaves it out)"
+}
+
+// lineWords are of four letters and one token each in the vocabularies of common models, so that all lines have one length.
+var lineWords = strings.Fields("time year life hand part case week work home room area fact book word side kind " +
+	"head game line city name team body back face door road food love idea mind land")
+
+// isolationLine gives a session's own line: 60 bits of its identity in twelve words.
+func isolationLine(run uuid.UUID, session int32) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s-%d", run, session))
+	var line strings.Builder
+	line.WriteString("Session name:")
+	for _, b := range sum[:12] {
+		line.WriteString(" " + lineWords[int(b)%len(lineWords)])
+	}
+	return line.String()
+}
+
+// prepareIsolation makes sure that the mode works on this server.
+func (r *run) prepareIsolation(ctx context.Context) error {
+	switch r.plan.Isolation {
+	case IsolationReset:
+		if r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching {
+			return nil // there is nothing to reset
+		}
+		return r.proveReset(ctx)
+	case IsolationRestart:
+		if r.server.Server == nil {
+			return errors.New("isolate sessions: only a server that wb started can be restarted")
+		}
+	}
+	return nil
+}
+
+func (r *run) salts() bool {
+	return r.engine.Kind == engine.KindSimulator || (r.engine.VLLM() && r.engine.Adapter().TakesSalt())
+}
+
+// ResetError says that the prefix cache cannot be emptied.
+type ResetError struct{ Why string }
+
+func (e *ResetError) Error() string { return "reset prefix cache: " + e.Why }
+
+// Hint says what to do instead.
+func (e *ResetError) Hint() string {
+	return "start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment, or use --isolation salt"
+}
+
+// reset empties the prefix cache. vLLM refuses while blocks are in use, which a request that just ended still does for a
+// moment.
+func (r *run) reset(ctx context.Context) error {
+	why := ""
+	for try := range 50 {
+		if try > 0 {
+			t := time.NewTimer(100 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+				t.Stop()
+				return ErrInterrupted
+			case <-t.C:
+			}
+		}
+		limited, cancel := context.WithTimeout(ctx, engine.SideLimit)
+		resp, text, err := r.client.Ask(limited, http.MethodPost, "/reset_prefix_cache", []byte("{}"), client.MaxErrorBody)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ErrInterrupted
+		case err != nil:
+			return fmt.Errorf("reset prefix cache: %w", err)
+		case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed:
+			return &ResetError{"the server has no /reset_prefix_cache"}
+		case resp.StatusCode == http.StatusOK && !strings.Contains(strings.ReplaceAll(string(text), " ", ""), `"success":false`):
+			return nil
+		}
+		why = fmt.Sprintf("HTTP %d: %s", resp.StatusCode, r.client.Clean(cmp.Or(client.Reason(text), "it was refused")))
+	}
+	return &ResetError{why}
+}
+
+// proveReset sends one prompt three times: the second must hit, and after a reset the third must not. A status of 200 alone
+// proves nothing through vLLM 0.20.
+func (r *run) proveReset(ctx context.Context) error {
+	if err := r.reset(ctx); err != nil {
+		return err
+	}
+	block := int64(128)
+	if r.engine.BlockSizeTokens != nil {
+		block = *r.engine.BlockSizeTokens
+	}
+	prompt := data.Prompt{Messages: []data.Message{{Role: "user", Content: fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))}}}
+	send := func() (hits int64, known bool, err error) {
+		before, _ := r.look(ctx)
+		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Prompt: prompt, MaxTokens: 1, VLLM: r.engine.VLLM()}, r.plan.Timeout)
+		if re.Status == client.StatusInterrupted {
+			return 0, false, ErrInterrupted
+		}
+		if re.Status != client.StatusOK {
+			return 0, false, fmt.Errorf("prove that the prefix cache can be reset: %s: %s", re.Status, re.Err)
+		}
+		if re.CachedTokens != nil {
+			return *re.CachedTokens, true, nil
+		}
+		after, ok := r.look(ctx)
+		return int64(after.hits - before.hits), ok && after.queries > before.queries, nil
+	}
+	var hits [3]int64
+	for i := range hits {
+		var known bool
+		var err error
+		if hits[i], known, err = send(); err != nil {
+			return err
+		}
+		if !known {
+			r.warn("reset_unproven", "run", "the server tells neither cached tokens nor cache counters: whether a reset works cannot be seen")
+			return nil
+		}
+		if i == 1 {
+			if hits[1] == 0 {
+				return nil // nothing is cached that a reset could leave behind
+			}
+			if err := r.reset(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if hits[2] == 0 {
+		r.event("reset_proved", "run", fmt.Sprintf("a prompt that hit %d tokens hit none after a reset of the prefix cache", hits[1]), nil)
+	}
+	if hits[2] > 0 {
+		return &ResetError{fmt.Sprintf("it was answered with success and the cache still holds %d tokens of an earlier prompt", hits[2])}
+	}
+	return nil
+}
+
+// counters are those of a scrape that wb itself needs at once.
+type counters struct{ finished, queries, hits float64 }
+
+func readCounters(s *engine.Scrape) (c counters, ok bool) {
+	c.finished, ok = s.Total("request_success")
+	c.queries, _ = s.Total("prefix_cache_queries")
+	c.hits, _ = s.Total("prefix_cache_hits")
+	external, _ := s.Total("external_prefix_cache_hits") // of other tiers, as host memory: hits too
+	c.hits += external
+	return c, ok
+}
+
+// look reads the counters without recording them.
+func (r *run) look(ctx context.Context) (counters, bool) {
+	if !r.engine.HasMetrics {
+		return counters{}, false
+	}
+	s := engine.ReadMetrics(ctx, r.client, false)
+	c, _ := readCounters(s)
+	return c, s.Err == nil
+}

@@ -1,0 +1,318 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"wb/data"
+	"wb/data/yamlfile"
+)
+
+// PlanFile declares runs that belong together: settings they share, and what varies. Each combination is a cell, and each cell a run.
+type PlanFile struct {
+	File       string
+	Name       string
+	About      string
+	Tags       []Choice
+	Settings   []Choice // flags of wb run
+	Repeats    int      // of every conversation in every cell
+	MaxRepeats int      // as far as UntilCI may go
+	UntilCI    string   // such as 2%; "" for none
+	Metric     string   // what UntilCI looks at; "" for the default
+	Variants   []Variant
+	Matrix     []Dimension
+	Text       string // of the file
+}
+
+// Choice is a setting and where it stands.
+type Choice struct {
+	Name   string   // with dashes; those of vLLM itself begin with "server."
+	Values []string // one, or those of a list
+	Line   int      // from 1
+}
+
+// Variant is a named set of settings that change together.
+type Variant struct {
+	Name     string
+	Settings []Choice
+}
+
+// Dimension is a setting that takes several values.
+type Dimension struct {
+	Name   string
+	Values []Choice
+}
+
+// ServerSetting begins the names of settings that are vLLM's own.
+const ServerSetting = "server."
+
+// Limits on plans: more is a mistake.
+const (
+	MaxPlanBytes = 1 << 20
+	maxCells     = 500
+)
+
+// Cell is one combination of a plan's settings.
+type Cell struct {
+	Name     string   // such as block-size=16/rag-placement=append; "" when nothing varies
+	Settings []Choice // a later one goes before an earlier one
+	Tags     []Choice // the plan's, and what makes the cell
+}
+
+// ParsePlan reads a plan. Mistakes are *data.FileError with the line.
+func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
+	bad := func(line int, format string, a ...any) error {
+		return &data.FileError{File: file, Line: line, Msg: fmt.Sprintf(format, a...)}
+	}
+	root, err := yamlfile.Parse(file, text, MaxPlanBytes)
+	if err != nil {
+		return nil, err
+	}
+	p = &PlanFile{File: file, Text: string(text)}
+	r := planReader{bad: bad}
+	entries := r.settings(root)
+	for _, e := range entries {
+		switch e.name {
+		case "name":
+			p.Name = r.scalar(e)
+			if !validCellText(p.Name) {
+				r.fail(e.line, "name: wants letters, digits and . _ -")
+			}
+		case "about":
+			p.About = r.scalar(e)
+		case "repeats":
+			p.Repeats = r.count(e)
+		case "max-repeats":
+			p.MaxRepeats = r.count(e)
+		case "until-ci":
+			p.UntilCI = r.scalar(e)
+		case "metric":
+			p.Metric = r.scalar(e)
+		case "tags":
+			for _, t := range r.mapping(e.node) { // these names are the user's own
+				p.Tags = append(p.Tags, r.choice(t, ""))
+			}
+		case "server":
+			p.Settings = append(p.Settings, r.choices(e.node, ServerSetting)...)
+		case "matrix":
+			p.Matrix = r.matrix(e.node)
+		case "variants":
+			p.Variants = r.variants(e.node)
+		default:
+			p.Settings = append(p.Settings, r.choice(e, ""))
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if p.Name == "" {
+		return nil, bad(1, "name: is missing")
+	}
+	if p.Repeats == 0 {
+		p.Repeats = 1
+	}
+	if p.MaxRepeats == 0 {
+		p.MaxRepeats = max(20, p.Repeats)
+	}
+	if p.MaxRepeats < p.Repeats {
+		return nil, bad(1, "max_repeats: %d is less than repeats, %d", p.MaxRepeats, p.Repeats)
+	}
+	cells := 1
+	for _, d := range p.Matrix {
+		line := d.Values[0].Line
+		for _, v := range p.Variants { // of two values one would win, and the cell's name tell of the other
+			if slices.ContainsFunc(v.Settings, func(c Choice) bool { return c.Name == d.Name }) {
+				return nil, bad(line, "matrix: %s is set by variant %s as well", d.Name, v.Name)
+			}
+		}
+		if d.Name == "context-size" && (p.Varies("conversations") || slices.ContainsFunc(p.Settings, func(c Choice) bool { return c.Name == "conversations" })) {
+			return nil, bad(line, "matrix: context_size leaves out conversations that are larger, and these are named: name different ones in variants")
+		}
+		cells *= len(d.Values)
+		if cells > maxCells {
+			return nil, bad(d.Values[0].Line, "matrix: more than %d cells", maxCells)
+		}
+	}
+	if cells*max(1, len(p.Variants)) > maxCells {
+		return nil, bad(1, "variants and matrix: more than %d cells", maxCells)
+	}
+	return p, nil
+}
+
+type planEntry struct {
+	name string
+	line int
+	node *yamlfile.Node
+}
+
+// planReader reads nodes and keeps the first mistake.
+type planReader struct {
+	bad func(line int, format string, a ...any) error
+	err error
+}
+
+func (r *planReader) fail(line int, format string, a ...any) {
+	if r.err == nil {
+		r.err = r.bad(line, format, a...)
+	}
+}
+
+// settings are entries whose names may be written with underscores.
+func (r *planReader) settings(n *yamlfile.Node) []planEntry {
+	out := r.mapping(n)
+	for i := range out {
+		out[i].name = strings.ReplaceAll(out[i].name, "_", "-")
+		if slices.ContainsFunc(out[:i], func(o planEntry) bool { return o.name == out[i].name }) {
+			r.fail(out[i].line, "%s: stands twice", out[i].name)
+		}
+	}
+	return out
+}
+
+func (r *planReader) mapping(n *yamlfile.Node) []planEntry {
+	if n.Kind != yamlfile.Mapping {
+		r.fail(n.Line, "wants settings as name: value")
+		return nil
+	}
+	out := make([]planEntry, len(n.Entries))
+	for i, e := range n.Entries {
+		out[i] = planEntry{e.Name, e.Line, e.Value}
+	}
+	return out
+}
+
+// text gives a scalar as it was written; the line breaks around one of several lines are not meant.
+func (r *planReader) text(n *yamlfile.Node, name string) string {
+	if n.Kind != yamlfile.Scalar || n.Null {
+		r.fail(n.Line, "%s: wants a value", name)
+		return ""
+	}
+	if !n.Plain {
+		return strings.Trim(n.Text, "\n")
+	}
+	return n.Text
+}
+
+func (r *planReader) scalar(e planEntry) string { return r.text(e.node, e.name) }
+
+func (r *planReader) count(e planEntry) int {
+	n, err := strconv.Atoi(r.scalar(e))
+	if err != nil || n < 1 || n > 100_000 {
+		r.fail(e.line, "%s: wants a number from 1", e.name)
+	}
+	return n
+}
+
+func (r *planReader) choice(e planEntry, prefix string) Choice {
+	c := Choice{Name: prefix + e.name, Line: e.line}
+	if e.node.Kind == yamlfile.Sequence {
+		for _, v := range e.node.Items {
+			c.Values = append(c.Values, r.text(v, e.name))
+		}
+		if len(c.Values) == 0 {
+			r.fail(e.line, "%s: an empty list", e.name)
+		}
+		return c
+	}
+	c.Values = []string{r.text(e.node, e.name)}
+	return c
+}
+
+func (r *planReader) choices(n *yamlfile.Node, prefix string) (out []Choice) {
+	for _, e := range r.settings(n) {
+		out = append(out, r.choice(e, prefix))
+	}
+	return out
+}
+
+func (r *planReader) matrix(n *yamlfile.Node) (out []Dimension) {
+	for _, e := range r.settings(n) {
+		if len(e.node.Items) == 0 {
+			r.fail(e.line, "matrix: %s wants a list of values", e.name)
+			return nil
+		}
+		d := Dimension{Name: e.name}
+		for _, v := range e.node.Items {
+			c := r.choice(planEntry{e.name, v.Line, v}, "")
+			if slices.ContainsFunc(d.Values, func(o Choice) bool { return slices.Equal(o.Values, c.Values) }) {
+				r.fail(c.Line, "matrix: %s has %s twice", e.name, strings.Join(c.Values, ", "))
+			}
+			d.Values = append(d.Values, c)
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func (r *planReader) variants(n *yamlfile.Node) (out []Variant) {
+	for _, e := range r.mapping(n) {
+		v := Variant{Name: e.name}
+		if !validCellText(v.Name) {
+			r.fail(e.line, "variants: %q: wants letters, digits and . _ -", e.name)
+		}
+		if !e.node.Null {
+			for _, s := range r.settings(e.node) {
+				if s.name == "server" {
+					v.Settings = append(v.Settings, r.choices(s.node, ServerSetting)...)
+				} else {
+					v.Settings = append(v.Settings, r.choice(s, ""))
+				}
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func validCellText(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+}
+
+// Varies says whether cells differ in a setting, with dashes; those of vLLM begin with "server.".
+func (p *PlanFile) Varies(name string) bool {
+	if slices.ContainsFunc(p.Matrix, func(d Dimension) bool { return d.Name == name }) {
+		return true
+	}
+	return slices.ContainsFunc(p.Variants, func(v Variant) bool {
+		return slices.ContainsFunc(v.Settings, func(c Choice) bool { return c.Name == name })
+	})
+}
+
+// Cells gives every combination, the first value of each dimension first.
+func (p *PlanFile) Cells() []Cell {
+	cells := []Cell{{Settings: p.Settings, Tags: p.Tags}}
+	join := func(name, more string) string { return strings.TrimPrefix(name+"/"+more, "/") }
+	if len(p.Variants) > 0 {
+		var next []Cell
+		for _, v := range p.Variants {
+			next = append(next, Cell{v.Name, slices.Concat(p.Settings, v.Settings), slices.Concat(p.Tags, []Choice{{Name: "variant", Values: []string{v.Name}}})})
+		}
+		cells = next
+	}
+	for _, d := range p.Matrix {
+		short := strings.TrimPrefix(d.Name, ServerSetting)
+		var next []Cell
+		for _, c := range cells {
+			for _, v := range d.Values {
+				v.Name = d.Name
+				label := strings.ReplaceAll(strings.Join(v.Values, "+"), ",", "+")
+				next = append(next, Cell{join(c.Name, short+"="+label), slices.Concat(c.Settings, []Choice{v}), slices.Concat(c.Tags, []Choice{{Name: short, Values: []string{label}}})})
+			}
+		}
+		cells = next
+	}
+	return cells
+}
+
+// Order is the order of n cells in a pass, from 0: any, by the seed, and the next pass backwards. Whatever drifts on a machine then falls on all cells
+// alike (ABBA).
+func Order(n int, seed int64, pass int) []int {
+	order := rand.New(rand.NewPCG(uint64(seed), uint64(pass/2))).Perm(n)
+	if pass%2 == 1 {
+		slices.Reverse(order)
+	}
+	return order
+}

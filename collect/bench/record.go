@@ -1,0 +1,359 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/data"
+	"wb/store"
+)
+
+// record records something of a session. Of a single user it is committed when this returns, between turns; several users leave it to the
+// backlog, which does not hold their next turn up.
+func (r *player) record(ctx context.Context, f finished) error {
+	if !r.alone {
+		return r.crowd.backlog.push(f)
+	}
+	end := context.WithoutCancel(ctx)
+	if f.turn != nil {
+		r.learn(ctx, r.client, f.turn)
+	}
+	if err := r.write(end, f); err != nil {
+		return err
+	}
+	switch {
+	case f.begin != nil:
+		return nil
+	case f.end != nil:
+		return errors.Join(r.rec.FinishSessions(end, r.id, *f.end), r.rec.Relieve(end))
+	}
+	return errors.Join(r.rec.Flush(end), r.rec.Relieve(end))
+}
+
+// backlog is what several users have finished and what is not recorded yet. Token ids are asked for by several at once, beside the users;
+// rows are made by one, in the order in which turns ended.
+type backlog struct {
+	order  chan *job
+	unread chan *job // turns whose token ids are not asked for yet
+
+	mu      sync.Mutex
+	room    sync.Cond
+	asking  int  // of those who ask for ids, how many do
+	ended   bool // nothing more comes
+	bytes   int64
+	jobs    int
+	stopped error // why nothing is taken any more
+	full    func()
+	told    bool
+}
+
+type job struct {
+	finished
+	bytes   int64
+	learned chan struct{} // closed when the ids are there, or will not be
+}
+
+const (
+	// Beyond so much that is not recorded users wait.
+	backlogBytes = 24 << 20
+	backlogJobs  = 1 << 14
+	// So many ask for token ids at once while users play: that is work for the server too. More do when the users have ended, or when the
+	// backlog has grown to a part of its bound.
+	fewAsking, maxAsking = 2, 16
+	muchBytes            = backlogBytes / 4
+)
+
+func newBacklog(full func()) *backlog {
+	b := &backlog{order: make(chan *job, backlogJobs), unread: make(chan *job, backlogJobs), full: full}
+	b.room.L = &b.mu
+	return b
+}
+
+// push adds something. It waits only when far too much is there.
+func (b *backlog) push(f finished) error {
+	j := &job{finished: f, bytes: 1 << 10, learned: make(chan struct{})}
+	if t := f.turn; t != nil {
+		j.bytes += t.re.RequestBytes + int64(len(t.re.Content)+len(t.re.Reasoning)) + 128*int64(len(t.re.Chunks))
+	} else {
+		close(j.learned)
+	}
+	b.mu.Lock()
+	for b.stopped == nil && b.jobs > 0 && (b.bytes+j.bytes > backlogBytes || b.jobs == backlogJobs) {
+		if !b.told {
+			b.told = true
+			b.full()
+		}
+		b.room.Wait()
+	}
+	stopped := b.stopped
+	if stopped == nil {
+		if b.bytes += j.bytes; b.bytes >= muchBytes {
+			b.room.Broadcast()
+		}
+		b.jobs++
+		b.order <- j // under the lock, so that a session's turns keep their order
+		if f.turn != nil {
+			b.unread <- j
+		}
+	}
+	b.mu.Unlock()
+	return stopped
+}
+
+// done takes a job out.
+func (b *backlog) done(j *job, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes -= j.bytes
+	b.jobs--
+	if b.stopped == nil {
+		b.stopped = err
+	}
+	b.room.Broadcast()
+}
+
+// begin waits until one more may ask for token ids; end lets another one.
+func (b *backlog) begin() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.asking >= fewAsking && !b.ended && b.bytes < muchBytes {
+		b.room.Wait()
+	}
+	b.asking++
+}
+
+func (b *backlog) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asking--
+	b.room.Broadcast()
+}
+
+// failed says that nothing is recorded any more.
+func (b *backlog) failed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopped != nil
+}
+
+// close says that nothing more comes.
+func (b *backlog) close() {
+	b.mu.Lock()
+	b.ended = true
+	b.room.Broadcast()
+	b.mu.Unlock()
+	close(b.order)
+	close(b.unread)
+}
+
+// waiting is how many turns are not recorded yet.
+func (b *backlog) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.jobs
+}
+
+// recordCrowd records what users finish, until they have all ended and the backlog is closed. The first error is told to stop.
+func (r *run) recordCrowd(ctx context.Context, stop func(error)) {
+	b := r.crowd.backlog
+	var asking sync.WaitGroup
+	askers := min(r.plan.users(), maxAsking)
+	asker := r.client.Asking(askers)
+	defer asker.Close()
+	for range askers {
+		asking.Go(func() {
+			for {
+				b.begin() // before a turn is taken, so that they are asked for in their order
+				j, more := <-b.unread
+				if more && !b.failed() {
+					r.learn(ctx, asker, j.turn)
+				}
+				b.end()
+				if !more {
+					return
+				}
+				close(j.learned)
+			}
+		})
+	}
+	end := context.WithoutCancel(ctx)
+	for j := range b.order {
+		<-j.learned
+		var err error
+		if !b.failed() {
+			if err = r.write(end, j.finished); err != nil {
+				stop(err)
+			} else if j.end != nil {
+				r.crowd.ended(*j.end)
+			}
+		}
+		b.done(j, err)
+	}
+	asking.Wait()
+}
+
+// write puts the rows of something finished into the recorder, those of a turn together.
+func (r *run) write(ctx context.Context, f finished) error {
+	switch {
+	case f.begin != nil:
+		return store.Add(ctx, r.rec, *f.begin)
+	case f.end != nil:
+		r.endTruth(f.pass)
+		return nil
+	}
+	var rows store.Together
+	r.doubt(&rows, f.pass, f.turn)
+	r.turnRows(&rows, f.pass, f.turn)
+	r.judge(&rows, f.pass, f.turn)
+	return r.rec.AddTogether(ctx, &rows)
+}
+
+// turnRows makes the rows of a turn: itself, its messages and its chunks.
+func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
+	re, prompt := f.re, f.req.Prompt
+	row := store.Turn{RunID: r.id, TurnID: f.id, SessionID: p.id, Turn: int32(f.number),
+		Status: re.Status, Error: OrNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
+		SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
+		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused,
+		PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens, CompletionTokens: re.CompletionTokens,
+		ReasoningTokens: re.ReasoningTokens, FinishReason: re.FinishReason, Messages: int32(len(prompt.Messages)),
+		Documents: int32(len(prompt.Documents)), RequestBytes: re.RequestBytes, PromptSHA256: prompt.SHA256(),
+		Checks: f.checks, ChecksPassed: f.passed}
+	if re.Events > 0 {
+		row.TokenEvents, row.TokenReads, row.FirstReadEvents = &re.Events, &re.Reads, &re.FirstReadEvents
+		row.StreamedTokens, row.FirstReadTokens = re.Tokens, re.FirstReadTokens
+	}
+	if f.number == 1 {
+		row.IntendedNs = p.due
+	}
+	if f.req.MaxTokens > 0 {
+		row.MaxTokens = new(int64(f.req.MaxTokens))
+	}
+	for i, m := range prompt.Messages {
+		h := m.SHA256()
+		store.Put(rows, store.TurnMessage{RunID: r.id, TurnID: f.id, Position: int32(i + 1), SHA256: h})
+		rows.PutMessages(r.message(h, m.Role, m.Content, ""))
+	}
+	if re.Content != "" || re.Reasoning != "" {
+		h := data.Message{Role: "assistant", Content: re.Content}.SHA256()
+		row.ReplySHA256 = &h
+		rows.PutMessages(r.message(h, "assistant", re.Content, re.Reasoning))
+	}
+	store.Put(rows, row)
+	chunks := make([]store.Chunk, len(re.Chunks))
+	for i, c := range re.Chunks {
+		chunks[i] = store.Chunk{RunID: r.id, TurnID: f.id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, ReadDelayNs: c.ReadDelayNs,
+			Kind: c.Kind, Tokens: c.Tokens, TextBytes: c.TextBytes}
+	}
+	store.Put(rows, chunks...)
+}
+
+// turnEvent is an event of a turn, which is recorded with it, at the time at which the turn ended.
+func (r *run) turnEvent(f *finishedTurn, kind, message string) store.Event {
+	return store.Event{RunID: r.id, TNs: f.re.DoneNs, Kind: kind, Source: "run", TurnID: &f.id, Message: message}
+}
+
+// doubt tells what of a turn cannot be right.
+func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
+	re, ids := f.re, f.ids
+	where := fmt.Sprintf("turn %d of %s: ", f.number, p.what)
+	tell := func(kind, format string, a ...any) {
+		store.Put(rows, r.turnEvent(f, kind, where+fmt.Sprintf(format, a...)))
+	}
+	if re.Status == client.StatusOK && re.Content == "" {
+		tell("no_answer", "%s", re.NoAnswer())
+	}
+	if len(re.Doubts) > 0 {
+		tell("usage_refused", "of the server's usage, what cannot be is left out: %s", r.client.Clean(strings.Join(re.Doubts, "; ")))
+	}
+	if re.Status != client.StatusOK {
+		return
+	}
+	if n := re.Tokens; n != nil && *n != *re.CompletionTokens {
+		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream",
+			*re.CompletionTokens, *n)
+	}
+	if n := *re.CompletionTokens; re.Tokens == nil && int64(re.Events) > n+max(1, n/50) && !re.ByCharacter() {
+		tell("usage_disagrees", "the usage says %d completion tokens, and %d events brought text", n, re.Events)
+	}
+	if re.Held() {
+		reads := "1 read"
+		if re.Reads != 1 {
+			reads = fmt.Sprintf("%d reads", re.Reads)
+		}
+		tell("buffered", "%d events came in %s: something between holds them back, so TTFT is when the first block came, "+
+			"and time per token is of blocks", re.Events, reads)
+	}
+	n := re.PromptTokens
+	if n == nil {
+		return
+	}
+	switch known := int64(len(ids)); {
+	case p.longest.tokens >= *n && p.longest.within(f.req.Prompt) && p.longest.shorter(f.req.Prompt):
+		tell("context_truncated", "the usage says %d prompt tokens, and an earlier, shorter prompt that this one holds had %d: "+
+			"the server cut the history; the turn is not compared", *n, p.longest.tokens)
+	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
+		tell("context_truncated", "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared",
+			*n, known)
+	case ids != nil && re.PromptIDs == nil && *n != known:
+		tell("usage_disagrees", "the usage says %d prompt tokens, and /tokenize %d", *n, known)
+	case ids == nil && engine.BytesOf(f.req.Prompt.Messages) > *n*bytesPerToken:
+		tell("usage_disagrees", "the usage says %d prompt tokens, and the messages have %d bytes", *n, engine.BytesOf(f.req.Prompt.Messages))
+	}
+	if *n >= p.longest.tokens {
+		p.longest = sentTurn{f.req.Prompt.Messages, *n}
+	}
+}
+
+// sentTurn is a prompt that was sent, and how many tokens the server counted.
+type sentTurn struct {
+	messages []data.Message
+	tokens   int64
+}
+
+// shorter says whether a prompt that holds this one has clearly more in it: more messages, or more text than could go into the same tokens.
+func (s sentTurn) shorter(p data.Prompt) bool {
+	return len(p.Messages) > len(s.messages) || engine.BytesOf(p.Messages) > engine.BytesOf(s.messages)+bytesPerToken
+}
+
+// bytesPerToken is more than a token has in any text that is one: the mean is about 4, and only rows of spaces come to this.
+const bytesPerToken = 32
+
+// within says whether all messages of a prompt are part of another one, in their order.
+func (s sentTurn) within(p data.Prompt) bool {
+	rest := p.Messages
+	for _, m := range s.messages {
+		i := slices.IndexFunc(rest, func(x data.Message) bool { return x.Role == m.Role && strings.Contains(x.Content, m.Content) })
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+1:]
+	}
+	return true
+}
+
+// most bounds from above how many tokens a prompt has: a byte makes one at most, and messages that were sent before have no more than the
+// server counted then.
+func (p *pass) most(req client.Request) int64 {
+	if req.Text != "" {
+		return int64(len(req.Text)) + engine.TokenizeSlack
+	}
+	messages := req.Prompt.Messages
+	all := engine.BytesOf(messages) + int64(len(messages)*engine.MessageSlack+engine.TemplateSlack)
+	if p.sent.tokens == 0 {
+		return all
+	}
+	known := p.sent.tokens
+	for _, m := range messages {
+		if !slices.Contains(p.sent.messages, m) {
+			known += int64(len(m.Content)) + engine.MessageSlack
+		}
+	}
+	return min(all, known)
+}

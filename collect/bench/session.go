@@ -1,0 +1,290 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/data"
+	"wb/store"
+)
+
+// pass is a user's pass through a conversation: what a session is while it is played.
+type pass struct {
+	id     int32
+	what   string // its conversation and placement, to be told
+	repeat int    // 0: a warm-up
+	salt   string // "" for none
+	apart  string // what keeps its prompts apart in the cache: the salt, or the line; "" for nothing
+	due    *int64 // when it was to begin, by the plan; nil: as soon as possible
+
+	sent        sentTurn // the last prompt that the server counted
+	firstCached *int64   // prompt tokens of its first turn that the server had; nil: not told
+	longest     sentTurn // of those on record, the one with the most tokens
+}
+
+func (p *pass) warmup() bool { return p.repeat == 0 }
+
+// finished is something of a session that is to be recorded, in the order in which it came: its beginning, a turn, or its end.
+type finished struct {
+	pass  *pass
+	begin *store.Session
+	turn  *finishedTurn
+	end   *store.SessionEnd
+}
+
+// finishedTurn is a turn that has ended.
+type finishedTurn struct {
+	id       int32
+	number   int // in its session, from 1
+	req      client.Request
+	re       *client.Reply
+	answer   string  // as it goes into the history
+	checks   int32   // facts that a good answer contains
+	passed   *int32  // of these, nil: the turn did not end well
+	ids      []int32 // of the prompt; nil: not known
+	replyIDs []int32 // of the text of the reply, where those of the generated tokens are not told
+}
+
+// session runs one conversation. An error ends the run; a failed turn ends only the session, since what follows it would
+// lack its reply.
+func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
+	p := &pass{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, due: r.due}
+	row := &store.Session{RunID: r.id, SessionID: p.id, ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(),
+		Variant: string(variant), Repeat: int32(repeat), Warmup: p.warmup(), Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
+	if r.server.Server != nil {
+		row.StartID = new(r.server.start)
+		r.server.fresh = false
+	}
+	style := data.Style{Placement: variant, Scripted: r.plan.Scripted}
+	switch {
+	case r.salts() && (p.warmup() || r.plan.Isolation == IsolationSalt):
+		p.salt = fmt.Sprintf("%s-%d", r.id, p.id)
+		p.apart, row.Isolation = p.salt, IsolationSalt
+	case p.warmup() || r.plan.Isolation == IsolationLine:
+		// without a salt a warm-up would leave its prompt in the cache, and the first measured turn would not start cold
+		style.Head = isolationLine(r.id, p.id)
+		p.apart, row.Isolation = style.Head, IsolationLine
+	}
+	total := len(c.Turns)
+	if maxTurns > 0 {
+		total = min(total, maxTurns)
+	}
+	if err := r.record(ctx, finished{pass: p, begin: row}); err != nil {
+		return err
+	}
+	info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left}
+	status, stop := r.turnsOf(ctx, p, c.Start(style), info)
+	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: status, FirstCachedTokens: p.firstCached}
+	if stop = errors.Join(stop, r.record(ctx, finished{pass: p, end: end})); stop != nil {
+		return stop
+	}
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return nil
+}
+
+// turnsOf plays the turns of a session and says how it ended. An error ends the run.
+func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info TurnInfo) (status string, stop error) {
+	for d.Next() && d.Turn() <= info.Turns {
+		if ctx.Err() != nil {
+			return "interrupted", nil
+		}
+		id := r.turns.Add(1)
+		info.Turn, info.TurnID, info.Done, info.Reply = d.Turn(), int(id), false, nil
+		r.tellTurn(info)
+		f, err := r.turn(ctx, p, d, id)
+		re := f.re
+		r.last = re
+		err = errors.Join(err, r.record(ctx, finished{pass: p, turn: f}))
+		info.Done, info.Reply, info.GPUWatts = true, re, r.env.GPUWatts()
+		r.tellTurn(info) // when it is on record
+		r.book(p, re)
+		if err != nil {
+			return "failed", err
+		}
+		switch re.Status {
+		case client.StatusOK:
+			r.notIsolated(p, d.Turn(), re)
+			d.Reply(re.Content)
+		case client.StatusInterrupted:
+			return "interrupted", nil
+		default:
+			if stop = r.endsRun(ctx, info, re); stop == nil && info.Turn < info.Turns {
+				r.skipped(info)
+			}
+			return "failed", stop
+		}
+	}
+	return "ok", nil
+}
+
+// book counts a turn.
+func (r *player) book(p *pass, re *client.Reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !p.warmup() && re.Status != client.StatusInterrupted {
+		r.result.Turns++
+	}
+	if re.Status == client.StatusOK || re.Status == client.StatusInterrupted {
+		return
+	}
+	if !p.warmup() {
+		r.result.Failed++
+	}
+	r.result.LastError = re.Err
+	if r.result.FirstError == "" {
+		r.result.FirstError = re.Err
+	}
+}
+
+// notIsolated tells of a session that began warm in spite of what was to keep it apart.
+func (r *player) notIsolated(p *pass, number int, re *client.Reply) {
+	isolated := !p.warmup() && r.plan.Isolation != IsolationNone
+	if number == 1 && isolated && p.firstCached != nil && re.PromptTokens != nil && warm(*p.firstCached, *re.PromptTokens) {
+		r.warn("not_isolated", "run", fmt.Sprintf("%s: its first turn found %d of %d tokens in the prefix cache in spite of --isolation %s",
+			p.what, *p.firstCached, *re.PromptTokens, r.plan.Isolation))
+	}
+}
+
+// warm says whether a session whose first prompt had so many tokens cached began warm, as the view sessions does: more than a template's
+// beginning, which all prompts share, can be.
+func warm(cached, prompt int64) bool { return cached > min(64, prompt/2) }
+
+// endsRun says why a failed turn ends the run; nil when it does not.
+func (r *player) endsRun(ctx context.Context, info TurnInfo, re *client.Reply) error {
+	broken := (re.Status != client.StatusHTTPError && re.Status != client.StatusOverflow) || (re.HTTPStatus != nil && *re.HTTPStatus >= 500)
+	if cause := r.serverGone(ctx, broken); cause != nil {
+		return fmt.Errorf("turn %d of %s: %w", info.Turn, info.Conversation, cause)
+	}
+	if broken && !engine.Alive(ctx, r.client) && ctx.Err() == nil {
+		return fmt.Errorf("reach server %s: %w since turn %d of %s: %s", r.client.Base(), engine.ErrUnreachable, info.Turn, info.Conversation, re.Err)
+	}
+	return nil
+}
+
+func (r *player) skipped(t TurnInfo) {
+	r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d",
+		t.Conversation, t.Turn+1, t.Turns, t.Turn))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Skipped += t.Turns - t.Turn
+}
+
+// serverGone explains the end of a server that wb started.
+func (r *run) serverGone(ctx context.Context, broken bool) error {
+	if r.server.Server == nil || !broken || ctx.Err() != nil {
+		return nil
+	}
+	return r.server.Err(ctx)
+}
+
+// request makes the request of the coming turn.
+func (r *player) request(p *pass, d *data.Dialogue) (client.Request, error) {
+	req := client.Request{Model: r.engine.Model, Prompt: d.Prompt(), MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed,
+		IgnoreEOS: r.plan.IgnoreEOS && r.engine.IgnoresEOS(), CacheSalt: p.salt, VLLM: r.engine.VLLM(), TokenIDs: r.plan.TokenIDs == TokenIDsAll}
+	if limit := d.Current().MaxTokens; limit > 0 && (req.MaxTokens == 0 || limit < req.MaxTokens) {
+		req.MaxTokens = limit
+	}
+	if r.plan.Template == nil {
+		return req, nil
+	}
+	var err error
+	req.Text, err = r.plan.Template.Render(req.Prompt.Messages)
+	return req, err
+}
+
+// turn sends one request and watches it to the end.
+func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) (*finishedTurn, error) {
+	req, err := r.request(p, d)
+	f := &finishedTurn{id: id, number: d.Turn(), checks: int32(len(d.Current().Checks))}
+	if err != nil {
+		f.req, f.re = req, &client.Reply{Status: client.StatusRefused, Err: err.Error(), SubmitNs: r.clock(), DoneNs: r.clock()}
+		return f, err
+	}
+	if limit := r.engine.MaxModelLenTokens; limit != nil && p.most(req)+int64(req.MaxTokens) > *limit {
+		if f.ids = r.promptIDs(ctx, r.client, req); int64(len(f.ids)) >= *limit {
+			why := fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(f.ids), *limit)
+			now := r.clock()
+			f.req, f.re = req, &client.Reply{Status: client.StatusOverflow, Err: why, SubmitNs: now, DoneNs: now, PromptTokens: new(int64(len(f.ids)))}
+			return f, nil
+		}
+		if left := *limit - int64(len(f.ids)); f.ids != nil && int64(req.MaxTokens) > left {
+			req.MaxTokens = int(left)
+		}
+	}
+	f.req = req
+	if r.alone {
+		f.re = r.sendAlone(ctx, req, p, id)
+	} else {
+		r.crowd.begun()
+		f.re = r.send(ctx, req, p, id)
+		r.crowd.done(f.re)
+	}
+	f.answer = d.Answer(f.re.Content)
+	if f.re.Status == client.StatusOK {
+		f.passed = new(d.Current().Passed(f.re.Content))
+		if n := f.re.PromptTokens; n != nil {
+			p.sent = sentTurn{req.Prompt.Messages, *n}
+		}
+		if f.number == 1 && p.firstCached == nil {
+			p.firstCached = f.re.CachedTokens
+		}
+	}
+	return f, nil
+}
+
+// sendAlone sends a turn of the only user, between two readings of the server's counters.
+func (r *player) sendAlone(ctx context.Context, req client.Request, p *pass, id int32) *client.Reply {
+	var before, after counters
+	if r.engine.HasMetrics {
+		before = r.scrape(ctx, "before", id, false, 0)
+	}
+	r.since.Store(r.clock())
+	r.active.Store(id)
+	re := r.send(ctx, req, p, id)
+	r.active.Store(0)
+	if !r.engine.HasMetrics || ctx.Err() != nil {
+		return re
+	}
+	past := 0.0
+	if re.Status == client.StatusOK {
+		past = before.finished + 1
+	}
+	after = r.scrape(ctx, "after", id, false, past)
+	if re.Status != client.StatusOK || r.engine.Kind != engine.KindVLLM || re.PromptTokens == nil {
+		return re
+	}
+	only := after.finished == before.finished+1 && after.queries == before.queries+float64(*re.PromptTokens)
+	re.CachedTokens = r.engine.Adapter().CachedTokens(re.CachedTokens, r.engine.Details, only && after.hits == before.hits)
+	if hits := after.hits - before.hits; re.CachedTokens == nil && only && p.sent.tokens == 0 && hits >= 0 {
+		p.firstCached = new(int64(hits))
+	}
+	return re
+}
+
+// send sends a turn. A server that is loading its model is waited for: the turn is sent again, and an event tells.
+func (r *player) send(ctx context.Context, req client.Request, p *pass, id int32) *client.Reply {
+	began := time.Now()
+	for told := false; ; told = true {
+		re := r.client.Turn(ctx, req, r.plan.Timeout)
+		if re.HTTPStatus == nil || !engine.Loading(int(*re.HTTPStatus), re.Err) || time.Since(began) > engine.LoadingLimit {
+			if told && ctx.Err() == nil {
+				text := fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had",
+					p.what, time.Since(began).Seconds())
+				r.event("server_loading", "run", text, &id)
+			}
+			return re
+		}
+		if !told {
+			r.watch.Warn("the server is loading its model: waiting (it says: " + re.Err + ")")
+		}
+		if engine.Sleep(ctx, engine.AskAgain); ctx.Err() != nil {
+			return &client.Reply{Status: client.StatusInterrupted, Err: re.Err, SubmitNs: re.SubmitNs, DoneNs: r.clock(), RequestBytes: re.RequestBytes}
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/data/prefix"
+	"wb/store"
+)
+
+// promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
+func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Request) []int32 {
+	if !r.engine.HasTokenize || r.plan.TokenIDs == TokenIDsNone || r.truth.untold.Load() >= enoughFailures {
+		return nil
+	}
+	messages := req.Prompt.Messages
+	if req.Text != "" {
+		messages = nil
+	}
+	ids, err := engine.Tokenize(ctx, c, r.engine.Model, messages, req.Text)
+	if err == nil {
+		r.truth.untold.Store(0)
+		return ids
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	n := r.truth.untold.Add(1)
+	if errors.Is(err, context.DeadlineExceeded) { // one that hangs is not asked again
+		if r.truth.untold.Swap(enoughFailures) >= enoughFailures && n > 1 {
+			return nil // another one told
+		}
+		n = enoughFailures
+	}
+	switch n {
+	case enoughFailures:
+		r.event("no_token_ids", "run", err.Error()+"; it is not asked again", nil)
+	case 1:
+		r.event("no_token_ids", "run", err.Error(), nil)
+	}
+	return nil
+}
+
+// enoughFailures is after how many failures in a row a server is not asked for token ids any more.
+const enoughFailures = 3
+
+// truth is what a run knows of the server's prefix cache.
+type truth struct {
+	untold atomic.Int32 // failures in a row to get token ids
+
+	mu    sync.Mutex
+	h     *prefix.History      // nil when the server does not tell its block size
+	first bool                 // a rendered prompt has been held against the server's own
+	last  map[int32]sentPrompt // of each session's last turn
+	left  map[int]int          // sessions of each repeat that have not ended
+}
+
+type sentPrompt struct {
+	turn int32
+	ids  []int32
+}
+
+func (r *run) beginTruth(todo []SessionPlan) {
+	r.truth.last, r.truth.left = map[int32]sentPrompt{}, map[int]int{}
+	for _, s := range todo {
+		r.truth.left[s.Repeat]++
+	}
+	if r.engine.BlockSizeTokens == nil || (r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching) {
+		return
+	}
+	pool := 0
+	if r.engine.KVCacheSizeTokens != nil {
+		pool = int(*r.engine.KVCacheSizeTokens)
+	}
+	r.truth.h = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
+}
+
+// cold says that the cache was emptied.
+func (r *run) cold() {
+	if r.truth.h != nil {
+		r.truth.h.Cold()
+	}
+}
+
+// Which token ids are got.
+const (
+	TokenIDsNone   = "none"
+	TokenIDsPrompt = "prompt" // of prompts, and of the texts of replies, by /tokenize after the turn
+	TokenIDsAll    = "all"    // of prompts and generated tokens, in the stream
+)
+
+// TokenIDs lists them.
+func TokenIDs() []string { return []string{TokenIDsNone, TokenIDsPrompt, TokenIDsAll} }
+
+// learn asks for the token ids of a turn that its stream did not bring.
+func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
+	if f.re.Status == client.StatusOverflow || r.plan.TokenIDs == TokenIDsNone {
+		return
+	}
+	switch {
+	case f.re.PromptIDs != nil: // what the server really used
+		f.ids = f.re.PromptIDs
+	case f.ids == nil:
+		f.ids = r.promptIDs(ctx, c, f.req)
+	}
+	if !r.engine.HasTokenize {
+		return
+	}
+	r.compareTemplate(ctx, c, f.req, f.ids)
+	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.truth.h == nil {
+		return
+	}
+	if ids, err := engine.Tokenize(ctx, c, r.engine.Model, nil, f.re.Content); err == nil {
+		f.replyIDs = ids
+	}
+}
+
+// judge makes the rows of a turn's token ids, of what its prompt could have reused and why the rest was computed.
+func (r *run) judge(rows *store.Together, p *pass, f *finishedTurn) {
+	re, ids := f.re, f.ids
+	if ids == nil || re.Status == client.StatusOverflow {
+		return
+	}
+	row, rest := store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "prompt"}, ids
+	r.truth.mu.Lock()
+	defer r.truth.mu.Unlock()
+	if last, ok := r.truth.last[p.id]; ok {
+		if n := prefix.LCP(last.ids, ids); n > 0 {
+			row.SharedTurnID, row.SharedTokens, rest = &last.turn, int64(n), ids[n:]
+		}
+	}
+	r.truth.last[p.id] = sentPrompt{f.id, ids}
+	if !r.plan.NoText { // ids are text to whoever has the tokeniser
+		store.Put(rows, store.TurnTokens(row, rest)...)
+	}
+	if len(re.TokenIDs) > 0 && !r.plan.NoText {
+		store.Put(rows, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "output"}, re.TokenIDs)...)
+	}
+	if r.truth.h == nil || (re.Status != client.StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
+		return
+	}
+	t := r.seen(p, f)
+	v := r.truth.h.Judge(t)
+	if re.Status != client.StatusOK { // it belongs to the history of the cache, and counts in nothing
+		return
+	}
+	store.Put(rows, r.cacheTurn(f.id, v))
+	for _, cause := range prefix.Causes() {
+		if n := v.Missed[cause]; n > 0 && t.Achieved >= 0 { // or what was missed is not known
+			store.Put(rows, store.CacheMiss{RunID: r.id, TurnID: f.id, Cause: string(cause), Tokens: int64(n)})
+		}
+	}
+}
+
+// seen is a turn as the server's cache saw it.
+func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
+	re := f.re
+	t := prefix.Turn{Prompt: f.ids, Output: re.TokenIDs, ReplyIDs: f.replyIDs, Generated: 1, Salt: p.apart,
+		Session: int(p.id), Repeat: p.repeat, Apart: p.warmup(), Reply: f.answer, Foreign: f.answer != re.Content, Achieved: -1,
+		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
+	for _, m := range f.req.Prompt.Messages {
+		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})
+	}
+	if re.CompletionTokens != nil {
+		t.Generated = int(*re.CompletionTokens)
+	}
+	if re.CachedTokens != nil {
+		t.Achieved = int(*re.CachedTokens)
+	}
+	return t
+}
+
+// cacheTurn is the row of a verdict.
+func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
+	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common),
+		BlockIdealTokens: int64(v.BlockIdeal), TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
+	d := v.Divergence
+	if d == nil {
+		return c
+	}
+	c.DivergenceToken, c.DivergenceReference = new(int64(d.TokenIndex)), new("session")
+	if d.Message >= 0 {
+		c.DivergenceMessage, c.DivergenceRole, c.DivergenceCharacter = new(int32(d.Message)), OrNil(d.Role), new(int64(d.Character))
+	}
+	if d.ReferenceOwn {
+		c.DivergenceReference = new("turn")
+	}
+	if !r.plan.NoText {
+		c.DivergenceBefore, c.DivergenceNow = OrNil(d.Before), OrNil(d.Now)
+	}
+	return c
+}
+
+// endTruth lets go of what only the session's own turns are compared with, and with the last session of a repeat of what that sent.
+func (r *run) endTruth(p *pass) {
+	r.truth.mu.Lock()
+	defer r.truth.mu.Unlock()
+	delete(r.truth.last, p.id)
+	if !p.warmup() {
+		r.truth.left[p.repeat]--
+	}
+	if r.truth.h == nil {
+		return
+	}
+	r.truth.h.Forget(int(p.id), p.apart)
+	if p.warmup() || r.truth.left[p.repeat] == 0 {
+		r.truth.h.EndRepeat(p.repeat)
+		delete(r.truth.left, p.repeat)
+	}
+}
+
+// compareTemplate holds a prompt rendered here against the server's own rendering of the same messages, once a run.
+func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.Request, ids []int32) {
+	r.truth.mu.Lock()
+	done := req.Text == "" || ids == nil || r.truth.first
+	r.truth.first = r.truth.first || !done
+	r.truth.mu.Unlock()
+	if done {
+		return
+	}
+	own, err := engine.Tokenize(ctx, c, r.engine.Model, req.Prompt.Messages, "")
+	switch {
+	case err != nil:
+		r.event("template_not_compared", "run", err.Error(), nil)
+	case slices.Equal(own, ids):
+		r.event("template_same", "run", fmt.Sprintf("the prompt rendered with %s has the token ids of the server's own template", r.plan.Template.Name), nil)
+	default:
+		r.event("template_differs", "run", fmt.Sprintf("the prompt rendered with %s leaves the server's own template at token %d (%d tokens here, %d there)", r.plan.Template.Name, prefix.LCP(own, ids), len(ids), len(own)), nil)
+	}
+}

@@ -1,0 +1,77 @@
+// Package clienttest is a server for tests that answers as OpenAI's API does, and whose parts can be replaced.
+package clienttest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"wb/data"
+)
+
+// text is an event with a piece of text, and what else the choice and the event have.
+func Text(delta, choice, rest string) string {
+	return Event(fmt.Sprintf(`{"choices":[{"index":0,"delta":%s%s}]%s}`, delta, choice, rest))
+}
+
+func Word(s string) string { return Text(fmt.Sprintf(`{"content":%q}`, s), "", "") }
+
+func Ended(why string) string { return Text("{}", fmt.Sprintf(`,"finish_reason":%q`, why), "") }
+
+func Used(usage string) string { return Event(`{"choices":[],"usage":` + usage + `}`) }
+
+func Hellos() string { return Word("Hello") + Word(" there") }
+
+func HTTPChunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
+
+func Event(s string) string { return HTTPChunk("data: " + s + "\n\n") }
+
+func Delta(content string) string {
+	b, _ := json.Marshal(content)
+	return fmt.Sprintf(`{"id":"x","choices":[{"index":0,"delta":{"content":%s},"finish_reason":null}]}`, b)
+}
+
+// oddServer is an OpenAI-compatible server that is not vLLM, whose parts can be replaced. Tokens are words.
+type OddServer struct {
+	Models, Tokenize, Metrics http.HandlerFunc
+	Chat                      func(w http.ResponseWriter, prompt int, messages []data.Message)
+}
+
+func (o *OddServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := map[string]http.HandlerFunc{"/v1/models": o.Models, "/tokenize": o.Tokenize, "/metrics": o.Metrics}[r.URL.Path]
+	switch {
+	case answer != nil:
+		answer(w, r)
+	case r.URL.Path == "/v1/models":
+		fmt.Fprint(w, `{"data":[{"id":"m"}]}`)
+	case r.URL.Path == "/v1/chat/completions":
+		var body struct{ Messages []data.Message }
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			panic(err)
+		}
+		n := 0
+		for _, m := range body.Messages {
+			n += len(strings.Fields(m.Content))
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		if o.Chat != nil {
+			o.Chat(w, n, body.Messages)
+			return
+		}
+		WriteReply(w, Hellos(), n, 2)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// writeReply writes events as chunks of their own, and the end.
+func WriteReply(w http.ResponseWriter, events string, prompt, completion int) {
+	flush := w.(http.Flusher).Flush
+	usage := fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, prompt, completion)
+	for e := range strings.SplitSeq(events+Ended("length")+Used(usage), "\r\n") {
+		if strings.HasPrefix(e, "data: ") {
+			fmt.Fprint(w, e)
+			flush()
+		}
+	}
+}

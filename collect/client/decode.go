@@ -1,0 +1,530 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Chunk is one streamed event.
+type Chunk struct {
+	Seq         int32 // from 1
+	ReadSeq     int32 // socket read, from 1
+	TNs         int64
+	ReadDelayNs *int64 // at most how long it lay in the kernel before TNs; nil when that does not say
+	Kind        string // role, content, reasoning, tool, empty, usage, error or other
+	Tokens      *int32 // nil when the server does not say
+	TextBytes   int32
+}
+
+// Reply is everything observed of one request. Times are ns since run start; nil means it did not come to that.
+type Reply struct {
+	Status       string
+	Err          string
+	HTTPStatus   *int32
+	ErrorBody    *string
+	RequestID    *string
+	RequestBytes int64
+
+	SubmitNs       int64
+	WrittenNs      *int64
+	HeadersNs      *int64
+	FirstChunkNs   *int64
+	FirstNs        *int64
+	FirstContentNs *int64
+	LastNs         *int64
+	DoneNs         int64
+	Reused         *bool
+
+	PromptTokens     *int64
+	CachedTokens     *int64
+	CompletionTokens *int64
+	ReasoningTokens  *int64
+	FinishReason     *string
+	Content          string
+	Reasoning        string
+	Chunks           []Chunk
+	PromptIDs        []int32  // nil: not told
+	TokenIDs         []int32  // generated ones; nil unless told for every event
+	Doubts           []string // what the server says and cannot be, one sentence each
+
+	Flow // of the events that carried text or tokens
+
+	Streamed   int64    // events that were counted as they came
+	toolBytes  int      // of tool calls
+	usageSeen  bool     // the closing usage, not only running figures
+	usageEmpty bool     // a usage came that counts nothing
+	finishWhy  string   // what the server says of its finish reason
+	usageBad   []string // what of it cannot be
+	others     bool     // choices came beside the one that was asked for
+}
+
+// Flow says how the tokens of a reply reached the client: per-token figures are made of it. Only events that carried text or tokens count.
+type Flow struct {
+	Events          int32  // that carried text or tokens
+	Reads           int32  // of the socket, which brought them; events of one read have one stamp
+	FirstReadEvents int32  // of the events, those of the first of these reads
+	Tokens          *int64 // that the events carried, by ids or running usage; nil when one did not say
+	FirstReadTokens *int64 // of these, those of the first of these reads; nil likewise
+
+	read int32 // the last of the reads
+}
+
+// DecodeRate gives the tokens a second after those of the first read, as the view turns does: by what the events say that they carried, or
+// one an event where there were as many as tokens. false where neither is known.
+func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
+	if re.FirstNs == nil || re.LastNs == nil || *re.LastNs <= *re.FirstNs || re.CompletionTokens == nil {
+		return 0, false
+	}
+	var n int64
+	switch apart := *re.CompletionTokens - int64(re.Events); {
+	case re.Tokens != nil:
+		n = *re.Tokens - *re.FirstReadTokens
+	case max(apart, -apart) <= max(1, *re.CompletionTokens/50):
+		n = int64(re.Events - re.FirstReadEvents)
+	}
+	return float64(n) * 1e9 / float64(*re.LastNs-*re.FirstNs), n > 0
+}
+
+// held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events,
+// although the reply took so long that a server would have sent them one by one.
+func (re *Reply) Held() bool {
+	const per = 8
+	if re.Events < fewEvents || re.LastNs == nil || *re.LastNs-re.SubmitNs <= longReplyNs {
+		return false
+	}
+	return re.Reads == 1 || re.Events >= per*re.Reads || re.flushed()
+}
+
+// flushed says whether a reply was held back whole and then let go: each read brought several events, and all of them came within a small
+// part of the time that passed before the first.
+func (re *Reply) flushed() bool {
+	const part = 20
+	if re.Events < fewEvents || re.Reads*2 > re.Events || re.LastNs == nil {
+		return false
+	}
+	before := *re.FirstNs - re.SubmitNs
+	return before > longReplyNs && *re.LastNs-*re.FirstNs < before/part
+}
+
+// Fewer events than these, or a shorter reply, do not tell whether something held them back.
+const (
+	fewEvents   = 4
+	longReplyNs = 20e6
+)
+
+// byCharacter says whether the events brought a character each, which says nothing of tokens.
+func (re *Reply) ByCharacter() bool {
+	return utf8.RuneCountInString(re.Content)+utf8.RuneCountInString(re.Reasoning) < 2*int(re.Events)
+}
+
+// countByEvent forgets what the events said of their tokens, and what carried no text.
+func (re *Reply) countByEvent() {
+	re.Flow, re.FirstNs, re.LastNs = Flow{}, nil, nil
+	for i := range re.Chunks {
+		re.Chunks[i].Tokens = nil
+		re.count(&re.Chunks[i])
+	}
+}
+
+// count adds a chunk to the flow of the reply, where it carried text or tokens.
+func (re *Reply) count(ch *Chunk) {
+	if ch.TextBytes == 0 && (ch.Tokens == nil || *ch.Tokens == 0) {
+		return
+	}
+	re.add(ch.Tokens, ch.ReadSeq)
+	if re.FirstNs == nil {
+		re.FirstNs = new(ch.TNs)
+	}
+	re.LastNs = new(ch.TNs)
+}
+
+// add counts an event that carried text or tokens and came with a read; tokens nil: it did not say how many.
+func (f *Flow) add(tokens *int32, read int32) {
+	f.Events++
+	if read != f.read {
+		f.Reads++
+		f.read = read
+	}
+	if f.Reads == 1 {
+		f.FirstReadEvents++
+	}
+	if f.Events == 1 {
+		f.Tokens, f.FirstReadTokens = new(int64), new(int64)
+	}
+	if tokens == nil {
+		f.Tokens, f.FirstReadTokens = nil, nil
+	}
+	if f.Tokens == nil {
+		return
+	}
+	*f.Tokens += int64(*tokens)
+	if f.Reads == 1 {
+		*f.FirstReadTokens += int64(*tokens)
+	}
+}
+
+// decoder turns the events of a stream into a Reply, one after the other.
+type decoder struct {
+	re                 *Reply
+	clean              func(string) string // takes secrets out
+	content, reasoning strings.Builder
+	counted            int64 // tokens, by the running usage so far
+	unsaid             bool  // text came since then without a count
+	told, after        bool  // a usage came; text came after the last one
+	closing            bool  // the last one came behind all text, or with the finish reason
+	events             int   // so far
+	idle               int   // events with text to which the running usage added nothing
+	still              bool  // the first of them was the first with text
+	allIDs             bool  // token ids came with every event
+	ours               *int  // index of the choice that is read
+	chunk              wireChunk
+	like               alike
+}
+
+// decoder begins to read the events of a reply. Token counts of a chunk come from its token ids, else from the growth of the running usage,
+// else they stay unknown: chunks are not tokens. A failure that the stream tells is in Status and Err.
+func (re *Reply) decoder(clean func(string) string) *decoder {
+	return &decoder{re: re, clean: clean, allIDs: true}
+}
+
+// end settles what only the whole of the reply tells.
+func (d *decoder) end() {
+	re := d.re
+	re.Content, re.Reasoning = d.content.String(), d.reasoning.String()
+	re.usageSeen = d.told && !d.after && d.closing
+	if d.still || d.idle > 1+int(re.Events)/20 { // each of them brought a token: the count does not run along
+		re.countByEvent()
+	}
+	if re.flushed() { // nothing says when its tokens were made
+		re.FirstReadEvents = re.Events
+		if re.Tokens != nil {
+			re.FirstReadTokens = new(*re.Tokens)
+		}
+	}
+	if !d.allIDs || (re.CompletionTokens != nil && int64(len(re.TokenIDs)) != *re.CompletionTokens) {
+		re.TokenIDs = nil
+	}
+}
+
+// fail ends the turn with the first failure that the stream tells; what comes after it is kept all the same.
+func (d *decoder) fail(status, why string, body []byte) {
+	if d.re.Status != "" {
+		return
+	}
+	d.re.Status, d.re.Err = status, d.clean(why)
+	if body != nil {
+		d.re.ErrorBody = new(d.clean(strings.ToValidUTF8(string(body[:min(len(body), MaxErrorBody)]), "\ufffd")))
+	}
+}
+
+// event takes the next event.
+func (d *decoder) event(e *sseEvent) {
+	re, i := d.re, d.events
+	d.events++
+	if re.FirstChunkNs == nil {
+		re.FirstChunkNs = new(e.tNs)
+	}
+	data := bytes.TrimSpace(e.data)
+	if len(data) == 0 || isDone(data) { // a heartbeat, or the end
+		return
+	}
+	if d.shortcut(e, data) {
+		return
+	}
+	d.like.before = nil
+	ch := d.newChunk(e)
+	if !d.understand(i, e, data) {
+		ch.Kind = "error"
+		re.Chunks = append(re.Chunks, ch)
+		return
+	}
+	w := &d.chunk
+	if w.ID != "" && re.RequestID == nil {
+		re.RequestID = new(string(w.ID))
+	}
+	d.promptIDs(w.PromptIDs)
+	usage, hasIDs := w.usage(), false
+	if w.Choices.odd {
+		d.fail(StatusDamaged, fmt.Sprintf("a choice of event %d is no object", i+1), data)
+	}
+	for k := range w.Choices.list {
+		c := &w.Choices.list[k]
+		index := int(c.Index)
+		if d.ours == nil {
+			d.ours = &index
+		}
+		if k > 0 || index != *d.ours { // one was asked for
+			re.others = true
+			continue
+		}
+		hasIDs = d.choice(c, &ch, e.tNs) || hasIDs
+	}
+	d.allIDs = d.allIDs && (hasIDs || ch.TextBytes == 0)
+	d.after = d.after || ch.TextBytes > 0
+	said := false
+	if usage == nil {
+		d.learn(data, nil)
+	} else {
+		c, bad, some := readUsage(json.RawMessage(usage))
+		if bad == nil {
+			d.learn(data, &c)
+		}
+		said = d.usage(c, bad, some, &ch, hasIDs)
+	}
+	d.unsaid = d.unsaid || ch.TextBytes > 0 && !said && !hasIDs
+	re.count(&ch)
+	re.Chunks = append(re.Chunks, ch)
+}
+
+// newChunk is the chunk of an event of which nothing is known yet.
+func (d *decoder) newChunk(e *sseEvent) Chunk {
+	ch := Chunk{Seq: int32(len(d.re.Chunks) + 1), ReadSeq: e.seq, TNs: e.tNs, Kind: "other"}
+	if e.delayNs >= 0 {
+		ch.ReadDelayNs = new(e.delayNs)
+	}
+	return ch
+}
+
+// understand parses an event; false when it is none that wb understands, or tells a failure.
+func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
+	if data[0] != '{' {
+		d.chunk = wireChunk{}
+		switch done := d.re.FinishReason != nil && d.told; {
+		case string(data) == "null":
+			return true
+		case e.foreign || done && !e.failure: // of somebody else's, or a word of farewell
+			return true
+		case e.failure: // some servers put the bare text of an error there
+			d.fail(StatusServerError, "the server failed mid-stream: "+Clip(string(data)), data)
+		default:
+			d.fail(StatusDamaged, fmt.Sprintf("event %d is not a JSON object: %s", i+1, Clip(string(data))), data)
+		}
+		return false
+	}
+	if err := parseChunk(data, &d.chunk); err != nil {
+		d.fail(StatusDamaged, fmt.Sprintf("decode event %d: %v: %s", i+1, err, Clip(string(data))), data)
+		return false
+	}
+	w := &d.chunk
+	if !e.failure && !w.failed() {
+		return true
+	}
+	why := reasonOrText(data)
+	if !w.Error.tells() {
+		for _, c := range w.Choices.list {
+			if c.Error.tells() {
+				why = reasonOrText(c.Error)
+			}
+		}
+	}
+	d.fail(StatusServerError, "the server failed mid-stream: "+why, data)
+	return false
+}
+
+// choice adds what a choice says, and tells whether it has token ids.
+func (d *decoder) choice(c *wireChoice, ch *Chunk, tNs int64) (hasIDs bool) {
+	re := d.re
+	d.promptIDs(c.PromptIDs)
+	ch.Kind = "empty"
+	x := c.delta(d.content.Len()+d.reasoning.Len() > 0)
+	if c.Text != (wireText{}) && (x == nil || !x.says()) { // servers that send both say the same twice
+		d.text(c.Text, ch, tNs)
+	}
+	if x != nil {
+		if x.Role != "" {
+			ch.Kind = "role"
+		}
+		if x.odd {
+			d.fail(StatusDamaged, "a delta is neither an object nor a text", nil)
+		}
+		think := x.think()
+		d.think(think.thinking+think.text, ch)
+		for _, raw := range []RawValue{x.ToolCalls, x.FunctionCall} {
+			if n := len(raw); n > 0 && string(raw) != "[]" {
+				ch.Kind, ch.TextBytes = "tool", ch.TextBytes+int32(n)
+				re.toolBytes += n
+			}
+		}
+		d.text(x.Content, ch, tNs)
+		d.text(x.Refusal, ch, tNs)
+		if think.odd {
+			d.fail(StatusDamaged, "reasoning is neither a text nor a list of parts", nil)
+		}
+	}
+	hasIDs = c.TokenIDs != nil && (len(c.TokenIDs) > 0 || ch.TextBytes == 0)
+	if hasIDs {
+		if len(re.TokenIDs) < maxReplyIDs {
+			re.TokenIDs = append(re.TokenIDs, c.TokenIDs...)
+		}
+		ch.Tokens = new(int32(len(c.TokenIDs)))
+	}
+	if f := c.FinishReason; f.text != "" && (re.FinishReason == nil || endedWell(*re.FinishReason)) {
+		re.FinishReason, re.finishWhy = &f.text, f.why
+	}
+	return hasIDs
+}
+
+// promptIDs takes the ids of the prompt, the first that come. More than its bytes can hold are none.
+func (d *decoder) promptIDs(ids tokenIDs) {
+	if d.re.PromptIDs == nil && int64(len(ids)) <= d.re.RequestBytes+UsageSlack {
+		d.re.PromptIDs = ids
+	}
+}
+
+// fits says whether more text may be kept, and ends the turn where it may not.
+func (d *decoder) fits(text string) bool {
+	if d.content.Len()+d.reasoning.Len()+len(text) <= maxReplyText {
+		return true
+	}
+	d.fail(StatusDamaged, fmt.Sprintf("a reply of more than %d bytes of text", maxReplyText), nil)
+	return false
+}
+
+// text adds content, and reasoning that stands among it.
+func (d *decoder) text(t wireText, ch *Chunk, tNs int64) {
+	if t.odd {
+		d.fail(StatusDamaged, "content is neither a text nor a list of parts", nil)
+	}
+	d.think(t.thinking, ch)
+	if t.text == "" || !d.fits(t.text) {
+		return
+	}
+	ch.Kind, ch.TextBytes = "content", ch.TextBytes+int32(len(t.text))
+	d.content.WriteString(t.text)
+	if d.re.FirstContentNs == nil {
+		d.re.FirstContentNs = new(tNs)
+	}
+}
+
+func (d *decoder) think(text string, ch *Chunk) {
+	if text == "" || !d.fits(text) {
+		return
+	}
+	ch.Kind, ch.TextBytes = "reasoning", ch.TextBytes+int32(len(text))
+	d.reasoning.WriteString(text)
+}
+
+// maxEventTokens bounds what one event can carry.
+const maxEventTokens = 1 << 16
+
+// usage takes the counts of an event, and says whether it told how many tokens there are so far. Running figures are kept too: a stream
+// that is cut still tells how far it came.
+func (d *decoder) usage(c counts, bad []string, some bool, ch *Chunk, hasIDs bool) (said bool) {
+	if !some && bad == nil {
+		d.re.usageEmpty = true
+		return false
+	}
+	return d.count(c, bad, ch, hasIDs)
+}
+
+// count takes counts that an event told, and what of them cannot be.
+func (d *decoder) count(c counts, bad []string, ch *Chunk, hasIDs bool) (said bool) {
+	re := d.re
+	d.told, d.after, d.closing = true, false, ch.TextBytes == 0 || re.FinishReason != nil
+	if n := c.completion; n != nil {
+		grown := max(*n-d.counted, 0)
+		if !hasIDs && len(d.chunk.Choices.list) > 0 && !d.unsaid && grown <= maxEventTokens {
+			ch.Tokens = new(int32(grown))
+			if grown == 0 && ch.TextBytes > 0 && re.FinishReason == nil {
+				d.still = d.still || re.Events == 0
+				d.idle++
+			}
+		}
+		d.counted, d.unsaid = *n, false
+	}
+	if bad == nil { // what an earlier event told stays where this one tells nothing
+		keep := func(now, before *int64) *int64 {
+			if now == nil || *now == 0 && before != nil {
+				return before
+			}
+			return now
+		}
+		c.prompt, c.completion = keep(c.prompt, re.PromptTokens), keep(c.completion, re.CompletionTokens)
+		c.cached, c.reasoning = keep(c.cached, re.CachedTokens), keep(c.reasoning, re.ReasoningTokens)
+	}
+	re.PromptTokens, re.CompletionTokens, re.CachedTokens, re.ReasoningTokens = c.prompt, c.completion, c.cached, c.reasoning
+	re.usageBad = bad
+	// vLLM closes with an event of its own; others put the usage beside the finish reason
+	if len(d.chunk.Choices.list) == 0 {
+		ch.Kind = "usage"
+	}
+	return c.completion != nil
+}
+
+// goodReasons are the finish reasons of replies that ended well: those of OpenAI's API, and what servers of its kind send besides (Hugging
+// Face's TGI: eos_token, stop_sequence; Mistral: model_length; Anthropic: end_turn, max_tokens, tool_use; Cohere: complete).
+var goodReasons = []string{
+	"stop", "length", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "model_length", "end_turn", "max_tokens",
+	"tool_use", "complete",
+}
+
+func endedWell(finish string) bool { return slices.Contains(goodReasons, strings.ToLower(finish)) }
+
+// settle decides how a turn ended whose stream was read to its end: the one place that does. It is ok only when a finish reason of a reply
+// that ended well, a usage that can be believed and a text that was understood were all seen.
+func (re *Reply) settle(maxTokens int, unfinished bool) (status, why string) {
+	re.Doubts = append(re.Doubts, re.usageBad...)
+	re.believe(maxTokens)
+	switch {
+	case re.FinishReason == nil || !re.usageSeen:
+		what := "usage"
+		if re.FinishReason == nil {
+			what = "a finish reason"
+		}
+		if unfinished {
+			what += ", inside an event"
+		}
+		switch {
+		case re.FinishReason == nil || re.PromptTokens != nil || re.CompletionTokens != nil:
+		case re.usageEmpty:
+			what += " that counts any tokens"
+		default:
+			what += "; the server must support stream_options.include_usage"
+		}
+		return StatusCut, "the stream ended without " + what
+	case !endedWell(*re.FinishReason):
+		why := fmt.Sprintf("the server ended the reply with finish_reason %q", *re.FinishReason)
+		if re.finishWhy != "" {
+			why += ": " + re.finishWhy
+		}
+		return StatusServerError, why
+	case re.others:
+		return StatusDamaged, "the server sent several choices, and one was asked for: whose tokens it counts cannot be told"
+	case re.CompletionTokens == nil:
+		if len(re.Doubts) == 0 {
+			return StatusCut, "the usage does not count completion tokens"
+		}
+		return StatusCut, "the usage has no completion_tokens that can be believed: " + strings.Join(re.Doubts, "; ")
+	}
+	return StatusOK, ""
+}
+
+// isDone says whether the data of an event is the word that ends a stream: [DONE], as OpenAI has it, or one of its other spellings.
+func isDone(data []byte) bool {
+	const longest = 32 // with spaces
+	if len(data) > longest {
+		return false
+	}
+	word := strings.ToLower(strings.Trim(string(data), "\" \t\r\n"))
+	return word == "[done]" || word == "done"
+}
+
+// noAnswer says what came in the place of an answer: the history goes on without one.
+func (re *Reply) NoAnswer() string {
+	what := "an empty reply"
+	switch {
+	case re.Reasoning != "":
+		what = "nothing but reasoning"
+	case re.toolBytes > 0:
+		what = "nothing but tool calls"
+	}
+	hint := ""
+	if re.FinishReason != nil && strings.EqualFold(*re.FinishReason, "length") {
+		hint = fmt.Sprintf(" within %d completion tokens; --max-tokens allows more", *re.CompletionTokens)
+	}
+	return what + " came" + hint + "; the history goes on without an answer"
+}

@@ -1,0 +1,158 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// counts are the tokens of a request as the server counts them. nil: it did not say, or said what cannot be.
+type counts struct{ prompt, completion, cached, reasoning *int64 }
+
+// maxTokenCount bounds every count: no model has a context of 16 million tokens, and sums of counts below it cannot overflow.
+const MaxTokenCount = 1 << 24
+
+// usageNames are where servers put a count, the standard's own place first. OpenAI: prompt_tokens, prompt_tokens_details; its responses API
+// and Anthropic's messages: input_tokens, output_tokens, cache_read_input_tokens; Moonshot: cached_tokens; DeepSeek:
+// prompt_cache_hit_tokens; Vercel's AI SDK: promptTokens, completionTokens; Google: promptTokenCount, candidatesTokenCount.
+var usageNames = struct{ prompt, completion, cached, reasoning []string }{
+	prompt:     []string{"prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "promptTokenCount"},
+	completion: []string{"completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidatesTokenCount"},
+	cached: []string{
+		"prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens", "cached_tokens", "prompt_cache_hit_tokens",
+		"cache_read_input_tokens", "cachedInputTokens", "cachedContentTokenCount",
+	},
+	reasoning: []string{"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"},
+}
+
+// readUsage reads a usage object. What is there and is no count from 0 to maxTokenCount is told in bad, as the server wrote it. some is
+// false for null and for an object without any count.
+func readUsage(raw json.RawMessage) (c counts, bad []string, some bool) {
+	var u map[string]json.RawMessage
+	if len(raw) > maxListBytes || json.Unmarshal(raw, &u) != nil || len(u) == 0 {
+		if s := string(raw); len(s) > 0 && s != "null" && s != "{}" {
+			bad = append(bad, "usage is "+clipRaw(raw))
+		}
+		return c, bad, false
+	}
+	get := func(names []string) *int64 {
+		for _, name := range names {
+			value, ok := member(u, name)
+			if !ok || string(value) == "null" {
+				continue
+			}
+			some = true
+			n, ok := readCount(value)
+			if !ok {
+				bad = append(bad, name+" is "+clipRaw(value))
+				continue
+			}
+			return &n
+		}
+		return nil
+	}
+	c.prompt, c.completion = get(usageNames.prompt), get(usageNames.completion)
+	c.cached, c.reasoning = get(usageNames.cached), get(usageNames.reasoning)
+	if _, total := u["prompt_tokens"]; !total && c.prompt != nil { // Anthropic counts what the cache knows beside the input
+		for _, name := range []string{"cache_read_input_tokens", "cache_creation_input_tokens"} {
+			if n, ok := readCount(u[name]); ok {
+				*c.prompt += n
+			}
+		}
+	}
+	return c, bad, some
+}
+
+// member gives u["a"]["b"] for "a.b".
+func member(u map[string]json.RawMessage, name string) (json.RawMessage, bool) {
+	outer, inner, nested := strings.Cut(name, ".")
+	value, ok := u[outer]
+	if !ok || !nested {
+		return value, ok
+	}
+	var in map[string]json.RawMessage
+	if json.Unmarshal(value, &in) != nil {
+		return nil, false
+	}
+	value, ok = in[inner]
+	return value, ok
+}
+
+// readCount reads 12, 12.0 and "12".
+func readCount(raw json.RawMessage) (int64, bool) {
+	s := strings.TrimSpace(strings.Trim(string(raw), `"`))
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		f, ferr := strconv.ParseFloat(s, 64)
+		if ferr != nil || f != math.Trunc(f) || math.Abs(f) > MaxTokenCount || strings.ContainsAny(s, "xXpP_") {
+			return 0, false
+		}
+		n = int64(f)
+	}
+	return n, n >= 0 && n <= MaxTokenCount
+}
+
+func clipRaw(raw json.RawMessage) string {
+	if len(raw) > 40 {
+		return strings.ToValidUTF8(string(raw[:40]), "") + "…"
+	}
+	return strings.ToValidUTF8(string(raw), "\ufffd")
+}
+
+// By how much a prompt may have more tokens than the request has bytes, since templates add system prompts and tools; and a completion more
+// than its limit, its text and the reasoning that is told. Without a limit, reasoning may be hidden.
+const (
+	UsageSlack      = 1 << 14
+	completionSlack = 1 << 8
+	hiddenTokens    = 1 << 16
+)
+
+// believe checks the counts of a finished reply against each other and against what was sent and received: the one place that does. What
+// cannot be becomes nil and is told.
+func (re *Reply) believe(maxTokens int) {
+	refuse := func(p **int64, format string, a ...any) {
+		re.Doubts = append(re.Doubts, fmt.Sprintf(format, a...))
+		*p = nil
+	}
+	text, told := int64(len(re.Content)+len(re.Reasoning)+re.toolBytes), int64(0)
+	if re.ReasoningTokens != nil {
+		told = min(*re.ReasoningTokens, hiddenTokens)
+	}
+	if re.Tokens != nil { // figures go by what the events said; the difference is told
+		told += UsageSlack
+	}
+	if n := re.PromptTokens; n != nil {
+		switch {
+		case *n == 0:
+			refuse(&re.PromptTokens, "prompt_tokens is 0, and the prompt was not empty")
+		case *n > re.RequestBytes+UsageSlack:
+			refuse(&re.PromptTokens, "prompt_tokens is %d, and the request has %d bytes", *n, re.RequestBytes)
+		}
+	}
+	if n := re.CompletionTokens; n != nil {
+		switch {
+		case *n == 0 && text > 0:
+			refuse(&re.CompletionTokens, "completion_tokens is 0, and %d bytes of text came", text)
+		case maxTokens > 0 && *n > max(int64(maxTokens), text)+told+completionSlack:
+			refuse(&re.CompletionTokens, "completion_tokens is %d, at most %d were asked for and %d bytes came", *n, maxTokens, text)
+		case maxTokens == 0 && *n > text+told+hiddenTokens:
+			refuse(&re.CompletionTokens, "completion_tokens is %d, and %d bytes came", *n, text)
+		}
+	}
+	if n := re.CachedTokens; n != nil {
+		switch {
+		case re.PromptTokens == nil:
+			re.CachedTokens = nil // of what, nobody knows
+		case *n > *re.PromptTokens:
+			refuse(&re.CachedTokens, "cached_tokens is %d, and prompt_tokens %d", *n, *re.PromptTokens)
+		}
+	}
+	if n := re.ReasoningTokens; n != nil && (re.CompletionTokens == nil || *n > *re.CompletionTokens) {
+		re.ReasoningTokens = nil
+		if re.CompletionTokens != nil {
+			re.Doubts = append(re.Doubts, fmt.Sprintf("reasoning_tokens is %d, and completion_tokens %d", *n, *re.CompletionTokens))
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"wb/collect/client"
+	"wb/data"
+)
+
+// sideLimit is how long a request beside the turns may take: a server that is stuck must not hang a run for ever.
+const SideLimit = 20 * time.Second
+
+// A byte makes one token at most. A template adds some to every message, and what it begins with.
+const (
+	TokenizeSlack = 8
+	MessageSlack  = 64
+	TemplateSlack = 4096
+)
+
+// Tokenize asks the server for the token ids of messages under its own chat template, or of a text as it stands when there are
+// no messages.
+func Tokenize(ctx context.Context, c *client.Client, model string, messages []data.Message, text string) ([]int32, error) {
+	body := map[string]any{"model": model}
+	bytes, most := int64(len(text)), int64(len(text)+TokenizeSlack)
+	if messages != nil {
+		body["messages"], body["add_generation_prompt"] = messages, true
+		bytes = BytesOf(messages)
+		most = bytes + int64(len(messages)*MessageSlack+TemplateSlack)
+	} else {
+		body["prompt"], body["add_special_tokens"] = text, false
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("tokenize: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, SideLimit)
+	defer cancel()
+	limit := int64(len(b)+client.UsageSlack) * client.BytesPerTokenID // a token has a byte at least
+	resp, answer, err := c.Ask(ctx, http.MethodPost, "/tokenize", b, limit)
+	if err != nil {
+		return nil, fmt.Errorf("tokenize: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("tokenize: %w", &statusError{resp.StatusCode, c.Clean(cmp.Or(client.Reason(answer), resp.Status))})
+	}
+	var a struct {
+		Tokens []int32 `json:"tokens"`
+		Count  *int    `json:"count"`
+	}
+	switch err := json.Unmarshal(answer, &a); {
+	case err != nil || a.Tokens == nil:
+		return nil, errors.New("tokenize: the answer has no token ids")
+	case a.Count != nil && *a.Count != len(a.Tokens):
+		return nil, fmt.Errorf("tokenize: the answer has %d token ids and counts %d", len(a.Tokens), *a.Count)
+	case int64(len(a.Tokens)) > most || len(a.Tokens) == 0 && bytes > 0:
+		return nil, fmt.Errorf("tokenize: the answer has %d token ids for %d bytes of text", len(a.Tokens), bytes)
+	case slices.ContainsFunc(a.Tokens, func(id int32) bool { return id < 0 }):
+		return nil, errors.New("tokenize: the answer has negative token ids")
+	}
+	return a.Tokens, nil
+}
+
+// statusError is an answer other than 200.
+type statusError struct {
+	code int
+	said string
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.code, e.said) }
+
+// Counter counts tokens by the server's own tokeniser, or estimates them where it has none to ask.
+func Counter(ctx context.Context, c *client.Client, e *Engine) data.Count {
+	if !e.HasTokenize {
+		return data.EstimateTokens
+	}
+	return func(text string) (int, error) {
+		ids, err := Tokenize(ctx, c, e.Model, nil, text)
+		return len(ids), err
+	}
+}
+
+// bytesOf counts the bytes of messages.
+func BytesOf(messages []data.Message) (n int64) {
+	for _, m := range messages {
+		n += int64(len(m.Content))
+	}
+	return n
+}

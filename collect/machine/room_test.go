@@ -1,0 +1,47 @@
+package machine
+
+import (
+	"testing"
+
+	"wb/data"
+)
+
+func TestRoom(t *testing.T) {
+	all, err := data.Models()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gpu := func(gib int64) Room {
+		r := Room{Device: "a GPU"}
+		r.Memory.TotalBytes, r.Memory.FreeBytes, r.Memory.Utilization = gib<<30, gib<<30, 0.92
+		return r
+	}
+	cpu := Room{Device: "no GPU"}
+	cpu.Memory.CPU, cpu.Memory.TotalBytes, cpu.Memory.FreeBytes = true, 24<<30, 20<<30
+	for _, tt := range []struct {
+		room Room
+		want string
+	}{{gpu(80), "phi-4-mini"}, {gpu(12), "phi-4-mini"}, {gpu(8), "smollm2-1.7b"}, {gpu(6), "smollm2-1.7b"}, {gpu(4), "qwen3-0.6b"}, {cpu, "smollm2-135m"}} {
+		m, err := tt.room.Recommend()
+		if err != nil || m.Name != tt.want {
+			t.Errorf("%v: %s, want %s (%v)", tt.room, m.Name, tt.want, err)
+		}
+	}
+	if m, err := gpu(1).Recommend(); err == nil && m.Name != "smollm2-135m" {
+		t.Errorf("%s into 1 GiB", m.Name)
+	}
+	// more memory never fits less
+	for _, m := range all {
+		last := int64(0)
+		for _, gib := range []int64{4, 8, 16, 24, 48, 80} {
+			_, n := gpu(gib).Fits(m)
+			if n < last || n > m.ContextTokens {
+				t.Errorf("%s: %d tokens in %d GiB, %d in less", m.Name, n, gib, last)
+			}
+			last = n
+		}
+		if last != m.ContextTokens && m.Name != "phi-3.5-mini" {
+			t.Errorf("%s: only %d tokens in 80 GiB", m.Name, last)
+		}
+	}
+}

