@@ -415,7 +415,7 @@ func (o *runOptions) choose(ctx context.Context, stderr io.Writer, all []*data.C
 // target is the server of a run.
 type target struct {
 	client   *client.Client
-	engine   *engine.Engine
+	engine   *engine.Server
 	server   bench.Server // nil when wb did not start it
 	settings map[string]string
 	model    *store.Model

@@ -14,7 +14,7 @@ import (
 )
 
 // against gives a simulator, a file, and what a run needs of both.
-func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *client.Client, e *engine.Engine, start time.Time) {
+func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *client.Client, e *engine.Server, start time.Time) {
 	t.Helper()
 	ctx := context.Background()
 	srv, err := sim.New(o)

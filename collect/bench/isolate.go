@@ -1,14 +1,11 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -171,50 +168,15 @@ func (r *run) prepareIsolation(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) salts() bool {
-	return r.engine.Kind == engine.KindSimulator || (r.engine.VLLM() && r.engine.Adapter().TakesSalt())
-}
+func (r *run) salts() bool { return r.engine.Takes().CacheSalt }
 
-// ResetError says that the prefix cache cannot be emptied.
-type ResetError struct{ Why string }
-
-func (e *ResetError) Error() string { return "reset prefix cache: " + e.Why }
-
-// Hint says what to do instead.
-func (e *ResetError) Hint() string {
-	return "start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment, or use --isolation salt"
-}
-
-// reset empties the prefix cache. vLLM refuses while blocks are in use, which a request that just ended still does for a
-// moment.
+// reset empties the prefix cache.
 func (r *run) reset(ctx context.Context) error {
-	why := ""
-	for try := range 50 {
-		if try > 0 {
-			t := time.NewTimer(100 * time.Millisecond)
-			select {
-			case <-ctx.Done():
-				t.Stop()
-				return ErrInterrupted
-			case <-t.C:
-			}
-		}
-		limited, cancel := context.WithTimeout(ctx, engine.SideLimit)
-		resp, text, err := r.client.Ask(limited, http.MethodPost, "/reset_prefix_cache", []byte("{}"), client.MaxErrorBody)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return ErrInterrupted
-		case err != nil:
-			return fmt.Errorf("reset prefix cache: %w", err)
-		case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed:
-			return &ResetError{"the server has no /reset_prefix_cache"}
-		case resp.StatusCode == http.StatusOK && !strings.Contains(strings.ReplaceAll(string(text), " ", ""), `"success":false`):
-			return nil
-		}
-		why = fmt.Sprintf("HTTP %d: %s", resp.StatusCode, r.client.Clean(cmp.Or(client.Reason(text), "it was refused")))
+	err := r.engine.EmptyCache(ctx, r.client)
+	if err != nil && ctx.Err() != nil {
+		return ErrInterrupted
 	}
-	return &ResetError{why}
+	return err
 }
 
 // proveReset sends one prompt three times: the second must hit, and after a reset the third must not. A status of 200 alone
@@ -230,7 +192,7 @@ func (r *run) proveReset(ctx context.Context) error {
 	prompt := data.Prompt{Messages: []data.Message{{Role: "user", Content: fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))}}}
 	send := func() (hits int64, known bool, err error) {
 		before, _ := r.look(ctx)
-		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Prompt: prompt, MaxTokens: 1, VLLM: r.engine.VLLM()}, r.plan.Timeout)
+		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Prompt: prompt, MaxTokens: 1, VLLM: r.engine.Takes().VLLM}, r.plan.Timeout)
 		if re.Status == client.StatusInterrupted {
 			return 0, false, ErrInterrupted
 		}
@@ -241,7 +203,7 @@ func (r *run) proveReset(ctx context.Context) error {
 			return *re.CachedTokens, true, nil
 		}
 		after, ok := r.look(ctx)
-		return int64(after.hits - before.hits), ok && after.queries > before.queries, nil
+		return int64(after.Hits - before.Hits), ok && after.Queries > before.Queries, nil
 	}
 	var hits [3]int64
 	for i := range hits {
@@ -267,29 +229,17 @@ func (r *run) proveReset(ctx context.Context) error {
 		r.event("reset_proved", "run", fmt.Sprintf("a prompt that hit %d tokens hit none after a reset of the prefix cache", hits[1]), nil)
 	}
 	if hits[2] > 0 {
-		return &ResetError{fmt.Sprintf("it was answered with success and the cache still holds %d tokens of an earlier prompt", hits[2])}
+		return &engine.ResetError{Why: fmt.Sprintf("it was answered with success and the cache still holds %d tokens of an earlier prompt", hits[2])}
 	}
 	return nil
 }
 
-// counters are those of a scrape that wb itself needs at once.
-type counters struct{ finished, queries, hits float64 }
-
-func readCounters(s *engine.Scrape) (c counters, ok bool) {
-	c.finished, ok = s.Total("request_success")
-	c.queries, _ = s.Total("prefix_cache_queries")
-	c.hits, _ = s.Total("prefix_cache_hits")
-	external, _ := s.Total("external_prefix_cache_hits") // of other tiers, as host memory: hits too
-	c.hits += external
-	return c, ok
-}
-
 // look reads the counters without recording them.
-func (r *run) look(ctx context.Context) (counters, bool) {
+func (r *run) look(ctx context.Context) (engine.Counters, bool) {
 	if !r.engine.HasMetrics {
-		return counters{}, false
+		return engine.Counters{}, false
 	}
 	s := engine.ReadMetrics(ctx, r.client, false)
-	c, _ := readCounters(s)
+	c, _ := r.engine.Counters(s)
 	return c, s.Err == nil
 }

@@ -115,7 +115,7 @@ func TestReset(t *testing.T) {
 				})
 			})
 			db, res, _, err := runAgainst(t, url, func(p *Plan) { p.Isolation = IsolationReset })
-			var e *ResetError
+			var e *engine.ResetError
 			if !errors.As(err, &e) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Hint(), "--isolation salt") || res.Status != "failed" {
 				t.Errorf("%v", err)
 			}

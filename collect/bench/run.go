@@ -151,7 +151,7 @@ var ErrInterrupted = store.ErrInterrupted
 type run struct {
 	plan   Plan
 	client *client.Client
-	engine *engine.Engine
+	engine *engine.Server
 	watch  Watch
 	rec    *store.Recorder
 	clock  client.Clock
@@ -205,7 +205,7 @@ const (
 const softMemoryBytes = 112 << 20
 
 // Run runs the plan and records it. Whatever happens, what was finished is in the file and the run has a status there.
-func Run(ctx context.Context, db *store.DB, cl *client.Client, eng *engine.Engine, plan Plan, watch Watch) (*Result, error) {
+func Run(ctx context.Context, db *store.DB, cl *client.Client, eng *engine.Server, plan Plan, watch Watch) (*Result, error) {
 	r := &run{plan: plan, client: cl, engine: eng, watch: watch, clock: cl.Now, id: uuid.New(), name: plan.Name}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(softMemoryBytes))
 	switch {
@@ -340,7 +340,7 @@ func (r *run) whole(ctx context.Context) error {
 	default:
 		r.warn("isolated_by_line", "run", kept)
 	}
-	if r.plan.IgnoreEOS && !r.engine.IgnoresEOS() && r.plan.Continue == nil {
+	if r.plan.IgnoreEOS && !r.engine.Takes().IgnoreEOS && r.plan.Continue == nil {
 		r.warn("ignore_eos", "run", "--ignore-eos is not sent: this server is not known to understand it, "+
 			"and replies may end before --max-tokens")
 	}
@@ -441,20 +441,20 @@ func (r *player) isolated(ctx context.Context, c *data.Conversation, v data.Plac
 // begin writes what the run is before anything is measured.
 func (r *run) begin(ctx context.Context) error {
 	p, e := r.plan, r.engine
-	row := store.Run{RunID: r.id, Name: r.name, Status: "running", StartedAt: p.Start.UTC(), Simulated: e.Kind == engine.KindSimulator, WbVersion: p.WbVersion,
+	row := store.Run{RunID: r.id, Name: r.name, Status: "running", StartedAt: p.Start.UTC(), Simulated: e.Kind() == engine.KindSimulator, WbVersion: p.WbVersion,
 		WbCommit: OrNil(p.WbCommit), GoVersion: runtime.Version(), DuckDBVersion: p.DuckV, Argv: r.client.Clean(p.Argv), Seed: p.Seed, PID: int64(os.Getpid()),
 		PlanID: p.PlanID, Plan: OrNil(p.PlanText), Cell: OrNil(p.Cell), Executions: new(int32(1)), ChangedAt: new(p.Start.UTC())}
 	if h, err := os.Hostname(); err == nil {
 		row.Hostname = &h
 	}
 	row.ProcessStartedAt = store.ProcessStart(row.PID)
-	eng := store.Engine{RunID: r.id, Kind: e.Kind, Version: e.Version, URL: r.client.Base(), Model: e.Model, ModelRoot: e.ModelRoot, MaxModelLenTokens: e.MaxModelLenTokens,
+	eng := store.Engine{RunID: r.id, Kind: string(e.Kind()), Version: e.Version, URL: r.client.Base(), Model: e.Model, ModelRoot: e.ModelRoot, MaxModelLenTokens: e.MaxModelLenTokens,
 		BlockSizeTokens: e.BlockSizeTokens, KVCacheSizeTokens: e.KVCacheSizeTokens, PrefixCaching: e.PrefixCaching, HasMetrics: e.HasMetrics, HasTokenize: e.HasTokenize,
 		TokenCounts: "none", ProcessStartedAt: e.ProcessStartedAt}
 	if p.Server != nil && p.Server.Facts().PID != 0 {
 		eng.PID = new(int64(p.Server.Facts().PID))
 	}
-	if e.VLLM() {
+	if e.Takes().VLLM {
 		eng.TokenCounts = "usage"
 	}
 	if len(e.CacheConfig) > 0 {
@@ -519,8 +519,8 @@ func (r *run) settings(ctx context.Context) error {
 			add("engine", name, strconv.FormatInt(*v, 10))
 		}
 	}
-	add("engine", "kind", e.Kind)
-	if e.Kind != engine.KindSimulator && p.Server == nil { // what wb starts may have another port each time
+	add("engine", "kind", string(e.Kind()))
+	if e.Kind() != engine.KindSimulator && p.Server == nil { // what wb starts may have another port each time
 		add("engine", "url", r.client.Base())
 	}
 	add("engine", "model", e.Model)
@@ -576,7 +576,7 @@ func (r *run) newEnv() *sample.Env {
 
 // scrape reads /metrics and records it. Given a finished-request count, it reads again until the count has moved past it:
 // the server books a request just after it sent the last byte.
-func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (seen counters) {
+func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (seen engine.Counters) {
 	if r.lost.hangs.Load() >= engine.EnoughHangs {
 		return seen
 	}
@@ -584,8 +584,8 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	for try := range 10 {
 		s = engine.ReadMetrics(ctx, r.client, during)
 		var ok bool
-		seen, ok = readCounters(s)
-		if s.Err != nil || !ok || past == 0 || seen.finished >= past || ctx.Err() != nil {
+		seen, ok = r.engine.Counters(s)
+		if s.Err != nil || !ok || past == 0 || seen.Finished >= past || ctx.Err() != nil {
 			break
 		}
 		if try < 9 {

@@ -194,7 +194,7 @@ func TestAbsences(t *testing.T) {
 		server *clienttest.OddServer
 		model  string
 		want   string // events
-		kind   string
+		kind   engine.Kind
 		series int64 // of a scrape
 		ids    bool
 	}{
@@ -230,7 +230,7 @@ func TestAbsences(t *testing.T) {
 			if got := cell(t, db, "SELECT coalesce(string_agg(kind, ', ' ORDER BY kind), '') FROM raw.event WHERE kind LIKE 'no\\_%' ESCAPE '\\' AND kind NOT IN ('no_gpu') OR kind LIKE 'metrics%'"); got != c.want {
 				t.Errorf("events %q, want %q", got, c.want)
 			}
-			if got := cell(t, db, "SELECT kind || ' ' || has_tokenize || ' ' || has_metrics FROM raw.engine"); got != fmt.Sprint(c.kind, " ", c.ids, " ", c.series > 0) {
+			if got := cell(t, db, "SELECT kind || ' ' || has_tokenize || ' ' || has_metrics FROM raw.engine"); got != fmt.Sprint(string(c.kind), " ", c.ids, " ", c.series > 0) {
 				t.Errorf("engine is %s", got)
 			}
 			if n := count(t, db, "SELECT count(*) FROM raw.engine_metric"); n != 8*c.series {

@@ -186,7 +186,7 @@ func (r *run) serverGone(ctx context.Context, broken bool) error {
 // request makes the request of the coming turn.
 func (r *player) request(p *pass, d *data.Dialogue) (client.Request, error) {
 	req := client.Request{Model: r.engine.Model, Prompt: d.Prompt(), MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed,
-		IgnoreEOS: r.plan.IgnoreEOS && r.engine.IgnoresEOS(), CacheSalt: p.salt, VLLM: r.engine.VLLM(), TokenIDs: r.plan.TokenIDs == TokenIDsAll}
+		IgnoreEOS: r.plan.IgnoreEOS && r.engine.Takes().IgnoreEOS, CacheSalt: p.salt, VLLM: r.engine.Takes().VLLM, TokenIDs: r.plan.TokenIDs == TokenIDsAll}
 	if limit := d.Current().MaxTokens; limit > 0 && (req.MaxTokens == 0 || limit < req.MaxTokens) {
 		req.MaxTokens = limit
 	}
@@ -240,7 +240,7 @@ func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) 
 
 // sendAlone sends a turn of the only user, between two readings of the server's counters.
 func (r *player) sendAlone(ctx context.Context, req client.Request, p *pass, id int32) *client.Reply {
-	var before, after counters
+	var before, after engine.Counters
 	if r.engine.HasMetrics {
 		before = r.scrape(ctx, "before", id, false, 0)
 	}
@@ -253,15 +253,15 @@ func (r *player) sendAlone(ctx context.Context, req client.Request, p *pass, id 
 	}
 	past := 0.0
 	if re.Status == client.StatusOK {
-		past = before.finished + 1
+		past = before.Finished + 1
 	}
 	after = r.scrape(ctx, "after", id, false, past)
-	if re.Status != client.StatusOK || r.engine.Kind != engine.KindVLLM || re.PromptTokens == nil {
+	if re.Status != client.StatusOK || r.engine.Kind() != engine.KindVLLM || re.PromptTokens == nil {
 		return re
 	}
-	only := after.finished == before.finished+1 && after.queries == before.queries+float64(*re.PromptTokens)
-	re.CachedTokens = r.engine.Adapter().CachedTokens(re.CachedTokens, r.engine.Details, only && after.hits == before.hits)
-	if hits := after.hits - before.hits; re.CachedTokens == nil && only && p.sent.tokens == 0 && hits >= 0 {
+	only := after.Finished == before.Finished+1 && after.Queries == before.Queries+float64(*re.PromptTokens)
+	re.CachedTokens = r.engine.Cached(re.CachedTokens, only && after.Hits == before.Hits)
+	if hits := after.Hits - before.Hits; re.CachedTokens == nil && only && p.sent.tokens == 0 && hits >= 0 {
 		p.firstCached = new(int64(hits))
 	}
 	return re

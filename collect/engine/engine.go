@@ -3,390 +3,109 @@
 package engine
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
-	"net/http"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
-
-	gnet "github.com/shirou/gopsutil/v4/net"
-
-	"wb/collect/client"
-	"wb/data/plain"
 )
+
+// Kind names a kind of server, as raw.engine records it.
+type Kind string
 
 // Kinds of server.
 const (
-	KindVLLM      = "vllm"
-	KindOpenAI    = "openai"
-	KindSimulator = "simulator"
+	KindVLLM      Kind = "vllm"
+	KindOpenAI    Kind = "openai"
+	KindSimulator Kind = "simulator"
 )
 
-// Engine is what a server says of itself.
-type Engine struct {
-	Kind              string
-	Version           *string
-	Model             string
-	ModelRoot         *string
+// Engine is what wb knows of one kind of server. The facts that it is given are those of the server that answers.
+type Engine interface {
+	// Kind names it.
+	Kind() Kind
+	// Recognises says whether the server that told these facts is of this kind.
+	Recognises(f *Facts) bool
+	// Fields says which request fields the server understands beyond the standard's.
+	Fields(f *Facts) Fields
+	// CachedTokens decides how many tokens of a turn's prompt came from the cache, where the server told reported. missed says that
+	// its own counters show the prompt being looked up and nothing found. nil: not known, which is not 0.
+	CachedTokens(f *Facts, reported *int64, missed bool) *int64
+	// CounterNames gives the names that a counter has had over the releases, newest first; nil for one that it does not have.
+	CounterNames(counter string) []string
+	// Reset says how the prefix cache is emptied; nil where it cannot be.
+	Reset(f *Facts) *Reset
+}
+
+// All lists the kinds. A server is of the first that recognises it.
+func All() []Engine {
+	return []Engine{
+		simulator{},
+		vllm{},
+		openAI{},
+	}
+}
+
+// Fields are request fields beyond the standard's.
+type Fields struct {
+	VLLM      bool // vLLM's own: continuous usage, token ids, special tokens
+	IgnoreEOS bool // ignore_eos
+	CacheSalt bool // cache_salt
+}
+
+// Reset is a call that empties the prefix cache.
+type Reset struct {
+	Path    string // of a POST
+	DevMode bool   // it is there in the server's development mode only
+}
+
+// Server is a server that was asked who it is.
+type Server struct {
+	Facts
+	Engine
+}
+
+// Takes says which request fields it understands beyond the standard's.
+func (s *Server) Takes() Fields { return s.Fields(&s.Facts) }
+
+// Cached decides how many tokens of a turn's prompt came from the cache; see Engine.CachedTokens.
+func (s *Server) Cached(reported *int64, missed bool) *int64 {
+	return s.CachedTokens(&s.Facts, reported, missed)
+}
+
+// Facts are what a server says of itself. nil: it does not say.
+type Facts struct {
+	Version   *string
+	Model     string
+	ModelRoot *string
+	OwnedBy   string // what /v1/models says of the model's owner
+	Simulated bool
+	Imitates  Imitated
+	Details   bool // it is known to run with --enable-prompt-tokens-details
+
 	MaxModelLenTokens *int64
+	CacheFacts
+
+	HasMetrics       bool            // /metrics has counters, whosever they are
+	Namespaces       map[string]bool // of its counters: what stands before the colon of a name
+	HasTokenize      bool            // /tokenize gives ids
+	ProcessStartedAt *time.Time
+	Absent           []Absence
+}
+
+// CacheFacts are what a server says of its KV cache.
+type CacheFacts struct {
 	BlockSizeTokens   *int64
 	KVCacheSizeTokens *int64
 	PrefixCaching     *bool
 	CacheConfig       map[string]string // labels of vllm:cache_config_info
-	HasMetrics        bool              // /metrics has counters, whosever they are
-	HasTokenize       bool              // /tokenize gives ids
-	ProcessStartedAt  *time.Time
-	OwnedBy           string // what /v1/models says of the model's owner
-	Absent            []Absence
-	Details           bool // it is known to run with --enable-prompt-tokens-details
-	Imitates          struct {
-		Model string `json:"model"`
-		GPU   string `json:"gpu"`
-	} // what a simulator's costs were measured on
 }
 
-// Adapter knows the release of vLLM that answers.
-func (e *Engine) Adapter() Adapter {
-	if e.Version == nil {
-		return NewAdapter("")
-	}
-	return NewAdapter(*e.Version)
+// Imitated is what a simulator's costs were measured on.
+type Imitated struct {
+	Model string `json:"model"`
+	GPU   string `json:"gpu"`
 }
-
-// VLLM says whether the server takes vLLM's extra request fields.
-func (e *Engine) VLLM() bool { return e.Kind != KindOpenAI }
-
-// IgnoresEOS says whether the server understands ignore_eos: vLLM and the simulator do, and llama.cpp's server.
-func (e *Engine) IgnoresEOS() bool { return e.VLLM() || e.OwnedBy == "llamacpp" }
-
-// ErrUnreachable is returned when nothing answers at the URL.
-var ErrUnreachable = errors.New("unreachable")
-
-// ErrNoModel is returned when the server does not serve the model asked for.
-var ErrNoModel = errors.New("model not served")
 
 // Absence is something that a server does not have, or has and does not do as it should: what will be missing because of it.
 type Absence struct{ Kind, Message string }
 
-// Limits on finding out who a server is.
-const (
-	probeLimit   = 2 * time.Second // of one question that a server may do without
-	modelsLimit  = 30 * time.Second
-	LoadingLimit = 15 * time.Minute // a large model from a slow disk takes minutes
-	AskAgain     = time.Second
-)
-
-// Probe asks the server who it is and opens the connection that turns will use. model "" means the one it serves. A server that is loading
-// its model is waited for, and waiting, which may be nil, is told so once. What the server lacks is in Absent.
-func Probe(ctx context.Context, c *client.Client, model string, waiting func(string)) (*Engine, error) {
-	e := &Engine{Kind: KindOpenAI, Model: model}
-	if err := probeModels(ctx, c, e, waiting); err != nil {
-		return nil, err
-	}
-	limited, cancel := context.WithTimeout(ctx, probeLimit)
-	e.readVersion(c.Ask(limited, http.MethodGet, "/version", nil, client.MaxSmallAnswer))
-	cancel()
-	if why := probeTokenize(ctx, c, e.Model); why != "" {
-		e.lacks("no_tokenize", "/tokenize "+why+": token ids are not known, nor what the prefix cache could have done")
-	} else {
-		e.HasTokenize = true
-	}
-	limited, cancel = context.WithTimeout(ctx, probeLimit)
-	s := ReadMetrics(limited, c, false)
-	cancel()
-	switch {
-	case s.Err != nil:
-		e.lacks("no_metrics", "/metrics "+s.Err.Error()+": the server's counters are not known")
-	case len(s.Series) == 0:
-		e.lacks("no_metrics", "/metrics holds no counters: the server's are not known")
-	}
-	e.readMetrics(s)
-	return e, ctx.Err()
-}
-
-func (e *Engine) lacks(kind, message string) {
-	e.Absent = append(e.Absent, Absence{kind, message})
-}
-
-// loading says whether an answer is that of a server which will be there when its model is.
-func Loading(status int, said string) bool {
-	said = strings.ToLower(said)
-	says := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
-	}
-	return status == http.StatusServiceUnavailable && !says("fail", "error", "memory", "overload", "unable", "cannot", "could not") &&
-		says("loading", "load model", "starting", "not ready", "warming", "initializing", "initialising")
-}
-
-// probeModels asks for the models, and settles on one.
-func probeModels(ctx context.Context, c *client.Client, e *Engine, waiting func(string)) error {
-	limited, cancel := context.WithTimeout(ctx, LoadingLimit)
-	defer cancel()
-	for {
-		one, cancel := context.WithTimeout(limited, modelsLimit)
-		resp, text, err := c.Ask(one, http.MethodGet, "/v1/models", nil, client.MaxModelsBytes)
-		cancel()
-		said := c.Clean(client.Reason(text))
-		switch {
-		case err != nil && resp == nil && e.Model != "" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-			e.lacks("no_models", fmt.Sprintf("/v1/models did not answer within %v: the model is taken to be the one that was named, %s",
-				modelsLimit, e.Model))
-			return nil
-		case err != nil && resp == nil:
-			return fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
-		case err != nil:
-			return fmt.Errorf("ask %s for its models: %w", c.Base(), err)
-		case Loading(resp.StatusCode, said) && limited.Err() == nil:
-			if waiting != nil {
-				waiting(fmt.Sprintf("%s is loading its model: waiting (it says: %s)", c.Base(), said))
-				waiting = nil
-			}
-			Sleep(limited, AskAgain)
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			continue
-		}
-		c.Follow(resp)
-		return chooseModel(c, e, resp, text, said)
-	}
-}
-
-// sleep waits, or less when the context ends.
-func Sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-// chooseModel reads the list of models. A server without one will do where a model was named.
-func chooseModel(c *client.Client, e *Engine, resp *http.Response, text []byte, said string) error {
-	status := resp.StatusCode
-	if to := c.Leads(resp.Request.URL.String(), resp.Header.Get("Location")); status/100 == 3 {
-		cause := fmt.Sprintf("ask %s for its models: HTTP %d: it leads to %s", c.Base(), status, cmp.Or(to, "nowhere"))
-		return plain.WithHint(errors.New(cause), client.ElsewhereHint)
-	}
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		return plain.WithHint(fmt.Errorf("ask %s for its models: HTTP %d: %s", c.Base(), status, cmp.Or(said, resp.Status)), client.KeyHint)
-	}
-	low := strings.ToLower(said)
-	if status == http.StatusBadRequest && strings.Contains(low, "http request") && strings.Contains(low, "https") {
-		cause := fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, said)
-		return plain.WithHint(errors.New(cause), "the server speaks TLS: use https:// in the URL")
-	}
-	list := listedModels(text)
-	if status != http.StatusOK || len(list) == 0 {
-		why := "the answer lists no model"
-		if status != http.StatusOK {
-			why = fmt.Sprintf("HTTP %d: %s", status, cmp.Or(said, resp.Status))
-		} else if said != "" {
-			why += " (" + said + ")"
-		}
-		if e.Model != "" && (status < 502 || status > 504) { // which a proxy sends before a server that is not there
-			e.lacks("no_models", "/v1/models: "+why+": the model is taken to be the one that was named, "+e.Model)
-			return nil
-		}
-		return plain.WithHint(fmt.Errorf("ask %s for its models: %s", c.Base(), why), "is it an OpenAI-compatible server? "+
-			"--model names one that it does not list; --url wants the base URL, such as http://HOST:PORT")
-	}
-	var names []string
-	for _, m := range list {
-		names = append(names, string(m.ID))
-	}
-	i := slices.Index(names, e.Model)
-	if i < 0 && e.Model != "" { // Ollama leaves its usual tag out
-		i = slices.Index(names, e.Model+":latest")
-	}
-	if e.Model == "" {
-		if len(names) > 1 {
-			return fmt.Errorf("choose model: %w: %s serves %s; name one with --model", ErrNoModel, c.Base(), some(names))
-		}
-		i = 0
-	}
-	if i < 0 {
-		return fmt.Errorf("find model %q: %w: %s serves %s", e.Model, ErrNoModel, c.Base(), some(names))
-	}
-	m := list[i]
-	e.Model = string(m.ID)
-	if n, err := strconv.ParseInt(string(m.MaxModelLen), 10, 64); err == nil && n > 0 && n <= client.MaxTokenCount {
-		e.MaxModelLenTokens = &n
-	}
-	if m.Root != "" {
-		e.ModelRoot = new(string(m.Root))
-	}
-	if e.OwnedBy = string(m.OwnedBy); e.OwnedBy == "vllm" {
-		e.Kind = KindVLLM
-	}
-	return nil
-}
-
-// listedModel is an entry of a list of models.
-type listedModel struct {
-	ID          client.LooseText `json:"id"`
-	Name        client.LooseText `json:"name"`
-	Root        client.LooseText `json:"root"`
-	OwnedBy     client.LooseText `json:"owned_by"`
-	MaxModelLen client.LooseText `json:"max_model_len"`
-}
-
-// UnmarshalJSON reads an object, or a text, which is a name.
-func (m *listedModel) UnmarshalJSON(b []byte) error {
-	if b[0] == '{' {
-		type plain listedModel
-		return client.Lenient(b, (*plain)(m))
-	}
-	return json.Unmarshal(b, &m.ID)
-}
-
-// listedModels reads a list of models: OpenAI's {"data": […]}, a bare list, or {"models": […]}. Each name comes once. Anything else
-// lists nothing.
-func listedModels(text []byte) (list []listedModel) {
-	text = client.WithoutBOM(bytes.TrimSpace(text))
-	var answer struct {
-		Data   []listedModel `json:"data"`
-		Models []listedModel `json:"models"`
-	}
-	var all []listedModel
-	if len(text) > 0 && text[0] == '[' {
-		_ = client.Lenient(text, &all)
-	} else if _ = client.Lenient(text, &answer); len(answer.Data) > 0 {
-		all = answer.Data
-	} else {
-		all = answer.Models
-	}
-	seen := map[client.LooseText]bool{}
-	for _, m := range all {
-		if m.ID = cmp.Or(m.ID, m.Name); m.ID != "" && !seen[m.ID] {
-			seen[m.ID] = true
-			list = append(list, m)
-		}
-	}
-	return list
-}
-
-// some joins names, the first twenty of them.
-func some(names []string) string {
-	if len(names) > 20 {
-		return client.Clip(strings.Join(names[:20], ", ")) + fmt.Sprintf(" and %d more", len(names)-20)
-	}
-	return client.Clip(strings.Join(names, ", "))
-}
-
-// probeTokenize asks for the ids of a short text; why the answer cannot be used, "" when it can. llama.cpp answers what it does not
-// understand with an empty list.
-func probeTokenize(ctx context.Context, c *client.Client, model string) (why string) {
-	limited, cancel := context.WithTimeout(ctx, probeLimit)
-	defer cancel()
-	_, err := Tokenize(limited, c, model, nil, "one two three")
-	var status *statusError
-	switch {
-	case errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusMethodNotAllowed):
-		return "is not there"
-	case limited.Err() != nil:
-		return fmt.Sprintf("did not answer within %v", probeLimit)
-	case err != nil:
-		return "cannot be used (" + strings.TrimPrefix(err.Error(), "tokenize: ") + ")"
-	}
-	return ""
-}
-
-func (e *Engine) readVersion(resp *http.Response, text []byte, err error) {
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return
-	}
-	var v struct {
-		Version   client.LooseText `json:"version"`
-		Simulated bool             `json:"simulated"`
-		Imitates  client.RawValue  `json:"imitates"`
-	}
-	if json.Unmarshal(text, &v) != nil {
-		return
-	}
-	if v.Version != "" {
-		e.Version = new(client.Clip(string(v.Version[:min(len(v.Version), 64)])))
-	}
-	if v.Simulated {
-		e.Kind = KindSimulator
-		_ = json.Unmarshal(v.Imitates, &e.Imitates) // a simulator that does not say imitates nothing
-	}
-}
-
-var labelPattern = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)=("(?:[^"\\]|\\.)*")`)
-
-func (e *Engine) readMetrics(s *Scrape) {
-	vllms := false
-	for _, x := range s.Series {
-		switch {
-		case x.Name == "vllm:cache_config_info":
-			e.CacheConfig = map[string]string{}
-			for _, m := range labelPattern.FindAllStringSubmatch(x.Labels, -1) {
-				if v, err := strconv.Unquote(m[2]); err == nil {
-					e.CacheConfig[m[1]] = v
-				}
-			}
-		case x.Name == "process_start_time_seconds" && x.Value > 0 && x.Value < 1e11:
-			whole, frac := math.Modf(x.Value)
-			e.ProcessStartedAt = new(time.Unix(int64(whole), int64(frac*1e9)).UTC())
-		}
-		e.HasMetrics = true
-		vllms = vllms || strings.HasPrefix(x.Name, "vllm:")
-	}
-	number := func(label string, most int64) *int64 {
-		if n, err := strconv.ParseInt(e.CacheConfig[label], 10, 64); err == nil && n > 0 && n <= most {
-			return &n
-		}
-		return nil
-	}
-	const most = 1 << 40 // of a KV cache, tokens; what is above it, or not above 0, is no size
-	e.BlockSizeTokens, e.KVCacheSizeTokens = number("block_size", client.MaxTokenCount), number("kv_cache_size_tokens", most)
-	if n := number("num_gpu_blocks", most/client.MaxTokenCount); e.KVCacheSizeTokens == nil && n != nil && e.BlockSizeTokens != nil {
-		e.KVCacheSizeTokens = new(*n * *e.BlockSizeTokens) // before vLLM told the size itself
-	}
-	if on, err := strconv.ParseBool(strings.ToLower(e.CacheConfig["enable_prefix_caching"])); err == nil {
-		e.PrefixCaching = &on
-	}
-	if vllms && e.Kind == KindOpenAI {
-		e.Kind = KindVLLM
-	}
-}
-
-// Alive asks whether the server still answers at all.
-func Alive(ctx context.Context, c *client.Client) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	resp, _, err := c.AskBeside(ctx, http.MethodGet, "/v1/models", nil, client.MaxModelsBytes)
-	return err == nil || resp != nil
-}
-
-// ServerPID finds the process that listens at the client's URL, when that is on this machine and may be seen.
-func ServerPID(ctx context.Context, c *client.Client) (int32, bool) {
-	u, ok := c.Local()
-	if !ok {
-		return 0, false
-	}
-	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	if err != nil {
-		return 0, false
-	}
-	conns, err := gnet.ConnectionsWithoutUidsWithContext(ctx, "tcp")
-	if err != nil {
-		return 0, false
-	}
-	for _, x := range conns {
-		if x.Status == "LISTEN" && uint64(x.Laddr.Port) == port && x.Pid != 0 {
-			return x.Pid, true
-		}
-	}
-	return 0, false
+func (f *Facts) lacks(kind, message string) {
+	f.Absent = append(f.Absent, Absence{kind, message})
 }

@@ -174,10 +174,11 @@ type Scrape struct {
 	Bad           error // a line that could not be read; the others are in Series
 }
 
-// Total sums a metric over all labels, under the newest of its names that the server has: releases in between show two. false
+// Total sums a counter over all labels, under the first of its names, newest first, that the server has: releases in between show
+// two. false
 // when there is none.
-func (s *Scrape) Total(metric string) (float64, bool) {
-	for _, name := range MetricNames(metric) {
+func (s *Scrape) Total(names []string) (float64, bool) {
+	for _, name := range names {
 		var sum float64
 		found := false
 		for _, x := range s.Series {

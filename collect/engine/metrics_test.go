@@ -17,8 +17,8 @@ func TestParseMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &Scrape{Series: series}
-		queries, _ := s.Total("prefix_cache_queries")
-		hits, ok := s.Total("prefix_cache_hits")
+		queries, _ := s.Total(vllm{}.CounterNames("prefix_cache_queries"))
+		hits, ok := s.Total(vllm{}.CounterNames("prefix_cache_hits"))
 		if !ok || queries != want[0] || hits != want[1] {
 			t.Errorf("%s: queries %v, hits %v", file, queries, hits)
 		}
@@ -32,7 +32,7 @@ func TestParseMetrics(t *testing.T) {
 		if len(series) != lines {
 			t.Errorf("%s: %d series of %d lines", file, len(series), lines)
 		}
-		var e Engine
+		var e Facts
 		e.readMetrics(s)
 		if !e.HasMetrics || e.PrefixCaching == nil || !*e.PrefixCaching || e.BlockSizeTokens == nil || e.KVCacheSizeTokens == nil || *e.KVCacheSizeTokens%*e.BlockSizeTokens != 0 {
 			t.Errorf("%s: engine is %+v", file, e)
@@ -58,7 +58,7 @@ func FuzzMetrics(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var e Engine
+		var e Facts
 		e.readMetrics(&Scrape{Series: series})
 		for _, s := range series {
 			if s.Name == "" {
@@ -74,10 +74,10 @@ func TestTwoNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, ok := (&Scrape{Series: series}).Total("prefix_cache_hits"); !ok || n != 11 {
+	if n, ok := (&Scrape{Series: series}).Total(vllm{}.CounterNames("prefix_cache_hits")); !ok || n != 11 {
 		t.Errorf("%v", n)
 	}
-	if _, ok := (&Scrape{Series: series}).Total("prefix_cache_queries"); ok {
+	if _, ok := (&Scrape{Series: series}).Total(vllm{}.CounterNames("prefix_cache_queries")); ok {
 		t.Error("queries are told")
 	}
 }

@@ -94,10 +94,11 @@ func TestProbeFailures(t *testing.T) {
 	}
 	plainServer := &clienttest.OddServer{}
 	for _, c := range []struct {
-		name       string
-		handler    http.Handler
-		err, hint  string
-		base, kind string
+		name      string
+		handler   http.Handler
+		err, hint string
+		base      string
+		kind      Kind
 	}{
 		{"a prefix", http.StripPrefix("/api", plainServer), "HTTP 404", "base URL", "", ""},
 		{"no key", status(401, nil, `{"error":{"message":"wrong key"}}`), "HTTP 401: wrong key", "--api-key-env", "", ""},
@@ -128,7 +129,7 @@ func TestProbeFailures(t *testing.T) {
 			cl := clientOf(t, srv.URL, "")
 			e, err := Probe(t.Context(), cl, "", nil)
 			if c.err == "" {
-				if err != nil || e.Kind != c.kind || !strings.HasSuffix(cl.Base(), c.base) {
+				if err != nil || e.Kind() != c.kind || !strings.HasSuffix(cl.Base(), c.base) {
 					t.Fatalf("%v, at %s", err, cl.Base())
 				}
 				return

@@ -76,12 +76,12 @@ type statusError struct {
 func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.code, e.said) }
 
 // Counter counts tokens by the server's own tokeniser, or estimates them where it has none to ask.
-func Counter(ctx context.Context, c *client.Client, e *Engine) data.Count {
-	if !e.HasTokenize {
+func Counter(ctx context.Context, c *client.Client, s *Server) data.Count {
+	if !s.HasTokenize {
 		return data.EstimateTokens
 	}
 	return func(text string) (int, error) {
-		ids, err := Tokenize(ctx, c, e.Model, nil, text)
+		ids, err := Tokenize(ctx, c, s.Model, nil, text)
 		return len(ids), err
 	}
 }

@@ -82,9 +82,6 @@ var metricNames = map[string][]string{
 	"preemptions":                {"vllm:num_preemptions_total", "vllm:num_preemptions"},
 }
 
-// MetricNames gives the names that a metric has had over the releases, newest first; nil for one that wb does not know.
-func MetricNames(metric string) []string { return metricNames[metric] }
-
 // Metrics lists the metrics that have had several names.
 func Metrics() map[string][]string { return metricNames }
 

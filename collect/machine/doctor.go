@@ -115,7 +115,7 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	if e.Version != nil {
 		version = " " + *e.Version
 	}
-	add("server", LevelOK, fmt.Sprintf("%s%s at %s serves %s", e.Kind, version, c.Base(), e.Model), "")
+	add("server", LevelOK, fmt.Sprintf("%s%s at %s serves %s", e.Kind(), version, c.Base(), e.Model), "")
 	if e.MaxModelLenTokens != nil {
 		add("context", LevelOK, fmt.Sprintf("%d tokens", *e.MaxModelLenTokens), "")
 	}
@@ -123,11 +123,11 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 		add(map[string]string{"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models"}[a.Kind], LevelNote, a.Message, "")
 	}
 	switch {
-	case e.HasMetrics && e.VLLM():
+	case e.HasMetrics && e.Takes().VLLM:
 		add("metrics", LevelOK, "vLLM counters", "")
 	case e.HasMetrics:
 		add("metrics", LevelOK, "counters, not vLLM's", "")
-	case e.VLLM():
+	case e.Takes().VLLM:
 		add("metrics", LevelWarn, "no vLLM counters", "no cache counters and no server split; with vLLM, leave --disable-log-stats out")
 	}
 	switch {
@@ -148,22 +148,22 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	default:
 		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
 	}
-	if exists, dev := e.Adapter().Endpoint("/reset_prefix_cache"); e.VLLM() && exists {
+	if how := e.Reset(&e.Facts); how != nil && e.Takes().VLLM {
 		// a GET tells whether it is there without emptying anything: 405 or 404
-		resp, _, err := c.AskBeside(ctx, http.MethodGet, "/reset_prefix_cache", nil, client.MaxErrorBody)
+		resp, _, err := c.AskBeside(ctx, http.MethodGet, how.Path, nil, client.MaxErrorBody)
 		switch {
 		case err != nil:
-		case resp.StatusCode == http.StatusNotFound && dev:
+		case resp.StatusCode == http.StatusNotFound && how.DevMode:
 			add("cache reset", LevelNote, "not there", "for --isolation reset, start vLLM with VLLM_SERVER_DEV_MODE=1; --isolation salt needs nothing")
 		case resp.StatusCode == http.StatusMethodNotAllowed:
 			add("cache reset", LevelOK, "there, for --isolation reset", "")
 		}
 	}
-	re := c.Turn(ctx, client.Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.VLLM()}, time.Minute)
+	re := c.Turn(ctx, client.Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.Takes().VLLM}, time.Minute)
 	switch {
 	case re.Status != client.StatusOK:
 		add("request", LevelFail, re.Status+": "+re.Err, requestRemedy(re))
-	case re.CachedTokens == nil && !e.VLLM():
+	case re.CachedTokens == nil && !e.Takes().VLLM:
 		add("cached tokens", LevelNote, "the server does not report them", "hit ratios stay NULL")
 	case re.CachedTokens == nil:
 		add("cached tokens", LevelWarn, "the server does not report them", "start vLLM with --enable-prompt-tokens-details")

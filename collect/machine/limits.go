@@ -36,8 +36,8 @@ func ManagedLimits(m *serve.Managed) *store.Model {
 
 // ServedLimits says the same of a server that wb did not start, as far as its model can be found here: as the simulator says, in a directory or in
 // the hub's cache, or in the registry. The GPU is this machine's first when the server runs on this machine.
-func ServedLimits(c *client.Client, e *engine.Engine, h *hub.Client) *store.Model {
-	if e.Kind == engine.KindSimulator {
+func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Model {
+	if e.Kind() == engine.KindSimulator {
 		m, ok, err := data.FindModel(e.Imitates.Model)
 		if err != nil || !ok {
 			return nil
@@ -60,7 +60,7 @@ func ServedLimits(c *client.Client, e *engine.Engine, h *hub.Client) *store.Mode
 	return row
 }
 
-func findFacts(e *engine.Engine, h *hub.Client) (*data.ModelFacts, string) {
+func findFacts(e *engine.Server, h *hub.Client) (*data.ModelFacts, string) {
 	names := []string{e.Model}
 	if e.ModelRoot != nil {
 		names = []string{*e.ModelRoot, e.Model}

@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"wb/collect/client"
+)
+
+// listedModel is an entry of a list of models.
+type listedModel struct {
+	ID          client.LooseText `json:"id"`
+	Name        client.LooseText `json:"name"`
+	Root        client.LooseText `json:"root"`
+	OwnedBy     client.LooseText `json:"owned_by"`
+	MaxModelLen client.LooseText `json:"max_model_len"`
+}
+
+// UnmarshalJSON reads an object, or a text, which is a name.
+func (m *listedModel) UnmarshalJSON(b []byte) error {
+	if b[0] == '{' {
+		type plain listedModel
+		return client.Lenient(b, (*plain)(m))
+	}
+	return json.Unmarshal(b, &m.ID)
+}
+
+// listedModels reads a list of models: OpenAI's {"data": […]}, a bare list, or {"models": […]}. Each name comes once. Anything else
+// lists nothing.
+func listedModels(text []byte) (list []listedModel) {
+	text = client.WithoutBOM(bytes.TrimSpace(text))
+	var answer struct {
+		Data   []listedModel `json:"data"`
+		Models []listedModel `json:"models"`
+	}
+	var all []listedModel
+	if len(text) > 0 && text[0] == '[' {
+		_ = client.Lenient(text, &all)
+	} else if _ = client.Lenient(text, &answer); len(answer.Data) > 0 {
+		all = answer.Data
+	} else {
+		all = answer.Models
+	}
+	seen := map[client.LooseText]bool{}
+	for _, m := range all {
+		if m.ID = cmp.Or(m.ID, m.Name); m.ID != "" && !seen[m.ID] {
+			seen[m.ID] = true
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// some joins names, the first twenty of them.
+func some(names []string) string {
+	if len(names) > 20 {
+		return client.Clip(strings.Join(names[:20], ", ")) + fmt.Sprintf(" and %d more", len(names)-20)
+	}
+	return client.Clip(strings.Join(names, ", "))
+}

@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"wb/collect/client"
+	"wb/data/plain"
+
+	gnet "github.com/shirou/gopsutil/v4/net"
+)
+
+// ErrUnreachable is returned when nothing answers at the URL.
+var ErrUnreachable = errors.New("unreachable")
+
+// ErrNoModel is returned when the server does not serve the model asked for.
+var ErrNoModel = errors.New("model not served")
+
+// Limits on finding out who a server is.
+const (
+	probeLimit   = 2 * time.Second // of one question that a server may do without
+	modelsLimit  = 30 * time.Second
+	LoadingLimit = 15 * time.Minute // a large model from a slow disk takes minutes
+	AskAgain     = time.Second
+)
+
+// Probe asks the server who it is and opens the connection that turns will use. model "" means the one it serves. A server that is loading
+// its model is waited for, and waiting, which may be nil, is told so once. What the server lacks is in Absent.
+func Probe(ctx context.Context, c *client.Client, model string, waiting func(string)) (*Server, error) {
+	return ProbeAs(ctx, c, model, All(), waiting)
+}
+
+// ProbeAs is Probe for other kinds of servers than All lists.
+func ProbeAs(ctx context.Context, c *client.Client, model string, kinds []Engine, waiting func(string)) (*Server, error) {
+	f := &Facts{Model: model}
+	if err := probeModels(ctx, c, f, waiting); err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, probeLimit)
+	f.readVersion(c.Ask(limited, http.MethodGet, "/version", nil, client.MaxSmallAnswer))
+	cancel()
+	if why := probeTokenize(ctx, c, f.Model); why != "" {
+		f.lacks("no_tokenize", "/tokenize "+why+": token ids are not known, nor what the prefix cache could have done")
+	} else {
+		f.HasTokenize = true
+	}
+	limited, cancel = context.WithTimeout(ctx, probeLimit)
+	s := ReadMetrics(limited, c, false)
+	cancel()
+	switch {
+	case s.Err != nil:
+		f.lacks("no_metrics", "/metrics "+s.Err.Error()+": the server's counters are not known")
+	case len(s.Series) == 0:
+		f.lacks("no_metrics", "/metrics holds no counters: the server's are not known")
+	}
+	f.readMetrics(s)
+	for _, k := range kinds {
+		if k.Recognises(f) {
+			return &Server{*f, k}, ctx.Err()
+		}
+	}
+	return nil, fmt.Errorf("tell who %s is: it is no kind of server that wb knows", c.Base())
+}
+
+// loading says whether an answer is that of a server which will be there when its model is.
+func Loading(status int, said string) bool {
+	said = strings.ToLower(said)
+	says := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
+	}
+	return status == http.StatusServiceUnavailable && !says("fail", "error", "memory", "overload", "unable", "cannot", "could not") &&
+		says("loading", "load model", "starting", "not ready", "warming", "initializing", "initialising")
+}
+
+// probeModels asks for the models, and settles on one.
+func probeModels(ctx context.Context, c *client.Client, f *Facts, waiting func(string)) error {
+	limited, cancel := context.WithTimeout(ctx, LoadingLimit)
+	defer cancel()
+	for {
+		one, cancel := context.WithTimeout(limited, modelsLimit)
+		resp, text, err := c.Ask(one, http.MethodGet, "/v1/models", nil, client.MaxModelsBytes)
+		cancel()
+		said := c.Clean(client.Reason(text))
+		switch {
+		case err != nil && resp == nil && f.Model != "" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			f.lacks("no_models", fmt.Sprintf("/v1/models did not answer within %v: the model is taken to be the one that was named, %s",
+				modelsLimit, f.Model))
+			return nil
+		case err != nil && resp == nil:
+			return fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
+		case err != nil:
+			return fmt.Errorf("ask %s for its models: %w", c.Base(), err)
+		case Loading(resp.StatusCode, said) && limited.Err() == nil:
+			if waiting != nil {
+				waiting(fmt.Sprintf("%s is loading its model: waiting (it says: %s)", c.Base(), said))
+				waiting = nil
+			}
+			Sleep(limited, AskAgain)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			continue
+		}
+		c.Follow(resp)
+		return chooseModel(c, f, resp, text, said)
+	}
+}
+
+// sleep waits, or less when the context ends.
+func Sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// chooseModel reads the list of models. A server without one will do where a model was named.
+func chooseModel(c *client.Client, f *Facts, resp *http.Response, text []byte, said string) error {
+	status := resp.StatusCode
+	if to := c.Leads(resp.Request.URL.String(), resp.Header.Get("Location")); status/100 == 3 {
+		cause := fmt.Sprintf("ask %s for its models: HTTP %d: it leads to %s", c.Base(), status, cmp.Or(to, "nowhere"))
+		return plain.WithHint(errors.New(cause), client.ElsewhereHint)
+	}
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return plain.WithHint(fmt.Errorf("ask %s for its models: HTTP %d: %s", c.Base(), status, cmp.Or(said, resp.Status)), client.KeyHint)
+	}
+	low := strings.ToLower(said)
+	if status == http.StatusBadRequest && strings.Contains(low, "http request") && strings.Contains(low, "https") {
+		cause := fmt.Sprintf("ask %s for its models: HTTP %d: %s", c.Base(), status, said)
+		return plain.WithHint(errors.New(cause), "the server speaks TLS: use https:// in the URL")
+	}
+	list := listedModels(text)
+	if status != http.StatusOK || len(list) == 0 {
+		why := "the answer lists no model"
+		if status != http.StatusOK {
+			why = fmt.Sprintf("HTTP %d: %s", status, cmp.Or(said, resp.Status))
+		} else if said != "" {
+			why += " (" + said + ")"
+		}
+		if f.Model != "" && (status < 502 || status > 504) { // which a proxy sends before a server that is not there
+			f.lacks("no_models", "/v1/models: "+why+": the model is taken to be the one that was named, "+f.Model)
+			return nil
+		}
+		return plain.WithHint(fmt.Errorf("ask %s for its models: %s", c.Base(), why), "is it an OpenAI-compatible server? "+
+			"--model names one that it does not list; --url wants the base URL, such as http://HOST:PORT")
+	}
+	var names []string
+	for _, m := range list {
+		names = append(names, string(m.ID))
+	}
+	i := slices.Index(names, f.Model)
+	if i < 0 && f.Model != "" { // Ollama leaves its usual tag out
+		i = slices.Index(names, f.Model+":latest")
+	}
+	if f.Model == "" {
+		if len(names) > 1 {
+			return fmt.Errorf("choose model: %w: %s serves %s; name one with --model", ErrNoModel, c.Base(), some(names))
+		}
+		i = 0
+	}
+	if i < 0 {
+		return fmt.Errorf("find model %q: %w: %s serves %s", f.Model, ErrNoModel, c.Base(), some(names))
+	}
+	m := list[i]
+	f.Model = string(m.ID)
+	if n, err := strconv.ParseInt(string(m.MaxModelLen), 10, 64); err == nil && n > 0 && n <= client.MaxTokenCount {
+		f.MaxModelLenTokens = &n
+	}
+	if m.Root != "" {
+		f.ModelRoot = new(string(m.Root))
+	}
+	f.OwnedBy = string(m.OwnedBy)
+	return nil
+}
+
+// probeTokenize asks for the ids of a short text; why the answer cannot be used, "" when it can. llama.cpp answers what it does not
+// understand with an empty list.
+func probeTokenize(ctx context.Context, c *client.Client, model string) (why string) {
+	limited, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	_, err := Tokenize(limited, c, model, nil, "one two three")
+	var status *statusError
+	switch {
+	case errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusMethodNotAllowed):
+		return "is not there"
+	case limited.Err() != nil:
+		return fmt.Sprintf("did not answer within %v", probeLimit)
+	case err != nil:
+		return "cannot be used (" + strings.TrimPrefix(err.Error(), "tokenize: ") + ")"
+	}
+	return ""
+}
+
+func (f *Facts) readVersion(resp *http.Response, text []byte, err error) {
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return
+	}
+	var v struct {
+		Version   client.LooseText `json:"version"`
+		Simulated bool             `json:"simulated"`
+		Imitates  client.RawValue  `json:"imitates"`
+	}
+	if json.Unmarshal(text, &v) != nil {
+		return
+	}
+	if v.Version != "" {
+		f.Version = new(client.Clip(string(v.Version[:min(len(v.Version), 64)])))
+	}
+	if v.Simulated {
+		f.Simulated = true
+		_ = json.Unmarshal(v.Imitates, &f.Imitates) // a simulator that does not say imitates nothing
+	}
+}
+
+var labelPattern = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)=("(?:[^"\\]|\\.)*")`)
+
+func (f *Facts) readMetrics(s *Scrape) {
+	f.Namespaces = map[string]bool{}
+	for _, x := range s.Series {
+		switch {
+		case x.Name == "vllm:cache_config_info":
+			f.CacheConfig = map[string]string{}
+			for _, m := range labelPattern.FindAllStringSubmatch(x.Labels, -1) {
+				if v, err := strconv.Unquote(m[2]); err == nil {
+					f.CacheConfig[m[1]] = v
+				}
+			}
+		case x.Name == "process_start_time_seconds" && x.Value > 0 && x.Value < 1e11:
+			whole, frac := math.Modf(x.Value)
+			f.ProcessStartedAt = new(time.Unix(int64(whole), int64(frac*1e9)).UTC())
+		}
+		f.HasMetrics = true
+		if space, _, ok := strings.Cut(x.Name, ":"); ok {
+			f.Namespaces[space] = true
+		}
+	}
+	number := func(label string, most int64) *int64 {
+		if n, err := strconv.ParseInt(f.CacheConfig[label], 10, 64); err == nil && n > 0 && n <= most {
+			return &n
+		}
+		return nil
+	}
+	const most = 1 << 40 // of a KV cache, tokens; what is above it, or not above 0, is no size
+	f.BlockSizeTokens, f.KVCacheSizeTokens = number("block_size", client.MaxTokenCount), number("kv_cache_size_tokens", most)
+	if n := number("num_gpu_blocks", most/client.MaxTokenCount); f.KVCacheSizeTokens == nil && n != nil && f.BlockSizeTokens != nil {
+		f.KVCacheSizeTokens = new(*n * *f.BlockSizeTokens) // before vLLM told the size itself
+	}
+	if on, err := strconv.ParseBool(strings.ToLower(f.CacheConfig["enable_prefix_caching"])); err == nil {
+		f.PrefixCaching = &on
+	}
+}
+
+// Alive asks whether the server still answers at all.
+func Alive(ctx context.Context, c *client.Client) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	resp, _, err := c.AskBeside(ctx, http.MethodGet, "/v1/models", nil, client.MaxModelsBytes)
+	return err == nil || resp != nil
+}
+
+// ServerPID finds the process that listens at the client's URL, when that is on this machine and may be seen.
+func ServerPID(ctx context.Context, c *client.Client) (int32, bool) {
+	u, ok := c.Local()
+	if !ok {
+		return 0, false
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return 0, false
+	}
+	conns, err := gnet.ConnectionsWithoutUidsWithContext(ctx, "tcp")
+	if err != nil {
+		return 0, false
+	}
+	for _, x := range conns {
+		if x.Status == "LISTEN" && uint64(x.Laddr.Port) == port && x.Pid != 0 {
+			return x.Pid, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"wb/collect/client"
+	"wb/data/plain"
+)
+
+// ResetError says that the prefix cache cannot be emptied.
+type ResetError struct{ Why string }
+
+func (e *ResetError) Error() string { return "reset prefix cache: " + e.Why }
+
+// Hint says what to do instead.
+func (e *ResetError) Hint() string {
+	return "start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment, or use --isolation salt"
+}
+
+// resetTries is how often a refused reset is tried, a tenth of a second apart: vLLM refuses while blocks are in use, which a request
+// that just ended still does for a moment.
+const resetTries = 50
+
+// EmptyCache empties the server's prefix cache. What cannot be is a *ResetError.
+func (s *Server) EmptyCache(ctx context.Context, c *client.Client) error {
+	how := s.Engine.Reset(&s.Facts)
+	if how == nil {
+		return &ResetError{"the server is not known to have a call for that"}
+	}
+	refused := &ResetError{}
+	again := func(err error) bool { return errors.Is(err, refused) }
+	return plain.Retry(ctx, plain.Policy{First: 100 * time.Millisecond, Most: 100 * time.Millisecond, Tries: resetTries, Again: again}, func() error {
+		limited, cancel := context.WithTimeout(ctx, SideLimit)
+		defer cancel()
+		resp, text, err := c.Ask(limited, http.MethodPost, how.Path, []byte("{}"), client.MaxErrorBody)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("reset prefix cache: %w", err)
+		case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed:
+			return &ResetError{"the server has no " + how.Path}
+		case resp.StatusCode == http.StatusOK && !strings.Contains(strings.ReplaceAll(string(text), " ", ""), `"success":false`):
+			return nil
+		}
+		refused.Why = fmt.Sprintf("HTTP %d: %s", resp.StatusCode, c.Clean(cmp.Or(client.Reason(text), "it was refused")))
+		return refused
+	})
+}
