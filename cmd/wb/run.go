@@ -393,7 +393,10 @@ func (o *runOptions) choose(ctx context.Context, stderr io.Writer, all []*data.C
 	if others > 0 {
 		fmt.Fprintf(stderr, "%d of %d conversations run; %s run --list-conversations shows the others\n", len(convs), len(all), self())
 	}
-	count := engine.Counter(ctx, at.client, at.engine)
+	count := data.Count(engine.Counter(ctx, at.client, at.engine))
+	if count == nil {
+		count = data.EstimateTokens
+	}
 	for i, c := range convs {
 		if c.Generate != nil && !o.quiet {
 			fmt.Fprintf(stderr, "making %s: %s tokens\n", c.ID, data.Thousands(int64(c.Generate.Tokens)))
@@ -646,7 +649,7 @@ func (p *progress) crowd(c bench.CrowdInfo) {
 func turnLine(t bench.TurnInfo) string {
 	re := t.Reply
 	if re.Status != client.StatusOK {
-		return re.Status + ": " + re.Err
+		return string(re.Status) + ": " + re.Err
 	}
 	parts := []string{"prompt unknown"}
 	if n := re.PromptTokens; n != nil {

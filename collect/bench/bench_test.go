@@ -32,7 +32,7 @@ func BenchmarkRecording(b *testing.B) {
 				defer own.Close()
 				d := conversation.Start(data.Style{Placement: data.PlaceSystem})
 				for d.Next() {
-					re := own.Turn(ctx, client.Request{Model: e.Model, Prompt: d.Prompt(), MaxTokens: tokens, IgnoreEOS: true, VLLM: true, CacheSalt: fmt.Sprint("bare", user, start)}, time.Minute)
+					re := own.Turn(ctx, client.Request{Model: e.Model, Messages: messagesOf(d.Prompt()), MaxTokens: tokens, IgnoreEOS: true, VLLM: true, CacheSalt: fmt.Sprint("bare", user, start)}, time.Minute)
 					if re.Status != client.StatusOK {
 						b.Error(re.Err)
 						return

@@ -192,7 +192,7 @@ func (r *run) proveReset(ctx context.Context) error {
 	prompt := data.Prompt{Messages: []data.Message{{Role: "user", Content: fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))}}}
 	send := func() (hits int64, known bool, err error) {
 		before, _ := r.look(ctx)
-		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Prompt: prompt, MaxTokens: 1, VLLM: r.engine.Takes().VLLM}, r.plan.Timeout)
+		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Messages: messagesOf(prompt), MaxTokens: 1, VLLM: r.engine.Takes().VLLM}, r.plan.Timeout)
 		if re.Status == client.StatusInterrupted {
 			return 0, false, ErrInterrupted
 		}

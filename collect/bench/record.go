@@ -216,9 +216,9 @@ func (r *run) write(ctx context.Context, f finished) error {
 
 // turnRows makes the rows of a turn: itself, its messages and its chunks.
 func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
-	re, prompt := f.re, f.req.Prompt
+	re, prompt := f.re, f.prompt
 	row := store.Turn{RunID: r.id, TurnID: f.id, SessionID: p.id, Turn: int32(f.number),
-		Status: re.Status, Error: OrNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
+		Status: string(re.Status), Error: OrNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
 		SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
 		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused,
 		PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens, CompletionTokens: re.CompletionTokens,
@@ -295,7 +295,7 @@ func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 		return
 	}
 	switch known := int64(len(ids)); {
-	case p.longest.tokens >= *n && p.longest.within(f.req.Prompt) && p.longest.shorter(f.req.Prompt):
+	case p.longest.tokens >= *n && p.longest.within(f.prompt) && p.longest.shorter(f.prompt):
 		tell("context_truncated", "the usage says %d prompt tokens, and an earlier, shorter prompt that this one holds had %d: "+
 			"the server cut the history; the turn is not compared", *n, p.longest.tokens)
 	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
@@ -303,11 +303,11 @@ func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 			*n, known)
 	case ids != nil && re.PromptIDs == nil && *n != known:
 		tell("usage_disagrees", "the usage says %d prompt tokens, and /tokenize %d", *n, known)
-	case ids == nil && engine.BytesOf(f.req.Prompt.Messages) > *n*bytesPerToken:
-		tell("usage_disagrees", "the usage says %d prompt tokens, and the messages have %d bytes", *n, engine.BytesOf(f.req.Prompt.Messages))
+	case ids == nil && bytesOf(f.prompt.Messages) > *n*bytesPerToken:
+		tell("usage_disagrees", "the usage says %d prompt tokens, and the messages have %d bytes", *n, bytesOf(f.prompt.Messages))
 	}
 	if *n >= p.longest.tokens {
-		p.longest = sentTurn{f.req.Prompt.Messages, *n}
+		p.longest = sentTurn{f.prompt.Messages, *n}
 	}
 }
 
@@ -319,11 +319,18 @@ type sentTurn struct {
 
 // shorter says whether a prompt that holds this one has clearly more in it: more messages, or more text than could go into the same tokens.
 func (s sentTurn) shorter(p data.Prompt) bool {
-	return len(p.Messages) > len(s.messages) || engine.BytesOf(p.Messages) > engine.BytesOf(s.messages)+bytesPerToken
+	return len(p.Messages) > len(s.messages) || bytesOf(p.Messages) > bytesOf(s.messages)+bytesPerToken
 }
 
 // bytesPerToken is more than a token has in any text that is one: the mean is about 4, and only rows of spaces come to this.
 const bytesPerToken = 32
+
+func bytesOf(messages []data.Message) (n int64) {
+	for _, m := range messages {
+		n += int64(len(m.Content))
+	}
+	return n
+}
 
 // within says whether all messages of a prompt are part of another one, in their order.
 func (s sentTurn) within(p data.Prompt) bool {
@@ -340,12 +347,12 @@ func (s sentTurn) within(p data.Prompt) bool {
 
 // most bounds from above how many tokens a prompt has: a byte makes one at most, and messages that were sent before have no more than the
 // server counted then.
-func (p *pass) most(req client.Request) int64 {
-	if req.Text != "" {
-		return int64(len(req.Text)) + engine.TokenizeSlack
+func (p *pass) most(prompt data.Prompt, text string) int64 {
+	if text != "" {
+		return int64(len(text)) + engine.TokenizeSlack
 	}
-	messages := req.Prompt.Messages
-	all := engine.BytesOf(messages) + int64(len(messages)*engine.MessageSlack+engine.TemplateSlack)
+	messages := prompt.Messages
+	all := bytesOf(messages) + int64(len(messages)*engine.MessageSlack+engine.TemplateSlack)
 	if p.sent.tokens == 0 {
 		return all
 	}

@@ -40,6 +40,7 @@ type finished struct {
 type finishedTurn struct {
 	id       int32
 	number   int // in its session, from 1
+	prompt   data.Prompt
 	req      client.Request
 	re       *client.Reply
 	answer   string  // as it goes into the history
@@ -183,34 +184,49 @@ func (r *run) serverGone(ctx context.Context, broken bool) error {
 	return r.server.Err(ctx)
 }
 
-// request makes the request of the coming turn.
-func (r *player) request(p *pass, d *data.Dialogue) (client.Request, error) {
-	req := client.Request{Model: r.engine.Model, Prompt: d.Prompt(), MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed,
+// request makes the request of the coming turn, and the prompt that it is of.
+func (r *player) request(p *pass, d *data.Dialogue) (client.Request, data.Prompt, error) {
+	prompt := d.Prompt()
+	req := client.Request{Model: r.engine.Model, Messages: messagesOf(prompt), MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed,
 		IgnoreEOS: r.plan.IgnoreEOS && r.engine.Takes().IgnoreEOS, CacheSalt: p.salt, VLLM: r.engine.Takes().VLLM, TokenIDs: r.plan.TokenIDs == TokenIDsAll}
 	if limit := d.Current().MaxTokens; limit > 0 && (req.MaxTokens == 0 || limit < req.MaxTokens) {
 		req.MaxTokens = limit
 	}
 	if r.plan.Template == nil {
-		return req, nil
+		return req, prompt, nil
 	}
 	var err error
-	req.Text, err = r.plan.Template.Render(req.Prompt.Messages)
-	return req, err
+	req.Text, err = r.plan.Template.Render(prompt.Messages)
+	return req, prompt, err
+}
+
+// notSent is the reply to a request that was not sent, or whose answer is not waited for.
+func notSent(status client.Status, why string, now int64) *client.Reply {
+	return &client.Reply{Status: status, Err: why, Times: client.Times{SubmitNs: now, DoneNs: now}}
+}
+
+// messagesOf are the messages of a prompt as they are sent.
+func messagesOf(p data.Prompt) []client.Message {
+	out := make([]client.Message, len(p.Messages))
+	for i, m := range p.Messages {
+		out[i] = client.Message(m)
+	}
+	return out
 }
 
 // turn sends one request and watches it to the end.
 func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) (*finishedTurn, error) {
-	req, err := r.request(p, d)
-	f := &finishedTurn{id: id, number: d.Turn(), checks: int32(len(d.Current().Checks))}
+	req, prompt, err := r.request(p, d)
+	f := &finishedTurn{id: id, prompt: prompt, number: d.Turn(), checks: int32(len(d.Current().Checks))}
 	if err != nil {
-		f.req, f.re = req, &client.Reply{Status: client.StatusRefused, Err: err.Error(), SubmitNs: r.clock(), DoneNs: r.clock()}
+		f.req, f.re = req, notSent(client.StatusRefused, err.Error(), r.clock())
 		return f, err
 	}
-	if limit := r.engine.MaxModelLenTokens; limit != nil && p.most(req)+int64(req.MaxTokens) > *limit {
+	if limit := r.engine.MaxModelLenTokens; limit != nil && p.most(prompt, req.Text)+int64(req.MaxTokens) > *limit {
 		if f.ids = r.promptIDs(ctx, r.client, req); int64(len(f.ids)) >= *limit {
 			why := fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(f.ids), *limit)
-			now := r.clock()
-			f.req, f.re = req, &client.Reply{Status: client.StatusOverflow, Err: why, SubmitNs: now, DoneNs: now, PromptTokens: new(int64(len(f.ids)))}
+			f.req, f.re = req, notSent(client.StatusOverflow, why, r.clock())
+			f.re.PromptTokens = new(int64(len(f.ids)))
 			return f, nil
 		}
 		if left := *limit - int64(len(f.ids)); f.ids != nil && int64(req.MaxTokens) > left {
@@ -229,7 +245,7 @@ func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) 
 	if f.re.Status == client.StatusOK {
 		f.passed = new(d.Current().Passed(f.re.Content))
 		if n := f.re.PromptTokens; n != nil {
-			p.sent = sentTurn{req.Prompt.Messages, *n}
+			p.sent = sentTurn{prompt.Messages, *n}
 		}
 		if f.number == 1 && p.firstCached == nil {
 			p.firstCached = f.re.CachedTokens
@@ -284,7 +300,9 @@ func (r *player) send(ctx context.Context, req client.Request, p *pass, id int32
 			r.watch.Warn("the server is loading its model: waiting (it says: " + re.Err + ")")
 		}
 		if engine.Sleep(ctx, engine.AskAgain); ctx.Err() != nil {
-			return &client.Reply{Status: client.StatusInterrupted, Err: re.Err, SubmitNs: re.SubmitNs, DoneNs: r.clock(), RequestBytes: re.RequestBytes}
+			given := notSent(client.StatusInterrupted, re.Err, r.clock())
+			given.SubmitNs, given.RequestBytes = re.SubmitNs, re.RequestBytes
+			return given
 		}
 	}
 }

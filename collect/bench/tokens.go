@@ -20,7 +20,7 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 	if !r.engine.HasTokenize || r.plan.TokenIDs == TokenIDsNone || r.truth.untold.Load() >= enoughFailures {
 		return nil
 	}
-	messages := req.Prompt.Messages
+	messages := req.Messages
 	if req.Text != "" {
 		messages = nil
 	}
@@ -165,7 +165,7 @@ func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
 	t := prefix.Turn{Prompt: f.ids, Output: re.TokenIDs, ReplyIDs: f.replyIDs, Generated: 1, Salt: p.apart,
 		Session: int(p.id), Repeat: p.repeat, Apart: p.warmup(), Reply: f.answer, Foreign: f.answer != re.Content, Achieved: -1,
 		Reasoning: re.Reasoning != "" || strings.Contains(re.Content, "</think>")}
-	for _, m := range f.req.Prompt.Messages {
+	for _, m := range f.prompt.Messages {
 		t.Messages = append(t.Messages, prefix.Text{Role: m.Role, Content: m.Content})
 	}
 	if re.CompletionTokens != nil {
@@ -225,7 +225,7 @@ func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.
 	if done {
 		return
 	}
-	own, err := engine.Tokenize(ctx, c, r.engine.Model, req.Prompt.Messages, "")
+	own, err := engine.Tokenize(ctx, c, r.engine.Model, req.Messages, "")
 	switch {
 	case err != nil:
 		r.event("template_not_compared", "run", err.Error(), nil)

@@ -46,10 +46,12 @@ func TestAnswers(t *testing.T) {
 		return clienttest.Hellos() + clienttest.Ended("stop") + clienttest.Used(usage) + clienttest.Event("[DONE]") + end
 	}
 	for _, c := range []struct {
-		name, answer, status, err string
-		counts                    string // prompt, cached, completion, reasoning
-		content, reasoning        string
-		doubt                     string
+		name, answer       string
+		status             Status
+		err                string
+		counts             string // prompt, cached, completion, reasoning
+		content, reasoning string
+		doubt              string
 	}{
 		// A: how it ended
 		{"plain", whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
@@ -242,7 +244,11 @@ func TestAnswerHeads(t *testing.T) {
 	fixed := func(status, headers, body string) string {
 		return fmt.Sprintf("HTTP/1.1 %s\r\n%scontent-length: %d\r\n\r\n%s", status, headers, len(body), body)
 	}
-	for _, c := range []struct{ name, answer, status, err string }{
+	for _, c := range []struct {
+		name, answer string
+		status       Status
+		err          string
+	}{
 		{"capitals", head("Content-Type: Text/Event-Stream; charset=UTF-8\r\n") + body, StatusOK, ""},
 		{"no media type", head("") + body, StatusOK, ""},
 		{"octets", head("content-type: application/octet-stream\r\n") + body, StatusOK, ""},

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"wb/collect/client/clienttest"
-	"wb/data"
 )
 
 // rawServer answers each request on a connection with what script gives for it; a nil answer closes the connection.
@@ -67,7 +66,7 @@ func testClient(t testing.TB, url, key string) *Client {
 }
 
 func hello() Request {
-	return Request{Model: "m", Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "hello"}}}, MaxTokens: 8, VLLM: true}
+	return Request{Model: "m", Messages: []Message{{Role: "user", Content: "hello"}}, MaxTokens: 8, VLLM: true}
 }
 
 func capture(t testing.TB, name string) []byte {
@@ -89,7 +88,9 @@ func num[T any](p *T) string {
 // What real servers sent, byte for byte, and what the client must make of it.
 func TestCaptures(t *testing.T) {
 	for _, c := range []struct {
-		file, status, err               string
+		file                            string
+		status                          Status
+		err                             string
 		prompt, cached, completion, fin string
 		tokens                          string // tokens of the chunks
 	}{
@@ -139,7 +140,11 @@ const finish = `{"id":"x","choices":[{"index":0,"delta":{"content":"!"},"finish_
 // Damage of every kind is recorded as what it is, and never as success.
 func TestDamage(t *testing.T) {
 	ok := clienttest.Event(clienttest.Delta("a")) + clienttest.Event(finish) + clienttest.Event(usageEvent) + clienttest.Event("[DONE]") + "0\r\n\r\n"
-	for _, c := range []struct{ name, answer, status, err string }{
+	for _, c := range []struct {
+		name, answer string
+		status       Status
+		err          string
+	}{
 		{"whole", sseHead + ok, StatusOK, ""},
 		{"without DONE", sseHead + clienttest.Event(clienttest.Delta("a")) + clienttest.Event(finish) + clienttest.Event(usageEvent) + "0\r\n\r\n", StatusOK, ""},
 		{"usage beside the finish reason", sseHead + clienttest.Event(clienttest.Delta("a")) + clienttest.Event(`{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`) + clienttest.Event("[DONE]") + "0\r\n\r\n", StatusOK, ""},

@@ -4,168 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
-	"unicode/utf8"
 )
-
-// Chunk is one streamed event.
-type Chunk struct {
-	Seq         int32 // from 1
-	ReadSeq     int32 // socket read, from 1
-	TNs         int64
-	ReadDelayNs *int64 // at most how long it lay in the kernel before TNs; nil when that does not say
-	Kind        string // role, content, reasoning, tool, empty, usage, error or other
-	Tokens      *int32 // nil when the server does not say
-	TextBytes   int32
-}
-
-// Reply is everything observed of one request. Times are ns since run start; nil means it did not come to that.
-type Reply struct {
-	Status       string
-	Err          string
-	HTTPStatus   *int32
-	ErrorBody    *string
-	RequestID    *string
-	RequestBytes int64
-
-	SubmitNs       int64
-	WrittenNs      *int64
-	HeadersNs      *int64
-	FirstChunkNs   *int64
-	FirstNs        *int64
-	FirstContentNs *int64
-	LastNs         *int64
-	DoneNs         int64
-	Reused         *bool
-
-	PromptTokens     *int64
-	CachedTokens     *int64
-	CompletionTokens *int64
-	ReasoningTokens  *int64
-	FinishReason     *string
-	Content          string
-	Reasoning        string
-	Chunks           []Chunk
-	PromptIDs        []int32  // nil: not told
-	TokenIDs         []int32  // generated ones; nil unless told for every event
-	Doubts           []string // what the server says and cannot be, one sentence each
-
-	Flow // of the events that carried text or tokens
-
-	Streamed   int64    // events that were counted as they came
-	toolBytes  int      // of tool calls
-	usageSeen  bool     // the closing usage, not only running figures
-	usageEmpty bool     // a usage came that counts nothing
-	finishWhy  string   // what the server says of its finish reason
-	usageBad   []string // what of it cannot be
-	others     bool     // choices came beside the one that was asked for
-}
-
-// Flow says how the tokens of a reply reached the client: per-token figures are made of it. Only events that carried text or tokens count.
-type Flow struct {
-	Events          int32  // that carried text or tokens
-	Reads           int32  // of the socket, which brought them; events of one read have one stamp
-	FirstReadEvents int32  // of the events, those of the first of these reads
-	Tokens          *int64 // that the events carried, by ids or running usage; nil when one did not say
-	FirstReadTokens *int64 // of these, those of the first of these reads; nil likewise
-
-	read int32 // the last of the reads
-}
-
-// DecodeRate gives the tokens a second after those of the first read, as the view turns does: by what the events say that they carried, or
-// one an event where there were as many as tokens. false where neither is known.
-func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
-	if re.FirstNs == nil || re.LastNs == nil || *re.LastNs <= *re.FirstNs || re.CompletionTokens == nil {
-		return 0, false
-	}
-	var n int64
-	switch apart := *re.CompletionTokens - int64(re.Events); {
-	case re.Tokens != nil:
-		n = *re.Tokens - *re.FirstReadTokens
-	case max(apart, -apart) <= max(1, *re.CompletionTokens/50):
-		n = int64(re.Events - re.FirstReadEvents)
-	}
-	return float64(n) * 1e9 / float64(*re.LastNs-*re.FirstNs), n > 0
-}
-
-// held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events,
-// although the reply took so long that a server would have sent them one by one.
-func (re *Reply) Held() bool {
-	const per = 8
-	if re.Events < fewEvents || re.LastNs == nil || *re.LastNs-re.SubmitNs <= longReplyNs {
-		return false
-	}
-	return re.Reads == 1 || re.Events >= per*re.Reads || re.flushed()
-}
-
-// flushed says whether a reply was held back whole and then let go: each read brought several events, and all of them came within a small
-// part of the time that passed before the first.
-func (re *Reply) flushed() bool {
-	const part = 20
-	if re.Events < fewEvents || re.Reads*2 > re.Events || re.LastNs == nil {
-		return false
-	}
-	before := *re.FirstNs - re.SubmitNs
-	return before > longReplyNs && *re.LastNs-*re.FirstNs < before/part
-}
-
-// Fewer events than these, or a shorter reply, do not tell whether something held them back.
-const (
-	fewEvents   = 4
-	longReplyNs = 20e6
-)
-
-// byCharacter says whether the events brought a character each, which says nothing of tokens.
-func (re *Reply) ByCharacter() bool {
-	return utf8.RuneCountInString(re.Content)+utf8.RuneCountInString(re.Reasoning) < 2*int(re.Events)
-}
-
-// countByEvent forgets what the events said of their tokens, and what carried no text.
-func (re *Reply) countByEvent() {
-	re.Flow, re.FirstNs, re.LastNs = Flow{}, nil, nil
-	for i := range re.Chunks {
-		re.Chunks[i].Tokens = nil
-		re.count(&re.Chunks[i])
-	}
-}
-
-// count adds a chunk to the flow of the reply, where it carried text or tokens.
-func (re *Reply) count(ch *Chunk) {
-	if ch.TextBytes == 0 && (ch.Tokens == nil || *ch.Tokens == 0) {
-		return
-	}
-	re.add(ch.Tokens, ch.ReadSeq)
-	if re.FirstNs == nil {
-		re.FirstNs = new(ch.TNs)
-	}
-	re.LastNs = new(ch.TNs)
-}
-
-// add counts an event that carried text or tokens and came with a read; tokens nil: it did not say how many.
-func (f *Flow) add(tokens *int32, read int32) {
-	f.Events++
-	if read != f.read {
-		f.Reads++
-		f.read = read
-	}
-	if f.Reads == 1 {
-		f.FirstReadEvents++
-	}
-	if f.Events == 1 {
-		f.Tokens, f.FirstReadTokens = new(int64), new(int64)
-	}
-	if tokens == nil {
-		f.Tokens, f.FirstReadTokens = nil, nil
-	}
-	if f.Tokens == nil {
-		return
-	}
-	*f.Tokens += int64(*tokens)
-	if f.Reads == 1 {
-		*f.FirstReadTokens += int64(*tokens)
-	}
-}
 
 // decoder turns the events of a stream into a Reply, one after the other.
 type decoder struct {
@@ -195,7 +35,7 @@ func (re *Reply) decoder(clean func(string) string) *decoder {
 func (d *decoder) end() {
 	re := d.re
 	re.Content, re.Reasoning = d.content.String(), d.reasoning.String()
-	re.usageSeen = d.told && !d.after && d.closing
+	re.closing.usageSeen = d.told && !d.after && d.closing
 	if d.still || d.idle > 1+int(re.Events)/20 { // each of them brought a token: the count does not run along
 		re.countByEvent()
 	}
@@ -211,7 +51,7 @@ func (d *decoder) end() {
 }
 
 // fail ends the turn with the first failure that the stream tells; what comes after it is kept all the same.
-func (d *decoder) fail(status, why string, body []byte) {
+func (d *decoder) fail(status Status, why string, body []byte) {
 	if d.re.Status != "" {
 		return
 	}
@@ -258,7 +98,7 @@ func (d *decoder) event(e *sseEvent) {
 			d.ours = &index
 		}
 		if k > 0 || index != *d.ours { // one was asked for
-			re.others = true
+			re.closing.others = true
 			continue
 		}
 		hasIDs = d.choice(c, &ch, e.tNs) || hasIDs
@@ -363,7 +203,7 @@ func (d *decoder) choice(c *wireChoice, ch *Chunk, tNs int64) (hasIDs bool) {
 		ch.Tokens = new(int32(len(c.TokenIDs)))
 	}
 	if f := c.FinishReason; f.text != "" && (re.FinishReason == nil || endedWell(*re.FinishReason)) {
-		re.FinishReason, re.finishWhy = &f.text, f.why
+		re.FinishReason, re.closing.finishWhy = &f.text, f.why
 	}
 	return hasIDs
 }
@@ -415,7 +255,7 @@ const maxEventTokens = 1 << 16
 // that is cut still tells how far it came.
 func (d *decoder) usage(c counts, bad []string, some bool, ch *Chunk, hasIDs bool) (said bool) {
 	if !some && bad == nil {
-		d.re.usageEmpty = true
+		d.re.closing.usageEmpty = true
 		return false
 	}
 	return d.count(c, bad, ch, hasIDs)
@@ -447,84 +287,10 @@ func (d *decoder) count(c counts, bad []string, ch *Chunk, hasIDs bool) (said bo
 		c.cached, c.reasoning = keep(c.cached, re.CachedTokens), keep(c.reasoning, re.ReasoningTokens)
 	}
 	re.PromptTokens, re.CompletionTokens, re.CachedTokens, re.ReasoningTokens = c.prompt, c.completion, c.cached, c.reasoning
-	re.usageBad = bad
+	re.closing.usageBad = bad
 	// vLLM closes with an event of its own; others put the usage beside the finish reason
 	if len(d.chunk.Choices.list) == 0 {
 		ch.Kind = "usage"
 	}
 	return c.completion != nil
-}
-
-// goodReasons are the finish reasons of replies that ended well: those of OpenAI's API, and what servers of its kind send besides (Hugging
-// Face's TGI: eos_token, stop_sequence; Mistral: model_length; Anthropic: end_turn, max_tokens, tool_use; Cohere: complete).
-var goodReasons = []string{
-	"stop", "length", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "model_length", "end_turn", "max_tokens",
-	"tool_use", "complete",
-}
-
-func endedWell(finish string) bool { return slices.Contains(goodReasons, strings.ToLower(finish)) }
-
-// settle decides how a turn ended whose stream was read to its end: the one place that does. It is ok only when a finish reason of a reply
-// that ended well, a usage that can be believed and a text that was understood were all seen.
-func (re *Reply) settle(maxTokens int, unfinished bool) (status, why string) {
-	re.Doubts = append(re.Doubts, re.usageBad...)
-	re.believe(maxTokens)
-	switch {
-	case re.FinishReason == nil || !re.usageSeen:
-		what := "usage"
-		if re.FinishReason == nil {
-			what = "a finish reason"
-		}
-		if unfinished {
-			what += ", inside an event"
-		}
-		switch {
-		case re.FinishReason == nil || re.PromptTokens != nil || re.CompletionTokens != nil:
-		case re.usageEmpty:
-			what += " that counts any tokens"
-		default:
-			what += "; the server must support stream_options.include_usage"
-		}
-		return StatusCut, "the stream ended without " + what
-	case !endedWell(*re.FinishReason):
-		why := fmt.Sprintf("the server ended the reply with finish_reason %q", *re.FinishReason)
-		if re.finishWhy != "" {
-			why += ": " + re.finishWhy
-		}
-		return StatusServerError, why
-	case re.others:
-		return StatusDamaged, "the server sent several choices, and one was asked for: whose tokens it counts cannot be told"
-	case re.CompletionTokens == nil:
-		if len(re.Doubts) == 0 {
-			return StatusCut, "the usage does not count completion tokens"
-		}
-		return StatusCut, "the usage has no completion_tokens that can be believed: " + strings.Join(re.Doubts, "; ")
-	}
-	return StatusOK, ""
-}
-
-// isDone says whether the data of an event is the word that ends a stream: [DONE], as OpenAI has it, or one of its other spellings.
-func isDone(data []byte) bool {
-	const longest = 32 // with spaces
-	if len(data) > longest {
-		return false
-	}
-	word := strings.ToLower(strings.Trim(string(data), "\" \t\r\n"))
-	return word == "[done]" || word == "done"
-}
-
-// noAnswer says what came in the place of an answer: the history goes on without one.
-func (re *Reply) NoAnswer() string {
-	what := "an empty reply"
-	switch {
-	case re.Reasoning != "":
-		what = "nothing but reasoning"
-	case re.toolBytes > 0:
-		what = "nothing but tool calls"
-	}
-	hint := ""
-	if re.FinishReason != nil && strings.EqualFold(*re.FinishReason, "length") {
-		hint = fmt.Sprintf(" within %d completion tokens; --max-tokens allows more", *re.CompletionTokens)
-	}
-	return what + " came" + hint + "; the history goes on without an answer"
 }

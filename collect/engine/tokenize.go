@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"wb/collect/client"
-	"wb/data"
 )
 
 // sideLimit is how long a request beside the turns may take: a server that is stuck must not hang a run for ever.
@@ -26,12 +25,12 @@ const (
 
 // Tokenize asks the server for the token ids of messages under its own chat template, or of a text as it stands when there are
 // no messages.
-func Tokenize(ctx context.Context, c *client.Client, model string, messages []data.Message, text string) ([]int32, error) {
+func Tokenize(ctx context.Context, c *client.Client, model string, messages []client.Message, text string) ([]int32, error) {
 	body := map[string]any{"model": model}
 	bytes, most := int64(len(text)), int64(len(text)+TokenizeSlack)
 	if messages != nil {
 		body["messages"], body["add_generation_prompt"] = messages, true
-		bytes = BytesOf(messages)
+		bytes = bytesOf(messages)
 		most = bytes + int64(len(messages)*MessageSlack+TemplateSlack)
 	} else {
 		body["prompt"], body["add_special_tokens"] = text, false
@@ -75,10 +74,10 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.code, e.said) }
 
-// Counter counts tokens by the server's own tokeniser, or estimates them where it has none to ask.
-func Counter(ctx context.Context, c *client.Client, s *Server) data.Count {
+// Counter counts tokens of a text by the server's own tokeniser; nil where it has none to ask.
+func Counter(ctx context.Context, c *client.Client, s *Server) func(text string) (int, error) {
 	if !s.HasTokenize {
-		return data.EstimateTokens
+		return nil
 	}
 	return func(text string) (int, error) {
 		ids, err := Tokenize(ctx, c, s.Model, nil, text)
@@ -87,7 +86,7 @@ func Counter(ctx context.Context, c *client.Client, s *Server) data.Count {
 }
 
 // bytesOf counts the bytes of messages.
-func BytesOf(messages []data.Message) (n int64) {
+func bytesOf(messages []client.Message) (n int64) {
 	for _, m := range messages {
 		n += int64(len(m.Content))
 	}

@@ -159,10 +159,10 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 			add("cache reset", LevelOK, "there, for --isolation reset", "")
 		}
 	}
-	re := c.Turn(ctx, client.Request{Model: e.Model, Prompt: data.Prompt{Messages: []data.Message{{Role: "user", Content: "Say yes."}}}, MaxTokens: 1, VLLM: e.Takes().VLLM}, time.Minute)
+	re := c.Turn(ctx, client.Request{Model: e.Model, Messages: []client.Message{{Role: "user", Content: "Say yes."}}, MaxTokens: 1, VLLM: e.Takes().VLLM}, time.Minute)
 	switch {
 	case re.Status != client.StatusOK:
-		add("request", LevelFail, re.Status+": "+re.Err, requestRemedy(re))
+		add("request", LevelFail, string(re.Status)+": "+re.Err, requestRemedy(re))
 	case re.CachedTokens == nil && !e.Takes().VLLM:
 		add("cached tokens", LevelNote, "the server does not report them", "hit ratios stay NULL")
 	case re.CachedTokens == nil:

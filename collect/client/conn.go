@@ -1,0 +1,93 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+func (c *Client) newHTTP() *http.Client {
+	d := &net.Dialer{Timeout: 10 * time.Second}
+	return &http.Client{
+		CheckRedirect: sameServer,
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			MaxIdleConnsPerHost:    1,
+			DisableCompression:     true, // a compressed stream hides when its tokens came
+			ReadBufferSize:         c.size,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			Protocols:              http1(),
+			TLSHandshakeTimeout:    10 * time.Second,
+			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := d.DialContext(ctx, network, addr)
+				if err != nil {
+					return nil, err
+				}
+				return &stampedConn{Conn: conn, clock: c.clock, emptied: -1, arrivals: newArrivals(conn, c.clock)}, nil
+			},
+		},
+	}
+}
+
+// sameServer follows redirects on one server, and where the request stays what it is.
+func sameServer(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) > 3 || req.URL.Scheme != first.URL.Scheme || req.URL.Host != first.URL.Host || req.Method != first.Method {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+func http1() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return p
+}
+
+// stampedConn stamps each read from the socket, before anything looks at the bytes.
+type stampedConn struct {
+	net.Conn
+	clock    Clock
+	arrivals *arrivals // nil where the kernel does not say when bytes came in
+	last     atomic.Int64
+	delay    atomic.Int64 // from the kernel's own stamp of the last segment to last, ns; -1: not known
+	most     atomic.Int64 // no byte of the last read came in longer before last, ns; -1: not known
+	reads    atomic.Int32
+	emptied  int64 // when the kernel held no more than a read then took; -1: it was not seen to
+}
+
+func (s *stampedConn) Read(b []byte) (n int, err error) {
+	at := int64(0)
+	if s.arrivals != nil {
+		n, at, err = s.arrivals.read(b)
+	} else {
+		n, err = s.Conn.Read(b)
+	}
+	now := s.clock()
+	s.last.Store(now)
+	delay, most := int64(-1), int64(-1)
+	if at != 0 {
+		delay = max(time.Now().UnixNano()-at, 0)
+		if s.emptied >= 0 {
+			most = now - s.emptied
+		}
+	}
+	if s.arrivals != nil && n > 0 && n < len(b) {
+		s.emptied = s.arrivals.began
+	}
+	s.delay.Store(delay)
+	s.most.Store(most)
+	s.reads.Add(1)
+	return n, err
+}
+
+func stamped(c net.Conn) *stampedConn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	s, _ := c.(*stampedConn)
+	return s
+}
