@@ -3,23 +3,14 @@ package bench
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"wb/collect/client"
+	"wb/collect/load"
 	"wb/store"
 )
-
-// How sessions arrive at a rate.
-const (
-	ArrivalPoisson  = "poisson"  // gaps are exponential: what many independent users look like
-	ArrivalConstant = "constant" // gaps are equal
-)
-
-// MaxUsers bounds how many sessions play at once.
-const MaxUsers = 1024
 
 // crowdReadBytes is what one of several users reads at once: many events, and little memory each.
 const crowdReadBytes = 8 << 10
@@ -76,6 +67,10 @@ func (c *crowd) take() []store.SessionEnd {
 // playCrowd plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
 // time that was drawn for it. The first error ends it.
 func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
+	arrivals, err := r.job.arrivals()
+	if err != nil {
+		return err
+	}
 	crowd, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer r.crowd.hangUp()
@@ -89,11 +84,10 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 	var recording sync.WaitGroup
 	recording.Go(func() { r.recordCrowd(ctx, stop) })
 	var players sync.WaitGroup
-	var err error
-	if r.plan.Rate > 0 {
-		err = r.arrive(crowd, &players, todo, stop)
+	if arrivals.Closed() {
+		r.allPlay(crowd, &players, arrivals, todo, stop)
 	} else {
-		r.allPlay(crowd, &players, todo, stop)
+		err = r.arrive(crowd, &players, arrivals, todo, stop)
 	}
 	players.Wait()
 	r.crowd.backlog.close()
@@ -129,13 +123,8 @@ func (c *crowd) hangUp() {
 	c.clients = nil
 }
 
-// begins is when a user of a closed loop begins, numbered from 1, counted from the first: spread over the ramp by all users of the plan.
-// Those that are left when it is resumed keep their places.
-func (p Plan) begins(user int) time.Duration {
-	return p.Ramp * time.Duration(user-1) / time.Duration(p.users())
-}
-
-func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) {
+// allPlay has each user play its own sessions, one after another.
+func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arrivals, todo []SessionPlan, stop context.CancelCauseFunc) {
 	own := map[int][]SessionPlan{}
 	for _, s := range todo {
 		own[s.User] = append(own[s.User], s)
@@ -151,14 +140,14 @@ func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPla
 			<-slots
 			connected.Done()
 			<-ready
-			t := time.NewTimer(r.plan.begins(user))
+			t := time.NewTimer(arrivals.At(user - 1))
 			select {
 			case <-t.C:
 			case <-ctx.Done():
 				t.Stop()
 			}
 			for i, s := range sessions {
-				if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, len(sessions)-1-i); err != nil {
+				if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.job.MaxTurns, len(sessions)-1-i); err != nil {
 					stop(err)
 					return
 				}
@@ -171,24 +160,17 @@ func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, todo []SessionPla
 
 // arrive begins sessions at the times that the rate gives, whether others have ended or not. One that finds no free user waits, and its first turn tells by
 // how much it was late.
-func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan, stop context.CancelCauseFunc) error {
-	rng := rand.New(rand.NewPCG(uint64(r.plan.Seed), 0xa441))
-	limit := r.plan.users()
+func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arrivals, todo []SessionPlan, stop context.CancelCauseFunc) error {
+	limit := r.job.users()
 	free := make(chan *player, limit)
 	made := 0
 	for range min(limit, 16, len(todo)) { // at hand before the first comes
 		made++
 		free <- r.newPlayer(ctx, made)
 	}
-	due := r.clock()
+	began := r.clock()
 	for i, s := range todo {
-		if i > 0 {
-			gap := 1.0
-			if r.plan.Arrival != ArrivalConstant {
-				gap = rng.ExpFloat64()
-			}
-			due += int64(gap / r.plan.Rate * 1e9)
-		}
+		due := began + int64(arrivals.At(i))
 		t := time.NewTimer(time.Duration(due - r.clock()))
 		select {
 		case <-ctx.Done():
@@ -212,13 +194,12 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, todo []SessionPlan
 				return nil
 			}
 		}
-		at := due
 		wg.Go(func() {
 			if p == nil {
 				p = r.newPlayer(ctx, number)
 			}
-			p.due = &at
-			if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.plan.MaxTurns, 0); err != nil {
+			p.due = &due
+			if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.job.MaxTurns, 0); err != nil {
 				stop(err)
 			}
 			free <- p

@@ -12,40 +12,15 @@ import (
 	"wb/collect/client"
 	"wb/collect/engine"
 	"wb/collect/serve"
+	"wb/collect/target"
 	"wb/data"
 	"wb/data/plain"
 	"wb/store"
 )
 
-// Isolation modes: how sessions are kept from each other's prefix cache.
-const (
-	IsolationRestart = "restart" // a fresh server process for each session
-	IsolationReset   = "reset"   // the prefix cache is emptied before each session
-	IsolationSalt    = "salt"    // a cache_salt of its own for each session
-	IsolationLine    = "line"    // a line of its own at the head of each session's first message
-	IsolationNone    = "none"
-)
-
-// Isolations lists the modes.
-func Isolations() []string {
-	return []string{IsolationRestart, IsolationReset, IsolationSalt, IsolationLine, IsolationNone}
-}
-
-// Server is a server whose life is wb's own business. It is running when a run begins; after Stop nothing of it is left.
-type Server interface {
-	// Start starts it again at the same URL.
-	Start(ctx context.Context) error
-	// Stop ends it and gives false when its memory stays taken.
-	Stop(ctx context.Context) (released bool)
-	// Facts are those of the process started last.
-	Facts() serve.Facts
-	// Err explains why it is gone; nil while it runs.
-	Err(ctx context.Context) error
-}
-
-// managed is a Server and what of it has been recorded.
+// managed is a server that wb started and what of it has been recorded.
 type managed struct {
-	Server
+	target.Process
 	start  int32 // number of the start, from 1
 	fresh  bool  // no request has reached it
 	phases int   // recorded ones of this start
@@ -57,7 +32,7 @@ func (r *run) recordStart(ctx context.Context, why error) error {
 	m.start++
 	m.fresh, m.phases = true, 0
 	f := m.Facts()
-	row := store.EngineStart{RunID: r.id, StartID: m.start, Status: "ready", Command: r.client.Clean(plain.Quote(f.Command...)), LogPath: OrNil(f.LogPath),
+	row := store.EngineStart{RunID: r.id, StartID: m.start, Status: "ready", Command: r.client.Clean(plain.Quote(f.Command...)), LogPath: plain.OrNil(f.LogPath),
 		KVCacheSizeTokens: f.Report.KVCacheTokens, KVCacheBytes: f.Report.KVCacheBytes, WeightsBytes: f.Report.WeightsBytes, GraphBytes: f.Report.GraphBytes,
 		WeightsLoadS: f.Report.WeightsS, CompileS: f.Report.CompileS}
 	if f.PID != 0 {
@@ -74,7 +49,7 @@ func (r *run) recordPhases(ctx context.Context) error {
 	f := r.server.Facts()
 	var rows []store.EnginePhase
 	for _, p := range f.Phases[min(r.server.phases, len(f.Phases)):] {
-		rows = append(rows, store.EnginePhase{RunID: r.id, StartID: r.server.start, Phase: p.Phase, TNs: p.At.Sub(r.plan.Start).Nanoseconds()})
+		rows = append(rows, store.EnginePhase{RunID: r.id, StartID: r.server.start, Phase: p.Phase, TNs: p.At.Sub(r.job.Start).Nanoseconds()})
 	}
 	r.server.phases = len(f.Phases)
 	return store.Add(ctx, r.rec, rows...)
@@ -124,15 +99,15 @@ func (r *run) meet(ctx context.Context) error {
 
 // settleIsolation settles the mode that this server allows, and says what is to be told of it.
 func (r *run) settleIsolation() (told string) {
-	asked := r.plan.Isolation
+	asked := r.job.Isolation
 	switch {
 	case asked != "" && asked != IsolationSalt:
 		return ""
 	case r.salts():
-		r.plan.Isolation = IsolationSalt
+		r.job.Isolation = IsolationSalt
 		return ""
 	}
-	r.plan.Isolation = IsolationLine
+	r.job.Isolation = IsolationLine
 	return "this server takes no cache_salt: a line at the head of each session's prompts keeps sessions apart " +
 		"(--isolation none leaves it out)"
 }
@@ -154,14 +129,14 @@ func isolationLine(run uuid.UUID, session int32) string {
 
 // prepareIsolation makes sure that the mode works on this server.
 func (r *run) prepareIsolation(ctx context.Context) error {
-	switch r.plan.Isolation {
+	switch r.job.Isolation {
 	case IsolationReset:
 		if r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching {
 			return nil // there is nothing to reset
 		}
 		return r.proveReset(ctx)
 	case IsolationRestart:
-		if r.server.Server == nil {
+		if r.server.Process == nil {
 			return errors.New("isolate sessions: only a server that wb started can be restarted")
 		}
 	}
@@ -192,7 +167,7 @@ func (r *run) proveReset(ctx context.Context) error {
 	prompt := data.Prompt{Messages: []data.Message{{Role: "user", Content: fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))}}}
 	send := func() (hits int64, known bool, err error) {
 		before, _ := r.look(ctx)
-		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Messages: messagesOf(prompt), MaxTokens: 1, VLLM: r.engine.Takes().VLLM}, r.plan.Timeout)
+		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Messages: messagesOf(prompt), MaxTokens: 1, VLLM: r.engine.Takes().VLLM}, r.job.Timeout)
 		if re.Status == client.StatusInterrupted {
 			return 0, false, ErrInterrupted
 		}

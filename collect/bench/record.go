@@ -11,6 +11,7 @@ import (
 	"wb/collect/client"
 	"wb/collect/engine"
 	"wb/data"
+	"wb/data/plain"
 	"wb/store"
 )
 
@@ -163,7 +164,7 @@ func (b *backlog) waiting() int {
 func (r *run) recordCrowd(ctx context.Context, stop func(error)) {
 	b := r.crowd.backlog
 	var asking sync.WaitGroup
-	askers := min(r.plan.users(), maxAsking)
+	askers := min(r.job.users(), maxAsking)
 	asker := r.client.Asking(askers)
 	defer asker.Close()
 	for range askers {
@@ -218,7 +219,7 @@ func (r *run) write(ctx context.Context, f finished) error {
 func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
 	re, prompt := f.re, f.prompt
 	row := store.Turn{RunID: r.id, TurnID: f.id, SessionID: p.id, Turn: int32(f.number),
-		Status: string(re.Status), Error: OrNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
+		Status: string(re.Status), Error: plain.OrNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
 		SubmitNs: re.SubmitNs, WrittenNs: re.WrittenNs, HeadersNs: re.HeadersNs, FirstChunkNs: re.FirstChunkNs, FirstNs: re.FirstNs,
 		FirstContentNs: re.FirstContentNs, LastNs: re.LastNs, DoneNs: re.DoneNs, ConnectionReused: re.Reused,
 		PromptTokens: re.PromptTokens, CachedTokens: re.CachedTokens, CompletionTokens: re.CompletionTokens,

@@ -55,20 +55,20 @@ type finishedTurn struct {
 func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
 	p := &pass{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, due: r.due}
 	row := &store.Session{RunID: r.id, SessionID: p.id, ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(),
-		Variant: string(variant), Repeat: int32(repeat), Warmup: p.warmup(), Isolation: r.plan.Isolation, StartedNs: r.clock(), Status: "running"}
-	if r.server.Server != nil {
+		Variant: string(variant), Repeat: int32(repeat), Warmup: p.warmup(), Isolation: string(r.job.Isolation), StartedNs: r.clock(), Status: "running"}
+	if r.server.Process != nil {
 		row.StartID = new(r.server.start)
 		r.server.fresh = false
 	}
-	style := data.Style{Placement: variant, Scripted: r.plan.Scripted}
+	style := data.Style{Placement: variant, Scripted: r.job.Scripted()}
 	switch {
-	case r.salts() && (p.warmup() || r.plan.Isolation == IsolationSalt):
+	case r.salts() && (p.warmup() || r.job.Isolation == IsolationSalt):
 		p.salt = fmt.Sprintf("%s-%d", r.id, p.id)
-		p.apart, row.Isolation = p.salt, IsolationSalt
-	case p.warmup() || r.plan.Isolation == IsolationLine:
+		p.apart, row.Isolation = p.salt, string(IsolationSalt)
+	case p.warmup() || r.job.Isolation == IsolationLine:
 		// without a salt a warm-up would leave its prompt in the cache, and the first measured turn would not start cold
 		style.Head = isolationLine(r.id, p.id)
-		p.apart, row.Isolation = style.Head, IsolationLine
+		p.apart, row.Isolation = style.Head, string(IsolationLine)
 	}
 	total := len(c.Turns)
 	if maxTurns > 0 {
@@ -145,10 +145,10 @@ func (r *player) book(p *pass, re *client.Reply) {
 
 // notIsolated tells of a session that began warm in spite of what was to keep it apart.
 func (r *player) notIsolated(p *pass, number int, re *client.Reply) {
-	isolated := !p.warmup() && r.plan.Isolation != IsolationNone
+	isolated := !p.warmup() && r.job.Isolation != IsolationNone
 	if number == 1 && isolated && p.firstCached != nil && re.PromptTokens != nil && warm(*p.firstCached, *re.PromptTokens) {
 		r.warn("not_isolated", "run", fmt.Sprintf("%s: its first turn found %d of %d tokens in the prefix cache in spite of --isolation %s",
-			p.what, *p.firstCached, *re.PromptTokens, r.plan.Isolation))
+			p.what, *p.firstCached, *re.PromptTokens, r.job.Isolation))
 	}
 }
 
@@ -178,7 +178,7 @@ func (r *player) skipped(t TurnInfo) {
 
 // serverGone explains the end of a server that wb started.
 func (r *run) serverGone(ctx context.Context, broken bool) error {
-	if r.server.Server == nil || !broken || ctx.Err() != nil {
+	if r.server.Process == nil || !broken || ctx.Err() != nil {
 		return nil
 	}
 	return r.server.Err(ctx)
@@ -187,16 +187,16 @@ func (r *run) serverGone(ctx context.Context, broken bool) error {
 // request makes the request of the coming turn, and the prompt that it is of.
 func (r *player) request(p *pass, d *data.Dialogue) (client.Request, data.Prompt, error) {
 	prompt := d.Prompt()
-	req := client.Request{Model: r.engine.Model, Messages: messagesOf(prompt), MaxTokens: r.plan.MaxTokens, Temperature: r.plan.Temperature, Seed: r.plan.Seed,
-		IgnoreEOS: r.plan.IgnoreEOS && r.engine.Takes().IgnoreEOS, CacheSalt: p.salt, VLLM: r.engine.Takes().VLLM, TokenIDs: r.plan.TokenIDs == TokenIDsAll}
+	req := client.Request{Model: r.engine.Model, Messages: messagesOf(prompt), MaxTokens: r.job.MaxTokens, Temperature: r.job.Temperature, Seed: r.job.Seed,
+		IgnoreEOS: r.job.IgnoreEOS && r.engine.Takes().IgnoreEOS, CacheSalt: p.salt, VLLM: r.engine.Takes().VLLM, TokenIDs: r.job.TokenIDs == TokenIDsAll}
 	if limit := d.Current().MaxTokens; limit > 0 && (req.MaxTokens == 0 || limit < req.MaxTokens) {
 		req.MaxTokens = limit
 	}
-	if r.plan.Template == nil {
+	if r.job.Template == nil {
 		return req, prompt, nil
 	}
 	var err error
-	req.Text, err = r.plan.Template.Render(prompt.Messages)
+	req.Text, err = r.job.Template.Render(prompt.Messages)
 	return req, prompt, err
 }
 
@@ -287,7 +287,7 @@ func (r *player) sendAlone(ctx context.Context, req client.Request, p *pass, id 
 func (r *player) send(ctx context.Context, req client.Request, p *pass, id int32) *client.Reply {
 	began := time.Now()
 	for told := false; ; told = true {
-		re := r.client.Turn(ctx, req, r.plan.Timeout)
+		re := r.client.Turn(ctx, req, r.job.Timeout)
 		if re.HTTPStatus == nil || !engine.Loading(int(*re.HTTPStatus), re.Err) || time.Since(began) > engine.LoadingLimit {
 			if told && ctx.Err() == nil {
 				text := fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had",

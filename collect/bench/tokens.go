@@ -11,13 +11,14 @@ import (
 
 	"wb/collect/client"
 	"wb/collect/engine"
+	"wb/data/plain"
 	"wb/data/prefix"
 	"wb/store"
 )
 
 // promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
 func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Request) []int32 {
-	if !r.engine.HasTokenize || r.plan.TokenIDs == TokenIDsNone || r.truth.untold.Load() >= enoughFailures {
+	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.truth.untold.Load() >= enoughFailures {
 		return nil
 	}
 	messages := req.Messages
@@ -89,19 +90,9 @@ func (r *run) cold() {
 	}
 }
 
-// Which token ids are got.
-const (
-	TokenIDsNone   = "none"
-	TokenIDsPrompt = "prompt" // of prompts, and of the texts of replies, by /tokenize after the turn
-	TokenIDsAll    = "all"    // of prompts and generated tokens, in the stream
-)
-
-// TokenIDs lists them.
-func TokenIDs() []string { return []string{TokenIDsNone, TokenIDsPrompt, TokenIDsAll} }
-
 // learn asks for the token ids of a turn that its stream did not bring.
 func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
-	if f.re.Status == client.StatusOverflow || r.plan.TokenIDs == TokenIDsNone {
+	if f.re.Status == client.StatusOverflow || r.job.TokenIDs == TokenIDsNone {
 		return
 	}
 	switch {
@@ -137,10 +128,10 @@ func (r *run) judge(rows *store.Together, p *pass, f *finishedTurn) {
 		}
 	}
 	r.truth.last[p.id] = sentPrompt{f.id, ids}
-	if !r.plan.NoText { // ids are text to whoever has the tokeniser
+	if !r.job.NoText { // ids are text to whoever has the tokeniser
 		store.Put(rows, store.TurnTokens(row, rest)...)
 	}
-	if len(re.TokenIDs) > 0 && !r.plan.NoText {
+	if len(re.TokenIDs) > 0 && !r.job.NoText {
 		store.Put(rows, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "output"}, re.TokenIDs)...)
 	}
 	if r.truth.h == nil || (re.Status != client.StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
@@ -187,13 +178,13 @@ func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
 	}
 	c.DivergenceToken, c.DivergenceReference = new(int64(d.TokenIndex)), new("session")
 	if d.Message >= 0 {
-		c.DivergenceMessage, c.DivergenceRole, c.DivergenceCharacter = new(int32(d.Message)), OrNil(d.Role), new(int64(d.Character))
+		c.DivergenceMessage, c.DivergenceRole, c.DivergenceCharacter = new(int32(d.Message)), plain.OrNil(d.Role), new(int64(d.Character))
 	}
 	if d.ReferenceOwn {
 		c.DivergenceReference = new("turn")
 	}
-	if !r.plan.NoText {
-		c.DivergenceBefore, c.DivergenceNow = OrNil(d.Before), OrNil(d.Now)
+	if !r.job.NoText {
+		c.DivergenceBefore, c.DivergenceNow = plain.OrNil(d.Before), plain.OrNil(d.Now)
 	}
 	return c
 }
@@ -230,8 +221,8 @@ func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.
 	case err != nil:
 		r.event("template_not_compared", "run", err.Error(), nil)
 	case slices.Equal(own, ids):
-		r.event("template_same", "run", fmt.Sprintf("the prompt rendered with %s has the token ids of the server's own template", r.plan.Template.Name), nil)
+		r.event("template_same", "run", fmt.Sprintf("the prompt rendered with %s has the token ids of the server's own template", r.job.Template.Name), nil)
 	default:
-		r.event("template_differs", "run", fmt.Sprintf("the prompt rendered with %s leaves the server's own template at token %d (%d tokens here, %d there)", r.plan.Template.Name, prefix.LCP(own, ids), len(ids), len(own)), nil)
+		r.event("template_differs", "run", fmt.Sprintf("the prompt rendered with %s leaves the server's own template at token %d (%d tokens here, %d there)", r.job.Template.Name, prefix.LCP(own, ids), len(ids), len(own)), nil)
 	}
 }

@@ -11,31 +11,21 @@ import (
 	"wb/data"
 )
 
-// WarmupAuto sends warm-ups until the server is steady.
-const WarmupAuto = -1
-
 const (
 	steadyWarmups = 3    // in a row, to be called steady
 	steadyWithin  = 0.05 // of their median
 	mostWarmups   = 10
 )
 
-func (p Plan) warmupText() string {
-	if p.Warmup == WarmupAuto {
-		return "auto"
-	}
-	return strconv.Itoa(p.Warmup)
-}
-
 // warmUp sends first turns that count in no report, those of the conversations in turn; or, until the server is steady, the first one's.
 // A server is not warm after one request: on an H200 the median TTFT of equal runs of one vLLM went 61, 43, 38, 41 and 32 ms.
 func (r *player) warmUp(ctx context.Context, cs []*data.Conversation, v data.Placement) error {
-	for i := range max(r.plan.Warmup, 0) {
+	for i := range max(int(r.job.Warmup), 0) {
 		if err := r.session(ctx, cs[i%len(cs)], v, 0, 1, 0); err != nil {
 			return err
 		}
 	}
-	if r.plan.Warmup != WarmupAuto {
+	if r.job.Warmup != WarmupAuto {
 		return nil
 	}
 	var took []float64 // ms to the first token

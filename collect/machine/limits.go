@@ -4,13 +4,13 @@ import (
 	"strconv"
 	"strings"
 
-	"wb/collect/bench"
 	"wb/collect/client"
 	"wb/collect/engine"
 	"wb/collect/gpu"
 	"wb/collect/serve"
 	"wb/data"
 	"wb/data/hub"
+	"wb/data/plain"
 	"wb/store"
 )
 
@@ -43,7 +43,7 @@ func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Mode
 			return nil
 		}
 		row := modelRow(m.Facts(), "registry: "+m.Name, 2)
-		row.GPUName = bench.OrNil(e.Imitates.GPU)
+		row.GPUName = plain.OrNil(e.Imitates.GPU)
 		return row
 	}
 	f, source := findFacts(e, h)
@@ -88,7 +88,7 @@ func kvValueBytes(dtype string) int64 {
 
 func modelRow(f *data.ModelFacts, source string, kvValueBytes int64) *store.Model {
 	w := f.Work(kvValueBytes)
-	row := &store.Model{Source: source, Architecture: bench.OrNil(f.Architecture), Quantization: bench.OrNil(f.Quantization), Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes,
+	row := &store.Model{Source: source, Architecture: plain.OrNil(f.Architecture), Quantization: plain.OrNil(f.Quantization), Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes,
 		PrefillWeightsBytes: w.PrefillWeightsBytes, DecodeWeightsBytes: w.DecodeWeightsBytes, LayerParameters: w.LayerParameters, HeadParameters: w.HeadParameters, Layers: f.Layers,
 		SlidingLayers: f.SlidingLayers, SlidingWindowTokens: f.SlidingWindow, AttentionWidth: w.AttentionWidth, KVLayerBytes: w.KVLayerBytes, Arithmetic: "bf16", GPUs: 1}
 	if strings.Contains(strings.ToLower(f.Quantization), "fp8") { // weight-only formats compute in 16 bits

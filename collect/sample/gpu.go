@@ -11,6 +11,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"wb/collect/gpu"
+	"wb/data/plain"
 	"wb/store"
 )
 
@@ -63,7 +64,7 @@ func GPUFacts(g *gpu.GPUs) []store.GPU {
 	var out []store.GPU
 	driver, cuda := g.Versions()
 	for _, d := range g.Devices {
-		row := store.GPU{GPU: d.Index, DriverVersion: orNil(driver), CUDAVersion: orNil(cuda), GPM: new(d.GPM[0] != nil)}
+		row := store.GPU{GPU: d.Index, DriverVersion: plain.OrNil(driver), CUDAVersion: plain.OrNil(cuda), GPM: new(d.GPM[0] != nil)}
 		row.UUID = gpu.Known(d.GetUUID())
 		row.Name = gpu.Known(d.GetName())
 		if major, minor, r := d.GetCudaComputeCapability(); r == nvml.SUCCESS {
@@ -263,11 +264,4 @@ func addGPU(ctx context.Context, env *Env, row store.GPUSample, start int64) err
 	row.CostNs = env.Now() - start
 	row.TNs = start + row.CostNs/2
 	return store.Add(ctx, env.Rec, row)
-}
-
-func orNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

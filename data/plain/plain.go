@@ -123,3 +123,11 @@ func Quote(words ...string) string {
 	}
 	return strings.Join(out, " ")
 }
+
+// OrNil gives a text, nil for an empty one: what was not told is not on record as a text.
+func OrNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

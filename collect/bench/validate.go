@@ -1,0 +1,230 @@
+package bench
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"wb/collect/load"
+	"wb/collect/serve"
+	"wb/collect/target"
+	"wb/data"
+	"wb/data/plain"
+)
+
+// Rules are what names and labels must be like for whoever reads them.
+type Rules struct {
+	Name    func(text string) (why string) // of a run; "" when it will do
+	Label   func(text string) (why string)
+	Metrics []string
+}
+
+// mistakes collects what is wrong.
+type mistakes struct{ errs []error }
+
+func (m *mistakes) add(format string, a ...any) {
+	m.errs = append(m.errs, plain.Mistakef(format, a...))
+}
+
+func (m *mistakes) hint(hint, format string, a ...any) {
+	m.errs = append(m.errs, plain.WithHint(plain.Mistakef(format, a...), hint))
+}
+
+// settle chooses what was not chosen. given says which flags were given.
+func (s *RunSpec) settle(given func(flag string) bool) {
+	s.Target.Settle()
+	if s.Warmup == warmupUnset {
+		if s.Warmup = WarmupAuto; s.Target.Engine == target.Sim {
+			s.Warmup = 1
+		}
+	}
+	if s.Isolation == "" && s.Target.Engine == target.VLLM && !s.crowd() { // else the server's answers decide
+		s.Isolation = IsolationRestart
+	}
+	if s.Rate > 0 && !given("users") {
+		s.Users = 0 // as many as come
+	}
+}
+
+// Validate finds mistakes before anything starts. given says which flags were given.
+func (s *RunSpec) Validate(given func(flag string) bool, rules Rules) []error {
+	var m mistakes
+	m.errs = s.Target.Validate(given)
+	if given("conversations") && len(s.Selection.IDs) == 0 {
+		m.add("flag --conversations: an empty id")
+	}
+	s.Prompting.validate(&m)
+	s.Load.validate(&m, given, s.Target.Engine)
+	if !(s.SampleHz >= 0 && s.SampleHz <= 1000) {
+		m.add("flag --sample-hz: wants 0 to 1000, not %v", s.SampleHz)
+	}
+	if given("name") && rules.Name(s.Name) != "" {
+		m.add("flag --name: %q %s", s.Name, rules.Name(s.Name))
+	}
+	for _, t := range s.Tags {
+		k, v, ok := strings.Cut(t, "=")
+		if !ok || k == "" || v == "" {
+			m.add("flag --tag: wants KEY=VALUE, not %q", t)
+		} else if why := cmp.Or(rules.Label(k), rules.Label(v)); why != "" {
+			m.add("flag --tag: %q: it %s", t, why)
+		}
+	}
+	if _, err := target.APIKey(s.Target.KeyEnv); err != nil {
+		m.errs = append(m.errs, err)
+	}
+	if _, err := s.Selection.choice(); err != nil {
+		m.errs = append(m.errs, err)
+	}
+	if s.Target.Engine == target.VLLM && len(m.errs) == 0 {
+		if _, err := s.Target.Serve.Launch(s.Target.Model, s.Target.Words, time.Time{}); err != nil {
+			m.errs = append(m.errs, err)
+		}
+	}
+	return m.errs
+}
+
+func (p Prompting) validate(m *mistakes) {
+	for _, n := range []struct {
+		name  string
+		value int
+	}{{"max-turns", p.MaxTurns}, {"max-tokens", p.MaxTokens}} {
+		if n.value < 0 {
+			m.add("flag --%s: %d is negative", n.name, n.value)
+		}
+	}
+	if p.Temperature < 0 || math.IsNaN(p.Temperature) || math.IsInf(p.Temperature, 0) {
+		m.add("flag --temperature: %v is no temperature", p.Temperature)
+	}
+	if p.Placement != PlaceAll && !slices.Contains(data.Placements(), data.Placement(p.Placement)) {
+		m.add("flag --rag-placement: wants system, first-user, before-last, append or all, not %q", p.Placement)
+	}
+	switch {
+	case p.Replies != RepliesLive && p.Replies != RepliesScripted:
+		m.add("flag --replies: wants live or scripted, not %q", p.Replies)
+	case p.API != APIChat && p.API != APICompletions:
+		m.add("flag --api: wants chat or completions, not %q", p.API)
+	case p.API == APICompletions && p.ChatTemplate == "":
+		m.add("flag --api: completions needs --chat-template")
+	case p.API == APIChat && p.ChatTemplate != "":
+		m.hint("add --api completions", "flag --chat-template: the chat API uses the server's own template")
+	case !slices.Contains(TokenIDs(), p.TokenIDs):
+		m.add("flag --token-ids: wants none, prompt or all, not %q", p.TokenIDs)
+	}
+}
+
+func (l Load) validate(m *mistakes, given func(flag string) bool, engine target.Kind) {
+	if l.Timeout < 0 {
+		m.add("flag --timeout: %v is negative", l.Timeout)
+	}
+	switch {
+	case l.Isolation != "" && !slices.Contains(Isolations(), string(l.Isolation)):
+		m.add("flag --isolation: wants %s, not %q", strings.Join(Isolations(), ", "), l.Isolation)
+	case engine == target.URL && l.Isolation == IsolationRestart:
+		m.hint("use --engine vllm, or --isolation reset, salt or line", "flag --isolation: wb can restart only a server that it started")
+	case l.crowd() && (l.Isolation == IsolationRestart || l.Isolation == IsolationReset):
+		m.hint("use salt, line or none with --users and --rate", "flag --isolation: %s would disturb other users' sessions", l.Isolation)
+	}
+	switch {
+	case l.Users < 0 || l.Users < 1 && (l.Rate == 0 || given("users")) || l.Users > MaxUsers:
+		m.add("flag --users: wants 1 to %d, not %d", MaxUsers, l.Users)
+	case l.Rate > 0 && l.Ramp > 0:
+		m.add("flag --ramp: sessions begin when --rate says")
+	case l.Rate == 0 && given("arrival"):
+		m.add("flag --arrival: there is no --rate")
+	case !(l.Rate >= 0 && l.Rate <= 1e4):
+		m.add("flag --rate: wants sessions a second, up to 10,000, not %v", l.Rate)
+	case l.Ramp < 0:
+		m.add("flag --ramp: %v is negative", l.Ramp)
+	case !slices.Contains(load.Names(load.Models()), l.Arrival):
+		m.add("flag --arrival: wants %s, not %q", strings.Join(load.Names(load.Models()), " or "), l.Arrival)
+	}
+}
+
+// Choice checks the selection and gives it as the conversations know it.
+func (s Selection) Choice() (data.Selection, error) { return s.choice() }
+
+func (s Selection) choice() (data.Selection, error) {
+	out := data.Selection{IDs: s.IDs, Include: s.Include, Exclude: s.Exclude, Max: s.Most}
+	if s.Most < 0 {
+		return out, plain.Mistakef("flag --max-conversations: %d is negative", s.Most)
+	}
+	for _, n := range []struct {
+		name string
+		list []string
+	}{{"conversations", s.IDs}, {"include-tags", s.Include}, {"exclude-tags", s.Exclude}} {
+		for _, x := range n.list {
+			if strings.TrimSpace(x) == "" {
+				return out, plain.Mistakef("flag --%s: an empty name", n.name)
+			}
+		}
+	}
+	if s.Context != "" {
+		n, ok := serve.ParseCount(s.Context)
+		if !ok {
+			return out, plain.Mistakef("flag --context-size: wants tokens, such as 32000 or 32K, not %q", s.Context)
+		}
+		out.ContextTokens = n
+	}
+	return out, nil
+}
+
+// Validate finds mistakes.
+func (r Repetition) Validate(metrics []string) []error {
+	var m mistakes
+	switch limit, err := r.limit(); {
+	case r.Repeats < 1:
+		m.add("flag --repeat: %d is less than 1", r.Repeats)
+	case r.UntilCI != "" && err != nil:
+		m.add("flag --until-ci: %v", err)
+	case r.UntilCI != "" && limit == 0:
+		m.add("flag --until-ci: no number of repeats makes an interval 0 wide")
+	case !slices.Contains(metrics, r.Metric):
+		m.add("flag --metric: wants one of %s, not %q", strings.Join(metrics, ", "), r.Metric)
+	case r.UntilCI != "" && r.MaxRepeats < r.Repeats:
+		m.add("flag --max-repeats: %d is less than the repeats, %d", r.MaxRepeats, r.Repeats)
+	}
+	return m.errs
+}
+
+// limit is UntilCI as a ratio; 0 for none.
+func (r Repetition) limit() (float64, error) { return Percentage(r.UntilCI) }
+
+// Percentage reads 2% as 0.02; "" is 0.
+func Percentage(s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	number, ok := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || !ok || !(v >= 0 && v < 100) {
+		return 0, fmt.Errorf("wants a percentage such as 2%%, not %q", s)
+	}
+	return v / 100, nil
+}
+
+// first gives the first of several mistakes: what follows it often follows from it.
+func first(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs[0]
+}
+
+var errNoSpec = errors.New("a spec has no cells")
+
+// Validate finds mistakes in a whole spec, such as one that was recorded by hand.
+func (s *Spec) Validate(rules Rules) (errs []error) {
+	if len(s.Cells) == 0 {
+		return []error{errNoSpec}
+	}
+	errs = s.Repetition.Validate(rules.Metrics)
+	for i := range s.Cells {
+		errs = append(errs, s.Cells[i].RunSpec.Validate(func(string) bool { return false }, rules)...)
+	}
+	return errs
+}

@@ -1,0 +1,40 @@
+package bench
+
+import "wb/collect/client"
+
+// TurnInfo is what a person watching a run sees of one turn.
+type TurnInfo struct {
+	Conversation         string
+	Repeat, Turn, Turns  int
+	Warmup               bool
+	Done                 bool // false: the turn is about to be sent
+	Reply                *client.Reply
+	GPUWatts             float64 // 0: unknown
+	SessionsLeft, TurnID int
+}
+
+// Watch receives what happens during a run; its functions must be quick and may be nil.
+type Watch struct {
+	Turn    func(TurnInfo)
+	Warn    func(string)
+	Say     func(string)
+	Restart func() // the server is being restarted
+	Crowd   func(CrowdInfo)
+}
+
+// filled gives functions that do nothing for those that are nil, but for Crowd.
+func (w Watch) filled() Watch {
+	if w.Turn == nil {
+		w.Turn = func(TurnInfo) {}
+	}
+	if w.Warn == nil {
+		w.Warn = func(string) {}
+	}
+	if w.Say == nil {
+		w.Say = func(string) {}
+	}
+	if w.Restart == nil {
+		w.Restart = func() {}
+	}
+	return w
+}

@@ -1,0 +1,242 @@
+// Package target gets the server of a run: it reaches one that is there, or starts vLLM or the embedded simulator.
+package target
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"wb/collect/serve"
+	"wb/collect/sim"
+	"wb/data/hub"
+	"wb/data/plain"
+)
+
+// Kind is who answers.
+type Kind string
+
+// Kinds of targets.
+const (
+	Sim  Kind = "sim"  // the embedded simulator
+	VLLM Kind = "vllm" // started by wb
+	URL  Kind = "url"  // a server that runs already
+)
+
+// Kinds lists them.
+func Kinds() []string { return []string{string(VLLM), string(URL), string(Sim)} }
+
+// Spec says which server answers. It holds values only.
+type Spec struct {
+	Engine Kind     `json:"engine,omitempty"`
+	URL    string   `json:"url,omitempty"`
+	Model  string   `json:"model,omitempty"`
+	KeyEnv string   `json:"api_key_env,omitempty"` // name of an environment variable
+	Words  []string `json:"words,omitempty"`       // vLLM's own arguments
+
+	SimProfile string   `json:"sim_profile,omitempty"`
+	SimFaults  []string `json:"sim_faults,omitempty"`
+
+	Serve Serve `json:"serve"`
+}
+
+// Serve says how a vLLM is started.
+type Serve struct {
+	VLLM        string        `json:"vllm,omitempty"` // an executable or a virtual environment; "" looks for one
+	Preset      string        `json:"preset,omitempty"`
+	Port        string        `json:"port,omitempty"` // a number, or auto
+	LogDir      string        `json:"log_dir,omitempty"`
+	Utilization float64       `json:"gpu_memory_utilization,omitempty"`
+	MaxModelLen string        `json:"max_model_len,omitempty"` // tokens, such as 8K
+	Timeout     time.Duration `json:"server_timeout_ns,omitempty"`
+}
+
+// Flags declares them.
+func (s *Spec) Flags(f *pflag.FlagSet) {
+	f.StringVar((*string)(&s.Engine), "engine", "", "who answers: vllm (started by wb), url or sim (default: url with --url, else sim)")
+	f.StringVar(&s.URL, "url", "", "base URL of an OpenAI-compatible server, such as http://localhost:8001")
+	f.StringVar(&s.Model, "model", "", "with --url, the name the server knows, if it serves several; with --engine vllm, the model to serve: "+
+		"a name of wb models list, ORG/NAME[@REVISION] or a directory")
+	f.StringVar(&s.KeyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
+	f.StringVar(&s.SimProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
+	f.StringArrayVar(&s.SimFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/simulator.md lists the faults")
+	s.Serve.Flags(f)
+}
+
+// VLLMFlag declares where vLLM is.
+func VLLMFlag(f *pflag.FlagSet, at *string) {
+	f.StringVar(at, "vllm", os.Getenv("WB_VLLM"),
+		"where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+}
+
+// Flags declares them.
+func (s *Serve) Flags(f *pflag.FlagSet) {
+	VLLMFlag(f, &s.VLLM)
+	f.StringVar(&s.Preset, "preset", "",
+		"settings to start vLLM with: "+strings.Join(serve.PresetNames(), ", ")+" (default: cpu without a GPU, else single-user)")
+	f.StringVar(&s.Port, "port", "8001", "port of the server; auto takes a free one when 8001 is taken")
+	f.Float64Var(&s.Utilization, "gpu-memory-utilization", 0, "share of the GPU's memory that vLLM may use, 0 to 1 (0: vLLM's default)")
+	f.StringVar(&s.MaxModelLen, "max-model-len", "", "longest context in `tokens`, such as 8192 or 8K (default: the model's own, or what fits)")
+	f.DurationVar(&s.Timeout, "server-timeout", 15*time.Minute, "give a start up after this long")
+	f.StringVar(&s.LogDir, "log-dir", defaultLogDir(), "`directory` for the server's logs")
+}
+
+// ServeFlags are the names of the flags that are for a server that wb starts.
+func ServeFlags() []string {
+	return []string{"vllm", "preset", "port", "gpu-memory-utilization", "max-model-len", "server-timeout", "log-dir", "verbose"}
+}
+
+func defaultLogDir() string {
+	d, err := os.UserCacheDir()
+	if err != nil {
+		d = os.TempDir()
+	}
+	return filepath.Join(d, "wb", "logs")
+}
+
+// Settle chooses what was not chosen: the kind of target.
+func (s *Spec) Settle() {
+	if s.Engine != "" {
+		return
+	}
+	if s.Engine = Sim; s.URL != "" {
+		s.Engine = URL
+	}
+}
+
+// Validate finds mistakes, after Settle. given says which flags were given.
+func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
+	bad := func(hint, format string, a ...any) {
+		errs = append(errs, plain.WithHint(plain.Mistakef(format, a...), hint))
+	}
+	if s.Engine != VLLM {
+		for _, name := range ServeFlags() {
+			if given(name) {
+				bad("", "flag --%s: is for --engine vllm", name)
+			}
+		}
+	}
+	switch {
+	case !slices.Contains(Kinds(), string(s.Engine)):
+		bad("", "flag --engine: wants vllm, url or sim, not %q", s.Engine)
+		return errs
+	case s.Engine == URL && s.URL == "":
+		bad("", "flag --engine: url needs --url")
+	case s.Engine != URL && s.URL != "":
+		bad("", "flag --url: does not go with --engine %s", s.Engine)
+	case s.Engine == Sim && s.Model != "":
+		bad("add --engine vllm to start vLLM with it, or --url for a server that runs", "flag --model: the simulator has no models to choose from")
+	case s.Engine == VLLM && s.Model == "":
+		bad("wb models list shows names; wb setup chooses one for this machine", "flag --engine: vllm needs --model")
+	case s.Engine == URL && len(s.Words) > 0:
+		bad("", "run: vLLM arguments need a server that wb starts, with --engine vllm or the simulator")
+	case s.Engine != Sim && (s.SimFaults != nil || s.SimProfile != "eager"):
+		bad("", "flag --engine: --sim-profile and --sim-fault are for the embedded simulator")
+	case s.Engine == Sim:
+		if _, err := s.simOptions(0); err != nil {
+			errs = append(errs, plain.Mistake(err))
+		}
+	}
+	return errs
+}
+
+// Launch checks how a vLLM is to be started and makes it a launch; what it tells the person is still to be set.
+func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.Launch, error) {
+	l := &serve.Launch{Model: model, VLLM: s.VLLM, Preset: s.Preset, Port: 8001, Utilization: s.Utilization, Words: words, LogDir: s.LogDir,
+		Timeout: s.Timeout, Environ: os.Environ(), Start: start}
+	switch port, err := strconv.Atoi(s.Port); {
+	case s.Port == "auto":
+		l.AnyPort = true
+	case err != nil || port < 1 || port > 65535:
+		return nil, plain.Mistakef("flag --port: wants a port or auto, not %q", s.Port)
+	default:
+		l.Port = port
+	}
+	if s.Utilization < 0 || s.Utilization > 1 {
+		return nil, plain.Mistakef("flag --gpu-memory-utilization: wants 0 to 1, not %v", s.Utilization)
+	}
+	if s.MaxModelLen != "" {
+		n, ok := serve.ParseCount(s.MaxModelLen)
+		if !ok {
+			return nil, plain.Mistakef("flag --max-model-len: wants tokens, such as 8192 or 8K, not %q", s.MaxModelLen)
+		}
+		l.MaxModelLen = n
+	}
+	if s.Preset != "" && !slices.Contains(serve.PresetNames(), s.Preset) {
+		return nil, plain.Mistakef("flag --preset: wants one of %s, not %q", strings.Join(serve.PresetNames(), ", "), s.Preset)
+	}
+	if s.Timeout <= 0 {
+		return nil, plain.Mistakef("flag --server-timeout: %v is no time", s.Timeout)
+	}
+	var probe serve.Args
+	if err := probe.Merge(words); err != nil {
+		return nil, plain.Mistake(err)
+	}
+	for _, own := range []string{"port", "model"} {
+		if _, ok := probe.Get(own); ok {
+			return nil, plain.Mistakef("read vLLM arguments: --%s is wb's own flag; give it before --", own)
+		}
+	}
+	h, err := hub.FromEnv(os.Getenv)
+	l.Hub = h
+	return l, err
+}
+
+// simOptions are what the embedded simulator is told: its flags, and those of vLLM's arguments that it knows.
+func (s *Spec) simOptions(seed int64) (sim.Options, error) {
+	so := sim.Options{Profile: s.SimProfile, Seed: seed}
+	if _, err := sim.Profile(s.SimProfile); err != nil {
+		return so, err
+	}
+	for _, text := range s.SimFaults {
+		f, err := sim.ParseFault(text)
+		if err != nil {
+			return so, err
+		}
+		so.Faults = append(so.Faults, f)
+	}
+	var a serve.Args
+	if err := a.Merge(s.Words); err != nil {
+		return so, err
+	}
+	for _, name := range a.Names() {
+		value, _ := a.Get(name)
+		if err := simArgument(&so, name, value); err != nil {
+			return so, err
+		}
+	}
+	_, err := sim.New(so)
+	return so, err
+}
+
+// simArgument sets what one of vLLM's arguments means to the simulator.
+func simArgument(so *sim.Options, name, value string) error {
+	counts := map[string]*int{"block-size": &so.BlockSize, "max-num-batched-tokens": &so.MaxNumBatchedTokens, "max-num-seqs": &so.MaxNumSeqs,
+		"max-model-len": &so.MaxModelLen, "kv-tokens": &so.CapacityTokens}
+	switch to, ok := counts[name]; {
+	case ok:
+		n, ok := serve.ParseCount(value)
+		if !ok || n > 1<<31 {
+			return fmt.Errorf("read simulator arguments: --%s wants a number from 1, not %q", name, value)
+		}
+		*to = int(n)
+	case name == "enable-prefix-caching" && value == "":
+	case name == "no-enable-prefix-caching" && value == "":
+		so.DisablePrefixCaching = true
+	case name == "jitter" || name == "prefill-factor":
+		f, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(f > 0) {
+			return fmt.Errorf("read simulator arguments: --%s wants a number above 0, not %q", name, value)
+		}
+		*map[string]*float64{"jitter": &so.JitterRatio, "prefill-factor": &so.PrefillFactor}[name] = f
+	default:
+		return fmt.Errorf("read simulator arguments: --%s is not one that it knows; it knows --block-size, --enable-prefix-caching, "+
+			"--max-model-len, --max-num-batched-tokens, --max-num-seqs, and its own --jitter, --kv-tokens and --prefill-factor", name)
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package target
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/machine"
+	"wb/collect/serve"
+	"wb/data/hub"
+	"wb/data/plain"
+	"wb/store"
+)
+
+// Process is a server whose life is wb's own business. It is running when a run begins; after Stop nothing of it is left.
+type Process interface {
+	// Start starts it again at the same URL.
+	Start(ctx context.Context) error
+	// Stop ends it and gives false when its memory stays taken.
+	Stop(ctx context.Context) (released bool)
+	// Facts are those of the process started last.
+	Facts() serve.Facts
+	// Err explains why it is gone; nil while it runs.
+	Err(ctx context.Context) error
+}
+
+// Target is the server of a run.
+type Target struct {
+	Client   *client.Client
+	Server   *engine.Server
+	Process  Process           // nil when the run may not restart it
+	Settings map[string]string // flags and environment it was started with, for the record
+	Limits   *store.Model      // what its model costs at least; nil: not known
+
+	end func()
+}
+
+// Close ends what wb started; nil and a second call do nothing.
+func (t *Target) Close() {
+	if t != nil && t.end != nil {
+		t.end()
+		t.end = nil
+	}
+}
+
+// Connection says how a target is connected to.
+type Connection struct {
+	Key      string       // the server's API key; "" for none
+	Clock    client.Clock // of the run
+	Seed     int64        // of a simulator's replies
+	Jitter   int64        // a simulator's seed of jitter, another at each connection
+	Restarts bool         // each session wants a fresh process
+	Resets   bool         // the prefix cache is to be emptied between sessions
+	Talk     Talk
+}
+
+// Talk is what a person is told meanwhile.
+type Talk struct {
+	Say   func(text string)                     // one line that stays
+	Start func(l *serve.Launch) (done func())   // sets what a launch tells; done ends its live line
+	Ready func(name, url string, f serve.Facts) // vLLM answers
+	Fail  func(err error)                       // a start failed
+	Model func(profile string)                  // a simulator answers
+}
+
+// APIKey reads the key from the environment variable of that name, "" for none.
+func APIKey(variable string) (string, error) {
+	if variable == "" {
+		return "", nil
+	}
+	key := strings.TrimSpace(os.Getenv(variable)) // files, from which keys come, end in a newline
+	switch {
+	case key == "":
+		return "", plain.Mistakef("flag --api-key-env: the environment has no %s", variable)
+	case strings.ContainsFunc(key, unicode.IsControl):
+		return "", plain.Mistakef("flag --api-key-env: %s holds a line break or another control character, which no key has", variable)
+	}
+	return key, nil
+}
+
+// Connect reaches the server, or starts it. What it gives is to be closed, error or not.
+func (s *Spec) Connect(ctx context.Context, c Connection) (*Target, error) {
+	if s.Engine == VLLM {
+		return s.startVLLM(ctx, c)
+	}
+	t := &Target{}
+	base := s.URL
+	if s.Engine == Sim {
+		so, err := s.simOptions(c.Seed)
+		if err != nil {
+			return t, plain.Mistake(err)
+		}
+		so.JitterSeed = c.Jitter
+		srv, url, err := startSimulator(ctx, so)
+		if err != nil {
+			return t, err
+		}
+		base, t.end, t.Settings = url, func() { srv.Stop(ctx) }, s.simSettings()
+		if c.Restarts {
+			t.Process = srv
+		}
+		c.Talk.Model(s.SimProfile)
+	}
+	if err := t.meet(ctx, base, s.Model, c); err != nil {
+		return t, err
+	}
+	h, err := hub.FromEnv(os.Getenv)
+	if err != nil {
+		return t, err
+	}
+	t.Limits = machine.ServedLimits(t.Client, t.Server, h)
+	return t, nil
+}
+
+// simSettings are a simulator's arguments as they are recorded of a vLLM.
+func (s *Spec) simSettings() map[string]string {
+	out := map[string]string{}
+	for i, w := range s.Words {
+		if name, ok := strings.CutPrefix(w, "--"); ok {
+			out["--"+name] = ""
+			if i+1 < len(s.Words) && !strings.HasPrefix(s.Words[i+1], "--") {
+				out["--"+name] = s.Words[i+1]
+			}
+		}
+	}
+	return out
+}
+
+// startVLLM starts vLLM and asks it who it is.
+func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
+	l, err := s.Serve.Launch(s.Model, s.Words, time.Now()) // each server has logs of its own
+	if err != nil {
+		return nil, err
+	}
+	l.DevMode = c.Resets
+	done := c.Talk.Start(l)
+	m, err := l.Prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{Process: m, end: m.Close}
+	_, t.Settings = m.Options.Recorded()
+	if k, ok := m.Options.Args.Get("api-key"); ok && c.Key == "" {
+		c.Key, _, _ = strings.Cut(k, "\x00") // vLLM takes several
+	}
+	if c.Key == "" {
+		c.Key = m.Options.Getenv("VLLM_API_KEY")
+	}
+	err = m.Start(ctx)
+	done()
+	if err != nil {
+		c.Talk.Fail(err)
+		return t, err
+	}
+	c.Talk.Ready(m.Options.ServedName, m.Options.URL(), m.Facts())
+	if err := t.meet(ctx, m.Options.URL(), m.Options.ServedName, c); err != nil {
+		return t, err
+	}
+	_, t.Server.Details = m.Options.Args.Get("enable-prompt-tokens-details")
+	t.Limits = machine.ManagedLimits(m)
+	return t, nil
+}
+
+// meet asks the server at a URL who it is.
+func (t *Target) meet(ctx context.Context, base, model string, c Connection) (err error) {
+	if t.Client, err = client.New(base, c.Key, c.Clock); err != nil {
+		return plain.Mistake(err)
+	}
+	t.Server, err = engine.Probe(ctx, t.Client, model, c.Talk.Say)
+	return err
+}
