@@ -1,0 +1,125 @@
+// Package plain says things as people read them: errors with hints, texts without secrets, sizes, counts, and words for a shell.
+// It also tries again what may succeed later. It imports nothing of ours.
+package plain
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Unit is what a size is written in.
+type Unit string
+
+// Units of sizes: GiB is 2^30 bytes; MB and GB are powers of ten.
+const (
+	GiB Unit = "GiB"
+	GB  Unit = "GB"
+	MB  Unit = "MB"
+)
+
+// bytes is how many bytes one of a unit has.
+func (u Unit) bytes() float64 {
+	switch u {
+	case GiB:
+		return 1 << 30
+	case GB:
+		return 1e9
+	}
+	return 1e6
+}
+
+// Bytes writes a size as the hub does, in powers of ten: "16.06 GB", "4.5 MB", "12.0 kB", "999 bytes".
+// The text of go-humanize has other decimals ("16 GB").
+func Bytes(n int64) string {
+	switch {
+	case n >= 1e9:
+		return BytesIn(n, GB, 2)
+	case n >= 1e6:
+		return BytesIn(n, MB, 1)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// BytesIn writes a size in one unit, with so many decimals: "1.5 GiB".
+func BytesIn(n int64, u Unit, decimals int) string {
+	return fmt.Sprintf("%.*f %s", decimals, float64(n)/u.bytes(), u)
+}
+
+// Count writes how many there are of a thing: "1 run", "3 runs".
+// many is its plural where an s does not make it.
+func Count(n int, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(many) > 0:
+		return fmt.Sprintf("%d %s", n, many[0])
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// FirstLine gives the first line of a text, without spaces around it.
+func FirstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
+
+// OneLine gives an error's text as one line; of several that were joined, each text once.
+func OneLine(err error) string {
+	return joined(err, func(text string) string { return text })
+}
+
+// OneLineByCause does so too, but texts that differ in their first word only, the verb, are one.
+// A disk that is full is so for recording, checkpoint and closing alike.
+func OneLineByCause(err error) string {
+	return joined(err, func(text string) string {
+		_, cause, _ := strings.Cut(text, " ")
+		return cause
+	})
+}
+
+func joined(err error, same func(text string) string) string {
+	var texts, seen []string
+	for text := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		text = strings.TrimSpace(text)
+		if key := same(text); !slices.Contains(seen, key) {
+			texts, seen = append(texts, text), append(seen, key)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// PathCause gives what went wrong with a path, without the operation and the path, which the caller says.
+func PathCause(err error) error {
+	var p *os.PathError
+	var l *os.LinkError
+	var e syscall.Errno
+	switch {
+	case errors.As(err, &p):
+		return p.Err
+	case errors.As(err, &l):
+		return l.Err
+	case errors.As(err, &e):
+		return e
+	}
+	return err
+}
+
+var bare = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// Quote gives words as a line that a POSIX shell takes apart into them again.
+func Quote(words ...string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		if out[i] = w; !bare.MatchString(w) {
+			out[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(out, " ")
+}
