@@ -425,7 +425,7 @@ func (s *source) prepareLake(ctx context.Context, c *sql.Conn, from *source) err
 	if err := s.readLake(ctx, c); err != nil {
 		return err
 	}
-	if err := readable(s.path, s.version); err != nil {
+	if err := CheckSchema(s.path, s.version); err != nil {
 		return err
 	}
 	if s.version >= from.version {
@@ -619,7 +619,7 @@ func Reach(ctx context.Context, l Lake) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(readable(l.Name, s.version), s.close(context.WithoutCancel(ctx)))
+	return errors.Join(CheckSchema(l.Name, s.version), s.close(context.WithoutCancel(ctx)))
 }
 
 // removeFrom takes runs out of a lake, in one transaction. Their Parquet files stay until DuckLake's own cleaning.

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	wbsql "wb/sql"
 )
 
 // dayOf is the day, UTC, on which a run began: what folders and lakes are divided by, before the run.
@@ -96,7 +98,7 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 		if old.Schema < 1 {
 			return out, notOurs(dir, factsFile)
 		}
-		if err := readable(dir, old.Schema); err != nil {
+		if err := CheckSchema(dir, old.Schema); err != nil {
 			return out, err
 		}
 		schemas = slices.Compact(slices.Sorted(slices.Values(append(old.Schemas, s.version))))
@@ -401,7 +403,7 @@ func (d *DB) bring(ctx context.Context, conn *sql.Conn, s, own *source, ids []st
 			}
 		}
 		if !slices.Contains(s.tables["turn"], "token_events") { // of an older wb
-			if err := exec(turnFlow); err != nil {
+			if err := exec(wbsql.Statement("turn_flow")); err != nil {
 				return err
 			}
 		}

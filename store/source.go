@@ -303,7 +303,7 @@ func openSource(ctx context.Context, c *sql.Conn, from string) (s *source, err e
 	if err != nil {
 		return nil, err
 	}
-	if err := readable(Redact(from), s.version); err != nil {
+	if err := CheckSchema(Redact(from), s.version); err != nil {
 		return nil, errors.Join(err, s.close(context.WithoutCancel(ctx)))
 	}
 	return s, nil
