@@ -275,7 +275,7 @@ func Run(ctx context.Context, db *store.DB, client *Client, engine *Engine, plan
 	}
 	r.result.Progress = Progress{r.id, r.name, r.turns.Load(), r.sessions.Load(), r.scrapes.Load(), r.server.start}
 	if !plan.Open || r.result.Status != "ok" {
-		if ferr := rec.FinishRun(end, r.id, r.result.Status, reason, time.Now()); ferr != nil {
+		if ferr := rec.FinishRun(end, r.id, store.RunStatus(r.result.Status), reason, time.Now()); ferr != nil {
 			err = errors.Join(err, ferr)
 		}
 	}
@@ -312,7 +312,7 @@ func (r *run) event(kind, source, message string, turn *int32) {
 		r.frozen.Add(1)
 	}
 	// an event that cannot be recorded has nowhere else to go: the flush that follows reports the reason
-	_ = store.Add(context.Background(), r.rec, store.Event{RunID: r.id, TNs: r.clock(), Kind: kind, Source: source, TurnID: turn, Message: message})
+	_ = store.Add(context.Background(), r.rec, store.Event{RunID: r.id, TNs: r.clock(), Kind: store.EventKind(kind), Source: source, TurnID: turn, Message: message})
 }
 
 func (r *run) warn(kind, source, message string) {

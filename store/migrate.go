@@ -55,7 +55,7 @@ func digest(text string) string {
 func (d *DB) state(ctx context.Context) (version int, views string, err error) {
 	var n int
 	if err := d.db.QueryRowContext(ctx, wbsql.Statement("has_schema")).Scan(&n); err != nil {
-		return 0, "", explain("open", d.path, err)
+		return 0, "", Explain("open", d.path, err)
 	}
 	if n == 0 {
 		return 0, "", nil
@@ -63,7 +63,7 @@ func (d *DB) state(ctx context.Context) (version int, views string, err error) {
 	var v sql.NullString
 	err = d.db.QueryRowContext(ctx, wbsql.Statement("schema_version")).Scan(&version, &v)
 	if err != nil {
-		return 0, "", explain("open", d.path, err)
+		return 0, "", Explain("open", d.path, err)
 	}
 	return version, v.String, nil
 }
@@ -169,7 +169,7 @@ func (d *DB) prepare(ctx context.Context) error {
 func (d *DB) migrate(ctx context.Context, version int, want schema) (err error) {
 	tx, err := d.db.BeginTx(ctx, nil)
 	if err != nil {
-		return explain("migrate", d.path, err)
+		return Explain("migrate", d.path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -177,9 +177,9 @@ func (d *DB) migrate(ctx context.Context, version int, want schema) (err error) 
 		}
 	}()
 	if err := apply(ctx, tx, version, want); err != nil {
-		return explain("migrate", d.path, err)
+		return Explain("migrate", d.path, err)
 	}
-	return explain("migrate", d.path, tx.Commit())
+	return Explain("migrate", d.path, tx.Commit())
 }
 
 func apply(ctx context.Context, tx *sql.Tx, version int, want schema) error {
@@ -264,7 +264,7 @@ func (d *DB) deadRuns(ctx context.Context) ([]string, error) {
 	}
 	rows, err := d.db.QueryContext(ctx, wbsql.Statement("running_here"), host)
 	if err != nil {
-		return nil, explain("open", d.path, err)
+		return nil, Explain("open", d.path, err)
 	}
 	defer rows.Close()
 	var dead []string
@@ -273,7 +273,7 @@ func (d *DB) deadRuns(ctx context.Context) ([]string, error) {
 		var pid sql.NullInt64
 		var started sql.NullTime
 		if err := rows.Scan(&id, &pid, &started); err != nil {
-			return nil, explain("open", d.path, err)
+			return nil, Explain("open", d.path, err)
 		}
 		// a reused pid has another start; the kernel's clock ticks leave some 10 ms of play, 2 s is generous
 		at, alive := processStart(pid.Int64)
@@ -282,7 +282,7 @@ func (d *DB) deadRuns(ctx context.Context) ([]string, error) {
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, explain("open", d.path, err)
+		return nil, Explain("open", d.path, err)
 	}
 	return dead, nil
 }
@@ -296,7 +296,7 @@ func (d *DB) failDeadRuns(ctx context.Context) error {
 	for _, id := range dead {
 		for _, q := range []string{"fail_dead_run", "fail_dead_sessions"} {
 			if _, err := d.db.ExecContext(ctx, wbsql.Statement(q), id); err != nil {
-				return explain("open", d.path, err)
+				return Explain("open", d.path, err)
 			}
 		}
 	}

@@ -113,5 +113,5 @@ func placePrepared(path string) bool {
 // applied says that the schema came into the file now, and not when it was prepared.
 func (d *DB) applied(ctx context.Context) error {
 	_, err := d.db.ExecContext(ctx, wbsql.Statement("schema_applied"), time.Now().UTC())
-	return explain("migrate", d.path, err)
+	return Explain("migrate", d.path, err)
 }

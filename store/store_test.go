@@ -434,7 +434,7 @@ func TestOpenProblems(t *testing.T) {
 		for name, open := range map[string]func(context.Context, string) (*DB, error){"Open": Open, "OpenRead": OpenRead} {
 			_, err := open(ctx, c.path)
 			var se *Error
-			if !errors.As(err, &se) || !strings.Contains(err.Error(), c.text) || (c.want != nil && !errors.Is(err, c.want)) || se.Hint == "" {
+			if !errors.As(err, &se) || !strings.Contains(err.Error(), c.text) || (c.want != nil && !errors.Is(err, c.want)) || se.Hint() == "" {
 				t.Errorf("%s(%s): %v", name, c.path, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "\n") {
