@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"wb/store"
+	elsewhere "wb/store/history"
 )
 
 // An older wb recorded whatever a server said of its tokens. One such run breaks no report over the whole history, and its counts are in no
@@ -75,7 +76,7 @@ func TestAbsurdCounts(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := to.Import(ctx, from, nil); err != nil {
+	if _, err := elsewhere.Import(ctx, to, from, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := to.Close(); err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"wb/store"
+	elsewhere "wb/store/history"
 )
 
 func TestSplit(t *testing.T) {
@@ -211,15 +212,15 @@ func TestHostileLake(t *testing.T) {
 	if dir == "" {
 		t.Skip("WB_EXTENSION_DIR is not set; make lake sets it")
 	}
-	ctx := store.WithAccess(context.Background(), store.Access{Extensions: dir})
+	ctx := elsewhere.WithAccess(context.Background(), elsewhere.Access{Extensions: dir})
 	base := t.TempDir()
 	file, lake := filepath.Join(base, "a.duckdb"), filepath.Join(base, "lake")
 	if err := record(t, file, fillHistory).Close(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := store.ParseLake(lake, "")
+	l, err := elsewhere.ParseLake(lake, "")
 	if err == nil {
-		_, err = store.Push(ctx, file, l, nil)
+		_, err = elsewhere.Push(ctx, file, l, nil)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +242,7 @@ func attack(ctx context.Context, t *testing.T, base, history, data string) {
 	}
 	t.Chdir(out) // where DuckDB would put what has no path
 	before := checksums(t, base)
-	db, err := store.OpenRead(ctx, history)
+	db, err := elsewhere.OpenRead(ctx, history)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +317,7 @@ func exported(t testing.TB) *store.DB {
 		t.Fatal(err)
 	}
 	export(t, p, dir)
-	db, err := store.OpenRead(context.Background(), dir)
+	db, err := elsewhere.OpenRead(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +327,7 @@ func exported(t testing.TB) *store.DB {
 
 func export(t testing.TB, from, to string) {
 	t.Helper()
-	if _, err := store.Export(context.Background(), from, to, nil); err != nil {
+	if _, err := elsewhere.Export(context.Background(), from, to, nil); err != nil {
 		t.Fatal(err)
 	}
 }

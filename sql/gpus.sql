@@ -1,4 +1,4 @@
--- Peak figures of NVIDIA GPUs, a source for every row. Applied with views.sql, so that a correction holds for every run already recorded.
+-- Peak figures of NVIDIA GPUs, a source for every row. Applied with the views, so that a correction holds for every run already recorded.
 -- name is what NVML calls the product. Bandwidth in bytes/s, arithmetic in FLOP/s of the tensor cores: dense (a sheet's figure with sparsity is
 -- halved), with FP32 accumulation where the vendor tells it apart; fp16 where a GPU has no bf16; NULL where it has no FP8 or no figure was found. A GPU
 -- that is not here has no limits, and reports say so. The documents were read in public copies and tables that quote them; where a source says

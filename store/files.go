@@ -17,8 +17,8 @@ import (
 
 // A path that a user gave is a name, never a pattern: what is in a folder is found by reading it.
 
-// entries gives the paths of what is in a folder whose names match; none when the folder is not there.
-func entries(dir string, match func(fs.DirEntry) bool) ([]string, error) {
+// Entries gives the paths of what is in a folder whose names match; none when the folder is not there.
+func Entries(dir string, match func(fs.DirEntry) bool) ([]string, error) {
 	list, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -35,85 +35,9 @@ func entries(dir string, match func(fs.DirEntry) bool) ([]string, error) {
 	return out, nil
 }
 
-func folderNamed(prefix string) func(fs.DirEntry) bool {
+// FolderNamed matches folders whose names begin with a prefix.
+func FolderNamed(prefix string) func(fs.DirEntry) bool {
 	return func(e fs.DirEntry) bool { return e.IsDir() && strings.HasPrefix(e.Name(), prefix) }
-}
-
-func isParquet(e fs.DirEntry) bool {
-	return e.Type().IsRegular() && strings.HasSuffix(e.Name(), ".parquet")
-}
-
-// runFolders gives the folders of a run in the folder of a table: TABLE/day=…/run_id=ID, one for each day.
-func runFolders(table, id string) ([]string, error) {
-	days, err := entries(table, folderNamed("day="))
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, d := range days {
-		p := filepath.Join(d, "run_id="+id)
-		if st, err := os.Stat(p); err == nil && st.IsDir() {
-			out = append(out, p)
-		}
-	}
-	return out, nil
-}
-
-// holdsParquet says whether the folder of a table has any file of any run.
-func holdsParquet(table string) (bool, error) {
-	days, err := entries(table, folderNamed("day="))
-	if err != nil {
-		return false, err
-	}
-	for _, d := range days {
-		runs, err := entries(d, folderNamed("run_id="))
-		if err != nil {
-			return false, err
-		}
-		for _, r := range runs {
-			if files, err := entries(r, isParquet); err != nil || len(files) > 0 {
-				return len(files) > 0, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// readRegular reads a small file whole. It must be a regular one: a pipe would be waited for.
-func readRegular(path string) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	return os.ReadFile(path)
-}
-
-// globbable refuses the path of a folder that DuckDB's patterns cannot name: a backslash separates parts of a path there.
-func globbable(op, path, abs string) error {
-	if filepath.Separator == '/' && strings.Contains(abs, `\`) {
-		return &Error{op, path, errors.New("DuckDB cannot read a folder whose path has a backslash"), "choose a folder with another name"}
-	}
-	return nil
-}
-
-// removeParquet removes the Parquet files of a folder, and the folder when nothing else is in it.
-func removeParquet(dir string) error {
-	files, err := entries(dir, isParquet)
-	for _, p := range files {
-		err = errors.Join(err, os.Remove(p))
-	}
-	if left, lerr := entries(dir, func(fs.DirEntry) bool { return true }); err == nil && lerr == nil && len(left) == 0 {
-		err = os.Remove(dir)
-	}
-	return err
-}
-
-// escapeGlob makes of a path a pattern of DuckDB's that matches that path only.
-func escapeGlob(path string) string {
-	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(path)
 }
 
 // ownedMark is a file in each folder that wb makes for a while, such as one for snapshots. It is locked as long as its maker lives.
@@ -135,7 +59,7 @@ func MakeOwned(dir, prefix string) (path string, release func() error, err error
 
 // removeOwned removes a folder and its mark last, so that one of which something is left can still be swept.
 func removeOwned(path string) error {
-	inside, err := entries(path, func(e fs.DirEntry) bool { return e.Name() != ownedMark })
+	inside, err := Entries(path, func(e fs.DirEntry) bool { return e.Name() != ownedMark })
 	for _, p := range inside {
 		err = errors.Join(err, os.RemoveAll(p))
 	}
@@ -148,7 +72,7 @@ func removeOwned(path string) error {
 // SweepOwned removes from dir the folders that MakeOwned made with prefix and whose makers are gone. It touches nothing else: a folder is
 // removed when it is one, belongs to this user, has the name and the mark, and nobody holds the mark.
 func SweepOwned(dir, prefix string) {
-	left, err := entries(dir, folderNamed(prefix))
+	left, err := Entries(dir, FolderNamed(prefix))
 	if err != nil {
 		return // what cannot be read cannot be swept
 	}

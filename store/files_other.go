@@ -12,3 +12,6 @@ func lockFile(*os.File) bool { return false }
 
 // IsOwn cannot tell.
 func IsOwn(fs.FileInfo) bool { return false }
+
+// OwnedBy cannot tell.
+func OwnedBy(fs.FileInfo, int) bool { return false }

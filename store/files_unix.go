@@ -14,7 +14,10 @@ func lockFile(f *os.File) bool {
 }
 
 // IsOwn says whether a file belongs to this user.
-func IsOwn(st fs.FileInfo) bool {
+func IsOwn(st fs.FileInfo) bool { return OwnedBy(st, os.Getuid()) }
+
+// OwnedBy says whether a file belongs to a user.
+func OwnedBy(st fs.FileInfo, uid int) bool {
 	s, ok := st.Sys().(*syscall.Stat_t)
-	return ok && int(s.Uid) == os.Getuid()
+	return ok && int(s.Uid) == uid
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	wbsql "wb/sql"
 )
 
 // A file of an older wb learns from its chunks how tokens reached the client, so that its times per token are right too.
@@ -28,7 +30,7 @@ func TestFlowOfOlderFile(t *testing.T) {
 			t.Fatalf("%.80s: %v", q, err)
 		}
 	}
-	do(migrationTable)
+	do(wbsql.Statement("migration_table"))
 	for _, m := range ms[:9] {
 		do(m.text)
 		do("INSERT INTO raw.migration VALUES (?, ?, ?, ?)", m.version, m.name, digest(m.text), time.Now().UTC())

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	wbsql "wb/sql"
 )
 
 //go:embed prepared
@@ -20,12 +22,12 @@ var prepared embed.FS
 
 // preparedName is the file that new databases are copies of: its name changes with what it is made of.
 func preparedName() (string, error) {
-	ms, views, err := texts()
+	want, err := wanted()
 	if err != nil {
 		return "", err
 	}
-	all := DuckDBVersion() + blockSize + views
-	for _, m := range ms {
+	all := DuckDBVersion() + blockSize + wbsql.Statement("migration_table") + want.viewsDigest()
+	for _, m := range want.migrations {
 		all += m.text
 	}
 	return "schema-" + digest(all)[:16] + ".duckdb.gz", nil
@@ -110,6 +112,6 @@ func placePrepared(path string) bool {
 
 // applied says that the schema came into the file now, and not when it was prepared.
 func (d *DB) applied(ctx context.Context) error {
-	_, err := d.db.ExecContext(ctx, "UPDATE raw.migration SET applied_at = ?", time.Now().UTC())
-	return explain("migrate", d.path, err)
+	_, err := d.db.ExecContext(ctx, wbsql.Statement("schema_applied"), time.Now().UTC())
+	return Explain("migrate", d.path, err)
 }

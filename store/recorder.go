@@ -10,16 +10,12 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/duckdb/duckdb-go/v2"
-	"github.com/google/uuid"
+
+	wbsql "wb/sql"
 )
 
 // Recorder takes rows in memory and writes them to the file as Arrow record batches when asked to flush. It is safe for
@@ -54,58 +50,12 @@ const (
 	keptMemory = "16MB"
 )
 
-// sink is one table: builders that collect rows, batches on their way, and the one statement that inserts them.
-type sink struct {
-	name    string
-	typ     reflect.Type
-	schema  *arrow.Schema
-	fields  []int // struct field of each column
-	puts    []func(array.Builder, reflect.Value)
-	builder *array.RecordBuilder
-	reader  *refill
-	release func()
-	insert  driver.Stmt
-}
-
-// refill is a RecordReader that DuckDB scans again for each INSERT: it hands out what was queued and then ends. Registering
-// a new view for each batch instead would leak 13 KB a call (measured; docs/storage.md).
-type refill struct {
-	refs   atomic.Int64
-	schema *arrow.Schema
-	queue  []arrow.RecordBatch
-	cur    arrow.RecordBatch
-}
-
-func (r *refill) Retain()               { r.refs.Add(1) }
-func (r *refill) Release()              { r.refs.Add(-1) }
-func (r *refill) Schema() *arrow.Schema { return r.schema }
-func (r *refill) Err() error            { return nil }
-func (r *refill) Record() arrow.RecordBatch {
-	return r.cur
-}
-func (r *refill) RecordBatch() arrow.RecordBatch { return r.cur }
-func (r *refill) Next() bool {
-	if r.cur != nil {
-		r.cur.Release()
-		r.cur = nil
-	}
-	if len(r.queue) == 0 {
-		return false
-	}
-	r.cur, r.queue = r.queue[0], r.queue[1:]
-	return true
-}
-func (r *refill) drop() {
-	for r.Next() {
-	}
-}
-
 // NewRecorder prepares to record. It checks that every Row names columns its table has: a mismatch is a defect of wb and
 // says so, such as "record Turn.FirstNs: table raw.turn has no column first_ns". bufferRows ≤ 0 means DefaultBufferRows;
 // full, if not nil, is called when the buffer ran full and Add had to wait for the disk.
 func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Recorder, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, explain("record", d.path, err)
+		return nil, Explain("record", d.path, err)
 	}
 	ctx = context.WithoutCancel(ctx) // half prepared, the connection would have another database
 	if bufferRows <= 0 {
@@ -114,11 +64,11 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 	r := &Recorder{db: d, limit: bufferRows, full: full, byName: map[string]*sink{}, messages: map[string]Message{}, stored: map[string]bool{}}
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
-		return nil, explain("record", d.path, err)
+		return nil, Explain("record", d.path, err)
 	}
 	r.conn = conn
-	if r.catalog, err = currentDatabase(ctx, conn); err != nil {
-		return nil, errors.Join(explain("record", d.path, err), conn.Close())
+	if r.catalog, err = CurrentDatabase(ctx, conn); err != nil {
+		return nil, errors.Join(Explain("record", d.path, err), conn.Close())
 	}
 	err = withConn(conn, func(dc driver.Conn) error {
 		arrowConn, err := duckdb.NewArrowFromConn(dc)
@@ -148,7 +98,7 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 				return err
 			}
 		}
-		if err := exec(ctx, dc, "USE "+sqlName(r.catalog)); err != nil {
+		if err := exec(ctx, dc, "USE "+wbsql.Name(r.catalog)); err != nil {
 			return err
 		}
 		for _, s := range r.tables {
@@ -165,135 +115,9 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 		err = r.remember(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(explain("record", d.path, err), r.Close())
+		return nil, errors.Join(Explain("record", d.path, err), r.Close())
 	}
 	return r, nil
-}
-
-// remember reads which messages the file has, unless they are many: asking for a few at each flush takes a millisecond.
-func (r *Recorder) remember(ctx context.Context) error {
-	var n int
-	if err := r.conn.QueryRowContext(ctx, "SELECT count(*) FROM raw.message").Scan(&n); err != nil || n > rememberedMessages/4 {
-		return err
-	}
-	r.whole = true
-	return r.messagesOf(ctx, r.stored, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message GROUP BY sha256")
-}
-
-// messagesOf reads hashes, and whether their texts are there.
-func (r *Recorder) messagesOf(ctx context.Context, into map[string]bool, q string, args ...any) error {
-	rows, err := r.conn.QueryContext(ctx, q, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var h string
-		var text bool
-		if err := rows.Scan(&h, &text); err != nil {
-			return err
-		}
-		into[h] = text
-	}
-	return rows.Err()
-}
-
-// newSink reads the Arrow schema of a table from DuckDB itself and maps the row's fields onto it.
-func newSink(ctx context.Context, a *duckdb.Arrow, row Row) (*sink, error) {
-	rd, err := a.QueryContext(ctx, "SELECT * FROM raw."+row.table()+" LIMIT 0")
-	if err != nil {
-		return nil, err
-	}
-	schema := rd.Schema()
-	rd.Release()
-	typ := reflect.TypeOf(row)
-	fieldOf := map[string]int{}
-	for i := range typ.NumField() {
-		column := typ.Field(i).Tag.Get("db")
-		if len(schema.FieldIndices(column)) == 0 {
-			return nil, fmt.Errorf("%s.%s: table raw.%s has no column %s", typ.Name(), typ.Field(i).Name, row.table(), column)
-		}
-		fieldOf[column] = i
-	}
-	s := &sink{name: row.table(), typ: typ, schema: schema}
-	for _, f := range schema.Fields() {
-		i, ok := fieldOf[f.Name]
-		if !ok {
-			return nil, fmt.Errorf("%s: no field for column %s of table raw.%s", typ.Name(), f.Name, row.table())
-		}
-		put, err := putter(f.Type, typ.Field(i).Type)
-		if err != nil {
-			return nil, fmt.Errorf("%s.%s: %w", typ.Name(), typ.Field(i).Name, err)
-		}
-		s.fields = append(s.fields, i)
-		s.puts = append(s.puts, put)
-	}
-	s.builder = array.NewRecordBuilder(memory.DefaultAllocator, schema)
-	s.reader = &refill{schema: schema}
-	return s, nil
-}
-
-// putter appends one Go value to a column of one Arrow type.
-func putter(col arrow.DataType, field reflect.Type) (func(array.Builder, reflect.Value), error) {
-	if field.Kind() == reflect.Pointer {
-		put, err := putter(col, field.Elem())
-		if err != nil {
-			return nil, err
-		}
-		return func(b array.Builder, v reflect.Value) {
-			if v.IsNil() {
-				b.AppendNull()
-				return
-			}
-			put(b, v.Elem())
-		}, nil
-	}
-	mismatch := fmt.Errorf("cannot store a %s in a column of Arrow type %s", field, col)
-	switch field {
-	case reflect.TypeFor[uuid.UUID]():
-		if t, ok := col.(*arrow.FixedSizeBinaryType); !ok || t.ByteWidth != 16 {
-			return nil, mismatch
-		}
-		return func(b array.Builder, v reflect.Value) {
-			id := v.Interface().(uuid.UUID)
-			b.(*array.FixedSizeBinaryBuilder).Append(id[:])
-		}, nil
-	case reflect.TypeFor[[]int32]():
-		if l, ok := col.(*arrow.ListType); !ok || l.Elem().ID() != arrow.INT32 {
-			return nil, mismatch
-		}
-		return func(b array.Builder, v reflect.Value) {
-			l := b.(*array.ListBuilder)
-			l.Append(true)
-			l.ValueBuilder().(*array.Int32Builder).AppendValues(v.Interface().([]int32), nil)
-		}, nil
-	case reflect.TypeFor[time.Time]():
-		if t, ok := col.(*arrow.TimestampType); !ok || t.Unit != arrow.Microsecond {
-			return nil, mismatch
-		}
-		return func(b array.Builder, v reflect.Value) {
-			b.(*array.TimestampBuilder).Append(arrow.Timestamp(v.Interface().(time.Time).UnixMicro()))
-		}, nil
-	}
-	switch kind, id := field.Kind(), col.ID(); {
-	case kind == reflect.String && id == arrow.STRING:
-		return func(b array.Builder, v reflect.Value) { b.(*array.StringBuilder).Append(v.String()) }, nil
-	case kind == reflect.Int64 && id == arrow.INT64:
-		return func(b array.Builder, v reflect.Value) { b.(*array.Int64Builder).Append(v.Int()) }, nil
-	case kind == reflect.Int32 && id == arrow.INT32:
-		return func(b array.Builder, v reflect.Value) { b.(*array.Int32Builder).Append(int32(v.Int())) }, nil
-	case kind == reflect.Float64 && id == arrow.FLOAT64:
-		return func(b array.Builder, v reflect.Value) { b.(*array.Float64Builder).Append(v.Float()) }, nil
-	case kind == reflect.Bool && id == arrow.INT8: // a lossless BOOLEAN is Arrow's bool8
-		return func(b array.Builder, v reflect.Value) {
-			var x int8
-			if v.Bool() {
-				x = 1
-			}
-			b.(*array.Int8Builder).Append(x)
-		}, nil
-	}
-	return nil, mismatch
 }
 
 // ErrClosed is returned for rows that come after the end.
@@ -367,16 +191,10 @@ func (r *Recorder) AddTogether(ctx context.Context, t *Together) error {
 	return nil
 }
 
-func (s *sink) append(v reflect.Value) {
-	for c, f := range s.fields {
-		s.puts[c](s.builder.Field(c), v.Field(f))
-	}
-}
-
 // Flush writes what is buffered in one transaction. After an error everything is still buffered, in order, and the next
-// Flush tries again. It does not stop when ctx ends: of a commit that was interrupted nobody knows whether it happened, and what is tried again would be there twice.
-// When the file is no longer at its path, the rows are written and there is an error all the same: who looks for them there does not find
-// them.
+// Flush tries again. It does not stop when ctx ends: of a commit that was interrupted nobody knows whether it happened, and what is tried
+// again would be there twice. When the file is no longer at its path, the rows are written and there is an error all the same: who looks
+// for them there does not find them.
 func (r *Recorder) Flush(ctx context.Context) error {
 	if err := r.flush(ctx); err != nil {
 		return err
@@ -449,103 +267,11 @@ func (r *Recorder) flush(ctx context.Context) error {
 	for _, p := range todo {
 		p.batch.Release()
 	}
-	return explain("record", r.db.path, err)
+	return Explain("record", r.db.path, err)
 }
 
-// putBack places a batch that could not be written before the rows that came since.
-func (s *sink) putBack(batch arrow.RecordBatch) {
-	later := s.builder.NewRecordBatch()
-	defer later.Release()
-	for _, b := range []arrow.RecordBatch{batch, later} {
-		for c := range b.Columns() {
-			copyColumn(s.builder.Field(c), b.Column(c))
-		}
-	}
-}
-
-func copyColumn(to array.Builder, from arrow.Array) {
-	for i := range from.Len() {
-		if from.IsNull(i) {
-			to.AppendNull()
-			continue
-		}
-		switch f := from.(type) {
-		case *array.String:
-			to.(*array.StringBuilder).Append(f.Value(i))
-		case *array.Int64:
-			to.(*array.Int64Builder).Append(f.Value(i))
-		case *array.Int32:
-			to.(*array.Int32Builder).Append(f.Value(i))
-		case *array.Int8:
-			to.(*array.Int8Builder).Append(f.Value(i))
-		case *array.Float64:
-			to.(*array.Float64Builder).Append(f.Value(i))
-		case *array.Timestamp:
-			to.(*array.TimestampBuilder).Append(f.Value(i))
-		case *array.FixedSizeBinary:
-			to.(*array.FixedSizeBinaryBuilder).Append(f.Value(i))
-		case *array.List:
-			from, until := f.ValueOffsets(i)
-			l := to.(*array.ListBuilder)
-			l.Append(true)
-			l.ValueBuilder().(*array.Int32Builder).AppendValues(f.ListValues().(*array.Int32).Int32Values()[from:until], nil)
-		default:
-			panic(fmt.Sprintf("store: copy column: no case for %T, though putter made one", from))
-		}
-	}
-}
-
-// moveMessages moves the waiting messages that the file lacks into the builder of raw.message. It is called with mu locked,
-// and gives that up while it asks the file if others may add rows meanwhile.
-func (r *Recorder) moveMessages(ctx context.Context, others bool) error {
-	if len(r.stored) >= rememberedMessages { // before anything is asked about: the file knows them, unless a flush has just failed, after which a text may be there twice
-		clear(r.stored)
-		r.whole = false
-	}
-	todo := r.messages
-	r.messages = map[string]Message{}
-	var ask []string
-	for h := range todo {
-		if !r.whole && !r.stored[h] {
-			ask = append(ask, h)
-		}
-	}
-	has := map[string]bool{} // hash → its text is there too
-	if len(ask) > 0 {
-		if others {
-			r.mu.Unlock()
-		}
-		err := r.messagesOf(ctx, has, "SELECT sha256, bool_or(content IS NOT NULL) FROM raw.message WHERE list_contains(string_split(?, ','), sha256) GROUP BY sha256", strings.Join(ask, ","))
-		if others {
-			r.mu.Lock()
-		}
-		if err != nil {
-			for h, m := range todo { // the next flush tries again
-				if _, newer := r.messages[h]; !newer {
-					r.messages[h] = m
-				}
-			}
-			return explain("record", r.db.path, err)
-		}
-	}
-	s := r.byName[Message{}.table()]
-	for h, m := range todo {
-		text, there := r.stored[h]
-		if !there {
-			text, there = has[h]
-		}
-		if there && (text || m.Content == nil) {
-			continue
-		}
-		r.stored[h] = m.Content != nil
-		r.buffered++
-		s.append(reflect.ValueOf(&m).Elem())
-	}
-	return nil
-}
-
-// Relieve folds the log into the file if it has grown long: DuckDB keeps in memory what only the log has. It takes about 0.2 s, so call it where nothing
-// is being measured. Other transactions may keep it from being done; the next call tries again.
+// Relieve folds the log into the file if it has grown long: DuckDB keeps in memory what only the log has. It takes about 0.2 s, so call
+// it where nothing is being measured. Other transactions may keep it from being done; the next call tries again.
 func (r *Recorder) Relieve(ctx context.Context) error {
 	if st, err := os.Stat(r.db.path + ".wal"); err != nil || st.Size() < relieveAt {
 		return nil
@@ -557,63 +283,15 @@ func (r *Recorder) Relieve(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		_, _ = r.conn.ExecContext(ctx, "SET memory_limit = '"+keptMemory+"'") // it says so when it could not free as much, and has freed what it could
+		// it says so when it could not free as much, and has freed what it could
+		_, _ = r.conn.ExecContext(ctx, "SET memory_limit = '"+keptMemory+"'")
 		_, err = r.conn.ExecContext(ctx, "SET memory_limit = '"+writeMemory+"'")
 	}
-	return explain("checkpoint", r.db.path, err)
+	return Explain("checkpoint", r.db.path, err)
 }
 
 // Path is the file's path.
 func (r *Recorder) Path() string { return r.db.path }
-
-// SessionEnd is how a session ended.
-type SessionEnd struct {
-	SessionID int32
-	EndedNs   int64 // ns since run start
-	Status    string
-	// FirstCachedTokens are those of its first prompt that the server had cached; nil: not told.
-	FirstCachedTokens *int64
-}
-
-// FinishSessions flushes and closes sessions of a run, with the errors of Flush.
-func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...SessionEnd) error {
-	if len(ends) == 0 {
-		return r.Flush(ctx)
-	}
-	q := "UPDATE raw.session s SET ended_ns = x.ended_ns, status = x.status, first_cached_tokens = x.first_cached_tokens FROM (VALUES "
-	args := []any{}
-	for i, e := range ends {
-		if i > 0 {
-			q += ", "
-		}
-		q += "(?::INTEGER, ?::BIGINT, ?::VARCHAR, ?::BIGINT)"
-		args = append(args, e.SessionID, e.EndedNs, e.Status, e.FirstCachedTokens)
-	}
-	q += ") AS x(session_id, ended_ns, status, first_cached_tokens) WHERE s.run_id = ?::UUID AND s.session_id = x.session_id"
-	if err := r.update(ctx, q, append(args, id.String())...); err != nil {
-		return err
-	}
-	return r.db.Present()
-}
-
-// finishRun takes a run's status, the reason ("" for none), its end and its id.
-const finishRun = "UPDATE raw.run SET status = $1, error = nullif($2, ''), ended_at = $3, changed_at = $3 WHERE run_id = $4::UUID"
-
-// FinishRun flushes and closes a run with its status ("ok", "failed", "interrupted") and the reason, "" for none.
-func (r *Recorder) FinishRun(ctx context.Context, id uuid.UUID, status, reason string, ended time.Time) error {
-	return r.update(ctx, finishRun, status, reason, ended.UTC(), id.String())
-}
-
-// update flushes, so that the row is there, and changes it.
-func (r *Recorder) update(ctx context.Context, q string, args ...any) error {
-	if err := r.flush(ctx); err != nil { // a file that was moved away is closed in good order
-		return err
-	}
-	r.flushing.Lock()
-	defer r.flushing.Unlock()
-	_, err := r.conn.ExecContext(ctx, q, args...)
-	return explain("record", r.db.path, err)
-}
 
 // Close frees what the recorder holds, without flushing. DuckDB insists on the order: statements, views, connection; a
 // statement left open would make the next open of the file hang.
@@ -630,8 +308,9 @@ func (r *Recorder) Close() error {
 		}
 	}
 	// the views go with their database, before the memory they point to
-	errs = append(errs, withConn(r.conn, func(dc driver.Conn) error { // the connection goes back into the pool: to its own database, whatever happened
-		return exec(context.Background(), dc, "USE "+sqlName(r.catalog)+"; DETACH DATABASE IF EXISTS _stage")
+	// the connection goes back into the pool: to its own database, whatever happened
+	errs = append(errs, withConn(r.conn, func(dc driver.Conn) error {
+		return exec(context.Background(), dc, "USE "+wbsql.Name(r.catalog)+"; DETACH DATABASE IF EXISTS _stage")
 	}))
 	for _, s := range r.tables {
 		if s.release != nil {
@@ -645,7 +324,7 @@ func (r *Recorder) Close() error {
 	r.tables = nil
 	errs = append(errs, r.conn.Close())
 	if err := errors.Join(errs...); err != nil {
-		return explain("close", r.db.path, err)
+		return Explain("close", r.db.path, err)
 	}
 	return nil
 }

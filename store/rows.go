@@ -13,10 +13,12 @@ import (
 type Row interface{ table() string }
 
 // Run is a row of raw.run.
+//
+// wide: one field per column of raw.run
 type Run struct {
 	RunID            uuid.UUID  `db:"run_id"`
 	Name             string     `db:"name"`
-	Status           string     `db:"status"`
+	Status           RunStatus  `db:"status"`
 	Error            *string    `db:"error"`
 	StartedAt        time.Time  `db:"started_at"`
 	EndedAt          *time.Time `db:"ended_at"`
@@ -72,6 +74,8 @@ type Host struct {
 }
 
 // GPU is a row of raw.gpu.
+//
+// wide: one field per column of raw.gpu
 type GPU struct {
 	RunID             uuid.UUID `db:"run_id"`
 	GPU               int32     `db:"gpu"`
@@ -93,6 +97,8 @@ type GPU struct {
 }
 
 // Engine is a row of raw.engine.
+//
+// wide: one field per column of raw.engine
 type Engine struct {
 	RunID             uuid.UUID  `db:"run_id"`
 	Kind              string     `db:"kind"`
@@ -113,6 +119,8 @@ type Engine struct {
 }
 
 // Model is a row of raw.model.
+//
+// wide: one field per column of raw.model
 type Model struct {
 	RunID               uuid.UUID `db:"run_id"`
 	Source              string    `db:"source"`
@@ -161,23 +169,25 @@ type EnginePhase struct {
 
 // Session is a row of raw.session.
 type Session struct {
-	RunID              uuid.UUID `db:"run_id"`
-	SessionID          int32     `db:"session_id"`
-	Conversation       string    `db:"conversation"`
-	ConversationSHA256 string    `db:"conversation_sha256"`
-	Variant            string    `db:"variant"`
-	Repeat             int32     `db:"repeat"`
-	Warmup             bool      `db:"warmup"`
-	Isolation          string    `db:"isolation"`
-	StartID            *int32    `db:"start_id"`
-	ClientUser         int32     `db:"client_user"`
-	StartedNs          int64     `db:"started_ns"`
-	EndedNs            *int64    `db:"ended_ns"`
-	Status             string    `db:"status"`
-	FirstCachedTokens  *int64    `db:"first_cached_tokens"`
+	RunID              uuid.UUID     `db:"run_id"`
+	SessionID          int32         `db:"session_id"`
+	Conversation       string        `db:"conversation"`
+	ConversationSHA256 string        `db:"conversation_sha256"`
+	Variant            string        `db:"variant"`
+	Repeat             int32         `db:"repeat"`
+	Warmup             bool          `db:"warmup"`
+	Isolation          string        `db:"isolation"`
+	StartID            *int32        `db:"start_id"`
+	ClientUser         int32         `db:"client_user"`
+	StartedNs          int64         `db:"started_ns"`
+	EndedNs            *int64        `db:"ended_ns"`
+	Status             SessionStatus `db:"status"`
+	FirstCachedTokens  *int64        `db:"first_cached_tokens"`
 }
 
 // Turn is a row of raw.turn.
+//
+// wide: one field per column of raw.turn
 type Turn struct {
 	RunID            uuid.UUID `db:"run_id"`
 	TurnID           int32     `db:"turn_id"`
@@ -218,8 +228,8 @@ type Turn struct {
 	FirstReadTokens  *int64    `db:"first_read_tokens"`
 }
 
-// TurnTokenPart is how many token ids a row of raw.turn_token holds at most. DuckDB merges up to 122,880 rows at once (31 MB of ids then); with whole
-// prompts of 30,000 tokens it took up to 11 s, in parts 0.1 s (docs/storage.md).
+// TurnTokenPart is how many token ids a row of raw.turn_token holds at most. DuckDB merges up to 122,880 rows at once (31 MB of ids
+// then); with whole prompts of 30,000 tokens it took up to 11 s, in parts 0.1 s (docs/storage.md).
 const TurnTokenPart = 64
 
 // TurnTokens makes rows of a prompt or reply that begins as x says and goes on with ids, n of them: max(1, ⌈n/TurnTokenPart⌉) rows.
@@ -325,6 +335,8 @@ type EngineMetric struct {
 }
 
 // GPUSample is a row of raw.gpu_sample.
+//
+// wide: one field per column of raw.gpu_sample
 type GPUSample struct {
 	RunID             uuid.UUID `db:"run_id"`
 	GPU               int32     `db:"gpu"`
@@ -398,7 +410,7 @@ type Truth struct {
 type Event struct {
 	RunID   uuid.UUID `db:"run_id"`
 	TNs     int64     `db:"t_ns"`
-	Kind    string    `db:"kind"`
+	Kind    EventKind `db:"kind"`
 	Source  string    `db:"source"`
 	TurnID  *int32    `db:"turn_id"`
 	Message string    `db:"message"`
@@ -431,6 +443,18 @@ func (Event) table() string         { return "event" }
 
 // rowTypes lists every Row, in the order they are inserted: what is referred to comes first.
 func rowTypes() []Row {
-	return []Row{Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Model{}, EngineStart{}, EnginePhase{}, Session{}, Message{}, Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{},
-		Scrape{}, EngineMetric{}, GPUSample{}, HostSample{}, ProcessSample{}, Truth{}, Event{}}
+	return []Row{
+		Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Model{}, EngineStart{}, EnginePhase{}, Session{}, Message{},
+		Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{}, Scrape{}, EngineMetric{}, GPUSample{},
+		HostSample{}, ProcessSample{}, Truth{}, Event{},
+	}
+}
+
+// Tables gives the names of the raw tables in the order in which their rows are recorded: a run before what belongs to it.
+func Tables() []string {
+	var names []string
+	for _, row := range rowTypes() {
+		names = append(names, row.table())
+	}
+	return names
 }

@@ -55,27 +55,25 @@ func one[T any](t testing.TB, d *DB, q string) T {
 	return v
 }
 
-// Nothing in the file is without a comment.
-func TestEverythingHasAComment(t *testing.T) {
-	d := tempDB(t)
-	rows, err := d.SQL().Query(`
-		SELECT 'table ' || schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT internal AND coalesce(comment, '') = ''
-		UNION ALL SELECT 'view ' || view_name FROM duckdb_views() WHERE NOT internal AND coalesce(comment, '') = ''
-		UNION ALL SELECT 'column ' || schema_name || '.' || table_name || '.' || column_name FROM duckdb_columns() WHERE NOT internal AND coalesce(comment, '') = ''`)
+// lines gives the only column of a query's rows.
+func lines(t testing.TB, d *DB, q string) (out []string) {
+	t.Helper()
+	rows, err := d.db.Query(q)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", q, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var what string
-		if err := rows.Scan(&what); err != nil {
+		var s string
+		if err := rows.Scan(&s); err != nil {
 			t.Fatal(err)
 		}
-		t.Error("no comment on", what)
+		out = append(out, s)
 	}
-	if n := one[int](t, d, "SELECT count(*) FROM duckdb_columns() WHERE NOT internal"); n < 200 {
-		t.Errorf("only %d columns were looked at", n)
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
+	return out
 }
 
 func TestDuckDBVersion(t *testing.T) {
@@ -436,7 +434,7 @@ func TestOpenProblems(t *testing.T) {
 		for name, open := range map[string]func(context.Context, string) (*DB, error){"Open": Open, "OpenRead": OpenRead} {
 			_, err := open(ctx, c.path)
 			var se *Error
-			if !errors.As(err, &se) || !strings.Contains(err.Error(), c.text) || (c.want != nil && !errors.Is(err, c.want)) || se.Hint == "" {
+			if !errors.As(err, &se) || !strings.Contains(err.Error(), c.text) || (c.want != nil && !errors.Is(err, c.want)) || se.Hint() == "" {
 				t.Errorf("%s(%s): %v", name, c.path, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "\n") {

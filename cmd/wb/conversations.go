@@ -13,6 +13,7 @@ import (
 
 	"wb/collect/serve"
 	"wb/data"
+	"wb/data/plain"
 	"wb/queries"
 	"wb/viz"
 )
@@ -151,7 +152,7 @@ func validateFiles(stdout, stderr io.Writer, paths []string) error {
 			fmt.Fprintf(stdout, "%s: %s, made of %s: %d turns, %d tokens\n", p, c.ID, strings.Join(g.Kinds, ", "), g.Turns, g.Tokens)
 			return
 		}
-		fmt.Fprintf(stdout, "%s: %s, %s, %s\n", p, c.ID, plural(len(c.Turns), "turn"), plural(len(c.Documents), "document"))
+		fmt.Fprintf(stdout, "%s: %s, %s, %s\n", p, c.ID, plain.Count(len(c.Turns), "turn"), plain.Count(len(c.Documents), "document"))
 	}
 	for _, p := range paths {
 		err := filepath.WalkDir(p, func(f string, d fs.DirEntry, err error) error {

@@ -13,6 +13,7 @@ import (
 	"wb/collect/client"
 	"wb/collect/machine"
 	"wb/data/hub"
+	"wb/data/plain"
 	"wb/queries"
 	"wb/store"
 	"wb/viz"
@@ -81,23 +82,19 @@ func diagnoseFile(cmd *cobra.Command, path string) machine.Finding {
 	f := machine.Finding{Check: "file", Level: machine.LevelOK}
 	var told strings.Builder
 	db, err := openRead(cmd.Context(), path, &told)
-	var se *store.Error
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		f.Found, f.Remedy = path+" is not there yet", "the first wb run makes it"
 	case err != nil:
 		f.Level, f.Found = machine.LevelFail, err.Error()
-		if errors.As(err, &se) {
-			f.Remedy = se.Hint
-		}
+		f.Remedy = plain.Hint(err)
 	default:
-		var runs int64
-		err := db.SQL().QueryRowContext(cmd.Context(), "SELECT count(*) FROM raw.run").Scan(&runs)
+		runs, err := db.CountRuns(cmd.Context())
 		if err = errors.Join(err, db.Close()); err != nil {
 			f.Level, f.Found = machine.LevelFail, err.Error()
 			break
 		}
-		f.Found = fmt.Sprintf("%s, %s", path, plural(int(runs), "run"))
+		f.Found = fmt.Sprintf("%s, %s", path, plain.Count(int(runs), "run"))
 		if told.Len() > 0 {
 			f.Found += "; a run holds it"
 		}

@@ -26,6 +26,7 @@ import (
 	"wb/data/yamlfile"
 	"wb/queries"
 	"wb/store"
+	"wb/store/history"
 	"wb/viz"
 )
 
@@ -94,7 +95,7 @@ type execution struct {
 	last     *cellRun
 	visits   int
 	progress *progress
-	window   *window // through which others look at the file
+	window   *history.SnapshotServer // through which others look at the file
 }
 
 // run is wb run.
@@ -223,8 +224,8 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 		}
 	}
 	defer func() { x.at.close() }()
-	x.window = openWindow(ctx, x.file)
-	defer func() { err = errors.Join(err, x.window.close()) }()
+	x.window = history.Serve(ctx, x.file, history.Serving{})
+	defer func() { err = errors.Join(err, x.window.Close()) }()
 	if x.resume {
 		left, err := x.adopt(ctx, resumed)
 		if err != nil {
@@ -476,7 +477,7 @@ func (x *execution) visit(ctx context.Context, c *cellRun, from, to int, keep bo
 			c.finished(d)
 		}
 	}
-	turn := func(t bench.TurnInfo) { x.window.turn(ctx, t); x.progress.turn(t) }
+	turn := func(t bench.TurnInfo) { x.window.Turn(ctx, t.Done); x.progress.turn(t) }
 	watch := bench.Watch{Turn: turn, Warn: x.progress.warn, Say: x.progress.note, Restart: x.progress.clear, Crowd: x.progress.crowd}
 	res, err := bench.Run(ctx, x.file, x.at.client, x.at.engine, plan, watch)
 	c.took += time.Since(began)
@@ -530,7 +531,7 @@ func (x *execution) finish(ctx context.Context, whole bool, err error) error {
 			why = fmt.Sprintf("%d of %d turns failed: %s", c.result.Failed, c.result.Turns, c.result.FirstError)
 		}
 		c.result.Status = state
-		errs = append(errs, x.file.FinishRuns(ctx, []uuid.UUID{c.progress.RunID}, state, why, time.Now()))
+		errs = append(errs, x.file.FinishRuns(ctx, []uuid.UUID{c.progress.RunID}, store.RunStatus(state), why, time.Now()))
 	}
 	return errors.Join(append(errs, x.file.Checkpoint(ctx))...)
 }

@@ -10,18 +10,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/data/plain"
 	"wb/queries"
 	"wb/store"
+	"wb/store/history"
 )
 
 // chosenRuns opens a history for a moment and looks up runs.
 func chosenRuns(ctx context.Context, path, selector string) (refs []queries.RunRef, err error) {
-	db, err := store.OpenRead(ctx, path)
+	db, err := history.OpenRead(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	conn, err := db.SQL().Conn(ctx)
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -38,32 +40,11 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 	return ids, err
 }
 
-// readable gives the path under which a history can be read: its own, or that of a snapshot where a run holds it, which stays until release
-// is called.
-func readable(ctx context.Context, path string, stderr io.Writer) (use string, release func(), err error) {
-	release, err = reading(ctx, path, stderr, func(p string) error {
-		db, err := store.OpenRead(ctx, p)
-		if err != nil {
-			return err
-		}
-		use = p
-		return db.Close()
-	})
-	return use, release, err
-}
-
-func plural(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %ss", n, one)
-}
-
 func leftOut(running int) string {
 	if running == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %s left out: not ended yet", plural(running, "run"))
+	return fmt.Sprintf("; %s left out: not ended yet", plain.Count(running, "run"))
 }
 
 func newExport(_, stderr io.Writer) *cobra.Command {
@@ -89,7 +70,7 @@ An export of the same runs again takes the place of the first, unless the folder
 			if err != nil {
 				return err
 			}
-			out, err := store.Export(cmd.Context(), from, dir, ids)
+			out, err := history.Export(cmd.Context(), from, dir, ids)
 			if err != nil {
 				return err
 			}
@@ -97,7 +78,7 @@ An export of the same runs again takes the place of the first, unless the folder
 			if out.Older > 0 {
 				older = fmt.Sprintf("; %d left as they are there: not older", out.Older)
 			}
-			fmt.Fprintf(stderr, "%s written to %s, %.1f MB of Parquet%s%s\n", plural(out.Added+out.Renewed+out.Present, "run"), dir, float64(out.Bytes)/1e6, older, leftOut(out.Running))
+			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir, plain.BytesIn(out.Bytes, plain.MB, 1), older, leftOut(out.Running))
 			return nil
 		},
 	}
@@ -138,7 +119,7 @@ func bringIn(ctx context.Context, verb, path string, from []string, selector str
 		use[i], release, err = readable(ctx, f, stderr)
 		for _, cause := range []error{store.ErrNotFound, store.ErrNotDuckDB} {
 			if errors.Is(err, cause) {
-				return hinted{fmt.Errorf("%s %s: %w", verb, f, cause), "runs come from a DuckDB file of wb's, a folder of its Parquet files or a lake"}
+				return plain.WithHint(fmt.Errorf("%s %s: %w", verb, f, cause), "runs come from a DuckDB file of wb's, a folder of its Parquet files or a lake")
 			}
 		}
 		if err != nil {
@@ -157,11 +138,11 @@ func bringIn(ctx context.Context, verb, path string, from []string, selector str
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	for i, f := range from {
-		out, err := db.Import(ctx, use[i], ids[i])
+		out, err := history.Import(ctx, db, use[i], ids[i])
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stderr, "%s: %s\n", store.Redact(f), told(out, "here"))
+		fmt.Fprintf(stderr, "%s: %s\n", plain.Redact(f), told(out, "here"))
 	}
 	return nil
 }
@@ -179,7 +160,7 @@ run that was resumed or labelled since takes the place of what is there, and an 
   wb query fleet_overview --db 'postgres:host=db.example dbname=wb' --runs all`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, lake []string) error {
-			to, err := store.ParseLake(lake[0], data)
+			to, err := history.ParseLake(lake[0], data)
 			if err != nil {
 				return usageError{err}
 			}
@@ -206,11 +187,11 @@ func (o *runOptions) reach(cmd *cobra.Command, stderr io.Writer) error {
 	if !cmd.Flags().Changed("push") || o.list {
 		return nil
 	}
-	lake, err := store.ParseLake(o.push, "")
+	lake, err := history.ParseLake(o.push, "")
 	if err != nil {
 		return usageError{err}
 	}
-	if err := store.Reach(cmd.Context(), lake); err != nil && cmd.Context().Err() == nil {
+	if err := history.Reach(cmd.Context(), lake); err != nil && cmd.Context().Err() == nil {
 		fmt.Fprintf(stderr, "warning: %v; the run goes on, and is pushed at its end if that is mended by then\n", err)
 	}
 	return nil
@@ -224,19 +205,18 @@ func (o *runOptions) pushed(ctx context.Context, ran error, stderr io.Writer) er
 	if _, err := os.Stat(o.db); err != nil { // no run came to be, and ran says why
 		return ran
 	}
-	lake, err := store.ParseLake(o.push, "")
+	lake, err := history.ParseLake(o.push, "")
 	if err == nil {
 		err = pushTo(ctx, o.db, lake, nil, stderr)
 	}
-	var own *store.Error
-	if hint := errors.As(err, &own) && own.Hint != ""; err != nil && ran == nil && !hint {
-		return hinted{err, "the run is safe in " + o.db + "; wb push brings it when the lake is back"}
+	if err != nil && ran == nil && plain.Hint(err) == "" {
+		return plain.WithHint(err, "the run is safe in "+o.db+"; wb push brings it when the lake is back")
 	}
 	return errors.Join(ran, err)
 }
 
-func pushTo(ctx context.Context, path string, lake store.Lake, ids []string, stderr io.Writer) error {
-	out, err := store.Push(ctx, path, lake, ids)
+func pushTo(ctx context.Context, path string, lake history.Lake, ids []string, stderr io.Writer) error {
+	out, err := history.Push(ctx, path, lake, ids)
 	if err != nil {
 		return err
 	}
@@ -245,8 +225,8 @@ func pushTo(ctx context.Context, path string, lake store.Lake, ids []string, std
 }
 
 // told says what became of runs; where is "here" or "there".
-func told(m store.Moved, where string) string {
-	s := plural(m.Added, "run") + " added"
+func told(m history.Moved, where string) string {
+	s := plain.Count(m.Added, "run") + " added"
 	if m.Renewed > 0 {
 		s += fmt.Sprintf(", %d renewed", m.Renewed)
 	}

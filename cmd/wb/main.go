@@ -17,12 +17,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"wb/collect/bench"
-	"wb/collect/engine"
-	"wb/collect/serve"
+	"wb/collect"
+	"wb/collect/vllm"
 	"wb/data/plain"
 	"wb/queries"
-	"wb/store"
+	"wb/store/history"
 )
 
 // version is set by the Makefile.
@@ -54,6 +53,9 @@ func self() string {
 // noNumber finds how Go's library says that a flag wants one.
 var noNumber = regexp.MustCompile(`^(.*: )strconv\.\w+: parsing "(.*)": invalid syntax$`)
 
+// plural says how many there are.
+func plural(n int, one string) string { return plain.Count(n, one) }
+
 // hinted adds what to do about an error.
 type hinted struct {
 	error
@@ -61,6 +63,7 @@ type hinted struct {
 }
 
 func (h hinted) Unwrap() error { return h.error }
+func (h hinted) Hint() string  { return h.hint }
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serve.GuardCommand { // wb as the guard of a server it started
@@ -134,17 +137,10 @@ func report(stderr io.Writer, err error) int {
 }
 
 func hintFor(err error) string {
-	var h hinted
-	var s *store.Error
 	var he *queries.HeaderError
-	var own interface{ Hint() string }
-	switch {
-	case errors.As(err, &h):
-		return h.hint
-	case errors.As(err, &own) && own.Hint() != "":
-		return own.Hint()
-	case errors.As(err, &s) && s.Hint != "":
-		return s.Hint
+	switch hint := plain.Hint(err); {
+	case hint != "":
+		return hint
 	case errors.Is(err, queries.ErrUnknownQuery):
 		return "wb query --list shows the saved queries"
 	case errors.Is(err, queries.ErrNoRuns):
@@ -188,8 +184,8 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"), "`folder` with DuckDB's extensions for lakes (default: DuckDB downloads them; or WB_EXTENSION_DIR)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		waiting := func(lake, cause string) { fmt.Fprintf(stderr, "%s: waiting, %s\n", lake, cause) }
-		brought := func(to string, n, of int) { fmt.Fprintf(stderr, "%s: %d of %s\n", to, n, plural(of, "run")) }
-		cmd.SetContext(store.WithAccess(cmd.Context(), store.Access{Extensions: *extensions, Waiting: waiting, Brought: brought}))
+		brought := func(to string, n, of int) { fmt.Fprintf(stderr, "%s: %d of %s\n", to, n, plain.Count(of, "run")) }
+		cmd.SetContext(history.WithAccess(cmd.Context(), history.Access{Extensions: *extensions, Waiting: waiting, Brought: brought}))
 		return checkValues(cmd)
 	}
 	return root

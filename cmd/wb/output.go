@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/term"
 
-	"wb/store"
 	"wb/viz"
 )
 
@@ -260,10 +259,4 @@ func plainPathError(err error) error {
 		return e
 	}
 	return err
-}
-
-// isOwnSocket says whether there is a socket at a path, and this user's.
-func isOwnSocket(path string) bool {
-	st, err := os.Lstat(path)
-	return err == nil && st.Mode().Type() == fs.ModeSocket && store.IsOwn(st)
 }

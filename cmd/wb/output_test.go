@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,78 +127,6 @@ func TestWriteTo(t *testing.T) {
 	}
 }
 
-func TestRuntimeDir(t *testing.T) {
-	base := t.TempDir()
-	t.Setenv("XDG_RUNTIME_DIR", base)
-	dir, err := runtimeDir()
-	if len(base) > 60 {
-		t.Skip("the folder for tests has a long name")
-	}
-	if err != nil || dir != filepath.Join(base, "wb") {
-		t.Fatalf("got %s, %v", dir, err)
-	}
-	if st, err := os.Stat(dir); err != nil || st.Mode().Perm() != 0o700 {
-		t.Errorf("mode %v, %v", st.Mode(), err)
-	}
-	if again, err := runtimeDir(); err != nil || again != dir {
-		t.Errorf("got %s, %v", again, err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := runtimeDir(); err == nil || !strings.Contains(err.Error(), "not a folder that only you can enter") {
-		t.Errorf("got %v", err)
-	}
-	if err := errors.Join(os.Remove(dir), os.Symlink(t.TempDir(), dir)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := runtimeDir(); err == nil {
-		t.Error("a link passes")
-	}
-}
-
-func TestPeer(t *testing.T) {
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("unix", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	for _, end := range []net.Conn{c, s} {
-		if uid, err := peer(end); err != nil || uid != os.Getuid() {
-			t.Errorf("peer %d, %v", uid, err)
-		}
-	}
-}
-
-// A socket that somebody listens on is somebody's, whatever its name is.
-func TestSocketsInUseStay(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s.sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if abandoned(t.Context(), path) {
-		t.Error("one in use counts as abandoned")
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if !abandoned(t.Context(), path) {
-		t.Error("one that nobody listens on does not")
-	}
-}
-
 // Files of a report are named as the run, unless another run could have the same ones.
 func TestFileName(t *testing.T) {
 	const id = "0a1b2c3d-1111-4000-8000-000000000001"
@@ -210,26 +137,5 @@ func TestFileName(t *testing.T) {
 		if got := fileName(queries.RunRef{ID: id, Name: name}); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
-	}
-}
-
-// Nothing but wb's own files is swept: not what another program put there under a name of the same kind.
-func TestSweepersTakeTheirOwn(t *testing.T) {
-	dir := t.TempDir()
-	db := filepath.Join(dir, "br[1].duckdb")
-	other := filepath.Join(dir, ".br1.duckdb-snapshot-123")
-	named := filepath.Join(dir, ".br[1].duckdb-snapshot-456") // without wb's mark
-	file := filepath.Join(dir, ".br[1].duckdb-snapshot-789")
-	if err := errors.Join(os.Mkdir(other, 0o755), os.Mkdir(named, 0o755), os.WriteFile(file, nil, 0o600), os.WriteFile(db+".sock", nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	sweep(db)
-	for _, p := range []string{other, named, file} {
-		if _, err := os.Lstat(p); err != nil {
-			t.Error(err)
-		}
-	}
-	if isOwnSocket(db + ".sock") {
-		t.Error("a file counts as a socket")
 	}
 }

@@ -31,9 +31,3 @@ func keepOwner(f *os.File, st fs.FileInfo) error {
 	}
 	return f.Chown(int(s.Uid), int(s.Gid))
 }
-
-// ownedBy says whether a file belongs to a user.
-func ownedBy(st fs.FileInfo, uid int) bool {
-	s, ok := st.Sys().(*syscall.Stat_t)
-	return ok && int(s.Uid) == uid
-}

@@ -682,7 +682,7 @@ func withoutSecrets(args []string) []string {
 	out := make([]string, len(args))
 	secret := false // the words that follow belong to a secret flag
 	for i, a := range args {
-		a = store.Redact(a)
+		a = plain.Redact(a)
 		if name, isFlag := strings.CutPrefix(a, "--"); isFlag {
 			name, _, given := strings.Cut(name, "=")
 			secret = slices.Contains(serve.SecretArgs(), strings.ReplaceAll(name, "_", "-"))

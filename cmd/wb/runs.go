@@ -12,9 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect/bench"
+	"wb/collect"
+	"wb/data/plain"
 	"wb/queries"
 	"wb/store"
+	"wb/store/history"
 	"wb/viz"
 )
 
@@ -177,9 +179,9 @@ func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 				ids, names = append(ids, r.ID), append(names, r.Name)
 			}
 			if !yes {
-				return hinted{usagef("remove %s: not without --yes", strings.Join(names, ", ")), "nothing was removed; removal cannot be undone"}
+				return plain.WithHint(usagef("remove %s: not without --yes", strings.Join(names, ", ")), "nothing was removed; removal cannot be undone")
 			}
-			if err := store.Remove(cmd.Context(), *db, ids); err != nil {
+			if err := history.Remove(cmd.Context(), *db, ids); err != nil {
 				return err
 			}
 			fmt.Fprintf(stderr, "removed %s\n", strings.Join(names, ", "))

@@ -257,7 +257,7 @@ func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
 
 // turnEvent is an event of a turn, which is recorded with it, at the time at which the turn ended.
 func (r *run) turnEvent(f *finishedTurn, kind, message string) store.Event {
-	return store.Event{RunID: r.id, TNs: f.re.DoneNs, Kind: kind, Source: "run", TurnID: &f.id, Message: message}
+	return store.Event{RunID: r.id, TNs: f.re.DoneNs, Kind: store.EventKind(kind), Source: "run", TurnID: &f.id, Message: message}
 }
 
 // doubt tells what of a turn cannot be right.

@@ -79,7 +79,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	}
 	info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left}
 	status, stop := r.turnsOf(ctx, p, c.Start(style), info)
-	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: status, FirstCachedTokens: p.firstCached}
+	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: store.SessionStatus(status), FirstCachedTokens: p.firstCached}
 	if stop = errors.Join(stop, r.record(ctx, finished{pass: p, end: end})); stop != nil {
 		return stop
 	}

@@ -122,13 +122,20 @@ func TestHint(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
-		"host=db password=geheim user=x":       "host=db password=*** user=x",
-		"password = 'a b\\' c' user=x":         "password =*** user=x",
-		"PASSWORD=x":                           "PASSWORD=***",
-		"postgres://me:geheim@db/wb":           "postgres://me:***@db/wb",
-		"postgres://me@db/wb":                  "postgres://me@db/wb",
-		"nothing in here":                      "nothing in here",
-		"Bearer key-1 and key-12 were refused": "Bearer (secret) and (secret) were refused",
+		"host=db password=geheim user=x":                 "host=db password=*** user=x",
+		"password = 'a b\\' c' user=x":                   "password =*** user=x",
+		"PASSWORD=x":                                     "PASSWORD=***",
+		"postgres://me:geheim@db/wb":                     "postgres://me:***@db/wb",
+		"postgres://me@db/wb":                            "postgres://me@db/wb",
+		"postgres:host=h password=abc dbname=x":          "postgres:host=h password=*** dbname=x",
+		"postgres:password = 'a b\\'c' host=h":           "postgres:password =*** host=h",
+		"postgresql://me:abc@h:5432/x":                   "postgresql://me:***@h:5432/x",
+		"postgres://me:p@ss@h/x?password=zzz":            "postgres://me:***@h/x?password=***",
+		"postgres:host=h dbname=x":                       "postgres:host=h dbname=x",
+		"postgres:password='my s3cret dbname=x":          "postgres:password=***",
+		"connection to \"postgres:host=h PASSWORD=abc\"": "connection to \"postgres:host=h PASSWORD=***",
+		"nothing in here":                                "nothing in here",
+		"Bearer key-1 and key-12 were refused":           "Bearer (secret) and (secret) were refused",
 	} {
 		if got := Redact(in, "", "key-1", "key-12"); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", in, got, want)

@@ -1,6 +1,6 @@
 //go:build duckdb_arrow && !linux
 
-package store
+package history
 
 // exchange is Linux's.
 func exchange(string, string) bool { return false }

@@ -1,6 +1,6 @@
-//go:build !linux && !darwin
+//go:build duckdb_arrow && !linux && !darwin
 
-package main
+package history
 
 import (
 	"errors"

@@ -1,4 +1,6 @@
-package main
+//go:build duckdb_arrow
+
+package history
 
 import (
 	"errors"
@@ -17,11 +19,9 @@ func peer(c net.Conn) (uid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var cred *unix.Xucred
+	var cred *unix.Ucred
 	var cerr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, cerr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
-	}); err != nil {
+	if err := raw.Control(func(fd uintptr) { cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
 		return 0, err
 	}
 	if cerr != nil {

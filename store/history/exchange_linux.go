@@ -1,6 +1,6 @@
 //go:build duckdb_arrow && linux
 
-package store
+package history
 
 import "golang.org/x/sys/unix"
 

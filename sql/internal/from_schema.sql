@@ -1,0 +1,2 @@
+-- schema of the attached file
+SELECT max(version) FROM _from.raw.migration

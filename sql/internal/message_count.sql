@@ -1,0 +1,2 @@
+-- how many texts a file has
+SELECT count(*) FROM raw.message

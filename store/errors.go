@@ -1,0 +1,106 @@
+//go:build duckdb_arrow
+
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/duckdb/duckdb-go/v2"
+	"github.com/shirou/gopsutil/v4/process"
+
+	"wb/data/plain"
+)
+
+// Error is a problem with a history, with a remedy for the person who sees it.
+type Error struct {
+	Op     string // "open", "migrate", "record" …
+	Path   string
+	Err    error
+	Remedy string // what to do; may be ""
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint says what to do; "" when nothing is known.
+func (e *Error) Hint() string { return e.Remedy }
+
+// Causes that callers tell apart with errors.Is.
+var (
+	ErrNotFound    = errors.New("no such file")
+	ErrNotDuckDB   = errors.New("not a DuckDB file")
+	ErrNewer       = errors.New("written by a newer wb")
+	ErrLocked      = errors.New("held by another process")
+	ErrReadOnly    = errors.New("not writable")
+	ErrGone        = errors.New("the file was deleted or moved while a run wrote into it")
+	ErrInterrupted = errors.New("interrupted")
+)
+
+// Explain turns DuckDB's errors into an *Error of one line with a remedy; nil stays nil.
+// File problems share one type there, so the text decides.
+func Explain(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	cause, remedy := explain(op, err)
+	return &Error{op, path, cause, remedy}
+}
+
+func explain(op string, err error) (cause error, remedy string) {
+	text := err.Error()
+	has := func(s string) bool { return strings.Contains(text, s) }
+	var de *duckdb.Error
+	isDuck := errors.As(err, &de)
+	switch {
+	case has("Conflicting lock") || has("Could not set lock"):
+		return fmt.Errorf("%w:%s", ErrLocked, holder(text)), "wait for it to end, or use another file with --db"
+	case has("already attached") || has("unique file handle conflict"):
+		return fmt.Errorf("%w: this program itself", ErrLocked), ""
+	case has("version number"):
+		return fmt.Errorf("%w: its storage version is unknown to DuckDB %s", ErrNewer, duckdbVersion), "use the wb that wrote it, or newer"
+	case has("not a valid DuckDB"):
+		return ErrNotDuckDB, "name another file with --db"
+	case has("Permission denied") || has("read-only mode") || has("Read-only file system"):
+		return ErrReadOnly, "check the permissions of the file and its folder, or use another --db"
+	case has(".parquet'") && (has("too small") || has("magic bytes") || has("footer")):
+		return errors.New(plain.FirstLine(text)), "remove that run's folder and export the run again"
+	case has("No space left") || (isDuck && de.Type == duckdb.ErrorTypeTransaction && has("write")):
+		remedy := "free some, or put --db on another disk; what was recorded before is kept"
+		if op == "export" {
+			remedy = "free some, or export into a folder on another disk; what was there before is kept"
+		}
+		return errors.New("no space left on the disk"), remedy
+	case has("INTERRUPT") || errors.Is(err, context.Canceled):
+		return ErrInterrupted, ""
+	}
+	text = strings.TrimPrefix(text, "database/sql/driver: could not connect to database: ")
+	return errors.New(plain.FirstLine(text)), ""
+}
+
+var lockHolder = regexp.MustCompile(`PID (\d+)`)
+
+// holder names the process that DuckDB says has a file's lock: " pid 7 (wb)"; "" when it says none.
+func holder(text string) string {
+	m := lockHolder.FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	named := " pid " + m[1]
+	pid, err := strconv.ParseInt(m[1], 10, 32)
+	if err != nil {
+		return named
+	}
+	p, err := process.NewProcess(int32(pid))
+	if err != nil {
+		return named
+	}
+	if name, err := p.Name(); err == nil {
+		named += " (" + name + ")"
+	}
+	return named
+}

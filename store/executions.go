@@ -1,0 +1,168 @@
+//go:build duckdb_arrow
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	wbsql "wb/sql"
+)
+
+// Execution is a plan that was begun in this file.
+type Execution struct {
+	ID        uuid.UUID
+	Plan      string // its text
+	StartedAt time.Time
+	Runs      int
+	Unended   int // of these, not ok
+}
+
+// Executions lists them, the newest first.
+func (d *DB) Executions(ctx context.Context) ([]Execution, error) {
+	rows, err := d.db.QueryContext(ctx, wbsql.Statement("executions"))
+	if err != nil {
+		return nil, Explain("read", d.path, err)
+	}
+	defer rows.Close()
+	var out []Execution
+	for rows.Next() {
+		var e Execution
+		var id string
+		if err := rows.Scan(&id, &e.Plan, &e.StartedAt, &e.Runs, &e.Unended); err != nil {
+			return nil, Explain("read", d.path, err)
+		}
+		if e.ID, err = uuid.Parse(id); err != nil {
+			return nil, Explain("read", d.path, err)
+		}
+		out = append(out, e)
+	}
+	return out, Explain("read", d.path, rows.Err())
+}
+
+// PlanRun is one cell of an execution, and how far it got.
+type PlanRun struct {
+	RunID                            uuid.UUID
+	Name, Cell                       string
+	Status                           RunStatus
+	StartedAt                        time.Time
+	Turns, Sessions, Scrapes, Starts int32 // last numbers
+	SessionsPerRepeat                int
+	Done                             []DoneSession
+}
+
+// DoneSession is a session that need not be played again.
+type DoneSession struct {
+	Conversation, SHA256, Variant string
+	Repeat                        int32
+}
+
+// PlanRuns gives the runs of an execution.
+// Sessions count as done when they ended well, or with a failure after which the server answered others.
+func (d *DB) PlanRuns(ctx context.Context, plan uuid.UUID) ([]PlanRun, error) {
+	out, err := d.planRuns(ctx, plan)
+	if err != nil {
+		return nil, Explain("read", d.path, err)
+	}
+	for i := range out {
+		sessions, err := planSessions(ctx, d.db, out[i].RunID)
+		if err != nil {
+			return nil, Explain("read", d.path, err)
+		}
+		for _, s := range sessions {
+			if s.done {
+				out[i].Done = append(out[i].Done, s.DoneSession)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (d *DB) planRuns(ctx context.Context, plan uuid.UUID) (out []PlanRun, err error) {
+	rows, err := d.db.QueryContext(ctx, wbsql.Statement("plan_runs"), plan.String())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r PlanRun
+		var id string
+		err := rows.Scan(&id, &r.Name, &r.Cell, &r.Status, &r.StartedAt,
+			&r.Turns, &r.Sessions, &r.Scrapes, &r.Starts, &r.SessionsPerRepeat)
+		if err != nil {
+			return nil, err
+		}
+		if r.RunID, err = uuid.Parse(id); err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// planSession is a session of a run that may be gone on with.
+type planSession struct {
+	DoneSession
+	id     int32
+	status SessionStatus
+	done   bool
+}
+
+// asker is a database or a transaction.
+type asker interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func planSessions(ctx context.Context, from asker, run uuid.UUID) (out []planSession, err error) {
+	rows, err := from.QueryContext(ctx, wbsql.Statement("plan_sessions"), run.String())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s planSession
+		if err := rows.Scan(&s.id, &s.Conversation, &s.SHA256, &s.Variant, &s.Repeat, &s.status, &s.done); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// Reopen gives runs to this process, to go on with.
+// What was cut short in them will be played again and counts no more: its sessions are marked.
+func (d *DB) Reopen(ctx context.Context, runs []PlanRun) error {
+	tx, err := d.db.BeginTx(ctx, nil)
+	if err != nil {
+		return Explain("record", d.path, err)
+	}
+	for _, r := range runs {
+		if err := reopen(ctx, tx, r.RunID); err != nil {
+			return errors.Join(Explain("record", d.path, err), ignoreDone(tx.Rollback()))
+		}
+	}
+	return Explain("record", d.path, tx.Commit())
+}
+
+func reopen(ctx context.Context, tx *sql.Tx, run uuid.UUID) error {
+	sessions, err := planSessions(ctx, tx, run)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if s.done || s.status == SessionRepeated {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, wbsql.Statement("repeat_session"), run.String(), s.id); err != nil {
+			return err
+		}
+	}
+	pid := int64(os.Getpid())
+	_, err = tx.ExecContext(ctx, wbsql.Statement("reopen_run"), pid, ProcessStart(pid), time.Now().UTC(), run.String())
+	return err
+}

@@ -1,0 +1,205 @@
+//go:build duckdb_arrow
+
+package history
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/store"
+)
+
+// Of two copies of a run the one that was resumed, or labelled later, stays wherever they meet: in files, in folders and, with WB_EXTENSION_DIR, in lakes.
+func TestNewerCopy(t *testing.T) {
+	ctx := context.Background()
+	stay := oneRun(t) // as it was
+	var id uuid.UUID
+	change := func(path string, f func(*store.DB) error) {
+		t.Helper()
+		db, err := store.Open(ctx, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.SQL().QueryRow("SELECT run_id FROM raw.run").Scan(&id)
+		if err == nil {
+			err = f(db)
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(stay, func(d *store.DB) error { return d.FinishRuns(ctx, []uuid.UUID{id}, "interrupted", "cut", time.Now()) })
+	resumed := copyOf(t, stay)
+	change(resumed, func(d *store.DB) error {
+		_, err := d.SQL().Exec("UPDATE raw.turn SET status = 'failed'")
+		return errors.Join(err, d.Reopen(ctx, []store.PlanRun{{RunID: id}}), d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()))
+	})
+	// a label that the old copy gets later makes it no newer than one that was resumed
+	change(stay, func(d *store.DB) error { return d.TagRun(ctx, id.String(), "late", "1") })
+	labelled := copyOf(t, resumed)
+	change(labelled, func(d *store.DB) error { return d.TagRun(ctx, id.String(), "note", "1") })
+
+	look := func(ctx context.Context, place string) string {
+		t.Helper()
+		db, err := OpenRead(ctx, place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var s string
+		if err := db.SQL().QueryRow("SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn), (SELECT string_agg(key, ',') FROM raw.run_tag), (SELECT count(*) FROM raw.message))").Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	places := map[string]func(ctx context.Context, file string) (string, Moved, error){
+		"folder": func(ctx context.Context, file string) (string, Moved, error) {
+			out, err := Export(ctx, file, filepath.Join(filepath.Dir(stay), "folder"), nil)
+			return filepath.Join(filepath.Dir(stay), "folder"), out.Moved, err
+		},
+		"file": func(ctx context.Context, file string) (string, Moved, error) {
+			to := filepath.Join(filepath.Dir(stay), "main.duckdb") // a name that is a schema's too
+			db, err := store.Open(ctx, to)
+			if err != nil {
+				return to, Moved{}, err
+			}
+			out, err := Import(ctx, db, file, nil)
+			return to, out, errors.Join(err, db.Close())
+		},
+	}
+	if dir := os.Getenv("WB_EXTENSION_DIR"); dir != "" {
+		ctx = WithAccess(ctx, Access{Extensions: dir})
+		places["lake"] = func(ctx context.Context, file string) (string, Moved, error) {
+			l, err := ParseLake(filepath.Join(filepath.Dir(stay), "lake"), "")
+			if err != nil {
+				return "", Moved{}, err
+			}
+			out, err := Push(ctx, file, l, nil)
+			return l.Name, out, err
+		}
+	}
+	for name, bring := range places {
+		place := ""
+		for i, step := range []struct {
+			file string
+			did  Moved
+			want string
+		}{
+			{stay, Moved{Added: 1}, "interrupted ok late 1"},
+			{stay, Moved{Present: 1}, "interrupted ok late 1"},
+			{resumed, Moved{Renewed: 1}, "ok failed 1"},
+			{stay, Moved{Older: 1}, "ok failed 1"},
+			{labelled, Moved{Renewed: 1}, "ok failed note 1"},
+			{resumed, Moved{Older: 1}, "ok failed note 1"},
+			{labelled, Moved{Present: 1}, "ok failed note 1"},
+		} {
+			to, did, err := bring(ctx, step.file)
+			if place = to; err != nil || did != step.did {
+				t.Fatalf("%s, step %d: %+v, want %+v (%v)", name, i, did, step.did, err)
+			}
+			if got := look(ctx, place); got != step.want {
+				t.Errorf("%s, step %d: %q, want %q", name, i, got, step.want)
+			}
+		}
+		back := copyOf(t, stay)
+		db, err := store.Open(ctx, back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		did, err := Import(ctx, db, place, nil)
+		if err := errors.Join(err, db.Close()); err != nil || did != (Moved{Renewed: 1}) {
+			t.Fatalf("back from the %s: %+v (%v)", name, did, err)
+		}
+		if got := look(ctx, back); got != "ok failed note 1" {
+			t.Errorf("back from the %s: %q", name, got)
+		}
+	}
+	db, err := store.Open(ctx, stay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Import(ctx, db, stay, nil)
+	if err := errors.Join(err, db.Close()); err == nil || !strings.Contains(err.Error(), "it is this history itself") {
+		t.Errorf("into itself: %v", err)
+	}
+}
+
+// A file may be copied while a run goes on. What the copy has of the run is no newer than the run that ended, whenever somebody finds the copy's process gone.
+func TestCopyDuringRun(t *testing.T) {
+	ctx := context.Background()
+	file := oneRun(t)
+	in := func(path string, f func(*store.DB) error) {
+		t.Helper()
+		db, err := store.Open(ctx, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f(db), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var id uuid.UUID
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in(file, func(d *store.DB) error {
+		_, err := d.SQL().Exec("UPDATE raw.run SET status = 'running', ended_at = NULL, executions = 1, changed_at = started_at, pid = ?, hostname = ?", os.Getpid(), host)
+		return errors.Join(err, d.SQL().QueryRow("SELECT run_id FROM raw.run").Scan(&id))
+	})
+	during := copyOf(t, file)
+	in(file, func(d *store.DB) error { return d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()) })
+	in(during, func(d *store.DB) error { _, err := d.SQL().Exec("UPDATE raw.run SET pid = 999999999"); return err })
+	in(file, func(d *store.DB) error {
+		did, err := Import(ctx, d, during, nil)
+		if did != (Moved{Older: 1}) {
+			t.Errorf("the copy comes into the file: %+v", did)
+		}
+		return err
+	})
+	in(during, func(d *store.DB) error {
+		did, err := Import(ctx, d, file, nil)
+		if did != (Moved{Renewed: 1}) {
+			t.Errorf("the run comes into the copy: %+v", did)
+		}
+		return err
+	})
+}
+
+// A label makes a copy newer even where the clock is behind the one by which the run ended.
+func TestLabelWithSlowClock(t *testing.T) {
+	ctx := context.Background()
+	file := oneRun(t)
+	db, err := store.Open(ctx, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	if _, err := db.SQL().Exec("UPDATE raw.run SET changed_at = now()::TIMESTAMP + INTERVAL 1 HOUR"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.SQL().QueryRow("SELECT run_id::VARCHAR FROM raw.run").Scan(&id), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	other := copyOf(t, file)
+	if db, err = store.Open(ctx, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.TagRun(ctx, id, "k", "v"), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = store.Open(ctx, other); err != nil {
+		t.Fatal(err)
+	}
+	did, err := Import(ctx, db, file, nil)
+	if err := errors.Join(err, db.Close()); err != nil || did.Renewed != 1 {
+		t.Errorf("%+v (%v)", did, err)
+	}
+}

@@ -1,0 +1,29 @@
+//go:build duckdb_arrow
+
+package store
+
+import (
+	"time"
+
+	"github.com/shirou/gopsutil/v4/process"
+)
+
+// ProcessStart is when a process of this machine started, UTC; nil when it is not there.
+func ProcessStart(pid int64) *time.Time {
+	if t, ok := processStart(pid); ok {
+		return &t
+	}
+	return nil
+}
+
+func processStart(pid int64) (time.Time, bool) {
+	p, err := process.NewProcess(int32(pid))
+	if err != nil {
+		return time.Time{}, false
+	}
+	ms, err := p.CreateTime()
+	if err != nil {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(ms).UTC(), true
+}
