@@ -17,7 +17,8 @@ import (
 // Execution is a plan that was begun in this file.
 type Execution struct {
 	ID        uuid.UUID
-	Plan      string // its text
+	Plan      string // its text; of a wb before schema 12 with the flags that were given in its first line
+	Spec      string // JSON; "" of a wb before schema 12
 	StartedAt time.Time
 	Runs      int
 	Unended   int // of these, not ok
@@ -34,7 +35,7 @@ func (d *DB) Executions(ctx context.Context) ([]Execution, error) {
 	for rows.Next() {
 		var e Execution
 		var id string
-		if err := rows.Scan(&id, &e.Plan, &e.StartedAt, &e.Runs, &e.Unended); err != nil {
+		if err := rows.Scan(&id, &e.Plan, &e.Spec, &e.StartedAt, &e.Runs, &e.Unended); err != nil {
 			return nil, Explain("read", d.path, err)
 		}
 		if e.ID, err = uuid.Parse(id); err != nil {

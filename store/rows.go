@@ -34,6 +34,7 @@ type Run struct {
 	ProcessStartedAt *time.Time `db:"process_started_at"`
 	PlanID           *uuid.UUID `db:"plan_id"`
 	Plan             *string    `db:"plan"`
+	Spec             *string    `db:"spec"`
 	Cell             *string    `db:"cell"`
 	Executions       *int32     `db:"executions"`
 	ChangedAt        *time.Time `db:"changed_at"`

@@ -9,6 +9,7 @@ import (
 
 	"wb/collect/client"
 	"wb/collect/sim"
+	"wb/collect/target"
 	"wb/data"
 )
 
@@ -43,7 +44,10 @@ func BenchmarkRecording(b *testing.B) {
 		}
 		wg.Wait()
 		bare += time.Since(t0)
-		if _, err := Run(ctx, db, c, e, Plan{Start: start, Conversations: []*data.Conversation{conversation}, Repeat: 1, Users: users, MaxTokens: tokens, IgnoreEOS: true, Timeout: time.Minute, Isolation: IsolationSalt, SampleHz: 20}, Watch{}); err != nil {
+		if _, err := Run(ctx, db, &target.Target{Client: c, Server: e}, Job{RunSpec: RunSpec{Load: Load{Users: users, Isolation: IsolationSalt, Timeout: time.Minute}, Prompting: Prompting{MaxTokens: tokens, IgnoreEOS: true}, Recording: Recording{SampleHz: 20}},
+			Start:         start,
+			Conversations: []*data.Conversation{conversation},
+			Repeats:       1}, Watch{}); err != nil {
 			b.Fatal(err)
 		}
 		var ns int64

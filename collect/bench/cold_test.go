@@ -49,11 +49,12 @@ func usedCached(prompt, cached int) string {
 }
 
 // playing plays two conversations against a server, three times unless the plan says otherwise.
-func playing(t *testing.T, server http.Handler, change func(*Plan)) (db *store.DB, said, warned []string) {
+func playing(t *testing.T, server http.Handler, change func(*Job)) (db *store.DB, said, warned []string) {
 	t.Helper()
 	srv := httptest.NewServer(server)
 	t.Cleanup(srv.Close)
-	p := Plan{MaxTokens: 8, Repeat: 3}
+	p := Job{RunSpec: RunSpec{Prompting: Prompting{MaxTokens: 8}},
+		Repeats: 3}
 	for i, id := range []string{"talk", "bare"} {
 		asked := "What was done on Monday? " + strings.Repeat("Tell me more. ", 30)
 		talk := &data.Conversation{ID: id, Title: id, Turns: []data.Turn{{User: asked}, {User: "And on Tuesday?"}}}
@@ -77,7 +78,7 @@ const firstTurns = `SELECT string_agg(concat_ws(' ', conversation, repeat, isola
 // Repeats are as cold as the first pass, and what was done is on record.
 func TestIsolationByLine(t *testing.T) {
 	server := &clienttest.OddServer{Chat: (&caching{}).chat}
-	db, said, warned := playing(t, server, func(p *Plan) { p.Warmup = 1 })
+	db, said, warned := playing(t, server, func(p *Job) { p.Warmup = 1 })
 	if got := cell(t, db, firstTurns); got != "talk 1 line false true, bare 1 line false true, talk 2 line false true, "+
 		"bare 2 line false true, talk 3 line false true, bare 3 line false true" {
 		t.Error(got) // the role and the line's first two words are everybody's, and by chance one more
@@ -100,11 +101,11 @@ func TestIsolationByLine(t *testing.T) {
 		t.Errorf("said %q, warned of %q", said, warned)
 	}
 	// who asks for a salt is warned; who asks for no isolation has warm repeats, and that is known
-	_, _, warned = playing(t, server, func(p *Plan) { p.Isolation = IsolationSalt })
+	_, _, warned = playing(t, server, func(p *Job) { p.Isolation = IsolationSalt })
 	if len(warned) != 1 || !strings.Contains(warned[0], "takes no cache_salt") {
 		t.Errorf("warned of %q", warned)
 	}
-	db, _, warned = playing(t, &clienttest.OddServer{Chat: (&caching{}).chat}, func(p *Plan) { p.Isolation = IsolationNone })
+	db, _, warned = playing(t, &clienttest.OddServer{Chat: (&caching{}).chat}, func(p *Job) { p.Isolation = IsolationNone })
 	got := cell(t, db, "SELECT string_agg(began_warm::VARCHAR, ' ' ORDER BY session_id) FROM sessions")
 	if got != "false false true true true true" || len(warned) != 0 {
 		t.Errorf("%s, warned of %q", got, warned)
@@ -113,7 +114,7 @@ func TestIsolationByLine(t *testing.T) {
 	warm := &clienttest.OddServer{Chat: func(w http.ResponseWriter, prompt int, _ []data.Message) {
 		fmt.Fprint(w, clienttest.Hellos()+clienttest.Ended("length")+usedCached(prompt, prompt-1))
 	}}
-	if _, _, warned = playing(t, warm, func(*Plan) {}); len(warned) != 6 || !strings.Contains(warned[0], "in spite of --isolation line") {
+	if _, _, warned = playing(t, warm, func(*Job) {}); len(warned) != 6 || !strings.Contains(warned[0], "in spite of --isolation line") {
 		t.Errorf("warned of %q", warned)
 	}
 }
@@ -158,7 +159,7 @@ func TestWarmups(t *testing.T) {
 		clienttest.WriteReply(w, clienttest.Hellos(), prompt, 2)
 	}}
 	warmedUp := "SELECT count(*)::VARCHAR FROM turns WHERE warmup AND conversation = 'talk' AND turn = 1"
-	db, said, warned := playing(t, server, func(p *Plan) { p.Warmup = WarmupAuto; p.Isolation = IsolationNone })
+	db, said, warned := playing(t, server, func(p *Job) { p.Warmup = WarmupAuto; p.Isolation = IsolationNone })
 	const unsteady = "the server did not get steady: no 3 warm-ups in a row lie within 5 % of their median (TTFT of 10 warm-ups: "
 	if got := cell(t, db, warmedUp); got != "10" || len(said) != 0 || len(warned) != 1 || !strings.HasPrefix(warned[0], unsteady) {
 		t.Errorf("%s warm-ups, said %q, warned of %q", got, said, warned)
@@ -170,7 +171,7 @@ func TestWarmups(t *testing.T) {
 		time.Sleep(60 * time.Millisecond) // three of ten lie within 3 ms
 		clienttest.WriteReply(w, clienttest.Hellos(), prompt, 2)
 	}}
-	db, said, warned = playing(t, even, func(p *Plan) { p.Warmup = WarmupAuto; p.Isolation = IsolationNone; p.MaxTurns = 1 })
+	db, said, warned = playing(t, even, func(p *Job) { p.Warmup = WarmupAuto; p.Isolation = IsolationNone; p.MaxTurns = 1 })
 	if got := cell(t, db, warmedUp); len(said) != 1 || said[0] != "the server is steady after "+got+" warm-ups" || len(warned) != 0 {
 		t.Errorf("%s warm-ups, said %q, warned of %q", got, said, warned)
 	}
@@ -182,7 +183,7 @@ func TestWarmups(t *testing.T) {
 		}
 		clienttest.WriteReply(w, clienttest.Hellos(), prompt, 2)
 	}}
-	db, _, _ = playing(t, failing, func(p *Plan) { p.Warmup = WarmupAuto; p.Isolation = IsolationNone })
+	db, _, _ = playing(t, failing, func(p *Job) { p.Warmup = WarmupAuto; p.Isolation = IsolationNone })
 	if got := cell(t, db, "SELECT message FROM raw.event WHERE kind = 'warmup'"); got != "a warm-up failed (http_error): no more are sent" {
 		t.Error(got)
 	}
@@ -212,7 +213,7 @@ func TestIgnoreEOS(t *testing.T) {
 			}
 			clienttest.WriteReply(w, clienttest.Hellos(), 9, 2)
 		})
-		_, _, warned := playing(t, server, func(p *Plan) { p.IgnoreEOS = true; p.Isolation = IsolationNone })
+		_, _, warned := playing(t, server, func(p *Job) { p.IgnoreEOS = true; p.Isolation = IsolationNone })
 		told := len(warned) == 1 && strings.HasPrefix(warned[0], "--ignore-eos is not sent")
 		if (sent.Load() == 12) != want || told == want {
 			t.Errorf("%s: sent %d times, warned of %q", owner, sent.Load(), warned)

@@ -9,6 +9,7 @@ import (
 	"wb/collect/client"
 	"wb/collect/engine"
 	"wb/collect/sim"
+	"wb/collect/target"
 	"wb/data"
 	"wb/store"
 )
@@ -41,14 +42,14 @@ func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *cli
 }
 
 // crowdRun plays a plan against a simulator that takes no time and gives its file.
-func crowdRun(t *testing.T, p Plan) (*store.DB, *Result, error) {
+func crowdRun(t *testing.T, p Job) (*store.DB, *Result, error) {
 	t.Helper()
 	_, db, c, e, start := against(t, sim.Options{Profile: "instant", MaxNumSeqs: 256})
 	p.Start, p.Isolation, p.MaxTokens, p.SampleHz = start, IsolationSalt, 6, 20
 	for _, id := range []string{"a", "b", "c"} {
 		p.Conversations = append(p.Conversations, &data.Conversation{ID: id, Title: id, Turns: []data.Turn{{User: "one " + id}, {User: "two"}, {User: "three"}}})
 	}
-	res, err := Run(context.Background(), db, c, e, p, Watch{})
+	res, err := Run(context.Background(), db, &target.Target{Client: c, Server: e}, p, Watch{})
 	return db, res, err
 }
 
@@ -62,7 +63,8 @@ func count(t *testing.T, db *store.DB, q string) (n int64) {
 
 // Every user plays every conversation, at the same time as the others, and every turn is there once with its chunks.
 func TestUsers(t *testing.T) {
-	db, res, err := crowdRun(t, Plan{Users: 9, Repeat: 2, Warmup: 1})
+	db, res, err := crowdRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 9, Warmup: 1}},
+		Repeats: 2})
 	if err != nil || res.Turns != 9*2*3*3 || res.Failed != 0 || res.Status != "ok" {
 		t.Fatalf("%+v (%v)", res, err)
 	}
@@ -86,7 +88,8 @@ func TestUsers(t *testing.T) {
 
 // At a rate sessions begin when they are due; those that find everybody busy wait, and that is in their time to first token.
 func TestRate(t *testing.T) {
-	db, res, err := crowdRun(t, Plan{Users: 1, Rate: 200, Arrival: ArrivalConstant, Repeat: 10})
+	db, res, err := crowdRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 1, Rate: 200, Arrival: "constant"}},
+		Repeats: 10})
 	if err != nil || res.Turns != 10*3*3 {
 		t.Fatalf("%+v (%v)", res, err)
 	}
@@ -103,7 +106,8 @@ func TestRate(t *testing.T) {
 		}
 	}
 	// Poisson gaps have a standard deviation like their mean
-	db, _, err = crowdRun(t, Plan{Rate: 1000, Arrival: ArrivalPoisson, Repeat: 60, MaxTurns: 1})
+	db, _, err = crowdRun(t, Job{RunSpec: RunSpec{Load: Load{Rate: 1000, Arrival: "poisson"}, Prompting: Prompting{MaxTurns: 1}},
+		Repeats: 60})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +127,10 @@ func soloRun(t *testing.T, users int, happen func(srv *sim.Server, cancel func()
 	defer cancel()
 	srv, db, c, e, start := against(t, sim.Options{Profile: "eager", MaxNumSeqs: 64})
 	time.AfterFunc(2500*time.Millisecond, func() { happen(srv, cancel) })
-	res, err := Run(ctx, db, c, e, Plan{Users: users, Repeat: 100, Start: start, Isolation: IsolationSalt, MaxTokens: 20, Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}, {User: "y"}}}}}, Watch{})
+	res, err := Run(ctx, db, &target.Target{Client: c, Server: e}, Job{RunSpec: RunSpec{Load: Load{Users: users, Isolation: IsolationSalt}, Prompting: Prompting{MaxTokens: 20}},
+		Repeats:       100,
+		Start:         start,
+		Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}, {User: "y"}}}}}, Watch{})
 	if n := count(t, db, "SELECT count(*) FROM raw.session WHERE status = 'running' OR ended_ns IS NULL"); n != 0 {
 		t.Errorf("%d sessions have no end", n)
 	}
@@ -149,18 +156,5 @@ func TestUsersInterrupted(t *testing.T) {
 	}
 	if n := count(t, db, "SELECT count(*) FROM raw.session WHERE status = 'interrupted'"); n != 5 {
 		t.Errorf("%d sessions were interrupted", n)
-	}
-}
-
-// A ramp is the plan's, also for those users that are left when a run is resumed.
-func TestBegins(t *testing.T) {
-	p := Plan{Users: 8, Ramp: 8 * time.Second}
-	for user, want := range map[int]time.Duration{1: 0, 2: time.Second, 5: 4 * time.Second, 8: 7 * time.Second} {
-		if got := p.begins(user); got != want {
-			t.Errorf("user %d begins after %v, want %v", user, got, want)
-		}
-	}
-	if got := (Plan{Users: 3}).begins(3); got != 0 {
-		t.Errorf("without a ramp user 3 begins after %v", got)
 	}
 }

@@ -21,9 +21,9 @@ import (
 // begin writes what the run is before anything is measured.
 func (r *run) begin(ctx context.Context) error {
 	p, e := r.job, r.engine
-	row := store.Run{RunID: r.id, Name: r.name, Status: "running", StartedAt: p.Start.UTC(), Simulated: e.Kind() == engine.KindSimulator, WbVersion: p.Build.WbVersion,
+	row := store.Run{RunID: r.id, Name: r.name, Status: store.RunRunning, StartedAt: p.Start.UTC(), Simulated: e.Kind() == engine.KindSimulator, WbVersion: p.Build.WbVersion,
 		WbCommit: plain.OrNil(p.Build.WbCommit), GoVersion: runtime.Version(), DuckDBVersion: p.Build.DuckDBVersion, Argv: r.client.Clean(p.Build.Argv), Seed: p.Seed, PID: int64(os.Getpid()),
-		PlanID: p.Part.PlanID, Plan: plain.OrNil(p.Part.PlanText), Cell: plain.OrNil(p.Part.Cell), Executions: new(int32(1)), ChangedAt: new(p.Start.UTC())}
+		PlanID: p.Part.PlanID, Plan: plain.OrNil(p.Part.PlanText), Spec: plain.OrNil(p.Part.Spec), Cell: plain.OrNil(p.Part.Cell), Executions: new(int32(1)), ChangedAt: new(p.Start.UTC())}
 	if h, err := os.Hostname(); err == nil {
 		row.Hostname = &h
 	}
@@ -57,7 +57,7 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	sort.Slice(tags, func(i, j int) bool { return tags[i].Key < tags[j].Key })
 	for _, a := range e.Absent {
-		r.event(a.Kind, "engine", r.client.Clean(a.Message), nil)
+		r.event(store.EventKind(a.Kind), "engine", r.client.Clean(a.Message), nil)
 	}
 	return errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, eng), store.Add(ctx, r.rec, models...), store.Add(ctx, r.rec, tags...), r.settings(ctx), r.rec.Flush(ctx))
 }

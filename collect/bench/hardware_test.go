@@ -11,6 +11,7 @@ import (
 	"wb/collect/gpu"
 	"wb/collect/gpu/gputest"
 	"wb/collect/sim"
+	"wb/collect/target"
 	"wb/data"
 	"wb/store"
 )
@@ -19,9 +20,12 @@ import (
 func besideGPU(t *testing.T, gpus *gpu.GPUs) (*store.DB, *Result, time.Duration) {
 	t.Helper()
 	_, db, c, e, start := against(t, sim.Options{Pace: 50})
-	p := Plan{Start: start, Isolation: IsolationSalt, MaxTokens: 25, SampleHz: 20, Repeat: 1, IgnoreEOS: true, OpenGPUs: func() (*gpu.GPUs, error) { return gpus, nil },
+	p := Job{RunSpec: RunSpec{Load: Load{Isolation: IsolationSalt}, Prompting: Prompting{MaxTokens: 25, IgnoreEOS: true}, Recording: Recording{SampleHz: 20}},
+		Start:         start,
+		Repeats:       1,
+		OpenGPUs:      func() (*gpu.GPUs, error) { return gpus, nil },
 		Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "one"}, {User: "two"}, {User: "three"}}}}}
-	res, err := Run(context.Background(), db, c, e, p, Watch{})
+	res, err := Run(context.Background(), db, &target.Target{Client: c, Server: e}, p, Watch{})
 	if err != nil {
 		t.Fatal(err)
 	}

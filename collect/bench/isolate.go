@@ -59,7 +59,7 @@ func (r *run) recordPhases(ctx context.Context) error {
 func (r *run) stopServer(ctx context.Context) error {
 	r.env.ServerPID.Store(0)
 	if !r.server.Stop(ctx) {
-		r.warn("memory_held", "server", "the server is gone and GPU memory is still taken; what comes next may have less of it")
+		r.warn(store.EventMemoryHeld, "server", "the server is gone and GPU memory is still taken; what comes next may have less of it")
 	}
 	return r.recordPhases(context.WithoutCancel(ctx))
 }
@@ -188,7 +188,7 @@ func (r *run) proveReset(ctx context.Context) error {
 			return err
 		}
 		if !known {
-			r.warn("reset_unproven", "run", "the server tells neither cached tokens nor cache counters: whether a reset works cannot be seen")
+			r.warn(store.EventResetUnproven, "run", "the server tells neither cached tokens nor cache counters: whether a reset works cannot be seen")
 			return nil
 		}
 		if i == 1 {
@@ -201,7 +201,7 @@ func (r *run) proveReset(ctx context.Context) error {
 		}
 	}
 	if hits[2] == 0 {
-		r.event("reset_proved", "run", fmt.Sprintf("a prompt that hit %d tokens hit none after a reset of the prefix cache", hits[1]), nil)
+		r.event(store.EventResetProved, "run", fmt.Sprintf("a prompt that hit %d tokens hit none after a reset of the prefix cache", hits[1]), nil)
 	}
 	if hits[2] > 0 {
 		return &engine.ResetError{Why: fmt.Sprintf("it was answered with success and the cache still holds %d tokens of an earlier prompt", hits[2])}

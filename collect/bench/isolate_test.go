@@ -17,19 +17,20 @@ import (
 	"wb/collect/client"
 	"wb/collect/engine"
 	"wb/collect/sim"
+	"wb/collect/target"
 	"wb/data"
 	"wb/store"
 )
 
-// recorded is a run that was recorded: the file, the result, and what was said and warned of.
-type recorded struct {
+// recording is a run that was recorded: the file, the result, and what was said and warned of.
+type recording struct {
 	db           *store.DB
 	res          *Result
 	said, warned []string
 }
 
 // recordRun records a run of a plan against a URL.
-func recordRun(t *testing.T, url string, p Plan) (r recorded, err error) {
+func recordRun(t *testing.T, url string, p Job) (r recording, err error) {
 	t.Helper()
 	p.Start = time.Now()
 	r.db, err = store.Open(t.Context(), filepath.Join(t.TempDir(), "a.duckdb"))
@@ -45,7 +46,7 @@ func recordRun(t *testing.T, url string, p Plan) (r recorded, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.res, err = Run(t.Context(), r.db, c, e, p, Watch{
+	r.res, err = Run(t.Context(), r.db, &target.Target{Client: c, Server: e}, p, Watch{
 		Warn: func(s string) { r.warned = append(r.warned, s) },
 		Say:  func(s string) { r.said = append(r.said, s) },
 	})
@@ -54,12 +55,14 @@ func recordRun(t *testing.T, url string, p Plan) (r recorded, err error) {
 
 // runAgainst records a run of two turns against a URL, twice unless the plan says otherwise.
 // It gives the file, the result and the warnings.
-func runAgainst(t *testing.T, url string, change func(*Plan)) (*store.DB, *Result, []string, error) {
+func runAgainst(t *testing.T, url string, change func(*Job)) (*store.DB, *Result, []string, error) {
 	t.Helper()
 	conv := &data.Conversation{ID: "two", Title: "Two turns", System: strings.Repeat("Answer in one word. ", 20),
 		Turns: []data.Turn{{User: "One?"}, {User: "Two?"}}}
-	p := Plan{Name: "r", Conversations: []*data.Conversation{conv}, MaxTokens: 4, Repeat: 2,
-		Isolation: IsolationNone, DuckV: "x", WbVersion: "x"}
+	p := Job{RunSpec: RunSpec{Name: "r", Load: Load{Isolation: IsolationNone}, Prompting: Prompting{MaxTokens: 4}},
+		Build:         Build{WbVersion: "x", DuckDBVersion: "x"},
+		Conversations: []*data.Conversation{conv},
+		Repeats:       2}
 	change(&p)
 	r, err := recordRun(t, url, p)
 	return r.db, r.res, r.warned, err
@@ -83,7 +86,7 @@ func simBehind(t *testing.T, wrap func(http.Handler) http.Handler) string {
 func unchanged(h http.Handler) http.Handler { return h }
 
 func TestReset(t *testing.T) {
-	db, _, warned, err := runAgainst(t, simBehind(t, unchanged), func(p *Plan) { p.Isolation = IsolationReset })
+	db, _, warned, err := runAgainst(t, simBehind(t, unchanged), func(p *Job) { p.Isolation = IsolationReset })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +117,7 @@ func TestReset(t *testing.T) {
 					h.ServeHTTP(w, r)
 				})
 			})
-			db, res, _, err := runAgainst(t, url, func(p *Plan) { p.Isolation = IsolationReset })
+			db, res, _, err := runAgainst(t, url, func(p *Job) { p.Isolation = IsolationReset })
 			var e *engine.ResetError
 			if !errors.As(err, &e) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Hint(), "--isolation salt") || res.Status != "failed" {
 				t.Errorf("%v", err)
@@ -147,7 +150,7 @@ func TestSaltIsChecked(t *testing.T) {
 			h.ServeHTTP(w, r)
 		})
 	})
-	db, _, warned, err := runAgainst(t, url, func(p *Plan) { p.Isolation = IsolationSalt })
+	db, _, warned, err := runAgainst(t, url, func(p *Job) { p.Isolation = IsolationSalt })
 	if err != nil || !strings.Contains(strings.Join(warned, "\n"), "in spite of --isolation salt") {
 		t.Errorf("%v: %q", err, warned)
 	}
@@ -203,7 +206,7 @@ func TestOldReleases(t *testing.T) {
 					}
 				}))
 				defer srv.Close()
-				db, _, _, err := runAgainst(t, srv.URL, func(p *Plan) { p.Repeat = 1 })
+				db, _, _, err := runAgainst(t, srv.URL, func(p *Job) { p.Repeats = 1 })
 				if err != nil {
 					t.Fatal(err)
 				}

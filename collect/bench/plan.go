@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -305,14 +304,4 @@ func (p *PlanFile) Cells() []Cell {
 		cells = next
 	}
 	return cells
-}
-
-// Order is the order of n cells in a pass, from 0: any, by the seed, and the next pass backwards. Whatever drifts on a machine then falls on all cells
-// alike (ABBA).
-func Order(n int, seed int64, pass int) []int {
-	order := rand.New(rand.NewPCG(uint64(seed), uint64(pass/2))).Perm(n)
-	if pass%2 == 1 {
-		slices.Reverse(order)
-	}
-	return order
 }

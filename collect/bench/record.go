@@ -256,39 +256,39 @@ func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
 }
 
 // turnEvent is an event of a turn, which is recorded with it, at the time at which the turn ended.
-func (r *run) turnEvent(f *finishedTurn, kind, message string) store.Event {
-	return store.Event{RunID: r.id, TNs: f.re.DoneNs, Kind: store.EventKind(kind), Source: "run", TurnID: &f.id, Message: message}
+func (r *run) turnEvent(f *finishedTurn, kind store.EventKind, message string) store.Event {
+	return store.Event{RunID: r.id, TNs: f.re.DoneNs, Kind: kind, Source: "run", TurnID: &f.id, Message: message}
 }
 
 // doubt tells what of a turn cannot be right.
 func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 	re, ids := f.re, f.ids
 	where := fmt.Sprintf("turn %d of %s: ", f.number, p.what)
-	tell := func(kind, format string, a ...any) {
+	tell := func(kind store.EventKind, format string, a ...any) {
 		store.Put(rows, r.turnEvent(f, kind, where+fmt.Sprintf(format, a...)))
 	}
 	if re.Status == client.StatusOK && re.Content == "" {
-		tell("no_answer", "%s", re.NoAnswer())
+		tell(store.EventNoAnswer, "%s", re.NoAnswer())
 	}
 	if len(re.Doubts) > 0 {
-		tell("usage_refused", "of the server's usage, what cannot be is left out: %s", r.client.Clean(strings.Join(re.Doubts, "; ")))
+		tell(store.EventUsageRefused, "of the server's usage, what cannot be is left out: %s", r.client.Clean(strings.Join(re.Doubts, "; ")))
 	}
 	if re.Status != client.StatusOK {
 		return
 	}
 	if n := re.Tokens; n != nil && *n != *re.CompletionTokens {
-		tell("usage_disagrees", "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream",
+		tell(store.EventUsageDisagrees, "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream",
 			*re.CompletionTokens, *n)
 	}
 	if n := *re.CompletionTokens; re.Tokens == nil && int64(re.Events) > n+max(1, n/50) && !re.ByCharacter() {
-		tell("usage_disagrees", "the usage says %d completion tokens, and %d events brought text", n, re.Events)
+		tell(store.EventUsageDisagrees, "the usage says %d completion tokens, and %d events brought text", n, re.Events)
 	}
 	if re.Held() {
 		reads := "1 read"
 		if re.Reads != 1 {
 			reads = fmt.Sprintf("%d reads", re.Reads)
 		}
-		tell("buffered", "%d events came in %s: something between holds them back, so TTFT is when the first block came, "+
+		tell(store.EventBuffered, "%d events came in %s: something between holds them back, so TTFT is when the first block came, "+
 			"and time per token is of blocks", re.Events, reads)
 	}
 	n := re.PromptTokens
@@ -297,15 +297,15 @@ func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 	}
 	switch known := int64(len(ids)); {
 	case p.longest.tokens >= *n && p.longest.within(f.prompt) && p.longest.shorter(f.prompt):
-		tell("context_truncated", "the usage says %d prompt tokens, and an earlier, shorter prompt that this one holds had %d: "+
+		tell(store.EventContextTruncated, "the usage says %d prompt tokens, and an earlier, shorter prompt that this one holds had %d: "+
 			"the server cut the history; the turn is not compared", *n, p.longest.tokens)
 	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
-		tell("context_truncated", "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared",
+		tell(store.EventContextTruncated, "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared",
 			*n, known)
 	case ids != nil && re.PromptIDs == nil && *n != known:
-		tell("usage_disagrees", "the usage says %d prompt tokens, and /tokenize %d", *n, known)
+		tell(store.EventUsageDisagrees, "the usage says %d prompt tokens, and /tokenize %d", *n, known)
 	case ids == nil && bytesOf(f.prompt.Messages) > *n*bytesPerToken:
-		tell("usage_disagrees", "the usage says %d prompt tokens, and the messages have %d bytes", *n, bytesOf(f.prompt.Messages))
+		tell(store.EventUsageDisagrees, "the usage says %d prompt tokens, and the messages have %d bytes", *n, bytesOf(f.prompt.Messages))
 	}
 	if *n >= p.longest.tokens {
 		p.longest = sentTurn{f.prompt.Messages, *n}

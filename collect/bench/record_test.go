@@ -12,6 +12,7 @@ import (
 
 	"wb/collect/client"
 	"wb/collect/sim"
+	"wb/collect/target"
 	"wb/data"
 )
 
@@ -37,7 +38,7 @@ const pauses = `SELECT round(max(pause))::INTEGER::VARCHAR FROM (
 func TestUsersDoNotWaitForTokenIDs(t *testing.T) {
 	var asked atomic.Int32
 	url := slowTokenizer(t, 300*time.Millisecond, &asked)
-	db, res, warned, err := runAgainst(t, url, func(p *Plan) { p.Users = 4; p.Repeat = 1; p.Isolation = IsolationSalt })
+	db, res, warned, err := runAgainst(t, url, func(p *Job) { p.Users = 4; p.Repeats = 1; p.Isolation = IsolationSalt })
 	if err != nil || res.Turns != 8 || len(warned) != 0 {
 		t.Fatalf("%+v %q (%v)", res, warned, err)
 	}
@@ -64,7 +65,7 @@ func TestUsersDoNotWaitForTokenIDs(t *testing.T) {
 func TestTokenIDs(t *testing.T) {
 	for ids, want := range map[string]string{TokenIDsNone: "1 0 0 none", TokenIDsPrompt: "9 4 4 prompt", TokenIDsAll: "1 8 4 all"} {
 		var asked atomic.Int32
-		db, _, _, err := runAgainst(t, slowTokenizer(t, 0, &asked), func(p *Plan) { p.TokenIDs = ids; p.Isolation = IsolationSalt })
+		db, _, _, err := runAgainst(t, slowTokenizer(t, 0, &asked), func(p *Job) { p.TokenIDs = ids; p.Isolation = IsolationSalt })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,8 +97,8 @@ func TestOverflowIsFoundBefore(t *testing.T) {
 				h.ServeHTTP(w, r)
 			})
 		})
-		db, _, _, err := runAgainst(t, url, func(p *Plan) {
-			p.MaxTokens, p.Repeat, p.IgnoreEOS, p.Isolation = int(c.maxTokens), 1, true, IsolationSalt
+		db, _, _, err := runAgainst(t, url, func(p *Job) {
+			p.MaxTokens, p.Repeats, p.IgnoreEOS, p.Isolation = int(c.maxTokens), 1, true, IsolationSalt
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -126,12 +127,12 @@ func TestRepeatsHaveTheSameCauses(t *testing.T) {
 	whole := ""
 	for _, c := range []struct {
 		users, repeat int
-		isolation     string
+		isolation     Isolation
 	}{{1, 1, IsolationSalt}, {1, 6, IsolationSalt}, {3, 2, IsolationSalt}, {1, 3, IsolationReset}} {
 		url := simBehind(t, unchanged)
-		db, _, warned, err := runAgainst(t, url, func(p *Plan) {
-			p.Conversations, p.Users, p.Repeat, p.Isolation = []*data.Conversation{talk, other}, c.users, c.repeat, c.isolation
-			p.Scripted, p.Warmup, p.IgnoreEOS = true, 1, true
+		db, _, warned, err := runAgainst(t, url, func(p *Job) {
+			p.Conversations, p.Users, p.Repeats, p.Isolation = []*data.Conversation{talk, other}, c.users, c.repeat, c.isolation
+			p.Replies, p.Warmup, p.IgnoreEOS = RepliesScripted, 1, true
 		})
 		if err != nil || len(warned) != 0 {
 			t.Fatalf("%q (%v)", warned, err)
@@ -206,9 +207,11 @@ func TestTokensAreCountedAsTheyCome(t *testing.T) {
 	talk := &data.Conversation{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}}}
 	var during, after float64
 	last := CrowdInfo{}
-	plan := Plan{Users: 2, Repeat: 1, Start: start, Isolation: IsolationSalt, MaxTokens: 200, IgnoreEOS: true,
+	plan := Job{RunSpec: RunSpec{Load: Load{Users: 2, Isolation: IsolationSalt}, Prompting: Prompting{MaxTokens: 200, IgnoreEOS: true}},
+		Repeats:       1,
+		Start:         start,
 		Conversations: []*data.Conversation{talk}}
-	_, err := Run(t.Context(), db, c, e, plan, Watch{Crowd: func(c CrowdInfo) {
+	_, err := Run(t.Context(), db, &target.Target{Client: c, Server: e}, plan, Watch{Crowd: func(c CrowdInfo) {
 		if c.Turns == 0 {
 			during = c.TokensPerS
 		}

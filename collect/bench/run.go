@@ -20,6 +20,7 @@ import (
 	"wb/collect/client"
 	"wb/collect/engine"
 	"wb/collect/sample"
+	"wb/collect/target"
 	"wb/data"
 	"wb/data/plain"
 	"wb/store"
@@ -30,10 +31,10 @@ type Result struct {
 	RunID      uuid.UUID
 	Name       string
 	Status     store.RunStatus
-	Turns      int    // measured turns, warm-up left out
-	Failed     int    // of these, not ok
-	Skipped    int    // turns that were not sent because one before them failed
-	Frozen     int    // moments in which wb itself did not run
+	Turns      int // measured turns, warm-up left out
+	Failed     int // of these, not ok
+	Skipped    int // turns that were not sent because one before them failed
+	Frozen     int // moments in which wb itself did not run
 	LastError  string
 	FirstError string
 	Progress   Progress // to go on with
@@ -96,7 +97,7 @@ func Run(ctx context.Context, db *store.DB, at *target.Target, job Job, watch Wa
 	defer leanMemory(job.Load)()
 	r := newRun(at, job, watch)
 	rec, err := db.NewRecorder(ctx, 0, func() {
-		r.event("buffer_full", "recorder", "the buffer ran full during a turn and was written then: that turn may be slower", nil)
+		r.event(store.EventBufferFull, "recorder", "the buffer ran full during a turn and was written then: that turn may be slower", nil)
 	})
 	if err != nil {
 		return &r.result, err
@@ -150,7 +151,7 @@ func newRun(at *target.Target, job Job, watch Watch) *run {
 	}
 	if job.crowd() {
 		r.crowd = &crowd{backlog: newBacklog(func() {
-			r.event("backlog_full", "recorder", "turns ended faster than they could be recorded, and users waited for that; "+
+			r.event(store.EventBacklogFull, "recorder", "turns ended faster than they could be recorded, and users waited for that; "+
 				"with --token-ids none less is to be done", nil)
 		})}
 	}
@@ -201,15 +202,15 @@ func defaultName(model string, at time.Time) string {
 	return plain + "-" + at.Format("20060102-150405")
 }
 
-func (r *run) event(kind, source, message string, turn *int32) {
-	if kind == "frozen" {
+func (r *run) event(kind store.EventKind, source, message string, turn *int32) {
+	if kind == store.EventFrozen {
 		r.frozen.Add(1)
 	}
 	// an event that cannot be recorded has nowhere else to go: the flush that follows reports the reason
 	_ = store.Add(context.Background(), r.rec, store.Event{RunID: r.id, TNs: r.clock(), Kind: kind, Source: source, TurnID: turn, Message: message})
 }
 
-func (r *run) warn(kind, source, message string) {
+func (r *run) warn(kind store.EventKind, source, message string) {
 	r.event(kind, source, message, nil)
 	r.watch.Warn(message)
 }
@@ -225,13 +226,13 @@ func (r *run) whole(ctx context.Context) error {
 	switch {
 	case kept == "" || r.job.Part.Continue != nil: // or told at the first visit
 	case asked == "":
-		r.event("isolated_by_line", "run", kept, nil)
+		r.event(store.EventIsolatedByLine, "run", kept, nil)
 		r.watch.Say(kept)
 	default:
-		r.warn("isolated_by_line", "run", kept)
+		r.warn(store.EventIsolatedByLine, "run", kept)
 	}
 	if r.job.IgnoreEOS && !r.engine.Takes().IgnoreEOS && r.job.Part.Continue == nil {
-		r.warn("ignore_eos", "run", "--ignore-eos is not sent: this server is not known to understand it, "+
+		r.warn(store.EventIgnoreEOS, "run", "--ignore-eos is not sent: this server is not known to understand it, "+
 			"and replies may end before --max-tokens")
 	}
 	if r.server.Process != nil && !r.job.Server.Same {
@@ -250,7 +251,7 @@ func (r *run) whole(ctx context.Context) error {
 		select {
 		case <-ended:
 		case <-time.After(samplersHave):
-			r.warn("sampler_stuck", "run", fmt.Sprintf("a sampler did not answer within %.0f s of the end: what it would have said is not on record", samplersHave.Seconds()))
+			r.warn(store.EventSamplerStuck, "run", fmt.Sprintf("a sampler did not answer within %.0f s of the end: what it would have said is not on record", samplersHave.Seconds()))
 		}
 	}()
 	r.startSamplers(side, &wg)

@@ -6,6 +6,7 @@ import (
 
 	"wb/collect/engine"
 	"wb/collect/sample"
+	"wb/store"
 )
 
 // startSamplers begins sampling and, beside it, reads the facts of the machine, which on a large one takes a while.
@@ -29,7 +30,7 @@ func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
 
 // newEnv is what samplers need of this run.
 func (r *run) newEnv() *sample.Env {
-	tell := func(kind, source, message string) {
+	tell := func(kind store.EventKind, source, message string) {
 		var turn *int32
 		if t := r.active.Load(); t != 0 {
 			turn = &t

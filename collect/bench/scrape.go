@@ -30,7 +30,7 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 		}
 	}
 	if s.Bad != nil && !r.badMetrics.Swap(true) {
-		r.event("metrics_line", "metrics", s.Bad.Error(), nil)
+		r.event(store.EventMetricsLine, "metrics", s.Bad.Error(), nil)
 	}
 	row := store.Scrape{RunID: r.id, ScrapeID: r.scrapes.Add(1), Phase: phase, TNs: s.TNs, CostNs: s.CostNs, ResponseBytes: s.ResponseBytes}
 	if turn != 0 {
@@ -51,7 +51,7 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 		err = errors.Join(err, store.Add(ctx, r.rec, metrics...))
 	}
 	if err != nil {
-		r.event("sampler_failed", "metrics", err.Error(), nil)
+		r.event(store.EventSamplerFailed, "metrics", err.Error(), nil)
 	}
 	return seen
 }
@@ -66,11 +66,11 @@ type lostMetrics struct {
 func (r *run) lose(why error) {
 	text := "/metrics: " + why.Error()
 	if errors.Is(why, context.DeadlineExceeded) && r.lost.hangs.Add(1) == engine.EnoughHangs {
-		r.warn("no_metrics", "metrics", text+"; it is not read any more")
+		r.warn(store.EventNoMetrics, "metrics", text+"; it is not read any more")
 		r.lost.told.Store(true)
 	}
 	if !r.lost.told.Swap(true) {
-		r.event("no_metrics", "metrics", text+"; counters of that moment are missing", nil)
+		r.event(store.EventNoMetrics, "metrics", text+"; counters of that moment are missing", nil)
 	}
 }
 

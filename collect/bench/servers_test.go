@@ -15,6 +15,7 @@ import (
 	"wb/collect/client"
 	"wb/collect/client/clienttest"
 	"wb/collect/engine"
+	"wb/collect/target"
 	"wb/data"
 	"wb/store"
 )
@@ -38,7 +39,10 @@ func playOdd(t *testing.T, o *clienttest.OddServer, model string) (db *store.DB,
 	}
 	t.Cleanup(func() { db.Close() })
 	talk := &data.Conversation{ID: "talk", Title: "Talk", System: "Be brief.", Turns: []data.Turn{{User: "What was done on Monday?"}, {User: "And on Tuesday?"}, {User: "Thank you. Once more, please."}}}
-	res, err = Run(t.Context(), db, c, e, Plan{Conversations: []*data.Conversation{talk}, MaxTokens: 8, Repeat: 1, Isolation: IsolationNone, Start: start}, Watch{})
+	res, err = Run(t.Context(), db, &target.Target{Client: c, Server: e}, Job{RunSpec: RunSpec{Load: Load{Isolation: IsolationNone}, Prompting: Prompting{MaxTokens: 8}},
+		Conversations: []*data.Conversation{talk},
+		Repeats:       1,
+		Start:         start}, Watch{})
 	if err != nil {
 		t.Fatal(err)
 	}

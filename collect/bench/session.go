@@ -55,7 +55,7 @@ type finishedTurn struct {
 func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
 	p := &pass{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, due: r.due}
 	row := &store.Session{RunID: r.id, SessionID: p.id, ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(),
-		Variant: string(variant), Repeat: int32(repeat), Warmup: p.warmup(), Isolation: string(r.job.Isolation), StartedNs: r.clock(), Status: "running"}
+		Variant: string(variant), Repeat: int32(repeat), Warmup: p.warmup(), Isolation: string(r.job.Isolation), StartedNs: r.clock(), Status: store.SessionRunning}
 	if r.server.Process != nil {
 		row.StartID = new(r.server.start)
 		r.server.fresh = false
@@ -79,7 +79,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	}
 	info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left}
 	status, stop := r.turnsOf(ctx, p, c.Start(style), info)
-	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: store.SessionStatus(status), FirstCachedTokens: p.firstCached}
+	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: status, FirstCachedTokens: p.firstCached}
 	if stop = errors.Join(stop, r.record(ctx, finished{pass: p, end: end})); stop != nil {
 		return stop
 	}
@@ -90,10 +90,10 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 }
 
 // turnsOf plays the turns of a session and says how it ended. An error ends the run.
-func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info TurnInfo) (status string, stop error) {
+func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info TurnInfo) (status store.SessionStatus, stop error) {
 	for d.Next() && d.Turn() <= info.Turns {
 		if ctx.Err() != nil {
-			return "interrupted", nil
+			return store.SessionInterrupted, nil
 		}
 		id := r.turns.Add(1)
 		info.Turn, info.TurnID, info.Done, info.Reply = d.Turn(), int(id), false, nil
@@ -106,22 +106,22 @@ func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info Tu
 		r.tellTurn(info) // when it is on record
 		r.book(p, re)
 		if err != nil {
-			return "failed", err
+			return store.SessionFailed, err
 		}
 		switch re.Status {
 		case client.StatusOK:
 			r.notIsolated(p, d.Turn(), re)
 			d.Reply(re.Content)
 		case client.StatusInterrupted:
-			return "interrupted", nil
+			return store.SessionInterrupted, nil
 		default:
 			if stop = r.endsRun(ctx, info, re); stop == nil && info.Turn < info.Turns {
 				r.skipped(info)
 			}
-			return "failed", stop
+			return store.SessionFailed, stop
 		}
 	}
-	return "ok", nil
+	return store.SessionOK, nil
 }
 
 // book counts a turn.
@@ -147,7 +147,7 @@ func (r *player) book(p *pass, re *client.Reply) {
 func (r *player) notIsolated(p *pass, number int, re *client.Reply) {
 	isolated := !p.warmup() && r.job.Isolation != IsolationNone
 	if number == 1 && isolated && p.firstCached != nil && re.PromptTokens != nil && warm(*p.firstCached, *re.PromptTokens) {
-		r.warn("not_isolated", "run", fmt.Sprintf("%s: its first turn found %d of %d tokens in the prefix cache in spite of --isolation %s",
+		r.warn(store.EventNotIsolated, "run", fmt.Sprintf("%s: its first turn found %d of %d tokens in the prefix cache in spite of --isolation %s",
 			p.what, *p.firstCached, *re.PromptTokens, r.job.Isolation))
 	}
 }
@@ -169,7 +169,7 @@ func (r *player) endsRun(ctx context.Context, info TurnInfo, re *client.Reply) e
 }
 
 func (r *player) skipped(t TurnInfo) {
-	r.warn("turns_skipped", "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d",
+	r.warn(store.EventTurnsSkipped, "run", fmt.Sprintf("%s: turns %d to %d are skipped, since they would lack the reply to turn %d",
 		t.Conversation, t.Turn+1, t.Turns, t.Turn))
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -292,7 +292,7 @@ func (r *player) send(ctx context.Context, req client.Request, p *pass, id int32
 			if told && ctx.Err() == nil {
 				text := fmt.Sprintf("%s: the server was loading its model for %.1f s; the turn was sent again when it had",
 					p.what, time.Since(began).Seconds())
-				r.event("server_loading", "run", text, &id)
+				r.event(store.EventServerLoading, "run", text, &id)
 			}
 			return re
 		}

@@ -42,9 +42,9 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 	}
 	switch n {
 	case enoughFailures:
-		r.event("no_token_ids", "run", err.Error()+"; it is not asked again", nil)
+		r.event(store.EventNoTokenIDs, "run", err.Error()+"; it is not asked again", nil)
 	case 1:
-		r.event("no_token_ids", "run", err.Error(), nil)
+		r.event(store.EventNoTokenIDs, "run", err.Error(), nil)
 	}
 	return nil
 }
@@ -219,10 +219,10 @@ func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.
 	own, err := engine.Tokenize(ctx, c, r.engine.Model, req.Messages, "")
 	switch {
 	case err != nil:
-		r.event("template_not_compared", "run", err.Error(), nil)
+		r.event(store.EventTemplateNotCompared, "run", err.Error(), nil)
 	case slices.Equal(own, ids):
-		r.event("template_same", "run", fmt.Sprintf("the prompt rendered with %s has the token ids of the server's own template", r.job.Template.Name), nil)
+		r.event(store.EventTemplateSame, "run", fmt.Sprintf("the prompt rendered with %s has the token ids of the server's own template", r.job.Template.Name), nil)
 	default:
-		r.event("template_differs", "run", fmt.Sprintf("the prompt rendered with %s leaves the server's own template at token %d (%d tokens here, %d there)", r.job.Template.Name, prefix.LCP(own, ids), len(ids), len(own)), nil)
+		r.event(store.EventTemplateDiffers, "run", fmt.Sprintf("the prompt rendered with %s leaves the server's own template at token %d (%d tokens here, %d there)", r.job.Template.Name, prefix.LCP(own, ids), len(ids), len(own)), nil)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"wb/collect/client"
 	"wb/data"
+	"wb/store"
 )
 
 const (
@@ -35,7 +36,7 @@ func (r *player) warmUp(ctx context.Context, cs []*data.Conversation, v data.Pla
 		}
 		re := r.last
 		if re.Status != client.StatusOK || re.FirstNs == nil {
-			r.event("warmup", "run", fmt.Sprintf("a warm-up failed (%s): no more are sent", re.Status), nil)
+			r.event(store.EventWarmup, "run", fmt.Sprintf("a warm-up failed (%s): no more are sent", re.Status), nil)
 			return nil
 		}
 		took = append(took, float64(*re.FirstNs-re.SubmitNs)/1e6)
@@ -46,11 +47,11 @@ func (r *player) warmUp(ctx context.Context, cs []*data.Conversation, v data.Pla
 	}
 	found := fmt.Sprintf("TTFT of %d warm-ups: %s ms", len(took), strings.Join(texts, ", "))
 	if !steady(took) {
-		r.warn("not_steady", "run", fmt.Sprintf("the server did not get steady: no %d warm-ups in a row lie within %.0f %% of their median (%s)",
+		r.warn(store.EventNotSteady, "run", fmt.Sprintf("the server did not get steady: no %d warm-ups in a row lie within %.0f %% of their median (%s)",
 			steadyWarmups, 100*steadyWithin, found))
 		return nil
 	}
-	r.event("warmup", "run", "the server is steady; "+found, nil)
+	r.event(store.EventWarmup, "run", "the server is steady; "+found, nil)
 	r.watch.Say("the server is steady after " + strconv.Itoa(len(took)) + " warm-ups")
 	return nil
 }

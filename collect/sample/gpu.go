@@ -24,13 +24,13 @@ func gpuSource(ctx context.Context, env *Env) ([]Sampler, func(), error) {
 	g, err := open()
 	if err != nil {
 		if env.Begins {
-			env.Warn("no_gpu", "gpu", err.Error()+"; GPU columns stay empty")
+			env.Warn(store.EventNoGPU, "gpu", err.Error()+"; GPU columns stay empty")
 		}
 		return nil, nil, nil // the machine has none, or wb cannot read it: the run goes on
 	}
 	if env.Begins {
 		if err := recordGPUs(ctx, env, g); err != nil {
-			env.Tell("sampler_failed", "gpu", err.Error())
+			env.Tell(store.EventSamplerFailed, "gpu", err.Error())
 		}
 	}
 	return []Sampler{&fastGPU{env, g}, &slowGPU{env, g}}, g.Close, nil

@@ -42,11 +42,11 @@ func Sources() []Source {
 type Env struct {
 	RunID    uuid.UUID
 	Rec      *store.Recorder
-	Now      func() int64                       // ns since the run's start
-	Tell     func(kind, source, message string) // records an event
-	Warn     func(kind, source, message string) // and tells the person
-	Begins   bool                               // the run begins: facts of the machine are not on record yet
-	OpenGPUs func() (*gpu.GPUs, error)          // nil: NVML's
+	Now      func() int64                                       // ns since the run's start
+	Tell     func(kind store.EventKind, source, message string) // records an event
+	Warn     func(kind store.EventKind, source, message string) // and tells the person
+	Begins   bool                                               // the run begins: facts of the machine are not on record yet
+	OpenGPUs func() (*gpu.GPUs, error)                          // nil: NVML's
 
 	ServerPID atomic.Int32  // of the server, 0 while unknown
 	gpuWatts  atomic.Uint64 // bits of a float64
@@ -65,7 +65,7 @@ func Run(ctx context.Context, env *Env, hz float64, sources []Source) {
 				defer end()
 			}
 			if err != nil {
-				env.Tell("sampler_failed", "run", err.Error())
+				env.Tell(store.EventSamplerFailed, "run", err.Error())
 			}
 			var own sync.WaitGroup
 			for _, s := range samplers {
@@ -87,22 +87,22 @@ const (
 )
 
 // drive calls a sampler until the context ends. A failure is an event, and sampling goes on.
-func drive(ctx context.Context, s Sampler, every time.Duration, event func(kind, source, message string)) {
+func drive(ctx context.Context, s Sampler, every time.Duration, event func(kind store.EventKind, source, message string)) {
 	next := time.Now()
 	told := ""
 	for {
 		late := max(time.Since(next), 0)
 		if late > frozenAfter+every {
 			// the tick came far too late: this process did not run, so stamps of that time are late as well
-			event("frozen", s.Name(), fmt.Sprintf("wb itself did not run for %d ms: times around this moment are not the server's", late.Milliseconds()))
+			event(store.EventFrozen, s.Name(), fmt.Sprintf("wb itself did not run for %d ms: times around this moment are not the server's", late.Milliseconds()))
 		}
 		began := time.Now()
 		if err := s.Sample(ctx, late); err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
-			event("sampler_failed", s.Name(), told)
+			event(store.EventSamplerFailed, s.Name(), told)
 		}
 		if took := time.Since(began); took > slowAfter {
-			event("sampler_slow", s.Name(), fmt.Sprintf("a reading took %.1f s: nothing was sampled meanwhile, and turns went on", took.Seconds()))
+			event(store.EventSamplerSlow, s.Name(), fmt.Sprintf("a reading took %.1f s: nothing was sampled meanwhile, and turns went on", took.Seconds()))
 		}
 		next = next.Add(every)
 		if now := time.Now(); next.Before(now) { // never hurry to catch up

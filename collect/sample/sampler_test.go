@@ -29,11 +29,11 @@ func TestDrive(t *testing.T) {
 				cancel()
 			}
 			return f(n)
-		}), 2*time.Millisecond, func(kind, source, message string) {
+		}), 2*time.Millisecond, func(kind store.EventKind, source, message string) {
 			if source != "fake" {
 				t.Errorf("source %q", source)
 			}
-			events = append(events, told{kind, message})
+			events = append(events, told{string(kind), message})
 		})
 		if n != samples+1 { // and one at the end
 			t.Errorf("%d samples, want %d", n, samples+1)
@@ -87,7 +87,7 @@ func testEnv(t *testing.T) (*Env, *store.DB) {
 	})
 	start := time.Now()
 	e := &Env{RunID: uuid.New(), Rec: rec, Now: func() int64 { return int64(time.Since(start)) }}
-	e.Tell = func(kind, source, message string) {
+	e.Tell = func(kind store.EventKind, source, message string) {
 		if err := store.Add(ctx, rec, store.Event{RunID: e.RunID, TNs: e.Now(), Kind: kind, Source: source, Message: message}); err != nil {
 			t.Error(err)
 		}

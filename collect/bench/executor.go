@@ -1,0 +1,342 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/target"
+	"wb/data"
+	"wb/data/plain"
+	"wb/store"
+)
+
+// Ledger is what the executor needs of the file that runs are recorded in.
+type Ledger interface {
+	// Executions lists the plans that were begun in the file, the newest first.
+	Executions(ctx context.Context) ([]store.Execution, error)
+	// PlanRuns gives the runs of an execution, and how far each got.
+	PlanRuns(ctx context.Context, plan uuid.UUID) ([]store.PlanRun, error)
+	// Reopen says that runs are gone on with; sessions of theirs that were cut short will be played again.
+	Reopen(ctx context.Context, runs []store.PlanRun) error
+	// FinishRuns closes runs.
+	FinishRuns(ctx context.Context, ids []uuid.UUID, status store.RunStatus, reason string, ended time.Time) error
+	// Checkpoint folds the log into the file.
+	Checkpoint(ctx context.Context) error
+}
+
+// Tools are what an execution is done with. Tests give others than the command does.
+type Tools struct {
+	// Connect reaches a server, or starts it.
+	Connect func(ctx context.Context, s *target.Spec, c target.Connection) (*target.Target, error)
+	// Play plays a job and records it.
+	Play func(ctx context.Context, at *target.Target, job Job, watch Watch) (*Result, error)
+	// Width gives half of the 95 % interval of a metric, as a ratio: of a run's own level, or of the change between runs, the widest.
+	// NaN: too few sessions. ErrNoFigures: it is not measured.
+	Width func(ctx context.Context, metric string, runs []uuid.UUID) (half float64, err error)
+	// Now is the time.
+	Now func() time.Time
+	// Since gives the time since a moment, on the monotonic clock where the moment has one.
+	Since func(time.Time) time.Duration
+	Build Build
+}
+
+// ErrNoFigures is returned by Width when a metric is not measured.
+var ErrNoFigures = errors.New("not measured")
+
+// Teller is told how an execution gets on.
+type Teller struct {
+	Line    func(text string) // a line that stays
+	Warn    func(text string)
+	Chosen  func(all int, chosen []*data.Conversation, left []data.LeftOut, named bool)
+	Making  func(c *data.Conversation) // a generated conversation is made
+	Talk    target.Talk
+	Watch   Watch
+	Failure func(err error) // a job failed
+}
+
+// Execution plays the cells of a spec in turns.
+type Execution struct {
+	Spec   *Spec
+	Cells  []*CellRun
+	Ledger Ledger // to be set before Play
+
+	tools   Tools
+	tell    Teller
+	began   time.Time
+	planID  uuid.UUID
+	resumed bool
+	spec    string // as it is recorded
+
+	at        *target.Target
+	atServer  string
+	used      bool // the server has played a session
+	last      *CellRun
+	connected int
+}
+
+// CellRun is one run under way: the only one, or a cell of a plan.
+type CellRun struct {
+	CellSpec
+	Result   Result
+	Progress *Progress // nil before its first job
+
+	all       []*data.Conversation
+	selection data.Selection
+	template  *data.Template
+	key       string // the server's API key
+	convs     []*data.Conversation
+	start     time.Time // zero of the run's clock
+	sessions  int       // of one repeat; 0: not known yet
+	done      doneSessions
+	gaveUp    error         // why nothing more comes of it
+	took      time.Duration // of its sessions so far
+	played    int
+}
+
+// doneSessions are the sessions of a run that need not be played again.
+type doneSessions struct {
+	all     map[store.DoneSession]bool
+	perPass map[int]int // how many, by repeat
+}
+
+// add books a session of a run with so many users, whose passes are numbered one after another.
+func (d *doneSessions) add(s store.DoneSession, users int) {
+	if d.all == nil {
+		d.all, d.perPass = map[store.DoneSession]bool{}, map[int]int{}
+	}
+	if !d.all[s] {
+		d.all[s] = true
+		d.perPass[(int(s.Repeat)-1)/users+1]++
+	}
+}
+
+// NewExecution prepares a spec: whatever can be checked before there is a server is. began is the zero of a single run's clock.
+func NewExecution(spec *Spec, tools Tools, tell Teller, began time.Time) (*Execution, error) {
+	x := &Execution{Spec: spec, tools: tools, tell: tell, began: began, planID: uuid.New()}
+	var err error
+	if x.spec, err = spec.Recorded(); err != nil {
+		return nil, err
+	}
+	for _, s := range spec.Cells {
+		c := &CellRun{CellSpec: s, start: began}
+		if err := c.prepare(tools.Now); err != nil {
+			if spec.Plan != "" && plain.IsMistake(err) {
+				return nil, fmt.Errorf("plan %s, cell %s: %w", spec.File, cmp.Or(s.Cell, spec.Plan), err)
+			}
+			return nil, err
+		}
+		x.Cells = append(x.Cells, c)
+	}
+	return x, nil
+}
+
+// prepare finds what the cell plays.
+func (c *CellRun) prepare(now func() time.Time) (err error) {
+	if c.key, err = target.APIKey(c.Target.KeyEnv); err != nil {
+		return err
+	}
+	if c.all, err = data.Load(c.Selection.Dir); err != nil {
+		return err
+	}
+	if c.selection, err = c.Selection.choice(); err != nil {
+		return err
+	}
+	if _, _, err := data.Select(c.all, c.selection); err != nil {
+		return plain.Mistake(err)
+	}
+	if c.API == APICompletions {
+		if c.template, err = data.OpenTemplate(c.ChatTemplate, now); err != nil {
+			return plain.Mistake(err)
+		}
+	}
+	return nil
+}
+
+// Close ends the server that the execution has at hand.
+func (x *Execution) Close() { x.at.Close() }
+
+// Reach has the first cell's server at hand.
+func (x *Execution) Reach(ctx context.Context) error { return x.reach(ctx, x.Cells[0]) }
+
+// Recorded says whether anything is on record.
+func (x *Execution) Recorded() bool {
+	for _, c := range x.Cells {
+		if c.Progress != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// reach has the cell's server at hand: the one that is there if it will do, or a new one.
+func (x *Execution) reach(ctx context.Context, c *CellRun) (err error) {
+	if x.at != nil && x.atServer == c.shared() {
+		return nil
+	}
+	x.at.Close()
+	x.connected++
+	x.used, x.last, x.atServer = false, nil, c.shared()
+	began := x.began
+	x.at, err = x.tools.Connect(ctx, &c.Target, target.Connection{Key: c.key, Clock: x.clock(began), Seed: c.Seed,
+		Jitter: int64(x.connected), Restarts: c.Isolation == IsolationRestart, Resets: c.Isolation == IsolationReset, Talk: x.tell.Talk})
+	return interrupted(ctx, err)
+}
+
+// clock counts from a moment.
+func (x *Execution) clock(from time.Time) client.Clock {
+	return func() int64 { return int64(x.tools.Since(from)) }
+}
+
+// interrupted is what a person caused by Ctrl-C, whatever came of it first.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return err
+}
+
+// complete says that passes were played.
+func (c *CellRun) complete(from, to int) bool {
+	for rep := from; rep <= to; rep++ {
+		if c.sessions == 0 || c.done.perPass[rep] < c.sessions {
+			return false
+		}
+	}
+	return true
+}
+
+// finished books a session.
+func (c *CellRun) finished(s store.DoneSession) {
+	users := max(c.Users, 1)
+	if c.Rate > 0 {
+		users = 1
+	}
+	c.done.add(s, users)
+}
+
+// choose settles which conversations run on this server, and makes the generated ones to its tokeniser's measure.
+func (x *Execution) choose(ctx context.Context, c *CellRun) error {
+	s := c.selection
+	if s.ContextTokens == 0 && x.at.Server.MaxModelLenTokens != nil {
+		s.ContextTokens = *x.at.Server.MaxModelLenTokens
+	}
+	convs, left, err := data.Select(c.all, s)
+	if err != nil {
+		return err
+	}
+	x.tell.Chosen(len(c.all), convs, left, len(s.IDs) > 0)
+	count := data.Count(engine.Counter(ctx, x.at.Client, x.at.Server))
+	if count == nil {
+		count = data.EstimateTokens
+	}
+	for i, v := range convs {
+		if v.Generate != nil {
+			x.tell.Making(v)
+		}
+		if convs[i], err = v.Build(count); err != nil {
+			return err
+		}
+		if !c.Scripted() {
+			continue
+		}
+		for n, t := range convs[i].Turns[:len(convs[i].Turns)-1] {
+			if t.Assistant == "" {
+				return plain.Mistakef("flag --replies: turn %d of %s has no reply in its file", n+1, v.ID)
+			}
+		}
+	}
+	c.convs = convs
+	return nil
+}
+
+// visit plays what is missing of some repeats of a cell. keep says that its server will be wanted again at once.
+func (x *Execution) visit(ctx context.Context, c *CellRun, from, to int, keep bool) error {
+	if c.complete(from, to) {
+		return nil
+	}
+	if c.Progress == nil && x.Spec.Plan != "" {
+		c.start = x.tools.Now()
+	}
+	began := x.tools.Now() // a server's start is part of what a visit takes
+	if err := x.reach(ctx, c); err != nil {
+		return err
+	}
+	if c.convs == nil {
+		if err := x.choose(ctx, c); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
+	if x.last != c && c.start != x.began {
+		x.at.Client = x.at.Client.WithClock(ctx, x.clock(c.start))
+	}
+	job, err := x.job(c, from, to, keep)
+	if err != nil {
+		return err
+	}
+	res, err := x.tools.Play(ctx, x.at, job, x.tell.Watch)
+	c.took += x.tools.Since(began)
+	c.played += len(job.Sessions)
+	x.used, x.last = true, c
+	if !keep && x.at.Process != nil { // the job stopped it
+		x.at.Close()
+		x.at = nil
+	}
+	if res.Progress.RunID != uuid.Nil { // a run came to be
+		c.Progress = &res.Progress
+	}
+	c.Result.add(res)
+	if err != nil {
+		x.tell.Failure(err)
+	}
+	return err
+}
+
+// job is what is missing of some repeats of a cell.
+func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
+	j := Job{RunSpec: c.RunSpec, Repeats: x.Spec.Repeats, Conversations: c.convs, Template: c.template, Start: c.start, Build: x.tools.Build,
+		Server: Server{Process: x.at.Process, Settings: x.at.Settings, Limits: x.at.Limits, Same: x.used && x.last == c, Used: x.used, Keep: keep},
+		Part:   Part{Spec: x.spec, Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
+	if x.Spec.Plan != "" {
+		j.Part.PlanID, j.Part.PlanText = &x.planID, x.Spec.Text
+	}
+	if j.Server.Same && c.Isolation != IsolationRestart { // it is warm
+		j.Warmup = 0
+	}
+	c.sessions = len(j.AllSessions(1, 1))
+	hashes := map[string]string{}
+	for _, v := range c.convs {
+		hashes[v.ID] = v.SHA256()
+	}
+	for d := range c.done.all {
+		if h, ok := hashes[d.Conversation]; ok && h != d.SHA256 {
+			return j, fmt.Errorf("resume plan: conversation %s is not what it was when the plan was begun", d.Conversation)
+		}
+	}
+	j.Sessions = []SessionPlan{}
+	for _, s := range j.AllSessions(from, to) {
+		d := store.DoneSession{Conversation: s.Conversation.ID, SHA256: hashes[s.Conversation.ID], Variant: string(s.Placement),
+			Repeat: int32(s.Repeat)}
+		if c.done.all[d] {
+			continue
+		}
+		j.Sessions = append(j.Sessions, s)
+		if x.Spec.Plan != "" { // only a plan comes back to what it has played
+			c.finished(d)
+		}
+	}
+	return j, nil
+}
+
+// add adds what a job gave.
+func (r *Result) add(job *Result) {
+	r.RunID, r.Name, r.Status, r.LastError = job.RunID, job.Name, job.Status, cmp.Or(job.LastError, r.LastError)
+	r.FirstError = cmp.Or(r.FirstError, job.FirstError)
+	r.Turns, r.Failed, r.Skipped, r.Frozen = r.Turns+job.Turns, r.Failed+job.Failed, r.Skipped+job.Skipped, r.Frozen+job.Frozen
+}
