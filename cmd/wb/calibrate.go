@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/collect"
-	"wb/queries"
+	"wb/queries/compare"
 )
 
 // calibration is a plan of two equal cells: whatever differs between them is noise.
@@ -64,7 +64,7 @@ every change on the same machine, server and model. Takes the flags of wb run; g
 }
 
 // noise tells what a calibration found.
-func (x *execution) noise(verdicts []queries.Verdict) {
+func (x *execution) noise(verdicts []compare.Verdict) {
 	known := false
 	for _, v := range verdicts {
 		known = known || v.Enough

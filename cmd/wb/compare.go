@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/queries"
+	"wb/queries/compare"
 )
 
 // gateError says that a comparison breached its gate.
@@ -17,7 +17,7 @@ type gateError struct{ error }
 
 func newCompare(stdout, stderr io.Writer) *cobra.Command {
 	var q queryOptions
-	c := queries.Comparison{}
+	c := compare.Comparison{}
 	var margin, gate, gateOn string
 	cmd := &cobra.Command{
 		Use:   "compare BASE HEAD",
@@ -43,12 +43,12 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			if gateOn != "breach" && gateOn != "inconclusive" {
 				return usagef("flag --gate-on: wants breach or inconclusive, not %q", gateOn)
 			}
-			var gates []queries.Gate
+			var gates []compare.Gate
 			if cmd.Flags().Changed("gate-on") && !cmd.Flags().Changed("gate") {
 				return usagef("flag --gate-on: there is no --gate")
 			}
 			if cmd.Flags().Changed("gate") { // one that is empty, as of a variable that is not set, is none that could hold
-				if gates, err = queries.ParseGate(gate); err != nil {
+				if gates, err = compare.ParseGate(gate); err != nil {
 					return usageError{err}
 				}
 			}
@@ -61,7 +61,7 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 				return usagef("flag --metric: wants some of %s", metricNames())
 			}
 			for _, m := range c.Metrics {
-				if !slices.ContainsFunc(queries.Metrics(), func(k queries.Metric) bool { return k.Name == m }) {
+				if !slices.Contains(compare.MetricNames(), m) {
 					return usagef("flag --metric: wants some of %s, not %q", metricNames(), m)
 				}
 			}
@@ -72,14 +72,14 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			if err != nil {
 				return err
 			}
-			t, verdicts, err := queries.Compare(ctx, db, c)
+			r, err := compare.Run(ctx, db, c)
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err
 			}
-			if err := q.write(stdout, stderr, t); err != nil {
+			if err := q.write(stdout, stderr, r.Table()); err != nil {
 				return err
 			}
-			return checkGates(stderr, gates, verdicts, gateOn == "inconclusive")
+			return checkGates(stderr, gates, r.Verdicts, gateOn == "inconclusive")
 		},
 	}
 	historyFlag(cmd, &q.db)
@@ -94,21 +94,21 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 }
 
 // checkGates tells how each gate stands; the error is a breach.
-func checkGates(stderr io.Writer, gates []queries.Gate, verdicts []queries.Verdict, strict bool) error {
+func checkGates(stderr io.Writer, gates []compare.Gate, verdicts []compare.Verdict, strict bool) error {
 	var broken []string
-	for i, state := range queries.CheckGates(gates, verdicts) {
-		why := map[string]string{
-			queries.GateHolds:    "holds",
-			queries.GateBreached: "breached: the whole interval lies beyond it",
-			queries.GateOpen:     "not shown to hold, nor to be breached",
-			queries.GateUnknown:  "not checked: not measured on both sides",
-			queries.GateForeign:  "not checked: the sides do not do the same (see the notes)",
+	for i, state := range compare.CheckGates(gates, verdicts) {
+		why := map[compare.GateState]string{
+			compare.GateHolds:    "holds",
+			compare.GateBreached: "breached: the whole interval lies beyond it",
+			compare.GateOpen:     "not shown to hold, nor to be breached",
+			compare.GateUnknown:  "not checked: not measured on both sides",
+			compare.GateForeign:  "not checked: the sides do not do the same (see the notes)",
 		}[state]
-		if strict && state == queries.GateOpen {
+		if strict && state == compare.GateOpen {
 			why = "not shown to hold"
 		}
 		fmt.Fprintf(stderr, "gate %s: %s\n", gates[i].Text, why)
-		if state == queries.GateBreached || (state != queries.GateHolds && strict) {
+		if state == compare.GateBreached || (state != compare.GateHolds && strict) {
 			broken = append(broken, gates[i].Text)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"wb/collect/vllm"
 	"wb/data"
 	"wb/queries"
+	"wb/queries/table"
 	"wb/viz"
 )
 
@@ -57,13 +58,13 @@ func (o *selectOptions) selection() (data.Selection, error) {
 }
 
 // selectionTable lists all conversations, and what becomes of each.
-func selectionTable(all []*data.Conversation, s data.Selection) (*queries.Table, error) {
+func selectionTable(all []*data.Conversation, s data.Selection) (*table.Table, error) {
 	chosen, left, err := data.Select(all, s)
 	if err != nil && left == nil {
 		return nil, usageError{err}
 	}
-	t := &queries.Table{Name: "conversations", Title: "Conversations", About: "expected_tokens: size of the longest prompt with the file's own replies. Generated ones are sized by the server's tokeniser.",
-		Columns: []queries.Column{{Name: "id"}, {Name: "title"}, {Name: "tags"}, {Name: "language"}, {Name: "domain"}, {Name: "turns"}, {Name: "documents"}, {Name: "expected_tokens", Unit: "tokens"}, {Name: "runs"}, {Name: "why_not"}}}
+	t := &table.Table{Name: "conversations", Title: "Conversations", About: "expected_tokens: size of the longest prompt with the file's own replies. Generated ones are sized by the server's tokeniser.",
+		Columns: []table.Column{{Name: "id"}, {Name: "title"}, {Name: "tags"}, {Name: "language"}, {Name: "domain"}, {Name: "turns"}, {Name: "documents"}, {Name: "expected_tokens", Unit: "tokens"}, {Name: "runs"}, {Name: "why_not"}}}
 	for _, c := range all {
 		turns, docs := int64(len(c.Turns)), int64(len(c.Documents))
 		if c.Generate != nil {
@@ -99,7 +100,7 @@ func newConversations(stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
+			return render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
 		}
 	}
 	var own, sub selectOptions

@@ -12,7 +12,7 @@ import (
 
 	"wb/collect"
 	"wb/data/hub"
-	"wb/queries"
+	"wb/queries/table"
 	"wb/store"
 	"wb/viz"
 )
@@ -69,11 +69,11 @@ is here and fits; with --url, the server that answers there, which gets one requ
 }
 
 func renderFindings(w io.Writer, format string, findings []collect.Finding) error {
-	t := &queries.Table{Name: "doctor", Title: "Doctor", Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
+	t := &table.Table{Name: "doctor", Title: "Doctor", Columns: []table.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
 	}
-	return render(w, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version})
+	return render(w, format, viz.Page{Title: "Doctor", Tables: []*table.Table{t}, Version: version})
 }
 
 func diagnoseFile(cmd *cobra.Command, path string) collect.Finding {

@@ -21,7 +21,8 @@ import (
 	"wb/collect"
 	"wb/data"
 	"wb/data/yamlfile"
-	"wb/queries"
+	"wb/queries/compare"
+	"wb/queries/table"
 	"wb/store"
 	"wb/viz"
 )
@@ -179,7 +180,7 @@ func (x *execution) begin(ctx context.Context, cmd *cobra.Command, newFile bool)
 		if err != nil {
 			return err
 		}
-		return render(x.stdout, "table", viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
+		return render(x.stdout, "table", viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
 	}
 	if x.results != "" { // better said before the run than after it
 		if err := makeDir(x.results); err != nil {
@@ -310,7 +311,7 @@ func (x *execution) play(ctx context.Context) (whole bool, err error) {
 			continue
 		}
 		width, err := x.width(ctx)
-		if errors.Is(err, queries.ErrNoFigures) {
+		if errors.Is(err, compare.ErrNoFigures) {
 			x.progress.warn(fmt.Sprintf("%s is not measured here, so that no repeat would make it better known; --until-ci is left alone", x.metric))
 			break
 		}
@@ -540,7 +541,7 @@ func (x *execution) width(ctx context.Context) (half float64, err error) {
 			ids = append(ids, c.progress.RunID.String())
 		}
 	}
-	return queries.Width(ctx, x.file, x.metric, ids)
+	return compare.Width(ctx, x.file, x.metric, ids)
 }
 
 // tell prints what came of it and writes the report.
@@ -604,23 +605,24 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 			metrics = append(metrics, m)
 		}
 	}
-	var tables []*queries.Table
-	var found []queries.Verdict // of the last cell
+	var tables []*table.Table
+	var found []compare.Verdict // of the last cell
 	for _, c := range played[1:] {
 		if cut { // no verdict before the end
 			break
 		}
 		base, head := played[0].progress.RunID.String(), c.progress.RunID.String()
-		t, verdicts, err := queries.Compare(ctx, x.file, queries.Comparison{Base: base, Head: head, Metrics: metrics, Margin: 0.02})
+		r, err := compare.Run(ctx, x.file, compare.Comparison{Base: base, Head: head, Metrics: metrics, Margin: 0.02})
 		if err != nil {
 			x.progress.warn(err.Error())
 			continue
 		}
+		t := r.Table()
 		t.About, t.Charts = "", nil
 		for _, column := range []string{"group", "p", "p_holm", "label"} { // the table must fit a terminal; wb compare has them all
 			t.Columns, t.Rows = t.Without(column)
 		}
-		tables, found = append(tables, t), verdicts
+		tables, found = append(tables, t), r.Verdicts
 	}
 	if len(tables) > 0 {
 		if err := render(x.stdout, "table", viz.Page{Tables: tables, Version: version}); err != nil {

@@ -11,11 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/queries"
+	"wb/queries/table"
 	"wb/store"
 )
 
 // chosenRuns opens a history for a moment and looks up runs.
-func chosenRuns(ctx context.Context, path, selector string) (refs []queries.RunRef, err error) {
+func chosenRuns(ctx context.Context, path, selector string) (refs []table.RunRef, err error) {
 	db, err := store.OpenRead(ctx, path)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"wb/collect"
 	"wb/collect/vllm"
 	"wb/queries"
+	"wb/queries/compare"
 	"wb/store"
 )
 
@@ -147,7 +148,7 @@ func hintFor(err error) string {
 		return "wb query --list shows the saved queries"
 	case errors.Is(err, queries.ErrNoRuns):
 		return "wb runs shows the runs of the file; wb run records one"
-	case errors.Is(err, queries.ErrNothingMeasured):
+	case errors.Is(err, compare.ErrNothingMeasured):
 		return "wb query failed_turns --runs all says what became of its turns"
 	case errors.As(err, &he):
 		return "docs/queries.md describes the header"

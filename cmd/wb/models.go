@@ -16,7 +16,7 @@ import (
 	"wb/collect"
 	"wb/data"
 	"wb/data/hub"
-	"wb/queries"
+	"wb/queries/table"
 	"wb/viz"
 )
 
@@ -35,13 +35,13 @@ func newModels(stdout, stderr io.Writer) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var t *queries.Table
+		var t *table.Table
 		if cached {
 			t = cacheTable(h, have)
 		} else if t, err = modelTable(cmd.Context(), have); err != nil {
 			return err
 		}
-		return render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
+		return render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
 	}
 	cmd := &cobra.Command{Use: "models", Short: "List, download and remove models", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
@@ -54,14 +54,14 @@ func newModels(stdout, stderr io.Writer) *cobra.Command {
 }
 
 // modelTable is the registry with what this machine makes of it.
-func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) {
+func modelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 	models, err := data.Models()
 	if err != nil {
 		return nil, err
 	}
 	room := collect.ModelRoom(ctx)
-	t := &queries.Table{Name: "models", Title: "Models", About: fmt.Sprintf("memory_bytes: weights and the KV cache of 8,192 tokens in 16 bits. fits: on this machine, %s.", room),
-		Columns: []queries.Column{{Name: "name"}, {Name: "parameters"}, {Name: "quantization"}, {Name: "weights_bytes"}, {Name: "context_tokens"}, {Name: "memory_bytes"}, {Name: "fits"},
+	t := &table.Table{Name: "models", Title: "Models", About: fmt.Sprintf("memory_bytes: weights and the KV cache of 8,192 tokens in 16 bits. fits: on this machine, %s.", room),
+		Columns: []table.Column{{Name: "name"}, {Name: "parameters"}, {Name: "quantization"}, {Name: "weights_bytes"}, {Name: "context_tokens"}, {Name: "memory_bytes"}, {Name: "fits"},
 			{Name: "fits_tokens"}, {Name: "license"}, {Name: "gated"}, {Name: "here"}, {Name: "repo"}}}
 	for _, m := range models {
 		q := m.Quantization
@@ -83,8 +83,8 @@ func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) 
 	return t, nil
 }
 
-func cacheTable(h *hub.Client, have []hub.Cached) *queries.Table {
-	t := &queries.Table{Name: "cached_models", Title: "Models in " + h.CacheDir, Columns: []queries.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}}}
+func cacheTable(h *hub.Client, have []hub.Cached) *table.Table {
+	t := &table.Table{Name: "cached_models", Title: "Models in " + h.CacheDir, Columns: []table.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}}}
 	for _, c := range have {
 		changed := c.ChangedAt.UTC().Format("2006-01-02 15:04")
 		t.Rows = append(t.Rows, []any{c.Repo, strings.Join(c.Revisions, " "), c.Bytes, c.Complete, changed})

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"testing"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 func TestPlainWriter(t *testing.T) {
@@ -207,7 +207,7 @@ func TestFileName(t *testing.T) {
 		"base": "base", "a b": "a-b-0a1b2c3d", "a/b": "a-b-0a1b2c3d", "on 0a1b2c3d": "on-0a1b2c3d", "x_system": "x_system-0a1b2c3d",
 		"日本": "0a1b2c3d", "..": "0a1b2c3d", strings.Repeat("x", 300): strings.Repeat("x", 80) + "-0a1b2c3d",
 	} {
-		if got := fileName(queries.RunRef{ID: id, Name: name}); got != want {
+		if got := fileName(table.RunRef{ID: id, Name: name}); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}

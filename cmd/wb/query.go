@@ -18,6 +18,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/queries"
+	wbreport "wb/queries/report"
+	"wb/queries/table"
 	"wb/store"
 	"wb/viz"
 )
@@ -161,8 +163,8 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 	return o.write(stdout, stderr, t)
 }
 
-func (o *queryOptions) write(stdout, stderr io.Writer, t *queries.Table) error {
-	page := viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}
+func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
+	page := viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version}
 	if o.format == "csv" || o.format == "ndjson" { // formats that are nothing but rows
 		for _, n := range t.Notes {
 			fmt.Fprintf(stderr, "note: %s\n", n)
@@ -230,7 +232,7 @@ func makeDir(dir string) error {
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // fileName makes the name of a run that of its files. Where another run could have the same ones, the id is in it, too.
-func fileName(r queries.RunRef) string {
+func fileName(r table.RunRef) string {
 	const longest = 80
 	id := r.ID[:min(8, len(r.ID))]
 	own := strings.TrimSuffix(r.Name, " "+id) // as the view runs tells those of one name apart
@@ -246,11 +248,11 @@ const systemFacts = "_system"
 
 // writeReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
 func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
-	tables, empty, err := queries.Report(ctx, db, selector, base)
+	tables, empty, err := wbreport.Tables(ctx, db, selector, base)
 	if err != nil {
 		return nil, err
 	}
-	sys, err := queries.System(ctx, db, selector)
+	sys, err := wbreport.System(ctx, db, selector)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +271,7 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 	summary := page
 	for _, t := range tables {
 		if t.Name == "conversation_summary" {
-			summary.Tables = []*queries.Table{t}
+			summary.Tables = []*table.Table{t}
 		}
 	}
 	if len(summary.Tables) != 1 { // every turn failed: there is nothing to sum up
@@ -277,7 +279,7 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 	}
 	text := page
 	if len(runs) > 1 { // to paste into a review
-		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *queries.Table) bool { return !queries.Short(t) }), nil
+		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *table.Table) bool { return !wbreport.Short(t) }), nil
 		for i, t := range text.Tables {
 			plain := *t
 			plain.SQL = ""

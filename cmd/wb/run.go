@@ -23,6 +23,8 @@ import (
 	"wb/data"
 	"wb/data/hub"
 	"wb/queries"
+	"wb/queries/compare"
+	"wb/queries/table"
 	"wb/store"
 	"wb/viz"
 )
@@ -322,7 +324,7 @@ func (o *runOptions) checkRepeats() error {
 		return usagef("flag --until-ci: %v", err)
 	case o.untilCI != "" && limit == 0:
 		return usagef("flag --until-ci: no number of repeats makes an interval 0 wide")
-	case !slices.ContainsFunc(queries.Metrics(), func(m queries.Metric) bool { return m.Name == o.metric }):
+	case !slices.Contains(compare.MetricNames(), o.metric):
 		return usagef("flag --metric: wants one of %s, not %q", metricNames(), o.metric)
 	case o.untilCI != "" && o.maxRepeats < o.repeat:
 		return usagef("flag --max-repeats: %d is less than the repeats, %d", o.maxRepeats, o.repeat)
@@ -343,13 +345,7 @@ func percentage(s string) (float64, error) {
 	return v / 100, nil
 }
 
-func metricNames() string {
-	var names []string
-	for _, m := range queries.Metrics() {
-		names = append(names, m.Name)
-	}
-	return strings.Join(names, ", ")
-}
+func metricNames() string { return strings.Join(compare.MetricNames(), ", ") }
 
 // apiKey reads the key from the environment variable that --api-key-env names, if any.
 func apiKey(variable string) (string, error) {
@@ -535,7 +531,7 @@ func (o *runOptions) summary(ctx context.Context, stdout, stderr io.Writer, db *
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil
-	if err := render(stdout, "table", viz.Page{Tables: []*queries.Table{t}, Version: version}); err != nil {
+	if err := render(stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version}); err != nil {
 		return err
 	}
 	if db.Present() != nil { // there is nowhere to look; the error that follows says why

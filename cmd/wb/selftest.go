@@ -26,6 +26,7 @@ import (
 	"wb/collect/sim"
 	"wb/data"
 	"wb/queries"
+	"wb/queries/table"
 	"wb/store"
 )
 
@@ -178,7 +179,7 @@ func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr 
 const loopMargin = 0.01
 
 // tellLoops says what closed loops kept, beside a bare client.
-func tellLoops(stderr io.Writer, t *queries.Table) error {
+func tellLoops(stderr io.Writer, t *table.Table) error {
 	var errs []error
 	for _, row := range t.Rows {
 		kept, ok := row[t.ColumnIndex("kept_ratio")].(float64)
@@ -239,7 +240,7 @@ func tellStall(ctx context.Context, db *store.DB, run string, stderr io.Writer) 
 }
 
 // holdsTo is the load, tokens a second, up to which mean TTFT, mean ITL and the load itself hold within 1 %: of all that were tried, from the least on.
-func holdsTo(t *queries.Table) float64 {
+func holdsTo(t *table.Table) float64 {
 	type tried struct {
 		load float64
 		held bool

@@ -1,6 +1,6 @@
 //go:build duckdb_arrow
 
-package queries
+package compare
 
 import (
 	"context"
@@ -53,8 +53,9 @@ func planted(t *testing.T, seed int64, passes int, factor float64) (out []observ
 					t.Errorf("HTTP %d: %s", w.Code, w.Body)
 					return nil
 				}
-				out = append(out, observation{session: fmt.Sprint(seed, "/", conv, "/", pass), key: fmt.Sprint("c", conv, "/system/", pass, "/", turn+1), group: "all", prompt: int64(len(prompt)), output: 1,
-					values: []float64{float64(clock().Sub(before)) / 1e6}})
+				o := observed(fmt.Sprint("c", conv), pass, turn+1, float64(clock().Sub(before))/1e6)
+				o.session, o.prompt, o.output = fmt.Sprint(seed, "/", conv, "/", pass), int64(len(prompt)), 1
+				out = append(out, o)
 			}
 		}
 	}
@@ -76,19 +77,19 @@ func TestPlantedDifferences(t *testing.T) {
 		wg.Go(func() {
 			for i := range work {
 				base := planted(t, 4*i, passes, 1)
-				equal := verdictOf(base, planted(t, 4*i+1, passes, 1), 1e-6).Verdict
-				slow, slight := "", ""
+				equal := verdictOf(base, planted(t, 4*i+1, passes, 1), 1e-6).Outcome
+				slow, slight := Outcome(""), Outcome("")
 				if i < trials {
-					slow, slight = verdictOf(base, planted(t, 4*i+2, passes, 1.03), 0.02).Verdict, verdictOf(base, planted(t, 4*i+3, passes, 1.005), 0.02).Verdict
+					slow, slight = verdictOf(base, planted(t, 4*i+2, passes, 1.03), 0.02).Outcome, verdictOf(base, planted(t, 4*i+3, passes, 1.005), 0.02).Outcome
 				}
 				mu.Lock()
-				if equal == VerdictFaster || equal == VerdictSlower {
+				if equal == Faster || equal == Slower {
 					false_++
 				}
-				if slow == VerdictSlower {
+				if slow == Slower {
 					found++
 				}
-				if slight == VerdictEquivalent {
+				if slight == Equivalent {
 					same++
 				}
 				mu.Unlock()

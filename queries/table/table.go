@@ -1,4 +1,8 @@
-package queries
+// Package table is the answer to a query as everything that prints it takes it: columns with units, rows of plain values, and notes.
+// It imports nothing of wb.
+package table
+
+import "strings"
 
 // Table is the answer to one query, ready to be rendered: named columns, rows of plain values, and everything a reader
 // needs to trust them (the SQL, the runs, the notes). It holds no database handles.
@@ -77,7 +81,7 @@ var unitSuffixes = []struct{ suffix, unit string }{
 // UnitOf reads a column's unit from the end of its name: "ttft_ms" gives "ms", "turn" gives "".
 func UnitOf(column string) string {
 	for _, u := range unitSuffixes {
-		if len(column) > len(u.suffix) && column[len(column)-len(u.suffix):] == u.suffix {
+		if len(column) > len(u.suffix) && strings.HasSuffix(column, u.suffix) {
 			return u.unit
 		}
 	}
@@ -95,4 +99,13 @@ func (t *Table) Without(name string) ([]Column, [][]any) {
 		rows[r] = append(append([]any{}, row[:i]...), row[i+1:]...)
 	}
 	return append(append([]Column{}, t.Columns[:i]...), t.Columns[i+1:]...), rows
+}
+
+// References names every column that the chart reads.
+func (c Chart) References() []string {
+	cols := append([]string{c.X}, c.Y...)
+	if c.Series != "" {
+		cols = append(cols, c.Series)
+	}
+	return cols
 }

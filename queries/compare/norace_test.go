@@ -1,5 +1,5 @@
 //go:build !race
 
-package queries
+package compare
 
 const raced = false
