@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"wb/queries/internal/fixture"
+	"wb/queries/table"
 	"wb/store"
 )
 
@@ -17,7 +19,7 @@ import (
 // vLLM; a fifth has other settings, and nobody to be held against.
 func TestFleet(t *testing.T) {
 	ctx := context.Background()
-	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
+	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		for m, machine := range []string{"box1", "box2", "slow", "turned", "other"} {
 			for day := range 10 {
 				run := uuid.New()
@@ -43,13 +45,13 @@ func TestFleet(t *testing.T) {
 				if err := store.Add(ctx, r, store.Setting{RunID: run, Source: "cache_config", Name: "block_size", Value: size}, store.Setting{RunID: run, Source: "server", Name: "--port", Value: fmt.Sprint(m)}); err != nil {
 					return err
 				}
-				if err := store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Variant: "system", Repeat: 1, EndedNs: new(sec(50)), Status: "ok"}); err != nil {
+				if err := store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Variant: "system", Repeat: 1, EndedNs: new(fixture.Sec(50)), Status: "ok"}); err != nil {
 					return err
 				}
 				for i := range int32(5) {
 					at := float64(i) * 5
 					ttft := (0.1 + 0.02*float64(i)) * factor * (1 + 0.002*float64((m*7+day*3+int(i))%5))
-					if err := store.Add(ctx, r, turn(run, i+1, 1, i+1, "ok", at, at, at+ttft, at+ttft+0.49, at+4, 1000+int64(i), 500, 50)); err != nil {
+					if err := store.Add(ctx, r, fixture.Turn(run, i+1, 1, i+1, "ok", at, at, at+ttft, at+ttft+0.49, at+4, 1000+int64(i), 500, 50)); err != nil {
 						return err
 					}
 				}
@@ -57,7 +59,7 @@ func TestFleet(t *testing.T) {
 		}
 		return nil
 	})
-	get := func(name string) *Table {
+	get := func(name string) *table.Table {
 		t.Helper()
 		tb, err := find(t, name).Run(ctx, db, Options{})
 		if err != nil {

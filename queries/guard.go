@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	wbsql "wb/sql"
 )
 
 // guard decides which statements of a query are run. DuckDB's own parser reads them (json_serialize_sql, "SQL to and from JSON" in DuckDB's
@@ -61,8 +63,7 @@ func (g *guard) statements(ctx context.Context, text string) ([]string, error) {
 func (g *guard) parse(ctx context.Context, text string) (n int, err error) {
 	var tree []byte
 	var size int64
-	err = g.conn.QueryRowContext(ctx, `SELECT strlen(t), CASE WHEN strlen(t) <= ? THEN t END
-		FROM (SELECT json_serialize_sql(?::VARCHAR)::VARCHAR AS t)`, maxTreeBytes, text).Scan(&size, &tree)
+	err = g.conn.QueryRowContext(ctx, wbsql.Statement("parse_tree"), maxTreeBytes, text).Scan(&size, &tree)
 	if err != nil {
 		return 0, g.wrap(err)
 	}
@@ -277,8 +278,7 @@ func (g *guard) refused(what, why string) error {
 func (g *guard) macro(ctx context.Context, quoted string, table bool, body string) error {
 	name := strings.ToLower(strings.ReplaceAll(strings.Trim(quoted, `"`), `""`, `"`))
 	var taken bool
-	const others = "SELECT count(*) > 0 FROM duckdb_functions() WHERE lower(function_name) = ? AND database_name <> 'temp'"
-	if err := g.conn.QueryRowContext(ctx, others, name).Scan(&taken); err != nil {
+	if err := g.conn.QueryRowContext(ctx, wbsql.Statement("function_is_known"), name).Scan(&taken); err != nil {
 		return g.wrap(err)
 	}
 	if taken {
@@ -316,8 +316,7 @@ func (g *guard) pivot(text string) error {
 // ownMacros finds the table macros that somebody put into the file, unless their names are DuckDB's.
 func (g *guard) ownMacros(ctx context.Context) error {
 	g.macros = map[string]bool{}
-	rows, err := g.conn.QueryContext(ctx, `SELECT lower(function_name) FROM duckdb_functions() GROUP BY ALL
-		HAVING bool_and(NOT internal AND function_type = 'table_macro' AND database_name IN (current_database(), 'temp'))`)
+	rows, err := g.conn.QueryContext(ctx, wbsql.Statement("own_macros"))
 	if err != nil {
 		return g.wrap(err)
 	}

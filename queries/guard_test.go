@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"wb/queries/internal/fixture"
 	"wb/store"
 	elsewhere "wb/store/history"
 )
@@ -64,7 +65,7 @@ func FuzzSplit(f *testing.F) {
 
 // What people write runs, in files and in folders; what a lake or a folder is not asked for runs on a file only.
 func TestQueriesThatRun(t *testing.T) {
-	file, folder := history(t), exported(t)
+	file, folder := fixture.History(t), exported(t)
 	for _, c := range []struct {
 		text, want string
 		fileOnly   bool
@@ -117,7 +118,7 @@ func TestQueriesThatRun(t *testing.T) {
 				t.Errorf("%s: %v", text1, err)
 				continue
 			}
-			got := text(t, tb)
+			got := fixture.Text(t, tb)
 			if start, open := strings.CutSuffix(c.want, "*"); got != c.want && (!open || !strings.HasPrefix(got, start)) {
 				t.Errorf("%s: got %q, want %q", text1, got, c.want)
 			}
@@ -145,7 +146,7 @@ func TestReportsPassTheGuard(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	file, folder := history(t), exported(t)
+	file, folder := fixture.History(t), exported(t)
 	const allowed = "only SELECT and its kinds, with SET VARIABLE and CREATE TEMP TABLE, VIEW or MACRO before it"
 	for _, c := range []struct {
 		db         *store.DB
@@ -174,7 +175,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: got %v\nwant %s", c.text, err, c.want)
 		}
 	}
-	w, err := store.Open(context.Background(), tempPath(t))
+	w, err := store.Open(context.Background(), fixture.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +200,7 @@ func harmless(text string, elsewhere bool) bool {
 func TestHostile(t *testing.T) {
 	base := t.TempDir()
 	file, folder := filepath.Join(base, "a.duckdb"), filepath.Join(base, "data")
-	if err := record(t, file, fillHistory).Close(); err != nil {
+	if err := fixture.Record(t, file, fixture.Fill).Close(); err != nil {
 		t.Fatal(err)
 	}
 	export(t, file, folder)
@@ -215,7 +216,7 @@ func TestHostileLake(t *testing.T) {
 	ctx := elsewhere.WithAccess(context.Background(), elsewhere.Access{Extensions: dir})
 	base := t.TempDir()
 	file, lake := filepath.Join(base, "a.duckdb"), filepath.Join(base, "lake")
-	if err := record(t, file, fillHistory).Close(); err != nil {
+	if err := fixture.Record(t, file, fixture.Fill).Close(); err != nil {
 		t.Fatal(err)
 	}
 	l, err := elsewhere.ParseLake(lake, "")
@@ -312,8 +313,8 @@ func checksums(t testing.TB, dir string) (out []string) {
 // exported gives the history as a folder of Parquet.
 func exported(t testing.TB) *store.DB {
 	t.Helper()
-	p, dir := tempPath(t), filepath.Join(t.TempDir(), "parquet")
-	if err := record(t, p, fillHistory).Close(); err != nil {
+	p, dir := fixture.Path(t), filepath.Join(t.TempDir(), "parquet")
+	if err := fixture.Record(t, p, fixture.Fill).Close(); err != nil {
 		t.Fatal(err)
 	}
 	export(t, p, dir)

@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"wb/data"
+	"wb/queries/internal/fixture"
+	"wb/queries/table"
 	"wb/store"
 )
 
@@ -43,9 +45,9 @@ func TestRoofline(t *testing.T) {
 		limit, graphs, eager float64 // ms a token
 		mbuGraphs            float64
 	}{{991, 1.63, 3.43, 14.2, 0.48}, {7155, 2.14, 4.16, 14.3, 0.51}, {28307, 3.87, 7.01, 16.0, 0.55}, {88451, 8.80, 16.1, 16.0, 0.55}}
-	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
+	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		var errs []error
-		for i, id := range []string{baseID, earlyID, lateID} {
+		for i, id := range []string{fixture.BaseID, fixture.EarlyID, fixture.LateID} {
 			run := uuid.MustParse(id)
 			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: []string{"graphs", "eager", "elsewhere"}[i], Status: "ok"}),
 				store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}))
@@ -55,7 +57,7 @@ func TestRoofline(t *testing.T) {
 				tpot := []float64{c.graphs, c.eager, c.eager}[i] / 1e3
 				at := float64(k) * 100
 				end := at + 4 + 63*tpot
-				errs = append(errs, store.Add(ctx, r, turn(run, int32(k+1), 1, int32(k+1), "ok", at, at, at+4, end, end, c.context-32, 0, 64)))
+				errs = append(errs, store.Add(ctx, r, fixture.Turn(run, int32(k+1), 1, int32(k+1), "ok", at, at, at+4, end, end, c.context-32, 0, 64)))
 			}
 		}
 		return errors.Join(errs...)
@@ -71,7 +73,7 @@ func TestRoofline(t *testing.T) {
 			t.Errorf("%s is %v, want %v", what, got, want)
 		}
 	}
-	cell := func(tb *Table, row int, column string) any { return tb.Rows[row][tb.ColumnIndex(column)] }
+	cell := func(tb *table.Table, row int, column string) any { return tb.Rows[row][tb.ColumnIndex(column)] }
 	for i, c := range cases {
 		near("limit", cell(tb, i, "decode_limit_ms"), c.limit, 0.006)
 		near("MBU", cell(tb, i, "mbu_ratio"), c.mbuGraphs, 0.0051)
@@ -115,10 +117,10 @@ func TestLimitsOfCaptures(t *testing.T) {
 		{790, 752, 38.633, 1.4077, 752, 0, 20}, {835, 800, 43.198, 1.5979, 800, 0, 20}}
 	offloading := []captured{{5709, 0, 89.507, 5.6238, 0, 0, 0}, {5754, 5728, 47.932, 3.9600, 5728, 0, 0},
 		{5709, 5696, 27.425, 3.9964, 2576, 3120, 0}, {5754, 5744, 28.603, 3.9851, 5728, 16, 0}}
-	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
+	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		var errs []error
 		for i, turns := range [][]captured{speculation, offloading} {
-			run := uuid.MustParse([]string{baseID, earlyID}[i])
+			run := uuid.MustParse([]string{fixture.BaseID, fixture.EarlyID}[i])
 			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: []string{"speculation", "offloading"}[i], Status: "ok"}),
 				store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}),
 				store.Add(ctx, r, model(run, "NVIDIA H200")))
@@ -145,7 +147,7 @@ func TestLimitsOfCaptures(t *testing.T) {
 				}
 				scrape(2*id+1, id, "after")
 				end := at + first + 23*c.itl/1e3
-				row := turn(run, id, 1, id, "ok", at, at, at+first, end, end, c.prompt, c.cached, 24)
+				row := fixture.Turn(run, id, 1, id, "ok", at, at, at+first, end, end, c.prompt, c.cached, 24)
 				errs = append(errs, store.Add(ctx, r, row))
 			}
 		}
@@ -194,12 +196,12 @@ func TestLimitsOfCaptures(t *testing.T) {
 // A turn that is faster than its GPU can be has no ratio but a reason; an event is taken for a step where no counter tells.
 func TestRatiosAboveOne(t *testing.T) {
 	model := phi35Model(t)
-	run := uuid.MustParse(baseID)
-	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
-		fast := turn(run, 1, 1, 1, "ok", 0, 0, 4, 4.023, 4.023, 700, 0, 24) // a millisecond a token, of 1.6
-		events := turn(run, 2, 1, 2, "ok", 10, 10, 14, 14.023, 14.023, 700, 0, 24)
+	run := uuid.MustParse(fixture.BaseID)
+	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
+		fast := fixture.Turn(run, 1, 1, 1, "ok", 0, 0, 4, 4.023, 4.023, 700, 0, 24) // a millisecond a token, of 1.6
+		events := fixture.Turn(run, 2, 1, 2, "ok", 10, 10, 14, 14.023, 14.023, 700, 0, 24)
 		events.TokenEvents, events.TokenReads = new(int32(7)), new(int32(7)) // 23 tokens in 6
-		prefill := turn(run, 3, 1, 3, "ok", 20, 20, 20.001, 21, 21, 7000, 0, 24)
+		prefill := fixture.Turn(run, 3, 1, 3, "ok", 20, 20, 20.001, 21, 21, 7000, 0, 24)
 		return errors.Join(store.Add(ctx, r, store.Run{RunID: run, Name: "x", Status: "ok"}),
 			store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}),
 			store.Add(ctx, r, model(run, "NVIDIA H200")),
@@ -226,7 +228,7 @@ func TestRatiosAboveOne(t *testing.T) {
 
 // Every row of the table of peaks has a source, plausible figures and a name of its own.
 func TestPeaks(t *testing.T) {
-	db := history(t)
+	db := fixture.History(t)
 	tb, err := AdHoc("SELECT gpu_name, memory_bandwidth_bytes_per_s, bf16_flop_per_s, fp8_flop_per_s, source FROM gpu_peaks").Run(context.Background(), db, Options{})
 	if err != nil {
 		t.Fatal(err)

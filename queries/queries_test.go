@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"wb/queries/internal/fixture"
+	"wb/queries/table"
 	"wb/store"
 )
 
@@ -80,7 +82,7 @@ func TestParse(t *testing.T) {
 	want := Query{Name: "q", File: "dir/q.sql", Title: "Title: with a colon", About: "What it means -- and a dash",
 		Vars: []Var{{Name: "runs", Default: "latest", About: "which runs: ids, names"}, {Name: "factor", Default: "5"}, {Name: "model", Default: "a -- b", About: "a text", quoted: true},
 			{Name: "digits", Default: "0123", quoted: true}, {Name: "none"}, {Name: "words", Default: "two words"}},
-		Charts: []Chart{{Kind: "bar", X: "a", Y: []string{"b", "c"}, Series: "d", Title: "Two words", Stack: true, LogX: true}, {Kind: "scatter", X: "a", Y: []string{"b"}}}}
+		Charts: []table.Chart{{Kind: "bar", X: "a", Y: []string{"b", "c"}, Series: "d", Title: "Two words", Stack: true, LogX: true}, {Kind: "scatter", X: "a", Y: []string{"b"}}}}
 	for name, text := range map[string]string{"LF": full, "CRLF": strings.ReplaceAll(full, "\n", "\r\n"), "BOM": "\ufeff" + full, "BOM and CRLF": "\ufeff" + strings.ReplaceAll(full, "\n", "\r\n")} {
 		want.SQL = text
 		if got, err := Parse("dir/q.sql", text); err != nil || !reflect.DeepEqual(*got, want) {
@@ -118,7 +120,7 @@ func FuzzHeader(f *testing.F) {
 			if c.X == "" || len(c.Y) == 0 {
 				t.Errorf("chart without axes: %+v", c)
 			}
-			for _, col := range c.columns() {
+			for _, col := range c.References() {
 				if !identifier.MatchString(col) {
 					t.Errorf("column %q", col)
 				}
@@ -197,37 +199,33 @@ func TestFind(t *testing.T) {
 		t.Fatalf("list is %v, %v", list, err)
 	}
 	for _, want := range []string{"extra extra a=1 b=x", "ttft_by_turn mine ", "stalls Stalls inside turns runs=latest factor=5 min_ms=20"} {
-		if !strings.Contains("\n"+text(t, list)+"\n", "\n"+want+"\n") {
-			t.Errorf("list lacks %q:\n%s", want, text(t, list))
+		if !strings.Contains("\n"+fixture.Text(t, list)+"\n", "\n"+want+"\n") {
+			t.Errorf("list lacks %q:\n%s", want, fixture.Text(t, list))
 		}
 	}
 }
 
 func TestSelect(t *testing.T) {
 	ctx := context.Background()
-	conn, err := history(t).SQL().Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := fixture.Conn(t, fixture.History(t))
 	for _, c := range []struct{ selector, want string }{
-		{"latest", late}, {"latest~0", late}, {"latest~1", early}, {"latest~2", "base"},
+		{"latest", fixture.Late}, {"latest~0", fixture.Late}, {"latest~1", fixture.Early}, {"latest~2", "base"},
 		{"latest~3", `! select runs "latest~3": no such run: the file holds 3`}, {"latest~x", `! select runs "latest~x": latest~N wants a whole number`}, {"latest~-1", `! select runs "latest~-1": latest~N wants a whole number`},
-		{"last:1", late}, {"last:2", early + ", " + late}, {"last:99", "base, " + early + ", " + late},
+		{"last:1", fixture.Late}, {"last:2", fixture.Early + ", " + fixture.Late}, {"last:99", "base, " + fixture.Early + ", " + fixture.Late},
 		{"last:0", `! select runs "last:0": last:N wants a whole number from 1`}, {"last:", `! select runs "last:": last:N wants a whole number from 1`},
-		{"all", "base, " + early + ", " + late},
-		{"base", "base"}, {"tuned", early + ", " + late}, {late, late},
-		{baseID, "base"}, {strings.ToUpper(lateID), late}, {"1111", "base"}, {"AAAA1", late}, {"aaaa1111-0000", late},
+		{"all", "base, " + fixture.Early + ", " + fixture.Late},
+		{"base", "base"}, {"tuned", fixture.Early + ", " + fixture.Late}, {fixture.Late, fixture.Late},
+		{fixture.BaseID, "base"}, {strings.ToUpper(fixture.LateID), fixture.Late}, {"1111", "base"}, {"AAAA1", fixture.Late}, {"aaaa1111-0000", fixture.Late},
 		{"aaaa", `! select runs "aaaa": 2 runs start with it; give more of the id`}, {"111", `! select runs "111": no such run`}, {"bbbb", `! select runs "bbbb": no such run`},
-		{"tag:host=lab", "base, " + late}, {"tag:host=attic", early}, {"tag:note=x=y", "base"}, {"tag:host=la", `! select runs "tag:host=la": no such run`}, {"tag:host", `! select runs "tag:host": wants tag:KEY=VALUE`},
-		{"latest,base", "base, " + late}, {" latest , base, latest", "base, " + late}, {"latest,nosuch", `! select runs "nosuch": no such run`},
+		{"tag:host=lab", "base, " + fixture.Late}, {"tag:host=attic", fixture.Early}, {"tag:note=x=y", "base"}, {"tag:host=la", `! select runs "tag:host=la": no such run`}, {"tag:host", `! select runs "tag:host": wants tag:KEY=VALUE`},
+		{"latest,base", "base, " + fixture.Late}, {" latest , base, latest", "base, " + fixture.Late}, {"latest,nosuch", `! select runs "nosuch": no such run`},
 		{"", `! select runs "": no such run`}, {"'; DROP TABLE raw.run; --", `! select runs "'; DROP TABLE raw.run; --": no such run`},
 	} {
 		refs, err := Select(ctx, conn, c.selector)
 		var got []string
 		for _, r := range refs {
 			got = append(got, r.Name)
-			if r.Simulated != (r.ID == baseID) {
+			if r.Simulated != (r.ID == fixture.BaseID) {
 				t.Errorf("%s: simulated is %v", r.Name, r.Simulated)
 			}
 		}
@@ -244,21 +242,19 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-func empty(context.Context, *store.Recorder) error { return nil }
-
 // Two runs of one moment: "latest" is the one the views take too.
 func TestSelectEdges(t *testing.T) {
 	ctx := context.Background()
-	db := record(t, tempPath(t), empty)
+	db := fixture.Record(t, fixture.Path(t), fixture.Empty)
 	if _, err := find(t, "run_overview").Run(ctx, db, Options{}); err == nil || err.Error() != `select runs "latest": no such run: the file holds no runs yet` || !errors.Is(err, ErrNoRuns) {
 		t.Errorf("empty file: %v", err)
 	}
-	db = record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
+	db = fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		return store.Add(ctx, r, store.Run{RunID: uuid.MustParse(earlyID), Name: "one", Status: "ok", StartedAt: at}, store.Run{RunID: uuid.MustParse(baseID), Name: "two", Status: "ok", StartedAt: at})
+		return store.Add(ctx, r, store.Run{RunID: uuid.MustParse(fixture.EarlyID), Name: "one", Status: "ok", StartedAt: at}, store.Run{RunID: uuid.MustParse(fixture.BaseID), Name: "two", Status: "ok", StartedAt: at})
 	})
 	var view string
-	if err := db.SQL().QueryRow("SELECT run FROM selected_runs").Scan(&view); err != nil {
+	if err := fixture.Conn(t, db).QueryRowContext(ctx, "SELECT run FROM selected_runs").Scan(&view); err != nil {
 		t.Fatal(err)
 	}
 	tb, err := find(t, "run_overview").Run(ctx, db, Options{})
@@ -278,7 +274,7 @@ func parsed(t testing.TB, text string) *Query {
 
 func TestVariables(t *testing.T) {
 	ctx := context.Background()
-	db := history(t)
+	db := fixture.History(t)
 	const head = "-- var: n = 5\n-- var: s = some text\n-- var: q = '7'\n-- var: b = true\n-- var: e =\n-- var: order = 1\n"
 	show := head + "SELECT getvariable('n') AS n, typeof(getvariable('n')) AS tn, getvariable('s') AS s, typeof(getvariable('s')) AS ts, getvariable('q') AS q, typeof(getvariable('q')) AS tq, " +
 		"getvariable('b') AS b, getvariable('e') AS e, getvariable('order') AS o"
@@ -301,7 +297,7 @@ func TestVariables(t *testing.T) {
 		tb, err := parsed(t, show).Run(ctx, db, Options{Set: c.set})
 		got := fmt.Sprint("! ", err)
 		if err == nil {
-			got = text(t, tb)
+			got = fixture.Text(t, tb)
 			if len(tb.Params) != 6 || tb.Params[0].Name != "n" || tb.Params[5].Name != "order" {
 				t.Errorf("%v: params are %v", c.set, tb.Params)
 			}
@@ -314,7 +310,7 @@ func TestVariables(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	tb, err := AdHoc("SELECT getvariable('z') AS z, getvariable('a') AS a, count(*) AS n FROM selected_runs").Run(ctx, db, Options{Runs: "last:2", Set: map[string]string{"z": "1", "a": evil}})
-	if err != nil || text(t, tb) != "1 "+evil+" 2" || !reflect.DeepEqual(tb.Params, []Param{{"a", evil}, {"runs", "last:2"}, {"z", "1"}}) || len(tb.Runs) != 2 {
+	if err != nil || fixture.Text(t, tb) != "1 "+evil+" 2" || !reflect.DeepEqual(tb.Params, []table.Param{{Name: "a", Value: evil}, {Name: "runs", Value: "last:2"}, {Name: "z", Value: "1"}}) || len(tb.Runs) != 2 {
 		t.Errorf("got %+v, %v", tb, err)
 	}
 	if _, err := AdHoc("SELECT 1").Run(ctx, db, Options{Set: map[string]string{"a b": "1"}}); err == nil || err.Error() != `set variable "a b": not a name` {
@@ -325,24 +321,28 @@ func TestVariables(t *testing.T) {
 // What a query leaves behind on its connection is not there for the next.
 func TestQueriesDoNotMeet(t *testing.T) {
 	ctx := context.Background()
-	db := history(t)
+	db := fixture.History(t)
 	for _, left := range []string{"SET VARIABLE x = 1; SELECT 1", "CREATE TEMP TABLE x AS SELECT 1 AS i; SELECT 1"} {
 		if _, err := AdHoc(left).Run(ctx, db, Options{Runs: "base"}); err != nil {
 			t.Fatal(err)
 		}
 		tb, err := AdHoc("SET VARIABLE y = 1; SELECT getvariable('x') AS x, getvariable('runs') AS r, (SELECT count(*) FROM duckdb_tables() WHERE temporary) AS n").Run(ctx, db, Options{})
-		if err != nil || text(t, tb) != "NULL NULL 0" {
+		if err != nil || fixture.Text(t, tb) != "NULL NULL 0" {
 			t.Errorf("after %s: %v, %v", left, tb, err)
 		}
 	}
-	if n := db.SQL().Stats().OpenConnections; n != 0 {
-		t.Errorf("%d connections are still open", n)
+	for range 3 { // whoever takes a connection finds nothing on it
+		var left int
+		const all = "SELECT count(*) FROM duckdb_variables()"
+		if err := fixture.Conn(t, db).QueryRowContext(ctx, all).Scan(&left); err != nil || left != 0 {
+			t.Errorf("%d variables are left (%v)", left, err)
+		}
 	}
 }
 
 func TestRunErrors(t *testing.T) {
 	ctx := context.Background()
-	db := history(t)
+	db := fixture.History(t)
 	for _, c := range []struct{ text, want string }{
 		{"-- chart: line x=a y=b\nSELECT 1 AS a", "q.sql: chart 1: the query has no column b"},
 		{"-- chart: line x=a y=a\n-- chart: bar x=a y=a series=s\nSELECT 1 AS a", "q.sql: chart 2: the query has no column s"},
@@ -368,10 +368,10 @@ func TestRunErrors(t *testing.T) {
 
 func TestNotes(t *testing.T) {
 	ctx := context.Background()
-	db := history(t)
-	died := "run " + early + " is failed: the server died"
-	one := "1 of 1 turns of run " + early + " did not end well and count in no figure (wb query failed_turns)"
-	six := "1 of 5 turns of run " + late + " did not end well and count in no figure (wb query failed_turns)"
+	db := fixture.History(t)
+	died := "run " + fixture.Early + " is failed: the server died"
+	one := "1 of 1 turns of run " + fixture.Early + " did not end well and count in no figure (wb query failed_turns)"
+	six := "1 of 5 turns of run " + fixture.Late + " did not end well and count in no figure (wb query failed_turns)"
 	for selector, want := range map[string][]string{"base": nil, "latest": {six}, "latest~1": {died, one}, "all": {died, one, six}} {
 		tb, err := find(t, "stalls").Run(ctx, db, Options{Runs: selector})
 		if err != nil || !reflect.DeepEqual(tb.Notes, want) {
@@ -385,7 +385,7 @@ func TestNotes(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	ctx := context.Background()
-	db := record(t, tempPath(t), empty)
+	db := fixture.Record(t, fixture.Path(t), fixture.Empty)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 	const id = "00112233-4455-6677-8899-aabbccddeeff"
 	hex := "30313233343536373839616263646566" // of 0123456789abcdef
@@ -431,7 +431,7 @@ func TestValues(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	db := record(t, tempPath(t), empty)
+	db := fixture.Record(t, fixture.Path(t), fixture.Empty)
 	for want, make := range map[error]func() (context.Context, context.CancelFunc){
 		context.DeadlineExceeded: func() (context.Context, context.CancelFunc) {
 			return context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -461,7 +461,7 @@ func TestUnitOf(t *testing.T) {
 		"energy_mj": "mJ", "energy_j": "J", "energy_wh": "Wh", "sm_clock_mhz": "MHz", "temperature_c": "°C", "hit_ratio": "ratio", "decode_tokens_per_s": "tokens/s",
 		"pcie_tx_bytes_per_s": "bytes/s", "requests_per_s": "1/s", "turn": "", "status": "", "run": "", "": "", "_ms": "", "tokens": "", "ms": "", "hits": "",
 	} {
-		if got := UnitOf(column); got != want {
+		if got := table.UnitOf(column); got != want {
 			t.Errorf("UnitOf(%q) is %q, want %q", column, got, want)
 		}
 	}
@@ -472,7 +472,7 @@ func TestMaxRows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads a million rows")
 	}
-	db := record(t, tempPath(t), empty)
+	db := fixture.Record(t, fixture.Path(t), fixture.Empty)
 	for n, notes := range map[int]int{MaxRows: 0, MaxRows + 1: 1} {
 		tb, err := AdHoc(fmt.Sprintf("SELECT range AS i FROM range(%d)", n)).Run(context.Background(), db, Options{})
 		if err != nil || len(tb.Rows) != MaxRows || len(tb.Notes) != notes {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/queries/table"
 	wbsql "wb/sql"
 )
 
@@ -25,7 +26,7 @@ type Query struct {
 	Title  string
 	About  string
 	Vars   []Var
-	Charts []Chart
+	Charts []table.Chart
 	SQL    string // the whole text, header included
 
 	builtin bool // wb's own
@@ -144,9 +145,9 @@ func Parse(file, text string) (*Query, error) {
 	return q, nil
 }
 
-func parseChart(value string) (Chart, error) {
+func parseChart(value string) (table.Chart, error) {
 	kind, rest, _ := strings.Cut(strings.ReplaceAll(value, "\t", " "), " ")
-	c := Chart{Kind: kind}
+	c := table.Chart{Kind: kind}
 	if !slices.Contains(chartKinds, kind) {
 		return c, fmt.Errorf("unknown kind %q; known are %s", kind, strings.Join(chartKinds, ", "))
 	}
@@ -186,7 +187,7 @@ func parseChart(value string) (Chart, error) {
 	if c.X == "" || len(c.Y) == 0 {
 		return c, errors.New("needs x=COLUMN and y=COLUMN")
 	}
-	for _, col := range c.columns() {
+	for _, col := range c.References() {
 		if !identifier.MatchString(col) {
 			return c, fmt.Errorf("%q is no column name", col)
 		}
@@ -198,15 +199,6 @@ func parseChart(value string) (Chart, error) {
 		return c, errors.New("stack: only bar and area stack")
 	}
 	return c, nil
-}
-
-// columns names every column the chart reads.
-func (c Chart) columns() []string {
-	cols := append([]string{c.X}, c.Y...)
-	if c.Series != "" {
-		cols = append(cols, c.Series)
-	}
-	return cols
 }
 
 func flag(v string) (bool, error) {
@@ -265,6 +257,12 @@ func Builtin(name string) (*Query, error) {
 		q.builtin = true
 	}
 	return q, err
+}
+
+// Internal gives a query of wb's own about runs, whose text is a statement of sql/internal without its comment.
+func Internal(statement, name, title string) *Query {
+	_, text, _ := strings.Cut(strings.TrimSuffix(wbsql.Statement(statement), "\n"), "\n")
+	return &Query{Name: name, File: name, Title: title, Vars: []Var{{Name: RunsVar, Default: "latest"}}, SQL: text, builtin: true}
 }
 
 func there(path string) bool {
@@ -364,12 +362,15 @@ func (l Library) Names() ([]string, error) {
 func AdHoc(text string) *Query { return &Query{File: "-c", Title: "query", SQL: text} }
 
 // List gives the saved queries as a table.
-func (l Library) List() (*Table, error) {
+func (l Library) List() (*table.Table, error) {
 	names, err := l.Names()
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{Name: "list", Title: "Saved queries", Columns: []Column{{"name", "VARCHAR", ""}, {"title", "VARCHAR", ""}, {"variables", "VARCHAR", ""}}}
+	t := &table.Table{Name: "list", Title: "Saved queries"}
+	for _, name := range []string{"name", "title", "variables"} {
+		t.Columns = append(t.Columns, table.Column{Name: name, Type: "VARCHAR"})
+	}
 	for _, n := range names {
 		q, err := l.Find(n)
 		if err != nil {

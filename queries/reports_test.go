@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"wb/queries/internal/fixture"
+	"wb/queries/table"
 	"wb/store"
 )
 
@@ -25,33 +27,6 @@ func find(t testing.TB, name string) *Query {
 		t.Fatal(err)
 	}
 	return q
-}
-
-// text writes rows as lines of the named columns (all when none is named), NULL as NULL.
-func text(t testing.TB, tb *Table, columns ...string) string {
-	t.Helper()
-	if len(columns) == 0 {
-		for _, c := range tb.Columns {
-			columns = append(columns, c.Name)
-		}
-	}
-	var lines []string
-	for _, row := range tb.Rows {
-		var cells []string
-		for _, c := range columns {
-			i := tb.ColumnIndex(c)
-			if i < 0 {
-				t.Fatalf("%s has no column %s", tb.Name, c)
-			}
-			if row[i] == nil {
-				cells = append(cells, "NULL")
-			} else {
-				cells = append(cells, fmt.Sprint(row[i]))
-			}
-		}
-		lines = append(lines, strings.Join(cells, " "))
-	}
-	return strings.Join(lines, "\n")
 }
 
 // What each report answers with, column by column; the chart and the documents of a reader rely on the names.
@@ -104,7 +79,7 @@ var reportRows = map[string][3]int{
 
 func TestEveryReport(t *testing.T) {
 	ctx := context.Background()
-	db := history(t)
+	db := fixture.History(t)
 	names, err := Library{}.Names()
 	if err != nil {
 		t.Fatal(err)
@@ -125,13 +100,13 @@ func TestEveryReport(t *testing.T) {
 				t.Errorf("%s has columns %q, want %q", name, s, reportColumns[name])
 			}
 			if len(tb.Rows) != reportRows[name][i] {
-				t.Errorf("%s over %s has %d rows, want %d:\n%s", name, selector, len(tb.Rows), reportRows[name][i], text(t, tb))
+				t.Errorf("%s over %s has %d rows, want %d:\n%s", name, selector, len(tb.Rows), reportRows[name][i], fixture.Text(t, tb))
 			}
 			if len(tb.Runs) != i+1 || tb.Simulated() != (selector == "all") {
 				t.Errorf("%s over %s: runs %v, simulated %v", name, selector, tb.Runs, tb.Simulated())
 			}
 			// warm-up and failed turns have token counts that stand out
-			if all := text(t, tb); !slices.Contains([]string{"failed_turns", "turn_details", "cache_counters_agree", "compare_turns"}, name) && (strings.Contains(all, "8888") || strings.Contains(all, "9999") || strings.Contains(all, "7777")) {
+			if all := fixture.Text(t, tb); !slices.Contains([]string{"failed_turns", "turn_details", "cache_counters_agree", "compare_turns"}, name) && (strings.Contains(all, "8888") || strings.Contains(all, "9999") || strings.Contains(all, "7777")) {
 				t.Errorf("%s over %s counts warm-up or failed turns:\n%s", name, selector, all)
 			}
 		}
@@ -143,7 +118,7 @@ func TestEveryReport(t *testing.T) {
 
 func TestReportFigures(t *testing.T) {
 	ctx := context.Background()
-	db := history(t)
+	db := fixture.History(t)
 	nothing := func(from, to int) (lines string) {
 		for s := from; s <= to; s++ {
 			lines += fmt.Sprintf("GPU 0 %d%s\n", s, strings.Repeat(" NULL", 8))
@@ -157,7 +132,7 @@ func TestReportFigures(t *testing.T) {
 		{"cache_hit_by_turn", "latest", "series turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 			"qa 1 2 220 0 100 0 0\nqa 2 1 200 128 72 0.64 0\nrag 1 1 500 NULL NULL NULL 2"},
 		{"cache_hit_by_turn", "all", "series hit_ratio",
-			"qa · base 0.5\nqa · " + late + " 0\nqa · " + late + " 0.64\nrag · " + late + " NULL"},
+			"qa · base 0.5\nqa · " + fixture.Late + " 0\nqa · " + fixture.Late + " 0.64\nrag · " + fixture.Late + " NULL"},
 		// turn 2: 1.1−1; turn 4 from submit, nothing being written: 3.3−3; turn 3: 2.05−2
 		{"ttft_by_turn", "latest", "conversation turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
 			"qa 1 2 200 100 300 110 100\nqa 2 1 50 50 50 200 72\nrag 1 1 200 200 200 500 NULL"},
@@ -187,7 +162,7 @@ func TestReportFigures(t *testing.T) {
 			"qa 1 2 41.03 24.63 6.8375 1\nqa 2 1 52.1 15.66 10.42 1\nrag 1 1 180 36 20 1"},
 		// GPUs 20+7; the engine's two processes 6000+1000
 		{"memory_peaks", "latest", "gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio", "27 3000 7000 700 0.5"},
-		{"memory_peaks", "last:2", "run gpu_memory_peak_bytes kv_cache_peak_ratio", early + " NULL NULL\n" + late + " 27 0.5"},
+		{"memory_peaks", "last:2", "run gpu_memory_peak_bytes kv_cache_peak_ratio", fixture.Early + " NULL NULL\n" + fixture.Late + " 27 0.5"},
 		// warm-up without scrapes; equal; 12 more hits than said; counters that went back; one that nobody said, two requests
 		{"cache_counters_agree", "latest", "prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
 			"8888 NULL 8888 NULL NULL NULL NULL\n100 100 0 0 0 true 1\n200 200 128 140 12 false 1\n120 NULL NULL NULL NULL NULL NULL\n500 500 NULL 0 NULL NULL 2"},
@@ -209,10 +184,10 @@ func TestReportFigures(t *testing.T) {
 		{"context_growth", "latest", "conversation turn prompt_tokens completion_tokens messages documents context_used_ratio", "qa 1 120 11 2 0 0.121\nqa 2 200 5 4 0 0.205\nrag 1 500 9 2 2 0.509"},
 		{"context_growth", "base", "prompt_tokens max_model_len_tokens context_used_ratio", "100 NULL NULL"},
 		{"run_overview", "all", "run status simulated engine tags duration_s turns failed_turns longest_prompt_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",
-			"base ok true simulator 0.1 host=lab note=x=y 60 1 0 100 0.5 400 400 100 10 0 " + baseID + "\n" +
-				early + " failed false vllm 0.2 host=attic 5 1 1 NULL NULL NULL NULL NULL NULL 0 " + earlyID + "\n" +
-				late + " ok false vllm 0.3 host=lab 10 5 1 500 0.4267 150 300 50 20 2 " + lateID},
-		{"failed_turns", "all", "run turn status error e2e_ms completion_tokens", early + " 1 http_error NULL 2000 77\n" + late + " 2 cut the stream ended early 1590 99"},
+			"base ok true simulator 0.1 host=lab note=x=y 60 1 0 100 0.5 400 400 100 10 0 " + fixture.BaseID + "\n" +
+				fixture.Early + " failed false vllm 0.2 host=attic 5 1 1 NULL NULL NULL NULL NULL NULL 0 " + fixture.EarlyID + "\n" +
+				fixture.Late + " ok false vllm 0.3 host=lab 10 5 1 500 0.4267 150 300 50 20 2 " + fixture.LateID},
+		{"failed_turns", "all", "run turn status error e2e_ms completion_tokens", fixture.Early + " 1 http_error NULL 2000 77\n" + fixture.Late + " 2 cut the stream ended early 1590 99"},
 		{"run_events", "latest", "elapsed_s kind source", "1.6 frozen sampler\n5 clock_step sampler"},
 		{"run_settings", "latest", "source name value", "plan only x\nplan repeats 1\nengine version 0.3\ncache_config block_size 16"},
 		{"turn_details", "latest", "turn_id warmup status hit_ratio ttft_ms tpot_ms server_prefill_ms",
@@ -223,7 +198,7 @@ func TestReportFigures(t *testing.T) {
 			t.Errorf("%s over %s: %v", c.name, c.runs, err)
 			continue
 		}
-		if got := text(t, tb, strings.Fields(c.columns)...); got != c.want {
+		if got := fixture.Text(t, tb, strings.Fields(c.columns)...); got != c.want {
 			t.Errorf("%s over %s:\n%s\nwant\n%s", c.name, c.runs, got, c.want)
 		}
 	}
@@ -232,7 +207,7 @@ func TestReportFigures(t *testing.T) {
 // Variables move the figures: a wider bucket, a lower bar for stalls.
 func TestReportVariables(t *testing.T) {
 	ctx := context.Background()
-	db := history(t)
+	db := fixture.History(t)
 	for _, c := range []struct {
 		name string
 		set  map[string]string
@@ -251,8 +226,8 @@ func TestReportVariables(t *testing.T) {
 // A report read in the DuckDB shell, no variable set, says what wb says with its defaults.
 func TestPlainSQLIsTheDefault(t *testing.T) {
 	ctx := context.Background()
-	p := tempPath(t)
-	db := record(t, p, fillHistory)
+	p := fixture.Path(t)
+	db := fixture.Record(t, p, fixture.Fill)
 	names, err := Library{}.Names()
 	if err != nil {
 		t.Fatal(err)
@@ -267,7 +242,7 @@ func TestPlainSQLIsTheDefault(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want[name] = text(t, tb)
+		want[name] = fixture.Text(t, tb)
 	}
 	if err := db.Close(); err != nil { // one process holds a file only once
 		t.Fatal(err)
@@ -285,12 +260,12 @@ func TestPlainSQLIsTheDefault(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		tb := &Table{Name: name}
-		if err := tb.read(rows); err != nil {
+		tb := &table.Table{Name: name}
+		if err := read(rows, tb); err != nil {
 			t.Error(err)
 		}
 		rows.Close()
-		if got := text(t, tb); got != want || want == "" {
+		if got := fixture.Text(t, tb); got != want || want == "" {
 			t.Errorf("%s as plain SQL:\n%s\nwant\n%s", name, got, want)
 		}
 		compared++
@@ -302,18 +277,18 @@ func TestPlainSQLIsTheDefault(t *testing.T) {
 
 // Phases last until the next one; the first token counts from the process's start, warm-up included.
 func TestServerStartup(t *testing.T) {
-	tb, err := find(t, "server_startup").Run(context.Background(), history(t), Options{})
+	tb, err := find(t, "server_startup").Run(context.Background(), fixture.History(t), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "1 qa ready 4 5.9 900 2 2 NULL 0.25 0.25 4096\n2 rag ready 0.25 0.7 200 0.25 NULL NULL NULL NULL 4096"
-	if got := text(t, tb, "start", "conversations", "status", "startup_s", "first_token_s", "first_ttft_ms", "import_s", "load_s", "compile_phase_s", "stop_s", "release_s", "kv_cache_size_tokens"); got != want {
+	if got := fixture.Text(t, tb, "start", "conversations", "status", "startup_s", "first_token_s", "first_ttft_ms", "import_s", "load_s", "compile_phase_s", "stop_s", "release_s", "kv_cache_size_tokens"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
 func TestCacheReports(t *testing.T) {
-	db := history(t)
+	db := fixture.History(t)
 	for name, want := range map[string]string{
 		"cache_ideal_vs_achieved": "1 100 0 0 0 0 1\n2 200 128 128 140 0.64 1\n1 500 NULL 0 0 NULL 0",
 		"cache_miss_causes":       "1 new_text 100\n2 new_text 20\n2 changed_text 40\n2 block_rounding 12\n1 new_text 500",
@@ -326,7 +301,7 @@ func TestCacheReports(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := text(t, tb, columns...); got != want {
+		if got := fixture.Text(t, tb, columns...); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 		}
 	}
@@ -334,13 +309,13 @@ func TestCacheReports(t *testing.T) {
 
 // The second prompt takes whole blocks of the first with its reply: 111 tokens, less the last.
 func TestSimulate(t *testing.T) {
-	db := history(t)
-	tb, err := Simulate(context.Background(), db, WhatIf{Runs: late, BlockSizes: []int{16, 64, 128}, PoolTokens: []int64{0, 100}})
+	db := fixture.History(t)
+	tb, err := Simulate(context.Background(), db, WhatIf{Runs: fixture.Late, BlockSizes: []int{16, 64, 128}, PoolTokens: []int64{0, 100}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "16 unlimited 2 300 96 0.32 0\n64 unlimited 2 300 64 0.21333333333333335 0\n128 unlimited 2 300 0 0 0\n16 100 2 300 0 0 2\n64 100 2 300 0 0 2\n128 100 2 300 0 0 2"
-	if got := text(t, tb, "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio", "refused"); got != want {
+	if got := fixture.Text(t, tb, "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio", "refused"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if _, err := Simulate(context.Background(), db, WhatIf{Runs: "base", BlockSizes: []int{16}, PoolTokens: []int64{0}}); !errors.Is(err, ErrNoTokens) {
@@ -350,62 +325,13 @@ func TestSimulate(t *testing.T) {
 
 // Only turns that were alone count: the third ran beside a restart, the fourth beside somebody else.
 func TestTTFTSplit(t *testing.T) {
-	tb, err := find(t, "ttft_split").Run(context.Background(), history(t), Options{})
+	tb, err := find(t, "ttft_split").Run(context.Background(), fixture.History(t), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "1 1 100 25 250 25 -200\n2 1 50 25 250 25 -250" // the fixture's server takes longer than its client sees; the parts add up to TTFT
-	if got := text(t, tb, "turn", "turns", "ttft_p50_ms", "queue_ms", "prefill_ms", "server_other_ms", "outside_ms"); got != want {
+	if got := fixture.Text(t, tb, "turn", "turns", "ttft_p50_ms", "queue_ms", "prefill_ms", "server_other_ms", "outside_ms"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-func TestReportAndSystem(t *testing.T) {
-	ctx := context.Background()
-	db := history(t)
-	tables, empty, err := Report(ctx, db, "latest", "")
-	if err != nil || strings.Join(empty, " ") != "run_differences" || len(tables) != len(reportQueries)-2 || // a single run is compared with nothing
-		tables[0].Name != "run_overview" {
-		t.Errorf("%d tables, empty %v, %v", len(tables), empty, err)
-	}
-	if _, _, err := Report(ctx, db, "nosuch", ""); err == nil || !strings.Contains(err.Error(), `select runs "nosuch": no such run`) {
-		t.Errorf("got %v", err)
-	}
-	// of several runs, each with measured turns is held against the base; sections in order
-	tables, _, err = Report(ctx, db, "all", "base")
-	if err != nil || tables[2].Name != comparisonPlace || tables[2].Title != "Against base" || len(tables[2].Rows) == 0 || tables[2].Rows[0][0] != late || !tables[2].Simulated() {
-		t.Errorf("%v (%v)", tables[2], err)
-	}
-	place := map[string]int{}
-	for i, x := range tables {
-		place[x.Name] = i
-	}
-	for _, order := range [][2]string{{"run_overview", "compare"}, {"compare", "cache_hit_by_turn"}, {"cache_miss_causes", "ttft_by_turn"}, {"ttft_by_turn", "gpu_timeline"}, {"gpu_timeline", "roofline"}, {"roofline", "run_differences"}} {
-		if place[order[0]] >= place[order[1]] {
-			t.Errorf("%s does not stand before %s: %v", order[0], order[1], place)
-		}
-	}
-	if _, _, err := Report(ctx, db, "all", "nope"); err == nil || !errors.Is(err, ErrNoRuns) {
-		t.Errorf("an unknown base: %v", err)
-	}
-	if _, _, err := Report(ctx, db, "all", "tuned"); err == nil || err.Error() != "compare with tuned: it may be any of 2 runs; give the start of one's id: "+earlyID[:8]+", "+lateID[:8] {
-		t.Errorf("a base of two runs: %v", err)
-	}
-	if _, _, err := Report(ctx, db, "latest", "base"); err == nil {
-		t.Error("a single run has a base")
-	}
-	for _, selector := range []string{"latest", ""} {
-		sys, err := System(ctx, db, selector)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, s := range sys {
-			got = append(got, fmt.Sprint(s.Name, " ", len(s.Rows)))
-		}
-		if s := strings.Join(got, ", "); s != "hosts 1, gpus 1, engines 1, servers 2, settings 4" {
-			t.Errorf("system %q: %s", selector, s)
-		}
 	}
 }
 
@@ -413,26 +339,26 @@ func TestReportAndSystem(t *testing.T) {
 func BenchmarkReports(b *testing.B) {
 	ctx := context.Background()
 	const turns, events = 2000, 500
-	db := record(b, filepath.Join(b.TempDir(), "a.duckdb"), func(ctx context.Context, r *store.Recorder) error {
-		run := uuid.MustParse(baseID)
+	db := fixture.Record(b, filepath.Join(b.TempDir(), "a.duckdb"), func(ctx context.Context, r *store.Recorder) error {
+		run := uuid.MustParse(fixture.BaseID)
 		if err := store.Add(ctx, r, store.Run{RunID: run, Name: "big", Status: "ok", StartedAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
 			return err
 		}
 		for i := range int32(turns) {
 			at := float64(i) * 5
 			if i%10 == 0 {
-				if err := store.Add(ctx, r, store.Session{RunID: run, SessionID: i/10 + 1, Conversation: fmt.Sprint("c", i/10%5), Repeat: i/50 + 1, StartedNs: sec(at), EndedNs: new(sec(at + 50)), Status: "ok"}); err != nil {
+				if err := store.Add(ctx, r, store.Session{RunID: run, SessionID: i/10 + 1, Conversation: fmt.Sprint("c", i/10%5), Repeat: i/50 + 1, StartedNs: fixture.Sec(at), EndedNs: new(fixture.Sec(at + 50)), Status: "ok"}); err != nil {
 					return err
 				}
 			}
-			if err := store.Add(ctx, r, turn(run, i+1, i/10+1, i%10+1, "ok", at, at, at+0.1, at+0.1+(events-1)*0.008, at+4.2, 1000, 500, events)); err != nil {
+			if err := store.Add(ctx, r, fixture.Turn(run, i+1, i/10+1, i%10+1, "ok", at, at, at+0.1, at+0.1+(events-1)*0.008, at+4.2, 1000, 500, events)); err != nil {
 				return err
 			}
 			cs := make([]store.Chunk, events)
 			for k := range cs {
-				cs[k] = store.Chunk{RunID: run, TurnID: i + 1, Seq: int32(k + 1), ReadSeq: int32(k + 1), TNs: sec(at + 0.1 + float64(k)*0.008), Kind: "content", Tokens: new(int32(1))}
+				cs[k] = store.Chunk{RunID: run, TurnID: i + 1, Seq: int32(k + 1), ReadSeq: int32(k + 1), TNs: fixture.Sec(at + 0.1 + float64(k)*0.008), Kind: "content", Tokens: new(int32(1))}
 			}
-			cs[events/2].TNs += sec(0.005)
+			cs[events/2].TNs += fixture.Sec(0.005)
 			if err := store.Add(ctx, r, cs...); err != nil {
 				return err
 			}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"wb/queries/table"
+	wbsql "wb/sql"
 	"wb/store"
 )
 
@@ -31,15 +33,15 @@ const MaxRows = 1_000_000
 
 // Run binds the variables and runs the query. Variables are values, never pasted into the text. Errors name what is
 // wrong: an unknown variable, a selector that finds nothing, a chart's missing column, or DuckDB's own message.
-func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error) {
-	t := &Table{Name: q.Name, Title: q.Title, About: q.About, SQL: q.SQL, Charts: q.Charts, Notes: slices.Clone(db.Notes())}
+func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*table.Table, error) {
+	t := &table.Table{Name: q.Name, Title: q.Title, About: q.About, SQL: q.SQL, Charts: q.Charts, Notes: slices.Clone(db.Notes())}
 	if strings.ContainsRune(q.SQL, 0) {
 		return nil, fmt.Errorf("%s: holds a NUL byte, where DuckDB would stop reading", q.File)
 	}
 	if !q.builtin && !db.ReadOnly() {
 		return nil, fmt.Errorf("run query %s: the file is open for writing, and only wb's own queries run then", q.File)
 	}
-	conn, err := db.SQL().Conn(ctx)
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, q.wrap(err)
 	}
@@ -69,21 +71,21 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 		return nil, q.wrap(err)
 	}
 	defer rows.Close()
-	if err := t.read(rows); err != nil {
+	if err := read(rows, t); err != nil {
 		return nil, q.wrap(err)
 	}
 	for i, c := range t.Charts {
-		for _, col := range c.columns() {
+		for _, col := range c.References() {
 			if t.ColumnIndex(col) < 0 {
 				return nil, fmt.Errorf("%s: chart %d: the query has no column %s", q.File, i+1, col)
 			}
 		}
 	}
-	if err := t.runNotes(ctx, conn); err != nil {
+	if err := runNotes(ctx, conn, t); err != nil {
 		return nil, q.wrap(err)
 	}
 	if len(t.Runs) == 0 { // nobody said which runs: the figures may be of any
-		if err := conn.QueryRowContext(ctx, "SELECT coalesce(bool_or(simulated), false) FROM raw.run").Scan(&t.AnySimulated); err != nil {
+		if err := conn.QueryRowContext(ctx, wbsql.Statement("any_simulated")).Scan(&t.AnySimulated); err != nil {
 			return nil, q.wrap(err)
 		}
 	}
@@ -91,7 +93,7 @@ func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*Table, error
 }
 
 // bind sets the variables: those of the header with their defaults, then the caller's.
-func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *Table) error {
+func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *table.Table) error {
 	values := map[string]string{}
 	declared := map[string]Var{}
 	var order []string
@@ -125,7 +127,7 @@ func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *Table) e
 		if !identifier.MatchString(name) {
 			return fmt.Errorf("set variable %q: not a name", name)
 		}
-		t.Params = append(t.Params, Param{name, value})
+		t.Params = append(t.Params, table.Param{Name: name, Value: value})
 		if name == RunsVar {
 			refs, err := Select(ctx, conn, value)
 			if err != nil {
@@ -136,7 +138,7 @@ func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *Table) e
 			for i, r := range refs {
 				ids[i] = r.ID
 			}
-			if _, err := conn.ExecContext(ctx, "SET VARIABLE runs = string_split(?, ',')", strings.Join(ids, ",")); err != nil {
+			if _, err := conn.ExecContext(ctx, wbsql.Statement("set_runs"), strings.Join(ids, ",")); err != nil {
 				return q.wrap(err)
 			}
 			continue
@@ -214,13 +216,14 @@ func (q *Query) wrap(err error) error {
 	return fmt.Errorf("run query %s: %w", q.File, err)
 }
 
-func (t *Table) read(rows *sql.Rows) error {
+// read takes the columns and rows of an answer into a table.
+func read(rows *sql.Rows, t *table.Table) error {
 	types, err := rows.ColumnTypes()
 	if err != nil {
 		return err
 	}
 	for _, c := range types {
-		t.Columns = append(t.Columns, Column{c.Name(), c.DatabaseTypeName(), UnitOf(c.Name())})
+		t.Columns = append(t.Columns, table.Column{Name: c.Name(), Type: c.DatabaseTypeName(), Unit: table.UnitOf(c.Name())})
 	}
 	scan := make([]any, len(types))
 	var slab []any // cells of many rows at once
@@ -402,30 +405,12 @@ func members(typ string) map[string]string {
 }
 
 // runNotes adds what a reader must know of the runs: that they did not end well, or that turns of theirs do not count.
-func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
+func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 	ids := make([]string, len(t.Runs))
 	for i, r := range t.Runs {
 		ids[i] = r.ID
 	}
-	rows, err := conn.QueryContext(ctx, `SELECT r.run, r.status, coalesce(r.error, ''), t.turns, t.failed, t.untold, e.lied, e.refused,
-			e.silent, e.truncated, t.warm, t.sessions, t.isolation
-		FROM runs r
-		LEFT JOIN (
-			SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed,
-				count(*) FILTER (WHERE status = 'ok' AND completion_tokens > 1 AND tpot_ms IS NULL) AS untold,
-				count(DISTINCT session_id) FILTER (WHERE began_warm) AS warm, count(DISTINCT session_id) AS sessions, any_value(isolation) AS isolation
-			FROM turns WHERE NOT warmup AND NOT repeated GROUP BY run_id
-		) t USING (run_id)
-		LEFT JOIN (
-			SELECT run_id, count(DISTINCT turn_id) FILTER (WHERE kind = 'usage_disagrees') AS lied,
-				count(DISTINCT turn_id) FILTER (WHERE kind = 'usage_refused') AS refused,
-				count(DISTINCT turn_id) FILTER (WHERE kind = 'no_answer') AS silent,
-				count(DISTINCT turn_id) FILTER (WHERE kind = 'context_truncated') AS truncated
-			FROM raw.event GROUP BY run_id
-		) e USING (run_id)
-		WHERE list_contains(string_split(?, ','), r.run_id::VARCHAR)
-			AND (r.status <> 'ok' OR t.failed > 0 OR t.untold > 0 OR t.warm > 0 OR e.lied + e.refused + e.silent + e.truncated > 0)
-		ORDER BY r.started_at, r.run_id DESC`, strings.Join(ids, ","))
+	rows, err := conn.QueryContext(ctx, wbsql.Statement("run_notes"), strings.Join(ids, ","))
 	if err != nil {
 		return err
 	}
@@ -464,4 +449,11 @@ func (t *Table) runNotes(ctx context.Context, conn *sql.Conn) error {
 		note(truncated, "the server cut the history of %s: a longer conversation than its context (wb query run_events)", some(truncated))
 	}
 	return rows.Err()
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"wb/queries/table"
+	wbsql "wb/sql"
 )
 
 // ErrNoRuns is returned when a selector finds no run.
@@ -45,7 +48,7 @@ func CheckLabel(text string) (why string) {
 
 // selectable is a run that a selector may pick.
 type selectable struct {
-	RunRef
+	table.RunRef
 	name, plan string
 	tags       []any
 }
@@ -54,7 +57,7 @@ type selectable struct {
 // or the start of one (4 characters or more), names, "tag:key=value", and "plan:name", the runs of the newest execution of a
 // plan. A part in double quotes may have commas and spaces at its ends; so may a name or tag that is all there is. The runs come in
 // the order they started, each once.
-func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, error) {
+func Select(ctx context.Context, conn *sql.Conn, selector string) ([]table.RunRef, error) {
 	all, err := selectables(ctx, conn)
 	if err != nil {
 		return nil, fmt.Errorf("select runs: %w", err)
@@ -74,7 +77,7 @@ func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, err
 			return nil, err
 		}
 	}
-	var refs []RunRef
+	var refs []table.RunRef
 	for i, p := range picked {
 		if p {
 			refs = append(refs, all[i].RunRef)
@@ -84,10 +87,7 @@ func Select(ctx context.Context, conn *sql.Conn, selector string) ([]RunRef, err
 }
 
 func selectables(ctx context.Context, conn *sql.Conn) (all []selectable, err error) {
-	rows, err := conn.QueryContext(ctx, `SELECT r.run_id::VARCHAR, r.run, r.name, coalesce(r.simulated, false),
-			coalesce(r.plan_id::VARCHAR, ''), list(t.key || '=' || t.value) FILTER (WHERE t.key IS NOT NULL)
-		FROM runs r LEFT JOIN raw.run_tag t USING (run_id)
-		GROUP BY r.run_id, r.run, r.name, r.simulated, r.plan_id, r.started_at ORDER BY r.started_at, r.run_id DESC`)
+	rows, err := conn.QueryContext(ctx, wbsql.Statement("selectable_runs"))
 	if err != nil {
 		return nil, err
 	}

@@ -9,13 +9,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"wb/queries/internal/fixture"
 	"wb/store"
 )
 
 // Whatever a run is named, and however it is tagged, it can be selected, alone and beside others.
 func TestSelectOddNames(t *testing.T) {
 	names := []string{"plain", "a, b", " ", " edge ", `q"uote`, `"all"`, "tag:x=y", "last:", "la,test", "caf\u00e9 \U0001f600", "deadbeef"}
-	db := record(t, tempPath(t), func(ctx context.Context, r *store.Recorder) error {
+	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		for i, n := range names {
 			id := uuid.MustParse(fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1))
 			run := store.Run{RunID: id, Name: n, Status: "ok", StartedAt: time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC)}
@@ -29,11 +30,7 @@ func TestSelectOddNames(t *testing.T) {
 		return nil
 	})
 	ctx := context.Background()
-	conn, err := db.SQL().Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := fixture.Conn(t, db)
 	chosen := func(selector string) string {
 		refs, err := Select(ctx, conn, selector)
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"wb/data/prefix"
+	"wb/queries/table"
+	wbsql "wb/sql"
 	"wb/store"
 )
 
@@ -35,8 +37,8 @@ var ErrNoTokens = errors.New("no token ids were recorded")
 
 // Simulate replays the prompts of recorded runs through vLLM's cache with other block sizes and pools: the hit ratio each would
 // have had. Warm-up is replayed and counts in no figure.
-func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*Table, error) {
-	conn, err := db.SQL().Conn(ctx)
+func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*table.Table, error) {
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +47,17 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{Name: "cache_simulate", Title: "Prefix cache by block size and capacity", Runs: refs,
+	t := &table.Table{Name: "cache_simulate", Title: "Prefix cache by block size and capacity", Runs: refs,
 		About: "The recorded prompts replayed through vLLM's cache, with other block sizes and pools. " +
 			"hit_ratio: cached over prompt tokens of measured turns; " +
 			"warm-up, failed turns and sessions that were played again are left out. " +
 			"refused: those of the turns that the pool could not hold; nothing of them was cached.",
-		Columns: []Column{{Name: "run"}, {Name: "block_size_tokens", Unit: "tokens"}, {Name: "pool"}, {Name: "turns"}, {Name: "prompt_tokens", Unit: "tokens"}, {Name: "cached_tokens", Unit: "tokens"}, {Name: "hit_ratio", Unit: "ratio"}, {Name: "refused"}, {Name: "series"}},
-		Charts:  []Chart{{Kind: "line", X: "block_size_tokens", Y: []string{"hit_ratio"}, Series: "series", LogX: true}}}
+		Charts: []table.Chart{{Kind: "line", X: "block_size_tokens", Y: []string{"hit_ratio"}, Series: "series", LogX: true}}}
+	for _, name := range []string{
+		"run", "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio", "refused", "series",
+	} {
+		t.Columns = append(t.Columns, table.Column{Name: name, Unit: table.UnitOf(name)})
+	}
 	if w.Shared {
 		t.Notes = append(t.Notes, "Sessions share one cache here, whatever kept them apart when they were recorded.")
 	}
@@ -139,18 +145,7 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 // readTokens puts the prompts of a run together again, in the order they were sent. Where the ids of a reply were not recorded, the
 // tokens that stand in its place in the next prompt are taken.
 func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT k.turn_id, k.kind, coalesce(k.part, 0), k.shared_turn_id, k.shared_tokens, k.tokens,
-			t.session_id, s.isolation, s.warmup, coalesce(t.completion_tokens, 0),
-			t.status = 'ok' AND NOT s.warmup AND s.status <> 'repeated',
-			NOT EXISTS (
-				SELECT 1 FROM raw.setting x WHERE x.run_id = k.run_id AND x.source = 'plan' AND x.name = 'replies' AND x.value = 'scripted'
-			) AND NOT EXISTS (
-				SELECT 1 FROM raw.message m
-				WHERE m.sha256 = t.reply_sha256 AND (m.reasoning IS NOT NULL OR contains(m.content, '</think>'))
-			)
-		FROM raw.turn_token k JOIN raw.turn t USING (run_id, turn_id) JOIN raw.session s USING (run_id, session_id)
-		WHERE k.run_id = ?::UUID AND (t.status = 'ok' OR t.first_ns IS NOT NULL)
-		ORDER BY k.turn_id, k.kind DESC, k.part`, runID) // the prompt before the output
+	rows, err := conn.QueryContext(ctx, wbsql.Statement("recorded_tokens"), runID)
 	if err != nil {
 		return nil, fmt.Errorf("read token ids: %w", err)
 	}

@@ -1,6 +1,14 @@
+//go:build duckdb_arrow
+
 package queries
 
-import "testing"
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"wb/queries/internal/fixture"
+)
 
 // Whatever the cache, turns and prompt tokens are those that were measured: rows of one table have one denominator.
 func TestReplayDenominators(t *testing.T) {
@@ -33,5 +41,19 @@ func TestReplayDenominators(t *testing.T) {
 		if cached != c.cached {
 			t.Errorf("pool %d: %d cached, want %d", c.pool, cached, c.cached)
 		}
+	}
+}
+
+// Prompts and replies are put together from their parts, and from rows of an older wb, which hold them whole.
+func TestReadTokens(t *testing.T) {
+	ctx := context.Background()
+	turns, err := readTokens(ctx, fixture.Conn(t, fixture.History(t)), fixture.LateID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(turns) != 2 || !slices.Equal(turns[0].prompt, fixture.IDs(0, 100)) ||
+		!slices.Equal(turns[0].output, fixture.IDs(100, 111)) ||
+		!slices.Equal(turns[1].prompt, fixture.IDs(0, 200)) {
+		t.Errorf("%v", turns)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/go-echarts/go-echarts/v2/charts"
 	"github.com/go-echarts/go-echarts/v2/opts"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 // drawing is one chart ready for the page: the option says what is drawn, the page's script how it looks.
@@ -56,7 +56,7 @@ const zoomAbove = 30 // points along the axis from which zooming helps
 
 // draw turns a declared chart into ECharts options. NULL, NaN and infinite figures are gaps. A bar chart always has a category for
 // each distinct x, because bars on a continuous axis have no natural width; a log axis leaves out what is not positive.
-func draw(t *queries.Table, c queries.Chart) (*drawing, error) {
+func draw(t *table.Table, c table.Chart) (*drawing, error) {
 	xi := t.ColumnIndex(c.X)
 	if xi < 0 {
 		return nil, fmt.Errorf("draw chart: no column %q", c.X)
@@ -179,7 +179,7 @@ func draw(t *queries.Table, c queries.Chart) (*drawing, error) {
 }
 
 // intervals draws a value with a bar from its low to its high end for each row, in the query's order. A row that lacks one of the three is left out.
-func (d *drawing) intervals(t *queries.Table, c queries.Chart, xi int, yis []int, si int) error {
+func (d *drawing) intervals(t *table.Table, c table.Chart, xi int, yis []int, si int) error {
 	if len(yis) != 3 {
 		return fmt.Errorf("draw chart: an interval wants three y columns, not %d", len(yis))
 	}
@@ -228,7 +228,7 @@ func (d *drawing) warn(n int, one, many, what string) {
 	}
 }
 
-func option(d *drawing, c queries.Chart, list []*series, places []place, yName string) (map[string]any, error) {
+func option(d *drawing, c table.Chart, list []*series, places []place, yName string) (map[string]any, error) {
 	x := opts.XAxis{Type: d.XType, Name: d.XLabel, NameLocation: "middle"}
 	if d.XType == "value" {
 		x.Scale = opts.Bool(true) // turns 40 to 60 fill the width; the vertical axis keeps its zero
@@ -362,7 +362,7 @@ var (
 
 const dayMs = 24 * 60 * 60 * 1000
 
-func axisType(t *queries.Table, i int, c queries.Chart) string {
+func axisType(t *table.Table, i int, c table.Chart) string {
 	if c.Kind == "bar" || c.Kind == "interval" {
 		return "category"
 	}
@@ -394,7 +394,7 @@ func axisType(t *queries.Table, i int, c queries.Chart) string {
 	return "value"
 }
 
-func placeOf(c queries.Column, v any, axis string) (place, bool) {
+func placeOf(c table.Column, v any, axis string) (place, bool) {
 	p := place{at: math.NaN()}
 	if f, ok := number(c, v); ok {
 		p.at = f
@@ -491,11 +491,11 @@ func whole(places []place, unit float64) bool {
 }
 
 // axisLabel writes a column for people: "ttft_ms" becomes "ttft (ms)".
-func axisLabel(c queries.Column) string {
+func axisLabel(c table.Column) string {
 	name := c.Name
 	if c.Unit != "" && c.Unit != "ratio" {
 		for i := len(name) - 1; i > 0; i-- {
-			if name[i] == '_' && queries.UnitOf("x"+name[i:]) == c.Unit {
+			if name[i] == '_' && table.UnitOf("x"+name[i:]) == c.Unit {
 				name = name[:i]
 				break
 			}
@@ -511,7 +511,7 @@ func axisLabel(c queries.Column) string {
 	return name
 }
 
-func commonUnit(t *queries.Table, yis []int) string {
+func commonUnit(t *table.Table, yis []int) string {
 	unit := t.Columns[yis[0]].Unit
 	for _, i := range yis {
 		if t.Columns[i].Unit != unit {
@@ -522,7 +522,7 @@ func commonUnit(t *queries.Table, yis []int) string {
 }
 
 // seriesName shows a run by its name, with enough of its id to tell namesakes apart, and marks the simulated among real ones.
-func seriesName(t *queries.Table, c queries.Column, v any) string {
+func seriesName(t *table.Table, c table.Column, v any) string {
 	if v == nil {
 		return null
 	}
@@ -535,7 +535,7 @@ func seriesName(t *queries.Table, c queries.Column, v any) string {
 		return name
 	}
 	mixed, namesakes := false, 0
-	var run *queries.RunRef
+	var run *table.RunRef
 	for i, r := range t.Runs {
 		mixed = mixed || r.Simulated != t.Runs[0].Simulated
 		if r.ID == s {
@@ -559,7 +559,7 @@ func seriesName(t *queries.Table, c queries.Column, v any) string {
 	return name
 }
 
-func caption(t *queries.Table, c queries.Chart, xi int, yis []int) string {
+func caption(t *table.Table, c table.Chart, xi int, yis []int) string {
 	ys := make([]string, len(yis))
 	for i, yi := range yis {
 		ys[i] = axisLabel(t.Columns[yi])

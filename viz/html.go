@@ -9,7 +9,7 @@ import (
 	"html/template"
 	"strings"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 // assets holds the page's own files and, when assets/fetch.sh ran before the build, echarts.min.js.
@@ -50,7 +50,7 @@ type pageView struct {
 }
 
 type tableView struct {
-	*queries.Table
+	*table.Table
 	ID, Title      string
 	Charts         []chartView
 	Head           []cellView
@@ -126,7 +126,7 @@ func writePage(w *bufio.Writer, p Page, echarts string) error {
 	return page.Execute(w, v)
 }
 
-func view(t *queries.Table, id string, data pageData) (tableView, error) {
+func view(t *table.Table, id string, data pageData) (tableView, error) {
 	v := tableView{
 		Table: t, ID: id, Title: heading(t), Total: len(t.Rows), Simulated: t.Simulated(),
 	}
@@ -157,7 +157,7 @@ func view(t *queries.Table, id string, data pageData) (tableView, error) {
 	}
 	var text strings.Builder
 	b := bufio.NewWriter(&text)
-	if err := renderCSV(b, Page{Tables: []*queries.Table{t}}, Options{}); err != nil {
+	if err := renderCSV(b, Page{Tables: []*table.Table{t}}, Options{}); err != nil {
 		return v, err
 	}
 	if err := b.Flush(); err != nil {

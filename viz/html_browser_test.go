@@ -24,7 +24,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 // TestBrowser opens the gallery in a real browser, light and dark, wide and narrow:
@@ -131,7 +131,7 @@ func checkPage(t *testing.T, ctx context.Context, url string, width int64, theme
 
 	// The picture holds what is on screen; the CSV is the csv format to the byte.
 	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`[data-csv="t1"]`)), chromedp.Sleep(300*time.Millisecond), chromedp.Click(chromedp.CSS(`[data-png="t1-c0"]`))))
-	if got, want := string(download(t, filepath.Join(downloads, "misses.csv"))), render(t, "csv", Page{Tables: []*queries.Table{gallery().Tables[1]}}, Options{}); got != want {
+	if got, want := string(download(t, filepath.Join(downloads, "misses.csv"))), render(t, "csv", Page{Tables: []*table.Table{gallery().Tables[1]}}, Options{}); got != want {
 		t.Errorf("misses.csv: %s", got)
 	}
 	picture := base64.StdEncoding.EncodeToString(download(t, filepath.Join(downloads, "misses.png")))

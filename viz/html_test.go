@@ -16,18 +16,18 @@ import (
 
 	"github.com/go-echarts/go-echarts/v2/opts"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 // gallery is a page with every kind of chart, as reports draw them.
 func gallery() Page {
-	sim := []queries.RunRef{{ID: "5b7f0c1e-0000-4000-8000-000000000001", Name: "baseline", Simulated: true}, {ID: "5b7f0c1e-0000-4000-8000-000000000002", Name: "bigger blocks", Simulated: true}}
-	lines := &queries.Table{
+	sim := []table.RunRef{{ID: "5b7f0c1e-0000-4000-8000-000000000001", Name: "baseline", Simulated: true}, {ID: "5b7f0c1e-0000-4000-8000-000000000002", Name: "bigger blocks", Simulated: true}}
+	lines := &table.Table{
 		Name: "hit_ratio_by_turn", Title: "Prefix-cache hit ratio by turn", About: "Cached prompt tokens over prompt tokens, warm-up excluded.",
 		SQL:    "-- title: Prefix-cache hit ratio by turn\nSELECT run, turn, avg(hit_ratio) AS hit_ratio\nFROM turns\nGROUP BY ALL\nORDER BY run, turn\n",
-		Params: []queries.Param{{Name: "runs", Value: "baseline, bigger blocks"}, {Name: "model", Value: ""}}, Runs: sim,
-		Columns: []queries.Column{column("run", "VARCHAR"), column("turn", "INTEGER"), column("hit_ratio", "DOUBLE"), column("ttft_ms", "DOUBLE")},
-		Charts: []queries.Chart{
+		Params: []table.Param{{Name: "runs", Value: "baseline, bigger blocks"}, {Name: "model", Value: ""}}, Runs: sim,
+		Columns: []table.Column{column("run", "VARCHAR"), column("turn", "INTEGER"), column("hit_ratio", "DOUBLE"), column("ttft_ms", "DOUBLE")},
+		Charts: []table.Chart{
 			{Kind: "line", X: "turn", Y: []string{"hit_ratio"}, Series: "run"},
 			{Kind: "bar", Title: "Time to first token by turn", X: "turn", Y: []string{"ttft_ms"}, Series: "run", LogY: true},
 		},
@@ -46,10 +46,10 @@ func gallery() Page {
 		}
 	}
 
-	causes := &queries.Table{
-		Name: "misses", Title: "Recomputed tokens by cause", SQL: "SELECT …", Runs: []queries.RunRef{{ID: "5b7f0c1e-0000-4000-8000-000000000003", Name: "h200"}},
-		Columns: []queries.Column{column("conversation", "VARCHAR"), column("cause", "VARCHAR"), column("recomputed_tokens", "HUGEINT")},
-		Charts:  []queries.Chart{{Kind: "bar", X: "conversation", Y: []string{"recomputed_tokens"}, Series: "cause", Stack: true}},
+	causes := &table.Table{
+		Name: "misses", Title: "Recomputed tokens by cause", SQL: "SELECT …", Runs: []table.RunRef{{ID: "5b7f0c1e-0000-4000-8000-000000000003", Name: "h200"}},
+		Columns: []table.Column{column("conversation", "VARCHAR"), column("cause", "VARCHAR"), column("recomputed_tokens", "HUGEINT")},
+		Charts:  []table.Chart{{Kind: "bar", X: "conversation", Y: []string{"recomputed_tokens"}, Series: "cause", Stack: true}},
 	}
 	for i, c := range []string{"support chat", "retrieval with rotating documents", "code review", "long novel"} {
 		for k, cause := range []string{"changed text", "block granularity", "eviction", "template rewrote history"} {
@@ -57,10 +57,10 @@ func gallery() Page {
 		}
 	}
 
-	points := &queries.Table{
+	points := &table.Table{
 		Name: "prefill", Title: "Prefill time against uncached tokens",
-		Columns: []queries.Column{column("model", "VARCHAR"), column("uncached_tokens", "BIGINT"), column("prefill_ms", "DOUBLE")},
-		Charts:  []queries.Chart{{Kind: "scatter", X: "uncached_tokens", Y: []string{"prefill_ms"}, Series: "model", LogX: true, LogY: true}},
+		Columns: []table.Column{column("model", "VARCHAR"), column("uncached_tokens", "BIGINT"), column("prefill_ms", "DOUBLE")},
+		Charts:  []table.Chart{{Kind: "scatter", X: "uncached_tokens", Y: []string{"prefill_ms"}, Series: "model", LogX: true, LogY: true}},
 	}
 	for i := range 120 {
 		n := int64(math.Pow(10, 1+float64(i)/30))
@@ -69,10 +69,10 @@ func gallery() Page {
 	points.Rows = append(points.Rows, []any{"8B", int64(0), 3.0})
 
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	power := &queries.Table{
+	power := &table.Table{
 		Name: "power", Title: "Power and cap during the run",
-		Columns: []queries.Column{column("at", "TIMESTAMP"), column("power_w", "DOUBLE"), column("limit_w", "DOUBLE")},
-		Charts: []queries.Chart{
+		Columns: []table.Column{column("at", "TIMESTAMP"), column("power_w", "DOUBLE"), column("limit_w", "DOUBLE")},
+		Charts: []table.Chart{
 			{Kind: "line", X: "at", Y: []string{"power_w", "limit_w"}},
 			{Kind: "area", Title: "Power, stacked", X: "at", Y: []string{"power_w", "limit_w"}, Stack: true},
 		},
@@ -86,17 +86,17 @@ func gallery() Page {
 	}
 	names := hostile()
 	names.Title = "Hostile </script><script>alert(1)</script> names"
-	names.Charts = []queries.Chart{{Kind: "bar", X: "run", Y: []string{"turn"}, Series: "run"}, {Kind: "scatter", X: "hit_ratio", Y: []string{"ttft_ms"}, Series: "run"}}
+	names.Charts = []table.Chart{{Kind: "bar", X: "run", Y: []string{"turn"}, Series: "run"}, {Kind: "scatter", X: "hit_ratio", Y: []string{"ttft_ms"}, Series: "run"}}
 	names.Rows[1][1] = int64(4)
-	changes := &queries.Table{
+	changes := &table.Table{
 		Name: "changes", Title: "Changes",
-		Columns: []queries.Column{column("run", "VARCHAR"), column("metric", "VARCHAR"), {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}},
-		Charts:  []queries.Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run"}},
+		Columns: []table.Column{column("run", "VARCHAR"), column("metric", "VARCHAR"), {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}},
+		Charts:  []table.Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run"}},
 		Rows:    [][]any{{"a", "ttft", -0.2, -0.25, -0.1}, {"a", "tpot", 0.01, -0.01, 0.02}, {"b", "ttft", 0.05, 0.01, 0.08}, {"b", "peak_mem", nil, nil, nil}, {"b", "tpot", math.NaN(), 0.0, 0.1}},
 	}
 	return Page{
 		Title: "Prefix caching on one machine", Intro: []string{"Two simulated runs beside measurements on an H200."},
-		Tables: []*queries.Table{lines, causes, points, power, empty(), names, changes}, Version: "0.1.0-test",
+		Tables: []*table.Table{lines, causes, points, power, empty(), names, changes}, Version: "0.1.0-test",
 	}
 }
 
@@ -156,7 +156,7 @@ func TestPageLoadsNothing(t *testing.T) {
 	if !strings.Contains(linked, want) || !strings.Contains(linked, "script-src &#39;unsafe-inline&#39; "+cdnOrigin+";") {
 		t.Error("without the asset the page must link the pinned library")
 	}
-	if got := page(t, Page{Tables: []*queries.Table{empty()}}, ""); strings.Contains(got, cdnOrigin) {
+	if got := page(t, Page{Tables: []*table.Table{empty()}}, ""); strings.Contains(got, cdnOrigin) {
 		t.Error("a page without charts needs no library")
 	}
 }
@@ -165,8 +165,8 @@ func TestPageHoldsHostileCells(t *testing.T) {
 	h := hostile()
 	h.Title = "</title></script><script>alert(2)</script>"
 	h.Columns[0].Name = "run"
-	h.Charts = []queries.Chart{{Kind: "line", Title: `"><img src=x onerror=alert(3)>`, X: "turn", Y: []string{"ttft_ms"}, Series: "run"}}
-	got := page(t, Page{Tables: []*queries.Table{h}, Intro: []string{"<img src=x>"}, Version: "<u>"}, "/* echarts */")
+	h.Charts = []table.Chart{{Kind: "line", Title: `"><img src=x onerror=alert(3)>`, X: "turn", Y: []string{"ttft_ms"}, Series: "run"}}
+	got := page(t, Page{Tables: []*table.Table{h}, Intro: []string{"<img src=x>"}, Version: "<u>"}, "/* echarts */")
 	for _, bad := range []string{"<script>alert", "<img", "</script><script>", "<u>"} {
 		if strings.Contains(got, bad) {
 			t.Errorf("page contains %s", bad)
@@ -183,7 +183,7 @@ func TestPageHoldsHostileCells(t *testing.T) {
 	}
 
 	data := embedded(t, got)
-	if data.CSV["t0"].Text != render(t, "csv", Page{Tables: []*queries.Table{h}}, Options{}) {
+	if data.CSV["t0"].Text != render(t, "csv", Page{Tables: []*table.Table{h}}, Options{}) {
 		t.Error("the CSV button does not give what the csv format gives")
 	}
 	for _, s := range data.Charts["t0-c0"].Option.Series {
@@ -282,41 +282,41 @@ func TestCharts(t *testing.T) {
 }
 
 func TestChartEdges(t *testing.T) {
-	table := &queries.Table{
-		Title: "edges", Columns: []queries.Column{column("x", "BIGINT"), column("y_ms", "DOUBLE"), column("s", "VARCHAR")},
+	tb := &table.Table{
+		Title: "edges", Columns: []table.Column{column("x", "BIGINT"), column("y_ms", "DOUBLE"), column("s", "VARCHAR")},
 		Rows: [][]any{{int64(10), 1.0, "a"}, {int64(2), 2.0, "a"}, {int64(2), 3.0, "a"}, {nil, 4.0, "b"}, {int64(1), nil, nil}},
 	}
-	series := func(c queries.Chart) (*drawing, map[string][]any) {
+	series := func(c table.Chart) (*drawing, map[string][]any) {
 		t.Helper()
-		table.Charts = []queries.Chart{c}
-		data := embedded(t, page(t, Page{Tables: []*queries.Table{table}}, ""))
+		tb.Charts = []table.Chart{c}
+		data := embedded(t, page(t, Page{Tables: []*table.Table{tb}}, ""))
 		out := map[string][]any{}
 		for _, s := range data.Charts["t0-c0"].Option.Series {
 			for _, d := range s.Data {
 				out[s.Name] = append(out[s.Name], d.Value...)
 			}
 		}
-		d, err := draw(table, c)
+		d, err := draw(tb, c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d, out
 	}
-	d, got := series(queries.Chart{Kind: "line", X: "x", Y: []string{"y_ms"}, Series: "s"})
+	d, got := series(table.Chart{Kind: "line", X: "x", Y: []string{"y_ms"}, Series: "s"})
 	if fmt.Sprint(got) != "map[a:[2 2 2 3 10 1] ·:[1 <nil>]]" || fmt.Sprint(d.Warnings) != "[1 row has no x and is not drawn.]" {
 		t.Errorf("line: %v %v", got, d.Warnings)
 	}
-	d, got = series(queries.Chart{Kind: "bar", X: "x", Y: []string{"y_ms"}, Series: "s"})
+	d, got = series(table.Chart{Kind: "bar", X: "x", Y: []string{"y_ms"}, Series: "s"})
 	if fmt.Sprint(got) != "map[a:[1 <nil> 2 3 10 1 · <nil>] b:[1 <nil> 2 <nil> 10 <nil> · 4] ·:[1 <nil> 2 <nil> 10 <nil> · <nil>]]" || len(d.Warnings) != 1 {
 		t.Errorf("bar: %v %v", got, d.Warnings)
 	}
-	for _, bad := range []queries.Chart{{Kind: "pie", X: "x", Y: []string{"y_ms"}}, {Kind: "line", X: "no", Y: []string{"y_ms"}}, {Kind: "line", X: "x"}} {
-		if _, err := draw(table, bad); err == nil {
+	for _, bad := range []table.Chart{{Kind: "pie", X: "x", Y: []string{"y_ms"}}, {Kind: "line", X: "no", Y: []string{"y_ms"}}, {Kind: "line", X: "x"}} {
+		if _, err := draw(tb, bad); err == nil {
 			t.Errorf("%+v: no error", bad)
 		}
 	}
 
-	runs := &queries.Table{Runs: []queries.RunRef{{ID: "11111111-aaaa", Name: "x", Simulated: true}, {ID: "22222222-bbbb", Name: "x"}}}
+	runs := &table.Table{Runs: []table.RunRef{{ID: "11111111-aaaa", Name: "x", Simulated: true}, {ID: "22222222-bbbb", Name: "x"}}}
 	if got := seriesName(runs, column("run_id", "UUID"), "11111111-aaaa"); got != "x 11111111 (simulated)" {
 		t.Errorf("namesakes: %s", got)
 	}
@@ -331,11 +331,11 @@ func TestChartEdges(t *testing.T) {
 func TestDayAxis(t *testing.T) {
 	first := time.Date(2026, 3, 30, 0, 0, 0, 0, time.UTC)
 	for days, want := range map[int]string{1: "category 0", 2: "time 8.64e+07"} {
-		table := &queries.Table{Title: "days", Columns: []queries.Column{column("day", "DATE"), column("y_ratio", "DOUBLE")}}
+		tb := &table.Table{Title: "days", Columns: []table.Column{column("day", "DATE"), column("y_ratio", "DOUBLE")}}
 		for i := range days {
-			table.Rows = append(table.Rows, []any{first.AddDate(0, 0, i), 0.1})
+			tb.Rows = append(tb.Rows, []any{first.AddDate(0, 0, i), 0.1})
 		}
-		d, err := draw(table, queries.Chart{Kind: "line", X: "day", Y: []string{"y_ratio"}})
+		d, err := draw(tb, table.Chart{Kind: "line", X: "day", Y: []string{"y_ratio"}})
 		if err != nil {
 			t.Fatal(err)
 		}

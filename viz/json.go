@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 // renderJSON writes one object for one table, and one object with "tables" for several. Keys keep the order of the columns,
@@ -139,14 +139,14 @@ func (j *jsonWriter) value(duckType string, v any) *jsonWriter {
 	return j
 }
 
-func (j *jsonWriter) cells(t *queries.Table, keys []string, row []any) {
+func (j *jsonWriter) cells(t *table.Table, keys []string, row []any) {
 	for i, v := range row {
 		j.comma(i).encode(keys[i])
 		j.raw(":").value(t.Columns[i].Type, v)
 	}
 }
 
-func (j *jsonWriter) table(t *queries.Table, title string) {
+func (j *jsonWriter) table(t *table.Table, title string) {
 	keys := rowKeys(t)
 	j.raw(`{"title": `).value("", title).raw(",\n")
 	j.raw(`"about": `).value("", t.About).raw(",\n")
@@ -175,7 +175,7 @@ func (j *jsonWriter) table(t *queries.Table, title string) {
 }
 
 // rowKeys names the columns uniquely: SQL allows two columns of one name, an object does not.
-func rowKeys(t *queries.Table) []string {
+func rowKeys(t *table.Table) []string {
 	keys := make([]string, len(t.Columns))
 	taken := map[string]bool{}
 	for _, c := range t.Columns {

@@ -6,7 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 // renderTable writes aligned columns for a terminal: figures to the right, text to the left, NULL as "·", control
@@ -68,7 +68,7 @@ const (
 	minText = 8 // a text column is not cut below this
 )
 
-func writeGrid(w *bufio.Writer, t *queries.Table, width int, dim func(string) string) {
+func writeGrid(w *bufio.Writer, t *table.Table, width int, dim func(string) string) {
 	n := len(t.Columns)
 	right, text := make([]bool, n), make([]bool, n)
 	widths := make([]int, n)

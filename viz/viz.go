@@ -13,13 +13,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 // Page is what one rendering shows: a title, lines of introduction, and tables in reading order.
 type Page struct {
 	Title   string
-	Tables  []*queries.Table
+	Tables  []*table.Table
 	Intro   []string // lines under the title
 	Version string   // wb's version, for the footer
 }
@@ -92,7 +92,7 @@ func (p Page) title() string {
 	return "wb"
 }
 
-func heading(t *queries.Table) string {
+func heading(t *table.Table) string {
 	switch {
 	case t.Title != "":
 		return t.Title
@@ -102,7 +102,7 @@ func heading(t *queries.Table) string {
 	return "query"
 }
 
-func (p Page) one() (*queries.Table, error) {
+func (p Page) one() (*table.Table, error) {
 	if len(p.Tables) != 1 {
 		return nil, fmt.Errorf("takes one table, got %d", len(p.Tables))
 	}
@@ -113,7 +113,7 @@ func (p Page) one() (*queries.Table, error) {
 const null = "·"
 
 // short is a cell for people: floats to four significant digits, NULL as a middle dot. It may hold control characters.
-func short(c queries.Column, v any) string {
+func short(c table.Column, v any) string {
 	switch v := v.(type) {
 	case nil:
 		return null
@@ -129,7 +129,7 @@ func short(c queries.Column, v any) string {
 }
 
 // full is a cell for machines: nothing is lost. NULL is empty.
-func full(c queries.Column, v any) string {
+func full(c table.Column, v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
@@ -181,7 +181,7 @@ func shortFloat(f float64) string {
 }
 
 // number reads a cell as a figure; integers too wide for int64 arrive as decimal strings.
-func number(c queries.Column, v any) (float64, bool) {
+func number(c table.Column, v any) (float64, bool) {
 	switch v := v.(type) {
 	case int64:
 		return float64(v), true
@@ -210,7 +210,7 @@ func numericType(duckType string) bool {
 }
 
 // numeric says whether column i holds figures, by its type or, where the type is unknown, by its cells.
-func numeric(t *queries.Table, i int) bool {
+func numeric(t *table.Table, i int) bool {
 	if t.Columns[i].Type != "" {
 		return numericType(t.Columns[i].Type)
 	}
@@ -269,7 +269,7 @@ func printable(s string) string {
 
 // simulatedRows says of each row whether the simulator made it, or gives nil when no run is simulated. A row that names no
 // run we know counts as simulated: the mark may be too wide, never too narrow.
-func simulatedRows(t *queries.Table) []bool {
+func simulatedRows(t *table.Table) []bool {
 	if !t.Simulated() {
 		return nil
 	}
@@ -291,7 +291,7 @@ func simulatedRows(t *queries.Table) []bool {
 }
 
 // lookupRun finds a run by id or name. Where several share a name, one simulated run marks them all.
-func lookupRun(t *queries.Table, cell any) (known, simulated bool) {
+func lookupRun(t *table.Table, cell any) (known, simulated bool) {
 	s, ok := cell.(string)
 	if !ok {
 		return false, false

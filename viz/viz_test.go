@@ -13,27 +13,27 @@ import (
 	"testing"
 	"time"
 
-	"wb/queries"
+	"wb/queries/table"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func column(name, duckType string) queries.Column {
-	return queries.Column{Name: name, Type: duckType, Unit: queries.UnitOf(name)}
+func column(name, duckType string) table.Column {
+	return table.Column{Name: name, Type: duckType, Unit: table.UnitOf(name)}
 }
 
 // hostile holds every kind of cell, and names as an attacker would choose them.
-func hostile() *queries.Table {
+func hostile() *table.Table {
 	at := time.Date(2026, 3, 1, 12, 30, 15, 123456789, time.FixedZone("CET", 3600))
-	return &queries.Table{
+	return &table.Table{
 		Name: "hostile", Title: "Every kind of cell", About: "One row a hazard.",
 		SQL:    "-- title: Every kind of cell\nSELECT '```', * FROM t -- </script>\n",
-		Params: []queries.Param{{Name: "runs", Value: "latest"}, {Name: "model", Value: ""}},
-		Runs: []queries.RunRef{
+		Params: []table.Param{{Name: "runs", Value: "latest"}, {Name: "model", Value: ""}},
+		Runs: []table.RunRef{
 			{ID: "5b7f0c1e-0000-4000-8000-000000000001", Name: "sim", Simulated: true},
 			{ID: "5b7f0c1e-0000-4000-8000-000000000002", Name: "real"},
 		},
-		Columns: []queries.Column{
+		Columns: []table.Column{
 			column("run", "VARCHAR"), column("turn", "BIGINT"), column("ttft_ms", "DOUBLE"), column("hit_ratio", "DOUBLE"),
 			column("big", "HUGEINT"), column("ok", "BOOLEAN"), column("at", "TIMESTAMP_NS"), column("day", "DATE"), column("nested", "STRUCT(a DOUBLE)[]"),
 		},
@@ -50,10 +50,10 @@ func hostile() *queries.Table {
 	}
 }
 
-func empty() *queries.Table {
-	return &queries.Table{
-		Name: "none", Title: "Nothing yet", Columns: []queries.Column{column("turn", "BIGINT"), column("ttft_ms", "DOUBLE")},
-		Charts: []queries.Chart{{Kind: "line", X: "turn", Y: []string{"ttft_ms"}}},
+func empty() *table.Table {
+	return &table.Table{
+		Name: "none", Title: "Nothing yet", Columns: []table.Column{column("turn", "BIGINT"), column("ttft_ms", "DOUBLE")},
+		Charts: []table.Chart{{Kind: "line", X: "turn", Y: []string{"ttft_ms"}}},
 		Notes:  []string{"No run matches."},
 	}
 }
@@ -68,9 +68,9 @@ func render(t *testing.T, format string, p Page, o Options) string {
 }
 
 func TestGolden(t *testing.T) {
-	one := Page{Tables: []*queries.Table{hostile()}, Version: "1.2.3"}
-	two := Page{Title: "Two tables", Intro: []string{"Run *a* against run b."}, Tables: []*queries.Table{hostile(), empty()}, Version: "1.2.3"}
-	none := Page{Tables: []*queries.Table{empty()}}
+	one := Page{Tables: []*table.Table{hostile()}, Version: "1.2.3"}
+	two := Page{Title: "Two tables", Intro: []string{"Run *a* against run b."}, Tables: []*table.Table{hostile(), empty()}, Version: "1.2.3"}
+	none := Page{Tables: []*table.Table{empty()}}
 	for _, c := range []struct {
 		file, format string
 		page         Page
@@ -114,16 +114,16 @@ func TestFormats(t *testing.T) {
 		t.Errorf("unknown format: %v", err)
 	}
 	for _, format := range []string{"csv", "ndjson"} {
-		err := Render(&bytes.Buffer{}, format, Page{Tables: []*queries.Table{empty(), empty()}}, Options{})
+		err := Render(&bytes.Buffer{}, format, Page{Tables: []*table.Table{empty(), empty()}}, Options{})
 		if err == nil || !strings.Contains(err.Error(), "takes one table, got 2") {
 			t.Errorf("%s of two tables: %v", format, err)
 		}
 	}
 	for _, format := range Formats() {
-		if err := Render(brokenPipe{}, format, Page{Tables: []*queries.Table{hostile()}}, Options{}); !errors.Is(err, os.ErrClosed) {
+		if err := Render(brokenPipe{}, format, Page{Tables: []*table.Table{hostile()}}, Options{}); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("%s to a closed pipe: %v", format, err)
 		}
-		if got := render(t, format, Page{Tables: []*queries.Table{hostile()}}, Options{}); !strings.Contains(got, "simulated") {
+		if got := render(t, format, Page{Tables: []*table.Table{hostile()}}, Options{}); !strings.Contains(got, "simulated") {
 			t.Errorf("%s does not say simulated", format)
 		}
 	}
@@ -146,8 +146,8 @@ func TestShortFloat(t *testing.T) {
 }
 
 func TestTableIsSafeAndFits(t *testing.T) {
-	p := Page{Title: "t", Tables: []*queries.Table{{
-		Title: "evil \x1b]0;pwned\x07 \xff", Columns: []queries.Column{column("name", "VARCHAR"), column("n_ms", "DOUBLE")},
+	p := Page{Title: "t", Tables: []*table.Table{{
+		Title: "evil \x1b]0;pwned\x07 \xff", Columns: []table.Column{column("name", "VARCHAR"), column("n_ms", "DOUBLE")},
 		Rows: [][]any{{strings.Repeat("長い", 60) + "\x9b31m\u202e", 1.5}, {"b", nil}},
 	}}}
 	got := render(t, "table", p, Options{Width: 40})
@@ -165,7 +165,7 @@ func TestTableIsSafeAndFits(t *testing.T) {
 }
 
 func TestCSVAndJSONParseBack(t *testing.T) {
-	p := Page{Tables: []*queries.Table{hostile()}}
+	p := Page{Tables: []*table.Table{hostile()}}
 	records, err := csv.NewReader(strings.NewReader(render(t, "csv", p, Options{}))).ReadAll()
 	if err != nil || len(records) != 8 || records[4][0] != hostile().Rows[3][0] {
 		t.Errorf("csv: %v, %d records", err, len(records))
@@ -180,7 +180,7 @@ func TestCSVAndJSONParseBack(t *testing.T) {
 	if !doc.Simulated || string(doc.Rows[1]["turn"]) != "9223372036854775807" || string(doc.Rows[2]["ttft_ms"]) != "null" {
 		t.Errorf("json: %v %s", doc.Simulated, doc.Rows)
 	}
-	twice := Page{Tables: []*queries.Table{{Columns: []queries.Column{{Name: "a"}, {Name: "a"}, {Name: "a_2"}}, Rows: [][]any{{int64(1), int64(2), int64(3)}}}}}
+	twice := Page{Tables: []*table.Table{{Columns: []table.Column{{Name: "a"}, {Name: "a"}, {Name: "a_2"}}, Rows: [][]any{{int64(1), int64(2), int64(3)}}}}}
 	if got := render(t, "ndjson", twice, Options{}); got != `{"a":1,"a_3":2,"a_2":3}`+"\n" {
 		t.Errorf("columns of one name: %s", got)
 	}

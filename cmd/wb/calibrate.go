@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"wb/collect/bench"
-	"wb/queries"
 )
 
 // calibration is a plan of two equal cells: whatever differs between them is noise.
@@ -27,7 +25,7 @@ variants:
 `
 
 func newCalibrate(stdout, stderr io.Writer) *cobra.Command {
-	o := runOptions{start: time.Now()}
+	o := runOptions{start: time.Now(), stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
 		Use:   "calibrate [-- VLLM-ARGUMENTS]",
 		Short: "Measure this machine's noise: equal runs against each other",
@@ -38,20 +36,13 @@ every change on the same machine, server and model. Takes the flags of wb run; g
   wb calibrate --url http://localhost:8001 --repeat 10`,
 		Args: func(cmd *cobra.Command, a []string) error {
 			if d := cmd.ArgsLenAtDash(); len(a) > 0 && d != 0 {
-				return hinted{usagef("calibrate: takes no argument %q; vLLM's own arguments come after --", a[0]), cmd.CommandPath() + " --help shows how it is used"}
+				return usageHint(cmd, "calibrate: takes no argument %q; vLLM's own arguments come after --", a[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, a []string) error {
 			o.words = a
-			plan, err := bench.ParsePlan("calibrate", []byte(calibration))
-			if err != nil {
-				return err
-			}
-			if err := o.reach(cmd, stderr); err != nil {
-				return err
-			}
-			return o.pushed(cmd.Context(), o.execute(cmd, plan, stdout, stderr), stderr)
+			return o.run(cmd, func() (*bench.PlanFile, error) { return bench.ParsePlan("calibrate", []byte(calibration)) })
 		},
 	}
 	o.flags(cmd)
@@ -61,25 +52,4 @@ every change on the same machine, server and model. Takes the flags of wb run; g
 		f.Usage, _, _ = strings.Cut(f.Usage, " (default:")
 	}
 	return cmd
-}
-
-// noise tells what a calibration found.
-func (x *execution) noise(verdicts []queries.Verdict) {
-	known := false
-	for _, v := range verdicts {
-		known = known || v.Enough
-		switch {
-		case !v.Enough:
-		case v.Metric.Ratio:
-			x.line("noise of %s: up to %.1f points", v.Metric.Name, 100*max(-v.Low, v.High))
-		default:
-			x.line("noise of %s: up to %.1f %%", v.Metric.Name, 100*max(-v.Low, v.High))
-		}
-	}
-	switch {
-	case known:
-		fmt.Fprintf(x.stderr, "%s compare shows it beside every change on this machine, with this server, model and as many users\n", self())
-	case len(verdicts) > 0:
-		fmt.Fprintln(x.stderr, "noise is not known from so few sessions: more --repeat")
-	}
 }

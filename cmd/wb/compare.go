@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/queries"
+	"wb/collect/bench"
+	"wb/data/plain"
+	"wb/queries/compare"
 )
 
 // gateError says that a comparison breached its gate.
@@ -17,7 +19,7 @@ type gateError struct{ error }
 
 func newCompare(stdout, stderr io.Writer) *cobra.Command {
 	var q queryOptions
-	c := queries.Comparison{}
+	c := compare.Comparison{}
 	var margin, gate, gateOn string
 	cmd := &cobra.Command{
 		Use:   "compare BASE HEAD",
@@ -34,7 +36,7 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			ctx := cmd.Context()
 			c.Base, c.Head = a[0], a[1]
 			var err error
-			if c.Margin, err = percentage(margin); err != nil || margin == "" {
+			if c.Margin, err = bench.Percentage(margin); err != nil || margin == "" {
 				return usagef("flag --margin: wants a percentage such as 2%%, not %q", margin)
 			}
 			if c.By != "" && c.By != "turn" && c.By != "context" && c.By != "conversation" {
@@ -43,13 +45,13 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			if gateOn != "breach" && gateOn != "inconclusive" {
 				return usagef("flag --gate-on: wants breach or inconclusive, not %q", gateOn)
 			}
-			var gates []queries.Gate
+			var gates []compare.Gate
 			if cmd.Flags().Changed("gate-on") && !cmd.Flags().Changed("gate") {
 				return usagef("flag --gate-on: there is no --gate")
 			}
 			if cmd.Flags().Changed("gate") { // one that is empty, as of a variable that is not set, is none that could hold
-				if gates, err = queries.ParseGate(gate); err != nil {
-					return usageError{err}
+				if gates, err = compare.ParseGate(gate); err != nil {
+					return plain.Mistake(err)
 				}
 			}
 			for _, g := range gates { // what is gated is compared
@@ -58,11 +60,11 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 				}
 			}
 			if len(c.Metrics) == 0 {
-				return usagef("flag --metric: wants some of %s", metricNames())
+				return usagef("flag --metric: wants some of %s", strings.Join(compare.MetricNames(), ", "))
 			}
 			for _, m := range c.Metrics {
-				if !slices.ContainsFunc(queries.Metrics(), func(k queries.Metric) bool { return k.Name == m }) {
-					return usagef("flag --metric: wants some of %s, not %q", metricNames(), m)
+				if !slices.Contains(compare.MetricNames(), m) {
+					return usagef("flag --metric: wants some of %s, not %q", strings.Join(compare.MetricNames(), ", "), m)
 				}
 			}
 			if err := q.chooseFormat(cmd); err != nil {
@@ -72,19 +74,19 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			if err != nil {
 				return err
 			}
-			t, verdicts, err := queries.Compare(ctx, db, c)
+			r, err := compare.Run(ctx, db, c)
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err
 			}
-			if err := q.write(stdout, stderr, t); err != nil {
+			if err := q.write(stdout, stderr, r.Table()); err != nil {
 				return err
 			}
-			return checkGates(stderr, gates, verdicts, gateOn == "inconclusive")
+			return checkGates(stderr, gates, r.Verdicts, gateOn == "inconclusive")
 		},
 	}
 	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
-	f.StringSliceVar(&c.Metrics, "metric", []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}, "what to compare, the question itself first: "+metricNames())
+	f.StringSliceVar(&c.Metrics, "metric", []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}, "what to compare, the question itself first: "+strings.Join(compare.MetricNames(), ", "))
 	f.StringVar(&c.By, "by", "", "besides the whole, by turn, context or conversation")
 	f.StringVar(&margin, "margin", "2%", "differences within this are of no account")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")
@@ -94,21 +96,21 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 }
 
 // checkGates tells how each gate stands; the error is a breach.
-func checkGates(stderr io.Writer, gates []queries.Gate, verdicts []queries.Verdict, strict bool) error {
+func checkGates(stderr io.Writer, gates []compare.Gate, verdicts []compare.Verdict, strict bool) error {
 	var broken []string
-	for i, state := range queries.CheckGates(gates, verdicts) {
-		why := map[string]string{
-			queries.GateHolds:    "holds",
-			queries.GateBreached: "breached: the whole interval lies beyond it",
-			queries.GateOpen:     "not shown to hold, nor to be breached",
-			queries.GateUnknown:  "not checked: not measured on both sides",
-			queries.GateForeign:  "not checked: the sides do not do the same (see the notes)",
+	for i, state := range compare.CheckGates(gates, verdicts) {
+		why := map[compare.GateState]string{
+			compare.GateHolds:    "holds",
+			compare.GateBreached: "breached: the whole interval lies beyond it",
+			compare.GateOpen:     "not shown to hold, nor to be breached",
+			compare.GateUnknown:  "not checked: not measured on both sides",
+			compare.GateForeign:  "not checked: the sides do not do the same (see the notes)",
 		}[state]
-		if strict && state == queries.GateOpen {
+		if strict && state == compare.GateOpen {
 			why = "not shown to hold"
 		}
 		fmt.Fprintf(stderr, "gate %s: %s\n", gates[i].Text, why)
-		if state == queries.GateBreached || (state != queries.GateHolds && strict) {
+		if state == compare.GateBreached || (state != compare.GateHolds && strict) {
 			broken = append(broken, gates[i].Text)
 		}
 	}

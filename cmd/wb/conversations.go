@@ -11,60 +11,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/collect/bench"
 	"wb/collect/serve"
 	"wb/data"
 	"wb/data/plain"
 	"wb/queries"
+	"wb/queries/table"
 	"wb/viz"
+	"wb/viz/output"
 )
 
-// selectOptions are the flags that choose conversations.
-type selectOptions struct {
-	ids, include, exclude []string
-	max                   int
-	context, dataDir      string
-}
-
-func (o *selectOptions) selectionFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringSliceVar(&o.include, "include-tags", nil, "only conversations with any of these `tags`")
-	f.StringSliceVar(&o.exclude, "exclude-tags", nil, "no conversations with any of these `tags`")
-	f.IntVar(&o.max, "max-conversations", 0, "at most this many, smallest first (0: no limit)")
-	f.StringVar(&o.context, "context-size", "", "leave out conversations that need more `tokens`, such as 32000 or 32K (default: the server's own context)")
-	f.StringVar(&o.dataDir, "data", "", "`directory` with conversation files, which add to the built-in ones or replace them by id")
-}
-
-// selection checks the flags.
-func (o *selectOptions) selection() (data.Selection, error) {
-	s := data.Selection{IDs: o.ids, Include: o.include, Exclude: o.exclude, Max: o.max}
-	if o.max < 0 {
-		return s, usagef("flag --max-conversations: %d is negative", o.max)
-	}
-	for name, list := range map[string][]string{"conversations": o.ids, "include-tags": o.include, "exclude-tags": o.exclude} {
-		for _, x := range list {
-			if strings.TrimSpace(x) == "" {
-				return s, usagef("flag --%s: an empty name", name)
-			}
-		}
-	}
-	if o.context != "" {
-		n, ok := serve.ParseCount(o.context)
-		if !ok {
-			return s, usagef("flag --context-size: wants tokens, such as 32000 or 32K, not %q", o.context)
-		}
-		s.ContextTokens = n
-	}
-	return s, nil
-}
-
 // selectionTable lists all conversations, and what becomes of each.
-func selectionTable(all []*data.Conversation, s data.Selection) (*queries.Table, error) {
+func selectionTable(all []*data.Conversation, s data.Selection) (*table.Table, error) {
 	chosen, left, err := data.Select(all, s)
 	if err != nil && left == nil {
-		return nil, usageError{err}
+		return nil, plain.Mistake(err)
 	}
-	t := &queries.Table{Name: "conversations", Title: "Conversations", About: "expected_tokens: size of the longest prompt with the file's own replies. Generated ones are sized by the server's tokeniser.",
-		Columns: []queries.Column{{Name: "id"}, {Name: "title"}, {Name: "tags"}, {Name: "language"}, {Name: "domain"}, {Name: "turns"}, {Name: "documents"}, {Name: "expected_tokens", Unit: "tokens"}, {Name: "runs"}, {Name: "why_not"}}}
+	t := &table.Table{Name: "conversations", Title: "Conversations", About: "expected_tokens: size of the longest prompt with the file's own replies. Generated ones are sized by the server's tokeniser.",
+		Columns: []table.Column{{Name: "id"}, {Name: "title"}, {Name: "tags"}, {Name: "language"}, {Name: "domain"}, {Name: "turns"}, {Name: "documents"}, {Name: "expected_tokens", Unit: "tokens"}, {Name: "runs"}, {Name: "why_not"}}}
 	for _, c := range all {
 		turns, docs := int64(len(c.Turns)), int64(len(c.Documents))
 		if c.Generate != nil {
@@ -86,13 +50,13 @@ func selectionTable(all []*data.Conversation, s data.Selection) (*queries.Table,
 
 func newConversations(stdout, stderr io.Writer) *cobra.Command {
 	var format string
-	list := func(o *selectOptions) func(*cobra.Command, []string) error {
+	list := func(o *bench.Selection) func(*cobra.Command, []string) error {
 		return func(*cobra.Command, []string) error {
-			s, err := o.selection()
+			s, err := o.Choice()
 			if err != nil {
 				return err
 			}
-			all, err := data.Load(o.dataDir)
+			all, err := data.Load(o.Dir)
 			if err != nil {
 				return err
 			}
@@ -100,15 +64,15 @@ func newConversations(stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
+			return output.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
 		}
 	}
-	var own, sub selectOptions
+	var own, sub bench.Selection
 	cmd := &cobra.Command{Use: "conversations", Short: "List, show and check conversation files", Args: args(cobra.NoArgs), RunE: list(&own)}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
-	own.selectionFlags(cmd)
+	own.Flags(cmd.Flags())
 	ls := &cobra.Command{Use: "list", Short: "List conversations, and which would run", Args: args(cobra.NoArgs), RunE: list(&sub)}
-	sub.selectionFlags(ls)
+	sub.Flags(ls.Flags())
 	var showDir string
 	show := &cobra.Command{Use: "show ID", Short: "Print a conversation as YAML, a generated one with its documents", Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error {
@@ -118,7 +82,7 @@ func newConversations(stdout, stderr io.Writer) *cobra.Command {
 			}
 			c, err := data.Pick(all, a)
 			if err != nil {
-				return usageError{err}
+				return plain.Mistake(err)
 			}
 			built, err := c[0].Build(data.EstimateTokens)
 			if err != nil {
@@ -168,7 +132,7 @@ func validateFiles(stdout, stderr io.Writer, paths []string) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("read %s: %w", p, plainPathError(err))
+			return fmt.Errorf("read %s: %w", p, plain.PathCause(err))
 		}
 	}
 	switch {
@@ -219,7 +183,7 @@ would have had. Nothing is sent to any server.`,
 			t, err := queries.Simulate(ctx, db, w)
 			if err = errors.Join(err, db.Close()); err != nil {
 				if errors.Is(err, queries.ErrNoTokens) {
-					return hinted{err, "the server must have /tokenize (vLLM and the simulator do)"}
+					return plain.WithHint(err, "the server must have /tokenize (vLLM and the simulator do)")
 				}
 				return err
 			}

@@ -12,11 +12,13 @@ import (
 
 	"wb/collect/client"
 	"wb/collect/machine"
+	"wb/collect/target"
 	"wb/data/hub"
 	"wb/data/plain"
-	"wb/queries"
+	"wb/queries/table"
 	"wb/store"
 	"wb/viz"
+	"wb/viz/output"
 )
 
 func newDoctor(stdout io.Writer) *cobra.Command {
@@ -33,14 +35,14 @@ is here and fits; with --url, the server that answers there, which gets one requ
 			findings := machine.DiagnoseMachine(ctx, db)
 			findings = append(findings, diagnoseFile(cmd, db))
 			if url != "" {
-				key, err := apiKey(keyEnv)
+				key, err := target.APIKey(keyEnv)
 				if err != nil {
 					return err
 				}
 				start := time.Now()
 				c, err := client.New(url, key, func() int64 { return int64(time.Since(start)) })
 				if err != nil {
-					return usageError{err}
+					return plain.Mistake(err)
 				}
 				findings = append(findings, machine.DiagnoseServer(ctx, c, model)...)
 			} else {
@@ -63,7 +65,7 @@ is here and fits; with --url, the server that answers there, which gets one requ
 	f := cmd.Flags()
 	f.StringVar(&url, "url", "", "check this server too; sends it one request of one token")
 	f.StringVar(&model, "model", "", "with --url, model name the server knows; else a model to check for this machine")
-	vllmFlag(cmd, &vllmAt)
+	target.VLLMFlag(cmd.Flags(), &vllmAt)
 	f.IntVar(&port, "port", 8001, "port that a server would get")
 	f.StringVar(&keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
@@ -71,11 +73,11 @@ is here and fits; with --url, the server that answers there, which gets one requ
 }
 
 func renderFindings(w io.Writer, format string, findings []machine.Finding) error {
-	t := &queries.Table{Name: "doctor", Title: "Doctor", Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
+	t := &table.Table{Name: "doctor", Title: "Doctor", Columns: []table.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
 	}
-	return render(w, format, viz.Page{Title: "Doctor", Tables: []*queries.Table{t}, Version: version})
+	return output.Render(w, format, viz.Page{Title: "Doctor", Tables: []*table.Table{t}, Version: version})
 }
 
 func diagnoseFile(cmd *cobra.Command, path string) machine.Finding {

@@ -12,12 +12,13 @@ import (
 
 	"wb/data/plain"
 	"wb/queries"
+	"wb/queries/table"
 	"wb/store"
 	"wb/store/history"
 )
 
 // chosenRuns opens a history for a moment and looks up runs.
-func chosenRuns(ctx context.Context, path, selector string) (refs []queries.RunRef, err error) {
+func chosenRuns(ctx context.Context, path, selector string) (refs []table.RunRef, err error) {
 	db, err := history.OpenRead(ctx, path)
 	if err != nil {
 		return nil, err
@@ -162,7 +163,7 @@ run that was resumed or labelled since takes the place of what is there, and an 
 		RunE: func(cmd *cobra.Command, lake []string) error {
 			to, err := history.ParseLake(lake[0], data)
 			if err != nil {
-				return usageError{err}
+				return plain.Mistake(err)
 			}
 			from, release, err := readable(cmd.Context(), path, stderr)
 			if err != nil {
@@ -189,7 +190,7 @@ func (o *runOptions) reach(cmd *cobra.Command, stderr io.Writer) error {
 	}
 	lake, err := history.ParseLake(o.push, "")
 	if err != nil {
-		return usageError{err}
+		return plain.Mistake(err)
 	}
 	if err := history.Reach(cmd.Context(), lake); err != nil && cmd.Context().Err() == nil {
 		fmt.Fprintf(stderr, "warning: %v; the run goes on, and is pushed at its end if that is mended by then\n", err)

@@ -17,11 +17,15 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"wb/collect"
-	"wb/collect/vllm"
+	"wb/collect/bench"
+	"wb/collect/engine"
+	"wb/collect/serve"
 	"wb/data/plain"
 	"wb/queries"
+	"wb/queries/compare"
 	"wb/store/history"
+	"wb/viz"
+	"wb/viz/output"
 )
 
 // version is set by the Makefile.
@@ -35,13 +39,6 @@ const (
 	exitInterrupted = 130
 )
 
-// usageError is a mistake on the command line.
-type usageError struct{ error }
-
-func (u usageError) Unwrap() error { return u.error }
-
-func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
-
 // self is how the person called wb, for hints that can be pasted.
 func self() string {
 	if strings.ContainsRune(os.Args[0], os.PathSeparator) && len(os.Args[0]) < 40 {
@@ -53,17 +50,18 @@ func self() string {
 // noNumber finds how Go's library says that a flag wants one.
 var noNumber = regexp.MustCompile(`^(.*: )strconv\.\w+: parsing "(.*)": invalid syntax$`)
 
-// plural says how many there are.
-func plural(n int, one string) string { return plain.Count(n, one) }
+// usagef is a mistake on the command line.
+func usagef(format string, a ...any) error { return plain.Mistakef(format, a...) }
 
-// hinted adds what to do about an error.
-type hinted struct {
-	error
-	hint string
+// usageHint is a mistake in how a command was called.
+func usageHint(cmd *cobra.Command, format string, a ...any) error {
+	return plain.WithHint(usagef(format, a...), cmd.CommandPath()+" --help shows how it is used")
 }
 
-func (h hinted) Unwrap() error { return h.error }
-func (h hinted) Hint() string  { return h.hint }
+// flagHint is a mistake in a flag.
+func flagHint(cmd *cobra.Command, err error) error {
+	return plain.WithHint(plain.Mistake(err), cmd.CommandPath()+" --help shows the flags")
+}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serve.GuardCommand { // wb as the guard of a server it started
@@ -81,17 +79,17 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends wb at once
-	data := &dataWriter{below: stdout}
+	data := &output.Data{Below: stdout}
 	var out io.Writer = data
-	if isTerminal(stdout) {
-		out = &plainWriter{below: data}
+	if output.IsTerminal(stdout) {
+		out = &output.Plain{Below: data}
 	}
-	stderr = &plainWriter{below: stderr}
+	stderr = &output.Plain{Below: stderr}
 	root := newRoot(out, stderr)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if failed := data.failed(); err == nil && failed != nil {
-		err = fmt.Errorf("write to standard output: %w", plainPathError(failed))
+	if failed := data.Failed(); err == nil && failed != nil {
+		err = fmt.Errorf("write to standard output: %w", plain.PathCause(failed))
 	}
 	if err == nil {
 		return 0
@@ -99,36 +97,21 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return report(stderr, err)
 }
 
-// oneLine joins what went wrong, each thing once: a disk that is full is so for recording, checkpoint and closing alike.
-func oneLine(err error) string {
-	var lines []string
-	seen := map[string]bool{}
-	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
-		_, what, _ := strings.Cut(line, " ") // without the verb
-		if !seen[what] {
-			lines = append(lines, line)
-		}
-		seen[what] = true
-	}
-	return strings.Join(lines, "; ")
-}
-
 // report prints an error as one line and a hint, and gives the exit code.
 func report(stderr io.Writer, err error) int {
 	if errors.Is(err, syscall.EPIPE) { // the reader of our output went away, as head does
 		return exitFailed
 	}
-	msg := oneLine(err)
+	msg := plain.OneLineByCause(err)
 	fmt.Fprintf(stderr, "wb: %s\n", msg)
 	if h := hintFor(err); h != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", h)
 	}
-	var usage usageError
 	var gate gateError
 	switch {
 	case errors.As(err, &gate):
 		return exitGate
-	case errors.As(err, &usage), strings.HasPrefix(msg, "unknown command"):
+	case plain.IsMistake(err), strings.HasPrefix(msg, "unknown command"):
 		return exitUsage
 	case errors.Is(err, bench.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
@@ -145,7 +128,7 @@ func hintFor(err error) string {
 		return "wb query --list shows the saved queries"
 	case errors.Is(err, queries.ErrNoRuns):
 		return "wb runs shows the runs of the file; wb run records one"
-	case errors.Is(err, queries.ErrNothingMeasured):
+	case errors.Is(err, compare.ErrNothingMeasured):
 		return "wb query failed_turns --runs all says what became of its turns"
 	case errors.As(err, &he):
 		return "docs/queries.md describes the header"
@@ -176,11 +159,17 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 		if m := noNumber.FindStringSubmatch(err.Error()); m != nil {
 			err = fmt.Errorf("%s%q is no number", m[1], m[2])
 		}
-		return hinted{usageError{err}, cmd.CommandPath() + " --help shows the flags"}
+		return flagHint(cmd, err)
 	})
-	root.AddCommand(newRun(stdout, stderr), newQuery(stdout, stderr), newReport(stdout, stderr), newRuns(stdout, stderr), newDoctor(stdout), newSim(stderr),
-		newServe(stdout, stderr), newModels(stdout, stderr), newSetup(stdout, stderr), newConversations(stdout, stderr), newCache(stdout, stderr), newCompare(stdout, stderr), newCalibrate(stdout, stderr), newSelftest(stdout, stderr),
-		newExport(stdout, stderr), newImport(stdout, stderr), newLakePush(stdout, stderr), newLakePull(stdout, stderr))
+	groups(root, []group{
+		{"measure", "Measure:", []*cobra.Command{newRun(stdout, stderr), newCalibrate(stdout, stderr), newSelftest(stdout, stderr)}},
+		{"ask", "Ask what was measured:", []*cobra.Command{newQuery(stdout, stderr), newCompare(stdout, stderr), newReport(stdout, stderr),
+			newRuns(stdout, stderr), newCache(stdout, stderr)}},
+		{"prepare", "Prepare and serve:", []*cobra.Command{newDoctor(stdout), newSetup(stdout, stderr), newModels(stdout, stderr),
+			newConversations(stdout, stderr), newServe(stdout, stderr), newSim(stderr)}},
+		{"history", "Bring histories together:", []*cobra.Command{newExport(stdout, stderr), newImport(stdout, stderr),
+			newLakePush(stdout, stderr), newLakePull(stdout, stderr)}},
+	})
 	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"), "`folder` with DuckDB's extensions for lakes (default: DuckDB downloads them; or WB_EXTENSION_DIR)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		waiting := func(lake, cause string) { fmt.Fprintf(stderr, "%s: waiting, %s\n", lake, cause) }
@@ -191,14 +180,56 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 	return root
 }
 
+// group is commands that stand together in the help.
+type group struct {
+	id, title string
+	commands  []*cobra.Command
+}
+
+func groups(root *cobra.Command, all []group) {
+	for _, g := range all {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			completeValues(c)
+			root.AddCommand(c)
+		}
+	}
+}
+
+// completeValues lets the shell complete the values of flags that have few.
+func completeValues(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		values := bench.EnumValues(f.Name)
+		switch f.Name {
+		case "format":
+			values = viz.Formats()
+		case "metric", "metrics":
+			values = compare.MetricNames()
+		case "profile":
+			values = bench.EnumValues("sim-profile")
+		case "by":
+			values = []string{"turn", "context", "conversation"}
+		}
+		if values == nil {
+			return
+		}
+		complete := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
+		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // it fails where one is there already
+	})
+	for _, c := range cmd.Commands() {
+		completeValues(c)
+	}
+}
+
 // args wraps a check of positional arguments, so that a wrong number of them is a usage error.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
 		if err := check(cmd, a); err != nil {
-			return hinted{usageError{err}, cmd.CommandPath() + " --help shows how it is used"}
+			return usageHint(cmd, "%w", err)
 		}
 		if i := slices.Index(a, ""); i >= 0 { // such as a shell variable that is not set
-			return hinted{usagef("%s: argument %d is empty", cmd.Name(), i+1), cmd.CommandPath() + " --help shows how it is used"}
+			return usageHint(cmd, "%s: argument %d is empty", cmd.Name(), i+1)
 		}
 		return nil
 	}
@@ -211,10 +242,10 @@ func checkValues(cmd *cobra.Command) (err error) {
 		value := strings.Trim(f.Value.String(), "[]") // of a list
 		if name, ok := strings.CutPrefix(value, "--"); ok && cmd.Flags().Lookup(name) != nil {
 			err = usagef("flag --%s: wants a value, and %s stands in its place", f.Name, value)
-			err = hinted{err, cmd.CommandPath() + " --help shows the flags"}
+			err = flagHint(cmd, err)
 		}
 		if value == "" && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // such as a shell variable that is not set
-			err = hinted{usagef("flag --%s: wants a value", f.Name), cmd.CommandPath() + " --help shows the flags"}
+			err = flagHint(cmd, fmt.Errorf("flag --%s: wants a value", f.Name))
 		}
 	})
 	return err

@@ -13,13 +13,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/collect/bench"
 	"wb/collect/machine"
 	"wb/collect/serve"
+	"wb/collect/target"
 	"wb/data"
 	"wb/data/hub"
 	"wb/data/plain"
-	"wb/queries"
+	"wb/queries/table"
 	"wb/viz"
+	"wb/viz/output"
 )
 
 func newModels(stdout, stderr io.Writer) *cobra.Command {
@@ -37,13 +40,13 @@ func newModels(stdout, stderr io.Writer) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var t *queries.Table
+		var t *table.Table
 		if cached {
 			t = cacheTable(h, have)
 		} else if t, err = modelTable(cmd.Context(), have); err != nil {
 			return err
 		}
-		return render(stdout, format, viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version})
+		return output.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
 	}
 	cmd := &cobra.Command{Use: "models", Short: "List, download and remove models", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
@@ -56,14 +59,14 @@ func newModels(stdout, stderr io.Writer) *cobra.Command {
 }
 
 // modelTable is the registry with what this machine makes of it.
-func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) {
+func modelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 	models, err := data.Models()
 	if err != nil {
 		return nil, err
 	}
 	room := machine.ModelRoom(ctx)
-	t := &queries.Table{Name: "models", Title: "Models", About: fmt.Sprintf("memory_bytes: weights and the KV cache of 8,192 tokens in 16 bits. fits: on this machine, %s.", room),
-		Columns: []queries.Column{{Name: "name"}, {Name: "parameters"}, {Name: "quantization"}, {Name: "weights_bytes"}, {Name: "context_tokens"}, {Name: "memory_bytes"}, {Name: "fits"},
+	t := &table.Table{Name: "models", Title: "Models", About: fmt.Sprintf("memory_bytes: weights and the KV cache of 8,192 tokens in 16 bits. fits: on this machine, %s.", room),
+		Columns: []table.Column{{Name: "name"}, {Name: "parameters"}, {Name: "quantization"}, {Name: "weights_bytes"}, {Name: "context_tokens"}, {Name: "memory_bytes"}, {Name: "fits"},
 			{Name: "fits_tokens"}, {Name: "license"}, {Name: "gated"}, {Name: "here"}, {Name: "repo"}}}
 	for _, m := range models {
 		q := m.Quantization
@@ -85,8 +88,8 @@ func modelTable(ctx context.Context, have []hub.Cached) (*queries.Table, error) 
 	return t, nil
 }
 
-func cacheTable(h *hub.Client, have []hub.Cached) *queries.Table {
-	t := &queries.Table{Name: "cached_models", Title: "Models in " + h.CacheDir, Columns: []queries.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}}}
+func cacheTable(h *hub.Client, have []hub.Cached) *table.Table {
+	t := &table.Table{Name: "cached_models", Title: "Models in " + h.CacheDir, Columns: []table.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}}}
 	for _, c := range have {
 		changed := c.ChangedAt.UTC().Format("2006-01-02 15:04")
 		t.Rows = append(t.Rows, []any{c.Repo, strings.Join(c.Revisions, " "), c.Bytes, c.Complete, changed})
@@ -98,7 +101,7 @@ func cacheTable(h *hub.Client, have []hub.Cached) *queries.Table {
 func repoOf(name string) (repo, revision string, err error) {
 	repo, revision, _, err = serve.ModelRef(name)
 	if err != nil {
-		return "", "", usageError{err}
+		return "", "", plain.Mistake(err)
 	}
 	return repo, revision, nil
 }
@@ -124,7 +127,7 @@ The directory of the snapshot is printed on standard output.`,
 			h.Jobs = jobs
 			s, err := pullModel(cmd.Context(), h, a[0], stderr)
 			if err != nil {
-				return interrupted(cmd.Context(), err)
+				return bench.Interrupted(cmd.Context(), err)
 			}
 			fmt.Fprintln(stdout, s.Dir)
 			return nil
@@ -178,7 +181,7 @@ func newRemove(stderr io.Writer) *cobra.Command {
 
 // pullProgress shows rate and time left: a line that changes on a terminal, a line every ten seconds elsewhere.
 type pullProgress struct {
-	*liveLine
+	*output.LiveLine
 	mu    sync.Mutex
 	last  time.Time
 	marks []mark // of the last seconds, so that a download that got slower says so
@@ -190,7 +193,7 @@ type mark struct {
 }
 
 func newPullProgress(w io.Writer) *pullProgress {
-	return &pullProgress{liveLine: newLiveLine(w), last: time.Now()}
+	return &pullProgress{LiveLine: output.NewLiveLine(w), last: time.Now()}
 }
 
 func (p *pullProgress) report(x hub.Progress) {
@@ -198,13 +201,13 @@ func (p *pullProgress) report(x hub.Progress) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	every := 10 * time.Second
-	if p.live {
+	if p.Live {
 		every = 200 * time.Millisecond
 	}
 	if len(p.marks) == 0 {
 		p.marks = []mark{{now, x.BytesDone}}
 		if x.BytesBefore > 0 && x.BytesBefore < x.Bytes {
-			p.say(fmt.Sprintf("continuing: %s of %s are there", size(x.BytesBefore), size(x.Bytes)))
+			p.Say(fmt.Sprintf("continuing: %s of %s are there", size(x.BytesBefore), size(x.Bytes)))
 		}
 	}
 	if now.Sub(p.last) < every {
@@ -215,10 +218,10 @@ func (p *pullProgress) report(x hub.Progress) {
 	for len(p.marks) > 2 && now.Sub(p.marks[0].at) > 15*time.Second {
 		p.marks = p.marks[1:]
 	}
-	if p.live {
-		p.show(pullLine(x, p.marks))
+	if p.Live {
+		p.Show(pullLine(x, p.marks))
 	} else {
-		p.say(pullLine(x, p.marks))
+		p.Say(pullLine(x, p.marks))
 	}
 }
 
@@ -236,7 +239,7 @@ func pullLine(x hub.Progress, marks []mark) string {
 func (p *pullProgress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.clear()
+	p.Clear()
 }
 
 // size writes bytes as the hub does, in powers of ten.
@@ -285,10 +288,9 @@ The model's directory is printed on standard output.`,
 					dir = s.Dir
 				}
 				if ctx.Err() != nil {
-					return interrupted(ctx, pulled)
+					return bench.Interrupted(ctx, pulled)
 				}
-				var usage usageError
-				if errors.As(pulled, &usage) {
+				if plain.IsMistake(pulled) {
 					return pulled
 				}
 			}
@@ -311,6 +313,6 @@ The model's directory is printed on standard output.`,
 	}
 	dbFlag(cmd, &db)
 	cmd.Flags().StringVar(&model, "model", "", "model to set up (default: the one recommended for this machine)")
-	vllmFlag(cmd, &vllmAt)
+	target.VLLMFlag(cmd.Flags(), &vllmAt)
 	return cmd
 }

@@ -17,9 +17,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/data/plain"
 	"wb/queries"
+	wbreport "wb/queries/report"
+	"wb/queries/table"
 	"wb/store"
 	"wb/viz"
+	"wb/viz/output"
 )
 
 type queryOptions struct {
@@ -83,7 +87,7 @@ func (o *queryOptions) chooseFormat(cmd *cobra.Command) error {
 		o.format = known
 	case ext != "" && o.out != standardOutput:
 		err := usagef("flag --out: unknown ending .%s; known are %s", ext, strings.Join(viz.Formats(), ", "))
-		return hinted{err, "--format says what to write into a file of another name"}
+		return plain.WithHint(err, "--format says what to write into a file of another name")
 	}
 	if !slices.Contains(viz.Formats(), o.format) {
 		return usagef("flag --format: unknown format %q; known are %s", o.format, strings.Join(viz.Formats(), ", "))
@@ -117,7 +121,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 		}
 		return o.write(stdout, stderr, t)
 	case name == "" && o.text == "":
-		return hinted{usagef("query: wants a name, a file or -c SQL"), "wb query --list shows the saved queries"}
+		return plain.WithHint(usagef("query: wants a name, a file or -c SQL"), "wb query --list shows the saved queries")
 	case name != "" && o.text != "":
 		return usagef("query: wants a name or -c SQL, not both")
 	}
@@ -126,7 +130,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 		var err error
 		if q, err = lib.Find(name); err != nil {
 			if strings.ContainsAny(name, " \n") {
-				return hinted{err, "-c runs SQL that is given in words"}
+				return plain.WithHint(err, "-c runs SQL that is given in words")
 			}
 			return err
 		}
@@ -161,22 +165,22 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 	return o.write(stdout, stderr, t)
 }
 
-func (o *queryOptions) write(stdout, stderr io.Writer, t *queries.Table) error {
-	page := viz.Page{Title: t.Title, Tables: []*queries.Table{t}, Version: version}
+func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
+	page := viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version}
 	if o.format == "csv" || o.format == "ndjson" { // formats that are nothing but rows
 		for _, n := range t.Notes {
 			fmt.Fprintf(stderr, "note: %s\n", n)
 		}
 	}
 	if o.out == "" || o.out == standardOutput {
-		return render(stdout, o.format, page)
+		return output.Render(stdout, o.format, page)
 	}
 	for _, p := range []string{o.db, o.db + ".wal"} {
-		if sameFile(p, o.out) {
+		if output.SameFile(p, o.out) {
 			return usagef("flag --out: %s is the history itself", o.out)
 		}
 	}
-	if err := writePage(o.out, o.format, page); err != nil {
+	if err := output.WritePage(o.out, o.format, page); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "wrote %s\n", o.out)
@@ -222,7 +226,7 @@ Markdown is short: overview, comparison and what differs, to paste into a review
 
 func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make directory %s: %w", dir, plainPathError(err))
+		return fmt.Errorf("make directory %s: %w", dir, plain.PathCause(err))
 	}
 	return nil
 }
@@ -230,7 +234,7 @@ func makeDir(dir string) error {
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // fileName makes the name of a run that of its files. Where another run could have the same ones, the id is in it, too.
-func fileName(r queries.RunRef) string {
+func fileName(r table.RunRef) string {
 	const longest = 80
 	id := r.ID[:min(8, len(r.ID))]
 	own := strings.TrimSuffix(r.Name, " "+id) // as the view runs tells those of one name apart
@@ -246,11 +250,11 @@ const systemFacts = "_system"
 
 // writeReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
 func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
-	tables, empty, err := queries.Report(ctx, db, selector, base)
+	tables, empty, err := wbreport.Tables(ctx, db, selector, base)
 	if err != nil {
 		return nil, err
 	}
-	sys, err := queries.System(ctx, db, selector)
+	sys, err := wbreport.System(ctx, db, selector)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +273,7 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 	summary := page
 	for _, t := range tables {
 		if t.Name == "conversation_summary" {
-			summary.Tables = []*queries.Table{t}
+			summary.Tables = []*table.Table{t}
 		}
 	}
 	if len(summary.Tables) != 1 { // every turn failed: there is nothing to sum up
@@ -277,7 +281,7 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 	}
 	text := page
 	if len(runs) > 1 { // to paste into a review
-		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *queries.Table) bool { return !queries.Short(t) }), nil
+		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *table.Table) bool { return !wbreport.Short(t) }), nil
 		for i, t := range text.Tables {
 			plain := *t
 			plain.SQL = ""
@@ -291,7 +295,7 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", page},
 		{systemFacts + ".json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
 		p := filepath.Join(dir, name+x.suffix)
-		if err := writePage(p, x.format, x.page); err != nil {
+		if err := output.WritePage(p, x.format, x.page); err != nil {
 			return nil, err
 		}
 		files = append(files, p)

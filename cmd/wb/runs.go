@@ -12,12 +12,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect"
+	"wb/collect/bench"
 	"wb/data/plain"
 	"wb/queries"
 	"wb/store"
 	"wb/store/history"
 	"wb/viz"
+	"wb/viz/output"
 )
 
 func newRuns(stdout, stderr io.Writer) *cobra.Command {
@@ -87,7 +88,7 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 	if err := db.Close(); err != nil {
 		return err
 	}
-	return render(stdout, format, page)
+	return output.Render(stdout, format, page)
 }
 
 // watchRun follows the run that was begun last.

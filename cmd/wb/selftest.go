@@ -1,86 +1,26 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"wb/collect/bench"
-	"wb/collect/client"
-	"wb/collect/engine"
-	"wb/collect/sim"
-	"wb/data"
+	"wb/collect/selftest"
 	"wb/queries"
+	"wb/queries/table"
 	"wb/store"
 )
-
-// level is one load of a self-test.
-type level struct {
-	streams int
-	pace    float64 // tokens a second of each
-	turns   int     // of each stream
-	faults  []string
-	loop    bool // all streams begin at once, and end together; beside them a bare client is measured
-}
-
-// Lengths of a reply.
-const (
-	selftestTokens = 50
-	loopTokens     = 100
-)
-
-func (l level) tokens() int {
-	if l.loop {
-		return loopTokens
-	}
-	return selftestTokens
-}
-
-// turn is how long a turn takes by the server's pace.
-func (l level) turn() time.Duration {
-	return sim.PacedFrontend + time.Duration(float64(l.tokens())/l.pace*float64(time.Second))
-}
-
-// levels are those of the command: more streams, then faster ones, then closed loops, then a stall that must be found.
-func levels() []level {
-	paced := func(streams int, pace float64, turns int) level {
-		return level{streams: streams, pace: pace, turns: turns}
-	}
-	loop := func(streams int, pace float64, turns int) level {
-		return level{streams: streams, pace: pace, turns: turns, loop: true}
-	}
-	return []level{paced(1, 100, 12), paced(8, 100, 13), paced(32, 100, 6), paced(64, 100, 5), paced(128, 100, 4), paced(256, 100, 4),
-		paced(64, 200, 8), paced(64, 500, 12), paced(64, 1000, 16),
-		loop(64, 100, 5), loop(256, 100, 5), loop(64, 500, 12),
-		{streams: 1, pace: 100, turns: 4, faults: []string{"stall@3:20:500ms"}}}
-}
-
-func (l level) name() string {
-	switch {
-	case l.faults != nil:
-		return "stall"
-	case l.loop:
-		return fmt.Sprintf("loop-%dx%g", l.streams, l.pace)
-	}
-	return fmt.Sprintf("%dx%g", l.streams, l.pace)
-}
 
 func newSelftest(stdout, stderr io.Writer) *cobra.Command {
 	var q queryOptions
@@ -98,24 +38,24 @@ held within 1 %. It takes a minute and a half, and the machine should do nothing
 			if err := q.chooseFormat(cmd); err != nil {
 				return err
 			}
-			all := levels()
+			all := selftest.Levels()
 			if cmd.Flags().Changed("streams") {
-				all = slices.DeleteFunc(all, func(l level) bool {
-					return l.pace != 100 || l.faults != nil || l.loop || !slices.Contains(streams, l.streams)
+				all = slices.DeleteFunc(all, func(l selftest.Level) bool {
+					return l.Pace != 100 || l.Faults != nil || l.Loop || !slices.Contains(streams, l.Streams)
 				})
 				for _, n := range streams {
 					if n < 1 || n > bench.MaxUsers {
 						return usagef("flag --streams: wants 1 to %d, not %d", bench.MaxUsers, n)
 					}
-					if !slices.ContainsFunc(all, func(l level) bool { return l.streams == n }) {
-						all = append(all, level{streams: n, pace: 100, turns: 5})
+					if !slices.ContainsFunc(all, func(l selftest.Level) bool { return l.Streams == n }) {
+						all = append(all, selftest.Level{Streams: n, Pace: 100, Turns: 5})
 					}
 				}
 			}
 			if len(all) == 0 {
 				return usagef("flag --streams: names no number")
 			}
-			return selftest(cmd.Context(), &q, all, stdout, stderr)
+			return testSelf(cmd.Context(), &q, all, stdout, stderr)
 		},
 	}
 	dbFlag(cmd, &q.db)
@@ -124,7 +64,8 @@ held within 1 %. It takes a minute and a half, and the machine should do nothing
 	return cmd
 }
 
-func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr io.Writer) (err error) {
+// testSelf plays the levels and tells what they show.
+func testSelf(ctx context.Context, q *queryOptions, all []selftest.Level, stdout, stderr io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "wb-selftest-")
 	if err != nil {
 		return fmt.Errorf("make directory: %w", err)
@@ -133,13 +74,13 @@ func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr 
 	var runs []string
 	stall := ""
 	for i, l := range all {
-		fmt.Fprintf(stderr, "%d of %d: %s\n", i+1, len(all), describe(l))
-		id, err := l.alone(ctx, q.db, dir)
+		fmt.Fprintf(stderr, "%d of %d: %s\n", i+1, len(all), l)
+		id, err := l.Run(ctx, q.db, dir, build())
 		if err != nil {
-			return interrupted(ctx, err)
+			return bench.Interrupted(ctx, err)
 		}
 		runs = append(runs, id.String())
-		if l.faults != nil {
+		if l.Faults != nil {
 			stall = id.String()
 		}
 	}
@@ -180,7 +121,7 @@ func selftest(ctx context.Context, q *queryOptions, all []level, stdout, stderr 
 const loopMargin = 0.01
 
 // tellLoops says what closed loops kept, beside a bare client.
-func tellLoops(stderr io.Writer, t *queries.Table) error {
+func tellLoops(stderr io.Writer, t *table.Table) error {
 	var errs []error
 	for _, row := range t.Rows {
 		kept, ok := row[t.ColumnIndex("kept_ratio")].(float64)
@@ -208,19 +149,6 @@ func tellHolds(stderr io.Writer, holds float64) error {
 	return err
 }
 
-func describe(l level) string {
-	if l.faults != nil {
-		return "a stall of 500 ms"
-	}
-	if l.loop {
-		return fmt.Sprintf("%d streams of %g tokens/s that end together, and a bare client beside them", l.streams, l.pace)
-	}
-	if l.streams == 1 {
-		return fmt.Sprintf("1 stream of %g tokens/s", l.pace)
-	}
-	return fmt.Sprintf("%d streams of %g tokens/s", l.streams, l.pace)
-}
-
 // tellStall says whether the planted stall was found where it is.
 func tellStall(ctx context.Context, db *store.DB, run string, stderr io.Writer) error {
 	find, err := queries.Builtin("stalls")
@@ -241,7 +169,7 @@ func tellStall(ctx context.Context, db *store.DB, run string, stderr io.Writer) 
 }
 
 // holdsTo is the load, tokens a second, up to which mean TTFT, mean ITL and the load itself hold within 1 %: of all that were tried, from the least on.
-func holdsTo(t *queries.Table) float64 {
+func holdsTo(t *table.Table) float64 {
 	type tried struct {
 		load float64
 		held bool
@@ -271,138 +199,4 @@ func holdsTo(t *queries.Table) float64 {
 		holds = x.load
 	}
 	return holds
-}
-
-var simulatorURL = regexp.MustCompile(`^simulator at (\S+) `)
-
-// alone plays a level with the file open for it alone, and gives memory back: one level is not to be measured with what others left.
-func (l level) alone(ctx context.Context, path, dir string) (id uuid.UUID, err error) {
-	db, err := store.Open(ctx, path)
-	if err != nil {
-		return id, err
-	}
-	id, err = l.play(ctx, db, dir)
-	err = errors.Join(err, db.Close())
-	debug.FreeOSMemory()
-	return id, err
-}
-
-// play runs one level against a truth server of its own and records what both sides saw.
-func (l level) play(ctx context.Context, db *store.DB, dir string) (id uuid.UUID, err error) {
-	file := filepath.Join(dir, "truth-"+l.name())
-	exe, err := os.Executable()
-	if err != nil {
-		return id, fmt.Errorf("find wb itself: %w", err)
-	}
-	words := []string{"sim", "--port", "0", "--pace", strconv.FormatFloat(l.pace, 'f', -1, 64), "--jitter", "-1", "--truth", file}
-	for _, f := range l.faults {
-		words = append(words, "--fault", f)
-	}
-	server := exec.CommandContext(ctx, exe, words...)
-	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
-	server.WaitDelay = 10 * time.Second
-	said, err := server.StderrPipe()
-	if err != nil {
-		return id, fmt.Errorf("start truth server: %w", err)
-	}
-	if err := server.Start(); err != nil {
-		return id, fmt.Errorf("start truth server: %w", err)
-	}
-	lines := bufio.NewScanner(said)
-	url := ""
-	if lines.Scan() {
-		if m := simulatorURL.FindStringSubmatch(lines.Text()); m != nil {
-			url = m[1]
-		}
-	}
-	ended := false
-	end := func() error {
-		if ended {
-			return nil
-		}
-		ended = true
-		_ = server.Process.Signal(os.Interrupt)
-		for lines.Scan() { // nobody reads more of it
-		}
-		return server.Wait()
-	}
-	defer func() { err = errors.Join(err, end()) }()
-	if url == "" {
-		return id, fmt.Errorf("start truth server: it said %q", lines.Text())
-	}
-	start := time.Now()
-	client, err := client.New(url, "", func() int64 { return int64(time.Since(start)) })
-	if err != nil {
-		return id, err
-	}
-	engine, err := engine.Probe(ctx, client, "", nil)
-	if err != nil {
-		return id, err
-	}
-	conversation := &data.Conversation{ID: "selftest", Title: "Self-test", System: "Count."}
-	for i := range l.turns {
-		conversation.Turns = append(conversation.Turns, data.Turn{User: fmt.Sprintf("Part %d.", i+1)})
-	}
-	ramp := time.Second
-	bare := closedLoop{}
-	if l.loop {
-		ramp = 0
-		if bare, err = l.bareLoop(ctx, url, engine.Model); err != nil {
-			return id, err
-		}
-	}
-	plan := bench.Plan{Name: "selftest/" + l.name(), Tags: map[string]string{"selftest": l.name()},
-		Conversations: []*data.Conversation{conversation},
-		Repeat:        1, Users: l.streams, Ramp: ramp, Warmup: 1, MaxTokens: l.tokens(), IgnoreEOS: true, Timeout: time.Minute,
-		Isolation: bench.IsolationSalt, SampleHz: 20, Start: start,
-		WbVersion: version, WbCommit: commit(), DuckV: store.DuckDBVersion(), Argv: quoteArgs(os.Args)}
-	res, err := bench.Run(ctx, db, client, engine, plan, bench.Watch{})
-	if err != nil {
-		return id, err
-	}
-	if res.Failed > 0 {
-		return id, fmt.Errorf("test wb itself: %d of %d turns failed: %s", res.Failed, res.Turns, res.FirstError)
-	}
-	if err := end(); err != nil { // the truth is whole when its writer has ended
-		return id, fmt.Errorf("end truth server: %w", err)
-	}
-	return res.RunID, l.record(ctx, db, res.RunID, file, start, bare)
-}
-
-// record puts the truth beside what was measured.
-func (l level) record(ctx context.Context, db *store.DB, run uuid.UUID, file string, start time.Time, bare closedLoop) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return fmt.Errorf("read truth: %w", err)
-	}
-	defer f.Close()
-	rec, err := db.NewRecorder(ctx, 0, nil)
-	if err != nil {
-		return err
-	}
-	number := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
-	found := map[string]string{"pace_tokens_per_s": number(l.pace), "turn_ms": number(l.turn().Seconds() * 1e3), "truth_clock": "run"}
-	if l.loop {
-		found["bare_kept_ratio"] = strconv.FormatFloat(bare.ratio(), 'f', 5, 64)
-	}
-	for name, value := range found {
-		err = errors.Join(err, store.Add(ctx, rec, store.Setting{RunID: run, Source: "selftest", Name: name, Value: value}))
-	}
-	dec := json.NewDecoder(bufio.NewReader(f))
-	for err == nil {
-		var x truthLine
-		if derr := dec.Decode(&x); errors.Is(derr, io.EOF) {
-			break
-		} else if derr != nil {
-			err = fmt.Errorf("read truth: %w", derr)
-			break
-		}
-		zero := x.BeganNs - start.UnixNano() // both processes' clocks are this machine's
-		rows := []store.Truth{{RunID: run, RequestID: x.ID, TNs: zero + x.ReceivedNs}}
-		for i, at := range x.SentNs {
-			rows = append(rows, store.Truth{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: zero + at, Tokens: int32(x.Tokens[i])})
-		}
-		err = store.Add(ctx, rec, rows...)
-	}
-	return errors.Join(err, rec.Flush(ctx), rec.Close())
 }

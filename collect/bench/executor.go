@@ -165,6 +165,9 @@ func (x *Execution) Close() { x.at.Close() }
 // Reach has the first cell's server at hand.
 func (x *Execution) Reach(ctx context.Context) error { return x.reach(ctx, x.Cells[0]) }
 
+// Choice gives all conversations that a cell can play, and what it chooses of them.
+func (c *CellRun) Choice() ([]*data.Conversation, data.Selection) { return c.all, c.selection }
+
 // Recorded says whether anything is on record.
 func (x *Execution) Recorded() bool {
 	for _, c := range x.Cells {
@@ -186,7 +189,7 @@ func (x *Execution) reach(ctx context.Context, c *CellRun) (err error) {
 	began := x.began
 	x.at, err = x.tools.Connect(ctx, &c.Target, target.Connection{Key: c.key, Clock: x.clock(began), Seed: c.Seed,
 		Jitter: int64(x.connected), Restarts: c.Isolation == IsolationRestart, Resets: c.Isolation == IsolationReset, Talk: x.tell.Talk})
-	return interrupted(ctx, err)
+	return Interrupted(ctx, err)
 }
 
 // clock counts from a moment.
@@ -194,8 +197,8 @@ func (x *Execution) clock(from time.Time) client.Clock {
 	return func() int64 { return int64(x.tools.Since(from)) }
 }
 
-// interrupted is what a person caused by Ctrl-C, whatever came of it first.
-func interrupted(ctx context.Context, err error) error {
+// Interrupted is what a person caused by Ctrl-C, whatever came of it first.
+func Interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return ErrInterrupted
 	}
@@ -270,7 +273,7 @@ func (x *Execution) visit(ctx context.Context, c *CellRun, from, to int, keep bo
 	}
 	if c.convs == nil {
 		if err := x.choose(ctx, c); err != nil {
-			return interrupted(ctx, err)
+			return Interrupted(ctx, err)
 		}
 	}
 	if x.last != c && c.start != x.began {

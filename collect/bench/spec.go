@@ -150,6 +150,14 @@ func (s RunSpec) TagMap() map[string]string {
 	return tags
 }
 
+// Label is what runs of the plan are labelled with, plan=…: its name, or the one that was given.
+func (s *Spec) Label() string {
+	if name := s.Given["name"]; name != nil {
+		return name[0]
+	}
+	return s.Plan
+}
+
 // crowd says whether several sessions may be under way at once.
 func (l Load) crowd() bool { return l.Users > 1 || l.Rate > 0 }
 

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"wb/collect/bench"
+	"wb/data/plain"
+	"wb/queries"
+	"wb/queries/compare"
+	"wb/queries/table"
+	"wb/store"
+	"wb/viz"
+	"wb/viz/output"
+)
+
+// summarise prints what came of it and writes the report.
+func (s *session) summarise(ctx context.Context) error {
+	var played []*bench.CellRun
+	for _, c := range s.Cells {
+		if c.Progress != nil {
+			c.Result.RunID, c.Result.Name = c.Progress.RunID, c.Progress.Name
+			played = append(played, c)
+		}
+	}
+	turns := 0
+	for _, c := range played {
+		turns += c.Result.Turns
+	}
+	if turns == 0 && !s.resume {
+		return nil
+	}
+	var errs []error
+	for _, c := range played {
+		if (c.Users > 1 || c.Rate > 0) && c.Result.Status != "failed" {
+			errs = append(errs, s.beyond(ctx, c.Progress.RunID))
+		}
+	}
+	if !s.quiet {
+		if len(s.Cells) == 1 {
+			errs = append(errs, s.summary(ctx, s.file, &played[0].Result))
+			if s.Spec.Plan != "" && played[0].Result.Status != "ok" {
+				fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s\n", self(), s.dbFlag())
+			}
+		} else {
+			errs = append(errs, s.planSummary(ctx, played))
+		}
+	}
+	if s.results != "" {
+		var ids []string
+		for _, c := range played {
+			ids = append(ids, c.Progress.RunID.String())
+		}
+		base := ""
+		if len(ids) > 1 {
+			base = ids[0]
+		}
+		files, err := writeReport(ctx, s.file, strings.Join(ids, ","), base, s.results)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if !s.quiet {
+			fmt.Fprintf(s.stderr, "report:\n  %s\n", strings.Join(files, "\n  "))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// planSummary is the table at the end of a plan: every cell against the first.
+func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) error {
+	cut := slices.ContainsFunc(played, func(c *bench.CellRun) bool { return c.Result.Status != "ok" && c.Result.Status != "" })
+	metrics := []string{s.Spec.Metric}
+	for _, m := range []string{"ttft", "tpot", "hit_ratio"} {
+		if m != s.Spec.Metric {
+			metrics = append(metrics, m)
+		}
+	}
+	var tables []*table.Table
+	var found []compare.Verdict // of the last cell
+	for _, c := range played[1:] {
+		if cut { // no verdict before the end
+			break
+		}
+		base, head := played[0].Progress.RunID.String(), c.Progress.RunID.String()
+		r, err := compare.Run(ctx, s.file, compare.Comparison{Base: base, Head: head, Metrics: metrics, Margin: 0.02})
+		if err != nil {
+			s.progress.warn(err.Error())
+			continue
+		}
+		t := r.Table()
+		t.About, t.Charts = "", nil
+		for _, column := range []string{"group", "p", "p_holm", "label"} { // the table must fit a terminal; wb compare has them all
+			t.Columns, t.Rows = t.Without(column)
+		}
+		tables, found = append(tables, t), r.Verdicts
+	}
+	if len(tables) > 0 {
+		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version}); err != nil {
+			return err
+		}
+	}
+	flag := s.dbFlag()
+	fmt.Fprintf(s.stderr, "\nplan %s, recorded in %s:\n", s.Spec.Plan, s.db)
+	since := ""
+	if s.resume {
+		since = " since it was resumed"
+	}
+	for _, c := range played {
+		fmt.Fprintf(s.stderr, "  run %s: %s, %s%s\n", c.Result.Name, cmp.Or(c.Result.Status, "ok"), turnsText(&c.Result), since)
+	}
+	if s.Spec.Text == calibration {
+		s.noise(found)
+	}
+	if cut {
+		fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s\n", self(), flag)
+		return nil
+	}
+	base := ""
+	if len(played) > 1 {
+		base = " --base " + plain.Quote(played[0].Result.Name)
+	}
+	fmt.Fprintf(s.stderr, "look further:\n  %s report plan:%s%s%s --out results\n", self(), s.Spec.Label(), base, flag)
+	if len(played) > 1 {
+		fmt.Fprintf(s.stderr, "  %s compare %s %s%s --by turn\n", self(), plain.Quote(played[0].Result.Name), plain.Quote(played[1].Result.Name), flag)
+	}
+	return nil
+}
+
+// beyond warns of a run that carried more tokens a second than wb's figures were shown to hold for on this machine.
+func (s *session) beyond(ctx context.Context, run uuid.UUID) error {
+	holds, carried, err := queries.SelftestLoad(ctx, s.file, run.String())
+	if err != nil || !(carried > holds) {
+		return err
+	}
+	text := fmt.Sprintf("the run carried %.0f tokens/s; wb's own mean TTFT and ITL were shown to hold within 1 %% up to %.0f on this machine "+
+		"(wb selftest)", carried, holds)
+	s.progress.warn(text)
+	rec, err := s.file.NewRecorder(ctx, 0, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Add(ctx, rec, store.Event{RunID: run, Kind: store.EventBeyondSelftest, Source: "run", Message: text}), rec.Flush(ctx), rec.Close())
+}
+
+// summary is the table at the end of a run, and where to look further.
+func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Result) error {
+	q, err := queries.Builtin("conversation_summary")
+	if err != nil {
+		return err
+	}
+	t, err := q.Run(ctx, db, queries.Options{Runs: res.RunID.String()})
+	if err != nil {
+		return err
+	}
+	t.Title, t.About = "Run "+res.Name, ""
+	// the table must fit a terminal; the saved query has them all
+	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} {
+		t.Columns, t.Rows = t.Without(column)
+	}
+	t.Charts = nil
+	if err := output.Render(o.stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version}); err != nil {
+		return err
+	}
+	if db.Present() != nil { // there is nowhere to look; the error that follows says why
+		fmt.Fprintf(o.stderr, "\nrun %s: %s, %s\n", res.Name, res.Status, turnsText(res))
+		return nil
+	}
+	flag := o.dbFlag()
+	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, turnsText(res), o.db, frozenText(res))
+	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
+	if res.Failed > 0 {
+		further = append([]string{"query failed_turns" + flag}, further...)
+	}
+	if o.results == "" {
+		further = append(further, "report"+flag+" --out results")
+	}
+	for _, f := range append(further, "query --list") {
+		fmt.Fprintf(o.stderr, "  %s %s\n", self(), f)
+	}
+	return nil
+}
+
+// frozenText says that times are doubtful, when they are.
+func frozenText(r *bench.Result) string {
+	if r.Frozen == 0 {
+		return ""
+	}
+	return fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's (%s query run_events)\n", r.Frozen, self())
+}
+
+func turnsText(r *bench.Result) string {
+	s := fmt.Sprintf("%d turns", r.Turns)
+	if r.Turns == 1 {
+		s = "1 turn"
+	}
+	if r.Failed > 0 {
+		s += fmt.Sprintf(" (%d failed", r.Failed)
+		if r.Skipped > 0 {
+			s += fmt.Sprintf(", %d skipped after them", r.Skipped)
+		}
+		s += ": " + r.FirstError + ")"
+	}
+	return s
+}
+
+// dbFlag names the file in a command offered to the user, where it is not the one that every command takes.
+func (o *runOptions) dbFlag() string {
+	if o.db == defaultDB {
+		return ""
+	}
+	return " --db " + plain.Quote(o.db)
+}
+
+// noise tells what a calibration found.
+func (s *session) noise(verdicts []compare.Verdict) {
+	known := false
+	for _, v := range verdicts {
+		known = known || v.Enough
+		switch {
+		case !v.Enough:
+		case v.Metric.Ratio:
+			s.line("noise of %s: up to %.1f points", v.Metric.Name, 100*max(-v.Low, v.High))
+		default:
+			s.line("noise of %s: up to %.1f %%", v.Metric.Name, 100*max(-v.Low, v.High))
+		}
+	}
+	switch {
+	case known:
+		fmt.Fprintf(s.stderr, "%s compare shows it beside every change on this machine, with this server, model and as many users\n", self())
+	case len(verdicts) > 0:
+		fmt.Fprintln(s.stderr, "noise is not known from so few sessions: more --repeat")
+	}
+}

@@ -1,0 +1,138 @@
+// Package selftest plays streams against a server that writes down when it really sent each token, so that what wb recorded can be compared
+// with the truth.
+package selftest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/collect/bench"
+	"wb/collect/sim"
+	"wb/store"
+)
+
+// Level is one load of a self-test.
+type Level struct {
+	Streams int
+	Pace    float64 // tokens a second of each
+	Turns   int     // of each stream
+	Faults  []string
+	Loop    bool // all streams begin at once, and end together; beside them a bare client is measured
+}
+
+// Lengths of a reply.
+const (
+	selftestTokens = 50
+	loopTokens     = 100
+)
+
+func (l Level) tokens() int {
+	if l.Loop {
+		return loopTokens
+	}
+	return selftestTokens
+}
+
+// turn is how long a turn takes by the server's pace.
+func (l Level) turn() time.Duration {
+	return sim.PacedFrontend + time.Duration(float64(l.tokens())/l.Pace*float64(time.Second))
+}
+
+// Levels are those of the command: more streams, then faster ones, then closed loops, then a stall that must be found.
+func Levels() []Level {
+	paced := func(streams int, pace float64, turns int) Level {
+		return Level{Streams: streams, Pace: pace, Turns: turns}
+	}
+	loop := func(streams int, pace float64, turns int) Level {
+		return Level{Streams: streams, Pace: pace, Turns: turns, Loop: true}
+	}
+	return []Level{paced(1, 100, 12), paced(8, 100, 13), paced(32, 100, 6), paced(64, 100, 5), paced(128, 100, 4), paced(256, 100, 4),
+		paced(64, 200, 8), paced(64, 500, 12), paced(64, 1000, 16),
+		loop(64, 100, 5), loop(256, 100, 5), loop(64, 500, 12),
+		{Streams: 1, Pace: 100, Turns: 4, Faults: []string{"stall@3:20:500ms"}}}
+}
+
+// Name tells it in a few characters.
+func (l Level) Name() string {
+	switch {
+	case l.Faults != nil:
+		return "stall"
+	case l.Loop:
+		return fmt.Sprintf("loop-%dx%g", l.Streams, l.Pace)
+	}
+	return fmt.Sprintf("%dx%g", l.Streams, l.Pace)
+}
+
+// String tells it to people.
+func (l Level) String() string {
+	if l.Faults != nil {
+		return "a stall of 500 ms"
+	}
+	if l.Loop {
+		return fmt.Sprintf("%d streams of %g tokens/s that end together, and a bare client beside them", l.Streams, l.Pace)
+	}
+	if l.Streams == 1 {
+		return fmt.Sprintf("1 stream of %g tokens/s", l.Pace)
+	}
+	return fmt.Sprintf("%d streams of %g tokens/s", l.Streams, l.Pace)
+}
+
+// Run plays a level with the file open for it alone, and gives memory back: one level is not to be measured with what others left.
+func (l Level) Run(ctx context.Context, path, dir string, build bench.Build) (id uuid.UUID, err error) {
+	db, err := store.Open(ctx, path)
+	if err != nil {
+		return id, err
+	}
+	id, err = l.play(ctx, db, dir, build)
+	err = errors.Join(err, db.Close())
+	debug.FreeOSMemory()
+	return id, err
+}
+
+// record puts the truth beside what was measured.
+func (l Level) record(ctx context.Context, db *store.DB, run uuid.UUID, file string, start time.Time, bare closedLoop) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("read truth: %w", err)
+	}
+	defer f.Close()
+	rec, err := db.NewRecorder(ctx, 0, nil)
+	if err != nil {
+		return err
+	}
+	number := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+	found := map[string]string{"pace_tokens_per_s": number(l.Pace), "turn_ms": number(l.turn().Seconds() * 1e3), "truth_clock": "run"}
+	if l.Loop {
+		found["bare_kept_ratio"] = strconv.FormatFloat(bare.ratio(), 'f', 5, 64)
+	}
+	for name, value := range found {
+		err = errors.Join(err, store.Add(ctx, rec, store.Setting{RunID: run, Source: "selftest", Name: name, Value: value}))
+	}
+	dec := json.NewDecoder(bufio.NewReader(f))
+	for err == nil {
+		var x sim.TruthLine
+		if derr := dec.Decode(&x); errors.Is(derr, io.EOF) {
+			break
+		} else if derr != nil {
+			err = fmt.Errorf("read truth: %w", derr)
+			break
+		}
+		zero := x.BeganNs - start.UnixNano() // both processes' clocks are this machine's
+		rows := []store.Truth{{RunID: run, RequestID: x.ID, TNs: zero + x.ReceivedNs}}
+		for i, at := range x.SentNs {
+			rows = append(rows, store.Truth{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: zero + at, Tokens: int32(x.Tokens[i])})
+		}
+		err = store.Add(ctx, rec, rows...)
+	}
+	return errors.Join(err, rec.Flush(ctx), rec.Close())
+}

@@ -1,0 +1,131 @@
+package selftest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/collect/bench"
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/target"
+	"wb/data"
+	"wb/store"
+)
+
+var simulatorURL = regexp.MustCompile(`^simulator at (\S+) `)
+
+// truthServer is a simulator in a process of its own, which writes down what it did.
+type truthServer struct {
+	url   string
+	cmd   *exec.Cmd
+	lines *bufio.Scanner // what it says
+	ended bool
+}
+
+// serveTruth starts wb itself as the truth server of a level; what it did goes into a file.
+func (l Level) serveTruth(ctx context.Context, file string) (*truthServer, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find wb itself: %w", err)
+	}
+	words := []string{"sim", "--port", "0", "--pace", strconv.FormatFloat(l.Pace, 'f', -1, 64), "--jitter", "-1", "--truth", file}
+	for _, f := range l.Faults {
+		words = append(words, "--fault", f)
+	}
+	cmd := exec.CommandContext(ctx, exe, words...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start truth server: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start truth server: %w", err)
+	}
+	s := &truthServer{cmd: cmd, lines: bufio.NewScanner(said)}
+	if s.lines.Scan() {
+		if m := simulatorURL.FindStringSubmatch(s.lines.Text()); m != nil {
+			s.url = m[1]
+			return s, nil
+		}
+	}
+	return nil, errors.Join(fmt.Errorf("start truth server: it said %q", s.lines.Text()), s.end())
+}
+
+// end ends it, and waits until what it did is in the file; a second call does nothing.
+func (s *truthServer) end() error {
+	if s.ended {
+		return nil
+	}
+	s.ended = true
+	_ = s.cmd.Process.Signal(os.Interrupt)
+	for s.lines.Scan() { // nobody reads more of it
+	}
+	return s.cmd.Wait()
+}
+
+// play runs one level against a truth server of its own and records what both sides saw.
+func (l Level) play(ctx context.Context, db *store.DB, dir string, build bench.Build) (id uuid.UUID, err error) {
+	file := filepath.Join(dir, "truth-"+l.Name())
+	server, err := l.serveTruth(ctx, file)
+	if err != nil {
+		return id, err
+	}
+	defer func() { err = errors.Join(err, server.end()) }()
+	start := time.Now()
+	at := &target.Target{}
+	if at.Client, err = client.New(server.url, "", func() int64 { return int64(time.Since(start)) }); err != nil {
+		return id, err
+	}
+	if at.Server, err = engine.Probe(ctx, at.Client, "", nil); err != nil {
+		return id, err
+	}
+	bare := closedLoop{}
+	if l.Loop {
+		if bare, err = l.bareLoop(ctx, server.url, at.Server.Model); err != nil {
+			return id, err
+		}
+	}
+	res, err := bench.Run(ctx, db, at, l.job(start, build), bench.Watch{})
+	if err != nil {
+		return id, err
+	}
+	if res.Failed > 0 {
+		return id, fmt.Errorf("test wb itself: %d of %d turns failed: %s", res.Failed, res.Turns, res.FirstError)
+	}
+	if err := server.end(); err != nil { // the truth is whole when its writer has ended
+		return id, fmt.Errorf("end truth server: %w", err)
+	}
+	return res.RunID, l.record(ctx, db, res.RunID, file, start, bare)
+}
+
+// job is what wb plays of a level.
+func (l Level) job(start time.Time, build bench.Build) bench.Job {
+	conversation := &data.Conversation{ID: "selftest", Title: "Self-test", System: "Count."}
+	for i := range l.Turns {
+		conversation.Turns = append(conversation.Turns, data.Turn{User: fmt.Sprintf("Part %d.", i+1)})
+	}
+	ramp := time.Second
+	if l.Loop {
+		ramp = 0
+	}
+	return bench.Job{
+		RunSpec: bench.RunSpec{
+			Name: "selftest/" + l.Name(), Tags: []string{"selftest=" + l.Name()},
+			Load:      bench.Load{Users: l.Streams, Ramp: ramp, Warmup: 1, Isolation: bench.IsolationSalt, Timeout: time.Minute},
+			Prompting: bench.Prompting{MaxTokens: l.tokens(), IgnoreEOS: true},
+			Recording: bench.Recording{SampleHz: 20},
+		},
+		Repeats: 1, Conversations: []*data.Conversation{conversation}, Start: start, Build: build,
+	}
+}

@@ -1,0 +1,101 @@
+// Package compare says by how much runs differ, and whether that is more than chance.
+//
+// The database is read first (load.go). All that follows is pure: which turns go with which (pair.go), by how much they differ and
+// between which bounds (estimate.go), what that means (decide.go), what equal runs show (noise.go), and what a reader must know besides
+// (warn_*.go). The English is apart from the figures (words.go).
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"wb/queries/table"
+	"wb/store"
+)
+
+// Comparison says what to compare with what.
+type Comparison struct {
+	Base, Head string // selectors
+	Metrics    []string
+	By         string  // "", turn, context or conversation
+	Margin     float64 // differences within it are of no account, 0.02 for 2 %
+}
+
+// Result is what came of a comparison, with all that its words are made of.
+type Result struct {
+	Comparison Comparison
+	Base, Head Side
+	Facts      Facts
+	Verdicts   []Verdict // by group, "all" first, and in each by metric as they were asked for
+	Warnings   []Warning // what a reader of the verdicts must know
+
+	warmth  warmth
+	pairing pairing
+	noiseOf string // day of the calibration that gave the noise, "" for none
+}
+
+// ErrNothingMeasured is returned when a side has no turn that counts.
+var ErrNothingMeasured = errors.New("no measured turn")
+
+// Run compares two selections of runs. The unit of evidence is a session: each gives one value, the median over its turns of the
+// quotient with the same turn of the other side, where prompt and output tokens agree in four of five turns; otherwise sessions are
+// compared without pairing, and a warning says so. Where a side had several server processes and one of them served several sessions,
+// the unit is the process: its sessions hang together by the level that a process has of its own.
+//
+// An unknown metric or grouping, a selector that finds nothing and a run on both sides are errors; ErrNothingMeasured says that a side
+// has no turn that counts.
+func Run(ctx context.Context, db *store.DB, c Comparison) (*Result, error) {
+	metrics, err := c.metrics()
+	if err != nil {
+		return nil, err
+	}
+	base, head, err := loadSides(ctx, db, c, metrics)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Comparison: c, Base: base, Head: head}
+	if r.Facts, err = loadFacts(ctx, db, base, head, metrics); err != nil {
+		return nil, err
+	}
+	if err := r.work(metrics); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// work pairs, estimates and decides, and finds the warnings: all that needs no database.
+func (r *Result) work(metrics []Metric) error {
+	c := r.Comparison
+	r.warmth = warmthOf(r.Base, r.Head)
+	b, h := observe(r.Base.Turns, c.By, r.warmth.skip), observe(r.Head.Turns, c.By, r.warmth.skip)
+	for _, side := range []struct {
+		selector string
+		turns    int
+	}{{c.Base, len(b)}, {c.Head, len(h)}} {
+		if side.turns == 0 {
+			return fmt.Errorf("compare runs: %s: %w", side.selector, ErrNothingMeasured)
+		}
+	}
+	r.pairing = pair(b, h)
+	r.Verdicts = decide(r.pairing, metrics, c)
+	r.foreign()
+	r.noise(metrics)
+	r.Warnings = warn(r, checks())
+	return nil
+}
+
+// foreign marks the verdicts of sides that do not do the same. Where one is simulated, or began warm and the other cold, there is none.
+func (r *Result) foreign() {
+	none := r.Base.Simulated() != r.Head.Simulated() || r.warmth.apart
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		v.Foreign = none || r.pairing.strangers
+		if none {
+			v.Outcome, v.More = Inconclusive, 0
+		}
+	}
+}
+
+// Table gives the result for people.
+func (r *Result) Table() *table.Table { return tableOf(r) }

@@ -1,0 +1,232 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"wb/queries/stats"
+)
+
+// Estimate is by how much head differs from base. What is not known is NaN.
+type Estimate struct {
+	Base, Head  float64                      // medians over the turns that the change is of, in the metric's unit
+	Change      float64                      // quotient less 1, or difference of ratios; positive: head has more
+	Low, High   float64                      // 95 % interval of Change
+	P, Adjusted float64                      // Wilcoxon's, and after Holm over the metrics of the group
+	pAt         func(change float64) float64 // Wilcoxon's p of the true change being this one; nil where nothing was compared
+}
+
+// Evidence is what an estimate rests on.
+type Evidence struct {
+	Sessions  int  // pairs of sessions, or the smaller number of sessions when they are not paired
+	Processes int  // of servers, the smaller number; 0 where sessions are the unit of evidence
+	Turns     int  // the smaller number
+	Paired    bool // turns were compared with their equals on the other side
+	Enough    bool // sessions, or processes, for a verdict
+	Measured  bool // there are figures of it, on one side at least
+}
+
+const (
+	level = 0.95
+	draws = 1000
+	// ends that stand far out in the tails want more draws, and few sessions cost little
+	fewDraws, fewUnits = 2000, 40
+	// many sessions cost much, and the ends of 500 draws scatter by 3 % of the interval only
+	manyDraws, manyUnits = 500, 400
+	// fewer sessions than this say nothing that could be relied on: an exact two-sided test of 5 cannot reach p = 0.05
+	fewSessions = 6
+)
+
+// What the streams of random numbers are for. A stream of its own keeps one interval from moving another.
+const (
+	streamChange = 20
+	streamNoise  = 21
+	streamLevel  = 22
+)
+
+// estimate gives by how much the sides of a pairing differ in a metric, the i-th of their values.
+func estimate(p pairing, i int, m Metric) (Estimate, Evidence) {
+	switch {
+	case p.unit == unitProcess:
+		return estimateProcesses(p, i, m)
+	case p.paired:
+		return estimatePaired(p, i, m)
+	}
+	return estimateSamples(p, i, m)
+}
+
+// unestimated has no answer yet, only each side's own figures.
+func unestimated(p pairing, i int) (Estimate, Evidence) {
+	value := func(o observation) float64 { return o.values[i] }
+	b, h := known(p.base, value), known(p.head, value)
+	nan := math.NaN()
+	return Estimate{Base: stats.Median(b), Head: stats.Median(h), Change: nan, Low: nan, High: nan, P: nan, Adjusted: nan},
+		Evidence{Paired: p.paired, Measured: len(b)+len(h) > 0}
+}
+
+// estimatePaired takes the difference of each turn from its equal on the other side.
+func estimatePaired(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
+	scale, back := m.scales()
+	e, ev = unestimated(p, i)
+	other := byKey(p.base)
+	var x, y []float64
+	d := bySession(p.head, func(o observation) float64 {
+		b, ok := partner(o, other)
+		if !ok {
+			return math.NaN()
+		}
+		change := scale(o.values[i]) - scale(b.values[i])
+		if !math.IsNaN(change) {
+			x, y = append(x, b.values[i]), append(y, o.values[i])
+		}
+		return change
+	})
+	ev.Sessions, ev.Turns, ev.Enough = len(d), len(x), len(d) >= fewSessions
+	if len(d) == 0 {
+		return e, ev
+	}
+	e.Base, e.Head = stats.Median(x), stats.Median(y) // of what the change is of
+	e.Change = back(stats.HodgesLehmann(d))
+	low, high := interval(d, m.seeded(streamChange))
+	e.Low, e.High = back(low), back(high)
+	_, e.P, _ = stats.SignedRank(d)
+	e.pAt = func(change float64) float64 {
+		moved := slices.Clone(d)
+		for i := range moved {
+			moved[i] -= m.step(change)
+		}
+		_, p, _ := stats.SignedRank(moved)
+		return p
+	}
+	return e, ev
+}
+
+// estimateSamples compares sessions as two samples.
+func estimateSamples(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
+	scale, back := m.scales()
+	e, ev = unestimated(p, i)
+	value := func(o observation) float64 { return scale(o.values[i]) }
+	a, b := bySession(p.base, value), bySession(p.head, value)
+	ev.Sessions, ev.Turns = min(len(a), len(b)), min(len(known(p.base, value)), len(known(p.head, value)))
+	ev.Enough = ev.Sessions >= fewSessions
+	if ev.Sessions == 0 {
+		return e, ev
+	}
+	e.Change = back(stats.Shift(a, b))
+	e.P, _ = stats.RankSum(a, b)
+	e.pAt = samplesAt(a, b, m)
+	if ev.Sessions < 2 {
+		return e, ev
+	}
+	slices.Sort(a)
+	slices.Sort(b)
+	rng := m.seeded(streamChange)
+	draw := func() [2][]float64 { return [2][]float64{stats.Drawn(a, rng), stats.Drawn(b, rng)} }
+	shift := func(s [2][]float64) float64 { return stats.Shift(s[0], s[1]) }
+	found := stats.Draws(drawsFor(len(a)+len(b)), draw, shift)
+	out := (1 - stats.SmallSample(level, ev.Sessions)) / 2
+	e.Low, e.High = back(stats.Quantile(found, out)), back(stats.Quantile(found, 1-out))
+	return e, ev
+}
+
+// estimateProcesses compares server processes as two samples. Each gives one value: the median over its sessions of the median over their
+// turns of how far the turn is from the middle between both sides' means of its kind. The interval is exact, as the bootstrap of a
+// handful would be too narrow.
+func estimateProcesses(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
+	scale, back := m.scales()
+	e, ev = unestimated(p, i)
+	middle := map[string]float64{}
+	if p.paired {
+		middle = middles(p, func(o observation) float64 { return scale(o.values[i]) })
+	}
+	value := func(o observation) float64 {
+		x, ok := middle[o.amounts()]
+		if p.paired && !ok {
+			return math.NaN()
+		}
+		return scale(o.values[i]) - x
+	}
+	if p.paired { // the figures beside the change are those that it is of
+		compared := func(o observation) float64 {
+			if math.IsNaN(value(o)) {
+				return math.NaN()
+			}
+			return o.values[i]
+		}
+		e.Base, e.Head = stats.Median(known(p.base, compared)), stats.Median(known(p.head, compared))
+	}
+	a, x := byProcess(p.base, value)
+	b, y := byProcess(p.head, value)
+	ev.Sessions, ev.Processes = min(x, y), min(len(a), len(b))
+	ev.Turns = min(len(known(p.base, value)), len(known(p.head, value)))
+	if ev.Processes == 0 {
+		return e, ev
+	}
+	e.Change = back(stats.Shift(a, b))
+	low, high := stats.ShiftInterval(a, b, level)
+	e.Low, e.High = back(low), back(high)
+	e.P, _ = stats.RankSum(a, b)
+	e.pAt = samplesAt(a, b, m)
+	ev.Enough = !math.IsNaN(low)
+	return e, ev
+}
+
+// amounts tells turns that may be compared with each other, whichever pass they are of.
+func (o observation) amounts() string { return fmt.Sprint(o.kind, " ", o.prompt, " ", o.output) }
+
+// middles gives the middle between both sides' means, of the turns that both have.
+func middles(p pairing, value func(observation) float64) map[string]float64 {
+	means := func(os []observation) map[string]float64 {
+		per := map[string][]float64{}
+		for _, o := range os {
+			if x := value(o); !math.IsNaN(x) {
+				per[o.amounts()] = append(per[o.amounts()], x)
+			}
+		}
+		out := map[string]float64{}
+		for k, x := range per {
+			out[k] = stats.Mean(x)
+		}
+		return out
+	}
+	middle, b := map[string]float64{}, means(p.base)
+	for k, y := range means(p.head) {
+		if x, ok := b[k]; ok {
+			middle[k] = (x + y) / 2
+		}
+	}
+	return middle
+}
+
+// samplesAt gives RankSum's p of a change.
+func samplesAt(a, b []float64, m Metric) func(float64) float64 {
+	return func(change float64) float64 {
+		moved := slices.Clone(a)
+		for i := range moved {
+			moved[i] += m.step(change)
+		}
+		p, _ := stats.RankSum(moved, b)
+		return p
+	}
+}
+
+// drawsFor says how many bootstrap draws so many sessions take.
+func drawsFor(n int) int {
+	switch {
+	case n <= fewUnits:
+		return fewDraws
+	case n > manyUnits:
+		return manyDraws
+	}
+	return draws
+}
+
+// interval bootstraps the Hodges–Lehmann estimate of paired differences, one a session; NaN for fewer than two.
+func interval(d []float64, rng *rand.Rand) (low, high float64) {
+	if len(d) < 2 {
+		return math.NaN(), math.NaN()
+	}
+	return stats.Bootstrap(slices.Sorted(slices.Values(d)), stats.HodgesLehmann, stats.SmallSample(level, len(d)), drawsFor(len(d)), rng)
+}

@@ -1,0 +1,63 @@
+package compare
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestGate(t *testing.T) {
+	gates, err := ParseGate("ttft<=+3%, hit_ratio>=-1pp,tok_s>=-2.5%")
+	if err != nil || len(gates) != 3 || gates[0].Limit != 0.03 || !gates[0].AtMost || gates[1].Limit != -0.01 || gates[2].Limit != -0.025 {
+		t.Fatalf("%+v (%v)", gates, err)
+	}
+	for _, bad := range []string{"", "ttft", "ttft<3%", "nope<=3%", "ttft<=3", "ttft<=3pp", "hit_ratio>=1%", "ttft<=x%", "ttft<=NaN%", "ttft<=3%%"} {
+		if g, err := ParseGate(bad); err == nil {
+			t.Errorf("%q is %+v", bad, g)
+		}
+	}
+	rng := rand.New(rand.NewPCG(6, 9))
+	of := func(passes int, factor float64) []Verdict {
+		return []Verdict{verdictOf(synthetic(rng, "b", passes, 1), synthetic(rng, "h", passes, factor), 0.02)}
+	}
+	foreign := of(10, 1.2)
+	foreign[0].Foreign = true
+	for name, tt := range map[string]struct {
+		v    []Verdict
+		want GateState
+	}{
+		"above": {of(10, 1.06), GateBreached}, "at": {of(10, 1.03), GateOpen}, "below": {of(10, 1.01), GateHolds}, "few": {of(1, 1.2), GateOpen},
+		"nothing": {nil, GateUnknown}, "no figures": {[]Verdict{{Metric: Metrics()[0], Group: all}}, GateUnknown}, "foreign": {foreign, GateForeign},
+	} {
+		if got := CheckGates(gates[:1], tt.v); got[0] != tt.want {
+			t.Errorf("%s: %s, want %s: %+v", name, got[0], tt.want, tt.v)
+		}
+	}
+	// the exact test of six sessions reaches p = 0.03: enough for one limit, not for one of two
+	six := of(2, 1.3)
+	if one, two := CheckGates(gates[:1], six)[0], CheckGates(append([]Gate{{Metric: "ttft", AtMost: true, Limit: 0.29}}, gates[0]), six)[1]; one != GateBreached || two != GateOpen {
+		t.Errorf("one of one limit is %s, one of two %s", one, two)
+	}
+	// at the limit itself a breach is called in at most 2.5 of 100
+	called := 0
+	for range 300 {
+		if CheckGates(gates[:1], of(3, 1.03))[0] == GateBreached {
+			called++
+		}
+	}
+	if called > 16 { // 7.5, and three standard deviations
+		t.Errorf("%d of 300 are called breached at the limit itself", called)
+	}
+}
+
+func FuzzGate(f *testing.F) {
+	f.Add("ttft<=+3%,hit_ratio>=-1pp")
+	f.Fuzz(func(t *testing.T, s string) {
+		gates, err := ParseGate(s)
+		for _, g := range gates {
+			if err == nil && (math.IsNaN(g.Limit) || math.IsInf(g.Limit, 0)) {
+				t.Errorf("%q gives %v", s, g.Limit)
+			}
+		}
+	})
+}

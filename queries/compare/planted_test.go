@@ -1,0 +1,115 @@
+//go:build duckdb_arrow
+
+package compare
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wb/collect/sim"
+)
+
+// planted plays conversations against a simulator whose clock is not the world's: nothing waits, and what a turn takes is what the cost model and its
+// jitter say. The first token is all that is asked for.
+func planted(t *testing.T, seed int64, passes int, factor float64) (out []observation) {
+	var mu sync.Mutex
+	now := time.Unix(0, 0)
+	clock := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	srv, err := sim.New(sim.Options{Profile: "eager", JitterRatio: 0.03, JitterSeed: seed, DisablePrefixCaching: true, PrefillFactor: factor, Now: clock, Sleep: func(_ context.Context, d time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(d)
+	}})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { srv.Run(ctx) })
+	defer func() { stop(); wg.Wait() }()
+	h := srv.Handler()
+	for pass := range passes {
+		for conv, turns := range []int{3, 2} {
+			for turn := range turns {
+				prompt := strings.Repeat(" word", 3000+1500*turn+700*conv)
+				r := httptest.NewRequest(http.MethodPost, "/v1/completions", strings.NewReader(`{"model": "simulated", "max_tokens": 1, "prompt": "`+prompt+`"}`))
+				r.Header.Set("Content-Type", "application/json")
+				w := httptest.NewRecorder()
+				before := clock()
+				h.ServeHTTP(w, r)
+				if w.Code != http.StatusOK {
+					t.Errorf("HTTP %d: %s", w.Code, w.Body)
+					return nil
+				}
+				o := observed(fmt.Sprint("c", conv), pass, turn+1, float64(clock().Sub(before))/1e6)
+				o.session, o.prompt, o.output = fmt.Sprint(seed, "/", conv, "/", pass), int64(len(prompt)), 1
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// On the simulator with 3 % of jitter a step: where nothing differs, a difference is called in at most 5 of 100 comparisons, with a margin that excuses
+// nothing; 3 % slower prefill is called within 10 repeats in at least 95 of 100, and 0.5 % is of no account.
+func TestPlantedDifferences(t *testing.T) {
+	if testing.Short() || raced { // it is about figures, and the simulator's own tests are about races
+		t.Skip("half a minute")
+	}
+	const trials, passes = 100, 10 // and twice as many of equals
+	var mu sync.Mutex
+	false_, found, same := 0, 0, 0
+	work := make(chan int64)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range work {
+				base := planted(t, 4*i, passes, 1)
+				equal := verdictOf(base, planted(t, 4*i+1, passes, 1), 1e-6).Outcome
+				slow, slight := Outcome(""), Outcome("")
+				if i < trials {
+					slow, slight = verdictOf(base, planted(t, 4*i+2, passes, 1.03), 0.02).Outcome, verdictOf(base, planted(t, 4*i+3, passes, 1.005), 0.02).Outcome
+				}
+				mu.Lock()
+				if equal == Faster || equal == Slower {
+					false_++
+				}
+				if slow == Slower {
+					found++
+				}
+				if slight == Equivalent {
+					same++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range int64(2 * trials) {
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	t.Logf("%d of %d equals called different, %d of %d slower by 3 %%, %d of %d equivalent at 0.5 %%", false_, 2*trials, found, trials, same, trials)
+	// 5 % of 200 are 10; three standard deviations of chance above it are 19
+	if false_ > 19 {
+		t.Errorf("%d of %d comparisons of equals call a difference", false_, 2*trials)
+	}
+	if found < 95 {
+		t.Errorf("3 %% are called in %d of %d", found, trials)
+	}
+	if same < 95 {
+		t.Errorf("0.5 %% are called equivalent in %d of %d", same, trials)
+	}
+}

@@ -1,0 +1,61 @@
+package compare
+
+// warmth says which sessions of two sides are compared: those that began cold, or those that began with their first prompt in the prefix
+// cache. Cold and warm are different experiments: a prompt that is cached takes a hundredth of the time.
+type warmth struct {
+	skip  *bool // sessions that began so are left out; nil: none are
+	apart bool  // no state is on both sides: there is no verdict
+	begun [2]begun
+}
+
+// begun counts the sessions of a side by how they began, where that is known.
+type begun struct{ warm, cold int }
+
+func (b begun) as(warm bool) int {
+	if warm {
+		return b.warm
+	}
+	return b.cold
+}
+
+// warmthOf finds out how sessions began. Of two states that state is compared of which both sides have more. Sessions of which it is not
+// known stay.
+func warmthOf(base, head Side) (w warmth) {
+	w.begun = [2]begun{base.begun(), head.begun()}
+	b, h := w.begun[0], w.begun[1]
+	both := func(warm bool) int { return min(b.as(warm), h.as(warm)) }
+	switch {
+	case b.warm+h.warm == 0 || b.cold+h.cold == 0:
+	case both(true)+both(false) > 0:
+		w.skip = new(both(false) >= both(true))
+	case b.warm+b.cold > 0 && h.warm+h.cold > 0:
+		w.apart = true
+	}
+	return w
+}
+
+// begun counts the side's sessions by how they began.
+func (s Side) begun() (b begun) {
+	type session struct {
+		run, conversation, variant string
+		nth                        int64
+		warm                       bool
+	}
+	seen := map[session]bool{}
+	for _, t := range s.Turns {
+		if t.BeganWarm == nil {
+			continue
+		}
+		k := session{t.Run, t.Conversation, t.Variant, t.Nth, *t.BeganWarm}
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		if k.warm {
+			b.warm++
+		} else {
+			b.cold++
+		}
+	}
+	return b
+}

@@ -1,0 +1,35 @@
+package compare
+
+import (
+	"fmt"
+	"strings"
+)
+
+// KindDifferingSettings is settings that are not the same on both sides.
+const KindDifferingSettings Kind = "differing_settings"
+
+// shownSettings is how many of them a note names.
+const shownSettings = 8
+
+// DifferingSettings names the settings, such as plan.users.
+type DifferingSettings struct{ Names []string }
+
+// Kind is KindDifferingSettings.
+func (DifferingSettings) Kind() Kind { return KindDifferingSettings }
+
+// Note names some, and counts the others.
+func (w DifferingSettings) Note() string {
+	more := ""
+	if n := len(w.Names) - shownSettings; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	shown := w.Names[:min(shownSettings, len(w.Names))]
+	return "Settings that differ: " + strings.Join(shown, ", ") + more + " (wb query run_differences)."
+}
+
+func differingSettings(r *Result) []Warning {
+	if len(r.Facts.Differing) == 0 {
+		return nil
+	}
+	return []Warning{DifferingSettings{r.Facts.Differing}}
+}

@@ -1,0 +1,91 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"wb/queries/table"
+)
+
+// aboutText says what the columns mean.
+func aboutText(margin float64) string {
+	return fmt.Sprintf("change_ratio: head over base less 1 (for hit_ratio the difference): Hodges–Lehmann over sessions, "+
+		"each the median of its turns, or over server processes where those served several sessions; "+
+		"low_ratio and high_ratio hold it in 95 of 100 cases (bootstrap over sessions, or exact over processes). "+
+		"p: Wilcoxon; p_holm: after Holm over the secondary metrics; each group is asked for itself. "+
+		"faster is better, also for what is no time. "+
+		"noise_ratio: the largest change that the interval between equal runs holds: a calibration's, or base's passes against each other. "+
+		"equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*margin)
+}
+
+// columnNames are those of the table, each with its unit at the end.
+func columnNames() []string {
+	return []string{
+		"metric", "group", "base", "head", "change_ratio", "low_ratio", "high_ratio", "verdict", "p", "p_holm",
+		"noise_ratio", "sessions", "processes", "turns", "more_sessions", "label",
+	}
+}
+
+// Chart draws changes with their intervals over a column, with a series for each value of another; "" for none.
+func Chart(x, series string) table.Chart {
+	y := []string{"change_ratio", "low_ratio", "high_ratio"}
+	return table.Chart{Kind: "interval", X: x, Y: y, Series: series, Title: "Change with its 95 % interval"}
+}
+
+// tableOf writes a result for people.
+func tableOf(r *Result) *table.Table {
+	t := &table.Table{
+		Name: "compare", Title: fmt.Sprintf("%s against %s", r.Head.Name(), r.Base.Name()), About: aboutText(r.Comparison.Margin),
+		SQL: r.Base.SQL, Runs: slices.Concat(r.Base.Runs, r.Head.Runs), Charts: []table.Chart{Chart("label", "")},
+	}
+	for _, name := range columnNames() {
+		t.Columns = append(t.Columns, table.Column{Name: name, Unit: table.UnitOf(name)})
+	}
+	for _, v := range r.Verdicts {
+		t.Rows = append(t.Rows, rowOf(v, r.Comparison.By != ""))
+	}
+	for _, w := range r.Warnings {
+		t.Notes = append(t.Notes, w.Note())
+	}
+	return t
+}
+
+// rowOf is a verdict as a row, in the order of columnNames.
+func rowOf(v Verdict, grouped bool) []any {
+	label := v.Metric.Name
+	if grouped {
+		label += " · " + groupLabel(v.Group)
+	}
+	return []any{
+		v.Metric.Name, groupLabel(v.Group), cell(v.Base), cell(v.Head), cell(v.Change), cell(v.Low), cell(v.High), string(v.Outcome),
+		cell(v.P), cell(v.Adjusted), cell(v.Noise), int64(v.Sessions), some(v.Processes), int64(v.Turns), some(v.More), label,
+	}
+}
+
+// cell rounds a figure; what is not known is NULL.
+func cell(f float64) any {
+	if math.IsNaN(f) {
+		return nil
+	}
+	return math.Round(f*1e5) / 1e5
+}
+
+// some is a count, and NULL for none.
+func some(n int) any {
+	if n <= 0 {
+		return nil
+	}
+	return int64(n)
+}
+
+// groupLabel writes a group without the spaces that make groups sort as they count.
+func groupLabel(group string) string { return strings.Join(strings.Fields(group), " ") }
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
+}

@@ -1,6 +1,0 @@
-//go:build race
-
-package queries
-
-// raced says that the race detector is on, under which the same work takes ten times as long.
-const raced = true

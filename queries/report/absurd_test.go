@@ -1,0 +1,96 @@
+//go:build duckdb_arrow
+
+package report
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/queries"
+	"wb/queries/compare"
+	"wb/queries/internal/fixture"
+	"wb/store"
+	elsewhere "wb/store/history"
+)
+
+// An older wb recorded whatever a server said of its tokens. One such run breaks no report over the whole history, and its counts are in no
+// figure.
+func TestAbsurdCounts(t *testing.T) {
+	ctx := context.Background()
+	bad := uuid.MustParse("bbbb0000-0000-4000-8000-000000000009")
+	from := fixture.Path(t)
+	db := fixture.Record(t, from, func(ctx context.Context, r *store.Recorder) error {
+		errs := []error{fixture.Fill(ctx, r),
+			store.Add(ctx, r, store.Run{RunID: bad, Name: "absurd", Status: "ok", StartedAt: time.Date(2026, 3, 1, 16, 0, 0, 0, time.UTC), EndedAt: new(time.Date(2026, 3, 1, 16, 1, 0, 0, time.UTC))}),
+			store.Add(ctx, r, store.Engine{RunID: bad, Kind: "openai", Model: "m", MaxModelLenTokens: new(int64(math.MaxInt64)), BlockSizeTokens: new(int64(-1))}),
+			store.Add(ctx, r, store.Session{RunID: bad, SessionID: 1, Conversation: "qa", Variant: "system", Repeat: 1, EndedNs: new(fixture.Sec(50)), Status: "ok"})}
+		for i, n := range []int64{math.MaxInt64, -1, math.MinInt64, 0, 1 << 40} {
+			x := fixture.Turn(bad, int32(i+1), 1, int32(i+1), "ok", float64(i), float64(i), float64(i)+0.1, float64(i)+0.5, float64(i)+0.6, n, n, n)
+			x.ReasoningTokens, x.TokenEvents, x.StreamedTokens, x.FirstReadTokens = &n, nil, nil, nil
+			s := int32(2*i + 1)
+			errs = append(errs, store.Add(ctx, r, x), store.Add(ctx, r, fixture.Chunks(bad, int32(i+1), fixture.At(float64(i)+0.1, 1), fixture.At(float64(i)+0.5, math.MaxInt32))...),
+				store.Add(ctx, r, store.CacheTurn{RunID: bad, TurnID: int32(i + 1), BlockSizeTokens: 16}, store.CacheTurn{RunID: bad, TurnID: int32(i + 1), BlockSizeTokens: 16}),
+				store.Add(ctx, r, store.CacheMiss{RunID: bad, TurnID: int32(i + 1), Cause: "new_text", Tokens: n}),
+				store.Add(ctx, r, store.Scrape{RunID: bad, ScrapeID: s, TurnID: new(int32(i + 1)), Phase: "before"}, store.Scrape{RunID: bad, ScrapeID: s + 1, TurnID: new(int32(i + 1)), Phase: "after"}, store.Scrape{RunID: bad, ScrapeID: 100 + s, Phase: "tick"}))
+			for k, v := range []float64{math.NaN(), math.Inf(1)} {
+				for _, name := range []string{"vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:request_queue_time_seconds_count", "vllm:num_preemptions_total", "vllm:kv_cache_usage_perc"} {
+					errs = append(errs, store.Add(ctx, r, store.EngineMetric{RunID: bad, ScrapeID: s + int32(k), Name: name, Value: v}, store.EngineMetric{RunID: bad, ScrapeID: s + int32(k), Name: name, Labels: "x", Value: float64(k) * 1e300}, store.EngineMetric{RunID: bad, ScrapeID: 100 + s, Name: name, Value: v}))
+				}
+			}
+		}
+		return errors.Join(errs...)
+	})
+	names, err := queries.Library{}.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(db *store.DB) {
+		t.Helper()
+		for _, name := range names {
+			q, err := queries.Builtin(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, runs := range []string{"all", "absurd", "absurd,base"} {
+				if _, err := q.Run(ctx, db, queries.Options{Runs: runs}); err != nil {
+					t.Errorf("%s over %s: %v", name, runs, err)
+				}
+			}
+		}
+		if _, _, err := Tables(ctx, db, "all", ""); err != nil {
+			t.Errorf("report: %v", err)
+		}
+		if _, err := compare.Run(ctx, db, compare.Comparison{Base: "base", Head: "absurd", Metrics: []string{"ttft", "tpot", "itl_p50", "hit_ratio", "tok_s"}, Margin: 0.02}); err != nil {
+			t.Errorf("compare: %v", err)
+		}
+		tb, err := queries.AdHoc("SELECT count(prompt_tokens), count(cached_tokens), count(completion_tokens) FILTER (WHERE completion_tokens <> 0), count(reasoning_tokens) FILTER (WHERE reasoning_tokens <> 0), count(hit_ratio), count(tpot_ms), count(ttft_ms) FROM turns WHERE run = 'absurd'").Run(ctx, db, queries.Options{})
+		if err != nil || fixture.Text(t, tb) != "0 0 0 0 0 0 5" {
+			t.Errorf("figures %v (%v)", tb, err)
+		}
+	}
+	look(db)
+	imported := fixture.Path(t)
+	to, err := store.Open(ctx, imported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { to.Close() }()
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := elsewhere.Import(ctx, to, from, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if to, err = store.OpenRead(ctx, imported); err != nil {
+		t.Fatal(err)
+	}
+	look(to)
+}

@@ -1,0 +1,149 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"wb/queries"
+	"wb/queries/compare"
+	"wb/queries/table"
+	"wb/store"
+)
+
+// metrics are those of a report's comparison.
+func metrics() []string {
+	return []string{"ttft", "tpot", "itl_p99", "e2e", "hit_ratio", "j_per_token", "peak_mem"}
+}
+
+const margin = 0.02 // differences within it are of no account
+
+// compareAll compares each run with one of them, in one table with a row for each run and metric; nil for a single run.
+func compareAll(ctx context.Context, db *store.DB, runs []table.RunRef, base string) (*table.Table, error) {
+	if len(runs) < 2 {
+		if base != "" {
+			return nil, errors.New("compare with a base: there is one run")
+		}
+		return nil, nil
+	}
+	candidates := runs
+	if base != "" {
+		one, err := baseOf(ctx, db, runs, base)
+		if err != nil {
+			return nil, err
+		}
+		candidates = []table.RunRef{one}
+	}
+	for _, first := range candidates { // one without a measured turn is no base
+		a, err := compareWith(ctx, db, first, runs)
+		if err != nil {
+			return nil, err
+		}
+		if a.compared > 0 {
+			return a.table(runs), nil
+		}
+	}
+	return nil, nil
+}
+
+// baseOf finds the one of the runs that is meant by a base.
+func baseOf(ctx context.Context, db *store.DB, runs []table.RunRef, base string) (one table.RunRef, err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return one, fmt.Errorf("compare with %s: %w", base, err)
+	}
+	defer conn.Close()
+	named, err := queries.Select(ctx, conn, base)
+	if err != nil {
+		return one, err
+	}
+	found := slices.DeleteFunc(slices.Clone(runs), func(r table.RunRef) bool { return !slices.Contains(named, r) })
+	switch len(found) {
+	case 0:
+		return one, fmt.Errorf("compare with %s: it is not one of the %d runs", base, len(runs))
+	case 1:
+		return found[0], nil
+	}
+	var ids []string
+	for _, r := range found {
+		ids = append(ids, r.ID[:8])
+	}
+	return one, fmt.Errorf("compare with %s: it may be any of %d runs; give the start of one's id: %s",
+		base, len(ids), strings.Join(ids, ", "))
+}
+
+// against is the comparisons of several runs with one of them.
+type against struct {
+	first    table.RunRef
+	one      *table.Table // the first of the comparisons
+	rows     [][]any
+	compared int
+	notes    []string            // in the order they came up
+	whose    map[string][]string // names of the runs whose comparison has a note
+}
+
+// compareWith compares all other runs with the first. Those without a measured turn are left out.
+func compareWith(ctx context.Context, db *store.DB, first table.RunRef, runs []table.RunRef) (*against, error) {
+	a := &against{first: first, whose: map[string][]string{}}
+	for _, head := range runs {
+		if head.ID == first.ID {
+			continue
+		}
+		r, err := compare.Run(ctx, db, compare.Comparison{Base: first.ID, Head: head.ID, Metrics: metrics(), Margin: margin})
+		if errors.Is(err, compare.ErrNothingMeasured) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		a.add(head.Name, r)
+	}
+	return a, nil
+}
+
+// add takes the comparison of one run.
+func (a *against) add(name string, r *compare.Result) {
+	t := r.Table()
+	if a.one == nil {
+		a.one = t
+	}
+	for i, row := range t.Rows {
+		if r.Verdicts[i].Sessions > 0 { // what was not measured is no row
+			a.rows = append(a.rows, slices.Concat([]any{name}, row))
+		}
+	}
+	a.compared++
+	for _, n := range t.Notes {
+		if a.whose[n] == nil {
+			a.notes = append(a.notes, n)
+		}
+		a.whose[n] = append(a.whose[n], name)
+	}
+}
+
+// table puts the comparisons into one, without what is the same in every row.
+func (a *against) table(runs []table.RunRef) *table.Table {
+	t := &table.Table{
+		Name: comparison, Title: "Against " + a.first.Name, About: a.one.About, SQL: a.one.SQL, Runs: runs, Rows: a.rows,
+		Columns: slices.Concat([]table.Column{{Name: "run"}}, a.one.Columns), Charts: []table.Chart{compare.Chart("metric", "run")},
+	}
+	for _, n := range a.notes {
+		t.Notes = append(t.Notes, a.note(n))
+	}
+	for _, column := range []string{"group", "label"} {
+		t.Columns, t.Rows = t.Without(column)
+	}
+	return t
+}
+
+// note says which runs a note is of, unless it is of all or names one of them itself.
+func (a *against) note(n string) string {
+	whose := a.whose[n]
+	named := strings.Contains(n, a.first.Name) || slices.ContainsFunc(whose, func(name string) bool { return strings.Contains(n, name) })
+	if named || len(whose) == a.compared {
+		return n
+	}
+	return strings.Join(whose, ", ") + ": " + n
+}

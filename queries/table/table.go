@@ -1,0 +1,111 @@
+// Package table is the answer to a query as everything that prints it takes it: columns with units, rows of plain values, and notes.
+// It imports nothing of wb.
+package table
+
+import "strings"
+
+// Table is the answer to one query, ready to be rendered: named columns, rows of plain values, and everything a reader
+// needs to trust them (the SQL, the runs, the notes). It holds no database handles.
+type Table struct {
+	Name    string   // name of the saved query, such as "ttft_by_turn"; "" for ad-hoc SQL
+	Title   string   // one line, for people
+	About   string   // what the columns mean and what is left out; may be ""
+	SQL     string   // the text that ran, with its header
+	Params  []Param  // values bound to the query's variables, in the header's order
+	Runs    []RunRef // runs the query was asked about; empty for queries that take no runs
+	Charts  []Chart  // charts declared by the header; every column they name exists in Columns
+	Columns []Column // in the order of the SELECT list
+	// Rows are len(Columns) wide. A cell is one of nil, bool, int64, float64, string, time.Time, []any or
+	// map[string]any; integers too wide for int64 are decimal strings. Floats may be NaN or infinite.
+	Rows         [][]any
+	AnySimulated bool     // no runs were chosen, and the file holds simulated ones
+	Notes        []string // warnings that travel with the figures, each one sentence
+}
+
+// Column is one column of a Table.
+type Column struct {
+	Name string // as in the SELECT list; its ending carries the unit (_ms, _tokens, …)
+	Type string // DuckDB's name of the type, such as DOUBLE
+	Unit string // "ms", "tokens", "ratio", …, read from the name; "" when it has none
+}
+
+// Param is a value bound to a query's variable.
+type Param struct{ Name, Value string }
+
+// RunRef names one run a table speaks of.
+type RunRef struct {
+	ID        string
+	Name      string
+	Simulated bool // every figure of this run came from the simulator
+}
+
+// Simulated says whether any run in the table came from the simulator: whatever renders the table must say so.
+func (t *Table) Simulated() bool {
+	for _, r := range t.Runs {
+		if r.Simulated {
+			return true
+		}
+	}
+	return t.AnySimulated
+}
+
+// ColumnIndex gives the position of a column by name, or -1.
+func (t *Table) ColumnIndex(name string) int {
+	for i, c := range t.Columns {
+		if c.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Chart is one "-- chart:" line of a query header: which columns are drawn, and how.
+type Chart struct {
+	Kind   string   // line, area, bar or scatter
+	Title  string   // "" means the table's title
+	X      string   // column on the horizontal axis
+	Y      []string // columns on the vertical axis; all of one unit
+	Series string   // column whose values split the rows into lines; "" for none
+	Stack  bool     // series are stacked (bar and area)
+	LogX   bool
+	LogY   bool
+}
+
+// unitSuffixes are the endings DESIGN allows for units, the longer ones first so that "_per_s" wins over "_s".
+var unitSuffixes = []struct{ suffix, unit string }{
+	{"_tokens_per_s", "tokens/s"}, {"_bytes_per_s", "bytes/s"}, {"_per_s", "1/s"},
+	{"_ns", "ns"}, {"_us", "µs"}, {"_ms", "ms"}, {"_s", "s"}, {"_bytes", "bytes"}, {"_mib", "MiB"}, {"_gib", "GiB"},
+	{"_tokens", "tokens"}, {"_w", "W"}, {"_mj", "mJ"}, {"_j", "J"}, {"_wh", "Wh"}, {"_mhz", "MHz"}, {"_c", "°C"}, {"_ratio", "ratio"},
+}
+
+// UnitOf reads a column's unit from the end of its name: "ttft_ms" gives "ms", "turn" gives "".
+func UnitOf(column string) string {
+	for _, u := range unitSuffixes {
+		if len(column) > len(u.suffix) && strings.HasSuffix(column, u.suffix) {
+			return u.unit
+		}
+	}
+	return ""
+}
+
+// Without gives columns and rows without one column; a table that lacks it stays as it is.
+func (t *Table) Without(name string) ([]Column, [][]any) {
+	i := t.ColumnIndex(name)
+	if i < 0 {
+		return t.Columns, t.Rows
+	}
+	rows := make([][]any, len(t.Rows))
+	for r, row := range t.Rows {
+		rows[r] = append(append([]any{}, row[:i]...), row[i+1:]...)
+	}
+	return append(append([]Column{}, t.Columns[:i]...), t.Columns[i+1:]...), rows
+}
+
+// References names every column that the chart reads.
+func (c Chart) References() []string {
+	cols := append([]string{c.X}, c.Y...)
+	if c.Series != "" {
+		cols = append(cols, c.Series)
+	}
+	return cols
+}

@@ -1,0 +1,2 @@
+-- the ids of the runs that a query is about, as its variable
+SET VARIABLE runs = string_split(?, ',')

@@ -1,0 +1,2 @@
+-- servers of the selected runs, for the system part of a report
+SELECT r.run, e.* FROM raw.engine e JOIN selected_runs r USING (run_id) ORDER BY r.started_at
