@@ -36,6 +36,11 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: %s, want %s: %+v", name, got[0], tt.want, tt.v)
 		}
 	}
+	// a fall by more than all of it is no change that could be
+	if got := CheckGates([]Gate{{Metric: "ttft", Limit: -2}, {Metric: "ttft", AtMost: true, Limit: -2}}, of(10, 1.01)); got[0] != GateHolds ||
+		got[1] != GateBreached {
+		t.Errorf("limits of -200 %%: %v", got)
+	}
 	// the exact test of six sessions reaches p = 0.03: enough for one limit, not for one of two
 	six := of(2, 1.3)
 	two := []Gate{{Metric: "ttft", AtMost: true, Limit: 0.29}, gates[0]}
