@@ -86,7 +86,8 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 	}
 	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
-	f.StringSliceVar(&c.Metrics, "metric", []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}, "what to compare, the question itself first: "+strings.Join(compare.MetricNames(), ", "))
+	usual := []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}
+	f.StringSliceVar(&c.Metrics, "metric", usual, "what to compare, the question itself first: "+strings.Join(compare.MetricNames(), ", "))
 	f.StringVar(&c.By, "by", "", "besides the whole, by turn, context or conversation")
 	f.StringVar(&margin, "margin", "2%", "differences within this are of no account")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")

@@ -81,12 +81,12 @@ func (m Metric) scales() (scale, back func(float64) float64) {
 	return math.Log, math.Expm1
 }
 
-// step is a change in what differences are taken in.
+// step is a change in what differences are taken in. Nothing falls by more than all of it.
 func (m Metric) step(change float64) float64 {
 	if m.Ratio {
 		return change
 	}
-	return math.Log1p(change)
+	return math.Log1p(math.Max(change, -1))
 }
 
 // seeded gives the numbers that intervals of a metric are drawn with: the same figures give the same interval, whatever else is asked.

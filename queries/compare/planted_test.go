@@ -16,8 +16,8 @@ import (
 	"wb/collect/sim"
 )
 
-// planted plays conversations against a simulator whose clock is not the world's: nothing waits, and what a turn takes is what the cost model and its
-// jitter say. The first token is all that is asked for.
+// planted plays conversations against a simulator whose clock is not the world's: nothing waits, and what a turn takes is what the cost
+// model and its jitter say. The first token is all that is asked for.
 func planted(t *testing.T, seed int64, passes int, factor float64) (out []observation) {
 	var mu sync.Mutex
 	now := time.Unix(0, 0)
@@ -26,11 +26,14 @@ func planted(t *testing.T, seed int64, passes int, factor float64) (out []observ
 		defer mu.Unlock()
 		return now
 	}
-	srv, err := sim.New(sim.Options{Profile: "eager", JitterRatio: 0.03, JitterSeed: seed, DisablePrefixCaching: true, PrefillFactor: factor, Now: clock, Sleep: func(_ context.Context, d time.Duration) {
+	sleep := func(_ context.Context, d time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		now = now.Add(d)
-	}})
+	}
+	srv, err := sim.New(sim.Options{
+		Profile: "eager", JitterRatio: 0.03, JitterSeed: seed, DisablePrefixCaching: true, PrefillFactor: factor, Now: clock, Sleep: sleep,
+	})
 	if err != nil {
 		t.Error(err)
 		return nil
@@ -44,7 +47,8 @@ func planted(t *testing.T, seed int64, passes int, factor float64) (out []observ
 		for conv, turns := range []int{3, 2} {
 			for turn := range turns {
 				prompt := strings.Repeat(" word", 3000+1500*turn+700*conv)
-				r := httptest.NewRequest(http.MethodPost, "/v1/completions", strings.NewReader(`{"model": "simulated", "max_tokens": 1, "prompt": "`+prompt+`"}`))
+				body := `{"model": "simulated", "max_tokens": 1, "prompt": "` + prompt + `"}`
+				r := httptest.NewRequest(http.MethodPost, "/v1/completions", strings.NewReader(body))
 				r.Header.Set("Content-Type", "application/json")
 				w := httptest.NewRecorder()
 				before := clock()
@@ -62,8 +66,8 @@ func planted(t *testing.T, seed int64, passes int, factor float64) (out []observ
 	return out
 }
 
-// On the simulator with 3 % of jitter a step: where nothing differs, a difference is called in at most 5 of 100 comparisons, with a margin that excuses
-// nothing; 3 % slower prefill is called within 10 repeats in at least 95 of 100, and 0.5 % is of no account.
+// On the simulator with 3 % of jitter a step: where nothing differs, a difference is called in at most 5 of 100 comparisons, with a margin
+// that excuses nothing; 3 % slower prefill is called within 10 repeats in at least 95 of 100, and 0.5 % is of no account.
 func TestPlantedDifferences(t *testing.T) {
 	if testing.Short() || raced { // it is about figures, and the simulator's own tests are about races
 		t.Skip("half a minute")
@@ -80,7 +84,8 @@ func TestPlantedDifferences(t *testing.T) {
 				equal := verdictOf(base, planted(t, 4*i+1, passes, 1), 1e-6).Outcome
 				slow, slight := Outcome(""), Outcome("")
 				if i < trials {
-					slow, slight = verdictOf(base, planted(t, 4*i+2, passes, 1.03), 0.02).Outcome, verdictOf(base, planted(t, 4*i+3, passes, 1.005), 0.02).Outcome
+					slow = verdictOf(base, planted(t, 4*i+2, passes, 1.03), 0.02).Outcome
+					slight = verdictOf(base, planted(t, 4*i+3, passes, 1.005), 0.02).Outcome
 				}
 				mu.Lock()
 				if equal == Faster || equal == Slower {
@@ -101,7 +106,8 @@ func TestPlantedDifferences(t *testing.T) {
 	}
 	close(work)
 	wg.Wait()
-	t.Logf("%d of %d equals called different, %d of %d slower by 3 %%, %d of %d equivalent at 0.5 %%", false_, 2*trials, found, trials, same, trials)
+	t.Logf("%d of %d equals called different, %d of %d slower by 3 %%, %d of %d equivalent at 0.5 %%",
+		false_, 2*trials, found, trials, same, trials)
 	// 5 % of 200 are 10; three standard deviations of chance above it are 19
 	if false_ > 19 {
 		t.Errorf("%d of %d comparisons of equals call a difference", false_, 2*trials)

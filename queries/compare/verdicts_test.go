@@ -103,7 +103,8 @@ func TestVerdictsOfProcesses(t *testing.T) {
 		}
 		return os
 	}
-	if v := verdictOf(uneven(served(rng, "b", 6, 2, 1)), uneven(served(rng, "h", 6, 2, 1.2)), 0.02); v.Outcome != Slower || v.Processes != 6 || v.Sessions != 24 || v.Turns != 72 {
+	v := verdictOf(uneven(served(rng, "b", 6, 2, 1)), uneven(served(rng, "h", 6, 2, 1.2)), 0.02)
+	if v.Outcome != Slower || v.Processes != 6 || v.Sessions != 24 || v.Turns != 72 {
 		t.Errorf("uneven passes: %+v", v)
 	}
 	base := served(rng, "b", 3, 4, 1)

@@ -3,7 +3,8 @@ package compare
 // Kind says which warning it is, for programs that read results.
 type Kind string
 
-// Warning is something that a reader of the verdicts must know. It travels with the result, and its type holds the values that it speaks of.
+// Warning is something that a reader of the verdicts must know. It travels with the result.
+// Its type holds the values that it speaks of.
 type Warning interface {
 	Kind() Kind
 	Note() string // one sentence or two, for people

@@ -25,21 +25,39 @@ func TestAbsurdCounts(t *testing.T) {
 	bad := uuid.MustParse("bbbb0000-0000-4000-8000-000000000009")
 	from := fixture.Path(t)
 	db := fixture.Record(t, from, func(ctx context.Context, r *store.Recorder) error {
+		at := time.Date(2026, 3, 1, 16, 0, 0, 0, time.UTC)
+		run := store.Run{RunID: bad, Name: "absurd", Status: "ok", StartedAt: at, EndedAt: new(at.Add(time.Minute))}
 		errs := []error{fixture.Fill(ctx, r),
-			store.Add(ctx, r, store.Run{RunID: bad, Name: "absurd", Status: "ok", StartedAt: time.Date(2026, 3, 1, 16, 0, 0, 0, time.UTC), EndedAt: new(time.Date(2026, 3, 1, 16, 1, 0, 0, time.UTC))}),
-			store.Add(ctx, r, store.Engine{RunID: bad, Kind: "openai", Model: "m", MaxModelLenTokens: new(int64(math.MaxInt64)), BlockSizeTokens: new(int64(-1))}),
-			store.Add(ctx, r, store.Session{RunID: bad, SessionID: 1, Conversation: "qa", Variant: "system", Repeat: 1, EndedNs: new(fixture.Sec(50)), Status: "ok"})}
+			store.Add(ctx, r, run),
+			store.Add(ctx, r, store.Engine{
+				RunID: bad, Kind: "openai", Model: "m", MaxModelLenTokens: new(int64(math.MaxInt64)), BlockSizeTokens: new(int64(-1)),
+			}),
+			store.Add(ctx, r, store.Session{
+				RunID: bad, SessionID: 1, Conversation: "qa", Variant: "system", Repeat: 1, EndedNs: new(fixture.Sec(50)), Status: "ok",
+			})}
 		for i, n := range []int64{math.MaxInt64, -1, math.MinInt64, 0, 1 << 40} {
 			x := fixture.Turn(bad, int32(i+1), 1, int32(i+1), "ok", float64(i), float64(i), float64(i)+0.1, float64(i)+0.5, float64(i)+0.6, n, n, n)
 			x.ReasoningTokens, x.TokenEvents, x.StreamedTokens, x.FirstReadTokens = &n, nil, nil, nil
 			s := int32(2*i + 1)
-			errs = append(errs, store.Add(ctx, r, x), store.Add(ctx, r, fixture.Chunks(bad, int32(i+1), fixture.At(float64(i)+0.1, 1), fixture.At(float64(i)+0.5, math.MaxInt32))...),
-				store.Add(ctx, r, store.CacheTurn{RunID: bad, TurnID: int32(i + 1), BlockSizeTokens: 16}, store.CacheTurn{RunID: bad, TurnID: int32(i + 1), BlockSizeTokens: 16}),
-				store.Add(ctx, r, store.CacheMiss{RunID: bad, TurnID: int32(i + 1), Cause: "new_text", Tokens: n}),
-				store.Add(ctx, r, store.Scrape{RunID: bad, ScrapeID: s, TurnID: new(int32(i + 1)), Phase: "before"}, store.Scrape{RunID: bad, ScrapeID: s + 1, TurnID: new(int32(i + 1)), Phase: "after"}, store.Scrape{RunID: bad, ScrapeID: 100 + s, Phase: "tick"}))
+			id, at := int32(i+1), float64(i)
+			events := fixture.Chunks(bad, id, fixture.At(at+0.1, 1), fixture.At(at+0.5, math.MaxInt32))
+			cache := store.CacheTurn{RunID: bad, TurnID: id, BlockSizeTokens: 16}
+			errs = append(errs, store.Add(ctx, r, x), store.Add(ctx, r, events...), store.Add(ctx, r, cache, cache),
+				store.Add(ctx, r, store.CacheMiss{RunID: bad, TurnID: id, Cause: "new_text", Tokens: n}),
+				store.Add(ctx, r,
+					store.Scrape{RunID: bad, ScrapeID: s, TurnID: &id, Phase: "before"},
+					store.Scrape{RunID: bad, ScrapeID: s + 1, TurnID: &id, Phase: "after"},
+					store.Scrape{RunID: bad, ScrapeID: 100 + s, Phase: "tick"}))
 			for k, v := range []float64{math.NaN(), math.Inf(1)} {
-				for _, name := range []string{"vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:request_queue_time_seconds_count", "vllm:num_preemptions_total", "vllm:kv_cache_usage_perc"} {
-					errs = append(errs, store.Add(ctx, r, store.EngineMetric{RunID: bad, ScrapeID: s + int32(k), Name: name, Value: v}, store.EngineMetric{RunID: bad, ScrapeID: s + int32(k), Name: name, Labels: "x", Value: float64(k) * 1e300}, store.EngineMetric{RunID: bad, ScrapeID: 100 + s, Name: name, Value: v}))
+				for _, name := range []string{
+					"vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:request_queue_time_seconds_count",
+					"vllm:num_preemptions_total", "vllm:kv_cache_usage_perc",
+				} {
+					after := s + int32(k)
+					errs = append(errs, store.Add(ctx, r,
+						store.EngineMetric{RunID: bad, ScrapeID: after, Name: name, Value: v},
+						store.EngineMetric{RunID: bad, ScrapeID: after, Name: name, Labels: "x", Value: float64(k) * 1e300},
+						store.EngineMetric{RunID: bad, ScrapeID: 100 + s, Name: name, Value: v}))
 				}
 			}
 		}
@@ -65,10 +83,15 @@ func TestAbsurdCounts(t *testing.T) {
 		if _, _, err := Tables(ctx, db, "all", ""); err != nil {
 			t.Errorf("report: %v", err)
 		}
-		if _, err := compare.Run(ctx, db, compare.Comparison{Base: "base", Head: "absurd", Metrics: []string{"ttft", "tpot", "itl_p50", "hit_ratio", "tok_s"}, Margin: 0.02}); err != nil {
+		c := compare.Comparison{Base: "base", Head: "absurd", Metrics: []string{"ttft", "tpot", "itl_p50", "hit_ratio", "tok_s"}, Margin: 0.02}
+		if _, err := compare.Run(ctx, db, c); err != nil {
 			t.Errorf("compare: %v", err)
 		}
-		tb, err := queries.AdHoc("SELECT count(prompt_tokens), count(cached_tokens), count(completion_tokens) FILTER (WHERE completion_tokens <> 0), count(reasoning_tokens) FILTER (WHERE reasoning_tokens <> 0), count(hit_ratio), count(tpot_ms), count(ttft_ms) FROM turns WHERE run = 'absurd'").Run(ctx, db, queries.Options{})
+		tb, err := queries.AdHoc(`SELECT count(prompt_tokens), count(cached_tokens),
+				count(completion_tokens) FILTER (WHERE completion_tokens <> 0),
+				count(reasoning_tokens) FILTER (WHERE reasoning_tokens <> 0), count(hit_ratio), count(tpot_ms), count(ttft_ms)
+			FROM turns WHERE run = 'absurd'`).
+			Run(ctx, db, queries.Options{})
 		if err != nil || fixture.Text(t, tb) != "0 0 0 0 0 0 5" {
 			t.Errorf("figures %v (%v)", tb, err)
 		}

@@ -17,7 +17,8 @@ func TestReportAndSystem(t *testing.T) {
 	ctx := context.Background()
 	db := fixture.History(t)
 	tables, empty, err := Tables(ctx, db, "latest", "")
-	if err != nil || strings.Join(empty, " ") != "run_differences" || len(tables) != len(sections())-2 || // a single run is compared with nothing
+	if err != nil || strings.Join(empty, " ") != "run_differences" ||
+		len(tables) != len(sections())-2 || // a single run is compared with nothing
 		tables[0].Name != "run_overview" {
 		t.Errorf("%d tables, empty %v, %v", len(tables), empty, err)
 	}
@@ -26,14 +27,19 @@ func TestReportAndSystem(t *testing.T) {
 	}
 	// of several runs, each with measured turns is held against the base; sections in order
 	tables, _, err = Tables(ctx, db, "all", "base")
-	if err != nil || tables[2].Name != comparison || tables[2].Title != "Against base" || len(tables[2].Rows) == 0 || tables[2].Rows[0][0] != fixture.Late || !tables[2].Simulated() {
+	if err != nil || tables[2].Name != comparison || tables[2].Title != "Against base" || len(tables[2].Rows) == 0 ||
+		tables[2].Rows[0][0] != fixture.Late ||
+		!tables[2].Simulated() {
 		t.Errorf("%v (%v)", tables[2], err)
 	}
 	place := map[string]int{}
 	for i, x := range tables {
 		place[x.Name] = i
 	}
-	for _, order := range [][2]string{{"run_overview", "compare"}, {"compare", "cache_hit_by_turn"}, {"cache_miss_causes", "ttft_by_turn"}, {"ttft_by_turn", "gpu_timeline"}, {"gpu_timeline", "roofline"}, {"roofline", "run_differences"}} {
+	for _, order := range [][2]string{
+		{"run_overview", "compare"}, {"compare", "cache_hit_by_turn"}, {"cache_miss_causes", "ttft_by_turn"},
+		{"ttft_by_turn", "gpu_timeline"}, {"gpu_timeline", "roofline"}, {"roofline", "run_differences"},
+	} {
 		if place[order[0]] >= place[order[1]] {
 			t.Errorf("%s does not stand before %s: %v", order[0], order[1], place)
 		}
@@ -41,7 +47,8 @@ func TestReportAndSystem(t *testing.T) {
 	if _, _, err := Tables(ctx, db, "all", "nope"); err == nil || !errors.Is(err, queries.ErrNoRuns) {
 		t.Errorf("an unknown base: %v", err)
 	}
-	if _, _, err := Tables(ctx, db, "all", "tuned"); err == nil || err.Error() != "compare with tuned: it may be any of 2 runs; give the start of one's id: "+fixture.EarlyID[:8]+", "+fixture.LateID[:8] {
+	if _, _, err := Tables(ctx, db, "all", "tuned"); err == nil ||
+		err.Error() != "compare with tuned: it may be any of 2 runs; give the start of one's id: "+fixture.EarlyID[:8]+", "+fixture.LateID[:8] {
 		t.Errorf("a base of two runs: %v", err)
 	}
 	if _, _, err := Tables(ctx, db, "latest", "base"); err == nil {

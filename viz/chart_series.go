@@ -1,0 +1,235 @@
+package viz
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// place is a position on the horizontal axis. Categories are told apart by label, other axes by number.
+type place struct {
+	at    float64
+	label string
+}
+
+func (p place) value() any {
+	if p.label != "" {
+		return p.label
+	}
+	return p.at
+}
+
+type point struct {
+	x         place
+	y         any // a finite float64, or nil for a gap
+	low, high any // of an interval
+}
+
+type series struct {
+	name   string
+	points []point
+}
+
+// gather sorts the points of a table into series, and counts those that cannot be drawn.
+type gather struct {
+	source
+	axis  string // type of the horizontal one
+	list  []*series
+	byKey map[seriesKey]*series
+	names map[string]int
+
+	noX, notPositive, notFinite, missing int
+}
+
+type seriesKey struct {
+	column int
+	null   bool
+	value  string
+}
+
+// series gives what is drawn in lines, areas, bars or points, and the places along the horizontal axis.
+func (d *drawing) series(src source) ([]*series, []place) {
+	g := &gather{source: src, axis: d.XType, byKey: map[seriesKey]*series{}, names: map[string]int{}}
+	for _, row := range src.t.Rows {
+		g.add(row)
+	}
+	c := src.chart
+	places := arrange(g.list, d.XType, c.Kind)
+	if c.Kind == "bar" || c.Stack {
+		if n := align(g.list, places); n > 0 {
+			d.warn(n, "row shares", "rows share", "x and series with another; the last one is drawn")
+		}
+	}
+	if c.Stack {
+		d.warn(g.missing, "figure is", "figures are", "missing; the stack is lower there than it should be")
+	}
+	d.warn(g.noX, "row has", "rows have", "no x and is not drawn")
+	d.warn(g.notPositive, "figure is", "figures are", "zero or negative and cannot stand on a logarithmic axis")
+	d.warn(g.notFinite, "figure is", "figures are", "not finite and left as a gap")
+	return g.list, places
+}
+
+// add takes the points of one row.
+func (g *gather) add(row []any) {
+	x, ok := placeOf(g.t.Columns[g.x], row[g.x], g.axis)
+	switch {
+	case !ok:
+		g.noX++
+		return
+	case g.axis == "log" && x.at <= 0:
+		g.notPositive++
+		return
+	}
+	for i, yi := range g.ys {
+		s := g.of(i, row)
+		p := point{x: x}
+		switch f, ok := number(g.t.Columns[yi], row[yi]); {
+		case !ok:
+			g.missing++
+		case math.IsNaN(f) || math.IsInf(f, 0):
+			g.notFinite++
+		case g.chart.LogY && f <= 0:
+			g.notPositive++
+		default:
+			p.y = f
+		}
+		s.points = append(s.points, p)
+	}
+}
+
+// of finds the series that a row's i-th figure belongs to, or begins it.
+func (g *gather) of(i int, row []any) *series {
+	k := seriesKey{column: i}
+	if g.series >= 0 {
+		k.null, k.value = row[g.series] == nil, full(g.t.Columns[g.series], row[g.series])
+	}
+	if s := g.byKey[k]; s != nil {
+		return s
+	}
+	name := axisLabel(g.t.Columns[g.ys[i]])
+	if g.series >= 0 {
+		name = seriesName(g.t, g.t.Columns[g.series], row[g.series])
+		if len(g.ys) > 1 {
+			name += " · " + axisLabel(g.t.Columns[g.ys[i]])
+		}
+	}
+	if g.names[name]++; g.names[name] > 1 { // the legend tells series apart by name alone
+		name += fmt.Sprintf(" #%d", g.names[name])
+	}
+	s := &series{name: name}
+	g.byKey[k] = s
+	g.list = append(g.list, s)
+	return s
+}
+
+// intervals gives a value with its low and its high end for each row, in the query's order. A row that lacks one of the three is left out.
+func (d *drawing) intervals(src source) (list []*series, places []place, err error) {
+	if len(src.ys) != 3 {
+		return nil, nil, fmt.Errorf("draw chart: an interval wants three y columns, not %d", len(src.ys))
+	}
+	byName := map[string]*series{}
+	left := 0
+	for _, row := range src.t.Rows {
+		x, _ := placeOf(src.t.Columns[src.x], row[src.x], "category")
+		var values []any
+		for _, yi := range src.ys {
+			if f, ok := number(src.t.Columns[yi], row[yi]); ok && !math.IsNaN(f) && !math.IsInf(f, 0) {
+				values = append(values, f)
+			}
+		}
+		if len(values) != 3 {
+			left++
+			continue
+		}
+		name := axisLabel(src.t.Columns[src.ys[0]])
+		if src.series >= 0 {
+			name = seriesName(src.t, src.t.Columns[src.series], row[src.series])
+		}
+		if byName[name] == nil {
+			byName[name] = &series{name: name}
+			list = append(list, byName[name])
+		}
+		byName[name].points = append(byName[name].points, point{x, values[0], values[1], values[2]})
+		if !slices.Contains(places, x) {
+			places = append(places, x)
+		}
+	}
+	d.warn(left, "row has", "rows have", "no interval and is not drawn")
+	return list, places, nil
+}
+
+// anything says whether there is a figure to draw.
+func anything(list []*series) bool {
+	for _, s := range list {
+		if slices.ContainsFunc(s.points, func(p point) bool { return p.y != nil }) {
+			return true
+		}
+	}
+	return false
+}
+
+// arrange gives the distinct places of all series in axis order, and sorts each series along a continuous axis, so that a
+// query without ORDER BY still draws a line and not a knot. Categories keep the query's order unless they are figures.
+func arrange(list []*series, axis, kind string) []place {
+	var places []place
+	seen := map[place]bool{}
+	figures := true
+	for _, s := range list {
+		for _, p := range s.points {
+			if !seen[p.x] {
+				seen[p.x] = true
+				places = append(places, p.x)
+				figures = figures && (!math.IsInf(p.x.at, 0) || p.x.label == null)
+			}
+		}
+	}
+	if axis != "category" || figures {
+		slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+		if kind != "scatter" {
+			for _, s := range list {
+				slices.SortStableFunc(s.points, func(a, b point) int { return cmp.Compare(a.x.at, b.x.at) })
+			}
+		}
+	}
+	return places
+}
+
+// align gives every series a point at every place, as stacking and bars need, and counts the points it had to drop.
+func align(list []*series, places []place) (dropped int) {
+	index := make(map[place]int, len(places))
+	for i, p := range places {
+		index[p] = i
+	}
+	for _, s := range list {
+		points := make([]point, len(places))
+		used := make([]bool, len(places))
+		for i, p := range places {
+			points[i].x = p
+		}
+		for _, p := range s.points {
+			i := index[p.x]
+			if used[i] {
+				dropped++
+			}
+			used[i], points[i].y = true, p.y
+		}
+		s.points = points
+	}
+	return dropped
+}
+
+// apart says that no two series have a figure at one place, as when a column is both x and series: such bars share one slot,
+// or each would stand off centre in a row of empty ones. The series are aligned.
+func apart(list []*series) bool {
+	taken := map[place]bool{}
+	for _, s := range list {
+		for _, p := range s.points {
+			if p.y != nil && taken[p.x] {
+				return false
+			}
+			taken[p.x] = taken[p.x] || p.y != nil
+		}
+	}
+	return true
+}
