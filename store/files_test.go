@@ -94,7 +94,7 @@ func TestSpill(t *testing.T) {
 	if len(live) != 1 || live[0] == dead {
 		t.Errorf("folders %q, of which %s is dead", live, dead)
 	}
-	conn, err := d.SQL().Conn(ctx)
+	conn, err := d.db.Conn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestFileGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var status, kind string
-		if err := m.SQL().QueryRow("SELECT status, kind FROM raw.run JOIN raw.event USING (run_id)").Scan(&status, &kind); err != nil || status != "failed" || kind != "x" {
+		if err := m.db.QueryRow("SELECT status, kind FROM raw.run JOIN raw.event USING (run_id)").Scan(&status, &kind); err != nil || status != "failed" || kind != "x" {
 			t.Errorf("the moved file has %q %q, %v", status, kind, err)
 		}
 		if err := m.Close(); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -657,10 +656,7 @@ func (x *execution) planSummary(ctx context.Context, played []*cellRun) error {
 
 // beyond warns of a run that carried more tokens a second than wb's figures were shown to hold for on this machine.
 func (x *execution) beyond(ctx context.Context, run uuid.UUID) error {
-	var holds, carried sql.NullFloat64
-	err := x.file.SQL().QueryRowContext(ctx, `SELECT (SELECT try_cast(s.value AS DOUBLE) FROM raw.setting s JOIN raw.run r USING (run_id) WHERE s.source = 'selftest' AND s.name = 'holds_to_tokens_per_s'
-			AND r.hostname IS NOT DISTINCT FROM (SELECT hostname FROM raw.run WHERE run_id = $1::UUID) ORDER BY r.started_at DESC LIMIT 1),
-		(SELECT sum(completion_tokens) FROM turns WHERE run_id = $1::UUID AND status = 'ok' AND NOT warmup AND NOT repeated) * 1e9 / (SELECT nullif(sum(to_ns - from_ns), 0) FROM visits WHERE run_id = $1::UUID)`, run.String()).Scan(&holds, &carried)
+	carried, holds, err := x.file.Carried(ctx, run)
 	if err != nil {
 		return fmt.Errorf("look up self-test: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"wb/collect"
 	"wb/data/plain"
 	"wb/queries"
+	wbsql "wb/sql"
 	"wb/store"
 	"wb/store/history"
 	"wb/viz"
@@ -92,16 +93,13 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 
 // watchRun follows the run that was begun last.
 func watchRun(ctx context.Context, stdout io.Writer, path string) error {
-	const q = `SELECT r.run, r.status, count(t.turn_id) FILTER (WHERE NOT t.warmup AND NOT t.repeated) AS turns, count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup) AS failed,
-		arg_max(t.conversation || ' turn ' || t.turn, t.done_ns) AS last, round(arg_max(t.ttft_ms, t.done_ns), 1) AS ttft_ms, round(arg_max(t.hit_ratio, t.done_ns), 2) AS hit_ratio
-		FROM runs r LEFT JOIN turns t USING (run_id) WHERE r.run_id = (SELECT run_id FROM raw.run ORDER BY started_at DESC, run_id LIMIT 1) GROUP BY ALL`
 	before := ""
 	for {
 		db, err := openRead(ctx, path, io.Discard)
 		if err != nil {
 			return err
 		}
-		t, err := queries.AdHoc(q).Run(ctx, db, queries.Options{})
+		t, err := queries.AdHoc(wbsql.Statement("watch_run")).Run(ctx, db, queries.Options{})
 		if err = errors.Join(err, db.Close()); err != nil {
 			return err
 		}

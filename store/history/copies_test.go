@@ -27,7 +27,7 @@ func TestNewerCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = db.SQL().QueryRow("SELECT run_id FROM raw.run").Scan(&id)
+		err = scan(db, "SELECT run_id FROM raw.run", &id)
 		if err == nil {
 			err = f(db)
 		}
@@ -38,7 +38,7 @@ func TestNewerCopy(t *testing.T) {
 	change(stay, func(d *store.DB) error { return d.FinishRuns(ctx, []uuid.UUID{id}, "interrupted", "cut", time.Now()) })
 	resumed := copyOf(t, stay)
 	change(resumed, func(d *store.DB) error {
-		_, err := d.SQL().Exec("UPDATE raw.turn SET status = 'failed'")
+		err := alter(d, "UPDATE raw.turn SET status = 'failed'")
 		return errors.Join(err, d.Reopen(ctx, []store.PlanRun{{RunID: id}}), d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()))
 	})
 	// a label that the old copy gets later makes it no newer than one that was resumed
@@ -54,7 +54,7 @@ func TestNewerCopy(t *testing.T) {
 		}
 		defer db.Close()
 		var s string
-		if err := db.SQL().QueryRow("SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn), (SELECT string_agg(key, ',') FROM raw.run_tag), (SELECT count(*) FROM raw.message))").Scan(&s); err != nil {
+		if err := scan(db, "SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn), (SELECT string_agg(key, ',') FROM raw.run_tag), (SELECT count(*) FROM raw.message))", &s); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -151,12 +151,13 @@ func TestCopyDuringRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	in(file, func(d *store.DB) error {
-		_, err := d.SQL().Exec("UPDATE raw.run SET status = 'running', ended_at = NULL, executions = 1, changed_at = started_at, pid = ?, hostname = ?", os.Getpid(), host)
-		return errors.Join(err, d.SQL().QueryRow("SELECT run_id FROM raw.run").Scan(&id))
+		err := alter(d, `UPDATE raw.run SET status = 'running', ended_at = NULL, executions = 1, changed_at = started_at,
+			pid = ?, hostname = ?`, os.Getpid(), host)
+		return errors.Join(err, scan(d, "SELECT run_id FROM raw.run", &id))
 	})
 	during := copyOf(t, file)
 	in(file, func(d *store.DB) error { return d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()) })
-	in(during, func(d *store.DB) error { _, err := d.SQL().Exec("UPDATE raw.run SET pid = 999999999"); return err })
+	in(during, func(d *store.DB) error { return alter(d, "UPDATE raw.run SET pid = 999999999") })
 	in(file, func(d *store.DB) error {
 		did, err := Import(ctx, d, during, nil)
 		if did != (Moved{Older: 1}) {
@@ -182,10 +183,10 @@ func TestLabelWithSlowClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	var id string
-	if _, err := db.SQL().Exec("UPDATE raw.run SET changed_at = now()::TIMESTAMP + INTERVAL 1 HOUR"); err != nil {
+	if err := alter(db, "UPDATE raw.run SET changed_at = now()::TIMESTAMP + INTERVAL 1 HOUR"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.SQL().QueryRow("SELECT run_id::VARCHAR FROM raw.run").Scan(&id), db.Close()); err != nil {
+	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	other := copyOf(t, file)

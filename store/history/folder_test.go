@@ -88,7 +88,7 @@ func TestExportHasNoMomentWithoutData(t *testing.T) {
 				return
 			}
 			var got string
-			err = d.SQL().QueryRow("SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM raw.message)").Scan(&got)
+			err = scan(d, "SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM raw.message)", &got)
 			if err := errors.Join(err, d.Close()); err != nil || got != "1 1 1" {
 				t.Errorf("a reader found %q (%v)", got, err)
 				return
@@ -219,7 +219,7 @@ func TestOlderFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var id string
-	if err := errors.Join(db.SQL().QueryRow("SELECT run_id::VARCHAR FROM raw.run").Scan(&id), db.Close()); err != nil {
+	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := Export(ctx, file, dir, append(ids, id)); err != nil || out.Added != 1 || out.Bytes == 0 {
@@ -241,7 +241,7 @@ func TestOlderFolder(t *testing.T) {
 	}
 	defer db.Close()
 	var got string
-	if err := db.SQL().QueryRow("SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), (SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), (SELECT count(*) FROM raw.gpu), (SELECT content FROM raw.message), (SELECT any_value(comment) FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'turns' AND column_name = 'status'))").Scan(&got); err != nil || !strings.HasPrefix(got, "1 1 0 x ") || len(got) < 12 {
+	if err := scan(db, "SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), (SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), (SELECT count(*) FROM raw.gpu), (SELECT content FROM raw.message), (SELECT any_value(comment) FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'turns' AND column_name = 'status'))", &got); err != nil || !strings.HasPrefix(got, "1 1 0 x ") || len(got) < 12 {
 		t.Errorf("%q (%v)", got, err)
 	}
 }

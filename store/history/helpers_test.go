@@ -84,8 +84,29 @@ func cellOf(t *testing.T, path, q string) (s string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(d.SQL().QueryRow(q).Scan(&s), d.Close()); err != nil {
+	if err := errors.Join(scan(d, q, &s), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// scan reads the only row of a query.
+func scan(db *store.DB, q string, into ...any) (err error) {
+	c, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return c.QueryRowContext(context.Background(), q).Scan(into...)
+}
+
+// alter runs a statement that wb itself has none for.
+func alter(db *store.DB, q string, args ...any) (err error) {
+	c, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	_, err = c.ExecContext(context.Background(), q, args...)
+	return err
 }

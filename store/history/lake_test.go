@@ -53,7 +53,7 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	var n int
-	if err := db.SQL().QueryRow("SELECT count(*) FROM raw.turn WHERE intended_ns IS NULL").Scan(&n); err != nil || n != 2 {
+	if err := scan(db, "SELECT count(*) FROM raw.turn WHERE intended_ns IS NULL", &n); err != nil || n != 2 {
 		t.Errorf("%d turns (%v)", n, err)
 	}
 	if err := db.Close(); err != nil {
@@ -65,13 +65,13 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 	if db, err = OpenRead(ctx, where); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.SQL().QueryRow("SELECT run_id::VARCHAR FROM raw.run LIMIT 1").Scan(&id), db.Close(), Remove(ctx, where, []string{id})); err != nil {
+	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run LIMIT 1", &id), db.Close(), Remove(ctx, where, []string{id})); err != nil {
 		t.Fatal(err)
 	}
 	if db, err = OpenRead(ctx, where); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.SQL().QueryRow("SELECT count(*) + (SELECT count(*) FROM raw.run) FROM raw.turn").Scan(&n); err != nil || n != 2 {
+	if err := scan(db, "SELECT count(*) + (SELECT count(*) FROM raw.run) FROM raw.turn", &n); err != nil || n != 2 {
 		t.Errorf("one run and its turn are left: %d (%v)", n, err)
 	}
 	if err := db.Close(); err != nil {
