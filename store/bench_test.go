@@ -20,8 +20,10 @@ func samples(n int) []HostSample {
 	run := uuid.New()
 	out := make([]HostSample, n)
 	for i := range out {
-		out[i] = HostSample{RunID: run, TNs: int64(i) * 1e8, CostNs: 1000 + rng.Int64N(500), CPURatio: new(rng.Float64()), CPUBusiestRatio: new(rng.Float64()), Load1: new(rng.Float64()),
-			MemoryUsedBytes: new(rng.Int64N(1 << 34)), MemoryAvailableBytes: new(rng.Int64N(1 << 34)), SwapUsedBytes: new(int64(0)), DiskReadBytes: new(int64(i) * 4096),
+		out[i] = HostSample{RunID: run, TNs: int64(i) * 1e8, CostNs: 1000 + rng.Int64N(500), CPURatio: new(rng.Float64()),
+			CPUBusiestRatio: new(rng.Float64()), Load1: new(rng.Float64()),
+			MemoryUsedBytes: new(rng.Int64N(1 << 34)), MemoryAvailableBytes: new(rng.Int64N(1 << 34)), SwapUsedBytes: new(int64(0)),
+			DiskReadBytes:  new(int64(i) * 4096),
 			DiskWriteBytes: new(int64(i) * 8192), NetReceivedBytes: new(int64(i) * 100), NetSentBytes: new(int64(i) * 50)}
 	}
 	return out
@@ -73,7 +75,8 @@ func BenchmarkInsert(b *testing.B) {
 				}
 				for i := range rows {
 					x := &rows[i]
-					if err := a.AppendRow(duckdb.UUID(x.RunID), x.TNs, x.CostNs, x.LateNs, *x.CPURatio, *x.CPUBusiestRatio, *x.Load1, *x.MemoryUsedBytes, *x.MemoryAvailableBytes,
+					if err := a.AppendRow(duckdb.UUID(x.RunID), x.TNs, x.CostNs, x.LateNs, *x.CPURatio, *x.CPUBusiestRatio, *x.Load1,
+						*x.MemoryUsedBytes, *x.MemoryAvailableBytes,
 						*x.SwapUsedBytes, *x.DiskReadBytes, *x.DiskWriteBytes, *x.NetReceivedBytes, *x.NetSentBytes); err != nil {
 						return err
 					}

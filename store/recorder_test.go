@@ -18,8 +18,10 @@ import (
 )
 
 func sampleTurn(run uuid.UUID, i int) Turn {
-	return Turn{RunID: run, TurnID: int32(i), SessionID: 1, Turn: int32(i), Status: "ok", SubmitNs: int64(i) * 1000, WrittenNs: new(int64(i)*1000 + 1), DoneNs: int64(i)*1000 + 9,
-		FinishReason: new("stop"), PromptTokens: new(int64(100 + i)), CompletionTokens: new(int64(5)), ConnectionReused: new(i%2 == 0), PromptSHA256: "x"}
+	return Turn{RunID: run, TurnID: int32(i), SessionID: 1, Turn: int32(i), Status: "ok", SubmitNs: int64(i) * 1000,
+		WrittenNs: new(int64(i)*1000 + 1), DoneNs: int64(i)*1000 + 9,
+		FinishReason: new("stop"), PromptTokens: new(int64(100 + i)), CompletionTokens: new(int64(5)), ConnectionReused: new(i%2 == 0),
+		PromptSHA256: "x"}
 }
 
 // Every row type goes through Arrow and comes back as it was, NULLs included.
@@ -33,7 +35,8 @@ func TestRoundTrip(t *testing.T) {
 		Add(ctx, r, Run{RunID: run, Name: "näme 'x'", Status: "running", StartedAt: started, Simulated: true, Seed: -7, PID: 1}),
 		Add(ctx, r, Session{RunID: run, SessionID: 1, Conversation: "c", Status: "ok"}),
 		Add(ctx, r, sampleTurn(run, 1), sampleTurn(run, 2)),
-		Add(ctx, r, Chunk{RunID: run, TurnID: 1, Seq: 1, TNs: 5, Kind: "content", Tokens: new(int32(3))}, Chunk{RunID: run, TurnID: 1, Seq: 2, TNs: 9, Kind: "role"}),
+		Add(ctx, r, Chunk{RunID: run, TurnID: 1, Seq: 1, TNs: 5, Kind: "content", Tokens: new(int32(3))},
+			Chunk{RunID: run, TurnID: 1, Seq: 2, TNs: 9, Kind: "role"}),
 		r.Flush(ctx),
 	} {
 		if err != nil {
@@ -45,7 +48,8 @@ func TestRoundTrip(t *testing.T) {
 	var ended sql.NullTime
 	var simulated bool
 	var seed int64
-	if err := d.db.QueryRow("SELECT run_id::VARCHAR, name, started_at, ended_at, simulated, seed FROM raw.run").Scan(&id, &name, &at, &ended, &simulated, &seed); err != nil {
+	if err := d.db.QueryRow("SELECT run_id::VARCHAR, name, started_at, ended_at, simulated, seed FROM raw.run").Scan(&id, &name, &at,
+		&ended, &simulated, &seed); err != nil {
 		t.Fatal(err)
 	}
 	if id != run.String() || name != "näme 'x'" || !at.Equal(started) || ended.Valid || !simulated || seed != -7 {
@@ -58,7 +62,8 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("connection_reused came back as %q", got)
 	}
 	// nothing of the inserting is left in the user's file
-	if n := one[int](t, d, "SELECT count(*) FROM duckdb_views() WHERE view_name LIKE 'in\\_%' ESCAPE '\\' AND database_name <> '_stage'"); n != 0 {
+	if n := one[int](t, d, "SELECT count(*) FROM duckdb_views() WHERE view_name LIKE 'in\\_%' ESCAPE '\\' AND database_name <> "+
+		"'_stage'"); n != 0 {
 		t.Errorf("%d Arrow views lie in the user's file", n)
 	}
 }
@@ -200,7 +205,8 @@ func TestFlushFailureKeepsRows(t *testing.T) {
 	run := uuid.New()
 	add := func(from, to int) {
 		for i := from; i < to; i++ {
-			if err := errors.Join(Add(ctx, r, sampleTurn(run, i)), Add(ctx, r, Chunk{RunID: run, TurnID: int32(i), Kind: "x", Tokens: new(int32(1))})); err != nil {
+			if err := errors.Join(Add(ctx, r, sampleTurn(run, i)),
+				Add(ctx, r, Chunk{RunID: run, TurnID: int32(i), Kind: "x", Tokens: new(int32(1))})); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -220,7 +226,8 @@ func TestFlushFailureKeepsRows(t *testing.T) {
 	if err := r.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := one[string](t, d, "SELECT string_agg(turn_id::VARCHAR || ':' || prompt_tokens, ' ' ORDER BY rowid) FROM raw.turn"); got != "0:100 1:101 2:102 3:103 4:104" {
+	if got := one[string](t, d, "SELECT string_agg(turn_id::VARCHAR || ':' || prompt_tokens, ' ' ORDER BY rowid) FROM "+
+		"raw.turn"); got != "0:100 1:101 2:102 3:103 4:104" {
 		t.Errorf("turns are %q", got)
 	}
 	if n := one[int](t, d, "SELECT count(*) FROM raw.chunk"); n != 5 {
@@ -228,7 +235,8 @@ func TestFlushFailureKeepsRows(t *testing.T) {
 	}
 }
 
-// Ctrl-C at any moment of preparing and writing: nothing is there twice, nothing is lost that a later flush had, and the file goes on to work.
+// Ctrl-C at any moment of preparing and writing: nothing is there twice, nothing is lost that a later flush had, and the file goes on to
+// work.
 func TestInterruptedRecording(t *testing.T) {
 	ctx := context.Background()
 	db, err := Open(ctx, filepath.Join(t.TempDir(), "x.duckdb"))
@@ -265,7 +273,8 @@ func TestInterruptedRecording(t *testing.T) {
 		}
 	}
 	var rows, runs int
-	if err := db.db.QueryRow("SELECT count(*), count(DISTINCT run_id) FROM raw.run").Scan(&rows, &runs); err != nil || rows != 10*made || runs != rows || made == 0 {
+	if err := db.db.QueryRow("SELECT count(*), count(DISTINCT run_id) FROM raw.run").Scan(&rows, &runs); err != nil || rows != 10*made ||
+		runs != rows || made == 0 {
 		t.Errorf("%d rows of %d runs, want %d (%v)", rows, runs, 10*made, err)
 	}
 }
@@ -279,7 +288,8 @@ func TestTurnTokens(t *testing.T) {
 		var got []int
 		var all []int32
 		for i, r := range TurnTokens(TurnToken{TurnID: 3, Kind: "prompt", SharedTurnID: new(int32(2)), SharedTokens: 100}, ids) {
-			if r.TurnID != 3 || r.Kind != "prompt" || *r.Part != int32(i) || (r.SharedTurnID != nil) != (i == 0) || (r.SharedTokens == 100) != (i == 0) {
+			if r.TurnID != 3 || r.Kind != "prompt" || *r.Part != int32(i) || (r.SharedTurnID != nil) != (i == 0) ||
+				(r.SharedTokens == 100) != (i == 0) {
 				t.Errorf("%d ids, row %d: %+v", n, i, r)
 			}
 			got, all = append(got, len(r.Tokens)), append(all, r.Tokens...)

@@ -37,7 +37,8 @@ func TestDeadRunsAreFailed(t *testing.T) {
 		}
 	}
 	other := "another-machine"
-	if err := errors.Join(Add(ctx, r, Run{RunID: uuid.New(), Name: "elsewhere", Status: "running", PID: gone, Hostname: &other, StartedAt: time.Now()}), r.Flush(ctx), r.Close(), d.Close()); err != nil {
+	if err := errors.Join(Add(ctx, r, Run{RunID: uuid.New(), Name: "elsewhere", Status: "running", PID: gone, Hostname: &other,
+		StartedAt: time.Now()}), r.Flush(ctx), r.Close(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	rd, err := OpenRead(ctx, p)
@@ -45,7 +46,8 @@ func TestDeadRunsAreFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer rd.Close()
-	if got := one[string](t, rd, "SELECT string_agg(name || ' ' || status, ', ' ORDER BY name) FROM raw.run"); got != "alive running, elsewhere running, gone failed, reused failed" {
+	if got := one[string](t, rd, "SELECT string_agg(name || ' ' || status, ', ' ORDER BY name) FROM raw.run"); got != "alive running, "+
+		"elsewhere running, gone failed, reused failed" {
 		t.Errorf("runs are %q", got)
 	}
 }
@@ -73,7 +75,8 @@ func TestDeleteRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(r.Flush(ctx), d.TagRun(ctx, a.String(), "k", "v"), d.TagRun(ctx, a.String(), "k", "w"), d.TagRun(ctx, b.String(), "k", "v"), d.TagRun(ctx, b.String(), "k", "")); err != nil {
+	if err := errors.Join(r.Flush(ctx), d.TagRun(ctx, a.String(), "k", "v"), d.TagRun(ctx, a.String(), "k", "w"),
+		d.TagRun(ctx, b.String(), "k", "v"), d.TagRun(ctx, b.String(), "k", "")); err != nil {
 		t.Fatal(err)
 	}
 	if got := one[string](t, d, "SELECT string_agg(key || value, ' ') FROM raw.run_tag"); got != "kw" {
@@ -85,7 +88,8 @@ func TestDeleteRuns(t *testing.T) {
 	if got := one[string](t, d, "SELECT string_agg(sha256, ' ' ORDER BY sha256) FROM raw.message"); got != "own1 shared" {
 		t.Errorf("messages left are %q", got)
 	}
-	if n := one[int](t, d, "SELECT (SELECT count(*) FROM raw.run) + (SELECT count(*) FROM raw.turn) + (SELECT count(*) FROM raw.run_tag)"); n != 2 {
+	if n := one[int](t, d, "SELECT (SELECT count(*) FROM raw.run) + (SELECT count(*) FROM raw.turn) + (SELECT count(*) FROM "+
+		"raw.run_tag)"); n != 2 {
 		t.Errorf("%d rows left, want the other run and its turn", n)
 	}
 }

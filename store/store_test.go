@@ -149,8 +149,10 @@ func TestReadConnectionIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for _, q := range []string{"SELECT * FROM read_csv('/etc/passwd')", "ATTACH '/tmp/other.duckdb'", "COPY raw.run TO '/tmp/wb-out.csv'", "INSTALL httpfs", "LOAD httpfs",
-		"SET memory_limit = '8GB'", "RESET threads", "DROP TABLE raw.run", "INSERT INTO raw.run_tag VALUES (NULL, 'a', 'b')", "CREATE TABLE main.x (i INT)", "EXPORT DATABASE '/tmp/wb-out'"} {
+	for _, q := range []string{"SELECT * FROM read_csv('/etc/passwd')", "ATTACH '/tmp/other.duckdb'",
+		"COPY raw.run TO '/tmp/wb-out.csv'", "INSTALL httpfs", "LOAD httpfs",
+		"SET memory_limit = '8GB'", "RESET threads", "DROP TABLE raw.run", "INSERT INTO raw.run_tag VALUES (NULL, 'a', 'b')",
+		"CREATE TABLE main.x (i INT)", "EXPORT DATABASE '/tmp/wb-out'"} {
 		if _, err := r.db.ExecContext(ctx, q); err == nil {
 			t.Errorf("%s went through", q)
 		}

@@ -24,8 +24,9 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check machine, GPU, disk, file, vLLM and server; every problem comes with its remedy",
-		Long: `Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache. With --model alone, whether that model
-is here and fits; with --url, the server that answers there, which gets one request of one token.`,
+		Long: "Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache. With " +
+			"--model alone, whether that model\n" +
+			"is here and fits; with --url, the server that answers there, which gets one request of one token.",
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -70,7 +71,8 @@ is here and fits; with --url, the server that answers there, which gets one requ
 }
 
 func renderFindings(w io.Writer, format string, findings []collect.Finding) error {
-	t := &queries.Table{Name: "doctor", Title: "Doctor", Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
+	t := &queries.Table{Name: "doctor", Title: "Doctor",
+		Columns: []queries.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
 	}

@@ -40,14 +40,16 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, anyHistory+"; runs are tagged in a file only")
-	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
+	cmd.PersistentFlags().StringVar(&format, "format", "table",
+		"output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
 
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, a line whenever turns have ended")
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the runs of the file", Args: args(cobra.NoArgs), RunE: list},
 		&cobra.Command{Use: "show SELECTOR", Short: "Show a run: figures, settings, failures and events", Args: args(cobra.ExactArgs(1)),
 			RunE: func(cmd *cobra.Command, a []string) error {
-				return showRuns(cmd.Context(), stdout, stderr, db, format, a[0], "run_overview", "conversation_summary", "failed_turns", "run_events", "run_settings")
+				return showRuns(cmd.Context(), stdout, stderr, db, format, a[0], "run_overview", "conversation_summary", "failed_turns",
+					"run_events", "run_settings")
 			}},
 		&cobra.Command{Use: "tag SELECTOR KEY=VALUE…", Short: "Set tags of runs; KEY= takes one away", Args: args(cobra.MinimumNArgs(2)),
 			RunE: func(cmd *cobra.Command, a []string) error { return tagRuns(cmd.Context(), stderr, db, a[0], a[1:]) }},
@@ -177,7 +179,8 @@ func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 				ids, names = append(ids, r.ID), append(names, r.Name)
 			}
 			if !yes {
-				return plain.WithHint(usagef("remove %s: not without --yes", strings.Join(names, ", ")), "nothing was removed; removal cannot be undone")
+				return plain.WithHint(usagef("remove %s: not without --yes", strings.Join(names, ", ")),
+					"nothing was removed; removal cannot be undone")
 			}
 			if err := history.Remove(cmd.Context(), *db, ids); err != nil {
 				return err

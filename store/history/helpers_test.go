@@ -38,7 +38,9 @@ func oneRun(t *testing.T) string {
 	if err := rec.AddTogether(ctx, &texts); err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(store.Add(ctx, rec, store.Run{RunID: id, Name: "one", Status: "ok", StartedAt: time.Date(2026, 2, 3, 23, 59, 0, 0, time.UTC)}), store.Add(ctx, rec, store.Turn{RunID: id, TurnID: 1, SessionID: 1, Turn: 1, Status: "ok"}),
+	err = errors.Join(store.Add(ctx, rec, store.Run{RunID: id, Name: "one", Status: "ok",
+		StartedAt: time.Date(2026, 2, 3, 23, 59, 0, 0, time.UTC)}),
+		store.Add(ctx, rec, store.Turn{RunID: id, TurnID: 1, SessionID: 1, Turn: 1, Status: "ok"}),
 		store.Add(ctx, rec, store.TurnMessage{RunID: id, TurnID: 1, Position: 1, SHA256: "aa"}), rec.Flush(ctx), rec.Close(), db.Close())
 	if err != nil {
 		t.Fatal(err)
