@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"wb/data/plain"
 	"wb/queries"
-	"wb/store"
 	"wb/store/history"
 )
 
@@ -38,13 +36,6 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 		ids = append(ids, r.ID)
 	}
 	return ids, err
-}
-
-func leftOut(running int) string {
-	if running == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %s left out: not ended yet", plain.Count(running, "run"))
 }
 
 func newExport(_, stderr io.Writer) *cobra.Command {
@@ -76,12 +67,8 @@ func newExport(_, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			older := ""
-			if out.Older > 0 {
-				older = fmt.Sprintf("; %d left as they are there: not older", out.Older)
-			}
-			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir,
-				plain.BytesIn(out.Bytes, plain.MB, 1), older, leftOut(out.Running))
+			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir,
+				plain.BytesIn(out.Bytes, plain.MB, 1), out.Rest("there"))
 			return nil
 		},
 	}
@@ -112,45 +99,13 @@ func newImport(_, stderr io.Writer) *cobra.Command {
 }
 
 // bringIn imports into a file. selector says which runs, "" all of them; verb is what the user called it.
-func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) (err error) {
-	ids, use := make([][]string, len(from)), make([]string, len(from))
-	for i, f := range from { // before a file is made for nothing
-		if a, err := filepath.Abs(f); err == nil { // which a run may hold, so that its snapshot would seem to be another history
-			if b, err := filepath.Abs(path); err == nil && a == b {
-				return fmt.Errorf("%s %s: it is this history itself", verb, f)
-			}
-		}
-		var release func()
-		use[i], release, err = readable(ctx, f, stderr)
-		for _, cause := range []error{store.ErrNotFound, store.ErrNotDuckDB} {
-			if errors.Is(err, cause) {
-				return plain.WithHint(fmt.Errorf("%s %s: %w", verb, f, cause),
-					"runs come from a DuckDB file of wb's, a folder of its Parquet files or a lake")
-			}
-		}
-		if err != nil {
-			return err
-		}
-		defer release()
-		if selector != "" {
-			if ids[i], err = chosen(ctx, use[i], selector); err != nil {
-				return err
-			}
-		}
+func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) error {
+	b := history.Bringing{Verb: verb, Into: path, From: from, Reader: history.Reader{Told: stderr}}
+	if selector != "" {
+		b.Choose = func(ctx context.Context, path string) ([]string, error) { return chosen(ctx, path, selector) }
 	}
-	db, err := store.Open(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	for i, f := range from {
-		out, err := history.Import(ctx, db, use[i], ids[i])
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(stderr, "%s: %s\n", plain.Redact(f), told(out, "here"))
-	}
-	return nil
+	b.Done = func(from string, did history.Moved) { fmt.Fprintf(stderr, "%s: %s\n", from, did.Says("here")) }
+	return asInterrupted(ctx, history.Bring(ctx, b))
 }
 
 func newLakePush(_, stderr io.Writer) *cobra.Command {
@@ -230,21 +185,8 @@ func pushTo(ctx context.Context, path string, lake history.Lake, ids []string, s
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", lake.Name, told(out, "there"))
+	fmt.Fprintf(stderr, "%s: %s\n", lake.Name, out.Says("there"))
 	return nil
-}
-
-// told says what became of runs; where is "here" or "there".
-func told(m history.Moved, where string) string {
-	s := plain.Count(m.Added, "run") + " added"
-	if m.Renewed > 0 {
-		s += fmt.Sprintf(", %d renewed", m.Renewed)
-	}
-	s += fmt.Sprintf(", %d %s before", m.Present, where)
-	if m.Older > 0 {
-		s += fmt.Sprintf(", %d left as they are %s: not older", m.Older, where)
-	}
-	return s + leftOut(m.Running)
 }
 
 func newLakePull(_, stderr io.Writer) *cobra.Command {
