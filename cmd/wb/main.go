@@ -99,26 +99,12 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return report(stderr, err)
 }
 
-// oneLine joins what went wrong, each thing once: a disk that is full is so for recording, checkpoint and closing alike.
-func oneLine(err error) string {
-	var lines []string
-	seen := map[string]bool{}
-	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
-		_, what, _ := strings.Cut(line, " ") // without the verb
-		if !seen[what] {
-			lines = append(lines, line)
-		}
-		seen[what] = true
-	}
-	return strings.Join(lines, "; ")
-}
-
 // report prints an error as one line and a hint, and gives the exit code.
 func report(stderr io.Writer, err error) int {
 	if errors.Is(err, syscall.EPIPE) { // the reader of our output went away, as head does
 		return exitFailed
 	}
-	msg := oneLine(err)
+	msg := plain.OneLineByCause(err)
 	fmt.Fprintf(stderr, "wb: %s\n", msg)
 	if h := hintFor(err); h != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", h)

@@ -16,6 +16,7 @@ import (
 	"wb/collect"
 	"wb/data"
 	"wb/data/hub"
+	"wb/data/plain"
 	"wb/queries"
 	"wb/viz"
 )
@@ -144,9 +145,9 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 		return nil, err
 	}
 	if s.Downloaded == 0 {
-		fmt.Fprintf(stderr, "%s is there: %d files, %s\n", repo, s.Files, size(s.Bytes))
+		fmt.Fprintf(stderr, "%s is there: %d files, %s\n", repo, s.Files, plain.Bytes(s.Bytes))
 	} else {
-		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, size(s.Bytes), size(s.Downloaded))
+		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, plain.Bytes(s.Bytes), plain.Bytes(s.Downloaded))
 	}
 	return s, nil
 }
@@ -169,7 +170,7 @@ func newRemove(stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(stderr, "removed %s, %s\n", repo, size(freed))
+			fmt.Fprintf(stderr, "removed %s, %s\n", repo, plain.Bytes(freed))
 			return nil
 		}}
 }
@@ -202,7 +203,7 @@ func (p *pullProgress) report(x hub.Progress) {
 	if len(p.marks) == 0 {
 		p.marks = []mark{{now, x.BytesDone}}
 		if x.BytesBefore > 0 && x.BytesBefore < x.Bytes {
-			p.say(fmt.Sprintf("continuing: %s of %s are there", size(x.BytesBefore), size(x.Bytes)))
+			p.say(fmt.Sprintf("continuing: %s of %s are there", plain.Bytes(x.BytesBefore), plain.Bytes(x.Bytes)))
 		}
 	}
 	if now.Sub(p.last) < every {
@@ -221,12 +222,12 @@ func (p *pullProgress) report(x hub.Progress) {
 }
 
 func pullLine(x hub.Progress, marks []mark) string {
-	line := fmt.Sprintf("%s of %s, %d of %d files", size(x.BytesDone), size(x.Bytes), x.FilesDone, x.Files)
+	line := fmt.Sprintf("%s of %s, %d of %d files", plain.Bytes(x.BytesDone), plain.Bytes(x.Bytes), x.FilesDone, x.Files)
 	first, last := marks[0], marks[len(marks)-1]
 	if s := last.at.Sub(first.at).Seconds(); s > 0 && last.done > first.done {
 		rate := float64(last.done-first.done) / s
 		left := time.Duration(float64(x.Bytes-x.BytesDone) / rate * float64(time.Second)).Round(time.Second)
-		line += fmt.Sprintf(", %s/s, %v left", size(int64(rate)), left)
+		line += fmt.Sprintf(", %s/s, %v left", plain.Bytes(int64(rate)), left)
 	}
 	return line
 }
@@ -235,19 +236,6 @@ func (p *pullProgress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
-}
-
-// size writes bytes as the hub does, in powers of ten.
-func size(b int64) string {
-	switch {
-	case b >= 1e9:
-		return fmt.Sprintf("%.2f GB", float64(b)/1e9)
-	case b >= 1e6:
-		return fmt.Sprintf("%.1f MB", float64(b)/1e6)
-	case b >= 1e3:
-		return fmt.Sprintf("%.1f kB", float64(b)/1e3)
-	}
-	return fmt.Sprintf("%d bytes", b)
 }
 
 func newSetup(stdout, stderr io.Writer) *cobra.Command {
@@ -269,7 +257,7 @@ The model's directory is printed on standard output.`,
 					return err
 				}
 				model = m.Name
-				fmt.Fprintf(stderr, "recommended for this machine (%s): %s, %s, %s of weights, licence %s\n", room, m.Name, m.Parameters, size(m.WeightsBytes), m.License)
+				fmt.Fprintf(stderr, "recommended for this machine (%s): %s, %s, %s of weights, licence %s\n", room, m.Name, m.Parameters, plain.Bytes(m.WeightsBytes), m.License)
 			}
 			h, err := hub.FromEnv(os.Getenv)
 			if err != nil {

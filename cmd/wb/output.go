@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/term"
 
+	"wb/data/plain"
 	"wb/viz"
 )
 
@@ -246,17 +246,4 @@ func writePage(path, format string, page viz.Page) error {
 }
 
 // plainPathError drops the operation and the temporary name, which say nothing to a person.
-func plainPathError(err error) error {
-	var p *os.PathError
-	var l *os.LinkError
-	var e syscall.Errno
-	switch {
-	case errors.As(err, &p):
-		return p.Err
-	case errors.As(err, &l):
-		return l.Err
-	case errors.As(err, &e):
-		return e
-	}
-	return err
-}
+func plainPathError(err error) error { return plain.PathCause(err) }
