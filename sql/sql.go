@@ -1,6 +1,6 @@
 // Package sql holds all SQL text of wb and nothing else: migrations (schema/NNNN_*.sql, append-only), the views for people
-// (gpus.sql, which is data, and views/*.sql in the order of their names, all re-applied whenever they change), the saved queries (reports/*.sql), and the
-// statements that Go runs (internal/*.sql).
+// (gpus.sql, which is data, and views/*.sql in the order of their names, all re-applied whenever they change), the saved queries
+// (reports/*.sql), and the statements that Go runs (internal/*.sql).
 package sql
 
 import "embed"

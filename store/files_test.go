@@ -24,9 +24,11 @@ func TestSweepOwned(t *testing.T) {
 		t.Fatal(err)
 	}
 	dead := filepath.Join(dir, ".writing-123")
-	keep := []string{".writing-456", ".writing-plan", ".writing-", ".writing-12x", "writing-1", ".x-snapshot-1"} // folders without the mark, or with another name
+	// folders without the mark, or with another name
+	keep := []string{".writing-456", ".writing-plan", ".writing-", ".writing-12x", "writing-1", ".x-snapshot-1"}
 	for _, name := range append(slices.Clone(keep), ".writing-123") {
-		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o755), os.WriteFile(filepath.Join(dir, name, "notes.txt"), nil, 0o600)); err != nil {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o755),
+			os.WriteFile(filepath.Join(dir, name, "notes.txt"), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -35,7 +37,9 @@ func TestSweepOwned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, ".writing-7"), []byte("a file"), 0o600), os.Symlink(dead, filepath.Join(dir, ".writing-8")), os.Mkdir(filepath.Join(dir, ".writing-9"), 0o755), os.Symlink(filepath.Join(dead, ownedMark), filepath.Join(dir, ".writing-9", ownedMark))); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, ".writing-7"), []byte("a file"), 0o600),
+		os.Symlink(dead, filepath.Join(dir, ".writing-8")), os.Mkdir(filepath.Join(dir, ".writing-9"), 0o755),
+		os.Symlink(filepath.Join(dead, ownedMark), filepath.Join(dir, ".writing-9", ownedMark))); err != nil {
 		t.Fatal(err)
 	}
 	keep = append(keep, ".writing-7", ".writing-8", ".writing-9", filepath.Base(alive))
@@ -94,18 +98,20 @@ func TestSpill(t *testing.T) {
 	if len(live) != 1 || live[0] == dead {
 		t.Errorf("folders %q, of which %s is dead", live, dead)
 	}
-	conn, err := d.SQL().Conn(ctx)
+	conn, err := d.db.Conn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.ExecContext(ctx, "CREATE TEMP TABLE t AS SELECT hash(i) AS a, hash(i + 1) AS b, hash(i + 2) AS c FROM range(50_000_000) r(i)"); err != nil {
+	if _, err := conn.ExecContext(ctx, "CREATE TEMP TABLE t AS SELECT hash(i) AS a, hash(i + 1) AS b, hash(i + 2) AS c FROM "+
+		"range(50_000_000) r(i)"); err != nil {
 		t.Fatal(err)
 	}
 	if files, err := os.ReadDir(live[0]); err != nil || len(files) < 2 {
 		t.Errorf("%s holds %v, %v", live[0], files, err)
 	}
 	var most string
-	if err := conn.QueryRowContext(ctx, "SELECT current_setting('max_temp_directory_size')").Scan(&most); err != nil || strings.HasPrefix(most, "90%") {
+	if err := conn.QueryRowContext(ctx, "SELECT current_setting('max_temp_directory_size')").Scan(&most); err != nil ||
+		strings.HasPrefix(most, "90%") {
 		t.Errorf("the most is %q, %v", most, err)
 	}
 	if err := errors.Join(conn.Close(), d.Close()); err != nil {
@@ -193,7 +199,8 @@ func TestFileGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var status, kind string
-		if err := m.SQL().QueryRow("SELECT status, kind FROM raw.run JOIN raw.event USING (run_id)").Scan(&status, &kind); err != nil || status != "failed" || kind != "x" {
+		if err := m.db.QueryRow("SELECT status, kind FROM raw.run JOIN raw.event USING (run_id)").Scan(&status, &kind); err != nil ||
+			status != "failed" || kind != "x" {
 			t.Errorf("the moved file has %q %q, %v", status, kind, err)
 		}
 		if err := m.Close(); err != nil {

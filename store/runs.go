@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,6 +19,13 @@ import (
 func (d *DB) CountRuns(ctx context.Context) (n int64, err error) {
 	err = d.db.QueryRowContext(ctx, wbsql.Statement("run_count")).Scan(&n)
 	return n, Explain("read", d.path, err)
+}
+
+// Carried says how many tokens a second a run carried, and up to how many the figures of wb were shown to hold on its machine.
+// One that is not known is not valid.
+func (d *DB) Carried(ctx context.Context, run uuid.UUID) (carried, holds sql.NullFloat64, err error) {
+	err = d.db.QueryRowContext(ctx, wbsql.Statement("carried"), run.String()).Scan(&carried, &holds)
+	return carried, holds, err
 }
 
 // TagRun sets a tag of a run; value "" takes it away.

@@ -241,9 +241,6 @@ func (d *DB) ReadOnly() bool { return d.readOnly }
 // Elsewhere says that the history is in a folder or a lake, where DuckDB itself does not keep a query from writing.
 func (d *DB) Elsewhere() bool { return d.elsewhere }
 
-// SQL is the pool of connections, for statements that are not worth a method.
-func (d *DB) SQL() *sql.DB { return d.db }
-
 // Conn gives a connection of its own; close it. Variables that are set on it are seen by it alone.
 func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 	c, err := d.db.Conn(ctx)

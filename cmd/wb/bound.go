@@ -11,6 +11,7 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 
 	"wb/collect/bench"
+	"wb/data/plain"
 )
 
 const (
@@ -36,7 +37,8 @@ func bounded(ctx context.Context, stderr io.Writer, leave func()) (stop func()) 
 			case <-tick.C:
 			}
 			if m, err := self.MemoryInfo(); err == nil && m.RSS > answerBytes {
-				fmt.Fprintf(stderr, "wb: query: it takes %.1f GB of memory, and may take 4\nhint: select less, or write it to a file in the DuckDB shell\n", float64(m.RSS)/1e9)
+				fmt.Fprintf(stderr, "wb: query: it takes %s of memory, and may take 4\n"+
+					"hint: select less, or write it to a file in the DuckDB shell\n", plain.BytesIn(int64(m.RSS), plain.GB, 1))
 				leave()
 				os.Exit(exitFailed)
 			}

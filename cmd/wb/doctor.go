@@ -27,8 +27,9 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check machine, GPU, disk, file, vLLM and server; every problem comes with its remedy",
-		Long: `Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache. With --model alone, whether that model
-is here and fits; with --url, the server that answers there, which gets one request of one token.`,
+		Long: "Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache. With " +
+			"--model alone, whether that model\n" +
+			"is here and fits; with --url, the server that answers there, which gets one request of one token.",
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()

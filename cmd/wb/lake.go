@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"wb/data/plain"
 	"wb/queries"
 	"wb/queries/table"
-	"wb/store"
 	"wb/store/history"
 )
 
@@ -41,20 +39,15 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 	return ids, err
 }
 
-func leftOut(running int) string {
-	if running == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %s left out: not ended yet", plain.Count(running, "run"))
-}
-
 func newExport(_, stderr io.Writer) *cobra.Command {
 	var path, dir, runs string
 	cmd := &cobra.Command{
 		Use:   "export --parquet DIR",
 		Short: "Write runs as Parquet that other engines read",
-		Long: `Write runs into a folder of Parquet files, Hive-partitioned: DIR/TABLE/day=…/run_id=…/*.parquet, with dictionary.csv, which says what each column is.
-An export of the same runs again takes the place of the first, unless the folder has a newer copy of a run. wb query, compare and report take the folder as --db, and wb import reads it.`,
+		Long: "Write runs into a folder of Parquet files, Hive-partitioned: DIR/TABLE/day=…/run_id=…/*.parquet, with " +
+			"dictionary.csv, which says what each column is.\n" +
+			"An export of the same runs again takes the place of the first, unless the folder has a newer copy of a run. wb " +
+			"query, compare and report take the folder as --db, and wb import reads it.",
 		Example: `  wb export --parquet history
   wb query ttft_by_turn --db history --runs all`,
 		Args: args(cobra.NoArgs),
@@ -75,11 +68,8 @@ An export of the same runs again takes the place of the first, unless the folder
 			if err != nil {
 				return err
 			}
-			older := ""
-			if out.Older > 0 {
-				older = fmt.Sprintf("; %d left as they are there: not older", out.Older)
-			}
-			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir, plain.BytesIn(out.Bytes, plain.MB, 1), older, leftOut(out.Running))
+			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir,
+				plain.BytesIn(out.Bytes, plain.MB, 1), out.Rest("there"))
 			return nil
 		},
 	}
@@ -94,8 +84,10 @@ func newImport(_, stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE.duckdb|DIR...",
 		Short: "Add the runs of other histories to this one",
-		Long: `Add the runs that this file lacks, from DuckDB files of wb (older ones are put in order first), folders of wb export --parquet, or lakes. Runs are
-known by their ids: nothing comes twice, and a run that was resumed or labelled there since takes the place of what is here.`,
+		Long: "Add the runs that this file lacks, from DuckDB files of wb (older ones are put in order first), folders of wb " +
+			"export --parquet, or lakes. Runs are\n" +
+			"known by their ids: nothing comes twice, and a run that was resumed or labelled there since takes the place of " +
+			"what is here.",
 		Example: `  wb import box7.duckdb box8.duckdb
   wb import history --db all.duckdb`,
 		Args: args(cobra.MinimumNArgs(1)),
@@ -108,44 +100,13 @@ known by their ids: nothing comes twice, and a run that was resumed or labelled 
 }
 
 // bringIn imports into a file. selector says which runs, "" all of them; verb is what the user called it.
-func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) (err error) {
-	ids, use := make([][]string, len(from)), make([]string, len(from))
-	for i, f := range from { // before a file is made for nothing
-		if a, err := filepath.Abs(f); err == nil { // which a run may hold, so that its snapshot would seem to be another history
-			if b, err := filepath.Abs(path); err == nil && a == b {
-				return fmt.Errorf("%s %s: it is this history itself", verb, f)
-			}
-		}
-		var release func()
-		use[i], release, err = readable(ctx, f, stderr)
-		for _, cause := range []error{store.ErrNotFound, store.ErrNotDuckDB} {
-			if errors.Is(err, cause) {
-				return plain.WithHint(fmt.Errorf("%s %s: %w", verb, f, cause), "runs come from a DuckDB file of wb's, a folder of its Parquet files or a lake")
-			}
-		}
-		if err != nil {
-			return err
-		}
-		defer release()
-		if selector != "" {
-			if ids[i], err = chosen(ctx, use[i], selector); err != nil {
-				return err
-			}
-		}
+func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) error {
+	b := history.Bringing{Verb: verb, Into: path, From: from, Reader: history.Reader{Told: stderr}}
+	if selector != "" {
+		b.Choose = func(ctx context.Context, path string) ([]string, error) { return chosen(ctx, path, selector) }
 	}
-	db, err := store.Open(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	for i, f := range from {
-		out, err := history.Import(ctx, db, use[i], ids[i])
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(stderr, "%s: %s\n", plain.Redact(f), told(out, "here"))
-	}
-	return nil
+	b.Done = func(from string, did history.Moved) { fmt.Fprintf(stderr, "%s: %s\n", from, did.Says("here")) }
+	return asInterrupted(ctx, history.Bring(ctx, b))
 }
 
 func newLakePush(_, stderr io.Writer) *cobra.Command {
@@ -153,9 +114,12 @@ func newLakePush(_, stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "push LAKE",
 		Short: "Append runs to a lake that many machines share",
-		Long: `Append runs to a DuckLake: Parquet files in a folder or an object store, and a catalog that says which of them count. LAKE is a folder, whose catalog is a file
-that one process at a time may hold, or postgres:CONNECTION, where many machines push at once. Each run is appended in one transaction, and none twice; a
-run that was resumed or labelled since takes the place of what is there, and an older copy is left out. The lake is made when it is missing.`,
+		Long: "Append runs to a DuckLake: Parquet files in a folder or an object store, and a catalog that says which of them " +
+			"count. LAKE is a folder, whose catalog is a file\n" +
+			"that one process at a time may hold, or postgres:CONNECTION, where many machines push at once. Each run is " +
+			"appended in one transaction, and none twice; a\n" +
+			"run that was resumed or labelled since takes the place of what is there, and an older copy is left out. The lake " +
+			"is made when it is missing.",
 		Example: `  wb push /mnt/team/lake
   wb push 'postgres:host=db.example dbname=wb' --data /mnt/team/wb/
   wb query fleet_overview --db 'postgres:host=db.example dbname=wb' --runs all`,
@@ -198,7 +162,8 @@ func (o *runOptions) reach(cmd *cobra.Command, stderr io.Writer) error {
 	return nil
 }
 
-// pushed is --push after a run: whatever the lake lacks of the file's runs, also what an earlier push could not bring. ran is how the run itself went.
+// pushed is --push after a run: whatever the lake lacks of the file's runs, also what an earlier push could not bring. ran is how the run
+// itself went.
 func (o *runOptions) pushed(ctx context.Context, ran error, stderr io.Writer) error {
 	if o.push == "" || o.list || ctx.Err() != nil {
 		return ran
@@ -221,29 +186,17 @@ func pushTo(ctx context.Context, path string, lake history.Lake, ids []string, s
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", lake.Name, told(out, "there"))
+	fmt.Fprintf(stderr, "%s: %s\n", lake.Name, out.Says("there"))
 	return nil
-}
-
-// told says what became of runs; where is "here" or "there".
-func told(m history.Moved, where string) string {
-	s := plain.Count(m.Added, "run") + " added"
-	if m.Renewed > 0 {
-		s += fmt.Sprintf(", %d renewed", m.Renewed)
-	}
-	s += fmt.Sprintf(", %d %s before", m.Present, where)
-	if m.Older > 0 {
-		s += fmt.Sprintf(", %d left as they are %s: not older", m.Older, where)
-	}
-	return s + leftOut(m.Running)
 }
 
 func newLakePull(_, stderr io.Writer) *cobra.Command {
 	var path, runs string
 	cmd := &cobra.Command{
-		Use:     "pull LAKE",
-		Short:   "Bring runs of a lake into the local file",
-		Long:    `Add the runs of a lake that the local file lacks, and renew those that were resumed or labelled since. --runs selects by name, label or time, as everywhere.`,
+		Use:   "pull LAKE",
+		Short: "Bring runs of a lake into the local file",
+		Long: "Add the runs of a lake that the local file lacks, and renew those that were resumed or labelled since. --runs " +
+			"selects by name, label or time, as everywhere.",
 		Example: `  wb pull /mnt/team/lake --runs tag:gpu=h200`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, lake []string) error {

@@ -531,14 +531,19 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// The names that metrics have had stand in views.sql, for every file, and in the adapter, for the server that answers now.
+// The names that metrics have had stand in the views, for every file, and in the adapter, for the server that answers now.
 func TestMetricNames(t *testing.T) {
 	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	rows, err := d.SQL().Query("SELECT metric, string_agg(name, ', ') FROM metric_names GROUP BY metric")
+	c, err := d.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rows, err := c.QueryContext(t.Context(), "SELECT metric, string_agg(name, ', ') FROM metric_names GROUP BY metric")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -556,7 +561,7 @@ func TestMetricNames(t *testing.T) {
 		want[metric] = strings.Join(names, ", ")
 	}
 	if !maps.Equal(got, want) {
-		t.Errorf("views.sql has %v\nthe adapter has %v", got, want)
+		t.Errorf("the views have %v\nthe adapter has %v", got, want)
 	}
 }
 
@@ -607,7 +612,12 @@ func TestDocsAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	rows, err := d.SQL().Query("SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'")
+	c, err := d.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rows, err := c.QueryContext(t.Context(), "SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,9 +149,9 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 		return nil, err
 	}
 	if s.Downloaded == 0 {
-		fmt.Fprintf(stderr, "%s is there: %d files, %s\n", repo, s.Files, size(s.Bytes))
+		fmt.Fprintf(stderr, "%s is there: %d files, %s\n", repo, s.Files, plain.Bytes(s.Bytes))
 	} else {
-		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, size(s.Bytes), size(s.Downloaded))
+		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, plain.Bytes(s.Bytes), plain.Bytes(s.Downloaded))
 	}
 	return s, nil
 }
@@ -174,7 +174,7 @@ func newRemove(stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(stderr, "removed %s, %s\n", repo, size(freed))
+			fmt.Fprintf(stderr, "removed %s, %s\n", repo, plain.Bytes(freed))
 			return nil
 		}}
 }
@@ -207,7 +207,7 @@ func (p *pullProgress) report(x hub.Progress) {
 	if len(p.marks) == 0 {
 		p.marks = []mark{{now, x.BytesDone}}
 		if x.BytesBefore > 0 && x.BytesBefore < x.Bytes {
-			p.Say(fmt.Sprintf("continuing: %s of %s are there", size(x.BytesBefore), size(x.Bytes)))
+			p.Say(fmt.Sprintf("continuing: %s of %s are there", plain.Bytes(x.BytesBefore), plain.Bytes(x.Bytes)))
 		}
 	}
 	if now.Sub(p.last) < every {
@@ -226,12 +226,12 @@ func (p *pullProgress) report(x hub.Progress) {
 }
 
 func pullLine(x hub.Progress, marks []mark) string {
-	line := fmt.Sprintf("%s of %s, %d of %d files", size(x.BytesDone), size(x.Bytes), x.FilesDone, x.Files)
+	line := fmt.Sprintf("%s of %s, %d of %d files", plain.Bytes(x.BytesDone), plain.Bytes(x.Bytes), x.FilesDone, x.Files)
 	first, last := marks[0], marks[len(marks)-1]
 	if s := last.at.Sub(first.at).Seconds(); s > 0 && last.done > first.done {
 		rate := float64(last.done-first.done) / s
 		left := time.Duration(float64(x.Bytes-x.BytesDone) / rate * float64(time.Second)).Round(time.Second)
-		line += fmt.Sprintf(", %s/s, %v left", size(int64(rate)), left)
+		line += fmt.Sprintf(", %s/s, %v left", plain.Bytes(int64(rate)), left)
 	}
 	return line
 }
@@ -240,19 +240,6 @@ func (p *pullProgress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.Clear()
-}
-
-// size writes bytes as the hub does, in powers of ten.
-func size(b int64) string {
-	switch {
-	case b >= 1e9:
-		return fmt.Sprintf("%.2f GB", float64(b)/1e9)
-	case b >= 1e6:
-		return fmt.Sprintf("%.1f MB", float64(b)/1e6)
-	case b >= 1e3:
-		return fmt.Sprintf("%.1f kB", float64(b)/1e3)
-	}
-	return fmt.Sprintf("%d bytes", b)
 }
 
 func newSetup(stdout, stderr io.Writer) *cobra.Command {
@@ -274,7 +261,7 @@ The model's directory is printed on standard output.`,
 					return err
 				}
 				model = m.Name
-				fmt.Fprintf(stderr, "recommended for this machine (%s): %s, %s, %s of weights, licence %s\n", room, m.Name, m.Parameters, size(m.WeightsBytes), m.License)
+				fmt.Fprintf(stderr, "recommended for this machine (%s): %s, %s, %s of weights, licence %s\n", room, m.Name, m.Parameters, plain.Bytes(m.WeightsBytes), m.License)
 			}
 			h, err := hub.FromEnv(os.Getenv)
 			if err != nil {

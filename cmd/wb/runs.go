@@ -15,6 +15,7 @@ import (
 	"wb/collect/bench"
 	"wb/data/plain"
 	"wb/queries"
+	wbsql "wb/sql"
 	"wb/store"
 	"wb/store/history"
 	"wb/viz"
@@ -40,14 +41,16 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, anyHistory+"; runs are tagged in a file only")
-	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
+	cmd.PersistentFlags().StringVar(&format, "format", "table",
+		"output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
 
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, a line whenever turns have ended")
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the runs of the file", Args: args(cobra.NoArgs), RunE: list},
 		&cobra.Command{Use: "show SELECTOR", Short: "Show a run: figures, settings, failures and events", Args: args(cobra.ExactArgs(1)),
 			RunE: func(cmd *cobra.Command, a []string) error {
-				return showRuns(cmd.Context(), stdout, stderr, db, format, a[0], "run_overview", "conversation_summary", "failed_turns", "run_events", "run_settings")
+				return showRuns(cmd.Context(), stdout, stderr, db, format, a[0], "run_overview", "conversation_summary", "failed_turns",
+					"run_events", "run_settings")
 			}},
 		&cobra.Command{Use: "tag SELECTOR KEY=VALUE…", Short: "Set tags of runs; KEY= takes one away", Args: args(cobra.MinimumNArgs(2)),
 			RunE: func(cmd *cobra.Command, a []string) error { return tagRuns(cmd.Context(), stderr, db, a[0], a[1:]) }},
@@ -93,16 +96,13 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 
 // watchRun follows the run that was begun last.
 func watchRun(ctx context.Context, stdout io.Writer, path string) error {
-	const q = `SELECT r.run, r.status, count(t.turn_id) FILTER (WHERE NOT t.warmup AND NOT t.repeated) AS turns, count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup) AS failed,
-		arg_max(t.conversation || ' turn ' || t.turn, t.done_ns) AS last, round(arg_max(t.ttft_ms, t.done_ns), 1) AS ttft_ms, round(arg_max(t.hit_ratio, t.done_ns), 2) AS hit_ratio
-		FROM runs r LEFT JOIN turns t USING (run_id) WHERE r.run_id = (SELECT run_id FROM raw.run ORDER BY started_at DESC, run_id LIMIT 1) GROUP BY ALL`
 	before := ""
 	for {
 		db, err := openRead(ctx, path, io.Discard)
 		if err != nil {
 			return err
 		}
-		t, err := queries.AdHoc(q).Run(ctx, db, queries.Options{})
+		t, err := queries.AdHoc(wbsql.Statement("watch_run")).Run(ctx, db, queries.Options{})
 		if err = errors.Join(err, db.Close()); err != nil {
 			return err
 		}
@@ -180,7 +180,8 @@ func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 				ids, names = append(ids, r.ID), append(names, r.Name)
 			}
 			if !yes {
-				return plain.WithHint(usagef("remove %s: not without --yes", strings.Join(names, ", ")), "nothing was removed; removal cannot be undone")
+				return plain.WithHint(usagef("remove %s: not without --yes", strings.Join(names, ", ")),
+					"nothing was removed; removal cannot be undone")
 			}
 			if err := history.Remove(cmd.Context(), *db, ids); err != nil {
 				return err

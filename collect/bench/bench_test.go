@@ -51,7 +51,7 @@ func BenchmarkRecording(b *testing.B) {
 			b.Fatal(err)
 		}
 		var ns int64
-		if err := db.SQL().QueryRow("SELECT max(done_ns) - min(submit_ns) FROM raw.turn").Scan(&ns); err != nil {
+		if err := scanRow(db, "SELECT max(done_ns) - min(submit_ns) FROM raw.turn", &ns); err != nil {
 			b.Fatal(err)
 		}
 		recorded += time.Duration(ns)

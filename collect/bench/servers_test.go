@@ -263,7 +263,7 @@ func TestMetricsLost(t *testing.T) {
 func cell(t *testing.T, db *store.DB, q string) string {
 	t.Helper()
 	var s string
-	if err := db.SQL().QueryRow(q).Scan(&s); err != nil {
+	if err := scanRow(db, q, &s); err != nil {
 		t.Fatalf("%s: %v", q, err)
 	}
 	return s

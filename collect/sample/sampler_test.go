@@ -98,7 +98,7 @@ func testEnv(t *testing.T) (*Env, *store.DB) {
 func one(t *testing.T, db *store.DB, q string) string {
 	t.Helper()
 	var s string
-	if err := db.SQL().QueryRow(q).Scan(&s); err != nil {
+	if err := scanRow(db, q, &s); err != nil {
 		t.Fatalf("%s: %v", q, err)
 	}
 	return s

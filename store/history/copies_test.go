@@ -16,7 +16,8 @@ import (
 	"wb/store"
 )
 
-// Of two copies of a run the one that was resumed, or labelled later, stays wherever they meet: in files, in folders and, with WB_EXTENSION_DIR, in lakes.
+// Of two copies of a run the one that was resumed, or labelled later, stays wherever they meet: in files, in folders and, with
+// WB_EXTENSION_DIR, in lakes.
 func TestNewerCopy(t *testing.T) {
 	ctx := context.Background()
 	stay := oneRun(t) // as it was
@@ -27,7 +28,7 @@ func TestNewerCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = db.SQL().QueryRow("SELECT run_id FROM raw.run").Scan(&id)
+		err = scan(db, "SELECT run_id FROM raw.run", &id)
 		if err == nil {
 			err = f(db)
 		}
@@ -38,7 +39,7 @@ func TestNewerCopy(t *testing.T) {
 	change(stay, func(d *store.DB) error { return d.FinishRuns(ctx, []uuid.UUID{id}, "interrupted", "cut", time.Now()) })
 	resumed := copyOf(t, stay)
 	change(resumed, func(d *store.DB) error {
-		_, err := d.SQL().Exec("UPDATE raw.turn SET status = 'failed'")
+		err := alter(d, "UPDATE raw.turn SET status = 'failed'")
 		return errors.Join(err, d.Reopen(ctx, []store.PlanRun{{RunID: id}}), d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()))
 	})
 	// a label that the old copy gets later makes it no newer than one that was resumed
@@ -46,46 +47,11 @@ func TestNewerCopy(t *testing.T) {
 	labelled := copyOf(t, resumed)
 	change(labelled, func(d *store.DB) error { return d.TagRun(ctx, id.String(), "note", "1") })
 
-	look := func(ctx context.Context, place string) string {
-		t.Helper()
-		db, err := OpenRead(ctx, place)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		var s string
-		if err := db.SQL().QueryRow("SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn), (SELECT string_agg(key, ',') FROM raw.run_tag), (SELECT count(*) FROM raw.message))").Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	places := map[string]func(ctx context.Context, file string) (string, Moved, error){
-		"folder": func(ctx context.Context, file string) (string, Moved, error) {
-			out, err := Export(ctx, file, filepath.Join(filepath.Dir(stay), "folder"), nil)
-			return filepath.Join(filepath.Dir(stay), "folder"), out.Moved, err
-		},
-		"file": func(ctx context.Context, file string) (string, Moved, error) {
-			to := filepath.Join(filepath.Dir(stay), "main.duckdb") // a name that is a schema's too
-			db, err := store.Open(ctx, to)
-			if err != nil {
-				return to, Moved{}, err
-			}
-			out, err := Import(ctx, db, file, nil)
-			return to, out, errors.Join(err, db.Close())
-		},
-	}
 	if dir := os.Getenv("WB_EXTENSION_DIR"); dir != "" {
 		ctx = WithAccess(ctx, Access{Extensions: dir})
-		places["lake"] = func(ctx context.Context, file string) (string, Moved, error) {
-			l, err := ParseLake(filepath.Join(filepath.Dir(stay), "lake"), "")
-			if err != nil {
-				return "", Moved{}, err
-			}
-			out, err := Push(ctx, file, l, nil)
-			return l.Name, out, err
-		}
 	}
-	for name, bring := range places {
+	look := func(place string) string { return standing(ctx, t, place) }
+	for name, bring := range placesBeside(filepath.Dir(stay)) {
 		place := ""
 		for i, step := range []struct {
 			file string
@@ -104,7 +70,7 @@ func TestNewerCopy(t *testing.T) {
 			if place = to; err != nil || did != step.did {
 				t.Fatalf("%s, step %d: %+v, want %+v (%v)", name, i, did, step.did, err)
 			}
-			if got := look(ctx, place); got != step.want {
+			if got := look(place); got != step.want {
 				t.Errorf("%s, step %d: %q, want %q", name, i, got, step.want)
 			}
 		}
@@ -117,7 +83,7 @@ func TestNewerCopy(t *testing.T) {
 		if err := errors.Join(err, db.Close()); err != nil || did != (Moved{Renewed: 1}) {
 			t.Fatalf("back from the %s: %+v (%v)", name, did, err)
 		}
-		if got := look(ctx, back); got != "ok failed note 1" {
+		if got := look(back); got != "ok failed note 1" {
 			t.Errorf("back from the %s: %q", name, got)
 		}
 	}
@@ -131,7 +97,54 @@ func TestNewerCopy(t *testing.T) {
 	}
 }
 
-// A file may be copied while a run goes on. What the copy has of the run is no newer than the run that ended, whenever somebody finds the copy's process gone.
+// standing says how the runs of a history stand: their statuses, those of their turns, their labels, and how many texts there are.
+func standing(ctx context.Context, t *testing.T, place string) (s string) {
+	t.Helper()
+	db, err := OpenRead(ctx, place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := scan(db, `SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn),
+		(SELECT string_agg(key, ',') FROM raw.run_tag), (SELECT count(*) FROM raw.message))`, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// placesBeside gives ways to bring the runs of a file to other histories in a folder; lakes with WB_EXTENSION_DIR only.
+func placesBeside(dir string) map[string]func(ctx context.Context, file string) (string, Moved, error) {
+	places := map[string]func(ctx context.Context, file string) (string, Moved, error){
+		"folder": func(ctx context.Context, file string) (string, Moved, error) {
+			to := filepath.Join(dir, "folder")
+			out, err := Export(ctx, file, to, nil)
+			return to, out.Moved, err
+		},
+		"file": func(ctx context.Context, file string) (string, Moved, error) {
+			to := filepath.Join(dir, "main.duckdb") // a name that is a schema's too
+			db, err := store.Open(ctx, to)
+			if err != nil {
+				return to, Moved{}, err
+			}
+			out, err := Import(ctx, db, file, nil)
+			return to, out, errors.Join(err, db.Close())
+		},
+	}
+	if os.Getenv("WB_EXTENSION_DIR") != "" {
+		places["lake"] = func(ctx context.Context, file string) (string, Moved, error) {
+			l, err := ParseLake(filepath.Join(dir, "lake"), "")
+			if err != nil {
+				return "", Moved{}, err
+			}
+			out, err := Push(ctx, file, l, nil)
+			return l.Name, out, err
+		}
+	}
+	return places
+}
+
+// A file may be copied while a run goes on. What the copy has of the run is no newer than the run that ended, whenever somebody finds the
+// copy's process gone.
 func TestCopyDuringRun(t *testing.T) {
 	ctx := context.Background()
 	file := oneRun(t)
@@ -151,12 +164,13 @@ func TestCopyDuringRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	in(file, func(d *store.DB) error {
-		_, err := d.SQL().Exec("UPDATE raw.run SET status = 'running', ended_at = NULL, executions = 1, changed_at = started_at, pid = ?, hostname = ?", os.Getpid(), host)
-		return errors.Join(err, d.SQL().QueryRow("SELECT run_id FROM raw.run").Scan(&id))
+		err := alter(d, `UPDATE raw.run SET status = 'running', ended_at = NULL, executions = 1, changed_at = started_at,
+			pid = ?, hostname = ?`, os.Getpid(), host)
+		return errors.Join(err, scan(d, "SELECT run_id FROM raw.run", &id))
 	})
 	during := copyOf(t, file)
 	in(file, func(d *store.DB) error { return d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()) })
-	in(during, func(d *store.DB) error { _, err := d.SQL().Exec("UPDATE raw.run SET pid = 999999999"); return err })
+	in(during, func(d *store.DB) error { return alter(d, "UPDATE raw.run SET pid = 999999999") })
 	in(file, func(d *store.DB) error {
 		did, err := Import(ctx, d, during, nil)
 		if did != (Moved{Older: 1}) {
@@ -182,10 +196,10 @@ func TestLabelWithSlowClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	var id string
-	if _, err := db.SQL().Exec("UPDATE raw.run SET changed_at = now()::TIMESTAMP + INTERVAL 1 HOUR"); err != nil {
+	if err := alter(db, "UPDATE raw.run SET changed_at = now()::TIMESTAMP + INTERVAL 1 HOUR"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.SQL().QueryRow("SELECT run_id::VARCHAR FROM raw.run").Scan(&id), db.Close()); err != nil {
+	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	other := copyOf(t, file)

@@ -20,7 +20,8 @@ import (
 // A path is not a pattern: a folder that has the signs of one holds its own rows, and no other is touched.
 func TestPathsAreNotPatterns(t *testing.T) {
 	ctx, dir, file := context.Background(), t.TempDir(), oneRun(t)
-	const q = "SELECT concat_ws(' ', (SELECT count(*) FROM raw.run), (SELECT count(*) FROM raw.turn), (SELECT run_id::VARCHAR FROM raw.run), (SELECT min(run_id)::VARCHAR FROM raw.turn), (SELECT string_agg(content, '') FROM raw.message))"
+	const q = "SELECT concat_ws(' ', (SELECT count(*) FROM raw.run), (SELECT count(*) FROM raw.turn), (SELECT run_id::VARCHAR FROM " +
+		"raw.run), (SELECT min(run_id)::VARCHAR FROM raw.turn), (SELECT string_agg(content, '') FROM raw.message))"
 	want := cellOf(t, file, q)
 	id := cellOf(t, file, "SELECT run_id::VARCHAR FROM raw.run")
 	others := filepath.Join(dir, "others")
@@ -30,7 +31,8 @@ func TestPathsAreNotPatterns(t *testing.T) {
 		}
 	}
 	before := hashes(t, others)
-	for _, name := range []string{"out[1]", "out?", "x*y", "out[!1]", "{a,b}", "day=1999-01-01/run_id=11111111-0000-4000-8000-000000000099/h", "it's", "a b", "日本", "[", "**"} {
+	for _, name := range []string{"out[1]", "out?", "x*y", "out[!1]", "{a,b}",
+		"day=1999-01-01/run_id=11111111-0000-4000-8000-000000000099/h", "it's", "a b", "日本", "[", "**"} {
 		t.Run(name, func(t *testing.T) {
 			p := filepath.Join(others, name)
 			for range 2 { // the second takes the place of the first
@@ -88,7 +90,8 @@ func TestExportHasNoMomentWithoutData(t *testing.T) {
 				return
 			}
 			var got string
-			err = d.SQL().QueryRow("SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM raw.message)").Scan(&got)
+			err = scan(d, "SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM "+
+				"raw.message)", &got)
 			if err := errors.Join(err, d.Close()); err != nil || got != "1 1 1" {
 				t.Errorf("a reader found %q (%v)", got, err)
 				return
@@ -114,8 +117,10 @@ func TestExportHasNoMomentWithoutData(t *testing.T) {
 // Where folders cannot be exchanged, files take each other's place one by one.
 func TestReplaceFolderFileByFile(t *testing.T) {
 	dir := t.TempDir()
-	for p, text := range map[string]string{"from/data_0.parquet": "new", "from/data_1.parquet": "more", "to/data_0.parquet": "old", "to/data_2.parquet": "gone"} {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, p)), 0o755), os.WriteFile(filepath.Join(dir, p), []byte(text), 0o644)); err != nil {
+	for p, text := range map[string]string{"from/data_0.parquet": "new", "from/data_1.parquet": "more", "to/data_0.parquet": "old",
+		"to/data_2.parquet": "gone"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, p)), 0o755),
+			os.WriteFile(filepath.Join(dir, p), []byte(text), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -219,7 +224,7 @@ func TestOlderFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var id string
-	if err := errors.Join(db.SQL().QueryRow("SELECT run_id::VARCHAR FROM raw.run").Scan(&id), db.Close()); err != nil {
+	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := Export(ctx, file, dir, append(ids, id)); err != nil || out.Added != 1 || out.Bytes == 0 {
@@ -232,8 +237,10 @@ func TestOlderFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := filepath.Join(part, "data_0.parquet")
-	_, err = conn.ExecContext(ctx, "COPY (SELECT * EXCLUDE (day, run_id, intended_ns, submit_ns) FROM read_parquet("+wbsql.Text(old)+", hive_partitioning = true)) TO "+wbsql.Text(old+".new")+" (FORMAT parquet)")
-	if err := errors.Join(err, end(), os.Rename(old+".new", old), os.WriteFile(filepath.Join(dir, store.FolderFacts), []byte(`{"schema": 5, "schemas": [4, 5]}`), 0o644)); err != nil {
+	_, err = conn.ExecContext(ctx, "COPY (SELECT * EXCLUDE (day, run_id, intended_ns, submit_ns) FROM read_parquet("+wbsql.Text(old)+", "+
+		"hive_partitioning = true)) TO "+wbsql.Text(old+".new")+" (FORMAT parquet)")
+	if err := errors.Join(err, end(), os.Rename(old+".new", old),
+		os.WriteFile(filepath.Join(dir, store.FolderFacts), []byte(`{"schema": 5, "schemas": [4, 5]}`), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	if db, err = OpenRead(ctx, dir); err != nil {
@@ -241,7 +248,10 @@ func TestOlderFolder(t *testing.T) {
 	}
 	defer db.Close()
 	var got string
-	if err := db.SQL().QueryRow("SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), (SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), (SELECT count(*) FROM raw.gpu), (SELECT content FROM raw.message), (SELECT any_value(comment) FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'turns' AND column_name = 'status'))").Scan(&got); err != nil || !strings.HasPrefix(got, "1 1 0 x ") || len(got) < 12 {
+	if err := scan(db, "SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), (SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), "+
+		"(SELECT count(*) FROM raw.gpu), (SELECT content FROM raw.message), (SELECT any_value(comment) FROM duckdb_columns() WHERE "+
+		"schema_name = 'main' AND table_name = 'turns' AND column_name = 'status'))", &got); err != nil ||
+		!strings.HasPrefix(got, "1 1 0 x ") || len(got) < 12 {
 		t.Errorf("%q (%v)", got, err)
 	}
 }

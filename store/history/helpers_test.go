@@ -38,7 +38,9 @@ func oneRun(t *testing.T) string {
 	if err := rec.AddTogether(ctx, &texts); err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(store.Add(ctx, rec, store.Run{RunID: id, Name: "one", Status: "ok", StartedAt: time.Date(2026, 2, 3, 23, 59, 0, 0, time.UTC)}), store.Add(ctx, rec, store.Turn{RunID: id, TurnID: 1, SessionID: 1, Turn: 1, Status: "ok"}),
+	err = errors.Join(store.Add(ctx, rec, store.Run{RunID: id, Name: "one", Status: "ok",
+		StartedAt: time.Date(2026, 2, 3, 23, 59, 0, 0, time.UTC)}),
+		store.Add(ctx, rec, store.Turn{RunID: id, TurnID: 1, SessionID: 1, Turn: 1, Status: "ok"}),
 		store.Add(ctx, rec, store.TurnMessage{RunID: id, TurnID: 1, Position: 1, SHA256: "aa"}), rec.Flush(ctx), rec.Close(), db.Close())
 	if err != nil {
 		t.Fatal(err)
@@ -84,8 +86,29 @@ func cellOf(t *testing.T, path, q string) (s string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(d.SQL().QueryRow(q).Scan(&s), d.Close()); err != nil {
+	if err := errors.Join(scan(d, q, &s), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// scan reads the only row of a query.
+func scan(db *store.DB, q string, into ...any) (err error) {
+	c, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return c.QueryRowContext(context.Background(), q).Scan(into...)
+}
+
+// alter runs a statement that wb itself has none for.
+func alter(db *store.DB, q string, args ...any) (err error) {
+	c, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	_, err = c.ExecContext(context.Background(), q, args...)
+	return err
 }

@@ -53,7 +53,7 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	var n int
-	if err := db.SQL().QueryRow("SELECT count(*) FROM raw.turn WHERE intended_ns IS NULL").Scan(&n); err != nil || n != 2 {
+	if err := scan(db, "SELECT count(*) FROM raw.turn WHERE intended_ns IS NULL", &n); err != nil || n != 2 {
 		t.Errorf("%d turns (%v)", n, err)
 	}
 	if err := db.Close(); err != nil {
@@ -65,13 +65,14 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 	if db, err = OpenRead(ctx, where); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.SQL().QueryRow("SELECT run_id::VARCHAR FROM raw.run LIMIT 1").Scan(&id), db.Close(), Remove(ctx, where, []string{id})); err != nil {
+	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run LIMIT 1", &id), db.Close(),
+		Remove(ctx, where, []string{id})); err != nil {
 		t.Fatal(err)
 	}
 	if db, err = OpenRead(ctx, where); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.SQL().QueryRow("SELECT count(*) + (SELECT count(*) FROM raw.run) FROM raw.turn").Scan(&n); err != nil || n != 2 {
+	if err := scan(db, "SELECT count(*) + (SELECT count(*) FROM raw.run) FROM raw.turn", &n); err != nil || n != 2 {
 		t.Errorf("one run and its turn are left: %d (%v)", n, err)
 	}
 	if err := db.Close(); err != nil {
@@ -84,12 +85,14 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 	if _, err := OpenRead(ctx, where); !errors.Is(err, store.ErrNewer) {
 		t.Errorf("looking into a newer lake: %v", err)
 	}
-	if _, err := OpenRead(WithAccess(ctx, Access{Extensions: t.TempDir()}), where); err == nil || !strings.Contains(err.Error(), "there is no ducklake.duckdb_extension in ") {
+	if _, err := OpenRead(WithAccess(ctx, Access{Extensions: t.TempDir()}), where); err == nil ||
+		!strings.Contains(err.Error(), "there is no ducklake.duckdb_extension in ") {
 		t.Errorf("without the extension: %v", err)
 	}
 }
 
-// A lake that was made for a file of an older wb, which could not be put in order, says so, and gets the columns it lacks when a newer file comes.
+// A lake that was made for a file of an older wb, which could not be put in order, says so, and gets the columns it lacks when a newer
+// file comes.
 func TestLakeOfOlderFile(t *testing.T) {
 	dir := os.Getenv("WB_EXTENSION_DIR")
 	if dir == "" {
@@ -129,7 +132,8 @@ func TestLakeOfOlderFile(t *testing.T) {
 
 // Whether it is worth trying again is said by the error, not by a name in it.
 func TestConflict(t *testing.T) {
-	if short := (Lake{Name: "c", catalog: "/x/catalog.ducklake"}); !short.conflict(errors.New("Could not set lock on file: Conflicting lock")) {
+	if short := (Lake{Name: "c", catalog: "/x/catalog.ducklake"}); !short.conflict(errors.New("Could not set lock on file: Conflicting " +
+		"lock")) {
 		t.Error("a lake of a short name")
 	}
 	l, err := ParseLake("postgres:host=h user=duplicate key dbname=concurrent", "/data/conflict")
@@ -137,14 +141,16 @@ func TestConflict(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]bool{
-		`IO Error: Unable to connect to Postgres at "host=h user=duplicate key": connection to server at "h" failed: FATAL: database "conflict" does not exist`: false,
-		`connection to server at "h", port 5432 failed: FATAL: sorry, too many clients already`:                                                                 true,
-		`connection to server failed: FATAL: password authentication failed for user "deadlock"`:                                                                false,
-		`Failed to commit DuckLake transaction. Exceeded the maximum retry count of 10`:                                                                         true,
-		`ERROR: could not serialize access due to concurrent update`:                                                                                            true,
-		`IO Error: Cannot open file "/data/conflict/x.parquet": No space left on device`:                                                                        false,
-		`IO Error: Could not set lock on file "/lake/catalog.ducklake": Conflicting lock is held in wb (PID 7)`:                                                 true,
-		`Cannot write to /data/conflict/x: disk error`:                                                                                                          false,
+		`IO Error: Unable to connect to Postgres at "host=h user=duplicate key": ` +
+			`connection to server at "h" failed: FATAL: database "conflict" does not exist`: false,
+
+		`connection to server at "h", port 5432 failed: FATAL: sorry, too many clients already`:                 true,
+		`connection to server failed: FATAL: password authentication failed for user "deadlock"`:                false,
+		`Failed to commit DuckLake transaction. Exceeded the maximum retry count of 10`:                         true,
+		`ERROR: could not serialize access due to concurrent update`:                                            true,
+		`IO Error: Cannot open file "/data/conflict/x.parquet": No space left on device`:                        false,
+		`IO Error: Could not set lock on file "/lake/catalog.ducklake": Conflicting lock is held in wb (PID 7)`: true,
+		`Cannot write to /data/conflict/x: disk error`:                                                          false,
 	} {
 		if got := l.conflict(errors.New(text)); got != want {
 			t.Errorf("%s: %v", text, got)

@@ -1,0 +1,18 @@
+package sample
+
+import (
+	"context"
+	"errors"
+
+	"wb/store"
+)
+
+// scanRow reads the only row of a query.
+func scanRow(db *store.DB, q string, into ...any) (err error) {
+	c, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return c.QueryRowContext(context.Background(), q).Scan(into...)
+}

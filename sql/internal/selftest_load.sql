@@ -1,7 +1,0 @@
--- tokens a second up to which wb's figures were shown to hold on a run's machine, and those that the run carried
-SELECT (SELECT try_cast(s.value AS DOUBLE) FROM raw.setting s JOIN raw.run r USING (run_id)
-    WHERE s.source = 'selftest' AND s.name = 'holds_to_tokens_per_s'
-      AND r.hostname IS NOT DISTINCT FROM (SELECT hostname FROM raw.run WHERE run_id = $1::UUID)
-    ORDER BY r.started_at DESC LIMIT 1),
-  (SELECT sum(completion_tokens) FROM turns WHERE run_id = $1::UUID AND status = 'ok' AND NOT warmup AND NOT repeated) * 1e9
-    / (SELECT nullif(sum(to_ns - from_ns), 0) FROM visits WHERE run_id = $1::UUID)

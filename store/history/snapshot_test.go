@@ -1,0 +1,216 @@
+//go:build duckdb_arrow && unix
+
+package history
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wb/store"
+)
+
+// clock is a time that a test moves.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// served is a file that a run holds, and the server of its snapshots.
+func served(t *testing.T) (path string, s *SnapshotServer, c *clock) {
+	t.Helper()
+	path = oneRun(t)
+	db, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = &clock{t: time.Now()}
+	if s = Serve(t.Context(), db, Serving{Now: c.now}); s == nil {
+		t.Fatal("it does not serve")
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return path, s, c
+}
+
+// runsOf counts the runs of a snapshot.
+func runsOf(t *testing.T, path string) int64 {
+	t.Helper()
+	db, err := store.OpenRead(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := db.CountRuns(t.Context())
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// ask asks for a snapshot as another process would; this one, which holds the file, cannot try to open it.
+func ask(t *testing.T, path string) (use string, release func(), told string) {
+	t.Helper()
+	var says bytes.Buffer
+	use, release, err := Reader{Told: &says}.look(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return use, release, says.String()
+}
+
+// Between turns a snapshot is made at once; the same one serves again until something has ended, and a second has passed.
+func TestSnapshotBetweenTurns(t *testing.T) {
+	path, s, c := served(t)
+	first, release, told := ask(t, path)
+	if !strings.Contains(told, path+" is held by a run: this is a snapshot of it, ") {
+		t.Errorf("told %q", told)
+	}
+	if n := runsOf(t, first); n != 1 {
+		t.Errorf("%d runs", n)
+	}
+	release()
+	again, release, _ := ask(t, path)
+	release()
+	if again != first {
+		t.Errorf("another one, %s, though nothing has changed", again)
+	}
+	c.pass(2 * time.Second)
+	s.Turn(t.Context(), false)
+	s.Turn(t.Context(), true)
+	c.pass(time.Minute)
+	later, release, _ := ask(t, path)
+	release()
+	if later == first {
+		t.Error("the old one, though a turn has ended")
+	}
+	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old one is still there (%v)", err)
+	}
+}
+
+// During a turn whoever asks waits for its end, and after long turns a snapshot is made for those who may ask again.
+func TestSnapshotDuringTurn(t *testing.T) {
+	path, s, c := served(t)
+	s.Turn(t.Context(), false)
+	type answer struct {
+		use     string
+		release func()
+	}
+	got := make(chan answer)
+	go func() {
+		use, release, _ := ask(t, path)
+		got <- answer{use, release}
+	}()
+	for waits := false; !waits; { // until the server knows of the question
+		s.mu.Lock()
+		waits = len(s.waiting) == 1
+		s.mu.Unlock()
+	}
+	c.pass(5 * time.Second)
+	s.Turn(t.Context(), true)
+	a := <-got
+	if n := runsOf(t, a.use); n != 1 {
+		t.Errorf("%d runs", n)
+	}
+	a.release()
+	made := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.made
+	}
+	for _, step := range []struct {
+		what         string
+		before, turn time.Duration
+		want         int
+	}{
+		{"a long turn soon after the question", 0, 5 * time.Second, 2},
+		{"a short one", 10 * time.Second, 100 * time.Millisecond, 2},
+		{"a long one when nobody has asked for long", time.Minute, 5 * time.Second, 2},
+	} {
+		c.pass(step.before)
+		s.Turn(t.Context(), false)
+		c.pass(step.turn)
+		s.Turn(t.Context(), true)
+		if n := made(); n != step.want {
+			t.Errorf("%s: %d snapshots, want %d", step.what, n, step.want)
+		}
+	}
+}
+
+// A run that ends tells those who wait, and leaves neither socket nor snapshots.
+func TestSnapshotServerEnds(t *testing.T) {
+	path := oneRun(t)
+	db, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Serve(t.Context(), db, Serving{})
+	s.Turn(t.Context(), false)
+	said := make(chan error)
+	go func() {
+		_, _, err := Reader{Told: &bytes.Buffer{}}.look(context.Background(), path)
+		said <- err
+	}()
+	for waits := false; !waits; {
+		s.mu.Lock()
+		waits = len(s.waiting) == 1
+		s.mu.Unlock()
+	}
+	if err := errors.Join(s.Close(), db.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := <-said; err == nil || !strings.Contains(err.Error(), "the run has ended") {
+		t.Errorf("got %v", err)
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left: %v (%v)", left, err)
+	}
+	var none *SnapshotServer
+	none.Turn(t.Context(), true)
+	if err := none.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file that nobody holds is opened itself; Path names it, and removes what a killed run left.
+func TestReaderOfFreeFile(t *testing.T) {
+	path := oneRun(t)
+	r := Reader{Told: &bytes.Buffer{}}
+	db, err := r.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	use, release, err := r.Path(t.Context(), path)
+	if err != nil || use != path {
+		t.Errorf("%s (%v)", use, err)
+	}
+	release()
+	if _, err := r.Open(t.Context(), filepath.Join(t.TempDir(), "none.duckdb")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,107 @@
+//go:build duckdb_arrow
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/duckdb/duckdb-go/v2"
+	"github.com/google/uuid"
+)
+
+type wrongColumn struct {
+	RunID  uuid.UUID `db:"run_id"`
+	Absent int64     `db:"absent_ns"`
+}
+
+func (wrongColumn) table() string { return "turn" }
+
+// A struct that does not fit its table is refused when the recorder opens, and the message says where.
+func TestRowMustFitTable(t *testing.T) {
+	d := tempDB(t)
+	conn, err := d.db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	err = withConn(conn, func(dc driver.Conn) error {
+		a, err := duckdb.NewArrowFromConn(dc)
+		if err != nil {
+			return err
+		}
+		_, err = newSink(context.Background(), a, wrongColumn{})
+		return err
+	})
+	if err == nil || err.Error() != "wrongColumn.Absent: table raw.turn has no column absent_ns" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The one statement that docs/storage.md allows over an Arrow view is right; this pins that others are not, so that nobody
+// "simplifies" the inserts. When it fails, DuckDB or the driver has been mended and the rule can be looked at again.
+func TestArrowViewsAreOnlyForSelectStar(t *testing.T) {
+	ctx := context.Background()
+	c, err := duckdb.NewConnector("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	db := sql.OpenDB(c)
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	schema := arrow.NewSchema([]arrow.Field{{Name: "a", Type: arrow.PrimitiveTypes.Int64}, {Name: "b", Type: arrow.PrimitiveTypes.Int64}}, nil)
+	bld := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer bld.Release()
+	rd := &refill{schema: schema}
+	push := func() {
+		for i := range int64(10) {
+			bld.Field(0).(*array.Int64Builder).Append(i)
+			bld.Field(1).(*array.Int64Builder).Append(1000 + i)
+		}
+		rd.queue = append(rd.queue, bld.NewRecordBatch())
+	}
+	err = withConn(conn, func(dc driver.Conn) error {
+		a, err := duckdb.NewArrowFromConn(dc)
+		if err != nil {
+			return err
+		}
+		release, err := a.RegisterView(rd, "v")
+		if err != nil {
+			return err
+		}
+		t.Cleanup(release)
+		return exec(ctx, dc, "CREATE TABLE t (a BIGINT, b BIGINT)")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := func(q string) (n int64) {
+		push()
+		if err := conn.QueryRowContext(ctx, q).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		rd.drop()
+		return n
+	}
+	push()
+	if _, err := conn.ExecContext(ctx, "INSERT INTO t BY NAME SELECT * FROM v"); err != nil {
+		t.Fatal(err)
+	}
+	var a, b int64
+	if err := conn.QueryRowContext(ctx, "SELECT sum(a)::BIGINT, sum(b)::BIGINT FROM t").Scan(&a, &b); err != nil || a != 45 || b != 10045 {
+		t.Errorf("INSERT … SELECT * gave sums %d and %d (%v), want 45 and 10045", a, b, err)
+	}
+	if got := sum("SELECT sum(b)::BIGINT FROM v"); got == 10045 {
+		t.Errorf("a projection over an Arrow view is right now (%d): the rule in docs/storage.md may be lifted", got)
+	}
+}
