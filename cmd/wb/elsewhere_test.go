@@ -120,6 +120,7 @@ func TestOtherReaders(t *testing.T) {
 
 // A lake in a folder, a folder of Parquet and files give the same reports, and runs travel between them by their ids.
 func TestHistoriesElsewhere(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	boxes := histories(t, dir, 2, 2)
 	if t.Failed() {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +19,10 @@ import (
 // Ctrl-C once: the finished turns are kept, the run says interrupted, the exit code is 130.
 func TestInterrupt(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} { // the last one when a terminal is closed
-		t.Run(s.String(), func(t *testing.T) { interrupt(t, s) })
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			interrupt(t, s)
+		})
 	}
 }
 
@@ -40,7 +44,8 @@ func interrupt(t *testing.T, s syscall.Signal) {
 	if d := time.Since(t0); d > 5*time.Second {
 		t.Errorf("took %v to stop", d)
 	}
-	if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 3 FROM turns WHERE status = 'ok') || ' ' || (SELECT count(*) FROM turns WHERE status NOT IN ('ok', 'interrupted')) FROM runs"); got != "interrupted true 0" {
+	if got := oneCell(t, dir, `SELECT status || ' ' || (SELECT count(*) >= 3 FROM turns WHERE status = 'ok')
+		|| ' ' || (SELECT count(*) FROM turns WHERE status NOT IN ('ok', 'interrupted')) FROM runs`); got != "interrupted true 0" {
 		t.Errorf("run is %q", got)
 	}
 }
@@ -59,90 +64,108 @@ func kills(t *testing.T, share int) int {
 	return max(n/share, 1)
 }
 
-// Ctrl-C at random moments while the cells of a plan begin and end: nothing panics, every run is there once and says that it was interrupted. A fifth as often as
-// TestKill kills.
+// killAtRandom kills so many times, each after a moment between two; several at once, since most of a kill is waiting.
+// It gives back when all are done.
+func killAtRandom(t *testing.T, times int, from, to time.Duration, kill func(t *testing.T, after time.Duration)) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	t.Run("kills", func(t *testing.T) {
+		for range times {
+			after := from + time.Duration(rng.Int64N(int64(to-from)))
+			t.Run(after.String(), func(t *testing.T) {
+				t.Parallel()
+				kill(t, after)
+			})
+		}
+	})
+}
+
+// Ctrl-C at random moments while the cells of a plan begin and end: nothing panics, every run is there once and says that it was
+// interrupted. A fifth as often as TestKill kills.
 func TestKillByInterrupt(t *testing.T) {
-	times := kills(t, 5)
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
-	for i := range times {
+	const plan = `name: p
+conversations: [simple_qa]
+max_turns: 1
+max_tokens: 4
+repeats: 200
+sim_profile: instant
+matrix:
+  rag_placement: [system, append]
+`
+	killAtRandom(t, kills(t, 5), 300*time.Millisecond, 1300*time.Millisecond, func(t *testing.T, after time.Duration) {
 		dir := t.TempDir()
-		plan := "name: p\nconversations: [simple_qa]\nmax_turns: 1\nmax_tokens: 4\nrepeats: 200\nsim_profile: instant\nmatrix:\n  rag_placement: [system, append]\n"
 		if err := os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(plan), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		cmd, said := startRun(t, dir, "plan.yaml", "--quiet")
-		after := 300*time.Millisecond + time.Duration(rng.Int64N(int64(time.Second)))
 		time.Sleep(after)
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
 		if code := exitCode(t, cmd.Wait()); code != 130 {
-			t.Errorf("interrupt %d after %v: exit %d\n%s", i, after, code, read(t, said.Name()))
+			t.Errorf("exit %d\n%s", code, read(t, said.Name()))
 		}
 		if _, err := os.Stat(filepath.Join(dir, "wb.duckdb")); errors.Is(err, fs.ErrNotExist) {
-			continue
+			return
 		}
-		if got := oneCell(t, dir, "SELECT (count(*) - count(DISTINCT run_id)) || ' ' || coalesce(string_agg(DISTINCT status, ','), 'interrupted') || ' ' || (SELECT count(*) - count(DISTINCT run_id) FROM raw.engine) FROM raw.run"); got != "0 interrupted 0" {
-			t.Errorf("interrupt %d after %v: doubled runs, statuses, doubled engines: %s\n%s", i, after, got, read(t, said.Name()))
+		if got := oneCell(t, dir, `SELECT (count(*) - count(DISTINCT run_id))
+			|| ' ' || coalesce(string_agg(DISTINCT status, ','), 'interrupted')
+			|| ' ' || (SELECT count(*) - count(DISTINCT run_id) FROM raw.engine) FROM raw.run`); got != "0 interrupted 0" {
+			t.Errorf("doubled runs, statuses, doubled engines: %s\n%s", got, read(t, said.Name()))
 		}
-	}
+	})
 }
 
 // kill -9 at random moments: the file opens, every turn that was announced is there whole, and the run is marked failed.
 // WB_KILLS says how often.
 func TestKill(t *testing.T) {
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	for i := range kills(t, 1) {
+	killAtRandom(t, kills(t, 1), 0, 3*time.Second, func(t *testing.T, after time.Duration) {
 		dir := t.TempDir()
 		cmd, stderr := startRun(t, dir, "--sim-profile", "instant", "--repeat", "1000", "--sample-hz", "50")
-		after := time.Duration(rng.Int64N(int64(3 * time.Second)))
 		time.Sleep(after)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		said, err := os.ReadFile(stderr.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		announced := strings.Count(string(said), "TTFT")
+		announced := strings.Count(string(read(t, stderr.Name())), "TTFT")
 		if _, err := os.Stat(filepath.Join(dir, "wb.duckdb")); errors.Is(err, fs.ErrNotExist) {
 			if announced > 0 {
-				t.Errorf("kill %d after %v: %d turns were announced and there is no file", i, after, announced)
+				t.Errorf("%d turns were announced and there is no file", announced)
 			}
-			continue
+			return
 		}
 		if announced == 0 { // killed while the file was being made: it must open or be refused in one line, never hang
 			q, out := wbCommand(t, dir, "runs")
 			if code := exitCode(t, q.Run()); code > 1 {
-				t.Errorf("kill %d after %v: exit %d\n%s", i, after, code, out)
+				t.Errorf("exit %d\n%s", code, out)
 			}
-			continue
+			return
 		}
-		got := oneCell(t, dir, `SELECT (SELECT string_agg(status || ' ' || error, ';') FROM runs) || '|' || (SELECT count(*) FROM turns WHERE status = 'ok') || '|' ||
-			(SELECT count(*) FROM turns t WHERE status = 'ok' AND completion_tokens IS DISTINCT FROM (SELECT sum(c.tokens) FROM chunks c WHERE c.run_id = t.run_id AND c.turn_id = t.turn_id))`)
+		got := oneCell(t, dir, `SELECT (SELECT string_agg(status || ' ' || error, ';') FROM runs)
+			|| '|' || (SELECT count(*) FROM turns WHERE status = 'ok')
+			|| '|' || (SELECT count(*) FROM turns t WHERE status = 'ok' AND completion_tokens IS DISTINCT FROM
+				(SELECT sum(c.tokens) FROM chunks c WHERE c.run_id = t.run_id AND c.turn_id = t.turn_id))`)
 		parts := strings.Split(got, "|")
 		n, err := strconv.Atoi(parts[1])
 		if err != nil {
 			t.Fatal(got)
 		}
 		// one more may be committed than was announced, never one fewer
-		if parts[0] != "failed the wb process ended without closing the run" || n < announced || n > announced+1 || parts[2] != "0" {
-			t.Errorf("kill %d after %v: %d announced; status|turns|incomplete = %s", i, after, announced, got)
+		const ended = "failed the wb process ended without closing the run"
+		if parts[0] != ended || n < announced || n > announced+1 || parts[2] != "0" {
+			t.Errorf("%d announced; status|turns|incomplete = %s", announced, got)
 		}
-	}
+	})
 }
 
 // kill -9 while several users play: a turn that is there is there whole, however far behind its token ids are.
 // It kills a fifth as often as TestKill.
 func TestKillUsers(t *testing.T) {
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
-	whole := 0
-	for i := range kills(t, 5) {
+	var whole atomic.Int32
+	killAtRandom(t, kills(t, 5), 2*time.Second, 5*time.Second, func(t *testing.T, after time.Duration) {
 		dir := t.TempDir()
 		cmd, _ := startRun(t, dir, "--conversations", "simple_qa,rag_simulation", "--users", "8",
 			"--repeat", "1000", "--max-tokens", "8", "--sample-hz", "0", "--quiet")
-		after := 2*time.Second + time.Duration(rng.Int64N(int64(3*time.Second)))
 		time.Sleep(after)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -155,25 +178,26 @@ func TestKillUsers(t *testing.T) {
 			OR NOT EXISTS (SELECT 1 FROM raw.cache_turn x WHERE x.run_id = t.run_id AND x.turn_id = t.turn_id)) FROM turns t WHERE status = 'ok'`)
 		n, torn, _ := strings.Cut(got, " ")
 		if torn != "0" {
-			t.Errorf("kill %d after %v: turns, torn ones: %s", i, after, got)
+			t.Errorf("turns, torn ones: %s", got)
 		}
 		if n != "0" {
-			whole++
+			whole.Add(1)
 		}
-	}
-	if whole == 0 {
+	})
+	if whole.Load() == 0 {
 		t.Error("no turn was recorded before any kill")
 	}
 }
 
-// A disk that fills up, at whichever write: while the file is made, in a turn's commit, and while a long log is folded in. One line with the cause, exit 1, and
-// what was committed before is kept.
+// A disk that fills up, at whichever write: while the file is made, in a turn's commit, and while a long log is folded in.
+// One line with the cause, exit 1, and what was committed before is kept.
 func TestFullDisk(t *testing.T) {
 	for _, c := range []struct {
 		size string
 		kept int // turns at least
 	}{{"100k", 0}, {"300k", 0}, {"1m", 5}, {"8m", 30}, {"36m", 100}} {
 		t.Run(c.size, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+c.size); err != nil {
 				t.Skipf("cannot mount a small file system here: %v", err)
@@ -200,7 +224,8 @@ func TestFullDisk(t *testing.T) {
 			if c.kept == 0 { // it may be no file yet
 				return
 			}
-			got := wb(t, t.TempDir(), "query", "--db", other, "-c", fmt.Sprintf("SELECT count(*) > %d AS kept FROM turns WHERE status = 'ok'", c.kept), "--format", "csv")
+			q := fmt.Sprintf("SELECT count(*) > %d AS kept FROM turns WHERE status = 'ok'", c.kept)
+			got := wb(t, t.TempDir(), "query", "--db", other, "-c", q, "--format", "csv")
 			if !strings.Contains(got, "true,true") {
 				t.Errorf("turns kept: %s", got)
 			}

@@ -14,24 +14,27 @@ import (
 // A file that is replaced under a run ends it as failed, and what took its place is not touched.
 func TestReplacedFile(t *testing.T) {
 	for users, sign := range map[string]string{"1": "TTFT", "4": " streams "} {
-		dir := t.TempDir()
-		cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100", "--users", users)
-		waitSaid(t, stderr, sign, 3) // something was measured
-		p := filepath.Join(dir, "wb.duckdb")
-		if err := errors.Join(os.Remove(p), os.WriteFile(p, []byte("another's"), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-		code := exitCode(t, cmd.Wait())
-		said := string(read(t, stderr.Name()))
-		if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another one is in its place") || strings.Contains(said, "look further") {
-			t.Errorf("%s users: exit %d\n%s", users, code, said)
-		}
-		if got := string(read(t, p)); got != "another's" {
-			t.Errorf("the file holds %q", got)
-		}
-		if _, err := os.Lstat(p + ".wal"); err == nil {
-			t.Error("a log is left")
-		}
+		t.Run(users+" users", func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100", "--users", users)
+			waitSaid(t, stderr, sign, 3) // something was measured
+			p := filepath.Join(dir, "wb.duckdb")
+			if err := errors.Join(os.Remove(p), os.WriteFile(p, []byte("another's"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			code := exitCode(t, cmd.Wait())
+			said := string(read(t, stderr.Name()))
+			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another one is in its place") || strings.Contains(said, "look further") {
+				t.Errorf("exit %d\n%s", code, said)
+			}
+			if got := string(read(t, p)); got != "another's" {
+				t.Errorf("the file holds %q", got)
+			}
+			if _, err := os.Lstat(p + ".wal"); err == nil {
+				t.Error("a log is left")
+			}
+		})
 	}
 }
 
@@ -54,6 +57,7 @@ func TestAskedAgain(t *testing.T) {
 
 // While a run writes, whoever wants to write is told who holds the file, and whoever wants to look is given every finished turn.
 func TestLockedFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100", "--max-tokens", "20")
 	waitTurns(t, stderr, 3)

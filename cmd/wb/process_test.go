@@ -92,6 +92,17 @@ func waitSaid(t *testing.T, stderr *os.File, text string, n int) {
 	t.Fatalf("wb never said %q %d times", text, n)
 }
 
+// waitFile waits until there is a file.
+func waitFile(t *testing.T, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s never came to be", path)
+}
+
 func waitText(t *testing.T, file, text string, limit time.Duration) {
 	t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
