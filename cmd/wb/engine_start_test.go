@@ -77,16 +77,7 @@ func TestRealSetup(t *testing.T) {
 	}
 	stop()
 
-	python := exec.Command(filepath.Join(engine, "venv", "bin", "python"), "-c", `
-import huggingface_hub, transformers
-d = huggingface_hub.snapshot_download("`+repo+`", local_files_only=True)
-print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a few words")), [r.repo_id for r in huggingface_hub.scan_cache_dir().repos])`)
-	python.Env = append(os.Environ(), "HF_HOME="+filepath.Join(dir, "hf"), "HF_HUB_OFFLINE=1", "HF_HUB_CACHE="+filepath.Join(dir, "hf", "hub"))
-	out, err := python.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "snapshots/"+hubtest.Commit+" 3 ['"+repo+"']") {
-		t.Errorf("huggingface_hub: %v\n%s", err, out)
-	}
-
+	readByHubLibrary(t, engine, repo, filepath.Join(dir, "hf"))
 	t.Log(try("", append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", "smollm2-135m", "--port", freePort(),
 		"--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4", "--"}, dtypeFlags()...)...))
 	got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1))
@@ -97,6 +88,19 @@ print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a fe
 	}
 	if got := oneCell(t, dir, "SELECT bool_and(startup_s > 5 AND first_token_s > startup_s AND kv_cache_size_tokens > 8192 AND load_s > 0 AND stop_s > 0) || ' ' || count(*) FROM server_starts"); got != "true 2" {
 		t.Errorf("starts: %s\n%s", got, wb(t, dir, "query", "server_startup"))
+	}
+}
+
+// readByHubLibrary has the real huggingface_hub and transformers find a model offline.
+func readByHubLibrary(t *testing.T, engine, repo, home string) {
+	python := exec.Command(filepath.Join(engine, "venv", "bin", "python"), "-c", `
+import huggingface_hub, transformers
+d = huggingface_hub.snapshot_download("`+repo+`", local_files_only=True)
+print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a few words")), [r.repo_id for r in huggingface_hub.scan_cache_dir().repos])`)
+	python.Env = append(os.Environ(), "HF_HOME="+home, "HF_HUB_OFFLINE=1", "HF_HUB_CACHE="+filepath.Join(home, "hub"))
+	out, err := python.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "snapshots/"+hubtest.Commit+" 3 ['"+repo+"']") {
+		t.Errorf("huggingface_hub: %v\n%s", err, out)
 	}
 }
 

@@ -129,48 +129,9 @@ func TestRealEngine(t *testing.T) {
 			t.Errorf("engine memory over 500 MB: %s", got)
 		}
 	})
-	t.Run("a prompt beyond the context", func(t *testing.T) {
-		cmd, buf := wbCommand(t, dir, "run", "--url", url, "--conversations", "ultra_long,simple_qa", "--max-tokens", "8", "--warmup", "0", "--replies", "scripted")
-		if code := exitCode(t, cmd.Run()); code != 0 || !strings.Contains(buf.String(), "and the context 8192; not sent") {
-			t.Errorf("exit %d\n%s", code, buf)
-		}
-		// counted by the server's own tokeniser before it is sent; the turns before are there
-		if got := oneCell(t, dir, "SELECT (count(*) FILTER (WHERE status = 'overflow' AND prompt_tokens >= 8192)) || ' ' || (count(*) FILTER (WHERE status = 'http_error')) || ' ' || (count(*) FILTER (WHERE status = 'ok' AND conversation = 'ultra_long') > 0) FROM turns WHERE run_id = (SELECT run_id FROM selected_runs)"); got != "1 0 true" {
-			t.Errorf("overflows, errors, turns before = %s", got)
-		}
-		out := wb(t, dir, "run", "--url", url, "--include-tags", "long", "--max-turns", "1", "--max-tokens", "4", "--warmup", "0")
-		if !strings.Contains(out, "left out: ultra_long needs 15K of 8.2K tokens") {
-			t.Errorf("%s", out)
-		}
-	})
-	t.Run("isolation", func(t *testing.T) {
-		// at block 128 the first turn has one whole block, the second, with a document, nine
-		for mode, want := range map[string]string{"salt": "0 0 true", "reset": "0 0 true", "none": "0 128 true"} {
-			out := wb(t, dir, "run", "--url", url, "--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4", "--warmup", "0", "--isolation", mode)
-			got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1 AND repeat = 1)) || ' ' || (sum(cached_tokens) FILTER (WHERE turn = 1 AND repeat = 2)) || ' ' ||
-				(bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3)) FROM measured_turns`)
-			if mode == "none" && strings.HasSuffix(got, " 128 true") { // what ran before may serve the first session too
-				got = want
-			}
-			if got != want {
-				t.Errorf("--isolation %s: first turns of sessions 1 and 2 found %s, want %s; the last says whether third turns hit\n%s", mode, got, want, out)
-			}
-		}
-	})
-	t.Run("repeats have the same causes, on a server that is steady", func(t *testing.T) {
-		out := wb(t, dir, "run", "--url", url, "--conversations", "simple_qa", "--repeat", "6", "--max-turns", "3",
-			"--max-tokens", "8", "--ignore-eos", "--replies", "scripted", "--name", "repeats")
-		if got := oneCell(t, dir, `SELECT count(DISTINCT causes) || ' ' || count(*) FROM (
-			SELECT repeat, string_agg(concat_ws(' ', turn, cause, tokens), ', ' ORDER BY turn, cause) AS causes
-			FROM cache_misses WHERE run_id = (SELECT run_id FROM selected_runs) AND NOT warmup GROUP BY repeat)`); got != "1 6" {
-			t.Errorf("different causes, repeats = %s\n%s\n%s", got, wb(t, dir, "query", "cache_miss_causes"), out)
-		}
-		if got := oneCell(t, dir, `SELECT (count(*) BETWEEN 3 AND 10) || ' ' ||
-				(SELECT count(*) FROM events WHERE run_id = (SELECT run_id FROM selected_runs) AND kind IN ('warmup', 'not_steady'))
-			FROM sessions WHERE warmup AND run_id = (SELECT run_id FROM selected_runs)`); got != "true 1" {
-			t.Errorf("warm-ups, told = %s\n%s", got, out)
-		}
-	})
+	t.Run("a prompt beyond the context", func(t *testing.T) { promptBeyondContext(t, dir, url) })
+	t.Run("isolation", func(t *testing.T) { isolationFound(t, dir, url) })
+	t.Run("repeats have the same causes, on a server that is steady", func(t *testing.T) { sameCauses(t, dir, url) })
 	t.Run("the model's template rendered here gives the server's own tokens", func(t *testing.T) {
 		wb(t, dir, "run", "--url", url, "--conversations", "simple_qa", "--max-turns", "2", "--max-tokens", "8", "--warmup", "1",
 			"--api", "completions", "--chat-template", "chatml", "--name", "rendered")
@@ -180,24 +141,75 @@ func TestRealEngine(t *testing.T) {
 			t.Errorf("template, turns = %s\n%s", got, wb(t, dir, "query", "run_events"))
 		}
 	})
-	t.Run("the server is killed mid-run", func(t *testing.T) {
-		cmd, stderr := startRun(t, dir, "--url", url, "--repeat", "50", "--conversations", "simple_qa", "--max-tokens", "40", "--name", "killed")
-		waitTurns(t, stderr, 4)
-		if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
+	t.Run("the server is killed mid-run", func(t *testing.T) { serverKilled(t, dir, url, group) })
+}
+
+// A prompt that does not fit is counted by the server's own tokeniser and not sent.
+func promptBeyondContext(t *testing.T, dir, url string) {
+	cmd, buf := wbCommand(t, dir, "run", "--url", url, "--conversations", "ultra_long,simple_qa", "--max-tokens", "8", "--warmup", "0", "--replies", "scripted")
+	if code := exitCode(t, cmd.Run()); code != 0 || !strings.Contains(buf.String(), "and the context 8192; not sent") {
+		t.Errorf("exit %d\n%s", code, buf)
+	}
+	// counted by the server's own tokeniser before it is sent; the turns before are there
+	if got := oneCell(t, dir, "SELECT (count(*) FILTER (WHERE status = 'overflow' AND prompt_tokens >= 8192)) || ' ' || (count(*) FILTER (WHERE status = 'http_error')) || ' ' || (count(*) FILTER (WHERE status = 'ok' AND conversation = 'ultra_long') > 0) FROM turns WHERE run_id = (SELECT run_id FROM selected_runs)"); got != "1 0 true" {
+		t.Errorf("overflows, errors, turns before = %s", got)
+	}
+	out := wb(t, dir, "run", "--url", url, "--include-tags", "long", "--max-turns", "1", "--max-tokens", "4", "--warmup", "0")
+	if !strings.Contains(out, "left out: ultra_long needs 15K of 8.2K tokens") {
+		t.Errorf("%s", out)
+	}
+}
+
+// What the first turns of two sessions found in the cache, in each mode of isolation.
+func isolationFound(t *testing.T, dir, url string) {
+	// at block 128 the first turn has one whole block, the second, with a document, nine
+	for mode, want := range map[string]string{"salt": "0 0 true", "reset": "0 0 true", "none": "0 128 true"} {
+		out := wb(t, dir, "run", "--url", url, "--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4", "--warmup", "0", "--isolation", mode)
+		got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1 AND repeat = 1)) || ' ' || (sum(cached_tokens) FILTER (WHERE turn = 1 AND repeat = 2)) || ' ' ||
+			(bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3)) FROM measured_turns`)
+		if mode == "none" && strings.HasSuffix(got, " 128 true") { // what ran before may serve the first session too
+			got = want
 		}
-		code := exitCode(t, cmd.Wait())
-		said, err := os.ReadFile(stderr.Name())
-		if err != nil {
-			t.Fatal(err)
+		if got != want {
+			t.Errorf("--isolation %s: first turns of sessions 1 and 2 found %s, want %s; the last says whether third turns hit\n%s", mode, got, want, out)
 		}
-		if code != 1 || !strings.Contains(string(said), "wb: reach server "+url+": unreachable since turn ") {
-			t.Errorf("exit %d\n%s", code, said)
-		}
-		if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 4 FROM turns t WHERE t.run_id = r.run_id AND t.status = 'ok') FROM runs r WHERE name = 'killed'"); got != "failed true" {
-			t.Errorf("run is %q", got)
-		}
-	})
+	}
+}
+
+// Repeats of one conversation miss the same tokens for the same causes, once warm-ups have made the server steady.
+func sameCauses(t *testing.T, dir, url string) {
+	out := wb(t, dir, "run", "--url", url, "--conversations", "simple_qa", "--repeat", "6", "--max-turns", "3",
+		"--max-tokens", "8", "--ignore-eos", "--replies", "scripted", "--name", "repeats")
+	if got := oneCell(t, dir, `SELECT count(DISTINCT causes) || ' ' || count(*) FROM (
+		SELECT repeat, string_agg(concat_ws(' ', turn, cause, tokens), ', ' ORDER BY turn, cause) AS causes
+		FROM cache_misses WHERE run_id = (SELECT run_id FROM selected_runs) AND NOT warmup GROUP BY repeat)`); got != "1 6" {
+		t.Errorf("different causes, repeats = %s\n%s\n%s", got, wb(t, dir, "query", "cache_miss_causes"), out)
+	}
+	if got := oneCell(t, dir, `SELECT (count(*) BETWEEN 3 AND 10) || ' ' ||
+			(SELECT count(*) FROM events WHERE run_id = (SELECT run_id FROM selected_runs) AND kind IN ('warmup', 'not_steady'))
+		FROM sessions WHERE warmup AND run_id = (SELECT run_id FROM selected_runs)`); got != "true 1" {
+		t.Errorf("warm-ups, told = %s\n%s", got, out)
+	}
+}
+
+// A server that is killed ends the run as failed, with what it had.
+func serverKilled(t *testing.T, dir, url string, group int) {
+	cmd, stderr := startRun(t, dir, "--url", url, "--repeat", "50", "--conversations", "simple_qa", "--max-tokens", "40", "--name", "killed")
+	waitTurns(t, stderr, 4)
+	if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	code := exitCode(t, cmd.Wait())
+	said, err := os.ReadFile(stderr.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code != 1 || !strings.Contains(string(said), "wb: reach server "+url+": unreachable since turn ") {
+		t.Errorf("exit %d\n%s", code, said)
+	}
+	if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 4 FROM turns t WHERE t.run_id = r.run_id AND t.status = 'ok') FROM runs r WHERE name = 'killed'"); got != "failed true" {
+		t.Errorf("run is %q", got)
+	}
 }
 
 // llama.cpp takes no salt: a line at the head of the prompts keeps sessions apart, so that repeats are as cold as the first pass.
