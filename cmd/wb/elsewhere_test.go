@@ -152,73 +152,105 @@ func TestHistoriesElsewhere(t *testing.T) {
 	}
 	if os.Getenv("WB_EXTENSION_DIR") != "" {
 		places = append(places, "lake")
-		wb(t, dir, "push", "lake", "--db", boxes[0])
-		// a run that pushes at its end brings what is not there yet; its lake may be away
-		bring := []string{"run", "--db", boxes[1], "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1", "--quiet", "--push"}
-		cmd, out := wbCommand(t, dir, append(bring, "postgres:host=127.0.0.1 port=1 dbname=x")...)
-		if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its PostgreSQL does not answer: connection refused; the run goes on") || !strings.Contains(out.String(), "dbname=x: its PostgreSQL does not answer: connection refused\nhint: are host and port right? The local file is as it was") {
-			t.Errorf("a lake that is away: exit %d\n%s", code, out)
-		}
-		if said := wb(t, dir, append(bring, "lake")...); !strings.Contains(said, "lake: 4 runs added, 0 there before\n") {
-			t.Errorf("run --push said %q", said)
-		}
-		if said := wb(t, dir, "calibrate", "--db", "noise.duckdb", "--sim-profile", "instant", "--repeat", "1", "--quiet", "--push", "noise"); !strings.Contains(said, "noise: 2 runs added, 0 there before\n") {
-			t.Errorf("calibrate --push said %q", said)
-		}
-		if said := wb(t, dir, "import", boxes[1], "--db", "all.duckdb"); !strings.Contains(said, "2 runs added, 2 here before") {
-			t.Errorf("import said %q", said)
-		}
+		travelsToLake(t, dir, boxes)
 		want = rows(t, dir, "all.duckdb")
 		wb(t, dir, "export", "--parquet", "folder", "--db", "all.duckdb")
 	}
 	for _, place := range places {
-		if got := rows(t, dir, place); got != want {
-			t.Errorf("%s has\n%s\nthe file\n%s", place, got, want)
-		}
-		sameReports(t, dir, "all.duckdb", place, manyReports...)
-		back := place + ".duckdb"
-		for _, n := range []string{" runs added, 0 here", ": 0 runs added, "} {
-			if said := wb(t, dir, "import", place, "--db", back); !strings.Contains(said, n) {
-				t.Errorf("import of %s said %q", place, said)
-			}
-		}
-		if got := rows(t, dir, back); got != want {
-			t.Errorf("back from %s:\n%s\nwant\n%s", place, got, want)
-		}
-		for _, q := range []string{"COPY (SELECT 1) TO '" + place + "/x.csv'", "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM read_text('" + boxes[0] + "')", "ATTACH '" + boxes[0] + "'", "DELETE FROM raw.run", "DROP VIEW raw.run", "INSTALL httpfs", "SET threads = 9",
-			"SELECT $a1$ ' $a1$; COPY (SELECT 1) TO '" + place + "/x.csv'; SELECT '", "SELECT * FROM DuckLake_Cleanup_old_files('_lake', cleanup_all => true)", "CREATE TABLE main.x (i INT)", "SELECT * FROM postgres_scan('host=10.255.255.1', 'public', 'x')", "SELECT * FROM Postgres_Query('__ducklake_metadata__lake', 'SELECT 1')", "SELECT path FROM duckdb_databases()", "PREPARE x AS COPY (SELECT 1) TO '" + place + "/x.csv'", "EXPLAIN ANALYZE COPY (SELECT 1) TO '" + place + "/x.csv'"} {
-			cmd, out := wbCommand(t, dir, "query", "--db", place, "-c", q)
-			if code := exitCode(t, cmd.Run()); code != 1 {
-				t.Errorf("%s passes with %d:\n%s", q, code, out)
-			}
-		}
-		// it may be moved, and a run taken out of it; nothing of another kind comes into it
-		moved := place + "-moved"
-		if err := os.Rename(filepath.Join(dir, place), filepath.Join(dir, moved)); err != nil {
-			t.Fatal(err)
-		}
-		sameReports(t, dir, "all.duckdb", moved, "turn_details", "itl_percentiles")
-		other := map[string]string{"folder": "push folder-moved", "lake": "export --parquet lake-moved"}[place]
-		cmd, out := wbCommand(t, dir, append(strings.Fields(other), "--db", boxes[0])...)
-		if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "a folder of its own") {
-			t.Errorf("%s: exit %d\n%s", other, code, out)
-		}
-		wb(t, dir, "runs", "rm", "box1-1", "--yes", "--db", moved)
-		wb(t, dir, "import", moved, "--db", moved+".duckdb")
-		if err := os.WriteFile(filepath.Join(dir, "less.duckdb"), read(t, filepath.Join(dir, "all.duckdb")), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		wb(t, dir, "runs", "rm", "box1-1", "--yes", "--db", "less.duckdb")
-		if got, want := rows(t, dir, moved+".duckdb"), rows(t, dir, "less.duckdb"); got != want {
-			t.Errorf("%s without a run:\n%s\nwant\n%s", moved, got, want)
-		}
-		if err := os.Rename(filepath.Join(dir, moved), filepath.Join(dir, place)); err != nil {
-			t.Fatal(err)
-		}
-		if found, err := filepath.Glob(filepath.Join(dir, place, "x.csv")); err != nil || len(found) > 0 {
-			t.Errorf("a query wrote %v (%v)", found, err)
+		sameHistory(t, dir, place, want)
+		refusesStrangers(t, dir, place, boxes[0])
+		mayBeMoved(t, dir, place, boxes[0])
+	}
+	isNoHistory(t, dir)
+}
+
+// travelsToLake pushes runs into a lake: by itself, at the end of a run, whose lake may be away, and of a calibration.
+func travelsToLake(t *testing.T, dir string, boxes []string) {
+	wb(t, dir, "push", "lake", "--db", boxes[0])
+	// a run that pushes at its end brings what is not there yet; its lake may be away
+	bring := []string{"run", "--db", boxes[1], "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1", "--quiet", "--push"}
+	cmd, out := wbCommand(t, dir, append(bring, "postgres:host=127.0.0.1 port=1 dbname=x")...)
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its PostgreSQL does not answer: connection refused; the run goes on") || !strings.Contains(out.String(), "dbname=x: its PostgreSQL does not answer: connection refused\nhint: are host and port right? The local file is as it was") {
+		t.Errorf("a lake that is away: exit %d\n%s", code, out)
+	}
+	if said := wb(t, dir, append(bring, "lake")...); !strings.Contains(said, "lake: 4 runs added, 0 there before\n") {
+		t.Errorf("run --push said %q", said)
+	}
+	if said := wb(t, dir, "calibrate", "--db", "noise.duckdb", "--sim-profile", "instant", "--repeat", "1", "--quiet", "--push", "noise"); !strings.Contains(said, "noise: 2 runs added, 0 there before\n") {
+		t.Errorf("calibrate --push said %q", said)
+	}
+	if said := wb(t, dir, "import", boxes[1], "--db", "all.duckdb"); !strings.Contains(said, "2 runs added, 2 here before") {
+		t.Errorf("import said %q", said)
+	}
+}
+
+// sameHistory holds a place against the file it came from, by its rows, its reports, and what comes back of it.
+func sameHistory(t *testing.T, dir, place, want string) {
+	if got := rows(t, dir, place); got != want {
+		t.Errorf("%s has\n%s\nthe file\n%s", place, got, want)
+	}
+	sameReports(t, dir, "all.duckdb", place, manyReports...)
+	back := place + ".duckdb"
+	for _, n := range []string{" runs added, 0 here", ": 0 runs added, "} {
+		if said := wb(t, dir, "import", place, "--db", back); !strings.Contains(said, n) {
+			t.Errorf("import of %s said %q", place, said)
 		}
 	}
+	if got := rows(t, dir, back); got != want {
+		t.Errorf("back from %s:\n%s\nwant\n%s", place, got, want)
+	}
+}
+
+// refusesStrangers holds that no SQL writes, reads other files, or changes what is there.
+func refusesStrangers(t *testing.T, dir, place, box string) {
+	write := "COPY (SELECT 1) TO '" + place + "/x.csv'"
+	for _, q := range []string{
+		write, "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM read_text('" + box + "')", "ATTACH '" + box + "'",
+		"DELETE FROM raw.run", "DROP VIEW raw.run", "INSTALL httpfs", "SET threads = 9",
+		"SELECT $a1$ ' $a1$; " + write + "; SELECT '",
+		"SELECT * FROM DuckLake_Cleanup_old_files('_lake', cleanup_all => true)", "CREATE TABLE main.x (i INT)",
+		"SELECT * FROM postgres_scan('host=10.255.255.1', 'public', 'x')",
+		"SELECT * FROM Postgres_Query('__ducklake_metadata__lake', 'SELECT 1')",
+		"SELECT path FROM duckdb_databases()", "PREPARE x AS " + write, "EXPLAIN ANALYZE " + write,
+	} {
+		cmd, out := wbCommand(t, dir, "query", "--db", place, "-c", q)
+		if code := exitCode(t, cmd.Run()); code != 1 {
+			t.Errorf("%s passes with %d:\n%s", q, code, out)
+		}
+	}
+	if found, err := filepath.Glob(filepath.Join(dir, place, "x.csv")); err != nil || len(found) > 0 {
+		t.Errorf("a query wrote %v (%v)", found, err)
+	}
+}
+
+// mayBeMoved moves a place and takes a run out of it; nothing of another kind comes into it.
+func mayBeMoved(t *testing.T, dir, place, box string) {
+	moved := place + "-moved"
+	if err := os.Rename(filepath.Join(dir, place), filepath.Join(dir, moved)); err != nil {
+		t.Fatal(err)
+	}
+	sameReports(t, dir, "all.duckdb", moved, "turn_details", "itl_percentiles")
+	other := map[string]string{"folder": "push folder-moved", "lake": "export --parquet lake-moved"}[place]
+	cmd, out := wbCommand(t, dir, append(strings.Fields(other), "--db", box)...)
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "a folder of its own") {
+		t.Errorf("%s: exit %d\n%s", other, code, out)
+	}
+	wb(t, dir, "runs", "rm", "box1-1", "--yes", "--db", moved)
+	wb(t, dir, "import", moved, "--db", moved+".duckdb")
+	if err := os.WriteFile(filepath.Join(dir, "less.duckdb"), read(t, filepath.Join(dir, "all.duckdb")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wb(t, dir, "runs", "rm", "box1-1", "--yes", "--db", "less.duckdb")
+	if got, want := rows(t, dir, moved+".duckdb"), rows(t, dir, "less.duckdb"); got != want {
+		t.Errorf("%s without a run:\n%s\nwant\n%s", moved, got, want)
+	}
+	if err := os.Rename(filepath.Join(dir, moved), filepath.Join(dir, place)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isNoHistory asks for what cannot be, and each answer says why.
+func isNoHistory(t *testing.T, dir string) {
 	for args, cause := range map[string]string{"query ttft_by_turn --db empty": "without a history of wb", "import empty --db x.duckdb": "without a history of wb", "import nothing.duckdb --db x.duckdb": "no such file",
 		"export --parquet x --db folder": "it is a folder of Parquet or a lake, and this wants a DuckDB file", "push x --db folder": "hint: wb import folder --db FILE.duckdb makes one", "import all.duckdb --db all.duckdb": "it is this history itself",
 		"import all.duckdb --db postgres:dbname=x": "it is a lake, and this writes into a DuckDB file"} {

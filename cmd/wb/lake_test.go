@@ -114,21 +114,7 @@ func TestLakeOnPostgres(t *testing.T) {
 		return
 	}
 	lake := pg.lake("one")
-	push := func(lake, data string, files ...string) (said []string) {
-		var wg sync.WaitGroup
-		said = make([]string, len(files))
-		for i, f := range files {
-			wg.Go(func() {
-				cmd, out := wbCommand(t, dir, "push", lake, "--data", filepath.Join(dir, data), "--db", f)
-				if err := cmd.Run(); err != nil {
-					t.Errorf("push %s: %v\n%s", f, err, out)
-				}
-				said[i] = out.String()
-			})
-		}
-		wg.Wait()
-		return said
-	}
+	push := func(lake, data string, files ...string) []string { return pushAll(t, dir, lake, data, files...) }
 	t0 := time.Now()
 	for _, s := range push(lake, "data", boxes...) {
 		if !strings.HasSuffix(s, ": 25 runs added, 0 there before\n") {
@@ -161,92 +147,134 @@ func TestLakeOnPostgres(t *testing.T) {
 	if got, want := rows(t, dir, same), rows(t, dir, boxes[2]); got != want {
 		t.Errorf("four times the same:\n%s\nwant\n%s", got, want)
 	}
-	// killed at 20 random moments, a pusher leaves no part of a run
+	pushersKilled(t, dir, pg.lake("killed"), boxes[3])
+	pushesFail(t, pg, dir, lake, boxes[3])
+	pushesStopped(t, pg, dir, boxes[3])
+}
+
+// pushAll pushes files into a lake, all at once, and gives what each said.
+func pushAll(t *testing.T, dir, lake, data string, files ...string) (said []string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	said = make([]string, len(files))
+	for i, f := range files {
+		wg.Go(func() {
+			cmd, out := wbCommand(t, dir, "push", lake, "--data", filepath.Join(dir, data), "--db", f)
+			if err := cmd.Run(); err != nil {
+				t.Errorf("push %s: %v\n%s", f, err, out)
+			}
+			said[i] = out.String()
+		})
+	}
+	wg.Wait()
+	return said
+}
+
+// failing is a command of wb that is to fail, over a file of 25 runs.
+type failing struct {
+	*testing.T
+	cmd    *exec.Cmd
+	out    *bytes.Buffer
+	file   string
+	before []byte // what the file held
+}
+
+func beginFailing(t *testing.T, dir, file, env string, args ...string) failing {
+	t.Helper()
+	f := failing{T: t, file: file, before: read(t, file)}
+	f.cmd, f.out = wbCommand(t, dir, append(args, "--db", file)...)
+	f.cmd.Env = append(os.Environ(), env)
+	if err := f.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// with waits: what went wrong is one line with its cause and a hint, and the file is as it was.
+func (f failing) with(cause, hint string) {
+	f.Helper()
+	if code := exitCode(f, f.cmd.Wait()); code != 1 {
+		f.Errorf("exit %d", code)
+	}
+	said := f.out.String()
+	howFar := regexp.MustCompile(`: \d+ of 25 runs$`) // said when it takes long
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(said), "\n"), howFar.MatchString)
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "wb: ") || !strings.Contains(lines[0], cause) ||
+		!strings.HasPrefix(lines[1], "hint: ") || !strings.Contains(lines[1], hint) || strings.Contains(said, lakePassword) {
+		f.Errorf("said:\n%s", said)
+	}
+	if !bytes.Equal(f.before, read(f.T, f.file)) {
+		f.Errorf("the local file has changed")
+	}
+}
+
+// pushersKilled kills a pusher at 20 random moments: it leaves no part of a run.
+func pushersKilled(t *testing.T, dir, killed, box string) {
+	const whole = `SELECT (SELECT count(*) FROM raw.turn) = 3 * (SELECT count(*) FROM raw.run)
+		AND (SELECT count(*) FROM raw.event) >= (SELECT count(*) FROM raw.run)
+		AND NOT EXISTS (SELECT 1 FROM raw.turn t WHERE t.run_id NOT IN (SELECT run_id FROM raw.run))
+		AND (SELECT count(*) FROM raw.run) = (SELECT count(DISTINCT run_id) FROM raw.run) AS whole`
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 8))
-	killed := pg.lake("killed")
 	for range 20 {
-		cmd, _ := wbCommand(t, dir, "push", killed, "--data", filepath.Join(dir, "killed"), "--db", boxes[3])
+		cmd, _ := wbCommand(t, dir, "push", killed, "--data", filepath.Join(dir, "killed"), "--db", box)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(300*time.Millisecond + time.Duration(rng.Int64N(int64(1200*time.Millisecond))))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		check, out := wbCommand(t, dir, "query", "--db", killed, "--format", "csv", "-c", `SELECT (SELECT count(*) FROM raw.turn) = 3 * (SELECT count(*) FROM raw.run) AND (SELECT count(*) FROM raw.event) >= (SELECT count(*) FROM raw.run)
-			AND NOT EXISTS (SELECT 1 FROM raw.turn t WHERE t.run_id NOT IN (SELECT run_id FROM raw.run)) AND (SELECT count(*) FROM raw.run) = (SELECT count(DISTINCT run_id) FROM raw.run) AS whole`)
+		check, out := wbCommand(t, dir, "query", "--db", killed, "--format", "csv", "-c", whole)
 		if err := check.Run(); err != nil && !strings.Contains(out.String(), "there is no lake") || err == nil && !strings.Contains(out.String(), "true") {
 			t.Errorf("after a kill: %v\n%s", err, out)
 		}
 	}
-	push(killed, "killed", boxes[3])
-	if got, want := rows(t, dir, killed), rows(t, dir, boxes[3]); got != want {
+	pushAll(t, dir, killed, "killed", box)
+	if got, want := rows(t, dir, killed), rows(t, dir, box); got != want {
 		t.Errorf("after kills:\n%s\nwant\n%s", got, want)
 	}
-	// what goes wrong is one line with its cause and a hint; the file is as it was
-	before, err := os.ReadFile(boxes[3])
-	if err != nil {
-		t.Fatal(err)
-	}
-	fails := func(cmd *exec.Cmd, out *bytes.Buffer, cause, hint string) {
-		t.Helper()
-		if code := exitCode(t, cmd.Wait()); code != 1 {
-			t.Errorf("exit %d", code)
-		}
-		lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(out.String()), "\n"), regexp.MustCompile(`: \d+ of 25 runs$`).MatchString) // how far it is, when it takes long
-		if len(lines) != 2 || !strings.HasPrefix(lines[0], "wb: ") || !strings.Contains(lines[0], cause) || !strings.HasPrefix(lines[1], "hint: ") || !strings.Contains(lines[1], hint) || strings.Contains(out.String(), lakePassword) {
-			t.Errorf("said:\n%s", out)
-		}
-		if now, err := os.ReadFile(boxes[3]); err != nil || !bytes.Equal(before, now) {
-			t.Errorf("the local file has changed (%v)", err)
-		}
-	}
-	begin := func(env string, args ...string) (*exec.Cmd, *bytes.Buffer) {
-		cmd, out := wbCommand(t, dir, append(args, "--db", boxes[3])...)
-		cmd.Env = append(os.Environ(), env)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return cmd, out
-	}
-	cmd, out := begin("PGPASSWORD=wrong", "push", lake)
-	fails(cmd, out, "PostgreSQL refuses the user or the password", "PGPASSWORD")
-	cmd, out = begin("X=", "push", strings.Replace(lake, "dbname=one", "dbname=nowhere", 1))
-	fails(cmd, out, `database "nowhere" does not exist`, "createdb nowhere")
-	cmd, out = begin("X=", "push", lake, "--data", filepath.Join(dir, "elsewhere"))
-	fails(cmd, out, "it is there, and its Parquet files are elsewhere", "leave --data out")
+}
+
+// pushesFail is refused in every way that a lake, or what is under it, can refuse.
+func pushesFail(t *testing.T, pg *cluster, dir, lake, box string) {
+	beginFailing(t, dir, box, "PGPASSWORD=wrong", "push", lake).with("PostgreSQL refuses the user or the password", "PGPASSWORD")
+	nowhere := strings.Replace(lake, "dbname=one", "dbname=nowhere", 1)
+	beginFailing(t, dir, box, "X=", "push", nowhere).with(`database "nowhere" does not exist`, "createdb nowhere")
+	beginFailing(t, dir, box, "X=", "push", lake, "--data", filepath.Join(dir, "elsewhere")).
+		with("it is there, and its Parquet files are elsewhere", "leave --data out")
 	// a machine that lacks the folder of the Parquet files
 	if err := os.Rename(filepath.Join(dir, "data"), filepath.Join(dir, "unmounted")); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"push", "pull"} {
-		cmd, out = begin("X=", verb, lake)
-		fails(cmd, out, "which is missing or empty on this machine", "mount it there")
+		beginFailing(t, dir, box, "X=", verb, lake).with("which is missing or empty on this machine", "mount it there")
 	}
 	if err := os.Rename(filepath.Join(dir, "unmounted"), filepath.Join(dir, "data")); err != nil {
 		t.Fatal(err)
 	}
 	if small := filepath.Join(dir, "small"); os.Getuid() == 0 && os.Mkdir(small, 0o777) == nil && syscall.Mount("tmpfs", small, "tmpfs", 0, "size=200k") == nil {
 		full := pg.lake("full")
-		cmd, out = begin("X=", "push", full, "--data", small)
-		fails(cmd, out, "no space left where its Parquet files are", "local file is as it was")
+		beginFailing(t, dir, box, "X=", "push", full, "--data", small).with("no space left where its Parquet files are", "local file is as it was")
 		if err := syscall.Unmount(small, 0); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// pushesStopped takes the catalog away in the middle of a push.
+func pushesStopped(t *testing.T, pg *cluster, dir, box string) {
 	stopped := pg.lake("stopped")
-	cmd, out = begin("X=", "push", stopped, "--data", filepath.Join(dir, "stopped"))
+	during := beginFailing(t, dir, box, "X=", "push", stopped, "--data", filepath.Join(dir, "stopped"))
 	time.Sleep(1200 * time.Millisecond)
 	if err := pg.stop(); err != nil {
 		t.Fatal(err)
 	}
-	fails(cmd, out, "its PostgreSQL does not answer", "push again")
-	cmd, out = begin("X=", "push", stopped)
-	fails(cmd, out, "its PostgreSQL does not answer", "push again")
+	during.with("its PostgreSQL does not answer", "push again")
+	beginFailing(t, dir, box, "X=", "push", stopped).with("its PostgreSQL does not answer", "push again")
 	if err := pg.start(); err != nil {
 		t.Fatal(err)
 	}
-	push(stopped, "stopped", boxes[3])
-	if got, want := rows(t, dir, stopped), rows(t, dir, boxes[3]); got != want {
+	pushAll(t, dir, stopped, "stopped", box)
+	if got, want := rows(t, dir, stopped), rows(t, dir, box); got != want {
 		t.Errorf("after the catalog was away:\n%s\nwant\n%s", got, want)
 	}
 }
