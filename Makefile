@@ -8,6 +8,9 @@ export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BUILD := $(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)"
 
+# the packages that have a test or benchmark whose first line matches
+packages_with = $(shell find . -name '.?*' -prune -o -name '*_test.go' -print | xargs grep -lE '^func $(1)' | xargs -n 1 dirname | sort -u)
+
 .PHONY: build run test race lint fuzz browser shell e2e bench clean echarts
 build: bin/wb
 bin/wb: echarts prepared FORCE
@@ -32,28 +35,24 @@ test: echarts
 	$(GO) test -tags $(TAGS) ./...
 
 race: echarts
-	$(GO) test -race -tags $(TAGS) ./...
+	$(GO) test -race -timeout 18m -tags $(TAGS) ./...
 
 LINT_VERSION := v2.15.0
 .tools/golangci-lint:
 	GOBIN=$(CURDIR)/.tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 lint: .tools/golangci-lint
 	.tools/golangci-lint run --build-tags $(TAGS) ./...
+	$(GO) run ./cmd/sizes
 
-# every fuzz target for FUZZTIME; Go would spend up to a minute on making one interesting input smaller, and try no others meanwhile.
-# When its time ends in the middle of something Go may call that a failure (golang/go#75804): one of ours always names its input.
+# every fuzz target of the module for FUZZTIME, FUZZ_AT_ONCE of them side by side
 FUZZTIME ?= 60s
+FUZZ_AT_ONCE ?= $(shell getconf _NPROCESSORS_ONLN)
 fuzz:
-	@set -e; mkdir -p .tools; for t in ./collect/client:FuzzSSE ./collect/engine:FuzzMetrics ./queries:FuzzHeader ./data:FuzzConversation ./data:FuzzModelConfig ./collect/sim:FuzzRequest \
-	  ./collect/serve:FuzzArgs ./collect/serve:FuzzLog ./data/hub:FuzzParseRef ./queries:FuzzGate ./queries:FuzzSplit \
-	  ./collect/client:FuzzReply ./collect/client:FuzzAlike ./collect/bench:FuzzPlan ./data:FuzzSafetensors \
-	  ./data/yamlfile:FuzzParse ./data/yamlfile:FuzzWrite; do \
-	  $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${t%:*}" 2>&1 | tee .tools/fuzz.out || \
-	  { grep -q 'context deadline exceeded' .tools/fuzz.out && ! grep -q 'Failing input' .tools/fuzz.out; }; done
+	GO=$(GO) TAGS=$(TAGS) ./.ci/fuzz $(FUZZTIME) $(FUZZ_AT_ONCE)
 
 # charts in headless Chromium
 browser: echarts
-	$(GO) test -tags $(TAGS),browser -run Browser -count=1 ./viz ./cmd/wb
+	$(GO) test -tags $(TAGS),browser -run Browser -count=1 $(call packages_with,Test[A-Za-z]*Browser)
 
 .venv/bin/duckdb:
 	python3 -m venv .venv && .venv/bin/pip install -q duckdb-cli==1.5.5
@@ -63,12 +62,14 @@ shell: .venv/bin/duckdb
 
 # a real vLLM on the CPU with a real small model; ENGINE is where it is installed
 ENGINE ?= $(CURDIR)/.tools/engine
-e2e: build
+.PHONY: engine
+engine:
 	./cmd/wb/testdata/engine/setup.sh $(ENGINE)
+e2e: build engine
 	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 43m ./cmd/wb
 
 bench: build .venv/bin/duckdb .tools/extensions
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x ./store ./collect/client ./collect/bench ./queries ./queries/stats ./data/prefix
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x $(call packages_with,Benchmark)
 	./docs/bench.sh
 	./docs/bench-reports.sh
 	./docs/bench-history.sh
@@ -77,28 +78,37 @@ bench: build .venv/bin/duckdb .tools/extensions
 clean:
 	rm -rf bin results .tools .venv
 
-# kill -9 at 100 random moments of a run
+# kill -9 at 100 random moments of a run; most of a kill is waiting, so several go on side by side
 .PHONY: crash soak
+CRASH_AT_ONCE ?= 3
 crash: echarts
-	WB_KILLS=100 $(GO) test -tags $(TAGS) -run Kill -count=1 ./cmd/wb
+	WB_KILLS=100 $(GO) test -tags $(TAGS) -run '^TestKill' -count=1 -parallel $(CRASH_AT_ONCE) ./cmd/wb
 
-# five minutes that hold hours of conversation, and a run that is looked at all the time
+# minutes that hold hours of conversation, and a run that is looked at all the time
 SOAK ?= 100s
+SOAK_TESTS ?= TestSoak|TestLookedAt
 soak: echarts
-	WB_SOAK=$(SOAK) $(GO) test -tags $(TAGS) -run 'TestSoak|TestLookedAt' -count=1 -v -timeout 20m ./cmd/wb
+	WB_SOAK=$(SOAK) $(GO) test -tags $(TAGS) -run '$(SOAK_TESTS)' -count=1 -v -timeout 20m ./cmd/wb
 
-# lakes and Parquet: DuckDB's extensions from their packages, a PostgreSQL of Debian's, ClickHouse and Spark as readers, and moto for an object store
+# lakes and Parquet: DuckDB's extensions from their packages, a PostgreSQL of Debian's, ClickHouse and Spark as readers,
+# and moto for an object store
 EXTENSIONS := $(CURDIR)/.tools/extensions
 .tools/extensions:
-	python3 -m pip download -q --no-deps -d $@.part duckdb-extension-ducklake==1.5.5 duckdb-extension-postgres-scanner==1.5.5 duckdb-extension-httpfs==1.5.5
+	python3 -m pip download -q --no-deps -d $@.part duckdb-extension-ducklake==1.5.5 duckdb-extension-postgres-scanner==1.5.5 \
+	  duckdb-extension-httpfs==1.5.5
 	cd $@.part && for w in *.whl; do python3 -m zipfile -e $$w .; done && rm *.whl
 	mv $@.part $@
 .tools/readers2:
-	command -v java >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends default-jre-headless; }
 	python3 -m venv $@.part && $@.part/bin/pip install -q chdb==4.4.0 pyspark==4.3.0 'moto[server]==5.1.0'
 	mv $@.part $@
+LAKE_TESTS := Lake|HistoriesElsewhere|OtherReaders|OlderFolder|NewerCopy
 .PHONY: lake
 lake: echarts .tools/extensions .tools/readers2
-	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql; }
-	WB_EXTENSION_DIR=$(EXTENSIONS) WB_READERS=$(CURDIR)/.tools/readers2/bin/python WB_POSTGRES=$$(ls -d /usr/lib/postgresql/*/bin | tail -n 1) \
-	  $(GO) test -tags $(TAGS) -run 'Lake|HistoriesElsewhere|OtherReaders|OlderFolder|NewerCopy' -count=1 -v -timeout 15m ./store ./queries ./cmd/wb
+	./.ci/debian default-jre-headless postgresql
+	WB_EXTENSION_DIR=$(EXTENSIONS) WB_READERS=$(CURDIR)/.tools/readers2/bin/python \
+	  WB_POSTGRES=$$(ls -d /usr/lib/postgresql/*/bin | tail -n 1) \
+	  $(GO) test -tags $(TAGS) -run '$(LAKE_TESTS)' -count=1 -v -timeout 15m $(call packages_with,Test[A-Za-z]*($(LAKE_TESTS)))
+
+# what the checks install for themselves, ahead of them
+.PHONY: tools
+tools: .tools/golangci-lint .venv/bin/duckdb .tools/extensions .tools/readers2

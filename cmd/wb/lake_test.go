@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -106,49 +104,6 @@ func (c *cluster) lake(name string) string {
 	return "postgres:host=127.0.0.1 port=" + c.port + " user=postgres dbname=" + name
 }
 
-// histories makes files with runs of two turns.
-func histories(t *testing.T, dir string, files, runs int) (paths []string) {
-	t.Helper()
-	var wg sync.WaitGroup
-	for f := range files {
-		path := filepath.Join(dir, fmt.Sprintf("box%d.duckdb", f+1))
-		paths = append(paths, path)
-		wg.Go(func() {
-			for r := range runs {
-				cmd, out := wbCommand(t, dir, "run", "--db", path, "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "2", "--max-tokens", "4", "--sample-hz", "1", "--quiet", "--name", fmt.Sprintf("box%d-%d", f+1, r+1), "--tag", fmt.Sprintf("box=%d", f+1))
-				if err := cmd.Run(); err != nil {
-					t.Errorf("%v\n%s", err, out)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return paths
-}
-
-// rows counts every raw table.
-func rows(t *testing.T, dir, db string) string {
-	t.Helper()
-	const q = `SELECT 'run ' || (SELECT count(*) FROM raw.run) || ', distinct ' || (SELECT count(DISTINCT run_id) FROM raw.run) || ', tag ' || (SELECT count(*) FROM raw.run_tag) || ', setting ' || (SELECT count(*) FROM raw.setting)
-		|| ', session ' || (SELECT count(*) FROM raw.session) || ', turn ' || (SELECT count(*) FROM raw.turn) || ', message ' || (SELECT count(*) FROM raw.message) || ', link ' || (SELECT count(*) FROM raw.turn_message)
-		|| ', chunk ' || (SELECT count(*) FROM raw.chunk) || ', token ' || (SELECT sum(len(tokens)) FROM raw.turn_token) || ', metric ' || (SELECT count(*) FROM raw.engine_metric) || ', scrape ' || (SELECT count(*) FROM raw.scrape)
-		|| ', host ' || (SELECT count(*) FROM raw.host_sample) || ', process ' || (SELECT count(*) FROM raw.process_sample) || ', cache ' || (SELECT count(*) FROM raw.cache_turn) || ', miss ' || (SELECT sum(tokens) FROM raw.cache_miss) || ', event ' || (SELECT count(*) FROM raw.event) AS n`
-	lines := strings.Split(strings.TrimSpace(wb(t, dir, "query", "--db", db, "-c", q, "--format", "csv")), "\n")
-	return strings.TrimSuffix(lines[len(lines)-1], ",true")
-}
-
-// sameReports holds the reports over two histories against each other.
-func sameReports(t *testing.T, dir, a, b string, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		if x, y := wb(t, dir, "query", name, "--db", a, "--runs", "all", "--format", "csv"), wb(t, dir, "query", name, "--db", b, "--runs", "all", "--format", "csv"); x != y {
-			t.Errorf("%s over %s:\n%.600s\nover %s:\n%.600s", name, a, x, b, y)
-		}
-	}
-}
-
-var manyReports = []string{"run_overview", "turn_details", "itl_percentiles", "cache_hit_by_turn", "conversation_summary", "ttft_by_turn", "run_settings", "cache_miss_causes", "stalls", "throughput_by_run", "fleet_overview", "regressions_over_time"}
-
 // Four machines push 25 runs each at once; then four push the same ones; then pushers are killed.
 func TestLakeOnPostgres(t *testing.T) {
 	pg := startPostgres(t, lakeTools(t))
@@ -159,21 +114,7 @@ func TestLakeOnPostgres(t *testing.T) {
 		return
 	}
 	lake := pg.lake("one")
-	push := func(lake, data string, files ...string) (said []string) {
-		var wg sync.WaitGroup
-		said = make([]string, len(files))
-		for i, f := range files {
-			wg.Go(func() {
-				cmd, out := wbCommand(t, dir, "push", lake, "--data", filepath.Join(dir, data), "--db", f)
-				if err := cmd.Run(); err != nil {
-					t.Errorf("push %s: %v\n%s", f, err, out)
-				}
-				said[i] = out.String()
-			})
-		}
-		wg.Wait()
-		return said
-	}
+	push := func(lake, data string, files ...string) []string { return pushAll(t, dir, lake, data, files...) }
 	t0 := time.Now()
 	for _, s := range push(lake, "data", boxes...) {
 		if !strings.HasSuffix(s, ": 25 runs added, 0 there before\n") {
@@ -206,92 +147,134 @@ func TestLakeOnPostgres(t *testing.T) {
 	if got, want := rows(t, dir, same), rows(t, dir, boxes[2]); got != want {
 		t.Errorf("four times the same:\n%s\nwant\n%s", got, want)
 	}
-	// killed at 20 random moments, a pusher leaves no part of a run
+	pushersKilled(t, dir, pg.lake("killed"), boxes[3])
+	pushesFail(t, pg, dir, lake, boxes[3])
+	pushesStopped(t, pg, dir, boxes[3])
+}
+
+// pushAll pushes files into a lake, all at once, and gives what each said.
+func pushAll(t *testing.T, dir, lake, data string, files ...string) (said []string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	said = make([]string, len(files))
+	for i, f := range files {
+		wg.Go(func() {
+			cmd, out := wbCommand(t, dir, "push", lake, "--data", filepath.Join(dir, data), "--db", f)
+			if err := cmd.Run(); err != nil {
+				t.Errorf("push %s: %v\n%s", f, err, out)
+			}
+			said[i] = out.String()
+		})
+	}
+	wg.Wait()
+	return said
+}
+
+// failing is a command of wb that is to fail, over a file of 25 runs.
+type failing struct {
+	*testing.T
+	cmd    *exec.Cmd
+	out    *bytes.Buffer
+	file   string
+	before []byte // what the file held
+}
+
+func beginFailing(t *testing.T, dir, file, env string, args ...string) failing {
+	t.Helper()
+	f := failing{T: t, file: file, before: read(t, file)}
+	f.cmd, f.out = wbCommand(t, dir, append(args, "--db", file)...)
+	f.cmd.Env = append(os.Environ(), env)
+	if err := f.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// with waits: what went wrong is one line with its cause and a hint, and the file is as it was.
+func (f failing) with(cause, hint string) {
+	f.Helper()
+	if code := exitCode(f, f.cmd.Wait()); code != 1 {
+		f.Errorf("exit %d", code)
+	}
+	said := f.out.String()
+	howFar := regexp.MustCompile(`: \d+ of 25 runs$`) // said when it takes long
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(said), "\n"), howFar.MatchString)
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "wb: ") || !strings.Contains(lines[0], cause) ||
+		!strings.HasPrefix(lines[1], "hint: ") || !strings.Contains(lines[1], hint) || strings.Contains(said, lakePassword) {
+		f.Errorf("said:\n%s", said)
+	}
+	if !bytes.Equal(f.before, read(f.T, f.file)) {
+		f.Errorf("the local file has changed")
+	}
+}
+
+// pushersKilled kills a pusher at 20 random moments: it leaves no part of a run.
+func pushersKilled(t *testing.T, dir, killed, box string) {
+	const whole = `SELECT (SELECT count(*) FROM raw.turn) = 3 * (SELECT count(*) FROM raw.run)
+		AND (SELECT count(*) FROM raw.event) >= (SELECT count(*) FROM raw.run)
+		AND NOT EXISTS (SELECT 1 FROM raw.turn t WHERE t.run_id NOT IN (SELECT run_id FROM raw.run))
+		AND (SELECT count(*) FROM raw.run) = (SELECT count(DISTINCT run_id) FROM raw.run) AS whole`
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 8))
-	killed := pg.lake("killed")
 	for range 20 {
-		cmd, _ := wbCommand(t, dir, "push", killed, "--data", filepath.Join(dir, "killed"), "--db", boxes[3])
+		cmd, _ := wbCommand(t, dir, "push", killed, "--data", filepath.Join(dir, "killed"), "--db", box)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(300*time.Millisecond + time.Duration(rng.Int64N(int64(1200*time.Millisecond))))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		check, out := wbCommand(t, dir, "query", "--db", killed, "--format", "csv", "-c", `SELECT (SELECT count(*) FROM raw.turn) = 3 * (SELECT count(*) FROM raw.run) AND (SELECT count(*) FROM raw.event) >= (SELECT count(*) FROM raw.run)
-			AND NOT EXISTS (SELECT 1 FROM raw.turn t WHERE t.run_id NOT IN (SELECT run_id FROM raw.run)) AND (SELECT count(*) FROM raw.run) = (SELECT count(DISTINCT run_id) FROM raw.run) AS whole`)
+		check, out := wbCommand(t, dir, "query", "--db", killed, "--format", "csv", "-c", whole)
 		if err := check.Run(); err != nil && !strings.Contains(out.String(), "there is no lake") || err == nil && !strings.Contains(out.String(), "true") {
 			t.Errorf("after a kill: %v\n%s", err, out)
 		}
 	}
-	push(killed, "killed", boxes[3])
-	if got, want := rows(t, dir, killed), rows(t, dir, boxes[3]); got != want {
+	pushAll(t, dir, killed, "killed", box)
+	if got, want := rows(t, dir, killed), rows(t, dir, box); got != want {
 		t.Errorf("after kills:\n%s\nwant\n%s", got, want)
 	}
-	// what goes wrong is one line with its cause and a hint; the file is as it was
-	before, err := os.ReadFile(boxes[3])
-	if err != nil {
-		t.Fatal(err)
-	}
-	fails := func(cmd *exec.Cmd, out *bytes.Buffer, cause, hint string) {
-		t.Helper()
-		if code := exitCode(t, cmd.Wait()); code != 1 {
-			t.Errorf("exit %d", code)
-		}
-		lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(out.String()), "\n"), regexp.MustCompile(`: \d+ of 25 runs$`).MatchString) // how far it is, when it takes long
-		if len(lines) != 2 || !strings.HasPrefix(lines[0], "wb: ") || !strings.Contains(lines[0], cause) || !strings.HasPrefix(lines[1], "hint: ") || !strings.Contains(lines[1], hint) || strings.Contains(out.String(), lakePassword) {
-			t.Errorf("said:\n%s", out)
-		}
-		if now, err := os.ReadFile(boxes[3]); err != nil || !bytes.Equal(before, now) {
-			t.Errorf("the local file has changed (%v)", err)
-		}
-	}
-	begin := func(env string, args ...string) (*exec.Cmd, *bytes.Buffer) {
-		cmd, out := wbCommand(t, dir, append(args, "--db", boxes[3])...)
-		cmd.Env = append(os.Environ(), env)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return cmd, out
-	}
-	cmd, out := begin("PGPASSWORD=wrong", "push", lake)
-	fails(cmd, out, "PostgreSQL refuses the user or the password", "PGPASSWORD")
-	cmd, out = begin("X=", "push", strings.Replace(lake, "dbname=one", "dbname=nowhere", 1))
-	fails(cmd, out, `database "nowhere" does not exist`, "createdb nowhere")
-	cmd, out = begin("X=", "push", lake, "--data", filepath.Join(dir, "elsewhere"))
-	fails(cmd, out, "it is there, and its Parquet files are elsewhere", "leave --data out")
+}
+
+// pushesFail is refused in every way that a lake, or what is under it, can refuse.
+func pushesFail(t *testing.T, pg *cluster, dir, lake, box string) {
+	beginFailing(t, dir, box, "PGPASSWORD=wrong", "push", lake).with("PostgreSQL refuses the user or the password", "PGPASSWORD")
+	nowhere := strings.Replace(lake, "dbname=one", "dbname=nowhere", 1)
+	beginFailing(t, dir, box, "X=", "push", nowhere).with(`database "nowhere" does not exist`, "createdb nowhere")
+	beginFailing(t, dir, box, "X=", "push", lake, "--data", filepath.Join(dir, "elsewhere")).
+		with("it is there, and its Parquet files are elsewhere", "leave --data out")
 	// a machine that lacks the folder of the Parquet files
 	if err := os.Rename(filepath.Join(dir, "data"), filepath.Join(dir, "unmounted")); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"push", "pull"} {
-		cmd, out = begin("X=", verb, lake)
-		fails(cmd, out, "which is missing or empty on this machine", "mount it there")
+		beginFailing(t, dir, box, "X=", verb, lake).with("which is missing or empty on this machine", "mount it there")
 	}
 	if err := os.Rename(filepath.Join(dir, "unmounted"), filepath.Join(dir, "data")); err != nil {
 		t.Fatal(err)
 	}
 	if small := filepath.Join(dir, "small"); os.Getuid() == 0 && os.Mkdir(small, 0o777) == nil && syscall.Mount("tmpfs", small, "tmpfs", 0, "size=200k") == nil {
 		full := pg.lake("full")
-		cmd, out = begin("X=", "push", full, "--data", small)
-		fails(cmd, out, "no space left where its Parquet files are", "local file is as it was")
+		beginFailing(t, dir, box, "X=", "push", full, "--data", small).with("no space left where its Parquet files are", "local file is as it was")
 		if err := syscall.Unmount(small, 0); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// pushesStopped takes the catalog away in the middle of a push.
+func pushesStopped(t *testing.T, pg *cluster, dir, box string) {
 	stopped := pg.lake("stopped")
-	cmd, out = begin("X=", "push", stopped, "--data", filepath.Join(dir, "stopped"))
+	during := beginFailing(t, dir, box, "X=", "push", stopped, "--data", filepath.Join(dir, "stopped"))
 	time.Sleep(1200 * time.Millisecond)
 	if err := pg.stop(); err != nil {
 		t.Fatal(err)
 	}
-	fails(cmd, out, "its PostgreSQL does not answer", "push again")
-	cmd, out = begin("X=", "push", stopped)
-	fails(cmd, out, "its PostgreSQL does not answer", "push again")
+	during.with("its PostgreSQL does not answer", "push again")
+	beginFailing(t, dir, box, "X=", "push", stopped).with("its PostgreSQL does not answer", "push again")
 	if err := pg.start(); err != nil {
 		t.Fatal(err)
 	}
-	push(stopped, "stopped", boxes[3])
-	if got, want := rows(t, dir, stopped), rows(t, dir, boxes[3]); got != want {
+	pushAll(t, dir, stopped, "stopped", box)
+	if got, want := rows(t, dir, stopped), rows(t, dir, box); got != want {
 		t.Errorf("after the catalog was away:\n%s\nwant\n%s", got, want)
 	}
 }
@@ -366,193 +349,4 @@ func TestLakeOnObjects(t *testing.T) {
 	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), ": its object store does not answer\nhint: AWS_ENDPOINT_URL says where it is, if it is not Amazon's. The local file is as it was") {
 		t.Errorf("without the object store: exit %d\n%s", code, out)
 	}
-}
-
-// ClickHouse and Spark find the same rows and sums in a folder of Parquet as wb. Needs WB_READERS, a Python that has both (make lake).
-func TestOtherReaders(t *testing.T) {
-	python := os.Getenv("WB_READERS")
-	if python == "" {
-		t.Skip("WB_READERS is not set; make lake sets it")
-	}
-	dir := t.TempDir()
-	plan := "name: p\nconversations: [simple_qa]\nmax_turns: 2\nmax_tokens: 8\nsim_profile: instant\nmatrix:\n  rag_placement: [system, append]\n" // its runs have an id of the plan
-	if err := os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(plan), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wb(t, dir, "run", "plan.yaml", "--quiet")
-	wb(t, dir, "run", "--sim-profile", "instant", "--conversations", "rag_simulation", "--token-ids", "all", "--quiet")
-	wb(t, dir, "export", "--parquet", "out")
-	wb(t, dir, "import", "out", "--db", "back.duckdb")
-	if got, want := rows(t, dir, "back.duckdb"), rows(t, dir, "wb.duckdb"); got != want {
-		t.Errorf("back from the folder:\n%s\nwant\n%s", got, want)
-	}
-	script, err := filepath.Abs("testdata/lake/readers.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(python, script, filepath.Join(dir, "out"))
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	b, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, &errs)
-	}
-	var found map[string]map[string]map[string]*float64
-	if err := json.Unmarshal(b, &found); err != nil {
-		t.Fatalf("%v\n%s", err, b)
-	}
-	if len(found["clickhouse"]) < 14 || len(found["spark"]) != len(found["clickhouse"]) {
-		t.Errorf("ClickHouse read %d tables, Spark %d", len(found["clickhouse"]), len(found["spark"]))
-	}
-	for table, sums := range found["clickhouse"] {
-		from := "raw." + table
-		if table == "message" { // a folder has a text with each run that refers to it
-			from = "(SELECT DISTINCT x.run_id, m.* FROM (SELECT run_id, sha256 FROM raw.turn_message UNION SELECT run_id, reply_sha256 FROM raw.turn) x JOIN raw.message m USING (sha256))"
-		}
-		q, columns := "SELECT count(*)::DOUBLE AS rows", []string{"rows"}
-		for column := range sums {
-			if column != "rows" {
-				columns = append(columns, column)
-				q += ", sum(" + column + "::DOUBLE)"
-			}
-		}
-		lines := strings.Split(strings.TrimSpace(wb(t, dir, "query", "--db", "out", "-c", q+" FROM "+from, "--format", "csv")), "\n")
-		for i, want := range strings.Split(lines[len(lines)-1], ",")[:len(columns)] {
-			for _, engine := range []string{"clickhouse", "spark"} {
-				got := found[engine][table][columns[i]]
-				if f, err := strconv.ParseFloat(want, 64); (got == nil) != (want == "") || (got != nil && (err != nil || math.Abs(f-*got) > 1e-9*math.Abs(f))) {
-					t.Errorf("%s: %s.%s differs from wb's %q", engine, table, columns[i], want)
-				}
-			}
-		}
-	}
-}
-
-// A lake in a folder, a folder of Parquet and files give the same reports, and runs travel between them by their ids.
-func TestHistoriesElsewhere(t *testing.T) {
-	dir := t.TempDir()
-	boxes := histories(t, dir, 2, 2)
-	if t.Failed() {
-		return
-	}
-	said := wb(t, dir, append([]string{"import", "--db", "all.duckdb"}, boxes...)...)
-	if !strings.HasSuffix(said, "box2.duckdb: 2 runs added, 0 here before\n") {
-		t.Errorf("import said %q", said)
-	}
-	want := rows(t, dir, "all.duckdb")
-	places := []string{"folder"}
-	wb(t, dir, "export", "--parquet", "folder", "--db", "all.duckdb")
-	list := func() (out []string) {
-		err := filepath.WalkDir(filepath.Join(dir, "folder"), func(p string, e os.DirEntry, err error) error {
-			if err == nil && !e.IsDir() {
-				out = append(out, p)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
-	first := list()
-	wb(t, dir, "export", "--parquet", "folder", "--db", "all.duckdb")
-	if again := list(); !slices.Equal(first, again) {
-		t.Errorf("a second export gives %d files, the first %d", len(again), len(first))
-	}
-	if os.Getenv("WB_EXTENSION_DIR") != "" {
-		places = append(places, "lake")
-		wb(t, dir, "push", "lake", "--db", boxes[0])
-		// a run that pushes at its end brings what is not there yet; its lake may be away
-		bring := []string{"run", "--db", boxes[1], "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1", "--quiet", "--push"}
-		cmd, out := wbCommand(t, dir, append(bring, "postgres:host=127.0.0.1 port=1 dbname=x")...)
-		if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its PostgreSQL does not answer: connection refused; the run goes on") || !strings.Contains(out.String(), "dbname=x: its PostgreSQL does not answer: connection refused\nhint: are host and port right? The local file is as it was") {
-			t.Errorf("a lake that is away: exit %d\n%s", code, out)
-		}
-		if said := wb(t, dir, append(bring, "lake")...); !strings.Contains(said, "lake: 4 runs added, 0 there before\n") {
-			t.Errorf("run --push said %q", said)
-		}
-		if said := wb(t, dir, "calibrate", "--db", "noise.duckdb", "--sim-profile", "instant", "--repeat", "1", "--quiet", "--push", "noise"); !strings.Contains(said, "noise: 2 runs added, 0 there before\n") {
-			t.Errorf("calibrate --push said %q", said)
-		}
-		if said := wb(t, dir, "import", boxes[1], "--db", "all.duckdb"); !strings.Contains(said, "2 runs added, 2 here before") {
-			t.Errorf("import said %q", said)
-		}
-		want = rows(t, dir, "all.duckdb")
-		wb(t, dir, "export", "--parquet", "folder", "--db", "all.duckdb")
-	}
-	for _, place := range places {
-		if got := rows(t, dir, place); got != want {
-			t.Errorf("%s has\n%s\nthe file\n%s", place, got, want)
-		}
-		sameReports(t, dir, "all.duckdb", place, manyReports...)
-		back := place + ".duckdb"
-		for _, n := range []string{" runs added, 0 here", ": 0 runs added, "} {
-			if said := wb(t, dir, "import", place, "--db", back); !strings.Contains(said, n) {
-				t.Errorf("import of %s said %q", place, said)
-			}
-		}
-		if got := rows(t, dir, back); got != want {
-			t.Errorf("back from %s:\n%s\nwant\n%s", place, got, want)
-		}
-		for _, q := range []string{"COPY (SELECT 1) TO '" + place + "/x.csv'", "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM read_text('" + boxes[0] + "')", "ATTACH '" + boxes[0] + "'", "DELETE FROM raw.run", "DROP VIEW raw.run", "INSTALL httpfs", "SET threads = 9",
-			"SELECT $a1$ ' $a1$; COPY (SELECT 1) TO '" + place + "/x.csv'; SELECT '", "SELECT * FROM DuckLake_Cleanup_old_files('_lake', cleanup_all => true)", "CREATE TABLE main.x (i INT)", "SELECT * FROM postgres_scan('host=10.255.255.1', 'public', 'x')", "SELECT * FROM Postgres_Query('__ducklake_metadata__lake', 'SELECT 1')", "SELECT path FROM duckdb_databases()", "PREPARE x AS COPY (SELECT 1) TO '" + place + "/x.csv'", "EXPLAIN ANALYZE COPY (SELECT 1) TO '" + place + "/x.csv'"} {
-			cmd, out := wbCommand(t, dir, "query", "--db", place, "-c", q)
-			if code := exitCode(t, cmd.Run()); code != 1 {
-				t.Errorf("%s passes with %d:\n%s", q, code, out)
-			}
-		}
-		// it may be moved, and a run taken out of it; nothing of another kind comes into it
-		moved := place + "-moved"
-		if err := os.Rename(filepath.Join(dir, place), filepath.Join(dir, moved)); err != nil {
-			t.Fatal(err)
-		}
-		sameReports(t, dir, "all.duckdb", moved, "turn_details", "itl_percentiles")
-		other := map[string]string{"folder": "push folder-moved", "lake": "export --parquet lake-moved"}[place]
-		cmd, out := wbCommand(t, dir, append(strings.Fields(other), "--db", boxes[0])...)
-		if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "a folder of its own") {
-			t.Errorf("%s: exit %d\n%s", other, code, out)
-		}
-		wb(t, dir, "runs", "rm", "box1-1", "--yes", "--db", moved)
-		wb(t, dir, "import", moved, "--db", moved+".duckdb")
-		if err := os.WriteFile(filepath.Join(dir, "less.duckdb"), read(t, filepath.Join(dir, "all.duckdb")), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		wb(t, dir, "runs", "rm", "box1-1", "--yes", "--db", "less.duckdb")
-		if got, want := rows(t, dir, moved+".duckdb"), rows(t, dir, "less.duckdb"); got != want {
-			t.Errorf("%s without a run:\n%s\nwant\n%s", moved, got, want)
-		}
-		if err := os.Rename(filepath.Join(dir, moved), filepath.Join(dir, place)); err != nil {
-			t.Fatal(err)
-		}
-		if found, err := filepath.Glob(filepath.Join(dir, place, "x.csv")); err != nil || len(found) > 0 {
-			t.Errorf("a query wrote %v (%v)", found, err)
-		}
-	}
-	for args, cause := range map[string]string{"query ttft_by_turn --db empty": "without a history of wb", "import empty --db x.duckdb": "without a history of wb", "import nothing.duckdb --db x.duckdb": "no such file",
-		"export --parquet x --db folder": "it is a folder of Parquet or a lake, and this wants a DuckDB file", "push x --db folder": "hint: wb import folder --db FILE.duckdb makes one", "import all.duckdb --db all.duckdb": "it is this history itself",
-		"import all.duckdb --db postgres:dbname=x": "it is a lake, and this writes into a DuckDB file"} {
-		if err := os.MkdirAll(filepath.Join(dir, "empty"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		cmd, out := wbCommand(t, dir, strings.Fields(args)...)
-		if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), cause) {
-			t.Errorf("%s: exit %d\n%s", args, code, out)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "folder", "wb.json"), []byte(`{"schema": 99}`), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd, out := wbCommand(t, dir, "import", "folder", "--db", "y.duckdb")
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its schema is number 99") {
-		t.Errorf("a newer folder: exit %d\n%s", code, out)
-	}
-}
-
-func read(t *testing.T, path string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }

@@ -1,0 +1,277 @@
+// Command sizes fails where code has grown past what a reader can hold: files, functions, structs, the commands' own code and, when
+// asked, lines. It knows no exceptions but one: a struct says why it is wide.
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// The limits.
+const (
+	fileLines     = 500
+	functionLines = 80
+	structFields  = 15
+	commandLines  = 2500 // all of cmd/wb without its tests
+	lineLength    = 140  // characters, not bytes
+)
+
+// commandFolder is where only wiring belongs.
+const commandFolder = "cmd/wb"
+
+// wideMark begins the line of a struct's doc comment that says why the struct has many fields.
+const wideMark = "// wide: "
+
+// kind is what is too large.
+type kind string
+
+const (
+	largeFile     kind = "files"
+	largeFunction kind = "functions"
+	wideStruct    kind = "structs"
+	largeCommand  kind = "command folders"
+	longLine      kind = "lines"
+)
+
+var limits = []struct {
+	kind  kind
+	limit string
+}{
+	{largeFile, fmt.Sprintf("over %d lines", fileLines)},
+	{largeFunction, fmt.Sprintf("over %d lines", functionLines)},
+	{wideStruct, fmt.Sprintf("over %d fields", structFields)},
+	{largeCommand, fmt.Sprintf("over %d lines", commandLines)},
+	{longLine, fmt.Sprintf("over %d characters", lineLength)},
+}
+
+// violation is one thing that is too large, and where it begins.
+type violation struct {
+	kind kind
+	file string
+	line int
+	says string
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run checks the module below a folder and gives the exit code: 0 nothing is too large, 1 something is, 2 it could not be told.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("sizes", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	lines := flags.Bool("lines", false, fmt.Sprintf("check that no line of Go, SQL and Markdown is over %d characters, too", lineLength))
+	folder := flags.String("folder", ".", "the module's folder")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return 2
+	}
+	found, err := check(os.DirFS(*folder), *lines)
+	if err != nil {
+		fmt.Fprintln(stderr, "sizes:", err)
+		return 2
+	}
+	counts := map[kind]int{}
+	for _, v := range found {
+		fmt.Fprintf(stdout, "%s:%d: %s\n", v.file, v.line, v.says)
+		counts[v.kind]++
+	}
+	for _, l := range limits {
+		if l.kind != longLine || *lines {
+			fmt.Fprintf(stdout, "%s %s: %d\n", l.kind, l.limit, counts[l.kind])
+		}
+	}
+	if len(found) > 0 {
+		return 1
+	}
+	return 0
+}
+
+// check finds all that is too large in a module, by file and line.
+func check(module fs.FS, lines bool) (found []violation, err error) {
+	commands, files := 0, 0
+	err = fs.WalkDir(module, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if name != "." && leftOut(entry.Name()) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		ext := path.Ext(name)
+		if ext != ".go" && (!lines || ext != ".sql" && ext != ".md") {
+			return nil
+		}
+		text, err := fs.ReadFile(module, name)
+		if err != nil {
+			return err
+		}
+		if lines {
+			found = append(found, longLines(name, string(text))...)
+		}
+		if ext != ".go" {
+			return nil
+		}
+		files++
+		if path.Dir(name) == commandFolder && !strings.HasSuffix(name, "_test.go") {
+			commands += countLines(string(text))
+		}
+		large, err := checkGo(name, text)
+		found = append(found, large...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if files == 0 { // in a wrong folder nothing is too large
+		return nil, fmt.Errorf("no Go file is here")
+	}
+	if commands > commandLines {
+		says := fmt.Sprintf("%s has %d lines without its tests, more than %d", commandFolder, commands, commandLines)
+		found = append(found, violation{largeCommand, commandFolder, 1, says})
+	}
+	slices.SortFunc(found, func(a, b violation) int {
+		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), strings.Compare(a.says, b.says))
+	})
+	return found, nil
+}
+
+// leftOut are the folders that Go leaves out of a module, and those that the build fills.
+func leftOut(folder string) bool {
+	return strings.HasPrefix(folder, ".") || strings.HasPrefix(folder, "_") ||
+		slices.Contains([]string{"testdata", "vendor", "node_modules", "bin", "results"}, folder)
+}
+
+func countLines(text string) int {
+	n := strings.Count(text, "\n")
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		n++
+	}
+	return n
+}
+
+func longLines(name, text string) (found []violation) {
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\r\n")); n > lineLength {
+			says := fmt.Sprintf("the line has %d characters, more than %d", n, lineLength)
+			found = append(found, violation{longLine, name, number, says})
+		}
+	}
+	return found
+}
+
+// checkGo finds the file itself, its functions and its structs.
+func checkGo(name string, text []byte) (found []violation, err error) {
+	if n := countLines(string(text)); n > fileLines {
+		found = append(found, violation{largeFile, name, 1, fmt.Sprintf("the file has %d lines, more than %d", n, fileLines)})
+	}
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, name, text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	line := func(p token.Pos) int { return set.PositionFor(p, false).Line }
+	reasons := wideReasons(file)
+	function := func(what string, from, to token.Pos) {
+		if n := line(to) - line(from) + 1; n > functionLines {
+			says := fmt.Sprintf("%s has %d lines, more than %d", what, n, functionLines)
+			found = append(found, violation{largeFunction, name, line(from), says})
+		}
+	}
+	for _, d := range file.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl: // its type begins at the word func, behind the doc comment
+			function("func "+d.Name.Name, d.Type.Pos(), d.End())
+		case *ast.GenDecl:
+			outermostLiterals(d, func(l *ast.FuncLit) { function("a function without a name", l.Pos(), l.End()) })
+		}
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		s, is := node.(*ast.StructType)
+		if !is || reasons[s] {
+			return true
+		}
+		if fields := countFields(s); fields > structFields {
+			says := fmt.Sprintf("a struct has %d fields, more than %d, and no line %q says why", fields, structFields, wideMark+"…")
+			found = append(found, violation{wideStruct, name, line(s.Pos()), says})
+		}
+		return true
+	})
+	return found, nil
+}
+
+// outermostLiterals visits the functions without a name, and not those in them.
+func outermostLiterals(in ast.Node, visit func(*ast.FuncLit)) {
+	ast.Inspect(in, func(node ast.Node) bool {
+		l, is := node.(*ast.FuncLit)
+		if is {
+			visit(l)
+		}
+		return !is
+	})
+}
+
+func countFields(s *ast.StructType) (n int) {
+	for _, f := range s.Fields.List {
+		n += max(len(f.Names), 1) // an embedded one has no name
+	}
+	return n
+}
+
+// wideReasons are the structs whose doc comment says why they are wide. The comment is that of the type, variable or field which the
+// struct belongs to.
+func wideReasons(file *ast.File) map[*ast.StructType]bool {
+	out := map[*ast.StructType]bool{}
+	mark := func(of ast.Node, docs ...*ast.CommentGroup) {
+		if !slices.ContainsFunc(docs, saysWhyWide) {
+			return
+		}
+		ast.Inspect(of, func(node ast.Node) bool {
+			s, is := node.(*ast.StructType)
+			if is {
+				out[s] = true
+			}
+			_, body := node.(*ast.BlockStmt)
+			return !is && !body // a struct in a struct or in a function needs a reason of its own
+		})
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.GenDecl:
+			if !n.Lparen.IsValid() && len(n.Specs) == 1 {
+				mark(n, n.Doc)
+			}
+		case *ast.TypeSpec:
+			mark(n.Type, n.Doc)
+		case *ast.ValueSpec:
+			mark(n, n.Doc)
+		case *ast.Field:
+			if n.Type != nil {
+				mark(n.Type, n.Doc)
+			}
+		}
+		return true
+	})
+	return out
+}
+
+func saysWhyWide(doc *ast.CommentGroup) bool {
+	return doc != nil && slices.ContainsFunc(doc.List, func(c *ast.Comment) bool {
+		reason, is := strings.CutPrefix(c.Text, wideMark)
+		return is && strings.TrimSpace(reason) != ""
+	})
+}

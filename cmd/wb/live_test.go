@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A file that is replaced under a run ends it as failed, and what took its place is not touched.
+func TestReplacedFile(t *testing.T) {
+	for users, sign := range map[string]string{"1": "TTFT", "4": " streams "} {
+		t.Run(users+" users", func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100", "--users", users)
+			waitSaid(t, stderr, sign, 3) // something was measured
+			p := filepath.Join(dir, "wb.duckdb")
+			if err := errors.Join(os.Remove(p), os.WriteFile(p, []byte("another's"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			code := exitCode(t, cmd.Wait())
+			said := string(read(t, stderr.Name()))
+			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another one is in its place") || strings.Contains(said, "look further") {
+				t.Errorf("exit %d\n%s", code, said)
+			}
+			if got := string(read(t, p)); got != "another's" {
+				t.Errorf("the file holds %q", got)
+			}
+			if _, err := os.Lstat(p + ".wal"); err == nil {
+				t.Error("a log is left")
+			}
+		})
+	}
+}
+
+// Whoever asks again during a turn is answered at once, with what the run laid ready when the last turn ended.
+func TestAskedAgain(t *testing.T) {
+	dir := t.TempDir()
+	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--max-turns", "3", "--max-tokens", "300", "--ignore-eos", "--warmup", "0")
+	waitTurns(t, stderr, 1)
+	for i, turns := range []string{"2", "2"} { // the first answer comes when the second turn ends, and the third takes seconds
+		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) AS n FROM turns", "--format", "csv")
+		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") || i == 1 && strings.Contains(out.String(), "waiting for the turn") {
+			t.Errorf("question %d: exit %d\n%s", i+1, code, out)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+}
+
+// While a run writes, whoever wants to write is told who holds the file, and whoever wants to look is given every finished turn.
+func TestLockedFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--repeat", "100", "--max-tokens", "20")
+	waitTurns(t, stderr, 3)
+	if st, err := os.Stat(filepath.Join(dir, "wb.duckdb.sock")); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v %v", st, err)
+	}
+	for range 3 {
+		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) >= 3 AND count(*) = count(DISTINCT turn_id) AND max(status) = 'ok' AS whole FROM turns", "--format", "csv")
+		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "true,true") || !regexp.MustCompile(`(?m)^note: wb.duckdb is held by a run: this is a snapshot of it, \d+\.\d s old$`).Match(out.Bytes()) {
+			t.Errorf("exit %d\n%s", code, out)
+		}
+	}
+	if out := wb(t, dir, "report", "--out", "r"); !strings.Contains(out, ".html") {
+		t.Errorf("report of a live run:\n%s", out)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"doctor", "file       ok"}, {"cache simulate", "Prefix cache by block size"}, {"export --parquet out", "1 run left out: not ended yet"}, {"runs show latest", "running"},
+	} {
+		q, out := wbCommand(t, dir, strings.Fields(c.args)...)
+		if code := exitCode(t, q.Run()); strings.Contains(out.String(), "held by another process") || code != 0 || !strings.Contains(out.String(), c.want) {
+			t.Errorf("wb %s during a run: exit %d\n%s", c.args, code, out)
+		}
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, ".wb.duckdb-snapshot-*", "*")); err != nil || len(files) > 4 { // two, each with its log perhaps
+		t.Errorf("snapshots pile up: %v (%v)", files, err)
+	}
+	for _, args := range [][]string{{"run"}, {"runs", "tag", "latest", "a=b"}} {
+		q, out := wbCommand(t, dir, args...)
+		if code := exitCode(t, q.Run()); code != 1 || !regexp.MustCompile(fmt.Sprintf(`(?m)^wb: open wb.duckdb: held by another process: pid %d \(.+\)$`, cmd.Process.Pid)).Match(out.Bytes()) {
+			t.Errorf("wb %v: exit %d\n%s", args, code, out)
+		}
+	}
+	watch, seen := wbCommand(t, dir, "runs", "--watch")
+	if err := watch.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if err := watch.Wait(); err != nil || !regexp.MustCompile(`(?m): running, \d+ turns, 0 failed; last simple_qa turn \d, TTFT `).Match(seen.Bytes()) || !strings.Contains(seen.String(), ": failed, ") {
+		t.Errorf("watch: %v\n%s", err, seen)
+	}
+	// what a killed run left behind goes with the next one
+	wb(t, dir, "run", "--conversations", "simple_qa", "--max-turns", "1", "--max-tokens", "2")
+	if files, err := filepath.Glob(filepath.Join(dir, "*wb.duckdb?*")); err != nil || len(files) != 0 {
+		t.Errorf("left behind: %v (%v)", files, err)
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, ".wb.duckdb*")); err != nil || len(files) != 0 {
+		t.Errorf("left behind: %v (%v)", files, err)
+	}
+}
