@@ -12,6 +12,14 @@ import (
 	wbsql "wb/sql"
 )
 
+// oldTurn records a turn as an older wb did, and oldChunks are the columns of its chunks.
+const (
+	oldTurn = `INSERT INTO raw.turn BY NAME SELECT ?::UUID AS run_id, ? AS turn_id, 1 AS session_id, ? AS turn, 'ok' AS status,
+		0 AS submit_ns, ?::BIGINT AS first_ns, ?::BIGINT AS last_ns, 100000000 AS done_ns, 9 AS prompt_tokens,
+		?::BIGINT AS completion_tokens`
+	oldChunks = `seq, read_seq, (ms * 1e6)::BIGINT AS t_ns, 'content' AS kind, tokens::INTEGER AS tokens, bytes AS text_bytes`
+)
+
 // A file of an older wb learns from its chunks how tokens reached the client, so that its times per token are right too.
 func TestFlowOfOlderFile(t *testing.T) {
 	ctx := context.Background()
@@ -42,13 +50,10 @@ func TestFlowOfOlderFile(t *testing.T) {
 		"'::UUID AS run_id, 1 AS session_id, 'c' AS conversation, 'system' AS variant, 1 AS repeat, false AS warmup, 'ok' AS status")
 	turn := func(id, completion int64, first, last float64, chunks string) {
 		t.Helper()
-		do("INSERT INTO raw.turn BY NAME SELECT ?::UUID AS run_id, ? AS turn_id, 1 AS session_id, ? AS turn, 'ok' AS status, 0 AS submit_ns, "+
-			"?::BIGINT AS first_ns, ?::BIGINT AS last_ns, 100000000 AS done_ns, 9 AS prompt_tokens, ?::BIGINT AS completion_tokens", run, id,
-			id, int64(first*1e6), int64(last*1e6), completion)
+		do(oldTurn, run, id, id, int64(first*1e6), int64(last*1e6), completion)
 		if chunks != "" {
-			do("INSERT INTO raw.chunk BY NAME SELECT '"+run+"'::UUID AS run_id, ?::INTEGER AS turn_id, seq, read_seq, (ms * 1e6)::BIGINT AS "+
-				"t_ns, 'content' AS kind, tokens::INTEGER AS tokens, bytes AS text_bytes FROM (VALUES "+chunks+") AS x(seq, read_seq, ms, tokens, "+
-				"bytes)", id)
+			do("INSERT INTO raw.chunk BY NAME SELECT ?::UUID AS run_id, ?::INTEGER AS turn_id, "+oldChunks+" FROM (VALUES "+chunks+
+				") AS x(seq, read_seq, ms, tokens, bytes)", run, id)
 		}
 	}
 	turn(1, 3, 10, 30, "(1, 1, 10, 1, 5), (2, 2, 20, 1, 5), (3, 3, 30, 1, 5)")                               // a token an event
