@@ -54,6 +54,17 @@ type run struct {
 	id     uuid.UUID
 	name   string
 
+	counts
+	mu     sync.Mutex // of result
+	result Result
+	server managed
+	env    *sample.Env // of its samplers
+	truth  truth
+	crowd  *crowd // nil for one user
+}
+
+// counts are what several goroutines of a run count and mark.
+type counts struct {
 	scrapes    atomic.Int32
 	badMetrics atomic.Bool // a line of /metrics that cannot be read is on record
 	lost       lostMetrics
@@ -62,12 +73,6 @@ type run struct {
 	turns      atomic.Int32
 	sessions   atomic.Int32
 	frozen     atomic.Int32
-	mu         sync.Mutex // of result
-	result     Result
-	server     managed
-	env        *sample.Env // of its samplers
-	truth      truth
-	crowd      *crowd // nil for one user
 }
 
 // player is a user, who plays one session after another.

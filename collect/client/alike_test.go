@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -30,35 +31,40 @@ func vllmEvent(text string, completion int) string {
 		`"usage":{"prompt_tokens":10,"total_tokens":%d,"completion_tokens":%d}}`, text, 10+completion, completion)
 }
 
-// An event that differs in its text and counts only is read without JSON, and nothing else is; what comes of it is the same.
-func TestEventsAlike(t *testing.T) {
-	plain := func(text string) string {
-		return `{"choices":[{"index":0,"delta":{"content":` + text + `},"finish_reason":null}],"usage":null}`
-	}
+// alikeCase is events, and how many of them are read without JSON.
+type alikeCase struct {
+	events []string
+	short  int
+}
+
+// plainEvent is an event without a usage.
+func plainEvent(text string) string {
+	return `{"choices":[{"index":0,"delta":{"content":` + text + `},"finish_reason":null}],"usage":null}`
+}
+
+// alikeEvents are events of every shape.
+func alikeEvents() map[string]alikeCase {
 	last := `{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}}`
-	for name, c := range map[string]struct {
-		events []string
-		short  int
-	}{
+	return map[string]alikeCase{
 		"running usage": {[]string{
 			vllmEvent(`"one"`, 1),
 			vllmEvent(`" two"`, 2),
 			vllmEvent(`" 三"`, 13),
 			vllmEvent(`"x"`, 13),
 		}, 3},
-		"no usage":            {[]string{plain(`"one"`), plain(`" two"`), plain(`" three"`), last}, 2},
-		"escapes":             {[]string{plain(`"one"`), plain(`"a\nb"`), plain(`"\u00e9"`), plain(`"c"`), plain(`"d"`)}, 1},
-		"empty texts":         {[]string{plain(`"one"`), plain(`""`), plain(`null`), plain(`"c"`)}, 0},
-		"a quotation of JSON": {[]string{plain(`"one"`), plain(`"\"content\":\"x\""`), plain(`"two"`)}, 0},
+		"no usage":            {[]string{plainEvent(`"one"`), plainEvent(`" two"`), plainEvent(`" three"`), last}, 2},
+		"escapes":             {[]string{plainEvent(`"one"`), plainEvent(`"a\nb"`), plainEvent(`"\u00e9"`), plainEvent(`"c"`), plainEvent(`"d"`)}, 1},
+		"empty texts":         {[]string{plainEvent(`"one"`), plainEvent(`""`), plainEvent(`null`), plainEvent(`"c"`)}, 0},
+		"a quotation of JSON": {[]string{plainEvent(`"one"`), plainEvent(`"\"content\":\"x\""`), plainEvent(`"two"`)}, 0},
 		"a finish reason": {[]string{
 			vllmEvent(`"one"`, 1),
 			strings.Replace(vllmEvent(`"two"`, 2), `"finish_reason":null`, `"finish_reason":"stop"`, 1),
 			vllmEvent(`"x"`, 3),
 		}, 0},
 		"another choice": {[]string{
-			plain(`"one"`),
-			strings.Replace(plain(`"two"`), `"index":0`, `"index":1`, 1),
-			strings.Replace(plain(`"three"`), `"index":0`, `"index":1`, 1),
+			plainEvent(`"one"`),
+			strings.Replace(plainEvent(`"two"`), `"index":0`, `"index":1`, 1),
+			strings.Replace(plainEvent(`"three"`), `"index":0`, `"index":1`, 1),
 		}, 0},
 		"two choices": {[]string{
 			`{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{}}]}`,
@@ -76,6 +82,12 @@ func TestEventsAlike(t *testing.T) {
 			`{"choices":[{"delta":{"content":"a"},"token_ids":[1]}]}`,
 			`{"choices":[{"delta":{"content":"b"},"token_ids":[1]}]}`,
 		}, 0},
+	}
+}
+
+// oddEvents are events whose counts or bytes are not what they should be.
+func oddEvents() map[string]alikeCase {
+	return map[string]alikeCase{
 		"a usage that cannot be": {[]string{vllmEvent(`"one"`, -1), vllmEvent(`"two"`, -2), vllmEvent(`"three"`, 99999999)}, 0},
 		"a usage under another name": {[]string{
 			`{"choices":[{"delta":{"content":"a"}}],"usage":{"input_tokens":3,"output_tokens":1}}`,
@@ -89,11 +101,11 @@ func TestEventsAlike(t *testing.T) {
 			vllmEvent(`"one"`, 1),
 			strings.Replace(vllmEvent(`"two"`, 2), `_tokens":2}`, `_tokens":02}`, 1),
 		}, 0},
-		"bytes that are no text": {[]string{plain(`"one"`), plain("\"\xff\""), plain(`"two"`)}, 0},
-		"control characters":     {[]string{plain(`"one"`), plain("\"a\x01b\""), plain(`"two"`)}, 0},
-		"more behind":            {[]string{plain(`"one"`), plain(`"two"`) + "x", plain(`"three"`) + ","}, 0},
-		"a cut event":            {[]string{plain(`"one"`), plain(`"two"`)[:40], plain(`"three"`)}, 0},
-		"an error":               {[]string{plain(`"one"`), `{"error":{"message":"x"}}`, plain(`"three"`)}, 0},
+		"bytes that are no text": {[]string{plainEvent(`"one"`), plainEvent("\"\xff\""), plainEvent(`"two"`)}, 0},
+		"control characters":     {[]string{plainEvent(`"one"`), plainEvent("\"a\x01b\""), plainEvent(`"two"`)}, 0},
+		"more behind":            {[]string{plainEvent(`"one"`), plainEvent(`"two"`) + "x", plainEvent(`"three"`) + ","}, 0},
+		"a cut event":            {[]string{plainEvent(`"one"`), plainEvent(`"two"`)[:40], plainEvent(`"three"`)}, 0},
+		"an error":               {[]string{plainEvent(`"one"`), `{"error":{"message":"x"}}`, plainEvent(`"three"`)}, 0},
 		"an error among the choices": {[]string{
 			`{"choices":[{"delta":{"content":"a"},"error":{"message":"x"}}]}`,
 			`{"choices":[{"delta":{"content":"b"},"error":{"message":"x"}}]}`,
@@ -111,7 +123,14 @@ func TestEventsAlike(t *testing.T) {
 			`{"usage":{"total_tokens":4,"completion_tokens":1,"prompt_tokens":3},"choices":[{"delta":{"content":"a"}}]}`,
 			`{"usage":{"total_tokens":5,"completion_tokens":2,"prompt_tokens":3},"choices":[{"delta":{"content":"b"}}]}`,
 		}, 1},
-	} {
+	}
+}
+
+// An event that differs in its text and counts only is read without JSON, and nothing else is; what comes of it is the same.
+func TestEventsAlike(t *testing.T) {
+	cases := alikeEvents()
+	maps.Copy(cases, oddEvents())
+	for name, c := range cases {
 		want, _ := decoded(false, c.events...)
 		got, short := decoded(true, c.events...)
 		if !reflect.DeepEqual(got, want) {

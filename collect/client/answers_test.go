@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
 	"wb/collect/client/clienttest"
 )
 
@@ -39,21 +41,24 @@ const (
 	two        = "Hello there" // in two words
 )
 
-// What servers send that are not quite as the standard says, or not at all: status, counts, texts and reason. Kinds A to E: an answer
-// counts only when it is one, what cannot be is no count, and neither an odd event nor a reason is lost.
-func TestAnswers(t *testing.T) {
-	whole := func(usage string) string {
-		return clienttest.Hellos() + clienttest.Ended("stop") + clienttest.Used(usage) + clienttest.Event("[DONE]") + end
-	}
-	for _, c := range []struct {
-		name, answer       string
-		status             Status
-		err                string
-		counts             string // prompt, cached, completion, reasoning
-		content, reasoning string
-		doubt              string
-	}{
-		// A: how it ended
+// answer is what a server sends, and what must come of it.
+type answer struct {
+	name, answer       string
+	status             Status
+	err                string
+	counts             string // prompt, cached, completion, reasoning
+	content, reasoning string
+	doubt              string
+}
+
+// whole is an answer that ends as it should.
+func whole(usage string) string {
+	return clienttest.Hellos() + clienttest.Ended("stop") + clienttest.Used(usage) + clienttest.Event("[DONE]") + end
+}
+
+// answersHowItEnded, kind A: how it ended
+func answersHowItEnded() []answer {
+	return []answer{
 		{"plain", whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"empty finish reason", clienttest.Text(`{"content":"Hello"}`, `,"finish_reason":""`, `,"usage":{"prompt_tokens":9,"completion_tokens":1}`) + end, StatusCut, "without a finish reason", "9 nil 1 nil", "Hello", "", ""},
 		{"abort", clienttest.Hellos() + clienttest.Ended("abort") + clienttest.Used(plainUsage) + end, StatusServerError, `finish_reason "abort"`, "9 nil 2 nil", two, "", ""},
@@ -85,7 +90,12 @@ func TestAnswers(t *testing.T) {
 		{"other last words", clienttest.Hellos() + clienttest.Ended("stop") + clienttest.Used(plainUsage) +
 			clienttest.Event("[END]") + clienttest.Event("done") + clienttest.Event(`"[DONE]"`) + clienttest.Event("bye") + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
-		// B: usage
+	}
+}
+
+// answersUsage, kind B: usage
+func answersUsage() []answer {
+	return []answer{
 		{"a few more than was asked for", whole(`{"prompt_tokens":9,"completion_tokens":600}`),
 			StatusCut, "at most 8 were asked for", "9 nil nil nil", two, "", "completion_tokens is 600"},
 		{"hidden reasoning that is told",
@@ -123,7 +133,12 @@ func TestAnswers(t *testing.T) {
 		{"cached -3", whole(`{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":-3}}`), StatusOK, "", "9 nil 2 nil", two, "", "cached_tokens is -3"},
 		{"reasoning above completion", whole(`{"prompt_tokens":9,"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":7}}`), StatusOK, "", "9 nil 2 nil", two, "", "reasoning_tokens is 7"},
 		{"details null", whole(`{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":null}}`), StatusOK, "", "9 nil 2 nil", two, "", ""},
-		// C: other names and places
+	}
+}
+
+// answersOtherNamesAnd, kind C: other names and places
+func answersOtherNamesAnd() []answer {
+	return []answer{
 		{"cached_tokens of the usage", whole(`{"prompt_tokens":9,"completion_tokens":2,"cached_tokens":7}`), StatusOK, "", "9 7 2 nil", two, "", ""},
 		{"DeepSeek's names", whole(`{"prompt_tokens":9,"completion_tokens":2,"prompt_cache_hit_tokens":7,"prompt_cache_miss_tokens":2}`), StatusOK, "", "9 7 2 nil", two, "", ""},
 		{"the responses API's names", whole(`{"input_tokens":9,"output_tokens":2,"input_tokens_details":{"cached_tokens":7},"output_tokens_details":{"reasoning_tokens":1}}`), StatusOK, "", "9 7 2 1", two, "", ""},
@@ -162,7 +177,12 @@ func TestAnswers(t *testing.T) {
 			StatusOK, "", "9 nil 2 nil", "Hello: NaN", "", ""},
 		{"a named ping", clienttest.HTTPChunk("event: ping\ndata: ping\n\n") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"no space after data:", clienttest.HTTPChunk("data:{\"choices\":[{\"delta\":{\"content\":\"Hello there\"},\"finish_reason\":\"stop\"}],\"usage\":"+plainUsage+"}\r\n\r\n") + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
-		// D: reasons
+	}
+}
+
+// answersReasons, kind D: reasons
+func answersReasons() []answer {
+	return []answer{
 		{"error as a field", clienttest.Word("a") + clienttest.HTTPChunk("error: {\"code\":400,\"message\":\"prompt is longer than the context\"}\n\n") + clienttest.Event("[DONE]") + end, StatusServerError, "prompt is longer than the context", "nil nil nil nil", "a", "", ""},
 		{"event: error", clienttest.Word("a") + clienttest.HTTPChunk("event: error\ndata: {\"message\":\"overloaded\",\"type\":\"x\"}\n\n") + end, StatusServerError, "overloaded", "nil nil nil nil", "a", "", ""},
 		{"object: error", clienttest.Event(`{"object":"error","message":"KV cache exhausted","code":500}`) + end, StatusServerError, "KV cache exhausted", "nil nil nil nil", "", "", ""},
@@ -194,7 +214,12 @@ func TestAnswers(t *testing.T) {
 		{"an error that says nothing", clienttest.Event(`{"error":{"code":0,"message":""},"choices":[]}`) + clienttest.Event(`{"error":{ }}`) + whole(plainUsage),
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"Python's dict", clienttest.Event(`{'error': 'out of memory'}`) + end, StatusDamaged, "out of memory", "nil nil nil nil", "", "", ""},
-		// E: every part of a delta
+	}
+}
+
+// answersEveryPartOf, kind E: every part of a delta
+func answersEveryPartOf() []answer {
+	return []answer{
 		{"thinking", clienttest.Text(`{"thinking":"Hm."}`, "", "") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
 		{"reasoning_details", clienttest.Text(`{"reasoning_details":[{"type":"reasoning.text","text":"Hm."}]}`, "", "") + whole(plainUsage),
 			StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
@@ -202,7 +227,13 @@ func TestAnswers(t *testing.T) {
 		{"reasoning under two names", clienttest.Text(`{"reasoning":"Hm.","reasoning_content":"Hm."}`, "", "") + clienttest.Hellos() + clienttest.Ended("stop") + clienttest.Used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
 		{"a refusal", clienttest.Text(`{"refusal":"I cannot."}`, "", "") + clienttest.Ended("stop") + clienttest.Used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", "I cannot.", "", ""},
 		{"tools and text", clienttest.Text(`{"content":"Hello there","tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, "", "") + clienttest.Ended("tool_calls") + clienttest.Used(plainUsage) + end, StatusOK, "", "9 nil 2 nil", two, "", ""},
-	} {
+	}
+}
+
+// What servers send that are not quite as the standard says, or not at all: status, counts, texts and reason. Kinds A to E: an answer
+// counts only when it is one, what cannot be is no count, and neither an odd event nor a reason is lost.
+func TestAnswers(t *testing.T) {
+	for _, c := range slices.Concat(answersHowItEnded(), answersUsage(), answersOtherNamesAnd(), answersReasons(), answersEveryPartOf()) {
 		t.Run(c.name, func(t *testing.T) {
 			re := testClient(t, played(t, sseHead, c.answer), "").Turn(context.Background(), hello(), time.Minute)
 			if re.Status != c.status || !strings.Contains(re.Err, c.err) || (re.Err == "") != (c.status == StatusOK) {

@@ -7,22 +7,28 @@ import (
 	"strings"
 )
 
-// decoder turns the events of a stream into a Reply, one after the other.
+// decoder is a state machine: it takes the events of a stream, one after the other, and makes a Reply of them.
 type decoder struct {
 	re                 *Reply
 	clean              func(string) string // takes secrets out
 	content, reasoning strings.Builder
-	counted            int64 // tokens, by the running usage so far
-	unsaid             bool  // text came since then without a count
-	told, after        bool  // a usage came; text came after the last one
-	closing            bool  // the last one came behind all text, or with the finish reason
-	events             int   // so far
-	idle               int   // events with text to which the running usage added nothing
-	still              bool  // the first of them was the first with text
-	allIDs             bool  // token ids came with every event
-	ours               *int  // index of the choice that is read
+	events             int  // so far
+	allIDs             bool // token ids came with every event
+	ours               *int // index of the choice that is read
 	chunk              wireChunk
 	like               alike
+	running
+}
+
+// running is what is known of the usage that runs along with the events.
+type running struct {
+	counted int64 // tokens, by the usage so far
+	unsaid  bool  // text came since then without a count
+	told    bool  // a usage came
+	after   bool  // text came after the last one
+	closing bool  // the last one came behind all text, or with the finish reason
+	idle    int   // events with text to which it added nothing
+	still   bool  // the first of them was the first with text
 }
 
 // decoder begins to read the events of a reply. Token counts of a chunk come from its token ids, else from the growth of the running usage,

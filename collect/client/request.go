@@ -24,6 +24,14 @@ type Request struct {
 	VLLM        bool   // the server takes vLLM's extra fields
 }
 
+// path is that of the API that takes it.
+func (r Request) path() string {
+	if r.Text != "" {
+		return "/v1/completions"
+	}
+	return "/v1/chat/completions"
+}
+
 // body is the JSON of the request. Servers other than vLLM get standard fields only: some refuse what they do not know.
 func (r Request) body() ([]byte, error) {
 	type streamOptions struct {

@@ -27,33 +27,8 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 		ctx, cancel = context.WithTimeout(parent, limit)
 		defer cancel()
 	}
-	var conn atomic.Pointer[stampedConn]
-	var baseReads, written, headers atomic.Int64
-	var reused atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(i httptrace.GotConnInfo) {
-			if s := stamped(i.Conn); s != nil {
-				conn.Store(s)
-				baseReads.Store(int64(s.reads.Load()))
-			}
-			reused.Store(i.Reused)
-		},
-		WroteRequest: func(i httptrace.WroteRequestInfo) {
-			if i.Err == nil {
-				written.Store(c.clock())
-			}
-		},
-		GotFirstResponseByte: func() {
-			if s := conn.Load(); s != nil {
-				headers.Store(s.last.Load())
-			}
-		},
-	})
-	path := "/v1/chat/completions"
-	if r.Text != "" {
-		path = "/v1/completions"
-	}
-	req, err := c.newRequest(ctx, http.MethodPost, path, body)
+	w := &wire{client: c}
+	req, err := c.newRequest(httptrace.WithClientTrace(ctx, w.trace()), http.MethodPost, r.path(), body)
 	if err != nil {
 		re.SubmitNs = c.clock()
 		return re.end(c, StatusRefused, err.Error())
@@ -61,16 +36,7 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	req.Header.Set("Accept", "text/event-stream")
 	re.SubmitNs = c.clock()
 	resp, err := c.turns.Do(req)
-	set := func(p **int64, v int64) {
-		if v != 0 {
-			*p = &v
-		}
-	}
-	set(&re.WrittenNs, written.Load())
-	set(&re.HeadersNs, headers.Load())
-	if conn.Load() != nil {
-		re.Reused = new(reused.Load())
-	}
+	w.tell(re)
 	if err != nil {
 		return re.end(c, c.failure(parent, ctx, err, re.WrittenNs != nil), "send request: "+plainNetError(err))
 	}
@@ -80,9 +46,15 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	if why := c.noStream(re, resp, from); why != "" {
 		return re.end(c, re.Status, why)
 	}
-	x := stream{client: c, conn: conn.Load(), base: int32(baseReads.Load()), decoder: re.decoder(c.Clean), tls: resp.TLS != nil}
+	x := stream{client: c, conn: w.conn.Load(), base: int32(w.baseReads.Load()), decoder: re.decoder(c.Clean), tls: resp.TLS != nil}
 	defer x.release()
 	readErr := x.read(from, cancel)
+	broken := func() Status { return c.failure(parent, ctx, readErr, true) }
+	return c.finish(re, &x, readErr, broken, r.MaxTokens)
+}
+
+// finish decides how a turn ended whose stream was read as far as it went. broken tells what an error of the connection was.
+func (c *Client) finish(re *Reply, x *stream, readErr error, broken func() Status, maxTokens int) *Reply {
 	if re.DoneNs = c.clock(); x.doneNs != 0 && !errors.Is(readErr, io.EOF) {
 		re.DoneNs = x.doneNs
 	}
@@ -96,14 +68,59 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	case x.damage() != nil:
 		re.Status, why = StatusDamaged, "read stream: "+x.damage().Error()
 	case x.doneNs == 0 && !errors.Is(readErr, io.EOF):
-		re.Status, why = c.failure(parent, ctx, readErr, true), "read stream: "+plainNetError(readErr)
+		re.Status, why = broken(), "read stream: "+plainNetError(readErr)
 	default:
-		re.Status, why = re.settle(r.MaxTokens, unfinished)
+		re.Status, why = re.settle(maxTokens, unfinished)
 	}
 	if re.Status == StatusCut || re.Status == StatusDamaged {
 		re.Status, why = c.lastWords(re, why, &x.parser, rest)
 	}
 	return re.end(c, re.Status, why)
+}
+
+// wire is what the transport tells of a request while it is sent.
+type wire struct {
+	client             *Client
+	conn               atomic.Pointer[stampedConn]
+	baseReads          atomic.Int64 // of the connection before this request
+	written, headersNs atomic.Int64 // 0: it did not come to that
+	reused             atomic.Bool
+}
+
+func (w *wire) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) {
+			if s := stamped(i.Conn); s != nil {
+				w.conn.Store(s)
+				w.baseReads.Store(int64(s.reads.Load()))
+			}
+			w.reused.Store(i.Reused)
+		},
+		WroteRequest: func(i httptrace.WroteRequestInfo) {
+			if i.Err == nil {
+				w.written.Store(w.client.clock())
+			}
+		},
+		GotFirstResponseByte: func() {
+			if s := w.conn.Load(); s != nil {
+				w.headersNs.Store(s.last.Load())
+			}
+		},
+	}
+}
+
+// tell puts the times into the reply.
+func (w *wire) tell(re *Reply) {
+	set := func(p **int64, v int64) {
+		if v != 0 {
+			*p = &v
+		}
+	}
+	set(&re.WrittenNs, w.written.Load())
+	set(&re.HeadersNs, w.headersNs.Load())
+	if w.conn.Load() != nil {
+		re.Reused = new(w.reused.Load())
+	}
 }
 
 func (re *Reply) end(c *Client, status Status, why string) *Reply {

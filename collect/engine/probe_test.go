@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"wb/collect/client"
 	"wb/collect/client/clienttest"
 )
@@ -144,6 +145,11 @@ func TestProbeFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that speaks TLS, or does not, and is taken for the other kind; and one over IPv6.
+func TestProbeByOtherWires(t *testing.T) {
+	plainServer := &clienttest.OddServer{}
 	tls := httptest.NewUnstartedServer(plainServer)
 	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
 	tls.StartTLS()
