@@ -147,7 +147,8 @@ func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 
 // Launch checks how a vLLM is to be started and makes it a launch; what it tells the person is still to be set.
 func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.Launch, error) {
-	l := &serve.Launch{Model: model, VLLM: s.VLLM, Preset: s.Preset, Port: 8001, Utilization: s.Utilization, Words: words, LogDir: s.LogDir,
+	l := &serve.Launch{Model: model, VLLM: s.VLLM, Port: 8001, LogDir: s.LogDir,
+		Wishes:  serve.Wishes{Preset: s.Preset, Utilization: s.Utilization, Words: words},
 		Timeout: s.Timeout, Environ: os.Environ(), Start: start}
 	switch port, err := strconv.Atoi(s.Port); {
 	case s.Port == "auto":
