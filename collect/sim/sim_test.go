@@ -170,7 +170,8 @@ func (s *server) complete(body object) answered {
 		s.t.Fatalf("%s: %v: %s", path, err, text)
 	}
 	ch := c.Choices[0]
-	r := answered{c.PromptTokenIDs, ch.TokenIDs, ch.Text + ch.Message.Content, ch.FinishReason, c.Usage.Details.Cached, c.Usage.Completion, c.Usage.Total, c.Usage.Details.Created}
+	r := answered{c.PromptTokenIDs, ch.TokenIDs, ch.Text + ch.Message.Content, ch.FinishReason, c.Usage.Details.Cached,
+		c.Usage.Completion, c.Usage.Total, c.Usage.Details.Created}
 	if r.prompt == nil {
 		r.prompt = ch.PromptTokenIDs
 	}
@@ -368,12 +369,14 @@ func FuzzRequest(f *testing.F) {
 		`{"messages":[{"role":"user","content":"hi"}],"max_tokens":3,"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"return_token_ids":true}`,
 		`{"messages":[{"role":"user","content":"hi"}],"max_tokens":-1}`, `{"messages":[{"role":"user","content":"hi"}],"min_tokens":9223372036854775807}`,
 		`{"messages":[{"role":"user","content":"hi"}],"cache_salt":"","seed":-5,"temperature":-0.1}`, `{"prompt":["a","b"]}`, `{"prompt":[99999999999]}`,
-		`{"prompt":[-1,0],"ignore_eos":true}`, "{\"prompt\":\"\xff\xfe  7\\u0000\"}", `{"messages":[{"role":"user","content":"hi"}],"max_completion_tokens":1e400}`,
+		`{"prompt":[-1,0],"ignore_eos":true}`, "{\"prompt\":\"\xff\xfe  " +
+			"7\\u0000\"}", `{"messages":[{"role":"user","content":"hi"}],"max_completion_tokens":1e400}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	c := newClock()
-	s, err := New(Options{Profile: "instant", MaxModelLen: 200, CapacityTokens: 400, Now: c.now, Sleep: func(context.Context, time.Duration) {}})
+	s, err := New(Options{Profile: "instant", MaxModelLen: 200, CapacityTokens: 400,
+		Clock: Clock{c.now, func(context.Context, time.Duration) {}}})
 	if err != nil {
 		f.Fatal(err)
 	}
