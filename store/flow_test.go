@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -12,11 +13,10 @@ import (
 	wbsql "wb/sql"
 )
 
-// A file of an older wb learns from its chunks how tokens reached the client, so that its times per token are right too.
-func TestFlowOfOlderFile(t *testing.T) {
-	ctx := context.Background()
-	p := filepath.Join(t.TempDir(), "old.duckdb")
-	d, err := open(p, url.Values{})
+// olderFlow makes a file of a wb that did not record how tokens reached the client, with turns that show every way.
+func olderFlow(t *testing.T, path string) {
+	t.Helper()
+	d, err := open(path, url.Values{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestFlowOfOlderFile(t *testing.T) {
 	}
 	do := func(q string, args ...any) {
 		t.Helper()
-		if _, err := d.db.ExecContext(ctx, q, args...); err != nil {
+		if _, err := d.db.ExecContext(context.Background(), q, args...); err != nil {
 			t.Fatalf("%.80s: %v", q, err)
 		}
 	}
@@ -63,36 +63,40 @@ func TestFlowOfOlderFile(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := map[int]string{1: "10 tokens", 2: "10 tokens", 3: "- -", 4: "10 events", 5: "10 events", 6: "- events", 7: "- -", 8: "- -"}
-	look := func(d *DB) {
-		t.Helper()
-		rows, err := d.db.QueryContext(ctx, "SELECT turn_id, coalesce(round(tpot_ms, 6)::VARCHAR, '-') || ' ' || coalesce(counted_by, '-') "+
-			"FROM turns ORDER BY turn_id")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rows.Close()
-		n := 0
-		for rows.Next() {
-			var id int
-			var got string
-			if err := rows.Scan(&id, &got); err != nil {
-				t.Fatal(err)
-			}
-			n++
-			if w := want[id]; got != w && got != "10.0"+w[min(2, len(w)):] {
-				t.Errorf("turn %d: %s, want %s", id, got, w)
-			}
-		}
-		if n != len(want) {
-			t.Errorf("%d turns", n)
-		}
-	}
-	if d, err = Open(ctx, p); err != nil {
+}
+
+// A file of an older wb learns from its chunks how tokens reached the client, so that its times per token are right too.
+func TestFlowOfOlderFile(t *testing.T) {
+	ctx := context.Background()
+	p := filepath.Join(t.TempDir(), "old.duckdb")
+	olderFlow(t, p)
+	d, err := Open(ctx, p)
+	if err != nil {
 		t.Fatal(err)
 	}
-	look(d)
-	if err := d.Close(); err != nil {
+	want := map[int]string{1: "10 tokens", 2: "10 tokens", 3: "- -", 4: "10 events", 5: "10 events", 6: "- events", 7: "- -", 8: "- -"}
+	rows, err := d.db.QueryContext(ctx, "SELECT turn_id, coalesce(round(tpot_ms, 6)::VARCHAR, '-') || ' ' || coalesce(counted_by, '-') "+
+		"FROM turns ORDER BY turn_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		var id int
+		var got string
+		if err := rows.Scan(&id, &got); err != nil {
+			t.Fatal(err)
+		}
+		n++
+		if w := want[id]; got != w && got != "10.0"+w[min(2, len(w)):] {
+			t.Errorf("turn %d: %s, want %s", id, got, w)
+		}
+	}
+	if n != len(want) {
+		t.Errorf("%d turns", n)
+	}
+	if err := errors.Join(rows.Close(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
