@@ -209,8 +209,8 @@ func TestAt(t *testing.T) {
 	for _, c := range []struct {
 		path []any
 		want int
-	}{{nil, 1}, {[]any{"a"}, 1}, {[]any{"b"}, 2}, {[]any{"b", 0, "d"}, 4}, {[]any{"b", 1, "e"}, 5}, {[]any{"b", 1, "none"},
-		5}, {[]any{"b", 7}, 2}, {[]any{"none", 3}, 1}} {
+	}{{nil, 1}, {[]any{"a"}, 1}, {[]any{"b"}, 2}, {[]any{"b", 0, "d"}, 4}, {[]any{"b", 1, "e"}, 5},
+		{[]any{"b", 1, "none"}, 5}, {[]any{"b", 7}, 2}, {[]any{"none", 3}, 1}} {
 		if got := n.At(c.path...); got != c.want {
 			t.Errorf("%v: line %d, want %d", c.path, got, c.want)
 		}
