@@ -17,7 +17,8 @@ import (
 	"wb/store"
 )
 
-const phi35 = `{"model_type": "phi3", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "hidden_size": 3072, "intermediate_size": 8192, "vocab_size": 32064, "tie_word_embeddings": false}`
+const phi35 = `{"model_type": "phi3", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+	"hidden_size": 3072, "intermediate_size": 8192, "vocab_size": 32064, "tie_word_embeddings": false}`
 
 // phi35Model gives the facts of Phi-3.5-mini in BF16 on one GPU of a run.
 func phi35Model(t *testing.T) func(run uuid.UUID, gpu string) store.Model {
@@ -97,98 +98,121 @@ func TestRoofline(t *testing.T) {
 	if tb, err = find(t, "roofline").Run(context.Background(), db, Options{Runs: "elsewhere"}); err != nil {
 		t.Fatal(err)
 	}
-	if cell(tb, 0, "decode_limit_ms") != nil || cell(tb, 0, "mbu_ratio") != nil || cell(tb, 0, "bound") != nil || cell(tb, 0, "limits_of") != "unknown: no peak figures of NVIDIA Imaginary 1" {
+	if cell(tb, 0, "decode_limit_ms") != nil || cell(tb, 0, "mbu_ratio") != nil || cell(tb, 0, "bound") != nil ||
+		cell(tb, 0, "limits_of") != "unknown: no peak figures of NVIDIA Imaginary 1" {
 		t.Errorf("an unknown GPU: %v", tb.Rows[0])
 	}
 }
 
-// What vLLM 0.26 on an H200 answered (a model of Phi-3.5-mini's shape).
-// Once with ngram speculation, and once with the KV cache offloaded to host memory.
+// captured is a turn that vLLM 0.26 on an H200 answered (a model of Phi-3.5-mini's shape), and what its counters grew by.
+type captured struct {
+	prompt, cached           int64
+	ttft, itl                float64 // ms
+	hits, external, accepted float64
+}
+
+// Turns of 24 tokens each, once with ngram speculation, and once with the KV cache offloaded to host memory.
+var (
+	speculation = []captured{{700, 0, 3180.3, 22.612, 0, 0, 16}, {745, 704, 46.516, 1.3675, 704, 0, 20},
+		{790, 752, 38.633, 1.4077, 752, 0, 20}, {835, 800, 43.198, 1.5979, 800, 0, 20}}
+	offloading = []captured{{5709, 0, 89.507, 5.6238, 0, 0, 0}, {5754, 5728, 47.932, 3.9600, 5728, 0, 0},
+		{5709, 5696, 27.425, 3.9964, 2576, 3120, 0}, {5754, 5744, 28.603, 3.9851, 5728, 16, 0}}
+)
+
+// addCaptured records turns as a run, with the scrapes before and after each; a server that speculates counts accepted tokens.
+func addCaptured(ctx context.Context, r *store.Recorder, run uuid.UUID, turns []captured, speculates bool) error {
+	total := map[string]float64{"prefix_cache_queries_total": 1000, "prefix_cache_hits_total": 100,
+		"external_prefix_cache_hits_total": 10, "request_queue_time_seconds_count": 1}
+	if speculates {
+		total["spec_decode_num_accepted_tokens_total"] = 0
+	}
+	var errs []error
+	scrape := func(id, turn int32, phase string) {
+		errs = append(errs, store.Add(ctx, r, store.Scrape{RunID: run, ScrapeID: id, TurnID: &turn, Phase: phase}))
+		for name, v := range total {
+			errs = append(errs, store.Add(ctx, r, store.EngineMetric{RunID: run, ScrapeID: id, Name: "vllm:" + name, Value: v}))
+		}
+	}
+	for k, c := range turns {
+		id, at, first := int32(k+1), float64(k)*100, c.ttft/1e3
+		scrape(2*id, id, "before")
+		total["prefix_cache_queries_total"] += float64(c.prompt)
+		total["prefix_cache_hits_total"] += c.hits
+		total["external_prefix_cache_hits_total"] += c.external
+		total["request_queue_time_seconds_count"]++
+		if speculates {
+			total["spec_decode_num_accepted_tokens_total"] += c.accepted
+		}
+		scrape(2*id+1, id, "after")
+		end := at + first + 23*c.itl/1e3
+		row := fixture.Turn(run, id, 1, id, "ok", at, at, at+first, end, end, c.prompt, c.cached, 24)
+		errs = append(errs, store.Add(ctx, r, row))
+	}
+	return errors.Join(errs...)
+}
+
 // A step of speculation reads the weights once for several tokens.
 // A load from the host is a hit that the device's own counter does not know.
 func TestLimitsOfCaptures(t *testing.T) {
 	model := phi35Model(t)
-	type captured struct {
-		prompt, cached           int64
-		ttft, itl                float64 // ms
-		hits, external, accepted float64
-	}
-	speculation := []captured{{700, 0, 3180.3, 22.612, 0, 0, 16}, {745, 704, 46.516, 1.3675, 704, 0, 20},
-		{790, 752, 38.633, 1.4077, 752, 0, 20}, {835, 800, 43.198, 1.5979, 800, 0, 20}}
-	offloading := []captured{{5709, 0, 89.507, 5.6238, 0, 0, 0}, {5754, 5728, 47.932, 3.9600, 5728, 0, 0},
-		{5709, 5696, 27.425, 3.9964, 2576, 3120, 0}, {5754, 5744, 28.603, 3.9851, 5728, 16, 0}}
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		var errs []error
 		for i, turns := range [][]captured{speculation, offloading} {
 			run := uuid.MustParse([]string{fixture.BaseID, fixture.EarlyID}[i])
 			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: []string{"speculation", "offloading"}[i], Status: "ok"}),
 				store.Add(ctx, r, store.Session{RunID: run, SessionID: 1, Conversation: "c", Repeat: 1, Status: "ok"}),
-				store.Add(ctx, r, model(run, "NVIDIA H200")))
-			total := map[string]float64{"prefix_cache_queries_total": 1000, "prefix_cache_hits_total": 100,
-				"external_prefix_cache_hits_total": 10, "request_queue_time_seconds_count": 1}
-			if i == 0 {
-				total["spec_decode_num_accepted_tokens_total"] = 0
-			}
-			scrape := func(id, turn int32, phase string) {
-				errs = append(errs, store.Add(ctx, r, store.Scrape{RunID: run, ScrapeID: id, TurnID: &turn, Phase: phase}))
-				for name, v := range total {
-					errs = append(errs, store.Add(ctx, r, store.EngineMetric{RunID: run, ScrapeID: id, Name: "vllm:" + name, Value: v}))
-				}
-			}
-			for k, c := range turns {
-				id, at, first := int32(k+1), float64(k)*100, c.ttft/1e3
-				scrape(2*id, id, "before")
-				total["prefix_cache_queries_total"] += float64(c.prompt)
-				total["prefix_cache_hits_total"] += c.hits
-				total["external_prefix_cache_hits_total"] += c.external
-				total["request_queue_time_seconds_count"]++
-				if i == 0 {
-					total["spec_decode_num_accepted_tokens_total"] += c.accepted
-				}
-				scrape(2*id+1, id, "after")
-				end := at + first + 23*c.itl/1e3
-				row := fixture.Turn(run, id, 1, id, "ok", at, at, at+first, end, end, c.prompt, c.cached, 24)
-				errs = append(errs, store.Add(ctx, r, row))
-			}
+				store.Add(ctx, r, model(run, "NVIDIA H200")), addCaptured(ctx, r, run, turns, i == 0))
 		}
 		return errors.Join(errs...)
 	})
 	for name, turns := range map[string][]captured{"speculation": speculation, "offloading": offloading} {
-		limits, err := find(t, "roofline").Run(context.Background(), db, Options{Runs: name})
-		if err != nil {
-			t.Fatal(err)
+		checkLimits(t, db, name, turns)
+		checkCounters(t, db, name, turns)
+	}
+}
+
+// checkLimits holds the report of limits against what follows from captured turns by hand.
+func checkLimits(t *testing.T, db *store.DB, name string, turns []captured) {
+	t.Helper()
+	limits, err := find(t, "roofline").Run(context.Background(), db, Options{Runs: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cell := func(row int, column string) float64 {
+		v, ok := limits.Rows[row][limits.ColumnIndex(column)].(float64)
+		if !ok {
+			t.Errorf("%s turn %d: %s is %v (%v)", name, row+1, column,
+				limits.Rows[row][limits.ColumnIndex(column)], limits.Rows[row][limits.ColumnIndex("limits_of")])
 		}
-		cell := func(row int, column string) float64 {
-			v, ok := limits.Rows[row][limits.ColumnIndex(column)].(float64)
-			if !ok {
-				t.Errorf("%s turn %d: %s is %v (%v)", name, row+1, column,
-					limits.Rows[row][limits.ColumnIndex(column)], limits.Rows[row][limits.ColumnIndex("limits_of")])
-			}
-			return v
+		return v
+	}
+	for i, row := range limits.Rows {
+		c := turns[row[limits.ColumnIndex("turn")].(int64)-1]
+		steps := 23 / (23 - c.accepted)
+		bytes := (7444758528 + 393216*float64(c.prompt+12)) / steps
+		if got, want := cell(i, "mbu_ratio"), bytes/4.8e12/(c.itl/1e3); math.Abs(got-want) > 0.005 || got > 1 {
+			t.Errorf("%s, prompt of %d: MBU %v, want %v", name, c.prompt, got, want)
 		}
-		for i, row := range limits.Rows {
-			c := turns[row[limits.ColumnIndex("turn")].(int64)-1]
-			steps := 23 / (23 - c.accepted)
-			bytes := (7444758528 + 393216*float64(c.prompt+12)) / steps
-			if got, want := cell(i, "mbu_ratio"), bytes/4.8e12/(c.itl/1e3); math.Abs(got-want) > 0.005 || got > 1 {
-				t.Errorf("%s, prompt of %d: MBU %v, want %v", name, c.prompt, got, want)
-			}
-			if got := cell(i, "step_tokens"); math.Abs(got-steps) > 0.01 {
-				t.Errorf("%s, prompt of %d: %v tokens a step, want %v", name, c.prompt, got, steps)
-			}
-			if cell(i, "mfu_ratio") > 1.02 || cell(i, "times_limit") < 0.98 {
-				t.Errorf("%s: %v", name, row)
-			}
+		if got := cell(i, "step_tokens"); math.Abs(got-steps) > 0.01 {
+			t.Errorf("%s, prompt of %d: %v tokens a step, want %v", name, c.prompt, got, steps)
 		}
-		agree, err := find(t, "cache_counters_agree").Run(context.Background(), db, Options{Runs: name})
-		if err != nil {
-			t.Fatal(err)
+		if cell(i, "mfu_ratio") > 1.02 || cell(i, "times_limit") < 0.98 {
+			t.Errorf("%s: %v", name, row)
 		}
-		for i, row := range agree.Rows {
-			external := fmt.Sprint(row[agree.ColumnIndex("external_hit_tokens")])
-			if row[agree.ColumnIndex("agree")] != true || external != fmt.Sprint(turns[i].external) {
-				t.Errorf("%s: %v", name, row)
-			}
+	}
+}
+
+// checkCounters wants the server's counters to agree with its answers, hits in the host's memory included.
+func checkCounters(t *testing.T, db *store.DB, name string, turns []captured) {
+	t.Helper()
+	agree, err := find(t, "cache_counters_agree").Run(context.Background(), db, Options{Runs: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, row := range agree.Rows {
+		external := fmt.Sprint(row[agree.ColumnIndex("external_hit_tokens")])
+		if row[agree.ColumnIndex("agree")] != true || external != fmt.Sprint(turns[i].external) {
+			t.Errorf("%s: %v", name, row)
 		}
 	}
 }
@@ -229,7 +253,8 @@ func TestRatiosAboveOne(t *testing.T) {
 // Every row of the table of peaks has a source, plausible figures and a name of its own.
 func TestPeaks(t *testing.T) {
 	db := fixture.History(t)
-	tb, err := AdHoc("SELECT gpu_name, memory_bandwidth_bytes_per_s, bf16_flop_per_s, fp8_flop_per_s, source FROM gpu_peaks").Run(context.Background(), db, Options{})
+	tb, err := AdHoc("SELECT gpu_name, memory_bandwidth_bytes_per_s, bf16_flop_per_s, fp8_flop_per_s, source FROM "+
+		"gpu_peaks").Run(context.Background(), db, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +263,8 @@ func TestPeaks(t *testing.T) {
 		bw, _ := r[1].(float64)
 		flop, known := r[2].(float64)
 		fp8, has := r[3].(float64)
-		if s, _ := r[4].(string); seen[r[0]] || len(s) < 10 || bw < 1e11 || bw > 1e13 || (known && (flop/bw < 50 || flop/bw > 500)) || (has && math.Abs(fp8/flop-2) > 0.05) {
+		if s, _ := r[4].(string); seen[r[0]] || len(s) < 10 || bw < 1e11 || bw > 1e13 || (known && (flop/bw < 50 || flop/bw > 500)) ||
+			(has && math.Abs(fp8/flop-2) > 0.05) {
 			t.Errorf("%v", r)
 		}
 		seen[r[0]] = true

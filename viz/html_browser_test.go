@@ -80,35 +80,77 @@ func TestBrowser(t *testing.T) {
 }
 
 func checkPage(t *testing.T, ctx context.Context, url string, width int64, theme string) {
-	var mu sync.Mutex
-	var requests, complaints []string
-	must(t, chromedp.Listen(ctx, func(ev any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch ev := ev.(type) {
-		case *network.EventRequestWillBeSent:
-			requests = append(requests, ev.Request.URL)
-		case *runtime.EventConsoleAPICalled:
-			for _, a := range ev.Args {
-				complaints = append(complaints, fmt.Sprintf("console.%s %s %s", ev.Type, a.Value, a.Description))
-			}
-		case *runtime.EventExceptionThrown:
-			complaints = append(complaints, fmt.Sprintf("exception: %+v", ev.ExceptionDetails))
-		case *log.EventEntryAdded:
-			complaints = append(complaints, ev.Entry.Text)
-		}
-	}))
+	var seen traffic
+	must(t, chromedp.Listen(ctx, seen.note))
 	downloads := t.TempDir()
 	call(t, ctx, network.Enable, network.EnableParams{})
 	call(t, ctx, runtime.Enable, cdp.Empty{})
 	call(t, ctx, log.Enable, cdp.Empty{})
 	prefer(t, ctx, theme)
-	if _, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: downloads}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior,
+		browser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: downloads})
+	must(t, err)
 	must(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#wb-data"))))
 
-	background := eval[string](t, ctx, `getComputedStyle(document.body).backgroundColor`)
+	checkFirstSight(t, ctx, theme)
+	checkDownloads(t, ctx, downloads)
+	shoot(t, ctx, width, theme)
+	checkChanges(t, ctx, width)
+	seen.check(t, url)
+}
+
+// traffic is what a page requested, and what the browser complained about.
+type traffic struct {
+	mu                   sync.Mutex
+	requests, complaints []string
+}
+
+func (s *traffic) note(ev any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch ev := ev.(type) {
+	case *network.EventRequestWillBeSent:
+		s.requests = append(s.requests, ev.Request.URL)
+	case *runtime.EventConsoleAPICalled:
+		for _, a := range ev.Args {
+			s.complaints = append(s.complaints, fmt.Sprintf("console.%s %s %s", ev.Type, a.Value, a.Description))
+		}
+	case *runtime.EventExceptionThrown:
+		s.complaints = append(s.complaints, fmt.Sprintf("exception: %+v", ev.ExceptionDetails))
+	case *log.EventEntryAdded:
+		s.complaints = append(s.complaints, ev.Entry.Text)
+	}
+}
+
+// check wants a page that asked nobody for anything but itself, and no complaint.
+func (s *traffic) check(t *testing.T, url string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := false
+	for _, r := range s.requests {
+		seen = seen || r == url
+		if r != url && !strings.HasPrefix(r, "data:") && !strings.HasPrefix(r, "blob:") {
+			t.Errorf("the page requested %s", r)
+		}
+	}
+	if !seen {
+		t.Error("no request was seen: the test is blind")
+	}
+	if len(s.complaints) > 0 {
+		t.Errorf("console: %s", strings.Join(s.complaints, "\n"))
+	}
+}
+
+func backgroundOf(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	return eval[string](t, ctx, `getComputedStyle(document.body).backgroundColor`)
+}
+
+// checkFirstSight looks at a page as it comes: its theme, its width, its title and its charts.
+func checkFirstSight(t *testing.T, ctx context.Context, theme string) {
+	t.Helper()
+	background := backgroundOf(t, ctx)
 	if dark := background != "rgb(255, 255, 255)"; dark != (theme == "dark") {
 		t.Errorf("background %s in the %s theme", background, theme)
 	}
@@ -128,48 +170,42 @@ func checkPage(t *testing.T, ctx context.Context, url string, width int64, theme
 			t.Errorf("chart %s has %d colours: nothing drawn", id, n)
 		}
 	}
+}
 
-	// The picture holds what is on screen; the CSV is the csv format to the byte.
-	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`[data-csv="t1"]`)), chromedp.Sleep(300*time.Millisecond), chromedp.Click(chromedp.CSS(`[data-png="t1-c0"]`))))
-	if got, want := string(download(t, filepath.Join(downloads, "misses.csv"))), render(t, "csv", Page{Tables: []*table.Table{gallery().Tables[1]}}, Options{}); got != want {
+// checkDownloads wants a picture that holds what is on screen, and a CSV that is the csv format to the byte.
+func checkDownloads(t *testing.T, ctx context.Context, folder string) {
+	t.Helper()
+	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`[data-csv="t1"]`)), chromedp.Sleep(300*time.Millisecond),
+		chromedp.Click(chromedp.CSS(`[data-png="t1-c0"]`))))
+	want := render(t, "csv", Page{Tables: []*table.Table{gallery().Tables[1]}}, Options{})
+	if got := string(download(t, filepath.Join(folder, "misses.csv"))); got != want {
 		t.Errorf("misses.csv: %s", got)
 	}
-	picture := base64.StdEncoding.EncodeToString(download(t, filepath.Join(downloads, "misses.png")))
+	picture := base64.StdEncoding.EncodeToString(download(t, filepath.Join(folder, "misses.png")))
 	if n := shades(t, pngURL+picture); n < 8 {
 		t.Errorf("misses.png has %d colours", n)
 	}
-	shoot(t, ctx, width, theme)
+}
 
-	// The window shrinks and the theme flips: the charts follow. A tooltip over each chart renders hostile names.
+// checkChanges wants charts that follow when the window shrinks and the theme flips. A tooltip over each chart renders hostile names.
+func checkChanges(t *testing.T, ctx context.Context, width int64) {
+	t.Helper()
+	background := backgroundOf(t, ctx)
 	must(t, chromedp.Do(ctx, chromedp.EmulateViewport(width-60, 900), chromedp.Sleep(300*time.Millisecond)))
-	if !eval[bool](t, ctx, `[...document.querySelectorAll('.chart')].every(e => Math.abs(echarts.getInstanceByDom(e).getWidth() - e.clientWidth) < 2)`) {
+	if !eval[bool](t, ctx, `[...document.querySelectorAll('.chart')].every(
+		e => Math.abs(echarts.getInstanceByDom(e).getWidth() - e.clientWidth) < 2)`) {
 		t.Error("charts did not follow the window")
 	}
 	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS("#theme")), chromedp.Sleep(200*time.Millisecond)))
-	if other := eval[string](t, ctx, `getComputedStyle(document.body).backgroundColor`); other == background {
+	if other := backgroundOf(t, ctx); other == background {
 		t.Errorf("the toggle left the background at %s", background)
 	}
 	prefer(t, ctx, "light")
-	eval[chromedp.Void](t, ctx, `for (const e of document.querySelectorAll('.chart')) echarts.getInstanceByDom(e).dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 0})`)
+	eval[chromedp.Void](t, ctx, `for (const e of document.querySelectorAll('.chart'))
+		echarts.getInstanceByDom(e).dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 0})`)
 	must(t, chromedp.Do(ctx, chromedp.Sleep(200*time.Millisecond)))
 	if n := eval[int](t, ctx, `document.querySelectorAll('body script').length`); n != 3 {
 		t.Errorf("%d scripts after tooltips, want 3", n)
-	}
-
-	mu.Lock()
-	defer mu.Unlock()
-	seen := false
-	for _, r := range requests {
-		seen = seen || r == url
-		if r != url && !strings.HasPrefix(r, "data:") && !strings.HasPrefix(r, "blob:") {
-			t.Errorf("the page requested %s", r)
-		}
-	}
-	if !seen {
-		t.Error("no request was seen: the test is blind")
-	}
-	if len(complaints) > 0 {
-		t.Errorf("console: %s", strings.Join(complaints, "\n"))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -12,7 +11,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -37,94 +35,121 @@ const prSetChildSubreaper = 36 // prctl(2)
 // behind, with the GPU's memory. As their subreaper the guard inherits such orphans and can find them.
 func Guard(command []string) int {
 	runtime.LockOSThread() // PDEATHSIG is tied to the thread that forks
-	say := func(format string, a ...any) { fmt.Fprintf(os.Stdout, format+"\n", a...) }
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
-	if _, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0); e != 0 {
-		say("error become subreaper: %v", e)
+	main, err := startGuarded(command)
+	if err != nil {
+		tell("error %v", err)
 		return 1
 	}
+	tell("pid %d", main)
+	w := ward{pid: main, ended: make(chan struct{}), gone: make(chan struct{})}
+	go w.reap()
+	told := make(chan time.Duration, 2)
+	go hearOrders(told)
+	w.wait(w.firstGrace(told), told)
+	w.kill()
+	tell("gone")
+	return 0
+}
+
+// tell writes a line to the process that started the guard.
+func tell(format string, a ...any) { fmt.Fprintf(os.Stdout, format+"\n", a...) }
+
+// startGuarded becomes the subreaper of all that the command will start, starts it, and gives its pid.
+func startGuarded(command []string) (pid int, err error) {
+	if _, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0); e != 0 {
+		return 0, fmt.Errorf("become subreaper: %w", e)
+	}
 	if len(command) == 0 {
-		say("error no command")
-		return 1
+		return 0, errors.New("no command")
 	}
 	path, err := exec.LookPath(command[0])
 	if err != nil {
-		say("error %v", err)
-		return 1
+		return 0, err
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
-		say("error %v", err)
-		return 1
+		return 0, err
 	}
 	log := os.NewFile(3, "log")
 	p, err := os.StartProcess(path, command, &os.ProcAttr{Files: []*os.File{null, log, log},
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}})
 	if err != nil {
-		say("error %v", err)
-		return 1
+		return 0, err
 	}
-	say("pid %d", p.Pid)
+	return p.Pid, nil
+}
 
-	ended := make(chan struct{}) // the command itself is gone
-	gone := make(chan struct{})  // and so is everything it started
-	go func() {
-		main := true
-		for {
-			var ws syscall.WaitStatus
-			pid, err := syscall.Wait4(-1, &ws, 0, nil)
-			if errors.Is(err, syscall.EINTR) {
-				continue
-			}
-			if err != nil { // ECHILD
-				close(gone)
-				return
-			}
-			if pid == p.Pid && main {
-				main = false
-				if ws.Signaled() {
-					say("signal %d", ws.Signal())
-				} else {
-					say("exit %d", ws.ExitStatus())
-				}
-				close(ended)
-			}
+// hearOrders reads from standard input how long the command may take to end, until the other end is closed.
+func hearOrders(told chan<- time.Duration) {
+	in := bufio.NewScanner(os.Stdin)
+	if in.Scan() && in.Text() == "stop" {
+		told <- stopGrace
+		if in.Scan() { // a second word: at once
+			told <- 0
 		}
-	}()
-	told := make(chan time.Duration, 2)
-	go func() {
-		in := bufio.NewScanner(os.Stdin)
-		if in.Scan() && in.Text() == "stop" {
-			told <- stopGrace
-			if in.Scan() { // a second word: at once
-				told <- 0
-			}
+	}
+	told <- orphanGrace // the other end is closed
+}
+
+// ward is the command that a guard has in its care.
+type ward struct {
+	pid   int
+	ended chan struct{} // the command itself is gone
+	gone  chan struct{} // and so is everything it started
+}
+
+// reap waits for every process that the guard inherits, and tells how the command itself ended.
+func (w *ward) reap() {
+	for running := true; ; {
+		var ws syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &ws, 0, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
 		}
-		told <- orphanGrace // the other end is closed
-	}()
+		if err != nil { // ECHILD
+			close(w.gone)
+			return
+		}
+		if pid != w.pid || !running {
+			continue
+		}
+		running = false
+		if ws.Signaled() {
+			tell("signal %d", ws.Signal())
+		} else {
+			tell("exit %d", ws.ExitStatus())
+		}
+		close(w.ended)
+	}
+}
+
+// firstGrace waits until the command ends or is to end, which it is told then. It gives how long the end may take.
+func (w *ward) firstGrace(told <-chan time.Duration) (grace time.Duration) {
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-
-	var grace time.Duration
 	select {
-	case <-ended:
+	case <-w.ended:
+		return 0
 	case grace = <-told:
-		_ = syscall.Kill(p.Pid, syscall.SIGTERM)
 	case <-terminated:
 		grace = orphanGrace
-		_ = syscall.Kill(p.Pid, syscall.SIGTERM)
 	}
-	deadline := time.After(grace)
-	alone := ended
-wait:
+	_ = syscall.Kill(w.pid, syscall.SIGTERM)
+	return grace
+}
+
+// wait gives the command and what it started time to end by themselves; orders may shorten it.
+func (w *ward) wait(grace time.Duration, told <-chan time.Duration) {
+	deadline, alone := time.After(grace), w.ended
 	for grace > 0 {
 		select {
-		case <-gone:
-			break wait
+		case <-w.gone:
+			return
 		case <-alone:
 			alone, deadline = nil, time.After(min(grace, childGrace))
 		case <-deadline:
-			break wait
+			return
 		case less := <-told:
 			if less < grace {
 				deadline = time.After(less)
@@ -132,17 +157,21 @@ wait:
 			grace = less
 		}
 	}
-	for kill := time.NewTicker(50 * time.Millisecond); ; {
-		_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
+}
+
+// kill ends whatever is left, again and again, until nothing is.
+func (w *ward) kill() {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		_ = syscall.Kill(-w.pid, syscall.SIGKILL)
 		for _, pid := range descendants(os.Getpid()) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		select {
-		case <-gone:
-			kill.Stop()
-			say("gone")
-			return 0
-		case <-kill.C:
+		case <-w.gone:
+			return
+		case <-again.C:
 		}
 	}
 }
@@ -183,85 +212,4 @@ func descendants(of int) []int {
 		todo = append(todo, children[todo[0]]...)
 	}
 	return out
-}
-
-// guarded is a command under a guard.
-type guarded struct {
-	pid     int
-	guard   *exec.Cmd
-	control io.WriteCloser
-	ended   chan struct{} // the command itself is gone
-	gone    chan struct{} // everything is gone
-
-	mu   sync.Mutex
-	exit string // "exit 1", "signal 9"; "" while it runs
-}
-
-// spawn starts a command under a guard.
-func spawn(command, env []string, log *os.File) (*guarded, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find wb's own executable: %w", err)
-	}
-	cmd := &exec.Cmd{Path: self, Args: append([]string{os.Args[0], GuardCommand}, command...), Env: env, ExtraFiles: []*os.File{log},
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true}} // out of reach of the terminal's Ctrl-C
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &guarded{guard: cmd, control: in, ended: make(chan struct{}), gone: make(chan struct{})}
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		return nil, errors.Join(errors.New("the guard process ended at once"), cmd.Wait())
-	}
-	if _, err := fmt.Sscanf(lines.Text(), "pid %d", &p.pid); err != nil {
-		_ = cmd.Wait() // it ends with status 1 after its line
-		return nil, errors.New(strings.TrimPrefix(lines.Text(), "error "))
-	}
-	go func() {
-		for lines.Scan() {
-			if t := lines.Text(); t != "gone" {
-				p.mu.Lock()
-				p.exit = t
-				p.mu.Unlock()
-				close(p.ended)
-			}
-		}
-		_ = cmd.Wait() // how a guard ends does not matter, only that it did
-		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
-		p.mu.Lock()
-		if p.exit == "" { // the guard itself was killed
-			p.exit = "signal 9"
-			close(p.ended)
-		}
-		p.mu.Unlock()
-		close(p.gone)
-	}()
-	return p, nil
-}
-
-// stop ends everything and waits for it; hurry leaves out the time to end by itself.
-func (p *guarded) stop(hurry bool) {
-	word := "stop\n"
-	if hurry {
-		word += "now\n"
-	}
-	_, _ = io.WriteString(p.control, word) // a guard that is gone already needs no telling
-	<-p.gone
-	_ = p.control.Close()
-}
-
-// exitText says how the command ended, "" while it runs.
-func (p *guarded) exitText() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.exit
 }

@@ -3,169 +3,17 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
-
-// Options say what to start. Host, Port and LogPath must be set; NewOptions fills in the rest.
-type Options struct {
-	Install    *Install
-	Model      string // directory, or name on the hub
-	ServedName string // name clients use
-	Preset     string
-	Host       string
-	Port       int
-	Args       Args
-	Env        []string // whole environment of the server
-	EnvAdded   []string // of it: what wb added, name=value, in order
-	LogPath    string
-	Timeout    time.Duration // until /health answers; 0: 15 minutes
-
-	Progress func(phase, detail string)           // called as a start gets on; may be nil
-	Used     func() (bytes int64, known bool)     // GPU memory in use, to see it released; may be nil
-	Sleep    func(context.Context, time.Duration) // between looks at the server; default really sleeps
-}
-
-// NewOptions puts a preset, the user's environment and the user's own arguments together; words are arguments as typed
-// after --. It fails on an unknown preset and on words that are no flags.
-func NewOptions(in *Install, preset, model string, environ, words []string) (*Options, error) {
-	p, err := knownPreset(preset)
-	if err != nil {
-		return nil, err
-	}
-	o := &Options{Install: in, Model: model, Preset: preset, Host: "127.0.0.1"}
-	o.Args.apply(p)
-	add := map[string]string{"VLLM_NO_USAGE_STATS": "1", "PYTHONUNBUFFERED": "1"}
-	for k, v := range p.Env {
-		add[k] = v
-	}
-	o.Env, o.EnvAdded = environment(environ, add)
-	if err := o.Args.Merge(words); err != nil {
-		return nil, err
-	}
-	for _, mine := range []string{"host", "port", "model"} {
-		if _, ok := o.Args.Get(mine); ok && mine != "host" {
-			return nil, fmt.Errorf("read vLLM arguments: --%s is wb's own flag; give it before --", mine)
-		}
-	}
-	if h, ok := o.Args.Get("host"); ok {
-		o.Host = h
-	}
-	o.ServedName = model
-	if n, ok := o.Args.Get("served-model-name"); ok {
-		o.ServedName, _, _ = strings.Cut(n, "\x00")
-	}
-	return o, nil
-}
-
-// AddEnv sets a variable of the server's environment unless the user's own has it; an empty one counts as none.
-func (o *Options) AddEnv(name, value string) {
-	if o.Getenv(name) != "" {
-		return
-	}
-	o.Env = append(o.Env, name+"="+value)
-	o.EnvAdded = append(o.EnvAdded, name+"="+value)
-	slices.Sort(o.EnvAdded)
-}
-
-// Getenv reads the server's environment.
-func (o *Options) Getenv(name string) string {
-	for _, e := range slices.Backward(o.Env) {
-		if v, ok := strings.CutPrefix(e, name+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
-// Command is the whole command line.
-func (o *Options) Command() []string {
-	a := o.Args
-	out := append(slices.Clone(o.Install.Command), "serve", o.Model)
-	if _, ok := a.Get("served-model-name"); !ok && o.ServedName != o.Model {
-		out = append(out, "--served-model-name", o.ServedName)
-	}
-	if _, ok := a.Get("host"); !ok {
-		out = append(out, "--host", o.Host)
-	}
-	return append(append(out, "--port", strconv.Itoa(o.Port)), a.List()...)
-}
-
-// SecretArgs are flags whose values are not for the record.
-func SecretArgs() []string { return []string{"api-key", "hf-token", "ssl-keyfile-password"} }
-
-// withoutCredentials takes user and password out of a value that is a URL.
-func withoutCredentials(v string) string {
-	if !strings.Contains(v, "://") {
-		return v
-	}
-	u, err := url.Parse(v)
-	if err != nil || u.User == nil {
-		return v
-	}
-	u.User = nil
-	return u.String()
-}
-
-// Recorded gives the command line and the settings for the record: every flag and every variable that wb or the user set for vLLM,
-// secrets left out.
-func (o *Options) Recorded() (command []string, settings map[string]string) {
-	c := *o
-	c.Args = Args{}
-	settings = map[string]string{"model": o.Model, "preset": o.Preset}
-	if o.Install.Version != "" {
-		settings["vllm_version"] = o.Install.Version
-	}
-	for _, n := range o.Args.Names() {
-		v, _ := o.Args.Get(n)
-		if slices.Contains(SecretArgs(), n) {
-			v = "(secret)"
-		}
-		v = withoutCredentials(v)
-		c.Args.Set(n, v)
-		shown := strings.ReplaceAll(v, "\x00", " ")
-		if shown == "" {
-			shown = "on"
-		}
-		settings["--"+n] = shown
-	}
-	for _, e := range o.Env {
-		name, value, _ := strings.Cut(e, "=")
-		relevant := strings.HasPrefix(name, "VLLM_") || strings.HasPrefix(name, "CUDA_") || strings.HasPrefix(name, "NCCL_") || strings.HasPrefix(name, "PYTORCH_") ||
-			name == "OMP_NUM_THREADS" || name == "HF_HUB_OFFLINE" || slices.Contains(o.EnvAdded, e)
-		secret := strings.Contains(name, "KEY") || strings.Contains(name, "TOKEN") || strings.Contains(name, "SECRET") || strings.Contains(name, "PASSWORD")
-		if relevant && !secret {
-			settings["env "+name] = value
-		}
-	}
-	return c.Command(), settings
-}
-
-// URL is where the server answers.
-func (o *Options) URL() string {
-	host := o.Host
-	switch host {
-	case "", "0.0.0.0":
-		host = "127.0.0.1"
-	case "::":
-		host = "::1"
-	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(o.Port))
-}
 
 // PhaseTime is when a phase began.
 type PhaseTime struct {
@@ -226,22 +74,6 @@ type Server struct {
 }
 
 const defaultTimeout = 15 * time.Minute
-
-// newLog makes a file for the log of one start, named as path, or with a number where another start has that name: two may fall into one
-// second.
-func newLog(path string) (*os.File, error) {
-	ext := filepath.Ext(path)
-	for n := 1; ; n++ {
-		name := path
-		if n > 1 {
-			name = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, ext), n, ext)
-		}
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
-		if !errors.Is(err, fs.ErrExist) || n == 10_000 {
-			return f, err
-		}
-	}
-}
 
 // Start starts a server and waits until /health answers. If that fails, or the context ends, nothing of it is left
 // running. The error is a *StartError when vLLM itself gave up.
@@ -321,7 +153,9 @@ func (s *Server) wait(ctx context.Context) error {
 			}
 		}
 		if time.Since(began) > limit {
-			return &StartError{Cause: Cause{fmt.Sprintf("it did not answer within %v (it was %s)", limit, phase), "a large model or a first compilation takes long: --server-timeout"}, LogPath: s.o.LogPath, Tail: s.logTail()}
+			late := Cause{fmt.Sprintf("it did not answer within %v (it was %s)", limit, phase),
+				"a large model or a first compilation takes long: --server-timeout"}
+			return &StartError{Cause: late, LogPath: s.o.LogPath, Tail: s.logTail()}
 		}
 		s.sleep(ctx, 100*time.Millisecond)
 	}
@@ -338,33 +172,6 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-s.proc.ended:
 	case <-t.C:
-	}
-}
-
-// tail feeds what the log has grown by to the reader; rest is an unfinished line.
-func (s *Server) tail(offset int64, rest []byte) (int64, []byte) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := s.log.ReadAt(buf, offset)
-		offset += int64(n)
-		rest = append(rest, buf[:n]...)
-		for {
-			i := bytes.IndexAny(rest, "\r\n")
-			if i < 0 {
-				break
-			}
-			s.mu.Lock()
-			s.read.line(string(rest[:i]))
-			s.facts.Report = s.read.Report
-			s.mu.Unlock()
-			rest = rest[i+1:]
-		}
-		if err != nil || n == 0 {
-			return offset, rest
-		}
-		if len(rest) > 1<<20 { // no line is that long
-			rest = nil
-		}
 	}
 }
 
@@ -438,27 +245,6 @@ func (s *Server) explain(died bool) error {
 		c.Text = how
 	}
 	return &StartError{Cause: c, LogPath: s.o.LogPath, Tail: s.logTail(), Died: died}
-}
-
-const maxLogRead = 4 << 20
-
-// logText is the end of the log; causes stand there.
-func (s *Server) logText() string {
-	st, err := s.log.Stat()
-	if err != nil {
-		return ""
-	}
-	b := make([]byte, min(st.Size(), maxLogRead))
-	n, err := s.log.ReadAt(b, st.Size()-int64(len(b)))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return ""
-	}
-	return strings.ToValidUTF8(strings.ReplaceAll(string(b[:n]), "\r", "\n"), "\ufffd")
-}
-
-func (s *Server) logTail() string {
-	lines := strings.Split(strings.TrimRight(s.logText(), "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-40):], "\n")
 }
 
 // Stop ends the server: SIGTERM, and SIGKILL to all of it when that is not enough; then it waits until its GPU memory is

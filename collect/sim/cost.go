@@ -17,23 +17,33 @@ var profilesYAML []byte
 // Cost is a cost model: how long a server of this shape takes. The formula and the source of the constants are in
 // profiles.yaml.
 type Cost struct {
-	FrontendMs          float64 `yaml:"frontend_ms"`         // HTTP and request handling before the queue
-	TokenizeMsAt100K    float64 `yaml:"tokenize_ms_at_100k"` // tokenizing a prompt of 100,000 tokens
-	TokenizeExponent    float64 `yaml:"tokenize_exponent"`   // growth with prompt length
-	FloorMs             float64 `yaml:"floor_ms"`            // shortest step that runs without a CUDA graph: its launches bound it
-	GraphTokens         int     `yaml:"graph_tokens"`        // steps of at most this many tokens run as a CUDA graph
-	StepMs              float64 `yaml:"step_ms"`             // fixed part of such a step
-	TokenUs             float64 `yaml:"token_us"`            // per prefilled token
-	AttendUsPerK        float64 `yaml:"attend_us_per_k"`     // per prefilled token and 1,000 tokens of context
-	DecodeBaseMs        float64 `yaml:"decode_base_ms"`      // a step that only decodes
-	DecodeUsPerK        float64 `yaml:"decode_us_per_k"`     // per decoded token and 1,000 tokens of context
-	DecodeFlatTokens    float64 `yaml:"decode_flat_tokens"`  // context from which decoding grows no slower
-	PrefillFactor       float64 `yaml:"-"`                   // time of a step that prefills, over what was measured
-	MaxNumBatchedTokens int     `yaml:"max_num_batched_tokens"`
-	MaxNumSeqs          int     `yaml:"max_num_seqs"`
-	KVTokens            int     `yaml:"kv_tokens"`
-	Model               string  `yaml:"model"` // what was measured, by its name in wb's registry; "" for nothing
-	GPU                 string  `yaml:"gpu"`   // on which, as NVML names it
+	FrontendMs       float64 `yaml:"frontend_ms"`         // HTTP and request handling before the queue
+	TokenizeMsAt100K float64 `yaml:"tokenize_ms_at_100k"` // tokenizing a prompt of 100,000 tokens
+	TokenizeExponent float64 `yaml:"tokenize_exponent"`   // growth with prompt length
+	FloorMs          float64 `yaml:"floor_ms"`            // shortest step that runs without a CUDA graph: its launches bound it
+	GraphTokens      int     `yaml:"graph_tokens"`        // steps of at most this many tokens run as a CUDA graph
+	StepMs           float64 `yaml:"step_ms"`             // fixed part of such a step
+	TokenUs          float64 `yaml:"token_us"`            // per prefilled token
+	AttendUsPerK     float64 `yaml:"attend_us_per_k"`     // per prefilled token and 1,000 tokens of context
+	DecodeBaseMs     float64 `yaml:"decode_base_ms"`      // a step that only decodes
+	DecodeUsPerK     float64 `yaml:"decode_us_per_k"`     // per decoded token and 1,000 tokens of context
+	DecodeFlatTokens float64 `yaml:"decode_flat_tokens"`  // context from which decoding grows no slower
+	PrefillFactor    float64 `yaml:"-"`                   // time of a step that prefills, over what was measured
+	Sizes
+	Measured
+}
+
+// Sizes are those of the server that was measured.
+type Sizes struct {
+	MaxNumBatchedTokens int `yaml:"max_num_batched_tokens"`
+	MaxNumSeqs          int `yaml:"max_num_seqs"`
+	KVTokens            int `yaml:"kv_tokens"`
+}
+
+// Measured says what the costs were measured on; empty for costs that were made up.
+type Measured struct {
+	Model string `yaml:"model"` // by its name in wb's registry
+	GPU   string `yaml:"gpu"`   // as NVML names it
 }
 
 // Profile gives a cost model by name.
@@ -64,7 +74,7 @@ const PacedFrontend = 100 * time.Millisecond
 func paced(tokensPerS float64, kvTokens int) Cost {
 	step := 1000 / tokensPerS
 	return Cost{FrontendMs: float64(PacedFrontend.Milliseconds()), TokenizeExponent: 1, StepMs: step, DecodeBaseMs: step,
-		MaxNumBatchedTokens: 1 << 20, MaxNumSeqs: 1024, KVTokens: max(kvTokens, 1<<20), PrefillFactor: 1}
+		PrefillFactor: 1, Sizes: Sizes{MaxNumBatchedTokens: 1 << 20, MaxNumSeqs: 1024, KVTokens: max(kvTokens, 1<<20)}}
 }
 
 func ms(x float64) time.Duration { return time.Duration(x * float64(time.Millisecond)) }

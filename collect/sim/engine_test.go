@@ -3,10 +3,8 @@ package sim
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"math"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -33,10 +31,18 @@ func tokens(ids []int32, n int, more ...any) object {
 	return b
 }
 
+// systemPrompt may hold a document.
+func systemPrompt(withDocument bool) string {
+	text := "You are a helpful assistant. Answer briefly and to the point, without saying more than what was asked for."
+	if withDocument {
+		text += strings.Repeat(" The quick brown fox jumps over the lazy dog near the riverbank while seven wizards brew potions.", 12)
+	}
+	return text
+}
+
 // Conversations hit exactly what the blocks of everything sent before allow: plain turns all of the turn before but its last
 // token, a document that comes and goes only what precedes it, another salt nothing. Counters say the same as the usage.
 func TestHitsAreExact(t *testing.T) {
-	const document = " The quick brown fox jumps over the lazy dog near the riverbank while seven wizards brew potions."
 	for _, c := range []struct {
 		name       string
 		block      int
@@ -59,10 +65,7 @@ func TestHitsAreExact(t *testing.T) {
 			var seen [][]int32
 			last := answered{}
 			for turn := 1; turn <= 7; turn++ {
-				system := "You are a helpful assistant. Answer briefly and to the point, without saying more than what was asked for."
-				if slices.Contains(c.with, turn) {
-					system += strings.Repeat(document, 12)
-				}
+				system := systemPrompt(slices.Contains(c.with, turn))
 				history = append(history, object{"role": "user", "content": strings.Repeat("And what follows from that? ", turn)})
 				body := object{"messages": append([]object{{"role": "system", "content": system}}, history...), "max_tokens": 60}
 				if c.salt != "" {
@@ -94,13 +97,15 @@ func TestHitsAreExact(t *testing.T) {
 						t.Errorf("turn %d: cached %d, of the turn before %d were reusable", turn, r.cached, all)
 					}
 				}
-				for name, d := range map[string]int{"prefix_cache_hits_total": want, "prefix_cache_queries_total": queries, "prompt_tokens_total": len(r.prompt), "generation_tokens_total": r.tokens,
-					"request_prompt_tokens_sum": len(r.prompt), "request_generation_tokens_sum": r.tokens, `request_success_total{finished_reason="` + r.finish + `"}`: 1,
-					"iteration_tokens_total_sum": len(r.prompt) - want + r.tokens, "iteration_tokens_total_count": r.tokens, "time_to_first_token_seconds_count": 1, "inter_token_latency_seconds_count": r.tokens - 1} {
-					if _, ok := after["vllm:"+name]; !ok || after["vllm:"+name]-before["vllm:"+name] != float64(d) {
-						t.Errorf("turn %d: %s grew by %v, want %d", turn, name, after["vllm:"+name]-before["vllm:"+name], d)
-					}
-				}
+				checkGrowth(t, turn, before, after, map[string]int{
+					"prefix_cache_hits_total": want, "prefix_cache_queries_total": queries,
+					"prompt_tokens_total": len(r.prompt), "request_prompt_tokens_sum": len(r.prompt),
+					"generation_tokens_total": r.tokens, "request_generation_tokens_sum": r.tokens,
+					"iteration_tokens_total_sum": len(r.prompt) - want + r.tokens, "iteration_tokens_total_count": r.tokens,
+					"time_to_first_token_seconds_count": 1, "inter_token_latency_seconds_count": r.tokens - 1,
+
+					`request_success_total{finished_reason="` + r.finish + `"}`: 1,
+				})
 				if turn == 2 {
 					reusable := prefix.Reusable(len(last.prompt), last.tokens)
 					if short := reusable - r.cached; (c.wantSecond >= 0 && short > c.wantSecond) || (c.wantSecond < 0 && r.cached != 0) {
@@ -112,6 +117,17 @@ func TestHitsAreExact(t *testing.T) {
 				last = r
 			}
 		})
+	}
+}
+
+// checkGrowth holds by how much counters grew in a turn against what is wanted.
+func checkGrowth(t *testing.T, turn int, before, after map[string]float64, want map[string]int) {
+	t.Helper()
+	for name, d := range want {
+		grew := after["vllm:"+name] - before["vllm:"+name]
+		if _, ok := after["vllm:"+name]; !ok || grew != float64(d) {
+			t.Errorf("turn %d: %s grew by %v, want %d", turn, name, grew, d)
+		}
 	}
 }
 
@@ -194,7 +210,8 @@ func TestPreemption(t *testing.T) {
 		t.Errorf("%v preemptions in a pool of 2,800 tokens, which needs 3,800", s.met.preemptions)
 	}
 	if s.met.queries != 2000 || s.met.hits != 0 || s.met.generated != 1800 || s.met.success["length"] != 2 || s.met.promptTokens != 2000 {
-		t.Errorf("counted %v queries, %v hits, %v generated, %v prompt tokens, %v", s.met.queries, s.met.hits, s.met.generated, s.met.promptTokens, s.met.success)
+		t.Errorf("counted %v queries, %v hits, %v generated, %v prompt tokens, %v", s.met.queries, s.met.hits, s.met.generated,
+			s.met.promptTokens, s.met.success)
 	}
 	for i := range free {
 		if len(short[i].Choices[0].TokenIDs) != 900 || !slices.Equal(free[i].Choices[0].TokenIDs, short[i].Choices[0].TokenIDs) {
@@ -243,7 +260,7 @@ func TestWaitingEvictsNothing(t *testing.T) {
 // With one sequence at a time the second request waits, and its wait is booked. Meanwhile the cache cannot be reset.
 func TestQueueing(t *testing.T) {
 	g := newGate()
-	s := start(t, Options{MaxNumSeqs: 1, Now: time.Now, Sleep: g.sleep})
+	s := start(t, Options{MaxNumSeqs: 1, Clock: Clock{time.Now, g.sleep}})
 	var wg sync.WaitGroup
 	for i := range 2 {
 		wg.Go(func() { s.complete(tokens(numbered(i, 64), 4)) })
@@ -262,7 +279,8 @@ func TestQueueing(t *testing.T) {
 	if q := m["vllm:request_queue_time_seconds_sum"]; q < 0.02 || m["vllm:request_queue_time_seconds_count"] != 2 {
 		t.Errorf("queue time %v s", q)
 	}
-	for _, name := range []string{"request_prefill_time_seconds_sum", "request_decode_time_seconds_sum", "e2e_request_latency_seconds_sum", "time_to_first_token_seconds_sum"} {
+	for _, name := range []string{"request_prefill_time_seconds_sum", "request_decode_time_seconds_sum",
+		"e2e_request_latency_seconds_sum", "time_to_first_token_seconds_sum"} {
 		if m["vllm:"+name] <= 0 {
 			t.Errorf("%s is %v", name, m["vllm:"+name])
 		}
@@ -275,248 +293,5 @@ func TestQueueing(t *testing.T) {
 	}
 	if hit := s.complete(tokens(numbered(0, 64), 4)).cached; hit != 0 {
 		t.Errorf("after the reset: hit %d", hit)
-	}
-}
-
-// A client that hangs up is no success, and its blocks are free again.
-func TestHangUp(t *testing.T) {
-	for _, stream := range []bool{true, false} {
-		g := newGate()
-		s := start(t, Options{Now: time.Now, Sleep: g.sleep})
-		ctx, hangUp := context.WithCancel(t.Context())
-		text, _ := json.Marshal(tokens(numbered(0, 200), 50_000, "stream", stream))
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			resp, err := s.do(ctx, http.MethodPost, "/v1/completions", "application/json", string(text))
-			if err == nil {
-				_, err = events(resp.Body)
-				resp.Body.Close()
-			}
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("hanging up gives %v", err)
-			}
-		})
-		until(t, "running", func() bool { return s.counters()["vllm:kv_cache_usage_perc"] > 0 })
-		hangUp()
-		wg.Wait()
-		until(t, "noticed", func() bool {
-			s.eng.mu.Lock()
-			defer s.eng.mu.Unlock()
-			return s.eng.running[0].gone.Err() != nil
-		})
-		close(g.open)
-		until(t, "freed", func() bool {
-			m := s.counters()
-			return m["vllm:kv_cache_usage_perc"] == 0 && m["vllm:num_requests_running"] == 0
-		})
-		for name, v := range s.counters() {
-			if (strings.HasPrefix(name, "vllm:request_success") || name == "vllm:e2e_request_latency_seconds_count") && v != 0 {
-				t.Errorf("stream %t: %s is %v after a hang-up", stream, name, v)
-			}
-		}
-		if r := s.complete(tokens(numbered(5, 20), 2)); r.tokens != 2 {
-			t.Errorf("the next request got %d tokens", r.tokens)
-		}
-	}
-}
-
-// TTFT and the server's own split are the model's, to the nanosecond, when the clock has no jitter.
-func TestTimesAreTheModels(t *testing.T) {
-	for _, name := range []string{"eager", "graphs"} {
-		c := newClock()
-		s := start(t, Options{Profile: name, JitterRatio: -1, Now: c.now, Sleep: c.sleep})
-		cost, err := Profile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range []struct{ prompt, cached int }{{5000, 0}, {5000, 4992}, {7071, 4992}, {20, 0}} {
-			ids := numbered(0, r.prompt)
-			switch r.prompt {
-			case 7071: // goes on after the prompt of 5,000 and is new from there
-				ids = slices.Concat(numbered(0, 5000), numbered(3, 2071))
-			case 20:
-				ids = numbered(9, 20)
-			}
-			before := s.counters()
-			got := s.complete(tokens(ids, 4))
-			after := s.counters()
-			if got.cached != r.cached {
-				t.Fatalf("%s: %d of %d cached, want %d", name, got.cached, r.prompt, r.cached)
-			}
-			decode := 0.0
-			for i := range 3 {
-				decode += cost.Step(nil, []int{r.prompt + i + 1}).Seconds()
-			}
-			ttft, queued := cost.TTFT(r.prompt, r.cached).Seconds(), cost.Before(r.prompt).Seconds()
-			for metric, want := range map[string]float64{"time_to_first_token": ttft, "request_prefill_time": ttft - queued, "request_decode_time": decode,
-				"inter_token_latency": decode, "request_queue_time": 0, "e2e_request_latency": ttft + decode, "request_time_per_output_token": decode / 3, "request_inference_time": ttft - queued + decode} {
-				metric = "vllm:" + metric + "_seconds_sum"
-				if d := after[metric] - before[metric]; math.Abs(d-want) > 1e-8 {
-					t.Errorf("%s, %d tokens of which %d cached: %s %.9f, model %.9f", name, r.prompt, r.cached, metric, d, want)
-				}
-			}
-		}
-		if cold, warm := cost.TTFT(5000, 0), cost.TTFT(5000, 4992); warm >= cold {
-			t.Errorf("%s: cached %v, cold %v", name, warm, cold)
-		}
-	}
-}
-
-// A step that ended late is made up for by shorter ones, but never at the cost of a request that came meanwhile.
-func TestLateStepsShortenNoRequest(t *testing.T) {
-	const late = 90 * time.Millisecond
-	c := newClock()
-	_, s := all(t, Options{Profile: "eager", JitterRatio: -1, Now: c.now, Sleep: func(ctx context.Context, d time.Duration) {
-		if d > 50*time.Millisecond { // tokenizing
-			return
-		}
-		c.sleep(ctx, d+late)
-	}}, tokens(numbered(0, 512), 2), tokens(numbered(1, 511), 1))
-	first := s.cost.Step([]chunk{{512, 0}}, nil) + late
-	second := s.cost.Step([]chunk{{511, 0}}, []int{513})
-	if got := s.met.prefill.sum - first.Seconds(); got < second.Seconds() {
-		t.Errorf("the second prompt took %.4f s, its step takes %v", got, second)
-	}
-}
-
-// In real time a request takes the model's time at least.
-func TestRealTime(t *testing.T) {
-	s := start(t, Options{Profile: "eager", JitterRatio: -1, Now: time.Now, Sleep: sleep})
-	cost := s.cost
-	began := time.Now()
-	s.complete(tokens(numbered(0, 1500), 3))
-	took := time.Since(began)
-	want := cost.TTFT(1500, 0) + 2*cost.Step(nil, []int{1500})
-	if took < want || took > want+3*time.Second {
-		t.Errorf("took %v, the model says %v", took, want)
-	}
-}
-
-func TestSeeds(t *testing.T) {
-	said := func(o Options, body object) string { return start(t, o).complete(body).text }
-	base := said(Options{Seed: 1}, chatBody("hi", "seed", 7))
-	for _, c := range []struct {
-		name string
-		o    Options
-		body object
-		same bool
-	}{
-		{"again", Options{Seed: 1}, chatBody("hi", "seed", 7), true},
-		{"another profile, block size and jitter", Options{Seed: 1, Profile: "graphs", BlockSize: 64, JitterRatio: 0.3}, chatBody("hi", "seed", 7), true},
-		{"another server seed", Options{Seed: 2}, chatBody("hi", "seed", 7), false},
-		{"another request seed", Options{Seed: 1}, chatBody("hi", "seed", 8), false},
-		{"no request seed", Options{Seed: 1}, chatBody("hi"), false},
-		{"another prompt", Options{Seed: 1}, chatBody("ho", "seed", 7), false},
-	} {
-		if got := said(c.o, c.body); (got == base) != c.same {
-			t.Errorf("%s: same reply %t, want %t", c.name, got == base, c.same)
-		}
-	}
-	took := func(seed int64, jitter float64) float64 {
-		s := start(t, Options{Profile: "eager", Seed: seed, JitterRatio: jitter})
-		s.complete(tokens(numbered(0, 2000), 20))
-		return s.counters()["vllm:e2e_request_latency_seconds_sum"]
-	}
-	exact := took(1, -1)
-	if took(1, 0.05) != took(1, 0.05) || took(1, 0.05) == took(2, 0.05) || took(2, -1) != exact {
-		t.Error("jitter does not come from the seed alone")
-	}
-	if off := took(1, 0)/exact - 1; off == 0 || math.Abs(off) > 0.02 {
-		t.Errorf("the default jitter of 1 %% moves a request by %.3f %%", 100*off)
-	}
-}
-
-// Close ends what waits in a fault, in the queue and in the middle of a stream; so does the context of Start.
-func TestCloseLeavesNothing(t *testing.T) {
-	for _, how := range []string{"Close", "context"} {
-		before := runtime.NumGoroutine()
-		g := newGate()
-		s, err := New(Options{Profile: "instant", MaxNumSeqs: 1, Faults: []Fault{{Kind: "hang", Request: 1}}, Sleep: g.sleep})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		base, err := s.Start(ctx, "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Start(ctx, "127.0.0.1:0"); err == nil || !strings.HasPrefix(err.Error(), "start simulator: ") {
-			t.Errorf("a second Start: %v", err)
-		}
-		tr := &http.Transport{}
-		client := &server{s, t, base, &http.Client{Transport: tr}}
-		var wg sync.WaitGroup
-		for i := range 4 {
-			wg.Go(func() {
-				if _, data, err := client.stream("/v1/completions", tokens(numbered(i, 30), 1000)); err == nil {
-					t.Errorf("a request survived: %q", data)
-				}
-			})
-		}
-		until(t, "hung, running and queued", func() bool {
-			running, waiting, _ := s.eng.load()
-			return running == 1 && waiting == 2
-		})
-		if how == "Close" {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		} else {
-			cancel()
-			wg.Wait()
-			if resp, err := client.do(t.Context(), http.MethodGet, "/health", "", ""); err == nil {
-				resp.Body.Close()
-				t.Error("it serves although its context ended")
-			}
-		}
-		wg.Wait()
-		for range 2 {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-		cancel()
-		tr.CloseIdleConnections()
-		until(t, how+": as few goroutines as before", func() bool { return runtime.NumGoroutine() <= before })
-		if w := newRecorder(s, "/tokenize", `{"prompt":"a"}`); w.Code != http.StatusServiceUnavailable {
-			t.Errorf("after Close: %d", w.Code)
-		}
-		late := &request{tokens: make(chan int32)}
-		s.eng.submit(late)
-		if _, open := <-late.tokens; open {
-			t.Error("a request after the end got a token")
-		}
-	}
-}
-
-func TestOptions(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		o    Options
-	}{
-		{"profile", Options{Profile: "nope"}}, {"block", Options{BlockSize: -1}}, {"pool", Options{BlockSize: 16, CapacityTokens: 31}}, {"step", Options{MaxNumBatchedTokens: -1}},
-		{"sequences", Options{MaxNumSeqs: -1}}, {"context", Options{MaxModelLen: 1}}, {"jitter", Options{JitterRatio: math.NaN()}}, {"jitter", Options{JitterRatio: 1}},
-	} {
-		if _, err := New(c.o); err == nil || (!strings.HasPrefix(err.Error(), "set up simulator: ") && !strings.HasPrefix(err.Error(), "choose simulator profile ")) {
-			t.Errorf("%s: %v", c.name, err)
-		}
-	}
-	s := start(t, Options{BlockSize: 16, CapacityTokens: 163, MaxModelLen: 4096})
-	if s.o.MaxModelLen != 144 { // ten blocks, one of them vLLM's own
-		t.Errorf("a pool of 163 tokens offers a context of %d", s.o.MaxModelLen)
-	}
-	if r := s.complete(tokens(numbered(0, 100), 44)); r.tokens != 44 {
-		t.Errorf("%d tokens in a full context", r.tokens)
-	}
-	taken := strings.TrimPrefix(s.base, "http://")
-	other, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := other.Start(t.Context(), taken); err == nil || !strings.HasPrefix(err.Error(), "listen on "+taken+": ") || strings.Count(err.Error(), taken) != 1 {
-		t.Errorf("an address in use: %v", err)
-	}
-	if err := other.Close(); err != nil {
-		t.Error(err)
 	}
 }

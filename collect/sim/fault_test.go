@@ -30,9 +30,12 @@ func TestParseFault(t *testing.T) {
 	for text, why := range map[string]string{
 		"": "unknown kind", "explode@1": "unknown kind", "@1": "unknown kind", "CUT@1:2": "unknown kind",
 		"refuse@1": "refuse takes nothing", "refuse@": "refuse takes nothing",
-		"500": "wants @REQUEST", "500@": "REQUEST is", "500@0": "REQUEST is", "500@-1": "REQUEST is", "500@x": "REQUEST is", "500@1:2": "wants @REQUEST",
-		"cut@1": "wants @REQUEST:CHUNK", "cut@1:0": "CHUNK is", "cut@1:x": "CHUNK is", "cut@1:*": "CHUNK is", "cut@1:2:3s": "wants @REQUEST:CHUNK",
-		"stall@1:2": "wants @REQUEST:CHUNK:PAUSE", "stall@1:2:3": "PAUSE is", "stall@1:2:-3s": "PAUSE is", "stall@1:2:0s": "PAUSE is", "hang@99999999999999999999": "REQUEST is",
+		"500": "wants @REQUEST", "500@": "REQUEST is", "500@0": "REQUEST is", "500@-1": "REQUEST is", "500@x": "REQUEST is",
+		"500@1:2": "wants @REQUEST",
+		"cut@1":   "wants @REQUEST:CHUNK", "cut@1:0": "CHUNK is", "cut@1:x": "CHUNK is", "cut@1:*": "CHUNK is",
+		"cut@1:2:3s": "wants @REQUEST:CHUNK",
+		"stall@1:2":  "wants @REQUEST:CHUNK:PAUSE", "stall@1:2:3": "PAUSE is", "stall@1:2:-3s": "PAUSE is", "stall@1:2:0s": "PAUSE is",
+		"hang@99999999999999999999": "REQUEST is",
 	} {
 		_, err := ParseFault(text)
 		if err == nil || !strings.HasPrefix(err.Error(), "parse fault \""+text+"\": ") || !strings.Contains(err.Error(), why) {
@@ -56,7 +59,8 @@ func faults(t *testing.T, texts ...string) (out []Fault) {
 // Each fault strikes the request and the event it names, and nothing else. A stream here has seven events: a role, four tokens,
 // usage and [DONE].
 func TestFaults(t *testing.T) {
-	const engineDied = `{"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", "type": "InternalServerError", "param": null, "code": 500}}`
+	const engineDied = `{"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", ` +
+		`"type": "InternalServerError", "param": null, "code": 500}}`
 	for _, c := range []struct {
 		fault  string
 		status int
@@ -77,7 +81,7 @@ func TestFaults(t *testing.T) {
 		{"500@3", 200, 7, nil, "[DONE]", true},
 	} {
 		clk := newClock()
-		s := start(t, Options{Faults: faults(t, c.fault), Now: clk.now, Sleep: clk.sleep})
+		s := start(t, Options{Faults: faults(t, c.fault), Clock: Clock{clk.now, clk.sleep}})
 		body := chatBody("hi", "max_tokens", 4, "stream_options", object{"include_usage": true})
 		if status, data, err := s.stream("/v1/chat/completions", body); status != 200 || len(data) != 7 || err != nil {
 			t.Errorf("%s: the first request got %d, %d events, %v", c.fault, status, len(data), err)
@@ -144,7 +148,8 @@ func TestFaultAnswers(t *testing.T) {
 		}
 		err = json.NewDecoder(resp.Body).Decode(&e)
 		resp.Body.Close()
-		if err != nil || resp.StatusCode != want.status || e.Error.Code != want.status || e.Error.Type != want.kind || resp.Header.Get("Retry-After") != want.wait {
+		if err != nil || resp.StatusCode != want.status || e.Error.Code != want.status || e.Error.Type != want.kind ||
+			resp.Header.Get("Retry-After") != want.wait {
 			t.Errorf("%d %+v, retry after %q (%v)", resp.StatusCode, e, resp.Header.Get("Retry-After"), err)
 		}
 	}

@@ -42,24 +42,46 @@ type metrics struct {
 	model   string
 	started time.Time
 
-	mu                                                     sync.Mutex
-	queries, hits, promptTokens, cachedTokens, generated   float64
-	preemptions                                            float64
-	success                                                map[string]float64 // by finish reason
-	ttft, itl, tpot, e2e, queue, prefill, decode, inferenc *histogram         // seconds
-	prompts, generations, iteration                        *histogram         // tokens
+	mu sync.Mutex
+	counters
+	histograms
+}
+
+// counters only grow.
+type counters struct {
+	queries, hits             float64 // of the prefix cache, tokens
+	promptTokens, generated   float64
+	cachedTokens, preemptions float64
+	success                   map[string]float64 // by finish reason
+}
+
+// histograms are of seconds, the last three of tokens.
+type histograms struct {
+	ttft, itl, tpot, e2e              *histogram
+	queue, prefill, decode, inference *histogram
+	prompts, generations, iteration   *histogram
 }
 
 func newMetrics(model string, started time.Time) *metrics {
-	return &metrics{model: model, started: started, success: map[string]float64{},
-		ttft:        newHistogram("vllm:time_to_first_token_seconds", "Histogram of time to first token in seconds.", ttftBuckets),
-		itl:         newHistogram("vllm:inter_token_latency_seconds", "Histogram of inter-token latency in seconds.", itlBuckets),
-		tpot:        newHistogram("vllm:request_time_per_output_token_seconds", "Histogram of time_per_output_token_seconds per request.", itlBuckets),
-		e2e:         newHistogram("vllm:e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", e2eBuckets),
-		queue:       newHistogram("vllm:request_queue_time_seconds", "Histogram of time spent in WAITING phase for request.", e2eBuckets),
-		prefill:     newHistogram("vllm:request_prefill_time_seconds", "Histogram of time spent in PREFILL phase for request.", e2eBuckets),
-		decode:      newHistogram("vllm:request_decode_time_seconds", "Histogram of time spent in DECODE phase for request.", e2eBuckets),
-		inferenc:    newHistogram("vllm:request_inference_time_seconds", "Histogram of time spent in RUNNING phase for request.", e2eBuckets),
+	return &metrics{model: model, started: started, counters: counters{success: map[string]float64{}}, histograms: newHistograms()}
+}
+
+func newHistograms() histograms {
+	seconds := func(name, help string, bounds []float64) *histogram {
+		return newHistogram("vllm:"+name+"_seconds", help, bounds)
+	}
+	phase := func(name, state string) *histogram {
+		return seconds("request_"+name+"_time", "Histogram of time spent in "+state+" phase for request.", e2eBuckets)
+	}
+	return histograms{
+		ttft: seconds("time_to_first_token", "Histogram of time to first token in seconds.", ttftBuckets),
+		itl:  seconds("inter_token_latency", "Histogram of inter-token latency in seconds.", itlBuckets),
+		tpot: seconds("request_time_per_output_token", "Histogram of time_per_output_token_seconds per request.", itlBuckets),
+		e2e:  seconds("e2e_request_latency", "Histogram of e2e request latency in seconds.", e2eBuckets),
+
+		queue: phase("queue", "WAITING"), prefill: phase("prefill", "PREFILL"),
+		decode: phase("decode", "DECODE"), inference: phase("inference", "RUNNING"),
+
 		prompts:     newHistogram("vllm:request_prompt_tokens", "Number of prefill tokens processed.", tokenBuckets),
 		generations: newHistogram("vllm:request_generation_tokens", "Number of generation tokens processed.", tokenBuckets),
 		iteration:   newHistogram("vllm:iteration_tokens_total", "Histogram of number of tokens per engine_step.", stepBuckets),
@@ -112,7 +134,7 @@ func (m *metrics) finished(r *request, at time.Time) {
 	m.queue.observe(r.scheduled.Sub(r.queued).Seconds())
 	m.prefill.observe(r.first.Sub(r.scheduled).Seconds())
 	m.decode.observe(r.last.Sub(r.first).Seconds())
-	m.inferenc.observe(r.last.Sub(r.scheduled).Seconds())
+	m.inference.observe(r.last.Sub(r.scheduled).Seconds())
 	if n := len(r.generated) - 1; n > 0 {
 		m.tpot.observe(r.last.Sub(r.first).Seconds() / float64(n))
 	}
@@ -120,18 +142,30 @@ func (m *metrics) finished(r *request, at time.Time) {
 	m.generations.observe(float64(len(r.generated)))
 }
 
-func (r *request) reason() string {
-	if r.ends {
-		return "stop"
-	}
-	return "length"
-}
-
 func number(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// inOrder are the histograms as vLLM's page has them.
+func (h *histograms) inOrder() []*histogram {
+	return []*histogram{h.iteration, h.prompts, h.generations, h.ttft, h.itl, h.tpot, h.e2e, h.queue, h.inference, h.prefill, h.decode}
+}
+
+// write gives the samples of a histogram: its buckets, its count and its sum.
+func (h *histogram) write(w io.Writer, model, labels string) {
+	var n uint64
+	for i, c := range h.counts {
+		n += c
+		le := "+Inf"
+		if i < len(h.bounds) {
+			le = number(h.bounds[i])
+		}
+		fmt.Fprintf(w, "%s_bucket{engine=\"0\",le=%q,model_name=%q} %s\n", h.name, le, model, number(float64(n)))
+	}
+	fmt.Fprintf(w, "%s_count{%s} %s\n%s_sum{%s} %s\n", h.name, labels, number(float64(n)), h.name, labels, number(h.sum))
 }
 
 // write gives the Prometheus text. running and waiting are requests, used is the share of KV blocks they hold, config the
@@ -158,20 +192,12 @@ func (m *metrics) write(w io.Writer, running, waiting int, used float64, config 
 	plain("vllm:generation_tokens_total", "counter", "Number of generation tokens processed.", m.generated)
 	family("vllm:request_success_total", "counter", "Count of successfully processed requests.")
 	for _, reason := range []string{"stop", "length", "abort", "error", "repetition"} {
-		fmt.Fprintf(w, "vllm:request_success_total{engine=\"0\",finished_reason=%q,model_name=%q} %s\n", reason, m.model, number(m.success[reason]))
+		fmt.Fprintf(w, "vllm:request_success_total{engine=\"0\",finished_reason=%q,model_name=%q} %s\n", reason, m.model,
+			number(m.success[reason]))
 	}
-	for _, h := range []*histogram{m.iteration, m.prompts, m.generations, m.ttft, m.itl, m.tpot, m.e2e, m.queue, m.inferenc, m.prefill, m.decode} {
+	for _, h := range m.inOrder() {
 		family(h.name, "histogram", h.help)
-		var n uint64
-		for i, c := range h.counts {
-			n += c
-			le := "+Inf"
-			if i < len(h.bounds) {
-				le = number(h.bounds[i])
-			}
-			fmt.Fprintf(w, "%s_bucket{engine=\"0\",le=%q,model_name=%q} %s\n", h.name, le, m.model, number(float64(n)))
-		}
-		fmt.Fprintf(w, "%s_count{%s} %s\n%s_sum{%s} %s\n", h.name, labels, number(float64(n)), h.name, labels, number(h.sum))
+		h.write(w, m.model, labels)
 	}
 	family("vllm:cache_config_info", "gauge", "Information of the LLMEngine CacheConfig")
 	fmt.Fprintf(w, "vllm:cache_config_info{%s} 1.0\n", strings.Join(config, ","))

@@ -10,42 +10,13 @@ import (
 	"wb/data/prefix"
 )
 
-// request is one sequence on its way through the engine. The engine owns it between submit and the closing of tokens.
-type request struct {
-	prompt  []int32
-	salt    string
-	length  int  // tokens it will generate
-	ends    bool // the last of them is <|end|>; otherwise the limit stopped it
-	reply   reply
-	arrived time.Time // at the HTTP server
-	queued  time.Time
-	tokens  chan int32 // generated tokens, closed at the end; holds all of them, so that the engine never waits
-	gone    context.Context
-
-	seq         *prefix.Seq
-	held        int // blocks it holds
-	computed    int // tokens whose keys and values are there
-	generated   []int32
-	cached      int // prompt tokens found in the cache when it was first scheduled; may be read once a token came
-	scheduled   time.Time
-	first, last time.Time
-}
-
-// all is what must be computed before the next token can be sampled.
-func (r *request) all() int { return len(r.prompt) + len(r.generated) }
-
 // engine is vLLM's V1 scheduler in miniature: each step gives running sequences their token and spends the rest of the
 // token budget on chunks of prompts, first come first served.
 type engine struct {
-	cost        Cost
-	seqs, block int
-	uncached    bool
-	steady      bool // steps keep their beat whoever comes
-	jitter      float64
-	tok         *tokenizer
-	met         *metrics
-	now         func() time.Time
-	sleep       func(context.Context, time.Duration)
+	rules
+	tok *tokenizer
+	met *metrics
+	Clock
 
 	mu      sync.Mutex
 	ended   bool
@@ -56,6 +27,28 @@ type engine struct {
 	rng     *rand.Rand
 }
 
+// rules are what an engine schedules by.
+type rules struct {
+	cost        Cost
+	seqs, block int
+	uncached    bool
+	steady      bool // steps keep their beat whoever comes
+	jitter      float64
+}
+
+func newEngine(o Options, cost Cost, tok *tokenizer, met *metrics) *engine {
+	e := &engine{
+		rules: rules{cost: cost, seqs: o.MaxNumSeqs, block: o.BlockSize, uncached: o.DisablePrefixCaching, steady: o.Pace > 0,
+			jitter: o.JitterRatio},
+		tok: tok, met: met, Clock: o.Clock, wake: make(chan struct{}, 1), cache: prefix.NewCache(o.BlockSize, o.blocks()),
+		rng: rand.New(rand.NewPCG(uint64(o.Seed), 0x5eed+uint64(o.JitterSeed))),
+	}
+	if o.DisablePrefixCaching {
+		e.cache.Disable()
+	}
+	return e
+}
+
 // submit queues a request. An engine that has ended closes its tokens at once.
 func (e *engine) submit(r *request) {
 	e.mu.Lock()
@@ -64,7 +57,7 @@ func (e *engine) submit(r *request) {
 		close(r.tokens)
 		return
 	}
-	r.queued = e.now()
+	r.queued = e.Now()
 	e.waiting = append(e.waiting, r)
 	e.mu.Unlock()
 	select {
@@ -109,12 +102,12 @@ func (e *engine) loop(ctx context.Context) {
 			}
 			continue
 		}
-		if now := e.now(); (p.fresh && !e.steady) || deadline.IsZero() || now.Sub(deadline) > resync {
+		if now := e.Now(); (p.fresh && !e.steady) || deadline.IsZero() || now.Sub(deadline) > resync {
 			deadline = now
 		}
 		deadline = deadline.Add(p.takes)
-		if wait := deadline.Sub(e.now()); wait > 0 {
-			e.sleep(ctx, wait)
+		if wait := deadline.Sub(e.Now()); wait > 0 {
+			e.Sleep(ctx, wait)
 		}
 		e.mu.Lock()
 		e.finish(p)
@@ -151,7 +144,7 @@ func (e *engine) end(r *request) {
 func (e *engine) release(r *request) {
 	if r.seq != nil {
 		r.seq.Close()
-		r.seq, r.held, r.computed = nil, 0, 0
+		r.holding = holding{}
 	}
 }
 
@@ -225,7 +218,7 @@ func (e *engine) plan() step {
 		}
 		if r.scheduled.IsZero() {
 			p.fresh = true
-			r.scheduled, r.cached = e.now(), hit
+			r.scheduled, r.cached = e.Now(), hit
 			if !e.uncached { // vLLM counts no queries then
 				e.met.lookedUp(len(r.prompt), hit)
 			}
@@ -248,7 +241,7 @@ func (e *engine) plan() step {
 
 // finish is the end of a step: its tokens come out, and who has all of them leaves.
 func (e *engine) finish(p step) {
-	at := e.now()
+	at := e.Now()
 	tokens, prompts := 0, 0
 	for _, w := range p.work {
 		r := w.r

@@ -170,7 +170,8 @@ func (s *server) complete(body object) answered {
 		s.t.Fatalf("%s: %v: %s", path, err, text)
 	}
 	ch := c.Choices[0]
-	r := answered{c.PromptTokenIDs, ch.TokenIDs, ch.Text + ch.Message.Content, ch.FinishReason, c.Usage.Details.Cached, c.Usage.Completion, c.Usage.Total, c.Usage.Details.Created}
+	r := answered{c.PromptTokenIDs, ch.TokenIDs, ch.Text + ch.Message.Content, ch.FinishReason, c.Usage.Details.Cached,
+		c.Usage.Completion, c.Usage.Total, c.Usage.Details.Created}
 	if r.prompt == nil {
 		r.prompt = ch.PromptTokenIDs
 	}
@@ -362,18 +363,24 @@ func (g *gate) sleep(ctx context.Context, _ time.Duration) {
 // FuzzRequest sends bodies of all kinds: no panic, no 5xx, and an answer that is JSON or a stream of JSON events.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{
-		``, `{}`, `null`, `[]`, `"x"`, `{"messages":[]}`, `{"messages":null}`, `{"messages":[null]}`, `{"prompt":""}`, `{"prompt":[1,2,3],"max_tokens":2}`,
+		``, `{}`, `null`, `[]`, `"x"`, `{"messages":[]}`, `{"messages":null}`, `{"messages":[null]}`, `{"prompt":""}`,
+		`{"prompt":[1,2,3],"max_tokens":2}`,
 		`{"messages":[{"role":"user","content":"hello there"}],"max_tokens":3}`, `{"prompt":"a<|end|>b","stream":true,"max_tokens":3}`,
 		`{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url"}]}]}`,
-		`{"messages":[{"role":"user","content":"hi"}],"max_tokens":3,"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"return_token_ids":true}`,
-		`{"messages":[{"role":"user","content":"hi"}],"max_tokens":-1}`, `{"messages":[{"role":"user","content":"hi"}],"min_tokens":9223372036854775807}`,
-		`{"messages":[{"role":"user","content":"hi"}],"cache_salt":"","seed":-5,"temperature":-0.1}`, `{"prompt":["a","b"]}`, `{"prompt":[99999999999]}`,
-		`{"prompt":[-1,0],"ignore_eos":true}`, "{\"prompt\":\"\xff\xfe  7\\u0000\"}", `{"messages":[{"role":"user","content":"hi"}],"max_completion_tokens":1e400}`,
+		`{"messages":[{"role":"user","content":"hi"}],"max_tokens":3,"stream":true,` +
+			`"stream_options":{"include_usage":true,"continuous_usage_stats":true},"return_token_ids":true}`,
+		`{"messages":[{"role":"user","content":"hi"}],"max_tokens":-1}`,
+		`{"messages":[{"role":"user","content":"hi"}],"min_tokens":9223372036854775807}`,
+		`{"messages":[{"role":"user","content":"hi"}],"cache_salt":"","seed":-5,"temperature":-0.1}`, `{"prompt":["a","b"]}`,
+		`{"prompt":[99999999999]}`,
+		`{"prompt":[-1,0],"ignore_eos":true}`, "{\"prompt\":\"\xff\xfe  7\\u0000\"}",
+		`{"messages":[{"role":"user","content":"hi"}],"max_completion_tokens":1e400}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	c := newClock()
-	s, err := New(Options{Profile: "instant", MaxModelLen: 200, CapacityTokens: 400, Now: c.now, Sleep: func(context.Context, time.Duration) {}})
+	s, err := New(Options{Profile: "instant", MaxModelLen: 200, CapacityTokens: 400,
+		Clock: Clock{c.now, func(context.Context, time.Duration) {}}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"wb/data/plain"
 )
@@ -44,4 +45,18 @@ func WriteTruth(path string, lines chan Truth) (end func() error, err error) {
 		done <- errors.Join(failed, w.Flush(), f.Close())
 	}()
 	return func() error { close(lines); return <-done }, nil
+}
+
+// Truth is when a request really came and its events were really sent: just before each was handed to the socket.
+type Truth struct {
+	ID       string
+	Began    time.Time     // zero of its times
+	Received time.Duration // since then, on the monotonic clock
+	Sent     []TruthEvent
+}
+
+// TruthEvent is one event of a stream.
+type TruthEvent struct {
+	At     time.Duration
+	Tokens int // it carried; 0 for the role, usage and the end
 }

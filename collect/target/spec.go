@@ -81,7 +81,8 @@ func (s *Serve) Flags(f *pflag.FlagSet) {
 		"settings to start vLLM with: "+strings.Join(serve.PresetNames(), ", ")+" (default: cpu without a GPU, else single-user)")
 	f.StringVar(&s.Port, "port", "8001", "port of the server; auto takes a free one when 8001 is taken")
 	f.Float64Var(&s.Utilization, "gpu-memory-utilization", 0, "share of the GPU's memory that vLLM may use, 0 to 1 (0: vLLM's default)")
-	f.StringVar(&s.MaxModelLen, "max-model-len", "", "longest context in `tokens`, such as 8192 or 8K (default: the model's own, or what fits)")
+	f.StringVar(&s.MaxModelLen, "max-model-len", "",
+		"longest context in `tokens`, such as 8192 or 8K (default: the model's own, or what fits)")
 	f.DurationVar(&s.Timeout, "server-timeout", 15*time.Minute, "give a start up after this long")
 	f.StringVar(&s.LogDir, "log-dir", defaultLogDir(), "`directory` for the server's logs")
 }
@@ -130,7 +131,8 @@ func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 	case s.Engine != URL && s.URL != "":
 		bad("", "flag --url: does not go with --engine %s", s.Engine)
 	case s.Engine == Sim && s.Model != "":
-		bad("add --engine vllm to start vLLM with it, or --url for a server that runs", "flag --model: the simulator has no models to choose from")
+		bad("add --engine vllm to start vLLM with it, or --url for a server that runs",
+			"flag --model: the simulator has no models to choose from")
 	case s.Engine == VLLM && s.Model == "":
 		bad("wb models list shows names; wb setup chooses one for this machine", "flag --engine: vllm needs --model")
 	case s.Engine == URL && len(s.Words) > 0:
@@ -147,7 +149,8 @@ func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 
 // Launch checks how a vLLM is to be started and makes it a launch; what it tells the person is still to be set.
 func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.Launch, error) {
-	l := &serve.Launch{Model: model, VLLM: s.VLLM, Preset: s.Preset, Port: 8001, Utilization: s.Utilization, Words: words, LogDir: s.LogDir,
+	l := &serve.Launch{Model: model, VLLM: s.VLLM, Port: 8001, LogDir: s.LogDir,
+		Wishes:  serve.Wishes{Preset: s.Preset, Utilization: s.Utilization, Words: words},
 		Timeout: s.Timeout, Environ: os.Environ(), Start: start}
 	switch port, err := strconv.Atoi(s.Port); {
 	case s.Port == "auto":

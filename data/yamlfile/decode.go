@@ -8,7 +8,8 @@ import (
 )
 
 // Decode puts a node into what into points to. Fields of structs are named by their yaml tags, "-" for none; a name without a field is a
-// mistake. Nothing (~) leaves a value as it is. Mistakes are an *Error.
+// mistake. Fields of an embedded struct count as those of the struct that embeds it. Nothing (~) leaves a value as it is. Mistakes are an
+// *Error.
 func (n *Node) Decode(file string, into any) error {
 	d := decoder{file: file}
 	return d.value(n, reflect.ValueOf(into).Elem(), "")
@@ -87,22 +88,36 @@ func (d decoder) value(n *Node, v reflect.Value, at string) error {
 
 func join(at, name string) string { return strings.TrimPrefix(at+"."+name, ".") }
 
+// namedField is a field that a file can name, and where it is in its struct.
+type namedField struct {
+	name  string
+	index []int
+}
+
+// namedFields are those of a struct and of the structs that it embeds.
+func namedFields(t reflect.Type) (out []namedField) {
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" && name != "-" {
+			out = append(out, namedField{name, f.Index})
+		}
+	}
+	return out
+}
+
 func (d decoder) fields(n *Node, v reflect.Value, at string) error {
 	if n.Kind != Mapping {
 		return d.bad(n, at, "wants names and values, not %s", n.what())
 	}
-	fields := map[string]int{}
-	for i := range v.NumField() {
-		if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); name != "" && name != "-" {
-			fields[name] = i
-		}
+	fields := map[string][]int{}
+	for _, f := range namedFields(v.Type()) {
+		fields[f.name] = f.index
 	}
 	for _, e := range n.Entries {
 		i, ok := fields[e.Name]
 		if !ok {
 			return &Error{d.file, e.Line, fmt.Sprintf("unknown field %q", e.Name)}
 		}
-		if err := d.value(e.Value, v.Field(i), join(at, e.Name)); err != nil {
+		if err := d.value(e.Value, v.FieldByIndex(i), join(at, e.Name)); err != nil {
 			return err
 		}
 	}

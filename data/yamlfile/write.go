@@ -21,12 +21,10 @@ func toYAML(v reflect.Value) *yaml.Node {
 		return toYAML(v.Elem())
 	case reflect.Struct:
 		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-		for i := range v.NumField() {
-			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
-			if name == "" || name == "-" || v.Field(i).IsZero() {
-				continue
+		for _, f := range namedFields(v.Type()) {
+			if value := v.FieldByIndex(f.index); !value.IsZero() {
+				n.Content = append(n.Content, scalar("!!str", f.name), toYAML(value))
 			}
-			n.Content = append(n.Content, scalar("!!str", name), toYAML(v.Field(i)))
 		}
 		return n
 	case reflect.Slice:

@@ -33,6 +33,31 @@ func read(file, text string) (item, error) {
 	return out, err
 }
 
+// A struct in a struct is written and read as if its fields were the outer one's own.
+func TestEmbedded(t *testing.T) {
+	type Size struct {
+		Wide int `yaml:"wide"`
+		High int `yaml:"high"`
+	}
+	type box struct {
+		Name string `yaml:"name"`
+		Size
+		Full bool `yaml:"full"`
+	}
+	const text = "name: a\nwide: 2\nhigh: 3\nfull: true\n"
+	want := box{"a", Size{2, 3}, true}
+	var got box
+	if err := Load("f", []byte(text), &got); err != nil || got != want {
+		t.Errorf("%+v (%v)", got, err)
+	}
+	if b, err := Write(want); err != nil || string(b) != text {
+		t.Errorf("%q (%v)", b, err)
+	}
+	if err := Load("f", []byte("Size: {wide: 1}"), &got); err == nil || !strings.Contains(err.Error(), `unknown field "Size"`) {
+		t.Errorf("the embedded struct has a name of its own: %v", err)
+	}
+}
+
 func TestDecode(t *testing.T) {
 	for _, c := range []struct {
 		text string
@@ -77,8 +102,10 @@ func TestDecode(t *testing.T) {
 		// aliases and merges
 		{"text: &a x\nlist: [*a, *a]", item{Text: "x", List: []string{"x", "x"}}},
 		{"inner:\n  - &a {text: x, count: 5}\n  - <<: *a\n    text: y\n", item{Inner: []item{{Text: "x", Count: 5}, {Text: "y", Count: 5}}}},
-		{"inner:\n  - &a {text: x}\n  - &b {text: z, count: 5}\n  - text: y\n    <<: [*a, *b]\n", item{Inner: []item{{Text: "x"}, {Text: "z", Count: 5}, {Text: "y", Count: 5}}}},
-		{"inner:\n  - &a {text: x}\n  - &b {<<: *a, count: 1}\n  - {<<: *b}\n", item{Inner: []item{{Text: "x"}, {Text: "x", Count: 1}, {Text: "x", Count: 1}}}},
+		{"inner:\n  - &a {text: x}\n  - &b {text: z, count: 5}\n  - text: y\n    <<: [*a, *b]\n",
+			item{Inner: []item{{Text: "x"}, {Text: "z", Count: 5}, {Text: "y", Count: 5}}}},
+		{"inner:\n  - &a {text: x}\n  - &b {<<: *a, count: 1}\n  - {<<: *b}\n",
+			item{Inner: []item{{Text: "x"}, {Text: "x", Count: 1}, {Text: "x", Count: 1}}}},
 	} {
 		if got, err := read("f.yaml", c.text); err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: got %+v, %v\nwant %+v", c.text, got, err, c.want)
@@ -165,7 +192,8 @@ func TestRead(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "big.yaml"), make([]byte, 11), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"pipe.yaml": "not a regular file", ".": "not a regular file", "absent.yaml": "no such file", "big.yaml": "larger than 10 bytes"} {
+	for name, want := range map[string]string{"pipe.yaml": "not a regular file", ".": "not a regular file", "absent.yaml": "no such file",
+		"big.yaml": "larger than 10 bytes"} {
 		path := filepath.Join(dir, name)
 		if _, err := Read(path, 10); err == nil || err.Error() != path+": "+want {
 			t.Errorf("%s: got %v", name, err)
@@ -181,7 +209,8 @@ func TestAt(t *testing.T) {
 	for _, c := range []struct {
 		path []any
 		want int
-	}{{nil, 1}, {[]any{"a"}, 1}, {[]any{"b"}, 2}, {[]any{"b", 0, "d"}, 4}, {[]any{"b", 1, "e"}, 5}, {[]any{"b", 1, "none"}, 5}, {[]any{"b", 7}, 2}, {[]any{"none", 3}, 1}} {
+	}{{nil, 1}, {[]any{"a"}, 1}, {[]any{"b"}, 2}, {[]any{"b", 0, "d"}, 4}, {[]any{"b", 1, "e"}, 5},
+		{[]any{"b", 1, "none"}, 5}, {[]any{"b", 7}, 2}, {[]any{"none", 3}, 1}} {
 		if got := n.At(c.path...); got != c.want {
 			t.Errorf("%v: line %d, want %d", c.path, got, c.want)
 		}
@@ -199,7 +228,8 @@ func FuzzWrite(f *testing.F) {
 		if strings.ToValidUTF8(s, "") != s {
 			t.Skip()
 		}
-		want := item{Text: s, Count: len(s), Ratio: 0.5, On: true, List: []string{s, "x"}, Inner: []item{{Text: s, List: []string{}}, {Text: "y" + s}}}
+		want := item{Text: s, Count: len(s), Ratio: 0.5, On: true, List: []string{s, "x"},
+			Inner: []item{{Text: s, List: []string{}}, {Text: "y" + s}}}
 		text, err := Write(&want)
 		if err != nil {
 			t.Fatal(err)
@@ -213,7 +243,8 @@ func FuzzWrite(f *testing.F) {
 
 // No text makes the readers panic, and whoever has a mistake learns of it as one.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"a: &x [1, *x]", "<<: [{a: 1}, *b]", `{"a": "\ud83d"}`, "? a\n: b", "- - - a", "!!map {}", "a: |\n  b", "%TAG ! x\n---\na", "*a", "&a", "\xff\xfea\x00", "{{{{", "[[[[", "\"\\x\""} {
+	for _, s := range []string{"a: &x [1, *x]", "<<: [{a: 1}, *b]", `{"a": "\ud83d"}`, "? a\n: b", "- - - a", "!!map {}", "a: |\n  b",
+		"%TAG ! x\n---\na", "*a", "&a", "\xff\xfea\x00", "{{{{", "[[[[", "\"\\x\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -99,41 +99,51 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// warmthNames are runs whose sessions began cold, some or all of them warm, with a template in the cache, or without a word of it.
+var warmthNames = []string{"cold", "mixed", "warm", "template", "untold"}
+
+func warmthID(name string) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte(name)) }
+
+// addWarmth records such a run: eight sessions of a turn, of 1,000 tokens each.
+func addWarmth(ctx context.Context, r *store.Recorder, name string) error {
+	run := warmthID(name)
+	errs := []error{store.Add(ctx, r, store.Run{RunID: run, Name: name, Status: "ok"}),
+		store.Add(ctx, r, store.Engine{RunID: run, Kind: "openai", Model: "m"})}
+	for pass := range 8 {
+		cached := int64(0)
+		switch {
+		case name == "template":
+			cached = 40
+		case name == "untold":
+			cached = -1
+		case name == "warm" || name == "mixed" && pass > 0:
+			cached = 990
+		}
+		ttft := 1.0
+		if cached > 100 {
+			ttft = 0.01
+		}
+		at, id := float64(pass)*50, int32(pass+1)
+		s := store.Session{RunID: run, SessionID: id, Conversation: "c", Repeat: id, Isolation: "none",
+			StartedNs: fixture.Sec(at), EndedNs: new(fixture.Sec(at + 50)), Status: "ok"}
+		if name == "cold" && pass == 0 { // which counters told, and not the usage
+			s.FirstCachedTokens, cached = new(int64(0)), -1
+		}
+		end := at + ttft + 0.63
+		errs = append(errs, store.Add(ctx, r, s),
+			store.Add(ctx, r, fixture.Turn(run, id, id, 1, "ok", at, at, at+ttft, end, end, 1000, cached, 64)))
+	}
+	return errors.Join(errs...)
+}
+
 // Sessions whose first prompt was in the cache are another experiment: they are paired with none, told of in tables, and a side that has no
 // others is not compared with cold ones. A prompt's beginning that all share, as a template has it, does not make it warm.
 func TestWarmSessions(t *testing.T) {
 	ctx := context.Background()
-	names := []string{"cold", "mixed", "warm", "template", "untold"}
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		var errs []error
-		for i, name := range names {
-			run := uuid.NewSHA1(uuid.Nil, []byte(name))
-			errs = append(errs, store.Add(ctx, r, store.Run{RunID: run, Name: name, Status: "ok"}),
-				store.Add(ctx, r, store.Engine{RunID: run, Kind: "openai", Model: "m"}))
-			for pass := range 8 {
-				cached := int64(0)
-				switch {
-				case name == "template":
-					cached = 40
-				case name == "untold":
-					cached = -1
-				case name == "warm" || name == "mixed" && pass > 0:
-					cached = 990
-				}
-				ttft := 1.0
-				if cached > 100 {
-					ttft = 0.01
-				}
-				at, id := float64(pass)*50, int32(pass+1)
-				s := store.Session{RunID: run, SessionID: id, Conversation: "c", Repeat: id, Isolation: "none",
-					StartedNs: fixture.Sec(at), EndedNs: new(fixture.Sec(at + 50)), Status: "ok"}
-				if i == 0 && pass == 0 { // which counters told, and not the usage
-					s.FirstCachedTokens, cached = new(int64(0)), -1
-				}
-				end := at + ttft + 0.63
-				errs = append(errs, store.Add(ctx, r, s),
-					store.Add(ctx, r, fixture.Turn(run, id, id, 1, "ok", at, at, at+ttft, end, end, 1000, cached, 64)))
-			}
+		for _, name := range warmthNames {
+			errs = append(errs, addWarmth(ctx, r, name))
 		}
 		return errors.Join(errs...)
 	})
@@ -161,6 +171,16 @@ func TestWarmSessions(t *testing.T) {
 			t.Errorf("%s and %s: %s of %d sessions\n%s", c.base, c.head, r.Verdicts[0].Outcome, r.Verdicts[0].Sessions, notes)
 		}
 	}
+	checkWarmthReports(t, db)
+	half, err := Width(ctx, db, "ttft", []string{warmthID("mixed").String()})
+	if err != nil || half > 0.001 { // seven warm ones, all alike
+		t.Errorf("known to ±%v (%v)", half, err)
+	}
+}
+
+// checkWarmthReports wants the reports to count what began warm, and to note it where there is any.
+func checkWarmthReports(t *testing.T, db *store.DB) {
+	t.Helper()
 	for _, c := range []struct{ report, column, want string }{
 		{"cache_hit_by_turn", "warm_turns", "0 7 8 0 0"}, {"ttft_by_turn", "warm_turns", "0 7 8 0 0"},
 		{"conversation_summary", "warm_sessions", "0 7 8 0 0"},
@@ -170,8 +190,8 @@ func TestWarmSessions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range names {
-			tb, err := q.Run(ctx, db, queries.Options{Runs: name})
+		for _, name := range warmthNames {
+			tb, err := q.Run(context.Background(), db, queries.Options{Runs: name})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,10 +204,6 @@ func TestWarmSessions(t *testing.T) {
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %v, want %s", c.report, got, c.want)
 		}
-	}
-	half, err := Width(ctx, db, "ttft", []string{uuid.NewSHA1(uuid.Nil, []byte("mixed")).String()})
-	if err != nil || half > 0.001 { // seven warm ones, all alike
-		t.Errorf("known to ±%v (%v)", half, err)
 	}
 }
 

@@ -32,7 +32,8 @@ func planted(t *testing.T, seed int64, passes int, factor float64) (out []observ
 		now = now.Add(d)
 	}
 	srv, err := sim.New(sim.Options{
-		Profile: "eager", JitterRatio: 0.03, JitterSeed: seed, DisablePrefixCaching: true, PrefillFactor: factor, Now: clock, Sleep: sleep,
+		Profile: "eager", DisablePrefixCaching: true, Clock: sim.Clock{Now: clock, Sleep: sleep},
+		Deviation: sim.Deviation{JitterRatio: 0.03, JitterSeed: seed, PrefillFactor: factor},
 	})
 	if err != nil {
 		t.Error(err)

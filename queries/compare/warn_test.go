@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -31,20 +32,25 @@ func quiet() *Result {
 	return r
 }
 
-// Each check, with what makes it warn.
-func TestChecks(t *testing.T) {
-	other := func(r *Result, conversation string) {
-		for i := range r.pairing.head {
-			r.pairing.head[i].conversation = conversation
-		}
-		r.pairing = pair(r.pairing.base, r.pairing.head)
+// plantedWarning is a check, a change that makes it warn, and what it says then.
+type plantedWarning struct {
+	check  check
+	change func(*Result)
+	kinds  string
+	notes  string
+}
+
+// strangersOf makes the sides have no conversation in common.
+func strangersOf(r *Result) {
+	for i := range r.pairing.head {
+		r.pairing.head[i].conversation = "c"
 	}
-	for name, c := range map[string]struct {
-		check  check
-		change func(*Result)
-		kinds  string
-		notes  string
-	}{
+	r.pairing = pair(r.pairing.base, r.pairing.head)
+}
+
+// plantedInPairs are changes of names, noise, servers and pairs.
+func plantedInPairs() map[string]plantedWarning {
+	return map[string]plantedWarning{
 		"same name": {sameNames, func(r *Result) {
 			r.Head.Runs = []table.RunRef{{ID: "aaaaaaaa-1", Name: "two aaaaaaaa"}, {ID: "bbbbbbbb-2", Name: "two bbbbbbbb"}}
 		}, "same_name", "2 runs have the name two and count as repeats of one; the start of an id selects one of them: aaaaaaaa, bbbbbbbb."},
@@ -59,7 +65,7 @@ func TestChecks(t *testing.T) {
 			"processes_are_units", "Server processes served several"},
 		"one process each": {serverProcesses, func(r *Result) { r.pairing.unit = unitOneEach },
 			"one_process_each", "Each side was served by one"},
-		"strangers": {strangers, func(r *Result) { other(r, "c") }, "strangers", "The sides have no conversation in common"},
+		"strangers": {strangers, strangersOf, "strangers", "The sides have no conversation in common"},
 		"without equal": {withoutEqual, func(r *Result) {
 			r.pairing.head[0].prompt++
 		}, "without_equal without_equal", "1 of 6 turns of base have no equal on the other side, and count in no figure."},
@@ -71,6 +77,12 @@ func TestChecks(t *testing.T) {
 		"unpaired, by settings": {unpairedTurns, func(r *Result) {
 			r.pairing.paired, r.Facts.Unequal = false, Unequal{"api and model", true}
 		}, "unpaired", "; api and model differ, and sessions are"},
+	}
+}
+
+// plantedInRuns are changes of sessions, turns, settings and machines.
+func plantedInRuns() map[string]plantedWarning {
+	return map[string]plantedWarning{
 		"left out, warm": {leftOutSessions, func(r *Result) { r.warmth = warmth{skip: new(true), begun: [2]begun{{1, 5}, {0, 6}}} },
 			"left_out_sessions", "1 of 6 sessions of base are left out: they began warm, with"},
 		"left out, cold": {leftOutSessions, func(r *Result) { r.warmth = warmth{skip: new(false), begun: [2]begun{{6, 0}, {5, 1}}} },
@@ -103,7 +115,14 @@ func TestChecks(t *testing.T) {
 		"nothing of account": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{0, 0, 0.9, 2000, 1961} }, "", ""},
 		"drift": {drifts, func(r *Result) { r.Facts.Drift = []Drift{{"ttft", "one", "it got slower"}} },
 			"drift", "ttft of run one: it got slower (wb query drift)."},
-	} {
+	}
+}
+
+// Each check says nothing of a quiet result, and warns once something is planted.
+func TestChecks(t *testing.T) {
+	cases := plantedInPairs()
+	maps.Copy(cases, plantedInRuns())
+	for name, c := range cases {
 		r := quiet()
 		if w := c.check(r); w != nil {
 			t.Errorf("%s: %v of a quiet result", name, w)

@@ -25,10 +25,18 @@ type Hub struct {
 	URL    string // of the hub
 	CDNURL string // of the host with the large files
 
-	Repos map[string]map[string][]byte // repository → file → bytes
-	Gated map[string]bool              // these want the token
-	Token string                       // the valid token
+	Repos   map[string]map[string][]byte // repository → file → bytes
+	Renamed map[string]string            // old name → repository
+	Gated   map[string]bool              // these want the token
+	Token   string                       // the valid token
+	Failures
 
+	seen   record
+	signed int // addresses so far
+}
+
+// Failures are what goes wrong on request, and what a hub lacks.
+type Failures struct {
 	CutAfter  int64 // cut the connection of a large file after so many bytes of a response; 0: never
 	Cuts      int   // how often
 	Stalls    int   // so many answers with large files stop in the middle and hang
@@ -37,33 +45,34 @@ type Hub struct {
 	Busy      int   // so many requests are answered with 503
 	NoRanges  bool  // large files always come whole
 	NoBlobs   bool  // the listing tells no blob ids, as mirrors' do
-	Renamed   map[string]string
+}
 
-	leaked   bool
+// record is what came and went.
+type record struct {
+	leaked   bool     // the token came to the second host
 	requests []string // "METHOD path range", in order
-	served   int64
-	signed   int
+	served   int64    // bytes of large files
 }
 
 // Sent gives the bytes of large files sent so far.
 func (h *Hub) Sent() int64 {
 	h.Lock()
 	defer h.Unlock()
-	return h.served
+	return h.seen.served
 }
 
 // Log gives the requests so far.
 func (h *Hub) Log() []string {
 	h.Lock()
 	defer h.Unlock()
-	return slices.Clone(h.requests)
+	return slices.Clone(h.seen.requests)
 }
 
 // Leaked says that the token came to the second host.
 func (h *Hub) Leaked() bool {
 	h.Lock()
 	defer h.Unlock()
-	return h.leaked
+	return h.seen.leaked
 }
 
 // Commit is what every revision stands at.
@@ -99,7 +108,7 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 func (h *Hub) hub(w http.ResponseWriter, r *http.Request) {
 	h.Lock()
 	defer h.Unlock()
-	h.requests = append(h.requests, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
+	h.seen.requests = append(h.seen.requests, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
 	if h.Busy > 0 {
 		h.Busy--
 		w.Header().Set("Retry-After", "1")
@@ -121,24 +130,8 @@ func (h *Hub) hub(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, strings.Replace(r.URL.RequestURI(), repo, to, 1), http.StatusTemporaryRedirect)
 		return
 	}
-	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	files, ok := h.Repos[repo]
-	switch {
-	case token != "" && token != h.Token:
-		w.Header().Set("X-Error-Message", "Invalid credentials in Authorization header")
-		http.Error(w, "invalid", http.StatusUnauthorized)
-		return
-	case !ok && token == "":
-		fail(w, http.StatusUnauthorized, "RepoNotFound", "Repository not found")
-		return
-	case !ok:
-		fail(w, http.StatusNotFound, "RepoNotFound", "Repository not found")
-		return
-	case h.Gated[repo] && token == "" && !api:
-		fail(w, http.StatusUnauthorized, "GatedRepo", "Access to model "+repo+" is restricted.")
-		return
-	case h.Gated[repo] && token == "":
-		fail(w, http.StatusForbidden, "GatedRepo", "Access to model "+repo+" is restricted.")
+	files, ok := h.allowed(w, r, repo, api)
+	if !ok {
 		return
 	}
 	revision := parts[len(parts)-1]
@@ -153,7 +146,37 @@ func (h *Hub) hub(w http.ResponseWriter, r *http.Request) {
 		h.list(w, files)
 		return
 	}
-	b, ok := files[parts[4]]
+	h.file(w, r, files, repo, parts[4])
+}
+
+// allowed gives the files of a repository, or answers why not.
+func (h *Hub) allowed(w http.ResponseWriter, r *http.Request, repo string, api bool) (files map[string][]byte, ok bool) {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	files, ok = h.Repos[repo]
+	switch {
+	case token != "" && token != h.Token:
+		w.Header().Set("X-Error-Message", "Invalid credentials in Authorization header")
+		http.Error(w, "invalid", http.StatusUnauthorized)
+		return nil, false
+	case !ok && token == "":
+		fail(w, http.StatusUnauthorized, "RepoNotFound", "Repository not found")
+		return nil, false
+	case !ok:
+		fail(w, http.StatusNotFound, "RepoNotFound", "Repository not found")
+		return nil, false
+	case h.Gated[repo] && token == "" && !api:
+		fail(w, http.StatusUnauthorized, "GatedRepo", "Access to model "+repo+" is restricted.")
+		return nil, false
+	case h.Gated[repo] && token == "":
+		fail(w, http.StatusForbidden, "GatedRepo", "Access to model "+repo+" is restricted.")
+		return nil, false
+	}
+	return files, true
+}
+
+// file answers with a small file, or with where a large one is.
+func (h *Hub) file(w http.ResponseWriter, r *http.Request, files map[string][]byte, repo, name string) {
+	b, ok := files[name]
 	if !ok {
 		fail(w, http.StatusNotFound, "EntryNotFound", "Entry not found")
 		return
@@ -170,7 +193,7 @@ func (h *Hub) hub(w http.ResponseWriter, r *http.Request) {
 	h.signed++
 	w.Header().Set("X-Linked-Etag", `"`+ETag(b)+`"`)
 	w.Header().Set("X-Linked-Size", strconv.Itoa(len(b)))
-	w.Header().Set("Location", fmt.Sprintf("%s/%s/%s?signature=%d", h.CDNURL, repo, parts[4], h.signed))
+	w.Header().Set("Location", fmt.Sprintf("%s/%s/%s?signature=%d", h.CDNURL, repo, name, h.signed))
 	w.WriteHeader(http.StatusFound)
 }
 
@@ -201,70 +224,82 @@ func (h *Hub) list(w http.ResponseWriter, files map[string][]byte) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"sha": Commit, "siblings": out})
 }
 
-func (h *Hub) cdn(w http.ResponseWriter, r *http.Request) {
+// sending is what a response with a large file holds, and how it fails.
+type sending struct {
+	size, from int // of the whole file
+	body       []byte
+	expired    bool
+	stall      bool
+	cut        int64 // after so many bytes; -1: not at all
+}
+
+// plan takes what a request for a large file asks, and the failures whose turn it is.
+func (h *Hub) plan(r *http.Request) (s sending) {
 	h.Lock()
-	h.requests = append(h.requests, strings.TrimSpace("cdn "+r.URL.Path+" "+r.Header.Get("Range")))
-	h.leaked = h.leaked || r.Header.Get("Authorization") != ""
+	defer h.Unlock()
+	h.seen.requests = append(h.seen.requests, strings.TrimSpace("cdn "+r.URL.Path+" "+r.Header.Get("Range")))
+	h.seen.leaked = h.seen.leaked || r.Header.Get("Authorization") != ""
 	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
 	b := h.Repos[parts[0]+"/"+parts[1]][parts[2]]
-	expired := h.Expire > 0 || r.URL.Query().Get("signature") == ""
+	s = sending{size: len(b), cut: -1}
+	s.expired = h.Expire > 0 || r.URL.Query().Get("signature") == ""
 	if h.Expire > 0 {
 		h.Expire--
 	}
-	from := 0
-	if s, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes="); ok && !h.NoRanges {
-		from, _ = strconv.Atoi(strings.TrimSuffix(s, "-"))
+	if text, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes="); ok && !h.NoRanges {
+		s.from, _ = strconv.Atoi(strings.TrimSuffix(text, "-"))
 	}
-	body := b[min(from, len(b)):]
-	if h.WrongByte > 0 && len(body) > 0 {
+	s.body = b[min(s.from, len(b)):]
+	if h.WrongByte > 0 && len(s.body) > 0 {
 		h.WrongByte--
-		body = append([]byte{}, body...)
-		body[len(body)/2] ^= 1
+		s.body = append([]byte{}, s.body...)
+		s.body[len(s.body)/2] ^= 1
 	}
-	stall := h.Stalls > 0
-	if stall {
+	if s.stall = h.Stalls > 0; s.stall {
 		h.Stalls--
 	}
-	cut := int64(-1)
-	if h.CutAfter > 0 && h.Cuts > 0 && int64(len(body)) > h.CutAfter {
+	if h.CutAfter > 0 && h.Cuts > 0 && int64(len(s.body)) > h.CutAfter {
 		h.Cuts--
-		cut = h.CutAfter
+		s.cut = h.CutAfter
 	}
-	h.Unlock()
-	if expired {
+	return s
+}
+
+// cdn is the second host, which has the large files.
+func (h *Hub) cdn(w http.ResponseWriter, r *http.Request) {
+	s := h.plan(r)
+	if s.expired {
 		http.Error(w, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", http.StatusForbidden)
 		return
 	}
-	if from >= len(b) && from > 0 {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", len(b)))
+	if s.from >= s.size && s.from > 0 {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", s.size))
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		return
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if from > 0 {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(b)-1, len(b)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(s.body)))
+	if s.from > 0 {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", s.from, s.size-1, s.size))
 		w.WriteHeader(http.StatusPartialContent)
 	}
-	if cut >= 0 {
-		body = body[:cut]
+	body := s.body
+	if s.cut >= 0 {
+		body = body[:s.cut]
 	}
-	if stall {
+	if s.stall {
 		body = body[:len(body)/2]
 	}
 	n, _ := w.Write(body)
 	h.Lock()
-	h.served += int64(n)
+	h.seen.served += int64(n)
 	h.Unlock()
-	if stall {
-		if f, ok := w.(http.Flusher); ok {
-			f.Flush()
-		}
+	if f, ok := w.(http.Flusher); ok && (s.stall || s.cut >= 0) {
+		f.Flush()
+	}
+	if s.stall {
 		<-r.Context().Done()
 	}
-	if cut >= 0 {
-		if f, ok := w.(http.Flusher); ok {
-			f.Flush()
-		}
+	if s.cut >= 0 {
 		panic(http.ErrAbortHandler) // the connection breaks
 	}
 }

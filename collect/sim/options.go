@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Options set a server up; zero values mean the default. Sizes are in tokens, or blocks where it says so.
+type Options struct {
+	Model                string  // name it serves; default "simulated"
+	Profile              string  // cost model of profiles.yaml; default "eager"
+	BlockSize            int     // tokens in a KV block; default 16
+	CapacityTokens       int     // tokens the KV cache holds, of which vLLM keeps one block for itself; default the profile's
+	MaxNumBatchedTokens  int     // tokens of one step; default the profile's
+	MaxNumSeqs           int     // requests that run at once; default the profile's
+	MaxModelLen          int     // longest context, tokens; default 131072
+	DisablePrefixCaching bool    // every prompt misses
+	Seed                 int64   // of replies and jitter
+	Pace                 float64 // tokens a second of every stream, however many, after a tenth of a second; 0: the profile's costs
+	Deviation
+	Truth  func(Truth) // told of each streamed request when it is over; nil: nobody
+	Faults []Fault
+	Clock
+}
+
+// Deviation is how the times of steps differ from those that were measured.
+type Deviation struct {
+	JitterSeed    int64   // of jitter alone, so that two servers with equal replies differ in it
+	JitterRatio   float64 // standard deviation of step times over their mean; default 0.01, negative for none
+	PrefillFactor float64 // time of prefill over what was measured, to plant a difference; default 1
+}
+
+// Clock is what a server reads and waits with.
+type Clock struct {
+	Now   func() time.Time                     // default time.Now
+	Sleep func(context.Context, time.Duration) // default really sleeps
+}
+
+// settle puts the defaults in, checks all of it, and gives the costs that follow.
+func (o *Options) settle() (Cost, error) {
+	if o.Profile == "" {
+		o.Profile = "eager"
+	}
+	cost, err := Profile(o.Profile)
+	if err != nil {
+		return Cost{}, err
+	}
+	if !(o.Pace >= 0 && o.Pace <= 1e6) {
+		return Cost{}, fmt.Errorf("make simulator: a pace of %v tokens a second: wants up to 1,000,000", o.Pace)
+	}
+	if o.Pace > 0 {
+		cost = paced(o.Pace, cost.KVTokens)
+	}
+	o.setDefaults(cost.Sizes)
+	if !(o.PrefillFactor > 0 && o.PrefillFactor <= 100) {
+		return Cost{}, errors.New("set up simulator: the prefill factor must be above 0 and at most 100")
+	}
+	if o.BlockSize < 1 || o.MaxNumBatchedTokens < 1 || o.MaxNumSeqs < 1 || o.MaxModelLen < 2 || o.CapacityTokens < 2*o.BlockSize ||
+		!(o.JitterRatio < 1) {
+		return Cost{}, errors.New("set up simulator: sizes must be positive, the context at least 2 tokens, the KV cache at least two blocks, " +
+			"the jitter below 1")
+	}
+	cost.PrefillFactor = o.PrefillFactor
+	cost.MaxNumBatchedTokens = o.MaxNumBatchedTokens
+	// a context that the cache cannot hold is not offered: vLLM would not start
+	o.MaxModelLen = min(o.MaxModelLen, o.blocks()*o.BlockSize)
+	return cost, nil
+}
+
+// setDefaults fills in what was left out.
+func (o *Options) setDefaults(profile Sizes) {
+	o.Model = cmp.Or(o.Model, "simulated")
+	o.BlockSize = cmp.Or(o.BlockSize, 16)
+	o.CapacityTokens = cmp.Or(o.CapacityTokens, profile.KVTokens)
+	o.MaxNumBatchedTokens = cmp.Or(o.MaxNumBatchedTokens, profile.MaxNumBatchedTokens)
+	o.MaxNumSeqs = cmp.Or(o.MaxNumSeqs, profile.MaxNumSeqs)
+	o.MaxModelLen = cmp.Or(o.MaxModelLen, 131072)
+	if o.JitterRatio == 0 {
+		o.JitterRatio = 0.01
+	}
+	if o.PrefillFactor == 0 {
+		o.PrefillFactor = 1
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+}
+
+// blocks are those of the KV cache that requests can have: all but vLLM's null block.
+func (o *Options) blocks() int { return o.CapacityTokens/o.BlockSize - 1 }
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

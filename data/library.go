@@ -1,0 +1,132 @@
+package data
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"wb/data/yamlfile"
+)
+
+// Load gives the built-in conversations in the order of their expected size, and those of dir (if not ""): a file there
+// with the id of a built-in one replaces it.
+func Load(dir string) ([]*Conversation, error) {
+	var all []*Conversation
+	own := map[string]bool{} // ids that a file of dir has taken
+	add := func(c *Conversation, embedded bool) error {
+		taken := own[c.ID]
+		own[c.ID] = !embedded
+		if i := slices.IndexFunc(all, func(o *Conversation) bool { return o.ID == c.ID }); i >= 0 {
+			if embedded || taken {
+				return &FileError{File: c.File, Line: idLine(c.File), Msg: fmt.Sprintf("id %q is taken by %s", c.ID, all[i].File)}
+			}
+			all[i] = c
+			return nil
+		}
+		all = append(all, c)
+		return nil
+	}
+	names, err := fs.Glob(builtin, "conversations/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("load conversations: %w", err)
+	}
+	for _, n := range names {
+		text, err := fs.ReadFile(builtin, n)
+		if err != nil {
+			return nil, fmt.Errorf("load conversations: %w", err)
+		}
+		c, err := Parse("built-in:"+path.Base(n), text)
+		if err == nil {
+			err = add(c, true)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load conversations: %w", err)
+		}
+	}
+	if dir != "" {
+		files, err := Files(dir)
+		if err != nil {
+			return nil, fmt.Errorf("load conversations: %w", err)
+		}
+		for _, f := range files {
+			c, err := ReadFile(f)
+			if err == nil {
+				err = add(c, false)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("load conversations: %w", err)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Conversation) int { return a.Tokens() - b.Tokens() })
+	return all, nil
+}
+
+// Files lists the conversation files of a directory: those that IsFile.
+func Files(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if p := filepath.Join(dir, e.Name()); IsFile(p) {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s holds no .yaml, .yml or .json file", dir)
+	}
+	return out, nil
+}
+
+// IsFile says whether a path ends in .yaml, .yml or .json and leads to a regular file that is not hidden. Editors and other systems leave
+// hidden files beside those that are meant (.talk.yaml.swp, ._talk.yaml), and who reads a pipe waits for its writer.
+func IsFile(path string) bool {
+	if strings.HasPrefix(filepath.Base(path), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
+		return false
+	}
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// Pick gives the conversations with these ids, in that order; none named means all.
+func Pick(all []*Conversation, ids []string) ([]*Conversation, error) {
+	if len(ids) == 0 {
+		return all, nil
+	}
+	var out []*Conversation
+	for _, id := range ids {
+		i := slices.IndexFunc(all, func(c *Conversation) bool { return c.ID == id })
+		if i < 0 {
+			var known []string
+			for _, c := range all {
+				known = append(known, c.ID)
+			}
+			return nil, fmt.Errorf("pick conversation %q: there is none of that id; there are %s", id, strings.Join(known, ", "))
+		}
+		out = append(out, all[i])
+	}
+	return out, nil
+}
+
+//go:embed conversations/*.yaml
+var builtin embed.FS
+
+// idLine is where the id of a file stands that was read before; 0 when it cannot be read again.
+func idLine(path string) int {
+	text, err := yamlfile.Read(path, MaxFileBytes)
+	if err != nil {
+		return 0
+	}
+	root, err := yamlfile.Parse(path, text, MaxFileBytes)
+	if err != nil {
+		return 0
+	}
+	return root.At("id")
+}

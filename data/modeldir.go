@@ -1,0 +1,110 @@
+package data
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ModelFacts is what a model directory says of itself.
+type ModelFacts struct {
+	Shape
+	Architecture  string
+	ModelType     string
+	ContextTokens int64 // longest the configuration allows; 0 when it does not say
+	Quantization  string
+	WeightsBytes  int64 // sum of the files vLLM would load; without any, 16 bits for each parameter of the shape
+
+	tensors tensorBytes // by the safetensors headers; empty without any
+}
+
+// maxConfigBytes bounds a config.json; real ones have a few kilobytes.
+const maxConfigBytes = 8 << 20
+
+// ErrNoConfig is returned for a directory that holds neither config.json nor params.json.
+var ErrNoConfig = errors.New("no config.json there")
+
+// ReadModel reads config.json of a model directory, or the params.json of Mistral's own layout, and adds up its weights. It fails when the
+// directory is not there, has neither, or that is not a transformer's.
+func ReadModel(dir string) (*ModelFacts, error) {
+	st, err := os.Stat(dir)
+	if err != nil || !st.IsDir() {
+		return nil, fmt.Errorf("read model %s: no such directory", dir)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	parse := ParseModelConfig
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = os.ReadFile(filepath.Join(dir, "params.json"))
+		parse = parseMistral
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read model %s: %w", dir, ErrNoConfig)
+	}
+	if err == nil && len(b) > maxConfigBytes {
+		err = errors.New("config.json is too large to be one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read model %s: %w", dir, err)
+	}
+	f, err := parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("read model %s: %w", dir, err)
+	}
+	for _, ext := range []string{".safetensors", ".bin", ".pt", consolidated} {
+		files, err := weightFiles(dir, ext)
+		if err != nil {
+			return nil, fmt.Errorf("read model %s: %w", dir, err)
+		}
+		for _, p := range files {
+			if st, err := os.Stat(p); err == nil {
+				f.WeightsBytes += st.Size()
+			}
+			if ext == ".safetensors" {
+				if err := f.tensors.read(p); err != nil { // what cannot be told apart counts by the shape
+					f.tensors = tensorBytes{damaged: true}
+				}
+			}
+		}
+		if f.WeightsBytes > 0 {
+			break
+		}
+	}
+	if f.WeightsBytes == 0 { // --load-format dummy, or weights elsewhere
+		f.WeightsBytes = 2 * f.Parameters()
+	}
+	return f, nil
+}
+
+// consolidated asks weightFiles for the weights of Mistral's own layout.
+const consolidated = "consolidated"
+
+// weightFiles are those that vLLM would load: what the safetensors index names, or all with the ending but for Mistral's own copies.
+func weightFiles(dir, ext string) ([]string, error) {
+	if b, err := os.ReadFile(filepath.Join(dir, "model.safetensors.index.json")); err == nil && ext == ".safetensors" {
+		var index struct {
+			Map map[string]string `json:"weight_map"`
+		}
+		if err := json.Unmarshal(b, &index); err == nil && len(index.Map) > 0 {
+			var files []string
+			for _, name := range index.Map {
+				files = append(files, filepath.Join(dir, filepath.Base(name)))
+			}
+			slices.Sort(files)
+			return slices.Compact(files), nil
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	var files []string
+	for _, e := range entries {
+		own := strings.HasPrefix(e.Name(), consolidated)
+		if filepath.Ext(e.Name()) == ext && !own || own && ext == consolidated && filepath.Ext(e.Name()) == ".safetensors" {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files, err
+}
