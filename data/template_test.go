@@ -59,11 +59,18 @@ func TestTemplatesAgainstJinja(t *testing.T) {
 func TestTemplatesRefused(t *testing.T) {
 	dir := t.TempDir()
 	for name, x := range map[string]struct{ text, want string }{
-		"generation.jinja": {"{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}", "generation.jinja: it cannot be rendered here"},
-		"drops.jinja":      {"{% for m in messages %}{% if m.role != 'assistant' %}{{ m.content }}{% endif %}{% endfor %}", "drops.jinja: it loses the text of message 3 (assistant)"},
-		"broken.jinja":     {"{% for m in messages %}{{ m.content }}", "broken.jinja: it cannot be rendered here"},
-		"file.jinja":       {"{% include '/etc/passwd' %}{% for m in messages %}{{ m.content }}{% endfor %}", "file.jinja"},
-		"refuses.jinja":    {"{{ raise_exception('no') }}", "the template says: no"},
+		"choice.jinja":    {"{% for m in messages %}{{ (m.content if true else '') }}{% endfor %}", "choice.jinja: it cannot be rendered here"},
+		"drops.jinja":     {"{% for m in messages %}{% if m.role != 'assistant' %}{{ m.content }}{% endif %}{% endfor %}", "drops.jinja: it loses the text of message 3 (assistant)"},
+		"broken.jinja":    {"{% for m in messages %}{{ m.content }}", "broken.jinja: it cannot be rendered here"},
+		"file.jinja":      {"{% include '/etc/passwd' %}{% for m in messages %}{{ m.content }}{% endfor %}", "file.jinja"},
+		"refuses.jinja":   {"{{ raise_exception('no') }}", "the template says: no"},
+		"brackets.jinja":  {"{{ " + strings.Repeat("(", 100_000), "it has brackets more than 200 deep"},
+		"itself.jinja":    {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "render template " + filepath.Join(dir, "itself.jinja") + ": its macros call one another more than 200 deep"},
+		"extends.jinja":   {"{% extends '/template' %}", "extends.jinja: it cannot be rendered here"},
+		"block.jinja":     {"{% block a %}{{ self.a() }}{% endblock %}", "block.jinja: it cannot be rendered here"},
+		"recursive.jinja": {"{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}", "recursive loops are not supported"},
+		"range.jinja":     {"{% for i in range(100001) %}{% endfor %}", "range gives more than 100000 numbers"},
+		"output.jinja":    {"{% for i in range(1000) %}{{ '" + strings.Repeat("x", 100_000) + "' }}{% endfor %}", "it gives more than 64 MB"},
 	} {
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, []byte(x.text), 0o644); err != nil {
@@ -75,6 +82,14 @@ func TestTemplatesRefused(t *testing.T) {
 	}
 	if _, err := OpenTemplate("nope", clock); err == nil || !strings.Contains(err.Error(), "there are chatml, gemma, llama3, mistral, phi3") {
 		t.Errorf("%v", err)
+	}
+	// what a model said may be marked, for training
+	marked := filepath.Join(dir, "marked.jinja")
+	if err := os.WriteFile(marked, []byte("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenTemplate(marked, clock); err != nil {
+		t.Error(err)
 	}
 	// a template that takes no system prompt is no reason to refuse it
 	p := filepath.Join(dir, "nosystem.jinja")
