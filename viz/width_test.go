@@ -32,7 +32,7 @@ func TestTerminalColumns(t *testing.T) {
 		{"a flag", flag, 2, flag + flag + "…"},
 		{"Hebrew", "שלום", 4, "שלום…"},
 		{"Arabic with a mark", "ا\u064e", 1, "ا\u064eا\u064eا\u064e"},
-		{"rules and dots", "…·─", 3, "…·─…·…"},
+		{"rules and dots", "…·─", 3, "…·─……"},
 	} {
 		if got := columns(c.text); got != c.want {
 			t.Errorf("%s: %d columns, want %d", c.name, got, c.want)
