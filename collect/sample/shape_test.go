@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,10 +40,13 @@ func (s *tide) Sample(_ context.Context, late time.Duration) error {
 func TestShapeOfASampler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
+		var mu sync.Mutex // samplers tell of events side by side
 		var events []string
 		env := &Env{
 			Now: func() int64 { return int64(time.Since(begun)) },
 			Tell: func(kind store.EventKind, source, message string) {
+				mu.Lock()
+				defer mu.Unlock()
 				events = append(events, fmt.Sprintf("%s %s: %s", kind, source, message))
 			},
 		}
