@@ -384,3 +384,19 @@ func (l Library) List() (*table.Table, error) {
 	}
 	return t, nil
 }
+
+// ParseSettings reads values of variables, NAME=VALUE each.
+func ParseSettings(texts []string) (map[string]string, error) {
+	set := map[string]string{}
+	for _, s := range texts {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return nil, fmt.Errorf("wants NAME=VALUE, not %q", s)
+		}
+		if k == RunsVar {
+			return nil, errors.New("runs are chosen with --runs")
+		}
+		set[k] = v
+	}
+	return set, nil
+}

@@ -244,16 +244,16 @@ func read(rows *sql.Rows, t *table.Table) error {
 			return err
 		}
 		for i := range cells {
-			cells[i] = plain(cells[i], types[i].DatabaseTypeName())
+			cells[i] = value(cells[i], types[i].DatabaseTypeName())
 		}
 		t.Rows = append(t.Rows, cells)
 	}
 	return rows.Err()
 }
 
-// plain turns what the driver gives for a DuckDB type into the few types a Table promises. The type tells a UUID from 16
+// value turns what the driver gives for a DuckDB type into the few types a Table promises. The type tells a UUID from 16
 // bytes of a BLOB, and a day or a time of day inside a list from a moment.
-func plain(v any, typ string) any {
+func value(v any, typ string) any {
 	switch x := v.(type) {
 	case nil, bool, int64, float64, string:
 		return x
@@ -285,7 +285,7 @@ func plain(v any, typ string) any {
 		return x.String()
 	case duckdb.Decimal:
 		if x.Scale == 0 {
-			return plain(x.Value, typ)
+			return value(x.Value, typ)
 		}
 		if x.Value.BitLen() > exactBits {
 			return x.String()
@@ -357,7 +357,7 @@ func inner(v any, typ string) any {
 			return t.Format("15:04:05.999999")
 		}
 	}
-	return plain(v, typ)
+	return value(v, typ)
 }
 
 // parts splits what stands in the brackets of a type: MAP(INTEGER, STRUCT("a" UUID, "b" BLOB)) gives two.
@@ -456,4 +456,22 @@ func counted(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprint(n, " ", many)
+}
+
+// Several runs saved queries over the selected runs, and gives those that have rows; of a single one, also without.
+func Several(ctx context.Context, db *store.DB, selector string, names ...string) (tables []*table.Table, err error) {
+	for _, name := range names {
+		q, err := Builtin(name)
+		if err != nil {
+			return nil, err
+		}
+		t, err := q.Run(ctx, db, Options{Runs: selector})
+		if err != nil {
+			return nil, err
+		}
+		if len(t.Rows) > 0 || len(names) == 1 {
+			tables = append(tables, t)
+		}
+	}
+	return tables, nil
 }

@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -44,6 +45,24 @@ func CheckLabel(text string) (why string) {
 		return "has characters that cannot be seen"
 	}
 	return ""
+}
+
+// CheckTags says what is wrong with tags of the form KEY=VALUE; KEY= takes one away.
+func CheckTags(tags []string) error {
+	for _, t := range tags {
+		k, v, ok := strings.Cut(t, "=")
+		if !ok || k == "" {
+			return fmt.Errorf("tag %q: wants KEY=VALUE", t)
+		}
+		why := CheckLabel(k)
+		if v != "" {
+			why = cmp.Or(why, CheckLabel(v))
+		}
+		if why != "" {
+			return fmt.Errorf("tag %q: it %s", t, why)
+		}
+	}
+	return nil
 }
 
 // selectable is a run that a selector may pick.

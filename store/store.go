@@ -78,6 +78,23 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
+// OpenBeside is Open while beside runs, whose error is the second; nil: nothing does. Opening takes about as long as asking a server who it
+// is.
+func OpenBeside(ctx context.Context, path string, beside func(context.Context) error) (d *DB, besideErr, err error) {
+	if beside == nil {
+		d, err = Open(ctx, path)
+		return d, nil, err
+	}
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		d, err = Open(ctx, path)
+	}()
+	besideErr = beside(ctx)
+	<-opened
+	return d, besideErr, err
+}
+
 // openFile opens a database for writing and puts it in order.
 func openFile(ctx context.Context, path string) (*DB, error) {
 	d, err := open(path, url.Values{

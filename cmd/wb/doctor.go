@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -74,33 +73,14 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 }
 
 func renderFindings(w io.Writer, format string, findings []machine.Finding) error {
-	t := &table.Table{Name: "doctor", Title: "Doctor", Columns: []table.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
-	for _, f := range findings {
-		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
-	}
-	return output.Render(w, format, viz.Page{Title: "Doctor", Tables: []*table.Table{t}, Version: version})
+	t := machine.FindingsTable(findings)
+	return output.Render(w, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
 }
 
 func diagnoseFile(cmd *cobra.Command, path string) machine.Finding {
-	f := machine.Finding{Check: "file", Level: machine.LevelOK}
 	var told strings.Builder
-	db, err := openRead(cmd.Context(), path, &told)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		f.Found, f.Remedy = path+" is not there yet", "the first wb run makes it"
-	case err != nil:
-		f.Level, f.Found = machine.LevelFail, err.Error()
-		f.Remedy = plain.Hint(err)
-	default:
-		runs, err := db.CountRuns(cmd.Context())
-		if err = errors.Join(err, db.Close()); err != nil {
-			f.Level, f.Found = machine.LevelFail, err.Error()
-			break
-		}
-		f.Found = fmt.Sprintf("%s, %s", path, plain.Count(int(runs), "run"))
-		if told.Len() > 0 {
-			f.Found += "; a run holds it"
-		}
-	}
-	return f
+	return machine.DiagnoseHistory(cmd.Context(), path, func() (*store.DB, bool, error) {
+		db, err := openRead(cmd.Context(), path, &told)
+		return db, told.Len() > 0, err
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -94,11 +93,11 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	return report(stderr, err)
+	return reportError(stderr, err)
 }
 
-// report prints an error as one line and a hint, and gives the exit code.
-func report(stderr io.Writer, err error) int {
+// reportError prints an error as one line and a hint, and gives the exit code.
+func reportError(stderr io.Writer, err error) int {
 	if errors.Is(err, syscall.EPIPE) { // the reader of our output went away, as head does
 		return exitFailed
 	}
@@ -251,28 +250,8 @@ func checkValues(cmd *cobra.Command) (err error) {
 	return err
 }
 
-func commit() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	rev, dirty := "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			rev = s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "+"
-		}
-	}
-	if len(rev) > 12 {
-		rev = rev[:12]
-	}
-	return rev + dirty
-}
-
 func commitSuffix() string {
-	if c := commit(); c != "" {
+	if c := plain.Commit(); c != "" {
 		return " (" + c + ")"
 	}
 	return ""

@@ -3,11 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"wb/collect/bench"
-	"wb/collect/client"
 	"wb/viz/output"
 )
 
@@ -52,7 +50,7 @@ func (p *progress) turn(t bench.TurnInfo) {
 	}
 	switch {
 	case t.Done:
-		p.Say(where + "  " + turnLine(t))
+		p.Say(where + "  " + t.Line())
 	case p.Live:
 		p.Show(where + " …")
 	}
@@ -63,41 +61,10 @@ func (p *progress) crowd(c bench.CrowdInfo) {
 	if p.quiet {
 		return
 	}
-	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
-	if c.Streams == 0 && c.Behind > 0 {
-		text += fmt.Sprintf("  %d turns to record", c.Behind)
-	}
+	text := c.Line()
 	if p.Live {
 		p.Show(text)
 		return
 	}
 	p.Say(text)
-}
-
-func turnLine(t bench.TurnInfo) string {
-	re := t.Reply
-	if re.Status != client.StatusOK {
-		return string(re.Status) + ": " + re.Err
-	}
-	parts := []string{"prompt unknown"}
-	if n := re.PromptTokens; n != nil {
-		parts[0] = fmt.Sprintf("prompt %6d", *n)
-		if re.CachedTokens != nil && *n > 0 {
-			parts = append(parts, fmt.Sprintf("cached %6d (%3.0f %%)", *re.CachedTokens, 100*float64(*re.CachedTokens)/float64(*n)))
-		}
-	}
-	if re.FirstNs != nil {
-		from := re.SubmitNs
-		if re.WrittenNs != nil {
-			from = *re.WrittenNs
-		}
-		parts = append(parts, fmt.Sprintf("TTFT %7.1f ms", float64(*re.FirstNs-from)/1e6))
-		if rate, ok := re.DecodeRate(); ok {
-			parts = append(parts, fmt.Sprintf("%6.1f tokens/s", rate))
-		}
-	}
-	if t.GPUWatts > 0 {
-		parts = append(parts, fmt.Sprintf("GPU %.0f W", t.GPUWatts))
-	}
-	return strings.Join(parts, "  ")
 }

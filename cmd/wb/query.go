@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -17,9 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/collect/bench"
 	"wb/data/plain"
 	"wb/queries"
-	wbreport "wb/queries/report"
 	"wb/queries/table"
 	"wb/store"
 	"wb/viz"
@@ -100,16 +99,9 @@ const standardOutput = "-"
 
 func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.Writer) error {
 	lib := queries.Library{Dir: o.dir}
-	set := map[string]string{}
-	for _, s := range o.set {
-		k, v, ok := strings.Cut(s, "=")
-		if !ok || k == "" {
-			return usagef("flag --set: wants NAME=VALUE, not %q", s)
-		}
-		if k == queries.RunsVar {
-			return usagef("flag --set: runs are chosen with --runs")
-		}
-		set[k] = v
+	set, err := queries.ParseSettings(o.set)
+	if err != nil {
+		return plain.Mistake(fmt.Errorf("flag --set: %w", err))
 	}
 	switch {
 	case o.list && (name != "" || o.text != ""):
@@ -137,14 +129,18 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 	}
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, tooLong{o.timeout})
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, queries.TooLong{Limit: o.timeout})
 		defer cancel()
 	}
 	var opened atomic.Pointer[store.DB]
-	defer bounded(ctx, stderr, func() {
+	defer queries.Bounded(ctx, func(why error) {
+		if why == nil {
+			why = stopped(ctx, "query")
+		}
 		if db := opened.Load(); db != nil {
 			_ = db.Abandon() // what cannot be removed now is swept when the file is opened next
 		}
+		os.Exit(reportError(stderr, why))
 	})()
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // nearly all that is made is kept until it is printed
 	db, err := openRead(ctx, o.db, stderr)
@@ -187,118 +183,10 @@ func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
 	return nil
 }
 
-type reportOptions struct{ db, out, base string }
-
-func newReport(stdout, stderr io.Writer) *cobra.Command {
-	var o reportOptions
-	cmd := &cobra.Command{
-		Use:   "report [SELECTOR]",
-		Short: "Write the report of one or several runs: CSV, JSON, Markdown, HTML and system facts",
-		Long: `Write the report of the selected runs (the latest by default). Several runs are compared with one of them, --base or the first, and their
-Markdown is short: overview, comparison and what differs, to paste into a review.`,
-		Example: `  wb report
-  wb report plan:apc --base apc/enable-prefix-caching=false
-  wb report baseline,candidate --out results`,
-		Args: args(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, a []string) error {
-			selector := "latest"
-			if len(a) == 1 {
-				selector = a[0]
-			}
-			ctx := cmd.Context()
-			db, err := openRead(ctx, o.db, stderr)
-			if err != nil {
-				return err
-			}
-			files, err := writeReport(ctx, db, selector, o.base, o.out)
-			if err = errors.Join(err, db.Close()); err != nil {
-				return err
-			}
-			fmt.Fprintln(stdout, strings.Join(files, "\n"))
-			return nil
-		},
+// stopped says why a query was stopped: its time was over, or Ctrl-C.
+func stopped(ctx context.Context, what string) error {
+	if long := (queries.TooLong{}); errors.As(context.Cause(ctx), &long) {
+		return fmt.Errorf("%s: %w", what, long)
 	}
-	historyFlag(cmd, &o.db)
-	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
-	cmd.Flags().StringVar(&o.base, "base", "", "`run` that others are compared with, by name or id (default: the first)")
-	return cmd
-}
-
-func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make directory %s: %w", dir, plain.PathCause(err))
-	}
-	return nil
-}
-
-var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
-// fileName makes the name of a run that of its files. Where another run could have the same ones, the id is in it, too.
-func fileName(r table.RunRef) string {
-	const longest = 80
-	id := r.ID[:min(8, len(r.ID))]
-	own := strings.TrimSuffix(r.Name, " "+id) // as the view runs tells those of one name apart
-	name := strings.Trim(unsafeName.ReplaceAllString(own, "-"), "-.")
-	if name == r.Name && len(name) <= longest && !strings.HasSuffix(name, systemFacts) {
-		return name
-	}
-	return strings.TrimLeft(name[:min(len(name), longest)]+"-"+id, "-")
-}
-
-// systemFacts ends the name of the file with what is known of the machine.
-const systemFacts = "_system"
-
-// writeReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json.
-func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
-	tables, empty, err := wbreport.Tables(ctx, db, selector, base)
-	if err != nil {
-		return nil, err
-	}
-	sys, err := wbreport.System(ctx, db, selector)
-	if err != nil {
-		return nil, err
-	}
-	runs := tables[0].Runs
-	name, title := fileName(runs[0]), "Run "+runs[0].Name
-	if len(runs) > 1 {
-		name, title = fmt.Sprintf("%s-and-%d-more", name, len(runs)-1), fmt.Sprintf("%d runs", len(runs))
-	}
-	if err := makeDir(dir); err != nil {
-		return nil, err
-	}
-	page := viz.Page{Title: title, Tables: tables, Version: version}
-	if len(empty) > 0 {
-		page.Intro = []string{"Left out because they have no rows: " + strings.Join(empty, ", ") + "."}
-	}
-	summary := page
-	for _, t := range tables {
-		if t.Name == "conversation_summary" {
-			summary.Tables = []*table.Table{t}
-		}
-	}
-	if len(summary.Tables) != 1 { // every turn failed: there is nothing to sum up
-		summary.Tables = tables[:1]
-	}
-	text := page
-	if len(runs) > 1 { // to paste into a review
-		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *table.Table) bool { return !wbreport.Short(t) }), nil
-		for i, t := range text.Tables {
-			plain := *t
-			plain.SQL = ""
-			text.Tables[i] = &plain
-		}
-	}
-	var files []string
-	for _, x := range []struct {
-		suffix, format string
-		page           viz.Page
-	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", page},
-		{systemFacts + ".json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
-		p := filepath.Join(dir, name+x.suffix)
-		if err := output.WritePage(p, x.format, x.page); err != nil {
-			return nil, err
-		}
-		files = append(files, p)
-	}
-	return files, nil
+	return fmt.Errorf("%s: %w", what, bench.ErrInterrupted)
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"wb/collect/target"
 	"wb/data"
 	"wb/data/plain"
-	"wb/data/yamlfile"
 	"wb/queries"
 	"wb/queries/compare"
 	"wb/queries/table"
@@ -71,7 +69,7 @@ with a plan that was cut short.`,
 				file, a = a[0], a[1:]
 			}
 			o.words = a
-			return o.run(cmd, func() (*bench.PlanFile, error) { return readPlan(file) })
+			return o.run(cmd, func() (*bench.PlanFile, error) { return bench.ReadPlan(file) })
 		},
 	}
 	o.flags(cmd)
@@ -95,20 +93,6 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 // rules are what names, labels and metrics must be like for whoever reads a run.
 func rules() bench.Rules {
 	return bench.Rules{Name: queries.CheckName, Label: queries.CheckLabel, Metrics: compare.MetricNames()}
-}
-
-// readPlan reads a plan; nil where no file is named.
-func readPlan(file string) (*bench.PlanFile, error) {
-	if file == "" {
-		return nil, nil //nolint:nilnil // a run without a plan
-	}
-	text, err := yamlfile.Read(file, bench.MaxPlanBytes)
-	if err != nil {
-		return nil, plain.WithHint(fmt.Errorf("read plan %w", err), "docs/plans.md describes plans; --conversations chooses conversations, "+
-			"and vLLM's own arguments come after --")
-	}
-	plan, err := bench.ParsePlan(filepath.Base(file), text)
-	return plan, plain.Mistake(err)
 }
 
 // run plays a plan, or the one run that the flags describe, and brings it to a lake.
@@ -175,7 +159,7 @@ func (s *session) begin(ctx context.Context, found *bench.Found) (err error) {
 		return s.listConversations()
 	}
 	if s.results != "" { // better said before the run than after it
-		if err := makeDir(s.results); err != nil {
+		if err := output.MakeDir(s.results); err != nil {
 			return err
 		}
 	}
@@ -210,32 +194,20 @@ func (s *session) begin(ctx context.Context, found *bench.Found) (err error) {
 // open opens the file. That and asking the server who it is take about the same time, so they go side by side; but a server that takes a
 // minute to start waits until its figures have a place to go.
 func (s *session) open(ctx context.Context) error {
-	type opened struct {
-		db  *store.DB
-		err error
-	}
-	opening := make(chan opened, 1)
-	open := func() {
-		db, err := store.Open(ctx, s.db)
-		opening <- opened{db, err}
-	}
-	var reachErr error
+	beside := s.Reach
 	if s.Cells[0].Target.Engine == target.VLLM || len(s.Cells) > 1 {
-		open()
-	} else {
-		go open()
-		reachErr = s.Reach(ctx)
+		beside = nil
 	}
-	f := <-opening
-	if f.err != nil {
-		if s.newFile && errors.Is(f.err, store.ErrInterrupted) { // nothing is in it
-			return errors.Join(f.err, os.Remove(s.db))
+	db, reachErr, err := store.OpenBeside(ctx, s.db, beside)
+	if err != nil {
+		if s.newFile && errors.Is(err, store.ErrInterrupted) { // nothing is in it
+			return errors.Join(err, os.Remove(s.db))
 		}
-		return f.err
+		return err
 	}
-	s.file = f.db
+	s.file = db
 	if reachErr != nil {
-		return s.forget(errors.Join(reachErr, f.db.Close()))
+		return s.forget(errors.Join(reachErr, db.Close()))
 	}
 	return nil
 }
@@ -250,7 +222,7 @@ func (s *session) forget(err error) error {
 
 func (s *session) listConversations() error {
 	all, selection := s.Cells[0].Choice()
-	t, err := selectionTable(all, selection)
+	t, err := bench.SelectionTable(all, selection)
 	if err != nil {
 		return err
 	}
@@ -283,7 +255,7 @@ func (s *session) tools() bench.Tools {
 
 // build says which wb plays.
 func build() bench.Build {
-	return bench.Build{WbVersion: version, WbCommit: commit(), DuckDBVersion: store.DuckDBVersion(),
+	return bench.Build{WbVersion: version, WbCommit: plain.Commit(), DuckDBVersion: store.DuckDBVersion(),
 		Argv: plain.Quote(target.WithoutSecrets(os.Args)...)}
 }
 
@@ -293,9 +265,7 @@ func (s *session) teller(ctx context.Context) bench.Teller {
 	return bench.Teller{
 		Line: func(text string) { s.line("%s", text) }, Warn: s.progress.warn, Chosen: s.chosen,
 		Making: func(c *data.Conversation) {
-			if !s.quiet {
-				fmt.Fprintf(s.stderr, "making %s: %s tokens\n", c.ID, data.Thousands(int64(c.Generate.Tokens)))
-			}
+			s.note(fmt.Sprintf("making %s: %s tokens", c.ID, data.Thousands(int64(c.Generate.Tokens))))
 		},
 		Talk: talk(s.stderr, s.quiet, s.verbose),
 		Watch: bench.Watch{Turn: turn, Warn: s.progress.warn, Say: s.progress.note, Restart: s.progress.Clear,
@@ -304,26 +274,24 @@ func (s *session) teller(ctx context.Context) bench.Teller {
 	}
 }
 
-// chosen tells which conversations do not run.
-func (s *session) chosen(all int, chosen []*data.Conversation, left []data.LeftOut, named bool) {
-	if named || s.quiet {
-		return
-	}
-	others := 0
-	for _, l := range left {
-		if strings.HasPrefix(l.Why, "needs") {
-			fmt.Fprintf(s.stderr, "left out: %s %s\n", l.Conversation.ID, l.Why)
-		} else {
-			others++
-		}
-	}
-	if others > 0 {
-		fmt.Fprintf(s.stderr, "%d of %d conversations run; %s run --list-conversations shows the others\n", len(chosen), all, self())
-	}
-}
-
 func (s *session) line(format string, a ...any) {
 	if !s.quiet {
 		s.progress.Say(fmt.Sprintf(format, a...))
+	}
+}
+
+// chosen tells which conversations do not run.
+func (s *session) chosen(all int, chosen []*data.Conversation, left []data.LeftOut, named bool) {
+	if !named {
+		for _, line := range bench.LeftOutLines(all, len(chosen), left, self()+" run --list-conversations") {
+			s.note(line)
+		}
+	}
+}
+
+// note is a line beside the progress.
+func (s *session) note(line string) {
+	if !s.quiet {
+		fmt.Fprintln(s.stderr, line)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"wb/collect/bench"
 	"wb/data/plain"
 	"wb/queries"
-	wbsql "wb/sql"
 	"wb/store"
 	"wb/store/history"
 	"wb/viz"
@@ -71,80 +68,22 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 	if err != nil {
 		return err
 	}
-	page := viz.Page{Title: "Runs", Version: version}
-	for _, name := range names {
-		q, ferr := queries.Builtin(name)
-		if ferr != nil {
-			return errors.Join(ferr, db.Close())
-		}
-		t, rerr := q.Run(ctx, db, queries.Options{Runs: selector})
-		if rerr != nil {
-			return errors.Join(rerr, db.Close())
-		}
-		if len(t.Rows) > 0 || len(names) == 1 {
-			if len(page.Tables) > 0 || len(names) == 1 {
-				t.Notes = nil // said once, above; a list shows each run's status itself
-			}
-			page.Tables = append(page.Tables, t)
-		}
-	}
-	if err := db.Close(); err != nil {
+	tables, err := queries.Several(ctx, db, selector, names...)
+	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
+	for i, t := range tables {
+		if i > 0 || len(names) == 1 {
+			t.Notes = nil // said once, above; a list shows each run's status itself
+		}
+	}
+	page := viz.Page{Title: "Runs", Version: version, Tables: tables}
 	return output.Render(stdout, format, page)
 }
 
-// watchRun follows the run that was begun last.
-func watchRun(ctx context.Context, stdout io.Writer, path string) error {
-	before := ""
-	for {
-		db, err := openRead(ctx, path, io.Discard)
-		if err != nil {
-			return err
-		}
-		t, err := queries.AdHoc(wbsql.Statement("watch_run")).Run(ctx, db, queries.Options{})
-		if err = errors.Join(err, db.Close()); err != nil {
-			return err
-		}
-		if len(t.Rows) == 0 {
-			return fmt.Errorf("watch run: %w", queries.ErrNoRuns)
-		}
-		r := t.Rows[0]
-		line := fmt.Sprintf("%v: %v, %v turns, %v failed", r[0], r[1], r[2], r[3])
-		if r[4] != nil {
-			line += fmt.Sprintf("; last %v, TTFT %v ms", r[4], r[5])
-			if r[6] != nil {
-				line += fmt.Sprintf(", hit ratio %v", r[6])
-			}
-		}
-		if line != before {
-			fmt.Fprintln(stdout, line)
-			before = line
-		}
-		if r[1] != "running" {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return bench.ErrInterrupted
-		case <-time.After(2 * time.Second):
-		}
-	}
-}
-
 func tagRuns(ctx context.Context, stderr io.Writer, path, selector string, tags []string) (err error) {
-	for _, t := range tags {
-		k, v, ok := strings.Cut(t, "=")
-		if !ok || k == "" {
-			return usagef("tag %q: wants KEY=VALUE", t)
-		}
-		why := queries.CheckLabel(k)
-		if v != "" {
-			why = cmp.Or(why, queries.CheckLabel(v))
-		}
-		if why != "" {
-			return usagef("tag %q: it %s", t, why)
-		}
+	if err := queries.CheckTags(tags); err != nil {
+		return plain.Mistake(err)
 	}
 	refs, err := chosenRuns(ctx, path, selector) // a selector that finds nothing must not create or change a file
 	if err != nil {
@@ -191,4 +130,11 @@ func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 		}}
 	cmd.Flags().BoolVar(&yes, "yes", false, "really remove them")
 	return cmd
+}
+
+// watchRun follows the run that was begun last.
+func watchRun(ctx context.Context, stdout io.Writer, path string) error {
+	open := func() (*store.DB, error) { return openRead(ctx, path, io.Discard) }
+	err := queries.Follow(ctx, open, 2*time.Second, func(line string) { fmt.Fprintln(stdout, line) })
+	return asInterrupted(ctx, err)
 }

@@ -57,7 +57,7 @@ func talkOfStart(l *serve.Launch, stderr io.Writer, quiet bool) (done func()) {
 	l.Progress = s.phase
 	l.Pulling = func(repo string) func(hub.Progress) {
 		fmt.Fprintf(stderr, "pulling %s into %s\n", repo, l.Hub.CacheDir)
-		return newPullProgress(stderr).report
+		return pullProgress(output.NewTransfer(stderr))
 	}
 	return s.Clear
 }

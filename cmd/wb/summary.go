@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"wb/collect/bench"
 	"wb/data/plain"
 	"wb/queries"
@@ -39,7 +37,10 @@ func (s *session) summarise(ctx context.Context) error {
 	var errs []error
 	for _, c := range played {
 		if (c.Users > 1 || c.Rate > 0) && c.Result.Status != "failed" {
-			errs = append(errs, s.beyond(ctx, c.Progress.RunID))
+			text, err := bench.BeyondSelftest(ctx, s.file, c.Progress.RunID)
+			if errs = append(errs, err); text != "" {
+				s.progress.warn(text)
+			}
 		}
 	}
 	if !s.quiet {
@@ -81,25 +82,14 @@ func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) erro
 			metrics = append(metrics, m)
 		}
 	}
-	var tables []*table.Table
-	var found []compare.Verdict // of the last cell
-	for _, c := range played[1:] {
-		if cut { // no verdict before the end
-			break
-		}
-		base, head := played[0].Progress.RunID.String(), c.Progress.RunID.String()
-		r, err := compare.Run(ctx, s.file, compare.Comparison{Base: base, Head: head, Metrics: metrics, Margin: 0.02})
-		if err != nil {
-			s.progress.warn(err.Error())
-			continue
-		}
-		t := r.Table()
-		t.About, t.Charts = "", nil
-		for _, column := range []string{"group", "p", "p_holm", "label"} { // the table must fit a terminal; wb compare has them all
-			t.Columns, t.Rows = t.Without(column)
-		}
-		tables, found = append(tables, t), r.Verdicts
+	var ids []string
+	for _, c := range played {
+		ids = append(ids, c.Progress.RunID.String())
 	}
+	if cut { // no verdict before the end
+		ids = ids[:1]
+	}
+	tables, found := compare.Narrow(ctx, s.file, ids, metrics, s.progress.warn)
 	if len(tables) > 0 {
 		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version}); err != nil {
 			return err
@@ -112,7 +102,7 @@ func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) erro
 		since = " since it was resumed"
 	}
 	for _, c := range played {
-		fmt.Fprintf(s.stderr, "  run %s: %s, %s%s\n", c.Result.Name, cmp.Or(c.Result.Status, "ok"), turnsText(&c.Result), since)
+		fmt.Fprintf(s.stderr, "  run %s: %s, %s%s\n", c.Result.Name, cmp.Or(c.Result.Status, "ok"), c.Result.TurnsText(), since)
 	}
 	if s.Spec.Text == calibration {
 		s.noise(found)
@@ -130,25 +120,6 @@ func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) erro
 		fmt.Fprintf(s.stderr, "  %s compare %s %s%s --by turn\n", self(), plain.Quote(played[0].Result.Name), plain.Quote(played[1].Result.Name), flag)
 	}
 	return nil
-}
-
-// beyond warns of a run that carried more tokens a second than wb's figures were shown to hold for on this machine.
-func (s *session) beyond(ctx context.Context, run uuid.UUID) error {
-	carried, holds, err := s.file.Carried(ctx, run)
-	if err != nil {
-		return fmt.Errorf("look up self-test: %w", err)
-	}
-	if !holds.Valid || carried.Float64 <= holds.Float64 {
-		return nil
-	}
-	text := fmt.Sprintf("the run carried %.0f tokens/s; wb's own mean TTFT and ITL were shown to hold within 1 %% up to %.0f on this machine "+
-		"(wb selftest)", carried.Float64, holds.Float64)
-	s.progress.warn(text)
-	rec, err := s.file.NewRecorder(ctx, 0, nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(store.Add(ctx, rec, store.Event{RunID: run, Kind: store.EventBeyondSelftest, Source: "run", Message: text}), rec.Flush(ctx), rec.Close())
 }
 
 // summary is the table at the end of a run, and where to look further.
@@ -171,11 +142,11 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 		return err
 	}
 	if db.Present() != nil { // there is nowhere to look; the error that follows says why
-		fmt.Fprintf(o.stderr, "\nrun %s: %s, %s\n", res.Name, res.Status, turnsText(res))
+		fmt.Fprintf(o.stderr, "\nrun %s: %s, %s\n", res.Name, res.Status, res.TurnsText())
 		return nil
 	}
 	flag := o.dbFlag()
-	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, turnsText(res), o.db, frozenText(res))
+	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, res.TurnsText(), o.db, frozenText(res))
 	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
 	if res.Failed > 0 {
 		further = append([]string{"query failed_turns" + flag}, further...)
@@ -197,21 +168,6 @@ func frozenText(r *bench.Result) string {
 	return fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's (%s query run_events)\n", r.Frozen, self())
 }
 
-func turnsText(r *bench.Result) string {
-	s := fmt.Sprintf("%d turns", r.Turns)
-	if r.Turns == 1 {
-		s = "1 turn"
-	}
-	if r.Failed > 0 {
-		s += fmt.Sprintf(" (%d failed", r.Failed)
-		if r.Skipped > 0 {
-			s += fmt.Sprintf(", %d skipped after them", r.Skipped)
-		}
-		s += ": " + r.FirstError + ")"
-	}
-	return s
-}
-
 // dbFlag names the file in a command offered to the user, where it is not the one that every command takes.
 func (o *runOptions) dbFlag() string {
 	if o.db == defaultDB {
@@ -222,19 +178,12 @@ func (o *runOptions) dbFlag() string {
 
 // noise tells what a calibration found.
 func (s *session) noise(verdicts []compare.Verdict) {
-	known := false
-	for _, v := range verdicts {
-		known = known || v.Enough
-		switch {
-		case !v.Enough:
-		case v.Metric.Ratio:
-			s.line("noise of %s: up to %.1f points", v.Metric.Name, 100*max(-v.Low, v.High))
-		default:
-			s.line("noise of %s: up to %.1f %%", v.Metric.Name, 100*max(-v.Low, v.High))
-		}
+	lines := compare.NoiseFound(verdicts)
+	for _, line := range lines {
+		s.line("%s", line)
 	}
 	switch {
-	case known:
+	case len(lines) > 0:
 		fmt.Fprintf(s.stderr, "%s compare shows it beside every change on this machine, with this server, model and as many users\n", self())
 	case len(verdicts) > 0:
 		fmt.Fprintln(s.stderr, "noise is not known from so few sessions: more --repeat")

@@ -9,11 +9,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
+
 	"wb/data/plain"
 )
 
@@ -29,10 +31,11 @@ type Client struct {
 	turns   *http.Client // one connection for turns and the scrapes beside them, so that a turn never dials
 	side    *http.Client // for scrapes during a turn
 	secrets []string
-	size    int           // of a read from a socket, bytes, at most
-	buf     []byte        // what is read of a stream; one turn at a time
-	live    *atomic.Int64 // counts events as they come, those of all users; nil: nobody looks
-	held    *held         // what the streams of all users hold
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network's
+	size    int                                                               // of a read from a socket, bytes, at most
+	buf     []byte                                                            // what is read of a stream; one turn at a time
+	live    *atomic.Int64                                                     // counts events as they come, those of all users; nil: nobody looks
+	held    *held                                                             // what the streams of all users hold
 }
 
 // WithClock gives a client of the same server whose times are on another clock, connections included.

@@ -10,7 +10,10 @@ import (
 )
 
 func (c *Client) newHTTP() *http.Client {
-	d := &net.Dialer{Timeout: 10 * time.Second}
+	dial := (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	if c.dial != nil {
+		dial = c.dial
+	}
 	return &http.Client{
 		CheckRedirect: sameServer,
 		Transport: &http.Transport{
@@ -22,7 +25,7 @@ func (c *Client) newHTTP() *http.Client {
 			Protocols:              http1(),
 			TLSHandshakeTimeout:    10 * time.Second,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				conn, err := d.DialContext(ctx, network, addr)
+				conn, err := dial(ctx, network, addr)
 				if err != nil {
 					return nil, err
 				}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
 	"wb/collect/client/clienttest"
 )
 

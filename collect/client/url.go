@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
 	"wb/data/plain"
 )
 

@@ -20,6 +20,7 @@ import (
 	"wb/data"
 	"wb/data/hub"
 	"wb/data/plain"
+	"wb/store"
 )
 
 // Levels of a Finding.
@@ -192,6 +193,29 @@ func requestRemedy(re *client.Reply) string {
 		return "the server does not take what wb sends; its reason says what, and its log may say more"
 	}
 	return "wb needs streaming chat completions with a finish reason and usage (stream_options.include_usage); see the server's log"
+}
+
+// DiagnoseHistory looks at the file with the history, which open opens; held says that a run holds it.
+func DiagnoseHistory(ctx context.Context, path string, open func() (db *store.DB, held bool, err error)) Finding {
+	f := Finding{Check: "file", Level: LevelOK}
+	db, held, err := open()
+	if errors.Is(err, store.ErrNotFound) {
+		f.Found, f.Remedy = path+" is not there yet", "the first wb run makes it"
+		return f
+	}
+	var runs int64
+	if err == nil {
+		runs, err = db.CountRuns(ctx)
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		f.Level, f.Found, f.Remedy = LevelFail, err.Error(), plain.Hint(err)
+		return f
+	}
+	if f.Found = fmt.Sprintf("%s, %s", path, plain.Count(int(runs), "run")); held {
+		f.Found += "; a run holds it"
+	}
+	return f
 }
 
 // Failed says whether any finding would keep a run from working.

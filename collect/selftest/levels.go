@@ -87,8 +87,8 @@ func (l Level) String() string {
 	return fmt.Sprintf("%d streams of %g tokens/s", l.Streams, l.Pace)
 }
 
-// Run plays a level with the file open for it alone, and gives memory back: one level is not to be measured with what others left.
-func (l Level) Run(ctx context.Context, path, dir string, build bench.Build) (id uuid.UUID, err error) {
+// run plays a level with the file open for it alone, and gives memory back: one level is not to be measured with what others left.
+func (l Level) run(ctx context.Context, path, dir string, build bench.Build) (id uuid.UUID, err error) {
 	db, err := store.Open(ctx, path)
 	if err != nil {
 		return id, err

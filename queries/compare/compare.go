@@ -99,3 +99,22 @@ func (r *Result) foreign() {
 
 // Table gives the result for people.
 func (r *Result) Table() *table.Table { return tableOf(r) }
+
+// Narrow compares the first of some runs with each other one, in tables that fit a terminal, and gives the verdicts of the last.
+// What cannot be compared is told to warn.
+func Narrow(ctx context.Context, db *store.DB, runs, metrics []string, warn func(string)) (tables []*table.Table, last []Verdict) {
+	for _, head := range runs[1:] {
+		r, err := Run(ctx, db, Comparison{Base: runs[0], Head: head, Metrics: metrics, Margin: 0.02})
+		if err != nil {
+			warn(err.Error())
+			continue
+		}
+		t := r.Table()
+		t.About, t.Charts = "", nil
+		for _, column := range []string{"group", "p", "p_holm", "label"} { // wb compare has them all
+			t.Columns, t.Rows = t.Without(column)
+		}
+		tables, last = append(tables, t), r.Verdicts
+	}
+	return tables, last
+}

@@ -93,11 +93,10 @@ func groupOf(t Turn, by string) string {
 	case byConversation:
 		return t.Conversation
 	case byContext:
-		tokens := math.NaN()
-		if t.PromptTokens != unknownTokens {
-			tokens = float64(t.PromptTokens)
+		if t.PromptTokens == unknownTokens {
+			return "tokens not told"
 		}
-		return fmt.Sprintf("up to %7d tokens", int64(math.Exp2(math.Ceil(math.Log2(math.Max(tokens, 1))))))
+		return fmt.Sprintf("up to %7d tokens", int64(math.Exp2(math.Ceil(math.Log2(math.Max(float64(t.PromptTokens), 1))))))
 	}
 	return all
 }

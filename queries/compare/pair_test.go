@@ -47,6 +47,9 @@ func TestGroupOf(t *testing.T) {
 			t.Errorf("by %q: %q, want %q", by, got, want)
 		}
 	}
+	if x.PromptTokens = unknownTokens; groupOf(x, byContext) != "tokens not told" {
+		t.Errorf("by context, without a count: %q", groupOf(x, byContext))
+	}
 }
 
 // sideOf is so many turns of one session, whose prompts have so many tokens.

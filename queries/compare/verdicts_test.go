@@ -10,6 +10,9 @@ import (
 // Where nothing differs, a difference is called in at most 5 of 100 comparisons; one of 3 % in at least 95 of 100 within 10
 // repeats; one of 0.5 % is of no account.
 func TestVerdicts(t *testing.T) {
+	if raced { // the tests of queries/stats run its workers
+		t.Skip("it is about figures, and takes minutes under the race detector")
+	}
 	rng := rand.New(rand.NewPCG(6, 1))
 	const trials = 100 // and twice as many of equals
 	false_, found, same := 0, 0, 0
@@ -64,6 +67,9 @@ func served(rng *rand.Rand, side string, processes, passes int, factor float64) 
 // Sessions of one server process are no evidence apart: with the process as the unit, a difference between equals is called in at most 5 of
 // 100 comparisons, though there are 16 sessions a side, and with sessions in far more.
 func TestVerdictsOfProcesses(t *testing.T) {
+	if raced { // the tests of queries/stats run its workers
+		t.Skip("it is about figures, and takes minutes under the race detector")
+	}
 	rng := rand.New(rand.NewPCG(6, 3))
 	apart := func(os []observation) (out []observation) {
 		for _, o := range os {

@@ -89,3 +89,17 @@ func counted(n int, one, many string) string {
 	}
 	return fmt.Sprint(n, " ", many)
 }
+
+// NoiseFound says how far equal runs lay apart, a line a metric; none where too few sessions were compared.
+func NoiseFound(verdicts []Verdict) (lines []string) {
+	for _, v := range verdicts {
+		most, unit := 100*max(-v.Low, v.High), "%"
+		if v.Metric.Ratio {
+			unit = "points"
+		}
+		if v.Enough {
+			lines = append(lines, fmt.Sprintf("noise of %s: up to %.1f %s", v.Metric.Name, most, unit))
+		}
+	}
+	return lines
+}

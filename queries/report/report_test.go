@@ -25,7 +25,7 @@ func TestReportAndSystem(t *testing.T) {
 	if _, _, err := Tables(ctx, db, "nosuch", ""); err == nil || !strings.Contains(err.Error(), `select runs "nosuch": no such run`) {
 		t.Errorf("got %v", err)
 	}
-	// of several runs, each with measured turns is held against the base; sections in order
+	// of several runs, each with measured turns is compared with the base; sections in order
 	tables, _, err = Tables(ctx, db, "all", "base")
 	if err != nil || tables[2].Name != comparison || tables[2].Title != "Against base" || len(tables[2].Rows) == 0 ||
 		tables[2].Rows[0][0] != fixture.Late ||

@@ -230,6 +230,9 @@ func TestShiftInterval(t *testing.T) {
 
 // The interval of a few values holds the truth as often as it says: without SmallSample it is 86 of 100 for six.
 func TestSmallSample(t *testing.T) {
+	if raced { // it starts no goroutine
+		t.Skip("it is about figures, and takes minutes under the race detector")
+	}
 	rng := rand.New(rand.NewPCG(6, 6))
 	for _, n := range []int{6, 12} {
 		held, plain := 0, 0

@@ -39,66 +39,6 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 	return ids, err
 }
 
-func newExport(_, stderr io.Writer) *cobra.Command {
-	var path, dir, runs string
-	cmd := &cobra.Command{
-		Use:   "export --parquet DIR",
-		Short: "Write runs as Parquet that other engines read",
-		Long: "Write runs into a folder of Parquet files, Hive-partitioned: DIR/TABLE/day=…/run_id=…/*.parquet, with " +
-			"dictionary.csv, which says what each column is.\n" +
-			"An export of the same runs again takes the place of the first, unless the folder has a newer copy of a run. wb " +
-			"query, compare and report take the folder as --db, and wb import reads it.",
-		Example: `  wb export --parquet history
-  wb query ttft_by_turn --db history --runs all`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if dir == "" {
-				return usagef("flag --parquet: name the folder to write into")
-			}
-			from, release, err := readable(cmd.Context(), path, stderr)
-			if err != nil {
-				return err
-			}
-			defer release()
-			ids, err := chosen(cmd.Context(), from, runs)
-			if err != nil {
-				return err
-			}
-			out, err := history.Export(cmd.Context(), from, dir, ids)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir,
-				plain.BytesIn(out.Bytes, plain.MB, 1), out.Rest("there"))
-			return nil
-		},
-	}
-	dbFlag(cmd, &path)
-	cmd.Flags().StringVar(&dir, "parquet", "", "`folder` to write into")
-	cmd.Flags().StringVar(&runs, "runs", "all", "which runs")
-	return cmd
-}
-
-func newImport(_, stderr io.Writer) *cobra.Command {
-	var path string
-	cmd := &cobra.Command{
-		Use:   "import FILE.duckdb|DIR...",
-		Short: "Add the runs of other histories to this one",
-		Long: "Add the runs that this file lacks, from DuckDB files of wb (older ones are put in order first), folders of wb " +
-			"export --parquet, or lakes. Runs are\n" +
-			"known by their ids: nothing comes twice, and a run that was resumed or labelled there since takes the place of " +
-			"what is here.",
-		Example: `  wb import box7.duckdb box8.duckdb
-  wb import history --db all.duckdb`,
-		Args: args(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, from []string) error {
-			return bringIn(cmd.Context(), "import", path, from, "", stderr)
-		},
-	}
-	dbFlag(cmd, &path)
-	return cmd
-}
-
 // bringIn imports into a file. selector says which runs, "" all of them; verb is what the user called it.
 func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) error {
 	b := history.Bringing{Verb: verb, Into: path, From: from, Reader: history.Reader{Told: stderr}}
@@ -188,22 +128,4 @@ func pushTo(ctx context.Context, path string, lake history.Lake, ids []string, s
 	}
 	fmt.Fprintf(stderr, "%s: %s\n", lake.Name, out.Says("there"))
 	return nil
-}
-
-func newLakePull(_, stderr io.Writer) *cobra.Command {
-	var path, runs string
-	cmd := &cobra.Command{
-		Use:   "pull LAKE",
-		Short: "Bring runs of a lake into the local file",
-		Long: "Add the runs of a lake that the local file lacks, and renew those that were resumed or labelled since. --runs " +
-			"selects by name, label or time, as everywhere.",
-		Example: `  wb pull /mnt/team/lake --runs tag:gpu=h200`,
-		Args:    args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, lake []string) error {
-			return bringIn(cmd.Context(), "pull", path, lake, runs, stderr)
-		},
-	}
-	dbFlag(cmd, &path)
-	cmd.Flags().StringVar(&runs, "runs", "all", "which runs")
-	return cmd
 }

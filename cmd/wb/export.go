@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"wb/data/plain"
+	"wb/store/history"
+)
+
+func newExport(_, stderr io.Writer) *cobra.Command {
+	var path, dir, runs string
+	cmd := &cobra.Command{
+		Use:   "export --parquet DIR",
+		Short: "Write runs as Parquet that other engines read",
+		Long: "Write runs into a folder of Parquet files, Hive-partitioned: DIR/TABLE/day=…/run_id=…/*.parquet, with " +
+			"dictionary.csv, which says what each column is.\n" +
+			"An export of the same runs again takes the place of the first, unless the folder has a newer copy of a run. wb " +
+			"query, compare and report take the folder as --db, and wb import reads it.",
+		Example: `  wb export --parquet history
+  wb query ttft_by_turn --db history --runs all`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir == "" {
+				return usagef("flag --parquet: name the folder to write into")
+			}
+			from, release, err := readable(cmd.Context(), path, stderr)
+			if err != nil {
+				return err
+			}
+			defer release()
+			ids, err := chosen(cmd.Context(), from, runs)
+			if err != nil {
+				return err
+			}
+			out, err := history.Export(cmd.Context(), from, dir, ids)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir,
+				plain.BytesIn(out.Bytes, plain.MB, 1), out.Rest("there"))
+			return nil
+		},
+	}
+	dbFlag(cmd, &path)
+	cmd.Flags().StringVar(&dir, "parquet", "", "`folder` to write into")
+	cmd.Flags().StringVar(&runs, "runs", "all", "which runs")
+	return cmd
+}

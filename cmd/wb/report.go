@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"wb/queries/report"
+	"wb/store"
+	"wb/viz/output"
+)
+
+type reportOptions struct{ db, out, base string }
+
+func newReport(stdout, stderr io.Writer) *cobra.Command {
+	var o reportOptions
+	cmd := &cobra.Command{
+		Use:   "report [SELECTOR]",
+		Short: "Write the report of one or several runs: CSV, JSON, Markdown, HTML and system facts",
+		Long: `Write the report of the selected runs (the latest by default). Several runs are compared with one of them, --base or the first, and their
+Markdown is short: overview, comparison and what differs, to paste into a review.`,
+		Example: `  wb report
+  wb report plan:apc --base apc/enable-prefix-caching=false
+  wb report baseline,candidate --out results`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			selector := "latest"
+			if len(a) == 1 {
+				selector = a[0]
+			}
+			ctx := cmd.Context()
+			db, err := openRead(ctx, o.db, stderr)
+			if err != nil {
+				return err
+			}
+			files, err := writeReport(ctx, db, selector, o.base, o.out)
+			if err = errors.Join(err, db.Close()); err != nil {
+				return err
+			}
+			fmt.Fprintln(stdout, strings.Join(files, "\n"))
+			return nil
+		},
+	}
+	historyFlag(cmd, &o.db)
+	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
+	cmd.Flags().StringVar(&o.base, "base", "", "`run` that others are compared with, by name or id (default: the first)")
+	return cmd
+}
+
+// writeReport writes the files of a report on the selected runs and gives their paths.
+func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
+	tables, empty, err := report.Tables(ctx, db, selector, base)
+	if err != nil {
+		return nil, err
+	}
+	system, err := report.System(ctx, db, selector)
+	if err != nil {
+		return nil, err
+	}
+	return output.WriteReport(dir, output.Report{Tables: tables, Empty: empty, System: system, Short: report.Short, Version: version})
+}

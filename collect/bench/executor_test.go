@@ -1,0 +1,446 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/collect/client"
+	"wb/collect/engine"
+	"wb/collect/target"
+	"wb/data"
+	"wb/data/plain"
+	"wb/store"
+)
+
+// stage is where executions are played without a server, a file or time: jobs take a second a session.
+type stage struct {
+	t      *testing.T
+	now    time.Time
+	jobs   []string // as they were played
+	lines  []string
+	warned []string
+	closed map[string]string // how runs ended, by cell
+	spec   string            // of the last run that began
+	plan   string
+
+	connected int
+	fail      func(s *stage, job Job) error // nil: no job fails
+	widths    []float64                     // of the metric, after each look at it
+	noFigures bool
+	runs      map[uuid.UUID]*store.PlanRun
+	reopened  int
+}
+
+func newStage(t *testing.T) *stage {
+	return &stage{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), closed: map[string]string{}, runs: map[uuid.UUID]*store.PlanRun{}}
+}
+
+func (s *stage) tools() Tools {
+	return Tools{
+		Connect: func(_ context.Context, spec *target.Spec, c target.Connection) (*target.Target, error) {
+			s.connected++
+			s.now = s.now.Add(10 * time.Second)
+			cl, err := client.New("http://127.0.0.1:1", c.Key, c.Clock)
+			if err != nil {
+				return nil, err
+			}
+			e := engine.All()[2]
+			return &target.Target{Client: cl, Server: &engine.Server{Facts: engine.Facts{Model: "m"}, Engine: e}}, nil
+		},
+		Play: s.play,
+		Width: func(context.Context, string, []uuid.UUID) (float64, error) {
+			if s.noFigures {
+				return math.NaN(), ErrNoFigures
+			}
+			w := s.widths[0]
+			s.widths = s.widths[1:]
+			return w, nil
+		},
+		Now:   func() time.Time { return s.now },
+		Since: func(t time.Time) time.Duration { return s.now.Sub(t) },
+	}
+}
+
+// play books a job as it is.
+func (s *stage) play(ctx context.Context, _ *target.Target, job Job, _ Watch) (*Result, error) {
+	var passes []string
+	for _, x := range job.Sessions {
+		passes = append(passes, fmt.Sprint(x.Repeat))
+	}
+	how := ""
+	for name, on := range map[string]bool{"same": job.Server.Same, "keep": job.Server.Keep, "warm": job.Warmup == 0} {
+		if on {
+			how += " " + name
+		}
+	}
+	s.jobs = append(s.jobs, strings.TrimSpace(fmt.Sprintf("%s %s%s", job.Cell(), strings.Join(passes, ","), sorted(how))))
+	s.now = s.now.Add(time.Duration(len(job.Sessions)) * time.Second)
+	run := &store.PlanRun{RunID: uuid.New(), Name: job.Name, Cell: job.Part.Cell, Status: store.RunOK, StartedAt: s.now}
+	if c := job.Part.Continue; c != nil {
+		run = s.runs[c.RunID]
+	} else {
+		s.spec, s.plan = job.Part.Spec, job.Part.PlanText
+	}
+	s.runs[run.RunID] = run
+	res := &Result{RunID: run.RunID, Name: run.Name, Status: store.RunOK, Turns: len(job.Sessions), Progress: Progress{RunID: run.RunID, Name: run.Name}}
+	if s.fail != nil {
+		if err := s.fail(s, job); err != nil {
+			res.Status = store.RunFailed
+			run.Status = store.RunFailed
+			return res, err
+		}
+	}
+	run.SessionsPerRepeat = len(job.AllSessions(1, 1))
+	for _, x := range job.Sessions {
+		run.Done = append(run.Done, store.DoneSession{Conversation: x.Conversation.ID, SHA256: x.Conversation.SHA256(),
+			Variant: string(x.Placement), Repeat: int32(x.Repeat)})
+	}
+	return res, ctx.Err()
+}
+
+// Cell names the cell of a job.
+func (j Job) Cell() string { return j.Part.Cell }
+
+func sorted(words string) string {
+	out := strings.Fields(words)
+	slices.Sort(out)
+	if len(out) == 0 {
+		return ""
+	}
+	return " " + strings.Join(out, " ")
+}
+
+func (s *stage) teller() Teller {
+	return Teller{
+		Line: func(text string) { s.lines = append(s.lines, text) }, Warn: func(text string) { s.warned = append(s.warned, text) },
+		Chosen: func(int, []*data.Conversation, []data.LeftOut, bool) {}, Making: func(*data.Conversation) {}, Failure: func(error) {},
+	}
+}
+
+// The ledger of a stage is its memory.
+func (s *stage) Executions(context.Context) ([]store.Execution, error) {
+	if s.spec == "" {
+		return nil, nil
+	}
+	e := store.Execution{ID: uuid.New(), Plan: s.plan, Spec: s.spec, StartedAt: s.now, Runs: len(s.runs)}
+	for _, r := range s.runs {
+		if r.Status != store.RunOK {
+			e.Unended++
+		}
+	}
+	return []store.Execution{e}, nil
+}
+
+func (s *stage) PlanRuns(context.Context, uuid.UUID) (out []store.PlanRun, _ error) {
+	for _, r := range s.runs {
+		out = append(out, *r)
+	}
+	return out, nil
+}
+
+func (s *stage) Reopen(_ context.Context, runs []store.PlanRun) error {
+	s.reopened = len(runs)
+	return nil
+}
+
+func (s *stage) FinishRuns(_ context.Context, ids []uuid.UUID, status store.RunStatus, why string, _ time.Time) error {
+	for _, id := range ids {
+		r := s.runs[id]
+		r.Status = status
+		s.closed[r.Cell] = strings.TrimSpace(string(status) + " " + why)
+	}
+	return nil
+}
+
+func (s *stage) Checkpoint(context.Context) error { return nil }
+
+func anyRules() Rules {
+	fine := func(string) string { return "" }
+	return Rules{Name: fine, Label: fine, Metrics: []string{"ttft", "tpot"}}
+}
+
+// execute plays a plan, or without one what is given.
+func (s *stage) execute(ctx context.Context, plan string, given Given) error {
+	s.t.Helper()
+	var p *PlanFile
+	if plan != "" {
+		var err error
+		if p, err = ParsePlan("plan.yaml", []byte(plan)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	spec, err := NewSpec(p, given, anyRules())
+	if err != nil {
+		return err
+	}
+	return s.playSpec(ctx, spec, nil)
+}
+
+func (s *stage) playSpec(ctx context.Context, spec *Spec, found *Found) error {
+	s.t.Helper()
+	x, err := NewExecution(spec, s.tools(), s.teller(), s.now)
+	if err != nil {
+		return err
+	}
+	x.Ledger = s
+	if found != nil {
+		if left, err := x.Adopt(ctx, found); err != nil || !left {
+			s.lines = append(s.lines, "nothing left")
+			return err
+		}
+	}
+	return x.Play(ctx)
+}
+
+const twoCells = "name: two\nconversations: [simple_qa]\nrepeats: 3\nvariants: {a: {}, b: {seed: 0}}\n"
+
+// Cells are taken in turns, forwards and backwards; one that follows itself stays on its server and is warm.
+func TestPasses(t *testing.T) {
+	s := newStage(t)
+	if err := s.execute(t.Context(), twoCells, nil); err != nil {
+		t.Fatal(err)
+	}
+	order := Order(2, 0, 0)
+	a, b := string("ab"[order[0]]), string("ab"[order[1]])
+	want := []string{a + " 1 keep", b + " 1 keep", b + " 2 keep same warm", a + " 2 keep", "", ""}
+	third := Order(2, 0, 2)
+	last := string("ab"[third[0]])
+	how := " keep"
+	if last == a {
+		how = " keep same warm"
+	}
+	want[4], want[5] = last+" 3"+how, string("ab"[third[1]])+" 3"
+	if !slices.Equal(s.jobs, want) {
+		t.Errorf("played %q, want %q", s.jobs, want)
+	}
+	if s.connected != 1 {
+		t.Errorf("connected %d times: the cells can share a server", s.connected)
+	}
+	if want := map[string]string{"a": "ok", "b": "ok"}; !maps.Equal(s.closed, want) {
+		t.Errorf("closed %v, want %v", s.closed, want)
+	}
+	if !strings.HasPrefix(s.lines[0], "repeat 1 of 3, cell 1 of 2") || !strings.Contains(s.lines[5], ", about 1 s left") {
+		t.Errorf("told %q", s.lines)
+	}
+}
+
+// Cells with other servers do not share one.
+func TestServersAreNotShared(t *testing.T) {
+	s := newStage(t)
+	plan := "name: two\nconversations: [simple_qa]\nrepeats: 2\nmatrix: {seed: [1, 2]}\n"
+	if err := s.execute(t.Context(), plan, nil); err != nil {
+		t.Fatal(err)
+	}
+	if s.connected != 3 { // the second pass begins with the cell that ended the first
+		t.Errorf("connected %d times, played %q", s.connected, s.jobs)
+	}
+}
+
+// A single run plays all that is asked for at once.
+func TestSingleRun(t *testing.T) {
+	s := newStage(t)
+	if err := s.execute(t.Context(), "", Given{"conversations": {"simple_qa"}, "repeat": {"3"}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"1,2,3"}; !slices.Equal(s.jobs, want) {
+		t.Errorf("played %q, want %q", s.jobs, want)
+	}
+	if len(s.closed) != 0 { // its job closes it
+		t.Errorf("closed %v", s.closed)
+	}
+}
+
+// Repeats go on until the metric is known well enough, or is not measured, or there may be no more of them.
+func TestUntilCI(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		widths    []float64
+		noFigures bool
+		jobs      int
+		last      string // line or warning
+	}{
+		{"known at once", []float64{0.01}, false, 1, "after 2 repeats the interval of ttft is ±1.0 % wide: enough"},
+		{"known later", []float64{math.NaN(), 0.05, 0.02}, false, 3, "after 4 repeats the interval of ttft is ±2.0 % wide: enough"},
+		{"never", []float64{0.5, 0.4, 0.3, 0.2}, false, 4, "after 5 repeats the interval of ttft is ±20.0 % wide, and not 2%; --max-repeats ends it"},
+		{"not measured", nil, true, 1, "ttft is not measured here, so that no repeat would make it better known; --until-ci is left alone"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			s.widths, s.noFigures = c.widths, c.noFigures
+			err := s.execute(t.Context(), "", Given{"conversations": {"simple_qa"}, "repeat": {"2"}, "until-ci": {"2%"}, "max-repeats": {"5"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := slices.Concat(s.warned, s.lines)
+			if len(s.jobs) != c.jobs || said[len(said)-1] != c.last {
+				t.Errorf("%d jobs %q, told %q, want %d and %q", len(s.jobs), s.jobs, said, c.jobs, c.last)
+			}
+			if s.closed[""] != "ok" {
+				t.Errorf("the run was closed: %v", s.closed)
+			}
+		})
+	}
+}
+
+// A cell that breaks is given up and others go on; what would break them all ends the plan.
+func TestGiveUp(t *testing.T) {
+	broken := errors.New("it broke")
+	for _, c := range []struct {
+		name   string
+		err    error
+		jobs   int
+		ends   map[string]string
+		failed string
+	}{
+		{"one cell", broken, 1 + 3, map[string]string{"b": "ok"}, "run cell a: it broke"},
+		{"the file", &store.Error{Op: "record", Path: "x", Err: broken}, -1, nil, "record x: it broke"},
+		{"the person", ErrInterrupted, -1, nil, "interrupted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			s.fail = func(_ *stage, job Job) error {
+				if job.Cell() == "a" {
+					return c.err
+				}
+				return nil
+			}
+			err := s.execute(t.Context(), twoCells, nil)
+			if err == nil || err.Error() != c.failed {
+				t.Errorf("%v, want %s", err, c.failed)
+			}
+			if c.jobs >= 0 && (len(s.jobs) != c.jobs || !maps.Equal(s.closed, c.ends)) {
+				t.Errorf("played %q, closed %v, want %d jobs and %v", s.jobs, s.closed, c.jobs, c.ends)
+			}
+			if i := slices.IndexFunc(s.jobs, func(j string) bool { return strings.HasPrefix(j, "a") }); c.jobs < 0 && i != len(s.jobs)-1 {
+				t.Errorf("it went on: %q", s.jobs)
+			}
+		})
+	}
+}
+
+// A plan that was cut short is gone on with by its recorded spec: what was finished is not played again, whatever the flags are now.
+func TestResume(t *testing.T) {
+	s := newStage(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	given := Given{"max-tokens": {"7"}, "": {"--kv-tokens", "5000"}, "url": nil}
+	delete(given, "url")
+	s.fail = func(s *stage, _ Job) error {
+		if len(s.jobs) == 3 {
+			cancel()
+			return ErrInterrupted
+		}
+		return nil
+	}
+	if err := s.execute(ctx, twoCells, given); !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	first := slices.Clone(s.jobs)
+	s.jobs, s.fail = nil, nil
+
+	found, err := Find(t.Context(), s, "x.duckdb", nil, Given{"timeout": {"3s"}}, anyRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range found.Spec.Cells {
+		if c.MaxTokens != 7 || c.Timeout != 3*time.Second || !slices.Equal(c.Target.Words, given[""]) {
+			t.Errorf("cell %s goes on with %d tokens, a timeout of %v and %q", c.Cell, c.MaxTokens, c.Timeout, c.Target.Words)
+		}
+	}
+	if err := s.playSpec(t.Context(), found.Spec, found); err != nil {
+		t.Fatal(err)
+	}
+	if s.reopened != 2 {
+		t.Errorf("%d runs were gone on with", s.reopened)
+	}
+	played := map[string]int{}
+	for _, j := range slices.Concat(first[:2], s.jobs) {
+		f := strings.Fields(j)
+		played[f[0]+f[1]]++
+	}
+	if want := map[string]int{"a1": 1, "a2": 1, "a3": 1, "b1": 1, "b2": 1, "b3": 1}; !maps.Equal(played, want) {
+		t.Errorf("%q, then %q", first, s.jobs)
+	}
+	// and then there is nothing left
+	if found, err = Find(t.Context(), s, "x.duckdb", mustPlan(t, twoCells), nil, anyRules()); err != nil {
+		t.Fatal(err)
+	}
+	s.jobs, s.lines = nil, nil
+	if err := s.playSpec(t.Context(), found.Spec, found); err != nil || len(s.jobs) > 0 || !slices.Equal(s.lines, []string{"nothing left"}) {
+		t.Errorf("played %q, told %q (%v)", s.jobs, s.lines, err)
+	}
+}
+
+// What would make one run of two kinds is refused; how often and how long may be said anew.
+func TestResumeAsBegun(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		given Given
+		err   string
+	}{
+		{"nothing", nil, ""},
+		{"the same", Given{"seed": {"5"}}, ""},
+		{"another", Given{"seed": {"6"}}, "flag --seed: a resumed plan goes on as it was begun, which was with 5"},
+		{"one more", Given{"max-tokens": {"6"}}, "flag --max-tokens: a resumed plan goes on as it was begun, which was without it"},
+		{"other words", Given{"": {"--jitter", "1"}}, `read vLLM arguments: a resumed plan goes on as it was begun, which was with ""`},
+		{"repeats", Given{"repeat": {"9"}}, ""},
+	} {
+		s := newStage(t)
+		s.fail = func(*stage, Job) error { return ErrInterrupted }
+		plan := "name: two\nconversations: [simple_qa]\nrepeats: 2\nvariants: {a: {}, b: {}}\n"
+		_ = s.execute(t.Context(), plan, Given{"seed": {"5"}})
+		found, err := Find(t.Context(), s, "x.duckdb", nil, c.given, anyRules())
+		if got := errText(err); got != c.err {
+			t.Errorf("%s: %q, want %q", c.name, got, c.err)
+		}
+		if c.name == "repeats" && (found.Spec.Repeats != 9 || found.Spec.MaxRepeats < 9) {
+			t.Errorf("%+v", found.Spec.Repetition)
+		}
+	}
+	none := newStage(t)
+	if _, err := Find(t.Context(), none, "x.duckdb", nil, nil, anyRules()); plain.Hint(err) == "" || !strings.Contains(err.Error(), "x.duckdb holds no plan") {
+		t.Errorf("%v, hint %q", err, plain.Hint(err))
+	}
+}
+
+// A plan that a wb before schema 12 began has no spec on record: its text and the flags in its first line are what it goes on with.
+func TestResumeOfOlderPlans(t *testing.T) {
+	flags, err := json.Marshal(Given{"max-tokens": {"9"}, "": {"--jitter", "0.5"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, tokens := range map[string]int{twoCells: 64, flagsMark + string(flags) + "\n" + twoCells: 9} {
+		s, err := recorded(store.Execution{Plan: text}, anyRules())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Text != twoCells || s.Plan != "two" || len(s.Cells) != 2 || s.Cells[1].MaxTokens != tokens || s.Repeats != 3 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func mustPlan(t *testing.T, text string) *PlanFile {
+	t.Helper()
+	p, err := ParsePlan("plan.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,80 @@
+package bench
+
+import (
+	"fmt"
+	"strings"
+
+	"wb/collect/client"
+	"wb/data"
+)
+
+// Line says how a turn that is done went.
+func (t TurnInfo) Line() string {
+	re := t.Reply
+	if re.Status != client.StatusOK {
+		return string(re.Status) + ": " + re.Err
+	}
+	parts := []string{"prompt unknown"}
+	if n := re.PromptTokens; n != nil {
+		parts[0] = fmt.Sprintf("prompt %6d", *n)
+		if re.CachedTokens != nil && *n > 0 {
+			parts = append(parts, fmt.Sprintf("cached %6d (%3.0f %%)", *re.CachedTokens, 100*float64(*re.CachedTokens)/float64(*n)))
+		}
+	}
+	if re.FirstNs != nil {
+		from := re.SubmitNs
+		if re.WrittenNs != nil {
+			from = *re.WrittenNs
+		}
+		parts = append(parts, fmt.Sprintf("TTFT %7.1f ms", float64(*re.FirstNs-from)/1e6))
+		if rate, ok := re.DecodeRate(); ok {
+			parts = append(parts, fmt.Sprintf("%6.1f tokens/s", rate))
+		}
+	}
+	if t.GPUWatts > 0 {
+		parts = append(parts, fmt.Sprintf("GPU %.0f W", t.GPUWatts))
+	}
+	return strings.Join(parts, "  ")
+}
+
+// Line says how it goes.
+func (c CrowdInfo) Line() string {
+	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
+	if c.Streams == 0 && c.Behind > 0 {
+		text += fmt.Sprintf("  %d turns to record", c.Behind)
+	}
+	return text
+}
+
+// TurnsText says how many turns there were, and what became of them.
+func (r *Result) TurnsText() string {
+	s := fmt.Sprintf("%d turns", r.Turns)
+	if r.Turns == 1 {
+		s = "1 turn"
+	}
+	if r.Failed > 0 {
+		s += fmt.Sprintf(" (%d failed", r.Failed)
+		if r.Skipped > 0 {
+			s += fmt.Sprintf(", %d skipped after them", r.Skipped)
+		}
+		s += ": " + r.FirstError + ")"
+	}
+	return s
+}
+
+// LeftOutLines tell which of all conversations do not run: those that do not fit one by one, others by their number. shows is the command
+// that lists them.
+func LeftOutLines(all, chosen int, left []data.LeftOut, shows string) (lines []string) {
+	others := 0
+	for _, l := range left {
+		if strings.HasPrefix(l.Why, "needs") {
+			lines = append(lines, fmt.Sprintf("left out: %s %s", l.Conversation.ID, l.Why))
+		} else {
+			others++
+		}
+	}
+	if others > 0 {
+		lines = append(lines, fmt.Sprintf("%d of %d conversations run; %s shows the others", chosen, all, shows))
+	}
+	return lines
+}

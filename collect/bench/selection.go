@@ -1,0 +1,37 @@
+package bench
+
+import (
+	"slices"
+	"strings"
+
+	"wb/data"
+	"wb/data/plain"
+	"wb/queries/table"
+)
+
+// SelectionTable lists all conversations, and what becomes of each.
+func SelectionTable(all []*data.Conversation, s data.Selection) (*table.Table, error) {
+	chosen, left, err := data.Select(all, s)
+	if err != nil && left == nil {
+		return nil, plain.Mistake(err)
+	}
+	t := &table.Table{Name: "conversations", Title: "Conversations", About: "expected_tokens: size of the longest prompt with the file's own replies. Generated ones are sized by the server's tokeniser.",
+		Columns: []table.Column{{Name: "id"}, {Name: "title"}, {Name: "tags"}, {Name: "language"}, {Name: "domain"}, {Name: "turns"}, {Name: "documents"}, {Name: "expected_tokens", Unit: "tokens"}, {Name: "runs"}, {Name: "why_not"}}}
+	for _, c := range all {
+		turns, docs := int64(len(c.Turns)), int64(len(c.Documents))
+		if c.Generate != nil {
+			turns, docs = int64(c.Generate.Turns), 4
+		}
+		lang, why := c.Language, ""
+		if lang == "" {
+			lang = "en"
+		}
+		for _, l := range left {
+			if l.Conversation == c {
+				why = l.Why
+			}
+		}
+		t.Rows = append(t.Rows, []any{c.ID, c.Title, strings.Join(c.Tags, " "), lang, c.Domain, turns, docs, int64(c.Tokens()), slices.Contains(chosen, c), why})
+	}
+	return t, nil
+}

@@ -1,0 +1,97 @@
+package output
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"wb/data/plain"
+	"wb/queries/table"
+	"wb/viz"
+)
+
+// MakeDir makes a folder, and those above it.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory %s: %w", dir, plain.PathCause(err))
+	}
+	return nil
+}
+
+var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// fileName makes the name of a run that of its files. Where another run could have the same ones, the id is in it, too.
+func fileName(r table.RunRef) string {
+	const longest = 80
+	id := r.ID[:min(8, len(r.ID))]
+	own := strings.TrimSuffix(r.Name, " "+id) // as the view runs tells those of one name apart
+	name := strings.Trim(unsafeName.ReplaceAllString(own, "-"), "-.")
+	if name == r.Name && len(name) <= longest && !strings.HasSuffix(name, systemFacts) {
+		return name
+	}
+	return strings.TrimLeft(name[:min(len(name), longest)]+"-"+id, "-")
+}
+
+// systemFacts ends the name of the file with what is known of the machine.
+const systemFacts = "_system"
+
+// Report is what the files of a report hold.
+type Report struct {
+	Tables  []*table.Table          // overview first
+	Empty   []string                // names of tables without rows
+	System  []*table.Table          // machine, server and settings
+	Short   func(*table.Table) bool // tables to paste into a review
+	Version string
+}
+
+// WriteReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json into a folder, which is made
+// when it is missing. It gives their paths.
+func WriteReport(dir string, r Report) ([]string, error) {
+	tables, empty, sys, version := r.Tables, r.Empty, r.System, r.Version
+	runs := tables[0].Runs
+	name, title := fileName(runs[0]), "Run "+runs[0].Name
+	if len(runs) > 1 {
+		name, title = fmt.Sprintf("%s-and-%d-more", name, len(runs)-1), fmt.Sprintf("%d runs", len(runs))
+	}
+	if err := MakeDir(dir); err != nil {
+		return nil, err
+	}
+	page := viz.Page{Title: title, Tables: tables, Version: version}
+	if len(empty) > 0 {
+		page.Intro = []string{"Left out because they have no rows: " + strings.Join(empty, ", ") + "."}
+	}
+	summary := page
+	for _, t := range tables {
+		if t.Name == "conversation_summary" {
+			summary.Tables = []*table.Table{t}
+		}
+	}
+	if len(summary.Tables) != 1 { // every turn failed: there is nothing to sum up
+		summary.Tables = tables[:1]
+	}
+	text := page
+	if len(runs) > 1 { // to paste into a review
+		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *table.Table) bool { return !r.Short(t) }), nil
+		for i, t := range text.Tables {
+			plain := *t
+			plain.SQL = ""
+			text.Tables[i] = &plain
+		}
+	}
+	var files []string
+	for _, x := range []struct {
+		suffix, format string
+		page           viz.Page
+	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", page},
+		{systemFacts + ".json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
+		p := filepath.Join(dir, name+x.suffix)
+		if err := WritePage(p, x.format, x.page); err != nil {
+			return nil, err
+		}
+		files = append(files, p)
+	}
+	return files, nil
+}
