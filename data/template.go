@@ -12,11 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nikolalohinski/gonja/v2/builtins"
-	"github.com/nikolalohinski/gonja/v2/config"
-	"github.com/nikolalohinski/gonja/v2/exec"
-	"github.com/nikolalohinski/gonja/v2/loaders"
-
 	"wb/data/yamlfile"
 )
 
@@ -24,18 +19,22 @@ import (
 var templateFiles embed.FS
 
 // tokens that a model's tokeniser configuration gives its template: beginning and end of a sequence.
-var templateTokens = map[string][2]string{"phi3": {"<s>", "<|endoftext|>"}, "chatml": {"<|im_start|>", "<|im_end|>"}, "llama3": {"<|begin_of_text|>", "<|eot_id|>"}, "mistral": {"<s>", "</s>"}, "gemma": {"<bos>", "<eos>"}}
+var templateTokens = map[string][2]string{
+	"phi3": {"<s>", "<|endoftext|>"}, "chatml": {"<|im_start|>", "<|im_end|>"}, "llama3": {"<|begin_of_text|>", "<|eot_id|>"},
+	"mistral": {"<s>", "</s>"}, "gemma": {"<bos>", "<eos>"},
+}
 
 // Template renders messages as a model's chat template does: Jinja with Hugging Face's settings (transformers'
 // chat_template_utils.py): trim_blocks and lstrip_blocks on, loop controls, tojson in order, raise_exception, strftime_now.
 type Template struct {
 	Name     string // built-in name, or path
-	t        *exec.Template
+	t        *jinja
 	bos, eos string
 	now      func() time.Time
 }
 
-const maxTemplateBytes = 1 << 20
+// maxTemplateBytes is ten times what the longest template of a model is known to have, and keeps the parser's stack small.
+const maxTemplateBytes = 256 << 10
 
 // TemplateNames lists the built-in templates.
 func TemplateNames() []string {
@@ -71,20 +70,10 @@ func OpenTemplate(name string, now func() time.Time) (*Template, error) {
 		}
 		t.bos, t.eos = specialTokens(filepath.Join(filepath.Dir(name), "tokenizer_config.json"))
 	}
-	if err := t.parse(string(text)); err != nil {
+	if t.t, err = parseJinja(string(text)); err != nil {
 		return nil, fmt.Errorf("open template %s: it cannot be rendered here: %s", name, oneLine(err))
 	}
 	return t, t.prove()
-}
-
-// oneLine leaves out the template that gonja repeats in its errors.
-func oneLine(err error) string {
-	s := strings.Join(strings.Fields(err.Error()), " ")
-	if strings.HasPrefix(s, "failed to parse template") {
-		s = s[strings.LastIndex(s, "': ")+1:]
-		s = strings.TrimPrefix(s, ": ")
-	}
-	return s
 }
 
 func specialTokens(file string) (bos, eos string) {
@@ -111,27 +100,6 @@ func specialTokens(file string) (bos, eos string) {
 	return text(c.BosToken), text(c.EosToken)
 }
 
-func (t *Template) parse(text string) (err error) {
-	defer func() { // gonja has panicked on damaged templates
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	loader, err := loaders.NewMemoryLoader(map[string]string{"/template": text}) // no file is read by include or extends
-	if err != nil {
-		return err
-	}
-	c := config.New()
-	c.TrimBlocks, c.LeftStripBlocks = true, true
-	filters := exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters)
-	if err := filters.Replace("tojson", toJSON); err != nil {
-		return err
-	}
-	t.t, err = exec.NewTemplate("/template", c, loader, &exec.Environment{Filters: filters, ControlStructures: builtins.ControlStructures, Tests: builtins.Tests, Methods: builtins.Methods,
-		Context: exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables)})
-	return err
-}
-
 // Render gives the prompt that asks for the next answer. It fails when the template raises an exception, and when a message's
 // text is not in what it gives.
 func (t *Template) Render(messages []Message) (string, error) {
@@ -151,29 +119,12 @@ func (t *Template) Render(messages []Message) (string, error) {
 	return text, nil
 }
 
-func (t *Template) render(messages []Message) (text string, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			text, err = "", fmt.Errorf("%v", p)
-		}
-	}()
-	list := make([]any, len(messages))
-	for i, m := range messages {
-		list[i] = map[string]any{"role": m.Role, "content": m.Content}
-	}
-	raised := ""
-	text, err = t.t.ExecuteToString(exec.NewContext(map[string]any{
-		"messages": list, "add_generation_prompt": true, "bos_token": t.bos, "eos_token": t.eos, "tools": nil, "documents": nil,
-		"raise_exception": func(msg string) (string, error) {
-			raised = msg
-			return "", fmt.Errorf("%s", msg)
-		},
+// render gives what the template makes of the messages, whatever is lost in it.
+func (t *Template) render(messages []Message) (string, error) {
+	return t.t.render(messages, map[string]any{
+		"add_generation_prompt": true, "bos_token": t.bos, "eos_token": t.eos, "tools": nil, "documents": nil,
 		"strftime_now": func(format string) string { return strftime(t.now(), format) },
-	}))
-	if raised != "" {
-		return "", fmt.Errorf("the template says: %s", raised)
-	}
-	return text, err
+	})
 }
 
 // prove renders a dialogue whose texts cannot be taken for anything else.
@@ -186,77 +137,6 @@ func (t *Template) prove() error {
 		}
 	}
 	return err
-}
-
-// toJSON is json.dumps(…, ensure_ascii=False): Python's separators, keys in order, which for messages is role, content.
-func toJSON(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
-	if in.IsError() {
-		return in
-	}
-	var b strings.Builder
-	if err := pyJSON(&b, in.ToGoSimpleType(true)); err != nil {
-		return exec.AsValue(err)
-	}
-	return exec.AsSafeValue(b.String())
-}
-
-func pyJSON(b *strings.Builder, v any) error {
-	switch v := v.(type) {
-	case map[string]any:
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
-		}
-		rank := map[string]int{"role": -2, "content": -1}
-		slices.SortFunc(keys, func(x, y string) int {
-			if d := rank[x] - rank[y]; d != 0 {
-				return d
-			}
-			return strings.Compare(x, y)
-		})
-		b.WriteByte('{')
-		for i, k := range keys {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			if err := pyJSON(b, k); err != nil {
-				return err
-			}
-			b.WriteString(": ")
-			if err := pyJSON(b, v[k]); err != nil {
-				return err
-			}
-		}
-		b.WriteByte('}')
-	case []any:
-		b.WriteByte('[')
-		for i, x := range v {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			if err := pyJSON(b, x); err != nil {
-				return err
-			}
-		}
-		b.WriteByte(']')
-	case map[any]any:
-		plain := make(map[string]any, len(v))
-		for k, x := range v {
-			plain[fmt.Sprint(k)] = x
-		}
-		return pyJSON(b, plain)
-	case error:
-		return v
-	default:
-		var s strings.Builder
-		e := json.NewEncoder(&s)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(v); err != nil {
-			return err
-		}
-		b.WriteString(strings.TrimSuffix(s.String(), "\n"))
-	}
-	return nil
 }
 
 // strftime knows the directives that chat templates use.

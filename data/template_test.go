@@ -11,28 +11,48 @@ import (
 
 func clock() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
 
-// What the real Jinja2 made of the same templates and messages; testdata/templates/render.py made the golden files.
-func TestTemplatesAgainstJinja(t *testing.T) {
-	b, err := os.ReadFile("testdata/templates/cases.json")
+// jinja2Made reads what the real Jinja2 made of each template and case; testdata/templates/render.py writes it.
+func jinja2Made(t *testing.T, file string) (golden map[string]map[string]string) {
+	t.Helper()
+	readJSON(t, file, &golden)
+	return golden
+}
+
+func readJSON(t *testing.T, file string, into any) {
+	t.Helper()
+	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases map[string][]Message
-	if err := json.Unmarshal(b, &cases); err != nil {
+	if err := json.Unmarshal(b, into); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// asJinja2 holds a template against what Jinja2 made of it.
+func asJinja2(t *testing.T, tp *Template, want map[string]string) {
+	t.Helper()
+	var cases map[string][]Message
+	readJSON(t, "testdata/templates/cases.json", &cases)
+	for c, messages := range cases {
+		got, err := tp.render(messages)
+		if raised, ok := strings.CutPrefix(want[c], "raised: "); ok {
+			if err == nil || !strings.Contains(err.Error(), raised) {
+				t.Errorf("%s, %s: %q (%v), want the exception %q", tp.Name, c, got, err, raised)
+			}
+		} else if err != nil || got != want[c] {
+			t.Errorf("%s, %s:\n%q (%v)\nwant\n%q", tp.Name, c, got, err, want[c])
+		}
+	}
+}
+
+// What the real Jinja2 made of the same templates and messages.
+func TestTemplatesAgainstJinja(t *testing.T) {
 	for dir, open := range map[string]func(string) (*Template, error){
 		"templates": func(n string) (*Template, error) { return OpenTemplate(n, clock) },
 		"own":       func(n string) (*Template, error) { return OpenTemplate("testdata/templates/own/"+n+".jinja", clock) },
 	} {
-		b, err := os.ReadFile("testdata/templates/" + dir + ".golden.json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var golden map[string]map[string]string
-		if err := json.Unmarshal(b, &golden); err != nil {
-			t.Fatal(err)
-		}
+		golden := jinja2Made(t, "testdata/templates/"+dir+".golden.json")
 		if dir == "templates" && len(golden) != len(TemplateNames()) {
 			t.Errorf("%d golden templates of %d", len(golden), len(TemplateNames()))
 		}
@@ -42,28 +62,46 @@ func TestTemplatesAgainstJinja(t *testing.T) {
 				t.Error(err)
 				continue
 			}
-			for c, messages := range cases {
-				got, err := tp.render(messages)
-				if raised, ok := strings.CutPrefix(want[c], "raised: "); ok {
-					if err == nil || !strings.Contains(err.Error(), raised) {
-						t.Errorf("%s, %s: %q (%v), want the exception %q", name, c, got, err, raised)
-					}
-				} else if err != nil || got != want[c] {
-					t.Errorf("%s, %s:\n%q (%v)\nwant\n%q", name, c, got, err, want[c])
-				}
-			}
+			asJinja2(t, tp, want)
 		}
 	}
+}
+
+// WB_TEMPLATES names a folder of other templates, with what Jinja2 made of them in golden.json. One may be refused, and none may differ.
+func TestOtherTemplates(t *testing.T) {
+	dir := os.Getenv("WB_TEMPLATES")
+	if dir == "" {
+		t.Skip("WB_TEMPLATES names no folder of templates (docs/design/templates.md)")
+	}
+	golden := jinja2Made(t, filepath.Join(dir, "golden.json"))
+	refused := 0
+	for name, want := range golden {
+		tp, err := OpenTemplate(filepath.Join(dir, name+".jinja"), clock)
+		if err != nil {
+			refused++
+			t.Logf("%s is refused: %.300v", name, err)
+			continue
+		}
+		asJinja2(t, tp, want)
+	}
+	t.Logf("%d templates, %d of them refused", len(golden), refused)
 }
 
 func TestTemplatesRefused(t *testing.T) {
 	dir := t.TempDir()
 	for name, x := range map[string]struct{ text, want string }{
-		"generation.jinja": {"{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}", "generation.jinja: it cannot be rendered here"},
-		"drops.jinja":      {"{% for m in messages %}{% if m.role != 'assistant' %}{{ m.content }}{% endif %}{% endfor %}", "drops.jinja: it loses the text of message 3 (assistant)"},
-		"broken.jinja":     {"{% for m in messages %}{{ m.content }}", "broken.jinja: it cannot be rendered here"},
-		"file.jinja":       {"{% include '/etc/passwd' %}{% for m in messages %}{{ m.content }}{% endfor %}", "file.jinja"},
-		"refuses.jinja":    {"{{ raise_exception('no') }}", "the template says: no"},
+		"choice.jinja":    {"{% for m in messages %}{{ (m.content if true else '') }}{% endfor %}", "choice.jinja: it cannot be rendered here"},
+		"drops.jinja":     {"{% for m in messages %}{% if m.role != 'assistant' %}{{ m.content }}{% endif %}{% endfor %}", "drops.jinja: it loses the text of message 3 (assistant)"},
+		"broken.jinja":    {"{% for m in messages %}{{ m.content }}", "broken.jinja: it cannot be rendered here"},
+		"file.jinja":      {"{% include '/etc/passwd' %}{% for m in messages %}{{ m.content }}{% endfor %}", "file.jinja"},
+		"refuses.jinja":   {"{{ raise_exception('no') }}", "the template says: no"},
+		"brackets.jinja":  {"{{ " + strings.Repeat("(", 100_000), "it has brackets more than 200 deep"},
+		"itself.jinja":    {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "render template " + filepath.Join(dir, "itself.jinja") + ": its macros call one another more than 200 deep"},
+		"extends.jinja":   {"{% extends '/template' %}", "extends.jinja: it cannot be rendered here"},
+		"block.jinja":     {"{% block a %}{{ self.a() }}{% endblock %}", "block.jinja: it cannot be rendered here"},
+		"recursive.jinja": {"{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}", "recursive loops are not supported"},
+		"range.jinja":     {"{% for i in range(100001) %}{% endfor %}", "range gives more than 100000 numbers"},
+		"output.jinja":    {"{% for i in range(1000) %}{{ '" + strings.Repeat("x", 100_000) + "' }}{% endfor %}", "it gives more than 64 MB"},
 	} {
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, []byte(x.text), 0o644); err != nil {
@@ -75,6 +113,14 @@ func TestTemplatesRefused(t *testing.T) {
 	}
 	if _, err := OpenTemplate("nope", clock); err == nil || !strings.Contains(err.Error(), "there are chatml, gemma, llama3, mistral, phi3") {
 		t.Errorf("%v", err)
+	}
+	// what a model said may be marked, for training
+	marked := filepath.Join(dir, "marked.jinja")
+	if err := os.WriteFile(marked, []byte("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenTemplate(marked, clock); err != nil {
+		t.Error(err)
 	}
 	// a template that takes no system prompt is no reason to refuse it
 	p := filepath.Join(dir, "nosystem.jinja")

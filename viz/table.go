@@ -3,8 +3,8 @@ package viz
 import (
 	"bufio"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 
 	"wb/queries/table"
 )
@@ -146,40 +146,12 @@ func fit(widths []int, text []bool, width int) {
 	}
 }
 
-func cut(s string, width int) string {
-	if columns(s) <= width {
-		return s
-	}
-	used := 0
-	for i, r := range s {
-		if used += runeColumns(r); used > width-1 {
-			return s[:i] + "…"
-		}
-	}
-	return s
-}
+// terminal tells columns as terminals do that know joined emoji. It does not ask the locale: one table is the same everywhere.
+// What East Asian fonts draw wide at times, such as "…" and "─", is narrow.
+var terminal = &runewidth.Condition{StrictEmojiNeutral: true}
 
 // columns is how many terminal columns a string takes.
-func columns(s string) int {
-	n := 0
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		n += runeColumns(r)
-		i += size
-	}
-	return n
-}
+func columns(s string) int { return terminal.StringWidth(s) }
 
-func runeColumns(r rune) int {
-	switch {
-	case r < 0x300:
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf && r != 0x303f, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 && r <= 0xfaff,
-		r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1f64f,
-		r >= 0x1f680 && r <= 0x1f6ff, r >= 0x1f900 && r <= 0x1f9ff, r >= 0x20000 && r <= 0x3fffd:
-		return 2
-	}
-	return 1
-}
+// cut shortens a string to so many columns, between characters as people see them.
+func cut(s string, width int) string { return terminal.Truncate(s, width, "…") }

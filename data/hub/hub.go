@@ -296,7 +296,7 @@ func (c *Client) sizeOf(ctx context.Context, op string, l *Listing, f *File) (in
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxCounted+1))
 	if err != nil {
-		return 0, &Error{Op: op, Cause: plain(err), wrapped: err}
+		return 0, &Error{Op: op, Cause: withoutAddress(err), wrapped: err}
 	}
 	if n > maxCounted {
 		return 0, &Error{Op: op, Cause: "the hub does not tell the file's size"}
@@ -389,9 +389,9 @@ func (c *Client) retry(ctx context.Context, op string, call func() (*http.Respon
 		case err == nil && !busy(resp.StatusCode), err == nil && n == tries:
 			return resp, nil
 		case errors.Is(err, errRedirects):
-			return nil, &Error{Op: op, Cause: plain(err), hint: "the hub redirects in a circle; HF_ENDPOINT names another hub", wrapped: err}
+			return nil, &Error{Op: op, Cause: withoutAddress(err), hint: "the hub redirects in a circle; HF_ENDPOINT names another hub", wrapped: err}
 		case err != nil && n == tries:
-			return nil, &Error{Op: op, Cause: plain(err), hint: "is the network up? HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what the cache has", wrapped: err}
+			return nil, &Error{Op: op, Cause: withoutAddress(err), hint: "is the network up? HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what the cache has", wrapped: err}
 		}
 		wait := backoff(n)
 		if err == nil {
@@ -426,8 +426,8 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// plain leaves out the address of a failed request: a signed one is a secret for as long as it lives.
-func plain(err error) string {
+// withoutAddress leaves out the address of a failed request: a signed one is a secret for as long as it lives.
+func withoutAddress(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/shirou/gopsutil/v4/disk"
+
+	"wb/data/plain"
 )
 
 // Progress is how far a download is.
@@ -145,8 +147,12 @@ func (p *pull) plan(files []File) error {
 	}
 	const spare = 64 << 20 // a disk filled to its last byte breaks everything else on the machine
 	if have, ok := free(p.c.CacheDir); ok && need > 0 && have < need+spare {
-		return &Error{Op: "pull " + p.l.Repo, Cause: fmt.Sprintf("%s are needed and %s are free in %s", gib(need), gib(have), p.c.CacheDir),
-			hint: "free some (wb models rm), or set HF_HUB_CACHE to another disk"}
+		return &Error{
+			Op: "pull " + p.l.Repo,
+			Cause: fmt.Sprintf("%s are needed and %s are free in %s",
+				plain.BytesIn(need, plain.GiB, 2), plain.BytesIn(have, plain.GiB, 2), p.c.CacheDir),
+			hint: "free some (wb models rm), or set HF_HUB_CACHE to another disk",
+		}
 	}
 	p.say(func(*Progress) {})
 	return nil
@@ -159,8 +165,6 @@ func diskFree(dir string) (int64, bool) {
 	}
 	return int64(u.Free), true
 }
-
-func gib(b int64) string { return fmt.Sprintf("%.2f GiB", float64(b)/(1<<30)) }
 
 func (p *pull) say(change func(*Progress)) {
 	p.mu.Lock()
@@ -276,7 +280,7 @@ func (p *pull) fetch(ctx context.Context, op string, f File) error {
 			failed = 0
 		}
 		if failed++; failed >= tries {
-			return &Error{Op: op, Cause: plain(err), hint: "what came is kept; run it again to continue", wrapped: err}
+			return &Error{Op: op, Cause: withoutAddress(err), hint: "what came is kept; run it again to continue", wrapped: err}
 		}
 		wait := backoff(failed)
 		var b busyError

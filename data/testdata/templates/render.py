@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
@@ -12,8 +12,18 @@ def raise_exception(message):
     raise ValueError(message)
 
 
-env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-env.filters["tojson"] = lambda x, **kw: json.dumps(x, ensure_ascii=False, **kw)
+class Generation(Extension):
+    """marks what a model said, for training; its text is rendered as it stands"""
+
+    tags = {"generation"}
+
+    def parse(self, parser):
+        next(parser.stream)
+        return parser.parse_statements(["name:endgeneration"], drop_needle=True)
+
+
+env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation])
+env.filters["tojson"] = lambda x, ensure_ascii=False, **kw: json.dumps(x, ensure_ascii=ensure_ascii, **kw)
 env.globals["raise_exception"] = raise_exception
 env.globals["strftime_now"] = lambda f: datetime.datetime(2026, 3, 4, 5, 6, 7).strftime(f)
 tokens = {"phi3": ("<s>", "<|endoftext|>"), "chatml": ("<|im_start|>", "<|im_end|>"), "llama3": ("<|begin_of_text|>", "<|eot_id|>"), "mistral": ("<s>", "</s>"), "gemma": ("<bos>", "<eos>")}

@@ -1,0 +1,357 @@
+package data
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nikolalohinski/gonja/v2/builtins"
+	controls "github.com/nikolalohinski/gonja/v2/builtins/control_structures"
+	"github.com/nikolalohinski/gonja/v2/config"
+	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/nikolalohinski/gonja/v2/loaders"
+	"github.com/nikolalohinski/gonja/v2/nodes"
+	"github.com/nikolalohinski/gonja/v2/parser"
+)
+
+// jinja is a template that gonja has parsed. This file alone imports gonja; docs/design/templates.md says why it is used, and within
+// which bounds.
+type jinja struct{ t *exec.Template }
+
+// Bounds of one template. Jinja's own sandbox has the same for range, and Python ends a macro that calls itself for ever.
+const (
+	jinjaTime   = 10 * time.Second // to parse, and to render
+	jinjaOutput = 64 << 20         // bytes rendered
+	jinjaDepth  = 200              // brackets in brackets, and macros within macros
+	jinjaRange  = 100_000          // numbers that range gives
+)
+
+// jinjaBounds is what bounds one rendering. Templates cannot name it, since it has a space.
+type jinjaBounds struct {
+	until  time.Time
+	depth  int
+	broken error
+}
+
+const boundsName = "wb bounds"
+
+var errJinjaTime = fmt.Errorf("it takes longer than %v", jinjaTime)
+
+func boundsOf(r *exec.Renderer) *jinjaBounds {
+	b, _ := r.Environment.Context.Get(boundsName)
+	return b.(*jinjaBounds)
+}
+
+// check keeps the first bound that was broken: what gonja makes of it names every macro on the way.
+func (b *jinjaBounds) check() error {
+	switch {
+	case b.broken != nil:
+	case time.Now().After(b.until):
+		b.broken = errJinjaTime
+	case b.depth > jinjaDepth:
+		b.broken = fmt.Errorf("its macros call one another more than %d deep", jinjaDepth)
+	}
+	return b.broken
+}
+
+// parseJinja reads a template with Hugging Face's settings.
+func parseJinja(text string) (*jinja, error) {
+	if deepestBrackets(text) > jinjaDepth { // the parser calls itself for each
+		return nil, fmt.Errorf("it has brackets more than %d deep", jinjaDepth)
+	}
+	return within(jinjaTime, func() (*jinja, error) {
+		loader, err := loaders.NewMemoryLoader(map[string]string{"/template": text})
+		if err != nil {
+			return nil, err
+		}
+		c := config.New()
+		c.TrimBlocks, c.LeftStripBlocks = true, true
+		filters := exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters)
+		if err := filters.Replace("tojson", toJSON); err != nil {
+			return nil, err
+		}
+		globals := exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables)
+		globals.Set("range", jinjaNumbers)
+		t, err := exec.NewTemplate("/template", c, loader, &exec.Environment{
+			Filters: filters, ControlStructures: jinjaStatements(), Tests: builtins.Tests, Methods: builtins.Methods, Context: globals,
+		})
+		return &jinja{t}, err
+	})
+}
+
+// render gives what the template makes of the messages and of the values beside them.
+func (j *jinja) render(messages []Message, values map[string]any) (string, error) {
+	list := make([]any, len(messages))
+	for i, m := range messages {
+		list[i] = map[string]any{"role": m.Role, "content": m.Content}
+	}
+	return within(jinjaTime, func() (string, error) {
+		raised := ""
+		b := &jinjaBounds{until: time.Now().Add(jinjaTime)}
+		c := exec.NewContext(map[string]any{
+			"messages": list,
+			boundsName: b,
+			"raise_exception": func(msg string) (string, error) {
+				raised = msg
+				return "", errors.New(msg)
+			},
+		}).Update(exec.NewContext(values))
+		var out boundedText
+		err := j.t.Execute(&out, c)
+		switch {
+		case raised != "":
+			return "", fmt.Errorf("the template says: %s", raised)
+		case b.broken != nil:
+			return "", b.broken
+		case err != nil:
+			return "", err
+		}
+		return out.String(), nil
+	})
+}
+
+// within gives f's result if it takes no longer than the limit. A panic is an error: gonja has panicked on damaged templates, and what
+// it held is thrown away with the result. What takes longer is left to itself, and whoever asked goes on.
+func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("%v", p)
+			}
+			done <- r
+		}()
+		r.value, r.err = f()
+	}()
+	timer := time.NewTimer(limit + limit/10) // loops and macros look at the time themselves
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-timer.C:
+		var none T
+		return none, errJinjaTime
+	}
+}
+
+// boundedText takes so many bytes and no more.
+type boundedText struct{ strings.Builder }
+
+func (b *boundedText) Write(p []byte) (int, error) { return b.WriteString(string(p)) }
+
+func (b *boundedText) WriteString(s string) (int, error) {
+	if b.Len()+len(s) > jinjaOutput {
+		return 0, fmt.Errorf("it gives more than %d MB", jinjaOutput>>20)
+	}
+	return b.Builder.WriteString(s)
+}
+
+// deepestBrackets tells how deep brackets stand in brackets; one that closes nothing counts for nothing.
+func deepestBrackets(text string) (deepest int) {
+	depth := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(', '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ')', ']', '}':
+			depth = max(depth-1, 0)
+		}
+	}
+	return deepest
+}
+
+// jinjaStatements are those that chat templates use. Other files, which include and extends read, and blocks, which can name themselves
+// for ever, are not among them.
+func jinjaStatements() *exec.ControlStructureSet {
+	all := map[string]parser.ControlStructureParser{"generation": generationStatement}
+	for _, name := range []string{"if", "for", "set", "macro", "call", "filter", "raw", "with", "do", "break", "continue"} {
+		parse, known := builtins.ControlStructures.Get(name)
+		if !known {
+			continue
+		}
+		all[name] = func(p, args *parser.Parser) (nodes.ControlStructure, error) {
+			s, err := parse(p, args)
+			if err != nil {
+				return nil, err
+			}
+			switch s := s.(type) {
+			case *controls.ForControlStructure:
+				if s.Recursive {
+					return nil, errors.New("recursive loops are not supported")
+				}
+				return &boundedFor{s}, nil
+			case *controls.MacroControlStructure:
+				return &boundedMacro{s}, nil
+			}
+			return s, nil
+		}
+	}
+	return exec.NewControlStructureSet(all)
+}
+
+// boundedFor looks at the time before it loops.
+type boundedFor struct{ *controls.ForControlStructure }
+
+func (f *boundedFor) Execute(r *exec.Renderer, tag *nodes.ControlStructureBlock) error {
+	if err := boundsOf(r).check(); err != nil {
+		return err
+	}
+	return f.ForControlStructure.Execute(r, tag)
+}
+
+// boundedMacro looks at the time and the depth whenever it is called.
+type boundedMacro struct {
+	*controls.MacroControlStructure
+}
+
+func (m *boundedMacro) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
+	call, err := exec.MacroNodeToFunc(m.Macro, r)
+	if err != nil {
+		return err
+	}
+	b := boundsOf(r)
+	r.Environment.Context.Set(m.Name, exec.Macro(func(args *exec.VarArgs) *exec.Value {
+		b.depth++
+		defer func() { b.depth-- }()
+		if err := b.check(); err != nil {
+			return exec.AsValue(err)
+		}
+		return call(args)
+	}))
+	return nil
+}
+
+// generation marks what a model said, for training; its text is rendered as it stands.
+type generation struct{ *nodes.Wrapper }
+
+func (g *generation) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
+	return r.ExecuteWrapper(g.Wrapper)
+}
+
+func generationStatement(p, _ *parser.Parser) (nodes.ControlStructure, error) {
+	body, _, err := p.WrapUntil("endgeneration")
+	return &generation{body}, err
+}
+
+// jinjaNumbers is Jinja's range: numbers up to stop, or from start up to stop by step.
+func jinjaNumbers(_ *exec.Evaluator, args *exec.VarArgs) ([]int, error) {
+	var given []int
+	for _, a := range args.Args {
+		if !a.IsInteger() {
+			return nil, errors.New("range wants whole numbers")
+		}
+		given = append(given, a.Integer())
+	}
+	start, stop, step := 0, 0, 1
+	switch len(given) {
+	case 1:
+		stop = given[0]
+	case 2:
+		start, stop = given[0], given[1]
+	case 3:
+		start, stop, step = given[0], given[1], given[2]
+	default:
+		return nil, errors.New("range wants one to three numbers")
+	}
+	if step == 0 {
+		return nil, errors.New("the step of range is 0")
+	}
+	var numbers []int
+	for n := start; step > 0 && n < stop || step < 0 && n > stop; n += step {
+		if len(numbers) == jinjaRange {
+			return nil, fmt.Errorf("range gives more than %d numbers", jinjaRange)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
+}
+
+// oneLine leaves out the template that gonja repeats in its errors.
+func oneLine(err error) string {
+	s := strings.Join(strings.Fields(err.Error()), " ")
+	if strings.HasPrefix(s, "failed to parse template") {
+		s = s[strings.LastIndex(s, "': ")+1:]
+		s = strings.TrimPrefix(s, ": ")
+	}
+	return s
+}
+
+// toJSON is json.dumps(…, ensure_ascii=False): Python's separators, keys in order, which for messages is role, content.
+func toJSON(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
+	if in.IsError() {
+		return in
+	}
+	var b strings.Builder
+	if err := pyJSON(&b, in.ToGoSimpleType(true)); err != nil {
+		return exec.AsValue(err)
+	}
+	return exec.AsSafeValue(b.String())
+}
+
+func pyJSON(b *strings.Builder, v any) error {
+	switch v := v.(type) {
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		rank := map[string]int{"role": -2, "content": -1}
+		slices.SortFunc(keys, func(x, y string) int {
+			if d := rank[x] - rank[y]; d != 0 {
+				return d
+			}
+			return strings.Compare(x, y)
+		})
+		b.WriteByte('{')
+		for i, k := range keys {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			if err := pyJSON(b, k); err != nil {
+				return err
+			}
+			b.WriteString(": ")
+			if err := pyJSON(b, v[k]); err != nil {
+				return err
+			}
+		}
+		b.WriteByte('}')
+	case []any:
+		b.WriteByte('[')
+		for i, x := range v {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			if err := pyJSON(b, x); err != nil {
+				return err
+			}
+		}
+		b.WriteByte(']')
+	case map[any]any:
+		plain := make(map[string]any, len(v))
+		for k, x := range v {
+			plain[fmt.Sprint(k)] = x
+		}
+		return pyJSON(b, plain)
+	case error:
+		return v
+	default:
+		var s strings.Builder
+		e := json.NewEncoder(&s)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		b.WriteString(strings.TrimSuffix(s.String(), "\n"))
+	}
+	return nil
+}
