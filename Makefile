@@ -41,7 +41,7 @@ LINT_VERSION := v2.15.0
 .tools/golangci-lint:
 	GOBIN=$(CURDIR)/.tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 lint: .tools/golangci-lint
-	.tools/golangci-lint run --build-tags $(TAGS) ./...
+	.tools/golangci-lint run --allow-parallel-runners --build-tags $(TAGS) ./...
 	$(GO) run ./cmd/sizes
 
 # every fuzz target of the module for FUZZTIME, FUZZ_AT_ONCE of them side by side

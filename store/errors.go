@@ -47,39 +47,39 @@ func Explain(op, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	cause, remedy := explain(op, err)
+	remedy, cause := explain(op, err)
 	return &Error{op, path, cause, remedy}
 }
 
-func explain(op string, err error) (cause error, remedy string) {
+func explain(op string, err error) (remedy string, cause error) {
 	text := err.Error()
 	has := func(s string) bool { return strings.Contains(text, s) }
 	var de *duckdb.Error
 	isDuck := errors.As(err, &de)
 	switch {
 	case has("Conflicting lock") || has("Could not set lock"):
-		return fmt.Errorf("%w:%s", ErrLocked, holder(text)), "wait for it to end, or use another file with --db"
+		return "wait for it to end, or use another file with --db", fmt.Errorf("%w:%s", ErrLocked, holder(text))
 	case has("already attached") || has("unique file handle conflict"):
-		return fmt.Errorf("%w: this program itself", ErrLocked), ""
+		return "", fmt.Errorf("%w: this program itself", ErrLocked)
 	case has("version number"):
-		return fmt.Errorf("%w: its storage version is unknown to DuckDB %s", ErrNewer, duckdbVersion), "use the wb that wrote it, or newer"
+		return "use the wb that wrote it, or newer", fmt.Errorf("%w: its storage version is unknown to DuckDB %s", ErrNewer, duckdbVersion)
 	case has("not a valid DuckDB"):
-		return ErrNotDuckDB, "name another file with --db"
+		return "name another file with --db", ErrNotDuckDB
 	case has("Permission denied") || has("read-only mode") || has("Read-only file system"):
-		return ErrReadOnly, "check the permissions of the file and its folder, or use another --db"
+		return "check the permissions of the file and its folder, or use another --db", ErrReadOnly
 	case has(".parquet'") && (has("too small") || has("magic bytes") || has("footer")):
-		return errors.New(plain.FirstLine(text)), "remove that run's folder and export the run again"
+		return "remove that run's folder and export the run again", errors.New(plain.FirstLine(text))
 	case has("No space left") || (isDuck && de.Type == duckdb.ErrorTypeTransaction && has("write")):
 		remedy := "free some, or put --db on another disk; what was recorded before is kept"
 		if op == "export" {
 			remedy = "free some, or export into a folder on another disk; what was there before is kept"
 		}
-		return errors.New("no space left on the disk"), remedy
+		return remedy, errors.New("no space left on the disk")
 	case has("INTERRUPT") || errors.Is(err, context.Canceled):
-		return ErrInterrupted, ""
+		return "", ErrInterrupted
 	}
 	text = strings.TrimPrefix(text, "database/sql/driver: could not connect to database: ")
-	return errors.New(plain.FirstLine(text)), ""
+	return "", errors.New(plain.FirstLine(text))
 }
 
 var lockHolder = regexp.MustCompile(`PID (\d+)`)

@@ -224,7 +224,7 @@ func (s *Spec) Validate(rules Rules) (errs []error) {
 	}
 	errs = s.Repetition.Validate(rules.Metrics)
 	for i := range s.Cells {
-		errs = append(errs, s.Cells[i].RunSpec.Validate(func(string) bool { return false }, rules)...)
+		errs = append(errs, s.Cells[i].Validate(func(string) bool { return false }, rules)...)
 	}
 	return errs
 }

@@ -97,7 +97,7 @@ func New(baseURL, key string, clock Clock) (*Client, error) {
 	return c, nil
 }
 
-// clean takes secrets out of text that came from outside, and bytes that are not UTF-8.
+// Clean takes secrets out of text that came from outside, and bytes that are not UTF-8.
 func (c *Client) Clean(s string) string {
 	return plain.Redact(strings.ToValidUTF8(s, "\ufffd"), c.secrets...)
 }

@@ -33,7 +33,7 @@ func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
 	return float64(n) * 1e9 / float64(*re.LastNs-*re.FirstNs), n > 0
 }
 
-// held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events,
+// Held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events,
 // although the reply took so long that a server would have sent them one by one.
 func (re *Reply) Held() bool {
 	const per = 8
@@ -60,7 +60,7 @@ const (
 	longReplyNs = 20e6
 )
 
-// byCharacter says whether the events brought a character each, which says nothing of tokens.
+// ByCharacter says whether the events brought a character each, which says nothing of tokens.
 func (re *Reply) ByCharacter() bool {
 	return utf8.RuneCountInString(re.Content)+utf8.RuneCountInString(re.Reasoning) < 2*int(re.Events)
 }
@@ -111,7 +111,7 @@ func (f *Flow) add(tokens *int32, read int32) {
 	}
 }
 
-// noAnswer says what came in the place of an answer: the history goes on without one.
+// NoAnswer says what came in the place of an answer: the history goes on without one.
 func (re *Reply) NoAnswer() string {
 	what := "an empty reply"
 	switch {

@@ -17,7 +17,7 @@ import (
 // maxReason bounds what is quoted of a server's reason, in bytes.
 const maxReason = 2 << 10
 
-// reason finds why a server refuses in what it answered: a JSON document of any of the shapes that servers have, an HTML page, or plain
+// Reason finds why a server refuses in what it answered: a JSON document of any of the shapes that servers have, an HTML page, or plain
 // text. "" when the answer says nothing.
 func Reason(text []byte) string {
 	text = bytes.TrimSpace(WithoutBOM(bytes.TrimSpace(text)))
@@ -161,7 +161,7 @@ func pageTitle(page string) string {
 	return html.UnescapeString(tags.ReplaceAllString(scripts.ReplaceAllString(page, " "), " "))
 }
 
-// clip makes one line of a text and shortens it.
+// Clip makes one line of a text and shortens it.
 func Clip(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
 	if len(s) <= maxReason {

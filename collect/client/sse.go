@@ -54,6 +54,7 @@ func (p *sseParser) feed(b []byte, emit func(sseEvent)) {
 // byteOrderMark may stand before a text in UTF-8.
 const byteOrderMark = "\ufeff"
 
+// WithoutBOM gives a text without the mark of the byte order.
 func WithoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }
 
 func (p *sseParser) bounded(to, b []byte) []byte {

@@ -71,7 +71,7 @@ func (c *Client) address(path string) string {
 // Base is the server's base URL without credentials, for people and for the file.
 func (c *Client) Base() string { return plain.RedactURL(c.base.String()) }
 
-// leads says where a redirect leads, for people; "" when it does not say.
+// Leads says where a redirect leads, for people; "" when it does not say.
 func (c *Client) Leads(from, location string) string {
 	u, err := url.Parse(from)
 	if err != nil || location == "" {

@@ -11,7 +11,7 @@ import (
 // counts are the tokens of a request as the server counts them. nil: it did not say, or said what cannot be.
 type counts struct{ prompt, completion, cached, reasoning *int64 }
 
-// maxTokenCount bounds every count: no model has a context of 16 million tokens, and sums of counts below it cannot overflow.
+// MaxTokenCount bounds every count: no model has a context of 16 million tokens, and sums of counts below it cannot overflow.
 const MaxTokenCount = 1 << 24
 
 // usageNames are where servers put a count, the standard's own place first. OpenAI: prompt_tokens, prompt_tokens_details; its responses API

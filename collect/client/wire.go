@@ -111,7 +111,7 @@ func (d *wireDelta) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// lenient is json.Unmarshal without the error for a member of another type than wb expects: the other members were read, and it would end
+// Lenient is json.Unmarshal without the error for a member of another type than wb expects: the other members were read, and it would end
 // the reading of what is around it.
 func Lenient(b []byte, v any) error {
 	err := json.Unmarshal(b, v)
@@ -153,9 +153,10 @@ func (f *wireFinish) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*LooseText)(&f.text))
 }
 
-// rawValue is a JSON value as it came; nil for null and for what is empty or false.
+// RawValue is a JSON value as it came; nil for null and for what is empty or false.
 type RawValue []byte
 
+// UnmarshalJSON takes any value.
 func (r *RawValue) UnmarshalJSON(b []byte) error {
 	if !slices.Contains([]string{"null", "{}", "[]", `""`, "false"}, string(b)) {
 		*r = bytes.Clone(b)
@@ -194,9 +195,10 @@ func tells(v any, depth int) bool {
 	return false
 }
 
-// looseText is a short text, such as a name; a number stands as it was written, anything else is none.
+// LooseText is a short text, such as a name; a number stands as it was written, anything else is none.
 type LooseText string
 
+// UnmarshalJSON reads a text, or what else stands in its place.
 func (t *LooseText) UnmarshalJSON(b []byte) error {
 	switch {
 	case b[0] == '"':

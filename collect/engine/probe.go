@@ -71,7 +71,7 @@ func ProbeAs(ctx context.Context, c *client.Client, model string, kinds []Engine
 	return nil, fmt.Errorf("tell who %s is: it is no kind of server that wb knows", c.Base())
 }
 
-// loading says whether an answer is that of a server which will be there when its model is.
+// Loading says whether an answer is that of a server which will be there when its model is.
 func Loading(status int, said string) bool {
 	said = strings.ToLower(said)
 	says := func(words ...string) bool {
@@ -115,7 +115,7 @@ func probeModels(ctx context.Context, c *client.Client, f *Facts, waiting func(s
 	}
 }
 
-// sleep waits, or less when the context ends.
+// Sleep waits, or less when the context ends.
 func Sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -29,7 +29,7 @@ const resetTries = 50
 
 // EmptyCache empties the server's prefix cache. What cannot be is a *ResetError.
 func (s *Server) EmptyCache(ctx context.Context, c *client.Client) error {
-	how := s.Engine.Reset(&s.Facts)
+	how := s.Reset(&s.Facts)
 	if how == nil {
 		return &ResetError{"the server is not known to have a call for that"}
 	}

@@ -13,7 +13,7 @@ import (
 	"wb/collect/client"
 )
 
-// sideLimit is how long a request beside the turns may take: a server that is stuck must not hang a run for ever.
+// SideLimit is how long a request beside the turns may take: a server that is stuck must not hang a run for ever.
 const SideLimit = 20 * time.Second
 
 // A byte makes one token at most. A template adds some to every message, and what it begins with.

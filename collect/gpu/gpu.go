@@ -90,6 +90,7 @@ func (g *GPUs) Close() {
 	g.Lib.Shutdown()
 }
 
+// Known gives what NVML told; nil where it did not.
 func Known(s string, r nvml.Return) *string {
 	if r != nvml.SUCCESS {
 		return nil

@@ -26,8 +26,8 @@ type Sampler interface {
 	Sample(ctx context.Context, late time.Duration) error
 }
 
-// Source opens the samplers of one kind; close, which may be nil, ends them. One file gives one.
-type Source func(ctx context.Context, env *Env) (samplers []Sampler, close func(), err error)
+// Source opens the samplers of one kind; end, which may be nil, ends them. One file gives one.
+type Source func(ctx context.Context, env *Env) (samplers []Sampler, end func(), err error)
 
 // Sources lists them.
 func Sources() []Source {
@@ -82,8 +82,9 @@ func Run(ctx context.Context, env *Env, hz float64, sources []Source) {
 const frozenAfter = 250 * time.Millisecond
 
 const (
-	LastReading = time.Duration(-1) // at the end of a run: everything is read
-	slowAfter   = time.Second       // a sampler whose reading takes longer is told of
+	// LastReading stands for how late the reading is that ends a run: everything is read then.
+	LastReading = time.Duration(-1)
+	slowAfter   = time.Second // a sampler whose reading takes longer is told of
 )
 
 // drive calls a sampler until the context ends. A failure is an event, and sampling goes on.

@@ -28,7 +28,7 @@ func Hint(err error) string {
 	if err == nil {
 		return ""
 	}
-	if h, ok := err.(Hinter); ok { //nolint:errorlint // each error of the tree is looked at
+	if h, ok := err.(Hinter); ok {
 		if text := h.Hint(); text != "" {
 			return text
 		}

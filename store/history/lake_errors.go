@@ -21,7 +21,7 @@ func explainLake(op, name string, err error) error {
 	}
 	text := plain.Redact(strings.Join(strings.Fields(err.Error()), " "))
 	text, _, _ = strings.Cut(text, " Stack Trace:")
-	cause, remedy := lakeCause(op, text)
+	remedy, cause := lakeCause(op, text)
 	if errors.Is(err, context.Canceled) {
 		cause, remedy = store.ErrInterrupted, ""
 	}
@@ -29,62 +29,62 @@ func explainLake(op, name string, err error) error {
 }
 
 // lakeCause reads the text of an error.
-func lakeCause(op, text string) (cause error, remedy string) {
+func lakeCause(op, text string) (remedy string, cause error) {
 	has := func(s string) bool { return strings.Contains(text, s) }
 	switch {
 	case has("INTERRUPT"):
-		return store.ErrInterrupted, ""
+		return "", store.ErrInterrupted
 	case has("password authentication failed"):
-		return errors.New("PostgreSQL refuses the user or the password"), "PGUSER and PGPASSWORD, or ~/.pgpass, hold them"
+		return "PGUSER and PGPASSWORD, or ~/.pgpass, hold them", errors.New("PostgreSQL refuses the user or the password")
 	case has("no password supplied"):
-		return errors.New("PostgreSQL wants a password"), "PGPASSWORD or ~/.pgpass holds it"
+		return "PGPASSWORD or ~/.pgpass holds it", errors.New("PostgreSQL wants a password")
 	case has("could not translate host"):
 		host := ""
 		if m := unknownHost.FindStringSubmatch(text); m != nil {
 			host = " " + m[1]
 		}
-		return fmt.Errorf("its PostgreSQL does not answer: host%s is not known", host), "is the name right?" + later(op)
+		return "is the name right?" + later(op), fmt.Errorf("its PostgreSQL does not answer: host%s is not known", host)
 	case has("Connection refused"):
-		return errors.New("its PostgreSQL does not answer: connection refused"), "are host and port right?" + later(op)
+		return "are host and port right?" + later(op), errors.New("its PostgreSQL does not answer: connection refused")
 	case has("server closed the connection") || has("terminating connection") || has("the database system is") ||
 		has("no connection to") || has("timeout expired") || has(`Failed to execute query "ROLLBACK"`) ||
 		has("No such file or directory") && has("connection to server"):
-		return errors.New("its PostgreSQL does not answer"), "is it up?" + later(op)
+		return "is it up?" + later(op), errors.New("its PostgreSQL does not answer")
 	case has("role \"") && has("does not exist"):
-		return errors.New(after(text, "FATAL: ")), "PGUSER, or user= in the connection text, names who is known there"
+		return "PGUSER, or user= in the connection text, names who is known there", errors.New(after(text, "FATAL: "))
 	case has("does not exist") && has("database \""):
 		db := ""
 		if m := noDatabase.FindStringSubmatch(text); m != nil {
 			db = " " + m[1]
 		}
-		return errors.New(after(text, "FATAL: ")), "create it: createdb" + db
+		return "create it: createdb" + db, errors.New(after(text, "FATAL: "))
 	case has("HTTP 403") || has("HTTP 401"):
-		return errors.New("the object store refuses the keys"),
-			"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL hold them"
+		return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL hold them",
+			errors.New("the object store refuses the keys")
 	case has("Could not connect to server") || has("Could not establish connection") || has("Could not resolve host"):
-		return errors.New("its object store does not answer"),
-			"AWS_ENDPOINT_URL says where it is, if it is not Amazon's." + later(op)
+		return "AWS_ENDPOINT_URL says where it is, if it is not Amazon's." + later(op),
+			errors.New("its object store does not answer")
 	case has("No space left"):
-		return errors.New("no space left where its Parquet files are"),
-			"free some; the local file is as it was, and nothing of the run is in the lake"
+		return "free some; the local file is as it was, and nothing of the run is in the lake",
+			errors.New("no space left where its Parquet files are")
 	case has("Permission denied"):
-		return errors.New("no permission to write there"), "check the folder's owner"
+		return "check the folder's owner", errors.New("no permission to write there")
 	case has("in connection info string") || has("invalid connection option"):
-		return errors.New("its connection text is not one that PostgreSQL understands"),
-			"such as postgres:host=db.example dbname=wb"
+		return "such as postgres:host=db.example dbname=wb",
+			errors.New("its connection text is not one that PostgreSQL understands")
 	case has("does not match existing data path"):
-		return errors.New("it is there, and its Parquet files are elsewhere"),
-			"leave --data out, which is for a new lake: the catalog says where they are"
+		return "leave --data out, which is for a new lake: the catalog says where they are",
+			errors.New("it is there, and its Parquet files are elsewhere")
 	case has("DATA_PATH"):
-		return errors.New("it is new, or its Parquet files are elsewhere"),
-			"wb push --data, with the folder or s3://… of its Parquet files, makes a lake"
+		return "wb push --data, with the folder or s3://… of its Parquet files, makes a lake",
+			errors.New("it is new, or its Parquet files are elsewhere")
 	case has(".parquet") && (has("Cannot open file") || has("No files found") || has("HTTP 404")):
-		return fmt.Errorf("a Parquet file of it is gone: %s", parquetFile.FindString(text)),
-			"is its folder mounted whole? Else put it back from where it is kept twice"
+		return "is its folder mounted whole? Else put it back from where it is kept twice",
+			fmt.Errorf("a Parquet file of it is gone: %s", parquetFile.FindString(text))
 	case has("does not exist") || has("Cannot open file") || has("database does not exist"):
-		return errors.New("there is no lake"), "wb push makes one"
+		return "wb push makes one", errors.New("there is no lake")
 	}
-	return errors.New(text), ""
+	return "", errors.New(text)
 }
 
 var (

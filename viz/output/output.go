@@ -65,6 +65,7 @@ func (d *Data) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Failed gives the first write that failed; nil for none.
 func (d *Data) Failed() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,6 +99,7 @@ func fileOf(w io.Writer) *os.File {
 	}
 }
 
+// IsTerminal says whether a writer ends in a terminal.
 func IsTerminal(w io.Writer) bool {
 	f := fileOf(w)
 	return f != nil && term.IsTerminal(int(f.Fd()))
@@ -127,6 +129,7 @@ type LiveLine struct {
 	pending bool
 }
 
+// NewLiveLine gives a line on w.
 func NewLiveLine(w io.Writer) *LiveLine { return &LiveLine{w: w, Live: IsTerminal(w)} }
 
 // Clear takes the line under way off the screen.

@@ -9,29 +9,36 @@ import (
 	"wb/data"
 )
 
-// text is an event with a piece of text, and what else the choice and the event have.
+// Text is an event with a piece of text, and what else the choice and the event have.
 func Text(delta, choice, rest string) string {
 	return Event(fmt.Sprintf(`{"choices":[{"index":0,"delta":%s%s}]%s}`, delta, choice, rest))
 }
 
+// Word is an event with a piece of text.
 func Word(s string) string { return Text(fmt.Sprintf(`{"content":%q}`, s), "", "") }
 
+// Ended is an event with a finish reason.
 func Ended(why string) string { return Text("{}", fmt.Sprintf(`,"finish_reason":%q`, why), "") }
 
+// Used is the event with the usage.
 func Used(usage string) string { return Event(`{"choices":[],"usage":` + usage + `}`) }
 
+// Hellos is two events, which say "Hello there".
 func Hellos() string { return Word("Hello") + Word(" there") }
 
+// HTTPChunk is a chunk of an answer whose length is not known beforehand.
 func HTTPChunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
+// Event is a server-sent event with such data, in a chunk of its own.
 func Event(s string) string { return HTTPChunk("data: " + s + "\n\n") }
 
+// Delta is the data of an event with a piece of text.
 func Delta(content string) string {
 	b, _ := json.Marshal(content)
 	return fmt.Sprintf(`{"id":"x","choices":[{"index":0,"delta":{"content":%s},"finish_reason":null}]}`, b)
 }
 
-// oddServer is an OpenAI-compatible server that is not vLLM, whose parts can be replaced. Tokens are words.
+// OddServer is an OpenAI-compatible server that is not vLLM, whose parts can be replaced. Tokens are words.
 type OddServer struct {
 	Models, Tokenize, Metrics http.HandlerFunc
 	Chat                      func(w http.ResponseWriter, prompt int, messages []data.Message)
@@ -64,7 +71,7 @@ func (o *OddServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writeReply writes events as chunks of their own, and the end.
+// WriteReply writes events as chunks of their own, and the end.
 func WriteReply(w http.ResponseWriter, events string, prompt, completion int) {
 	flush := w.(http.Flusher).Flush
 	usage := fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, prompt, completion)

@@ -18,7 +18,7 @@ func field(v uint32) (f nvml.FieldValue) {
 	return f
 }
 
-// A GPU that answers like the H200 of docs/measuring.md, but for what it is told not to support.
+// FakeGPU is a GPU that answers like the H200 of docs/measuring.md, but for what it is told not to support.
 func FakeGPU(unsupported bool) *gpu.GPUs {
 	ret := func() nvml.Return {
 		if unsupported {
@@ -56,6 +56,7 @@ func FakeGPU(unsupported bool) *gpu.GPUs {
 	return gpu.With(lib, &gpu.Device{Device: d, GPM: [2]nvml.GpmSample{&mock.GpmSample{}, &mock.GpmSample{}}})
 }
 
+// Quiet gives a GPU's device, which knows no facts of itself but its name.
 func Quiet(g *gpu.GPUs) *mock.Device {
 	lib, d := g.Lib.(*mock.Interface), g.Devices[0].Device.(*mock.Device)
 	lib.ShutdownFunc = func() nvml.Return { return nvml.SUCCESS }
