@@ -251,7 +251,8 @@ func jinjaNumbers(_ *exec.Evaluator, args *exec.VarArgs) ([]int, error) {
 		}
 		given = append(given, a.Integer())
 	}
-	start, stop, step := 0, 0, 1
+	var stop int
+	start, step := 0, 1
 	switch len(given) {
 	case 1:
 		stop = given[0]

@@ -26,8 +26,8 @@ type Sampler interface {
 	Sample(ctx context.Context, late time.Duration) error
 }
 
-// Source opens the samplers of one kind; close, which may be nil, ends them. One file gives one.
-type Source func(ctx context.Context, env *Env) (samplers []Sampler, close func(), err error)
+// Source opens the samplers of one kind; end, which may be nil, ends them. One file gives one.
+type Source func(ctx context.Context, env *Env) (samplers []Sampler, end func(), err error)
 
 // Sources lists them.
 func Sources() []Source {
@@ -78,15 +78,16 @@ func Run(ctx context.Context, env *Env, hz float64, sources []Source) {
 	all.Wait()
 }
 
-// A sampler that fails again for the same reason is not told of again.
-const frozenAfter = 250 * time.Millisecond
+// LastReading is told in the place of a lateness at the end of a run: everything is read.
+const LastReading = time.Duration(-1)
 
 const (
-	LastReading = time.Duration(-1) // at the end of a run: everything is read
-	slowAfter   = time.Second       // a sampler whose reading takes longer is told of
+	frozenAfter = 250 * time.Millisecond // a tick that comes so much too late is told of
+	slowAfter   = time.Second            // a sampler whose reading takes longer is told of
 )
 
 // drive calls a sampler until the context ends. A failure is an event, and sampling goes on.
+// One that fails again for the same reason is not told of again.
 func drive(ctx context.Context, s Sampler, every time.Duration, event func(kind store.EventKind, source, message string)) {
 	next := time.Now()
 	told := ""
