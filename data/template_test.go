@@ -2,9 +2,11 @@ package data
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -85,6 +87,31 @@ func TestOtherTemplates(t *testing.T) {
 		asJinja2(t, tp, want)
 	}
 	t.Logf("%d templates, %d of them refused", len(golden), refused)
+}
+
+// Several users render one template at once, and none sees what another does.
+func TestTemplateOfManyUsers(t *testing.T) {
+	macro := filepath.Join(t.TempDir(), "macro.jinja")
+	text := "{% macro said(m) %}{% set n = namespace(x=m.content) %}{{ n.x }}{% endmacro %}{% for m in messages %}{{ said(m) }};{% endfor %}"
+	if err := os.WriteFile(macro, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tp, err := OpenTemplate(macro, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users sync.WaitGroup
+	for i := range 8 {
+		users.Go(func() {
+			own := fmt.Sprintf("user %d", i)
+			for range 50 {
+				if got, err := tp.Render([]Message{{"user", own}, {"assistant", "a"}}); err != nil || got != own+";a;" {
+					t.Errorf("%q (%v)", got, err)
+				}
+			}
+		})
+	}
+	users.Wait()
 }
 
 func TestTemplatesRefused(t *testing.T) {
