@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	"wb/queries/table"
 	wbsql "wb/sql"
 )
@@ -52,6 +53,9 @@ type HeaderError struct {
 }
 
 func (e *HeaderError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg) }
+
+// Hint says where headers are described.
+func (e *HeaderError) Hint() string { return "docs/queries.md describes the header" }
 
 // MaxQueryBytes bounds the text of a query.
 const MaxQueryBytes = 1 << 20
@@ -217,7 +221,7 @@ type Library struct {
 }
 
 // ErrUnknownQuery is returned for a name that is neither a file nor a saved query.
-var ErrUnknownQuery = errors.New("unknown query")
+var ErrUnknownQuery = plain.WithHint(errors.New("unknown query"), "wb query --list shows the saved queries")
 
 // Find gives a query by name ("ttft_by_turn") or the path of a file, which has a slash or ends in ".sql". Other names, and a file's that is
 // not there, are looked up in the directory and then among the built-in reports.

@@ -13,12 +13,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"wb/data/plain"
 	"wb/queries/table"
 	wbsql "wb/sql"
 )
 
 // ErrNoRuns is returned when a selector finds no run.
-var ErrNoRuns = errors.New("no such run")
+var ErrNoRuns = plain.WithHint(errors.New("no such run"), "wb runs shows the runs of the file; wb run records one")
 
 var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
 

@@ -17,10 +17,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"wb/collect/bench"
-	"wb/collect/engine"
 	"wb/collect/serve"
 	"wb/data/plain"
-	"wb/queries"
 	"wb/queries/compare"
 	"wb/store/history"
 	"wb/viz"
@@ -119,24 +117,10 @@ func reportError(stderr io.Writer, err error) int {
 }
 
 func hintFor(err error) string {
-	var he *queries.HeaderError
-	switch hint := plain.Hint(err); {
-	case hint != "":
-		return hint
-	case errors.Is(err, queries.ErrUnknownQuery):
-		return "wb query --list shows the saved queries"
-	case errors.Is(err, queries.ErrNoRuns):
-		return "wb runs shows the runs of the file; wb run records one"
-	case errors.Is(err, compare.ErrNothingMeasured):
-		return "wb query failed_turns --runs all says what became of its turns"
-	case errors.As(err, &he):
-		return "docs/queries.md describes the header"
-	case strings.HasPrefix(err.Error(), "unknown command"):
+	if strings.HasPrefix(err.Error(), "unknown command") { // which is cobra's
 		return "wb --help shows the commands"
-	case errors.Is(err, engine.ErrUnreachable):
-		return "is the server up? try: wb doctor --url URL"
 	}
-	return ""
+	return plain.Hint(err)
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {

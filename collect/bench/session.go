@@ -163,7 +163,7 @@ func (r *player) endsRun(ctx context.Context, info TurnInfo, re *client.Reply) e
 		return fmt.Errorf("turn %d of %s: %w", info.Turn, info.Conversation, cause)
 	}
 	if broken && !engine.Alive(ctx, r.client) && ctx.Err() == nil {
-		return fmt.Errorf("reach server %s: %w since turn %d of %s: %s", r.client.Base(), engine.ErrUnreachable, info.Turn, info.Conversation, re.Err)
+		return engine.Unreachable(r.client.Base(), fmt.Errorf(" since turn %d of %s: %s", info.Turn, info.Conversation, re.Err))
 	}
 	return nil
 }

@@ -16,6 +16,12 @@ const (
 	StatusOverflow    Status = "overflow"     // longer than the server's context; not sent
 )
 
+// Statuses lists them.
+func Statuses() []Status {
+	return []Status{StatusOK, StatusRefused, StatusHTTPError, StatusTimeout, StatusCut, StatusDamaged, StatusServerError, StatusInterrupted,
+		StatusOverflow}
+}
+
 // Chunk is one streamed event.
 type Chunk struct {
 	Seq         int32 // from 1

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
 	"wb/collect/client"
 	"wb/data/plain"
 
@@ -21,6 +22,15 @@ import (
 
 // ErrUnreachable is returned when nothing answers at the URL.
 var ErrUnreachable = errors.New("unreachable")
+
+// Unreachable says that nothing answers at a URL, why, and what to do.
+func Unreachable(url string, why error) error {
+	err := fmt.Errorf("reach server %s: %w%w", url, ErrUnreachable, why)
+	if plain.Hint(err) != "" { // of the wire
+		return err
+	}
+	return plain.WithHint(err, "is the server up? try: wb doctor --url URL")
+}
 
 // ErrNoModel is returned when the server does not serve the model asked for.
 var ErrNoModel = errors.New("model not served")
@@ -96,7 +106,7 @@ func probeModels(ctx context.Context, c *client.Client, f *Facts, waiting func(s
 				modelsLimit, f.Model))
 			return nil
 		case err != nil && resp == nil:
-			return fmt.Errorf("reach server %s: %w: %w", c.Base(), ErrUnreachable, err)
+			return Unreachable(c.Base(), fmt.Errorf(": %w", err))
 		case err != nil:
 			return fmt.Errorf("ask %s for its models: %w", c.Base(), err)
 		case Loading(resp.StatusCode, said) && limited.Err() == nil:

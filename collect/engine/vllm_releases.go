@@ -67,7 +67,7 @@ func (a Adapter) Endpoint(path string) (exists, devMode bool) {
 	return false, false
 }
 
-// metricNames gives the names a metric has had, newest first. views.sql holds the same list as metric_names, so that a
+// metricNames gives the names a metric has had, newest first. sql/views/ holds the same list as metric_names, so that a
 // report finds them in every file; a test holds the two together.
 var metricNames = map[string][]string{
 	"prefix_cache_queries": {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_queries",

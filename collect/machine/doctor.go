@@ -58,7 +58,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 		add("cpu governor", LevelWarn, *h.CPUGovernor, "clocks will wander; try: cpupower frequency-set -g performance")
 	}
 	if h.MemoryTotalBytes != nil {
-		add("memory", LevelOK, serve.GiB(*h.MemoryTotalBytes), "")
+		add("memory", LevelOK, plain.InGiB(*h.MemoryTotalBytes), "")
 	}
 	if h.DiskFreeBytes == nil {
 		add("disk", LevelFail, filepath.Dir(dbPath)+" cannot be read", "make the folder, or put --db elsewhere")
@@ -70,7 +70,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 		case *h.DiskFreeBytes < 1<<30:
 			level, remedy = LevelWarn, "a long run with many samples may fill it; put --db on another disk"
 		}
-		add("disk", level, serve.GiB(*h.DiskFreeBytes)+" free beside the file", remedy)
+		add("disk", level, plain.InGiB(*h.DiskFreeBytes)+" free beside the file", remedy)
 	}
 	g, err := gpu.Open()
 	if err != nil {
@@ -81,7 +81,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	for _, f := range sample.GPUFacts(g) {
 		found := fmt.Sprintf("%d: %s, driver %s, CUDA %s", f.GPU, say(f.Name), say(f.DriverVersion), say(f.CUDAVersion))
 		if f.MemoryTotalBytes != nil {
-			found += ", " + serve.GiB(*f.MemoryTotalBytes)
+			found += ", " + plain.InGiB(*f.MemoryTotalBytes)
 		}
 		switch {
 		case f.MIG != nil && *f.MIG:
@@ -265,9 +265,9 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	case err != nil:
 		add("models", LevelFail, err.Error(), "HF_HUB_CACHE names another directory")
 	case partial > 0:
-		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them in part", len(have), h.CacheDir, serve.GiB(bytes), partial), "wb models pull continues a download, wb models rm removes it")
+		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them in part", len(have), h.CacheDir, plain.InGiB(bytes), partial), "wb models pull continues a download, wb models rm removes it")
 	default:
-		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, serve.GiB(bytes)), "")
+		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, plain.InGiB(bytes)), "")
 	}
 	if model == "" {
 		return out
@@ -292,7 +292,7 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 		add("model", LevelFail, err.Error(), "wb models list shows names")
 		return out
 	}
-	what := fmt.Sprintf("%s: %s of weights", m.Served, serve.GiB(m.Facts.WeightsBytes))
+	what := fmt.Sprintf("%s: %s of weights", m.Served, plain.InGiB(m.Facts.WeightsBytes))
 	if m.Facts.Quantization != "" {
 		what += ", " + m.Facts.Quantization
 	}

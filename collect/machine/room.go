@@ -10,6 +10,7 @@ import (
 	"wb/collect/gpu"
 	"wb/collect/serve"
 	"wb/data"
+	"wb/data/plain"
 )
 
 // Room is the memory that a model can have on this machine.
@@ -41,9 +42,9 @@ func ModelRoom(ctx context.Context) Room {
 
 func (r Room) String() string {
 	if r.Memory.CPU {
-		return fmt.Sprintf("%s, %s of memory", r.Device, serve.GiB(r.Memory.TotalBytes))
+		return fmt.Sprintf("%s, %s of memory", r.Device, plain.InGiB(r.Memory.TotalBytes))
 	}
-	return fmt.Sprintf("%s, %s", r.Device, serve.GiB(r.Memory.TotalBytes))
+	return fmt.Sprintf("%s, %s", r.Device, plain.InGiB(r.Memory.TotalBytes))
 }
 
 // A context below this is of no use for conversations with documents.

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"wb/data"
+	"wb/data/plain"
 )
 
 // Memory is what a device has and what vLLM is told to take of it.
@@ -95,17 +96,17 @@ func (f Fit) Problem() (text, hint string) {
 	case f.ModelContext > 0 && f.Context > f.ModelContext:
 		return fmt.Sprintf("a context of %d tokens is more than the model's %d", f.Context, f.ModelContext), fmt.Sprintf("use --max-model-len %d or less", f.ModelContext)
 	case f.CPU && f.WeightsBytes+f.OverheadBytes+f.KVFreeBytes > f.FreeBytes:
-		return fmt.Sprintf("%s of weights and %s of KV cache do not fit into %s of free memory", GiB(f.WeightsBytes), GiB(f.KVFreeBytes), GiB(f.FreeBytes)),
+		return fmt.Sprintf("%s of weights and %s of KV cache do not fit into %s of free memory", plain.InGiB(f.WeightsBytes), plain.InGiB(f.KVFreeBytes), plain.InGiB(f.FreeBytes)),
 			"lower --max-model-len or VLLM_CPU_KVCACHE_SPACE, or choose a smaller model (wb models list)"
 	case !f.CPU && f.KVBytes == 0 && asked > f.FreeBytes:
 		usable := math.Floor(float64(f.FreeBytes)/float64(f.TotalBytes)*100) / 100
 		if f.WeightsBytes+f.OverheadBytes > f.FreeBytes {
-			return fmt.Sprintf("%s of weights do not fit: %s of %s GPU memory are free", GiB(f.WeightsBytes), GiB(f.FreeBytes), GiB(f.TotalBytes)), "end what else uses the GPU (nvidia-smi), or choose a smaller or 4-bit model"
+			return fmt.Sprintf("%s of weights do not fit: %s of %s GPU memory are free", plain.InGiB(f.WeightsBytes), plain.InGiB(f.FreeBytes), plain.InGiB(f.TotalBytes)), "end what else uses the GPU (nvidia-smi), or choose a smaller or 4-bit model"
 		}
-		return fmt.Sprintf("%s of %s GPU memory are free, and %s %.2f asks for %s", GiB(f.FreeBytes), GiB(f.TotalBytes), flag, f.Utilization, GiB(asked)),
+		return fmt.Sprintf("%s of %s GPU memory are free, and %s %.2f asks for %s", plain.InGiB(f.FreeBytes), plain.InGiB(f.TotalBytes), flag, f.Utilization, plain.InGiB(asked)),
 			fmt.Sprintf("end what else uses the GPU (nvidia-smi), or use %s %.2f", flag, usable)
 	case f.KVFreeBytes <= 0:
-		return fmt.Sprintf("%s of weights and %s of overhead leave no KV cache in %s", GiB(f.WeightsBytes), GiB(f.OverheadBytes), GiB(asked)), "raise " + flag + ", or choose a smaller or 4-bit model (wb models list)"
+		return fmt.Sprintf("%s of weights and %s of overhead leave no KV cache in %s", plain.InGiB(f.WeightsBytes), plain.InGiB(f.OverheadBytes), plain.InGiB(asked)), "raise " + flag + ", or choose a smaller or 4-bit model (wb models list)"
 	case f.KVNeededBytes > f.KVFreeBytes:
 		longest := f.KVTokens / 16 * 16
 		hint = fmt.Sprintf("use --max-model-len %d or less", longest)
@@ -114,7 +115,7 @@ func (f Fit) Problem() (text, hint string) {
 		} else {
 			hint += ", or raise " + flag
 		}
-		return fmt.Sprintf("a context of %d tokens needs %s of KV cache and about %s are left beside %s of weights", f.Context, GiB(f.KVNeededBytes), GiB(f.KVFreeBytes), GiB(f.WeightsBytes)), hint
+		return fmt.Sprintf("a context of %d tokens needs %s of KV cache and about %s are left beside %s of weights", f.Context, plain.InGiB(f.KVNeededBytes), plain.InGiB(f.KVFreeBytes), plain.InGiB(f.WeightsBytes)), hint
 	}
 	return "", ""
 }
@@ -127,9 +128,8 @@ func (f Fit) Certain() bool {
 
 // Summary is one line about a model that fits.
 func (f Fit) Summary() string {
-	return fmt.Sprintf("%s of weights, about %s for the KV cache: %d tokens (%.1f contexts of %d)", GiB(f.WeightsBytes), GiB(f.KVFreeBytes), f.KVTokens,
+	return fmt.Sprintf("%s of weights, about %s for the KV cache: %d tokens (%.1f contexts of %d)", plain.InGiB(f.WeightsBytes), plain.InGiB(f.KVFreeBytes), f.KVTokens,
 		float64(f.KVFreeBytes)/math.Max(1, float64(f.KVNeededBytes)), f.Context)
 }
 
 // GiB writes bytes as people read them.
-func GiB(b int64) string { return fmt.Sprintf("%.1f GiB", float64(b)/(1<<30)) }

@@ -52,6 +52,9 @@ func BytesIn(n int64, u Unit, decimals int) string {
 	return fmt.Sprintf("%.*f %s", decimals, float64(n)/u.bytes(), u)
 }
 
+// InGiB writes a size in GiB: "1.5 GiB".
+func InGiB(n int64) string { return BytesIn(n, GiB, 1) }
+
 // Count writes how many there are of a thing: "1 run", "3 runs".
 // many is its plural where an s does not make it.
 func Count(n int, one string, many ...string) string {

@@ -36,6 +36,12 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+func TestInGiB(t *testing.T) {
+	if got := InGiB(3 << 29); got != "1.5 GiB" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestCount(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{Count(0, "run"), "0 runs"}, {Count(1, "run"), "1 run"}, {Count(2, "run"), "2 runs"},

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 
+	"wb/data/plain"
 	"wb/queries/table"
 	"wb/store"
 )
@@ -36,7 +37,8 @@ type Result struct {
 }
 
 // ErrNothingMeasured is returned when a side has no turn that counts.
-var ErrNothingMeasured = errors.New("no measured turn")
+var ErrNothingMeasured = plain.WithHint(errors.New("no measured turn"),
+	"wb query failed_turns --runs all says what became of its turns")
 
 // Run compares two selections of runs. The unit of evidence is a session: each gives one value, the median over its turns of the
 // quotient with the same turn of the other side, where prompt and output tokens agree in four of five turns; otherwise sessions are
