@@ -67,12 +67,11 @@ type Execution struct {
 	Cells  []*CellRun
 	Ledger Ledger // to be set before Play
 
-	tools   Tools
-	tell    Teller
-	began   time.Time
-	planID  uuid.UUID
-	resumed bool
-	spec    string // as it is recorded
+	tools  Tools
+	tell   Teller
+	began  time.Time
+	planID uuid.UUID
+	spec   string // as it is recorded
 
 	at        *target.Target
 	atServer  string
@@ -186,8 +185,7 @@ func (x *Execution) reach(ctx context.Context, c *CellRun) (err error) {
 	x.at.Close()
 	x.connected++
 	x.used, x.last, x.atServer = false, nil, c.shared()
-	began := x.began
-	x.at, err = x.tools.Connect(ctx, &c.Target, target.Connection{Key: c.key, Clock: x.clock(began), Seed: c.Seed,
+	x.at, err = x.tools.Connect(ctx, &c.Target, target.Connection{Key: c.key, Clock: x.clock(x.began), Seed: c.Seed,
 		Jitter: int64(x.connected), Restarts: c.Isolation == IsolationRestart, Resets: c.Isolation == IsolationReset, Talk: x.tell.Talk})
 	return Interrupted(ctx, err)
 }

@@ -154,7 +154,11 @@ func (s *Spec) goOn(given Given, rules Rules) error {
 			c.Target.URL = url[0]
 		}
 	}
-	if err := s.settleRepetition(given, rules); err != nil {
+	err := s.settleRepetition(given, rules)
+	if err == nil {
+		err = first(s.Validate(rules))
+	}
+	if err != nil {
 		return fmt.Errorf("plan %s: %w", s.File, err)
 	}
 	return nil
@@ -171,7 +175,7 @@ func withSecrets(recorded, given []string) []string {
 
 // Adopt gives the cells the runs that they go on with; left says that there is something to do.
 func (x *Execution) Adopt(ctx context.Context, f *Found) (left bool, err error) {
-	x.planID, x.resumed = f.ID, true
+	x.planID = f.ID
 	for _, r := range f.Runs {
 		i := slices.IndexFunc(x.Cells, func(c *CellRun) bool { return c.Cell == r.Cell })
 		if i < 0 {
