@@ -453,6 +453,15 @@ func TestCancel(t *testing.T) {
 			t.Errorf("the next query: %v", err)
 		}
 	}
+	// whatever was under way when the time was over: opening, judging the text, or the query itself
+	for pause := time.Duration(1); pause < 40*time.Millisecond; pause *= 3 {
+		ctx, cancel := context.WithTimeout(context.Background(), pause)
+		_, err := AdHoc("SELECT count(*) FROM range(1e12::BIGINT)").Run(ctx, db, Options{})
+		cancel()
+		if err == nil || err.Error() != "run query -c: context deadline exceeded" {
+			t.Errorf("after %v: %v", pause, err)
+		}
+	}
 }
 
 func TestUnitOf(t *testing.T) {

@@ -33,7 +33,16 @@ const MaxRows = 1_000_000
 
 // Run binds the variables and runs the query. Variables are values, never pasted into the text. Errors name what is
 // wrong: an unknown variable, a selector that finds nothing, a chart's missing column, or DuckDB's own message.
+// When ctx ends, its error is what is given, whatever DuckDB says of being interrupted.
 func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*table.Table, error) {
+	t, err := q.run(ctx, db, o)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("run query %s: %w", q.File, ctx.Err())
+	}
+	return t, err
+}
+
+func (q *Query) run(ctx context.Context, db *store.DB, o Options) (*table.Table, error) {
 	t := &table.Table{Name: q.Name, Title: q.Title, About: q.About, SQL: q.SQL, Charts: q.Charts, Notes: slices.Clone(db.Notes())}
 	if strings.ContainsRune(q.SQL, 0) {
 		return nil, fmt.Errorf("%s: holds a NUL byte, where DuckDB would stop reading", q.File)
