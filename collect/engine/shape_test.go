@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"wb/collect/client/clienttest"
@@ -32,9 +33,9 @@ func orZero(n *int64, zero bool) *int64 {
 
 // Another kind of server is one file and one line in the list of kinds.
 func TestShapeOfAnEngine(t *testing.T) {
-	emptied := 0
+	var emptied atomic.Int32
 	mux := http.NewServeMux()
-	mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) { emptied++ })
+	mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) { emptied.Add(1) })
 	mux.Handle("/", &clienttest.OddServer{Metrics: func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("toy:requests_total 3\ntoy:hit_tokens_total 5\n"))
 	}})
@@ -50,8 +51,8 @@ func TestShapeOfAnEngine(t *testing.T) {
 	if want := (Counters{Finished: 3, Hits: 5}); !ok || counters != want {
 		t.Errorf("its counters are %+v, want %+v", counters, want)
 	}
-	if err := s.EmptyCache(t.Context(), c); err != nil || emptied != 1 {
-		t.Errorf("its cache was emptied %d times (%v)", emptied, err)
+	if err := s.EmptyCache(t.Context(), c); err != nil || emptied.Load() != 1 {
+		t.Errorf("its cache was emptied %d times (%v)", emptied.Load(), err)
 	}
 }
 
