@@ -23,13 +23,16 @@ import (
 // ErrUnreachable is returned when nothing answers at the URL.
 var ErrUnreachable = errors.New("unreachable")
 
+// UpHint is for a server that does not answer.
+const UpHint = "is the server up? try: wb doctor --url URL"
+
 // Unreachable says that nothing answers at a URL, why, and what to do.
 func Unreachable(url string, why error) error {
 	err := fmt.Errorf("reach server %s: %w%w", url, ErrUnreachable, why)
 	if plain.Hint(err) != "" { // of the wire
 		return err
 	}
-	return plain.WithHint(err, "is the server up? try: wb doctor --url URL")
+	return plain.WithHint(err, UpHint)
 }
 
 // ErrNoModel is returned when the server does not serve the model asked for.

@@ -105,9 +105,9 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
 	e, err := engine.Probe(ctx, c, model, nil)
 	if err != nil {
-		remedy := "start it, or check URL, port and model name"
-		if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
-			remedy = h.Hint()
+		remedy := plain.Hint(err)
+		if remedy == "" || remedy == engine.UpHint { // which names this command
+			remedy = "start it, or check URL, port and model name"
 		}
 		add("server", LevelFail, err.Error(), remedy)
 		return out

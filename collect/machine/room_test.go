@@ -3,6 +3,7 @@ package machine
 import (
 	"testing"
 
+	"wb/collect/client"
 	"wb/data"
 )
 
@@ -43,5 +44,17 @@ func TestRoom(t *testing.T) {
 		if last != m.ContextTokens && m.Name != "phi-3.5-mini" {
 			t.Errorf("%s: only %d tokens in 80 GiB", m.Name, last)
 		}
+	}
+}
+
+// A server that is not there has a remedy of its own: the doctor does not send to the doctor.
+func TestDiagnoseNoServer(t *testing.T) {
+	c, err := client.New("http://127.0.0.1:1", "", func() int64 { return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := DiagnoseServer(t.Context(), c, "")
+	if len(found) != 1 || found[0].Level != LevelFail || found[0].Remedy != "start it, or check URL, port and model name" {
+		t.Errorf("%+v", found)
 	}
 }
