@@ -65,8 +65,11 @@ ENGINE ?= $(CURDIR)/.tools/engine
 .PHONY: engine
 engine:
 	./cmd/wb/testdata/engine/setup.sh $(ENGINE)
+# some of its tests: those that match one pattern and not the other
+E2E_TESTS ?= ^TestReal
+E2E_SKIP ?= ^$$
 e2e: build engine
-	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '^TestReal' -count=1 -v -timeout 43m ./cmd/wb
+	WB_ENGINE=$(ENGINE) $(GO) test -tags $(TAGS) -run '$(E2E_TESTS)' -skip '$(E2E_SKIP)' -count=1 -v -timeout 43m ./cmd/wb
 
 bench: build .venv/bin/duckdb .tools/extensions
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 3x $(call packages_with,Benchmark)
