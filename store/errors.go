@@ -41,11 +41,14 @@ var (
 	ErrInterrupted = errors.New("interrupted")
 )
 
-// Explain turns DuckDB's errors into an *Error of one line with a remedy; nil stays nil.
+// Explain turns DuckDB's errors into an *Error of one line with a remedy; nil stays nil, and so does what is an *Error.
 // File problems share one type there, so the text decides.
 func Explain(op, path string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if own, ok := err.(*Error); ok { //nolint:errorlint // one that is wrapped says more
+		return own
 	}
 	remedy, cause := explain(op, err)
 	return &Error{op, path, cause, remedy}

@@ -16,23 +16,28 @@ import (
 	"wb/viz/output"
 )
 
+// listConversations renders all conversations, and which of them would run.
+func listConversations(stdout io.Writer, format string, o *bench.Selection) error {
+	s, err := o.Choice()
+	if err != nil {
+		return err
+	}
+	all, err := data.Load(o.Dir)
+	if err != nil {
+		return err
+	}
+	t, err := bench.SelectionTable(all, s)
+	if err != nil {
+		return err
+	}
+	return output.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
+}
+
 func newConversations(stdout, stderr io.Writer) *cobra.Command {
 	var format string
 	list := func(o *bench.Selection) func(*cobra.Command, []string) error {
 		return func(*cobra.Command, []string) error {
-			s, err := o.Choice()
-			if err != nil {
-				return err
-			}
-			all, err := data.Load(o.Dir)
-			if err != nil {
-				return err
-			}
-			t, err := bench.SelectionTable(all, s)
-			if err != nil {
-				return err
-			}
-			return output.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
+			return listConversations(stdout, format, o)
 		}
 	}
 	var own, sub bench.Selection

@@ -20,20 +20,18 @@ import (
 	"wb/data/plain"
 	"wb/queries"
 	"wb/queries/compare"
-	"wb/queries/table"
 	"wb/store"
 	"wb/store/history"
-	"wb/viz"
 	"wb/viz/output"
 )
 
 // runOptions are what a call of wb run says beside its spec.
 type runOptions struct {
-	db, push, results            string
-	list, quiet, resume, verbose bool
-	start                        time.Time
-	words                        []string // vLLM's own arguments
-	stdout, stderr               io.Writer
+	db, push, results   string
+	list, quiet, resume bool
+	start               time.Time
+	words               []string // vLLM's own arguments
+	stdout, stderr      io.Writer
 }
 
 func newRun(stdout, stderr io.Writer) *cobra.Command {
@@ -82,7 +80,6 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	new(bench.RunSpec).Flags(f)
 	new(bench.Repetition).Flags(f, compare.MetricNames())
 	dbFlag(cmd, &o.db)
-	f.BoolVar(&o.verbose, "verbose", false, "on failure, print the end of the server's log")
 	f.StringVar(&o.push, "push", "", "append the file's runs to this `lake` in the end; see wb push")
 	f.BoolVar(&o.list, "list-conversations", false, "list the conversations and which would run, and run nothing")
 	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
@@ -138,7 +135,10 @@ func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err erro
 	} else if spec, err = bench.NewSpec(plan, given, rules()); err != nil {
 		return err
 	}
-	if s.Execution, err = bench.NewExecution(spec, s.tools(), s.teller(ctx), o.start); err != nil {
+	if o.list {
+		return listConversations(o.stdout, "table", &spec.Cells[0].Selection)
+	}
+	if s.Execution, err = bench.NewExecution(spec, s.tools(), s.teller(ctx, spec.Verbose()), o.start); err != nil {
 		return err
 	}
 	return s.begin(ctx, found)
@@ -155,9 +155,6 @@ type session struct {
 }
 
 func (s *session) begin(ctx context.Context, found *bench.Found) (err error) {
-	if s.list {
-		return s.listConversations()
-	}
 	if s.results != "" { // better said before the run than after it
 		if err := output.MakeDir(s.results); err != nil {
 			return err
@@ -220,15 +217,6 @@ func (s *session) forget(err error) error {
 	return err
 }
 
-func (s *session) listConversations() error {
-	all, selection := s.Cells[0].Choice()
-	t, err := bench.SelectionTable(all, selection)
-	if err != nil {
-		return err
-	}
-	return output.Render(s.stdout, "table", viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
-}
-
 // tools are what the execution is done with.
 func (s *session) tools() bench.Tools {
 	return bench.Tools{
@@ -260,17 +248,17 @@ func build() bench.Build {
 }
 
 // teller tells a person how the execution gets on.
-func (s *session) teller(ctx context.Context) bench.Teller {
+func (s *session) teller(ctx context.Context, verbose bool) bench.Teller {
 	turn := func(t bench.TurnInfo) { s.window.Turn(ctx, t.Done); s.progress.turn(t) }
 	return bench.Teller{
 		Line: func(text string) { s.line("%s", text) }, Warn: s.progress.warn, Chosen: s.chosen,
 		Making: func(c *data.Conversation) {
 			s.note(fmt.Sprintf("making %s: %s tokens", c.ID, data.Thousands(int64(c.Generate.Tokens))))
 		},
-		Talk: talk(s.stderr, s.quiet, s.verbose),
+		Talk: talk(s.stderr, s.quiet, verbose),
 		Watch: bench.Watch{Turn: turn, Warn: s.progress.warn, Say: s.progress.note, Restart: s.progress.Clear,
 			Crowd: s.progress.crowd},
-		Failure: func(err error) { logTail(s.stderr, s.verbose, err) },
+		Failure: func(err error) { logTail(s.stderr, verbose, err) },
 	}
 }
 

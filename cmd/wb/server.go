@@ -103,7 +103,6 @@ func logTail(stderr io.Writer, verbose bool, err error) {
 
 func newServe(stdout, stderr io.Writer) *cobra.Command {
 	var o target.Serve
-	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "serve MODEL [-- VLLM-ARGUMENTS]",
 		Short: "Start vLLM with a model and keep it until Ctrl-C",
@@ -140,7 +139,7 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 			err = m.Start(ctx)
 			done()
 			if err != nil {
-				logTail(stderr, verbose, err)
+				logTail(stderr, o.Verbose, err)
 				return bench.Interrupted(ctx, err)
 			}
 			fmt.Fprintf(stderr, "serving %s with vLLM (pid %d), log %s; stop with Ctrl-C\n", m.Options.ServedName, m.Facts().PID, m.Facts().LogPath)
@@ -154,12 +153,11 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 				return nil
 			case <-m.Ended():
 				err := m.Err(ctx)
-				logTail(stderr, verbose, err)
+				logTail(stderr, o.Verbose, err)
 				return err
 			}
 		},
 	}
 	o.Flags(cmd.Flags())
-	cmd.Flags().BoolVar(&verbose, "verbose", false, "on failure, print the end of the server's log")
 	return cmd
 }

@@ -47,7 +47,7 @@ func (s *session) summarise(ctx context.Context) error {
 		if len(s.Cells) == 1 {
 			errs = append(errs, s.summary(ctx, s.file, &played[0].Result))
 			if s.Spec.Plan != "" && played[0].Result.Status != "ok" {
-				fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s\n", self(), s.dbFlag())
+				fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s%s\n", self(), s.dbFlag(), s.pushFlag())
 			}
 		} else {
 			errs = append(errs, s.planSummary(ctx, played))
@@ -108,7 +108,7 @@ func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) erro
 		s.noise(found)
 	}
 	if cut {
-		fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s\n", self(), flag)
+		fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s%s\n", self(), flag, s.pushFlag())
 		return nil
 	}
 	base := ""
@@ -174,6 +174,14 @@ func (o *runOptions) dbFlag() string {
 		return ""
 	}
 	return " --db " + plain.Quote(o.db)
+}
+
+// pushFlag names the lake in a command that goes on with a plan, where it holds no secret.
+func (o *runOptions) pushFlag() string {
+	if o.push == "" || plain.Redact(o.push) != o.push {
+		return ""
+	}
+	return " --push " + plain.Quote(o.push)
 }
 
 // noise tells what a calibration found.

@@ -122,7 +122,7 @@ func (p *PlanFile) cell(cell Cell, given Given, rules Rules) (*RunSpec, error) {
 // override gives a cell the settings that a person gave. Those that the plan varies are refused.
 func (p *PlanFile) override(flags *pflag.FlagSet, run *RunSpec, given Given) (err error) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if name == "" || slices.Contains(repetitionFlags, name) || name == "name" {
+		if name == "" || slices.Contains(repetitionFlags, name) {
 			continue
 		}
 		if p.Varies(name) {

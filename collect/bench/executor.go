@@ -71,7 +71,7 @@ type Execution struct {
 	tell   Teller
 	began  time.Time
 	planID uuid.UUID
-	spec   string // as it is recorded
+	spec   [2]string // as it is recorded: whole, and without the cells
 
 	at        *target.Target
 	atServer  string
@@ -120,8 +120,10 @@ func (d *doneSessions) add(s store.DoneSession, users int) {
 func NewExecution(spec *Spec, tools Tools, tell Teller, began time.Time) (*Execution, error) {
 	x := &Execution{Spec: spec, tools: tools, tell: tell, began: began, planID: uuid.New()}
 	var err error
-	if x.spec, err = spec.Recorded(); err != nil {
-		return nil, err
+	for i, cells := range [][]CellSpec{spec.Cells, nil} {
+		if x.spec[i], err = spec.Recorded(cells); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range spec.Cells {
 		c := &CellRun{CellSpec: s, start: began}
@@ -144,7 +146,7 @@ func (c *CellRun) prepare(now func() time.Time) (err error) {
 	if c.all, err = data.Load(c.Selection.Dir); err != nil {
 		return err
 	}
-	if c.selection, err = c.Selection.choice(); err != nil {
+	if c.selection, err = c.Selection.Choice(); err != nil {
 		return err
 	}
 	if _, _, err := data.Select(c.all, c.selection); err != nil {
@@ -163,9 +165,6 @@ func (x *Execution) Close() { x.at.Close() }
 
 // Reach has the first cell's server at hand.
 func (x *Execution) Reach(ctx context.Context) error { return x.reach(ctx, x.Cells[0]) }
-
-// Choice gives all conversations that a cell can play, and what it chooses of them.
-func (c *CellRun) Choice() ([]*data.Conversation, data.Selection) { return c.all, c.selection }
 
 // Recorded says whether anything is on record.
 func (x *Execution) Recorded() bool {
@@ -303,9 +302,12 @@ func (x *Execution) visit(ctx context.Context, c *CellRun, from, to int, keep bo
 func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
 	j := Job{RunSpec: c.RunSpec, Repeats: x.Spec.Repeats, Conversations: c.convs, Template: c.template, Start: c.start, Build: x.tools.Build,
 		Server: Server{Process: x.at.Process, Settings: x.at.Settings, Limits: x.at.Limits, Same: x.used && x.last == c, Used: x.used, Keep: keep},
-		Part:   Part{Spec: x.spec, Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
+		Part:   Part{Spec: x.spec[0], Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
 	if x.Spec.Plan != "" {
 		j.Part.PlanID, j.Part.PlanText = &x.planID, x.Spec.Text
+	}
+	if x.Recorded() { // one run of many has the cells of all
+		j.Part.Spec = x.spec[1]
 	}
 	if j.Server.Same && c.Isolation != IsolationRestart { // it is warm
 		j.Warmup = 0

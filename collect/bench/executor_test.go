@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,7 +17,6 @@ import (
 	"wb/collect/engine"
 	"wb/collect/target"
 	"wb/data"
-	"wb/data/plain"
 	"wb/store"
 )
 
@@ -30,7 +28,8 @@ type stage struct {
 	lines  []string
 	warned []string
 	closed map[string]string // how runs ended, by cell
-	spec   string            // of the last run that began
+	spec   string            // that holds the cells
+	older  []store.Execution // other plans in the file
 	plan   string
 
 	connected int
@@ -88,8 +87,8 @@ func (s *stage) play(ctx context.Context, _ *target.Target, job Job, _ Watch) (*
 	run := &store.PlanRun{RunID: uuid.New(), Name: job.Name, Cell: job.Part.Cell, Status: store.RunOK, StartedAt: s.now}
 	if c := job.Part.Continue; c != nil {
 		run = s.runs[c.RunID]
-	} else {
-		s.spec, s.plan = job.Part.Spec, job.Part.PlanText
+	} else if s.plan = job.Part.PlanText; len(job.Part.Spec) > len(s.spec) {
+		s.spec = job.Part.Spec
 	}
 	s.runs[run.RunID] = run
 	res := &Result{RunID: run.RunID, Name: run.Name, Status: store.RunOK, Turns: len(job.Sessions), Progress: Progress{RunID: run.RunID, Name: run.Name}}
@@ -138,7 +137,7 @@ func (s *stage) Executions(context.Context) ([]store.Execution, error) {
 			e.Unended++
 		}
 	}
-	return []store.Execution{e}, nil
+	return append([]store.Execution{e}, s.older...), nil
 }
 
 func (s *stage) PlanRuns(context.Context, uuid.UUID) (out []store.PlanRun, _ error) {
@@ -328,105 +327,65 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
-// A plan that was cut short is gone on with by its recorded spec: what was finished is not played again, whatever the flags are now.
-func TestResume(t *testing.T) {
+// What a plan varies is not said anew, and each of many runs has its name checked.
+func TestPlanAndFlags(t *testing.T) {
+	const varied = "name: v\nconversations: [simple_qa]\nmatrix: {timeout: [5s, 6s]}\n"
+	const refused = "flag --timeout: plan v varies it, and its cells would not be what their names say"
+	given := Given{"timeout": {"7s"}}
+	if _, err := NewSpec(mustPlan(t, varied), given, anyRules()); errText(err) != refused {
+		t.Errorf("begun: %v", err)
+	}
+	s := newStage(t)
+	s.fail = func(*stage, Job) error { return ErrInterrupted }
+	_ = s.execute(t.Context(), varied, nil)
+	if _, err := Find(t.Context(), s, "x.duckdb", nil, given, anyRules()); errText(err) != refused {
+		t.Errorf("resumed: %v", err)
+	}
+	rules := anyRules()
+	rules.Name = func(name string) string {
+		if strings.Contains(name, ",") {
+			return "has a comma"
+		}
+		return ""
+	}
+	_, err := NewSpec(mustPlan(t, twoCells), Given{"name": {"x,y"}}, rules)
+	if want := `plan plan.yaml, cell a: flag --name: "x,y/a" has a comma`; errText(err) != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// Ctrl-C that comes while the last server is stopped changes nothing of a plan that is whole.
+func TestInterruptedAtTheEnd(t *testing.T) {
 	s := newStage(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	given := Given{"max-tokens": {"7"}, "": {"--kv-tokens", "5000"}, "url": nil}
-	delete(given, "url")
-	s.fail = func(s *stage, _ Job) error {
-		if len(s.jobs) == 3 {
+	x, err := NewExecution(mustSpec(t), s.tools(), s.teller(), s.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	play := x.tools.Play
+	x.tools.Play = func(_ context.Context, at *target.Target, job Job, watch Watch) (*Result, error) {
+		if len(s.jobs) == 5 {
 			cancel()
-			return ErrInterrupted
 		}
-		return nil
+		return play(t.Context(), at, job, watch)
 	}
-	if err := s.execute(ctx, twoCells, given); !errors.Is(err, ErrInterrupted) {
-		t.Fatal(err)
+	x.Ledger = s
+	err = x.Play(ctx)
+	if len(s.jobs) != 6 || ctx.Err() == nil {
+		t.Fatalf("played %q", s.jobs)
 	}
-	first := slices.Clone(s.jobs)
-	s.jobs, s.fail = nil, nil
-
-	found, err := Find(t.Context(), s, "x.duckdb", nil, Given{"timeout": {"3s"}}, anyRules())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range found.Spec.Cells {
-		if c.MaxTokens != 7 || c.Timeout != 3*time.Second || !slices.Equal(c.Target.Words, given[""]) {
-			t.Errorf("cell %s goes on with %d tokens, a timeout of %v and %q", c.Cell, c.MaxTokens, c.Timeout, c.Target.Words)
-		}
-	}
-	if err := s.playSpec(t.Context(), found.Spec, found); err != nil {
-		t.Fatal(err)
-	}
-	if s.reopened != 2 {
-		t.Errorf("%d runs were gone on with", s.reopened)
-	}
-	played := map[string]int{}
-	for _, j := range slices.Concat(first[:2], s.jobs) {
-		f := strings.Fields(j)
-		played[f[0]+f[1]]++
-	}
-	if want := map[string]int{"a1": 1, "a2": 1, "a3": 1, "b1": 1, "b2": 1, "b3": 1}; !maps.Equal(played, want) {
-		t.Errorf("%q, then %q", first, s.jobs)
-	}
-	// and then there is nothing left
-	if found, err = Find(t.Context(), s, "x.duckdb", mustPlan(t, twoCells), nil, anyRules()); err != nil {
-		t.Fatal(err)
-	}
-	s.jobs, s.lines = nil, nil
-	if err := s.playSpec(t.Context(), found.Spec, found); err != nil || len(s.jobs) > 0 || !slices.Equal(s.lines, []string{"nothing left"}) {
-		t.Errorf("played %q, told %q (%v)", s.jobs, s.lines, err)
+	if err != nil || !maps.Equal(s.closed, map[string]string{"a": "ok", "b": "ok"}) {
+		t.Errorf("closed %v (%v)", s.closed, err)
 	}
 }
 
-// What would make one run of two kinds is refused; how often and how long may be said anew.
-func TestResumeAsBegun(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		given Given
-		err   string
-	}{
-		{"nothing", nil, ""},
-		{"the same", Given{"seed": {"5"}}, ""},
-		{"another", Given{"seed": {"6"}}, "flag --seed: a resumed plan goes on as it was begun, which was with 5"},
-		{"one more", Given{"max-tokens": {"6"}}, "flag --max-tokens: a resumed plan goes on as it was begun, which was without it"},
-		{"other words", Given{"": {"--jitter", "1"}}, `read vLLM arguments: a resumed plan goes on as it was begun, which was with ""`},
-		{"repeats", Given{"repeat": {"9"}}, ""},
-	} {
-		s := newStage(t)
-		s.fail = func(*stage, Job) error { return ErrInterrupted }
-		plan := "name: two\nconversations: [simple_qa]\nrepeats: 2\nvariants: {a: {}, b: {}}\n"
-		_ = s.execute(t.Context(), plan, Given{"seed": {"5"}})
-		found, err := Find(t.Context(), s, "x.duckdb", nil, c.given, anyRules())
-		if got := errText(err); got != c.err {
-			t.Errorf("%s: %q, want %q", c.name, got, c.err)
-		}
-		if c.name == "repeats" && (found.Spec.Repeats != 9 || found.Spec.MaxRepeats < 9) {
-			t.Errorf("%+v", found.Spec.Repetition)
-		}
-	}
-	none := newStage(t)
-	if _, err := Find(t.Context(), none, "x.duckdb", nil, nil, anyRules()); plain.Hint(err) == "" || !strings.Contains(err.Error(), "x.duckdb holds no plan") {
-		t.Errorf("%v, hint %q", err, plain.Hint(err))
-	}
-}
-
-// A plan that a wb before schema 12 began has no spec on record: its text and the flags in its first line are what it goes on with.
-func TestResumeOfOlderPlans(t *testing.T) {
-	flags, err := json.Marshal(Given{"max-tokens": {"9"}, "": {"--jitter", "0.5"}})
+func mustSpec(t *testing.T) *Spec {
+	t.Helper()
+	s, err := NewSpec(mustPlan(t, twoCells), nil, anyRules())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, tokens := range map[string]int{twoCells: 64, flagsMark + string(flags) + "\n" + twoCells: 9} {
-		s, err := recorded(store.Execution{Plan: text}, anyRules())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.Text != twoCells || s.Plan != "two" || len(s.Cells) != 2 || s.Cells[1].MaxTokens != tokens || s.Repeats != 3 {
-			t.Errorf("%+v", s)
-		}
-	}
+	return s
 }
 
 func mustPlan(t *testing.T, text string) *PlanFile {

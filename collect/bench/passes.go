@@ -227,7 +227,7 @@ func (x *Execution) finish(ctx context.Context, cancelled, whole bool, err error
 	}
 	status, reason := store.RunOK, ""
 	switch {
-	case errors.Is(err, ErrInterrupted) || cancelled:
+	case errors.Is(err, ErrInterrupted) || cancelled && !whole:
 		status, reason = store.RunInterrupted, "stopped by the user"
 	case !whole:
 		status, reason = store.RunInterrupted, "the plan ended: "+err.Error()

@@ -26,7 +26,7 @@ type Found struct {
 
 // anew are settings that may be said anew of a plan that is gone on with: how often and how long. What would make one run of two kinds may
 // not.
-var anew = append([]string{"api-key-env", "timeout"}, repetitionFlags...)
+var anew = append([]string{"api-key-env", "timeout", "verbose"}, repetitionFlags...)
 
 // Find looks up the execution to go on with: of that plan, or where it is nil the newest that was cut short. given are the settings of
 // this call; where names the file.
@@ -35,19 +35,18 @@ func Find(ctx context.Context, l Ledger, where string, plan *PlanFile, given Giv
 	if err != nil {
 		return nil, err
 	}
-	var found *store.Execution
-	var spec *Spec
+	var found *execution
 	other := ""
-	for i, e := range all {
-		s, err := recorded(e, rules)
+	for _, row := range all {
+		e, err := recorded(row)
 		if err != nil {
 			return nil, err
 		}
-		unfinished := e.Unended > 0 || e.Runs < len(s.Cells)
+		unfinished := e.Unended > 0 || e.Runs < len(e.plan.Cells())
 		switch {
-		case plan == nil && !unfinished, plan != nil && s.Plan != plan.Name:
+		case plan == nil && !unfinished, plan != nil && e.plan.Name != plan.Name:
 			continue
-		case plan != nil && s.Text != plan.Text:
+		case plan != nil && e.plan.Text != plan.Text:
 			if other == "" {
 				other = when(e.StartedAt)
 			}
@@ -55,7 +54,7 @@ func Find(ctx context.Context, l Ledger, where string, plan *PlanFile, given Giv
 		case found != nil && !unfinished: // a finished one serves only where no other does
 			continue
 		}
-		found, spec = &all[i], s
+		found = e
 		if unfinished {
 			break
 		}
@@ -74,9 +73,10 @@ func Find(ctx context.Context, l Ledger, where string, plan *PlanFile, given Giv
 		return nil, nothing("%s holds no plan that was cut short", where)
 	}
 	if plan != nil {
-		spec.File = plan.File
+		found.plan.File = plan.File
 	}
-	if err := spec.goOn(given, rules); err != nil {
+	spec, err := found.spec(given, rules)
+	if err != nil {
 		return nil, err
 	}
 	runs, err := l.PlanRuns(ctx, found.ID)
@@ -93,29 +93,60 @@ func (f *Found) Told() string {
 // flagsMark begins the line of a plan's text that held the flags it was begun with, in files of a wb before schema 12.
 const flagsMark = "# flags of wb run: "
 
-// recorded gives the spec of an execution.
-func recorded(e store.Execution, rules Rules) (*Spec, error) {
-	if e.Spec != "" {
-		return ReadSpec(e.Spec, e.Plan)
-	}
+// execution is one that is on record.
+type execution struct {
+	store.Execution
+	plan  *PlanFile
+	given Given // beside the plan, in files of a wb before schema 12
+}
+
+// recorded reads an execution's plan.
+func recorded(e store.Execution) (*execution, error) {
 	text, given := e.Plan, Given{}
 	line, rest, ok := strings.Cut(text, "\n")
 	if js, marked := strings.CutPrefix(line, flagsMark); ok && marked && json.Unmarshal([]byte(js), &given) == nil {
 		text = rest
 	}
 	p, err := ParsePlan("recorded plan", []byte(text))
-	if err != nil {
-		return nil, err
-	}
-	return NewSpec(p, given, rules)
+	return &execution{e, p, given}, err
 }
 
-// goOn takes over the settings of this call that may be said anew, and refuses others that are not what they were.
-func (s *Spec) goOn(given Given, rules Rules) error {
+// spec gives the spec to go on with: the recorded one, with those settings of this call that may be said anew. Where the cells are not on
+// record, the plan gives them.
+func (e *execution) spec(given Given, rules Rules) (s *Spec, err error) {
+	s = &Spec{Given: e.given}
+	if e.Spec != "" {
+		if s, err = ReadSpec(e.Spec, e.plan.Text); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.unchanged(e.plan, given); err != nil {
+		return nil, err
+	}
+	if s.File = e.plan.File; len(s.Cells) == 0 {
+		was, now := s.Given, Given{}
+		maps.Copy(now, was)
+		for _, name := range anew {
+			if given[name] != nil {
+				now[name] = given[name]
+			}
+		}
+		if s, err = NewSpec(e.plan, now, rules); err != nil {
+			return nil, err
+		}
+		s.Given = was
+	}
+	return s, s.goOn(given, rules)
+}
+
+// unchanged refuses settings of this call that are not what they were, and those that the plan varies.
+func (s *Spec) unchanged(plan *PlanFile, given Given) error {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		was, ok := s.Given[name]
 		now := Given{name: given[name]}.Redacted()[name]
 		switch {
+		case plan.Varies(name):
+			return plain.Mistakef("flag --%s: plan %s varies it, and its cells would not be what their names say", name, plan.Name)
 		case slices.Contains(anew, name), ok && slices.Equal(was, now):
 			continue
 		case name == "":
@@ -127,6 +158,11 @@ func (s *Spec) goOn(given Given, rules Rules) error {
 		}
 		return plain.Mistakef("flag --%s: a resumed plan goes on as it was begun, which was %s", name, text)
 	}
+	return nil
+}
+
+// goOn takes over the settings of this call that may be said anew.
+func (s *Spec) goOn(given Given, rules Rules) error {
 	flags, run, rep := blank()
 	if err := given.apply(flags); err != nil {
 		return plain.Mistake(err)
@@ -146,6 +182,9 @@ func (s *Spec) goOn(given Given, rules Rules) error {
 		}
 		if given["api-key-env"] != nil {
 			c.Target.KeyEnv = run.Target.KeyEnv
+		}
+		if given["verbose"] != nil {
+			c.Target.Serve.Verbose = run.Target.Serve.Verbose
 		}
 		if words := given[""]; len(words) > 0 { // with the secrets that are not on record
 			c.Target.Words = withSecrets(c.Target.Words, words)

@@ -37,5 +37,6 @@ func (r *run) newEnv() *sample.Env {
 		}
 		r.event(kind, source, message, turn)
 	}
-	return &sample.Env{RunID: r.id, Rec: r.rec, Now: r.clock, Tell: tell, Warn: r.warn, Begins: r.job.Part.Continue == nil, OpenGPUs: r.job.OpenGPUs}
+	note := func(kind store.EventKind, source, message string) { r.event(kind, source, message, nil) }
+	return &sample.Env{RunID: r.id, Rec: r.rec, Now: r.clock, Tell: tell, Note: note, Warn: r.warn, Begins: r.job.Part.Continue == nil, OpenGPUs: r.job.OpenGPUs}
 }

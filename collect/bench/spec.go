@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,15 +181,29 @@ func (s CellSpec) shared() string {
 	return key
 }
 
-// Recorded gives the spec as text for raw.run, without secrets.
-func (s *Spec) Recorded() (string, error) {
+// Verbose says whether a failure tells the end of the server's log.
+func (s *Spec) Verbose() bool {
+	return slices.ContainsFunc(s.Cells, func(c CellSpec) bool { return c.Target.Serve.Verbose })
+}
+
+// Recorded gives the spec with these cells as text for raw.run, without secrets. Where vLLM is and where logs go is this machine's
+// affair: what stands there by default is not on record.
+func (s *Spec) Recorded(cells []CellSpec) (string, error) {
+	_, usual, _ := blank()
 	c := *s
 	c.Given = c.Given.Redacted()
-	c.Cells = make([]CellSpec, len(s.Cells))
-	for i, cell := range s.Cells {
+	c.Cells = make([]CellSpec, len(cells))
+	for i, cell := range cells {
 		cell.Target.Words = target.WithoutSecrets(cell.Target.Words)
 		if cell.Target.URL != "" {
 			cell.Target.URL = plain.RedactURL(cell.Target.URL)
+		}
+		at := &cell.Target.Serve
+		if at.VLLM == usual.Target.Serve.VLLM {
+			at.VLLM = ""
+		}
+		if at.LogDir == usual.Target.Serve.LogDir {
+			at.LogDir = ""
 		}
 		c.Cells[i] = cell
 	}
@@ -204,6 +219,11 @@ func ReadSpec(recorded, planText string) (*Spec, error) {
 	s := &Spec{Text: planText}
 	if err := json.Unmarshal([]byte(recorded), s); err != nil {
 		return nil, fmt.Errorf("read recorded spec: %w", err)
+	}
+	_, usual, _ := blank()
+	for i := range s.Cells {
+		at := &s.Cells[i].Target.Serve
+		at.VLLM, at.LogDir = cmp.Or(at.VLLM, usual.Target.Serve.VLLM), cmp.Or(at.LogDir, usual.Target.Serve.LogDir)
 	}
 	return s, nil
 }

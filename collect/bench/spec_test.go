@@ -17,12 +17,15 @@ func TestSpecIsRecordedWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := s.Recorded()
+	text, err := s.Recorded(s.Cells)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(text, "secret") {
 		t.Errorf("a secret is on record: %s", text)
+	}
+	if home, _, _ := strings.Cut(s.Cells[0].Target.Serve.LogDir, "wb"); strings.Contains(text, home) {
+		t.Errorf("this machine's folders are on record: %s", text)
 	}
 	back, err := ReadSpec(text, s.Text)
 	if err != nil {
@@ -39,7 +42,7 @@ func TestSpecIsRecordedWhole(t *testing.T) {
 	if errs := back.Validate(anyRules()); len(errs) > 0 {
 		t.Errorf("what was recorded has mistakes: %v", errs)
 	}
-	again, err := back.Recorded()
+	again, err := back.Recorded(back.Cells)
 	if err != nil || again != text {
 		t.Errorf("recorded again it is\n%s\nwant\n%s", again, text)
 	}
@@ -93,6 +96,7 @@ func TestValidate(t *testing.T) {
 		{Given{"engine": {"llm"}}, `flag --engine: wants vllm, url or sim, not "llm"`, ""},
 		{Given{"model": {"m"}}, "flag --model: the simulator has no models to choose from", "--engine vllm"},
 		{Given{"port": {"9"}}, "flag --port: is for --engine vllm", ""},
+		{Given{"verbose": {"true"}}, "flag --verbose: is for --engine vllm", ""},
 		{Given{"url": {"http://x"}, "sim-profile": {"graphs"}}, "flag --engine: --sim-profile and --sim-fault are for the embedded simulator", ""},
 		{Given{"url": {"http://x"}, "isolation": {"restart"}}, "flag --isolation: wb can restart only a server that it started", "salt"},
 		{Given{"users": {"2"}, "isolation": {"reset"}}, "flag --isolation: reset would disturb other users' sessions", "salt"},

@@ -77,7 +77,7 @@ func (s *RunSpec) Validate(given func(flag string) bool, rules Rules) []error {
 	if _, err := target.APIKey(s.Target.KeyEnv); err != nil {
 		m.errs = append(m.errs, err)
 	}
-	if _, err := s.Selection.choice(); err != nil {
+	if _, err := s.Selection.Choice(); err != nil {
 		m.errs = append(m.errs, err)
 	}
 	if s.Target.Engine == target.VLLM && len(m.errs) == 0 {
@@ -146,9 +146,7 @@ func (l Load) validate(m *mistakes, given func(flag string) bool, engine target.
 }
 
 // Choice checks the selection and gives it as the conversations know it.
-func (s Selection) Choice() (data.Selection, error) { return s.choice() }
-
-func (s Selection) choice() (data.Selection, error) {
+func (s Selection) Choice() (data.Selection, error) {
 	out := data.Selection{IDs: s.IDs, Include: s.Include, Exclude: s.Exclude, Max: s.Most}
 	if s.Most < 0 {
 		return out, plain.Mistakef("flag --max-conversations: %d is negative", s.Most)

@@ -99,7 +99,7 @@ func New(baseURL, key string, clock Clock) (*Client, error) {
 
 // Clean takes secrets out of text that came from outside, and bytes that are not UTF-8.
 func (c *Client) Clean(s string) string {
-	return plain.Redact(strings.ToValidUTF8(s, "\ufffd"), c.secrets...)
+	return plain.WithoutSecrets(strings.ToValidUTF8(s, "\ufffd"), c.secrets)
 }
 
 func (c *Client) newRequest(ctx context.Context, method, path string, body []byte) (*http.Request, error) {

@@ -53,6 +53,7 @@ type Fields struct {
 type Reset struct {
 	Path    string // of a POST
 	DevMode bool   // it is there in the server's development mode only
+	Known   bool   // the server is known to have it, so that its absence is worth a word
 }
 
 // Server is a server that was asked who it is.

@@ -13,4 +13,4 @@ func (simulator) CachedTokens(_ *Facts, reported *int64, _ bool) *int64 { return
 
 func (simulator) CounterNames(counter string) []string { return metricNames[counter] }
 
-func (simulator) Reset(*Facts) *Reset { return &Reset{resetPath, true} }
+func (simulator) Reset(*Facts) *Reset { return &Reset{Path: resetPath, DevMode: true, Known: true} }

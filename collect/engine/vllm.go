@@ -19,10 +19,7 @@ func (vllm) CounterNames(counter string) []string { return metricNames[counter] 
 
 func (vllm) Reset(f *Facts) *Reset {
 	exists, dev := release(f).Endpoint(resetPath)
-	if !exists {
-		return nil
-	}
-	return &Reset{resetPath, dev}
+	return &Reset{Path: resetPath, DevMode: dev, Known: exists}
 }
 
 // resetPath empties vLLM's prefix cache.

@@ -25,6 +25,13 @@ func TestAdapter(t *testing.T) {
 	if exists, dev := NewAdapter("0.22.1").Endpoint("/reset_prefix_cache"); !exists || !dev {
 		t.Error("/reset_prefix_cache is there in development mode")
 	}
+	// an emptied cache is tried for with every vLLM; whether it should be there is known of releases
+	for version, known := range map[string]bool{"0.22.1": true, "0.9.2": false, "0.1.dev1": false} {
+		f := &Facts{Version: &version}
+		if how := (vllm{}).Reset(f); how == nil || how.Path != "/reset_prefix_cache" || how.Known != known {
+			t.Errorf("%q: %+v", version, how)
+		}
+	}
 	if exists, _ := NewAdapter("0.32.0").Endpoint("/nope"); exists {
 		t.Error("/nope is there")
 	}

@@ -149,7 +149,7 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	default:
 		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
 	}
-	if how := e.Reset(&e.Facts); how != nil && e.Takes().VLLM {
+	if how := e.Reset(&e.Facts); how != nil && how.Known {
 		// a GET tells whether it is there without emptying anything: 405 or 404
 		resp, _, err := c.AskBeside(ctx, http.MethodGet, how.Path, nil, client.MaxErrorBody)
 		switch {

@@ -46,7 +46,7 @@ func (h *hostSampler) Sample(ctx context.Context, late time.Duration) error {
 	wall := now.Round(0)
 	if !h.lastMono.IsZero() {
 		if d := wall.Sub(h.lastWall) - now.Sub(h.lastMono); d.Abs() > stepAfter {
-			h.env.Tell(store.EventClockStep, "host", fmt.Sprintf("the wall clock moved by %d ms; durations are not affected", d.Milliseconds()))
+			h.env.Note(store.EventClockStep, "host", fmt.Sprintf("the wall clock moved by %d ms; durations are not affected", d.Milliseconds()))
 		}
 	}
 	h.lastWall, h.lastMono = wall, now

@@ -82,6 +82,6 @@ func RecordHost(ctx context.Context, env *Env) {
 		rows = append(rows, store.Setting{RunID: env.RunID, Source: "host", Name: "cpu_threads", Value: fmt.Sprint(*h.CPUThreads)})
 	}
 	if err := errors.Join(store.Add(ctx, env.Rec, h), store.Add(ctx, env.Rec, rows...)); err != nil {
-		env.Tell(store.EventSamplerFailed, "host", err.Error())
+		env.Note(store.EventSamplerFailed, "host", err.Error())
 	}
 }

@@ -43,7 +43,8 @@ type Env struct {
 	RunID    uuid.UUID
 	Rec      *store.Recorder
 	Now      func() int64                                       // ns since the run's start
-	Tell     func(kind store.EventKind, source, message string) // records an event
+	Tell     func(kind store.EventKind, source, message string) // records an event, of the turn that is under way
+	Note     func(kind store.EventKind, source, message string) // records an event of no turn
 	Warn     func(kind store.EventKind, source, message string) // and tells the person
 	Begins   bool                                               // the run begins: facts of the machine are not on record yet
 	OpenGPUs func() (*gpu.GPUs, error)                          // nil: NVML's
@@ -87,14 +88,16 @@ const (
 	slowAfter   = time.Second // a sampler whose reading takes longer is told of
 )
 
+// frozen says that a tick came far too late: this process did not run, so stamps of that time are late as well.
+func frozen(late, every time.Duration) bool { return late > frozenAfter+every }
+
 // drive calls a sampler until the context ends. A failure is an event, and sampling goes on.
 func drive(ctx context.Context, s Sampler, every time.Duration, event func(kind store.EventKind, source, message string)) {
 	next := time.Now()
 	told := ""
 	for {
 		late := max(time.Since(next), 0)
-		if late > frozenAfter+every {
-			// the tick came far too late: this process did not run, so stamps of that time are late as well
+		if frozen(late, every) {
 			event(store.EventFrozen, s.Name(), fmt.Sprintf("wb itself did not run for %d ms: times around this moment are not the server's", late.Milliseconds()))
 		}
 		began := time.Now()

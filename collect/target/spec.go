@@ -54,6 +54,7 @@ type Serve struct {
 	Utilization float64       `json:"gpu_memory_utilization,omitempty"`
 	MaxModelLen string        `json:"max_model_len,omitempty"` // tokens, such as 8K
 	Timeout     time.Duration `json:"server_timeout_ns,omitempty"`
+	Verbose     bool          `json:"verbose,omitempty"` // a failure tells the end of the server's log
 }
 
 // Flags declares them.
@@ -85,6 +86,7 @@ func (s *Serve) Flags(f *pflag.FlagSet) {
 		"longest context in `tokens`, such as 8192 or 8K (default: the model's own, or what fits)")
 	f.DurationVar(&s.Timeout, "server-timeout", 15*time.Minute, "give a start up after this long")
 	f.StringVar(&s.LogDir, "log-dir", defaultLogDir(), "`directory` for the server's logs")
+	f.BoolVar(&s.Verbose, "verbose", false, "on failure, print the end of the server's log")
 }
 
 // ServeFlags are the names of the flags that are for a server that wb starts.

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func TestConnectToSimulator(t *testing.T) {
 	if at.Server.Kind() != engine.KindSimulator || *at.Server.BlockSizeTokens != 32 || *at.Server.PrefixCaching || told != "instant" {
 		t.Errorf("%+v, told %q", at.Server.Facts, told)
 	}
-	if want := map[string]string{"--block-size": "32", "--no-enable-prefix-caching": ""}; len(at.Settings) != 2 || at.Settings["--block-size"] != want["--block-size"] {
+	if want := map[string]string{"--block-size": "32", "--no-enable-prefix-caching": ""}; !maps.Equal(at.Settings, want) {
 		t.Errorf("settings %v, want %v", at.Settings, want)
 	}
 	before := at.Client.Base()
@@ -63,7 +64,7 @@ func TestConnectToSimulator(t *testing.T) {
 	}
 	var phases []string
 	for _, p := range at.Process.Facts().Phases {
-		phases = append(phases, string(p.Phase))
+		phases = append(phases, p.Phase)
 	}
 	if want := []string{"spawned", "ready"}; !slices.Equal(phases, want) {
 		t.Errorf("phases %v, want %v", phases, want)

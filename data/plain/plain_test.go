@@ -141,10 +141,18 @@ func TestRedact(t *testing.T) {
 		"postgres:password='my s3cret dbname=x":          "postgres:password=***",
 		"connection to \"postgres:host=h PASSWORD=abc\"": "connection to \"postgres:host=h PASSWORD=***",
 		"nothing in here":                                "nothing in here",
-		"Bearer key-1 and key-12 were refused":           "Bearer (secret) and (secret) were refused",
+		"postgres://me:pa:ss@h/x":                        "postgres://me:***@h/x",
 	} {
-		if got := Redact(in, "", "key-1", "key-12"); got != want {
+		if got := Redact(in); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"Bearer key-1 and key-12 were refused":      "Bearer (secret) and (secret) were refused",
+		"ValueError: password=hunter2 is not known": "ValueError: password=hunter2 is not known", // a server's own words stay
+	} {
+		if got := WithoutSecrets(in, []string{"", "key-1", "key-12"}); got != want {
+			t.Errorf("WithoutSecrets(%q) = %q, want %q", in, got, want)
 		}
 	}
 	for in, want := range map[string]string{

@@ -9,9 +9,8 @@ import (
 
 var password = regexp.MustCompile(`(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)|\S+)|(://[^/@\s:]*:)[^\s/]*@`)
 
-// Redact takes passwords out of a text that may be or quote a connection text: PASSWORD=…, ://USER:…@.
-// Each of secrets becomes "(secret)".
-func Redact(text string, secrets ...string) string {
+// WithoutSecrets replaces each of secrets in a text by "(secret)".
+func WithoutSecrets(text string, secrets []string) string {
 	// a secret that begins with another one is replaced whole
 	longest := slices.SortedStableFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) })
 	for _, s := range longest {
@@ -19,9 +18,14 @@ func Redact(text string, secrets ...string) string {
 			text = strings.ReplaceAll(text, s, "(secret)")
 		}
 	}
+	return text
+}
+
+// Redact takes passwords out of a text that may be or quote a connection text: PASSWORD=…, ://USER:…@.
+func Redact(text string) string {
 	return password.ReplaceAllStringFunc(text, func(m string) string {
 		if i := strings.Index(m, "://"); i >= 0 {
-			return m[:strings.LastIndex(m[:len(m)-1], ":")+1] + "***@"
+			return m[:i+len("://")+strings.Index(m[i+len("://"):], ":")+1] + "***@"
 		}
 		name, _, _ := strings.Cut(m, "=")
 		return name + "=***"

@@ -56,35 +56,44 @@ func Run(ctx context.Context, db *store.DB, c Comparison) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Comparison: c, Base: base, Head: head}
+	r := &Result{Comparison: c, Base: base, Head: head, warmth: warmthOf(base, head)}
+	if err := r.measured(); err != nil { // before all that is read besides
+		return nil, err
+	}
 	if r.Facts, err = loadFacts(ctx, db, base, head, metrics); err != nil {
 		return nil, err
 	}
-	if err := r.work(metrics); err != nil {
-		return nil, err
-	}
+	r.work(metrics)
 	return r, nil
 }
 
-// work pairs, estimates and decides, and finds the warnings: all that needs no database.
-func (r *Result) work(metrics []Metric) error {
-	c := r.Comparison
-	r.warmth = warmthOf(r.Base, r.Head)
-	b, h := observe(r.Base.Turns, c.By, r.warmth.skip), observe(r.Head.Turns, c.By, r.warmth.skip)
+// observed are the turns of both sides that count.
+func (r *Result) observed() (base, head []observation) {
+	skip := r.warmth.skip
+	return observe(r.Base.Turns, r.Comparison.By, skip), observe(r.Head.Turns, r.Comparison.By, skip)
+}
+
+// measured gives ErrNothingMeasured where a side has no turn that counts.
+func (r *Result) measured() error {
+	b, h := r.observed()
 	for _, side := range []struct {
 		selector string
 		turns    int
-	}{{c.Base, len(b)}, {c.Head, len(h)}} {
+	}{{r.Comparison.Base, len(b)}, {r.Comparison.Head, len(h)}} {
 		if side.turns == 0 {
 			return fmt.Errorf("compare runs: %s: %w", side.selector, ErrNothingMeasured)
 		}
 	}
-	r.pairing = pair(b, h)
-	r.Verdicts = decide(r.pairing, metrics, c)
+	return nil
+}
+
+// work pairs, estimates and decides, and finds the warnings: all that needs no database.
+func (r *Result) work(metrics []Metric) {
+	r.pairing = pair(r.observed())
+	r.Verdicts = decide(r.pairing, metrics, r.Comparison)
 	r.foreign()
 	r.noise(metrics)
 	r.Warnings = warn(r, checks())
-	return nil
 }
 
 // foreign marks the verdicts of sides that do not do the same. Where one is simulated, or began warm and the other cold, there is none.

@@ -166,18 +166,22 @@ func TestWarningIsOneFile(t *testing.T) {
 	}
 }
 
-// The order of the notes is that of the list.
+// The order of the notes is that of the list, in a result that has nearly all of them.
 func TestWarningsInOrder(t *testing.T) {
-	r := quiet()
-	r.noiseOf, r.Head.Notes, r.Facts.Machine.Frozen = "2026-11-30", []string{"x"}, 1
-	r.Facts.Drift, r.Facts.Differing = []Drift{{"ttft", "one", "x"}}, []string{"plan.x"}
-	r.Verdicts[0].Evidence = Evidence{Sessions: 1, Measured: true}
-	r.Head.Runs[0].Simulated = true
+	r, plants := quiet(), plantedInPairs()
+	maps.Copy(plants, plantedInRuns())
+	for _, name := range []string{"same name", "few figures", "drift", "machine", "settings", "one simulated", "notes of runs", "one conversation", "cut and buffered",
+		"left out, warm", "unpaired", "processes", "within noise", "calibration"} {
+		plants[name].change(r)
+	}
+	r.Verdicts[0].Enough = false
+	r.Verdicts = append(r.Verdicts, Verdict{Metric: Metrics()[2], Group: "all"})
 	var kinds []string
 	for _, w := range warn(r, checks()) {
 		kinds = append(kinds, string(w.Kind()))
 	}
-	want := "calibrated_noise run_note one_simulated too_few differing_settings frozen drift"
+	want := "same_name calibrated_noise within_noise processes_are_units unpaired left_out_sessions cut_turns buffered_turns few_figures " +
+		"not_measured one_conversation run_note run_note one_simulated too_few differing_settings frozen hot other_clock client_bound drift"
 	if got := strings.Join(kinds, " "); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

@@ -26,7 +26,7 @@ func Import(ctx context.Context, d *store.DB, from string, ids []string) (out Mo
 	}
 	conn, err := d.Conn(ctx)
 	if err != nil {
-		return out, store.Explain("import", d.Path(), err)
+		return out, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	s, err := openSource(ctx, conn, from)

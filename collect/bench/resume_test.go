@@ -1,0 +1,141 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wb/data/plain"
+	"wb/store"
+)
+
+// A plan that was cut short is gone on with by its recorded spec: what was finished is not played again, whatever the flags are now.
+func TestResume(t *testing.T) {
+	s := newStage(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	given := Given{"max-tokens": {"7"}, "": {"--kv-tokens", "5000"}, "url": nil}
+	delete(given, "url")
+	s.fail = func(s *stage, _ Job) error {
+		if len(s.jobs) == 3 {
+			cancel()
+			return ErrInterrupted
+		}
+		return nil
+	}
+	if err := s.execute(ctx, twoCells, given); !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	first := slices.Clone(s.jobs)
+	s.jobs, s.fail = nil, nil
+
+	found, err := Find(t.Context(), s, "x.duckdb", nil, Given{"timeout": {"3s"}}, anyRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range found.Spec.Cells {
+		if c.MaxTokens != 7 || c.Timeout != 3*time.Second || !slices.Equal(c.Target.Words, given[""]) {
+			t.Errorf("cell %s goes on with %d tokens, a timeout of %v and %q", c.Cell, c.MaxTokens, c.Timeout, c.Target.Words)
+		}
+	}
+	if err := s.playSpec(t.Context(), found.Spec, found); err != nil {
+		t.Fatal(err)
+	}
+	if s.reopened != 2 {
+		t.Errorf("%d runs were gone on with", s.reopened)
+	}
+	played := map[string]int{}
+	for _, j := range slices.Concat(first[:2], s.jobs) {
+		f := strings.Fields(j)
+		played[f[0]+f[1]]++
+	}
+	if want := map[string]int{"a1": 1, "a2": 1, "a3": 1, "b1": 1, "b2": 1, "b3": 1}; !maps.Equal(played, want) {
+		t.Errorf("%q, then %q", first, s.jobs)
+	}
+	// and then there is nothing left
+	if found, err = Find(t.Context(), s, "x.duckdb", mustPlan(t, twoCells), nil, anyRules()); err != nil {
+		t.Fatal(err)
+	}
+	s.jobs, s.lines = nil, nil
+	if err := s.playSpec(t.Context(), found.Spec, found); err != nil || len(s.jobs) > 0 || !slices.Equal(s.lines, []string{"nothing left"}) {
+		t.Errorf("played %q, told %q (%v)", s.jobs, s.lines, err)
+	}
+}
+
+// What would make one run of two kinds is refused; how often and how long may be said anew.
+func TestResumeAsBegun(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		given Given
+		err   string
+	}{
+		{"nothing", nil, ""},
+		{"the same", Given{"seed": {"5"}}, ""},
+		{"another", Given{"seed": {"6"}}, "flag --seed: a resumed plan goes on as it was begun, which was with 5"},
+		{"one more", Given{"max-tokens": {"6"}}, "flag --max-tokens: a resumed plan goes on as it was begun, which was without it"},
+		{"other words", Given{"": {"--jitter", "1"}}, `read vLLM arguments: a resumed plan goes on as it was begun, which was with ""`},
+		{"repeats", Given{"repeat": {"9"}}, ""},
+	} {
+		s := newStage(t)
+		s.fail = func(*stage, Job) error { return ErrInterrupted }
+		plan := "name: two\nconversations: [simple_qa]\nrepeats: 2\nvariants: {a: {}, b: {}}\n"
+		_ = s.execute(t.Context(), plan, Given{"seed": {"5"}})
+		found, err := Find(t.Context(), s, "x.duckdb", nil, c.given, anyRules())
+		if got := errText(err); got != c.err {
+			t.Errorf("%s: %q, want %q", c.name, got, c.err)
+		}
+		if c.name == "repeats" && (found.Spec.Repeats != 9 || found.Spec.MaxRepeats < 9) {
+			t.Errorf("%+v", found.Spec.Repetition)
+		}
+	}
+	none := newStage(t)
+	if _, err := Find(t.Context(), none, "x.duckdb", nil, nil, anyRules()); plain.Hint(err) == "" || !strings.Contains(err.Error(), "x.duckdb holds no plan") {
+		t.Errorf("%v, hint %q", err, plain.Hint(err))
+	}
+}
+
+// A plan that a wb before schema 12 began has no spec on record: its text and the flags in its first line are what it goes on with.
+func TestResumeOfOlderPlans(t *testing.T) {
+	flags, err := json.Marshal(Given{"max-tokens": {"9"}, "": {"--jitter", "0.5"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, tokens := range map[string]int{twoCells: 64, flagsMark + string(flags) + "\n" + twoCells: 9} {
+		e, err := recorded(store.Execution{Plan: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := e.spec(Given{"timeout": {"9s"}}, anyRules())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Text != twoCells || s.Plan != "two" || len(s.Cells) != 2 || s.Cells[1].MaxTokens != tokens || s.Repeats != 3 || s.Cells[1].Timeout != 9*time.Second {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// A plan of which this machine has no key does not keep others from being gone on with.
+func TestResumeBesideOthers(t *testing.T) {
+	s := newStage(t)
+	s.older = []store.Execution{{ID: uuid.New(), Plan: "name: other\napi_key_env: WB_TEST_NO_SUCH_KEY\nvariants: {a: {}, b: {}}\n", Runs: 1, Unended: 1}}
+	s.fail = func(*stage, Job) error { return ErrInterrupted }
+	_ = s.execute(t.Context(), twoCells, nil)
+	if found, err := Find(t.Context(), s, "x.duckdb", mustPlan(t, twoCells), nil, anyRules()); err != nil || found.Spec.Plan != "two" {
+		t.Errorf("%+v (%v)", found, err)
+	}
+	other := mustPlan(t, s.older[0].Plan)
+	if _, err := Find(t.Context(), s, "x.duckdb", other, nil, anyRules()); err == nil || !strings.Contains(err.Error(), "WB_TEST_NO_SUCH_KEY") {
+		t.Errorf("without a key: %v", err)
+	}
+	t.Setenv("WB_TEST_A_KEY", "k")
+	if _, err := Find(t.Context(), s, "x.duckdb", other, Given{"api-key-env": {"WB_TEST_A_KEY"}}, anyRules()); err != nil {
+		t.Errorf("with another key: %v", err)
+	}
+}
