@@ -106,8 +106,12 @@ func TestResumeOfOlderPlans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, tokens := range map[string]int{twoCells: 64, flagsMark + string(flags) + "\n" + twoCells: 9} {
-		e, err := recorded(store.Execution{Plan: text})
+	for row, tokens := range map[store.Execution]int{
+		{Plan: twoCells}: 64, {Plan: flagsMark + string(flags) + "\n" + twoCells}: 9,
+		// of a plan whose first run is in another file
+		{Plan: twoCells, Spec: `{"given":{"max-tokens":["8"]}}`}: 8,
+	} {
+		e, err := recorded(row)
 		if err != nil {
 			t.Fatal(err)
 		}
