@@ -12,7 +12,7 @@ import (
 	"wb/queries/internal/fixture"
 )
 
-// figure is a report over some runs, and what some of its columns must hold: a line a row.
+// figure is a report over some runs, and what some of its columns must hold: one line per row.
 type figure struct{ report, runs, columns, want string }
 
 // figuresOfCaches are of what the cache gave, and the contexts it had to give.

@@ -26,22 +26,15 @@ func newExport(_, stderr io.Writer) *cobra.Command {
 			if dir == "" {
 				return usagef("flag --parquet: name the folder to write into")
 			}
-			from, release, err := readable(cmd.Context(), path, stderr)
-			if err != nil {
-				return err
-			}
-			defer release()
-			ids, err := chosen(cmd.Context(), from, runs)
-			if err != nil {
-				return err
-			}
-			out, err := history.Export(cmd.Context(), from, dir, ids)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir,
-				plain.BytesIn(out.Bytes, plain.MB, 1), out.Rest("there"))
-			return nil
+			return withRuns(cmd.Context(), path, runs, stderr, func(from string, ids []string) error {
+				out, err := history.Export(cmd.Context(), from, dir, ids)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(stderr, "%s written to %s, %s of Parquet%s\n", plain.Count(out.Added+out.Renewed+out.Present, "run"), dir,
+					plain.BytesIn(out.Bytes, plain.MB, 1), out.Rest("there"))
+				return nil
+			})
 		},
 	}
 	dbFlag(cmd, &path)

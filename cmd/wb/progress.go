@@ -13,7 +13,7 @@ func newProgress(stderr io.Writer, quiet bool) *progress {
 	return &progress{LiveLine: output.NewLiveLine(stderr), quiet: quiet, told: map[string]bool{}}
 }
 
-// progress prints a line a turn; on a terminal the line of the turn under way is replaced by its result. Several users' turns and warnings
+// progress prints one line per turn; on a terminal the line of the turn under way is replaced by its result. Several users' turns and warnings
 // come at once.
 type progress struct {
 	*output.LiveLine
@@ -56,7 +56,7 @@ func (p *progress) turn(t bench.TurnInfo) {
 	}
 }
 
-// crowd shows several users, a line a second.
+// crowd shows several users, with a line each second.
 func (p *progress) crowd(c bench.CrowdInfo) {
 	if p.quiet {
 		return

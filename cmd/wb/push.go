@@ -39,6 +39,20 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 	return ids, err
 }
 
+// withRuns gives f a history to read, which others may hold, and the ids of the runs that were selected.
+func withRuns(ctx context.Context, path, selector string, stderr io.Writer, f func(from string, ids []string) error) error {
+	from, release, err := readable(ctx, path, stderr)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ids, err := chosen(ctx, from, selector)
+	if err != nil {
+		return err
+	}
+	return f(from, ids)
+}
+
 // bringIn imports into a file. selector says which runs, "" all of them; verb is what the user called it.
 func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) error {
 	b := history.Bringing{Verb: verb, Into: path, From: from, Reader: history.Reader{Told: stderr}}
@@ -69,16 +83,9 @@ func newLakePush(_, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return plain.Mistake(err)
 			}
-			from, release, err := readable(cmd.Context(), path, stderr)
-			if err != nil {
-				return err
-			}
-			defer release()
-			ids, err := chosen(cmd.Context(), from, runs)
-			if err != nil {
-				return err
-			}
-			return pushTo(cmd.Context(), from, to, ids, stderr)
+			return withRuns(cmd.Context(), path, runs, stderr, func(from string, ids []string) error {
+				return pushTo(cmd.Context(), from, to, ids, stderr)
+			})
 		},
 	}
 	dbFlag(cmd, &path)

@@ -172,7 +172,7 @@ func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
 		return output.Render(stdout, o.format, page)
 	}
 	for _, p := range []string{o.db, o.db + ".wal"} {
-		if output.SameFile(p, o.out) {
+		if plain.SameFile(p, o.out) {
 			return usagef("flag --out: %s is the history itself", o.out)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"wb/collect/sim"
 	"wb/collect/target"
 	"wb/data"
+	"wb/store/storetest"
 )
 
 // What recording costs the server's work: tokens a second of eight users in a closed loop, everything recorded, over those of the same clients that keep
@@ -51,7 +52,7 @@ func BenchmarkRecording(b *testing.B) {
 			b.Fatal(err)
 		}
 		var ns int64
-		if err := scanRow(db, "SELECT max(done_ns) - min(submit_ns) FROM raw.turn", &ns); err != nil {
+		if err := storetest.Scan(db, "SELECT max(done_ns) - min(submit_ns) FROM raw.turn", &ns); err != nil {
 			b.Fatal(err)
 		}
 		recorded += time.Duration(ns)

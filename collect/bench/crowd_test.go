@@ -12,6 +12,7 @@ import (
 	"wb/collect/target"
 	"wb/data"
 	"wb/store"
+	"wb/store/storetest"
 )
 
 // against gives a simulator, a file, and what a run needs of both.
@@ -55,7 +56,7 @@ func crowdRun(t *testing.T, p Job) (*store.DB, *Result, error) {
 
 func count(t *testing.T, db *store.DB, q string) (n int64) {
 	t.Helper()
-	if err := scanRow(db, q, &n); err != nil {
+	if err := storetest.Scan(db, q, &n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -112,7 +113,7 @@ func TestRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var mean, deviation float64
-	if err := scanRow(db, "SELECT avg(gap), stddev(gap) FROM (SELECT (intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns)) / 1e6 AS gap FROM raw.turn WHERE intended_ns IS NOT NULL)", &mean, &deviation); err != nil {
+	if err := storetest.Scan(db, "SELECT avg(gap), stddev(gap) FROM (SELECT (intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns)) / 1e6 AS gap FROM raw.turn WHERE intended_ns IS NOT NULL)", &mean, &deviation); err != nil {
 		t.Fatal(err)
 	}
 	if mean < 0.8 || mean > 1.2 || deviation < 0.75*mean || deviation > 1.25*mean {

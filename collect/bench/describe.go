@@ -62,7 +62,7 @@ func (r *run) begin(ctx context.Context) error {
 	return errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, eng), store.Add(ctx, r.rec, models...), store.Add(ctx, r.rec, tags...), r.settings(ctx), r.rec.Flush(ctx))
 }
 
-// settings records every choice and finding as a row of its own, so that two runs can be held against each other.
+// settings records every choice and finding as a row of its own, so that two runs can be compared.
 func (r *run) settings(ctx context.Context) error {
 	p, e := r.job, r.engine
 	var rows []store.Setting

@@ -71,7 +71,6 @@ type Execution struct {
 	tell   Teller
 	began  time.Time
 	planID uuid.UUID
-	spec   [2]string // as it is recorded: whole, and without the cells
 
 	at        *target.Target
 	atServer  string
@@ -119,15 +118,10 @@ func (d *doneSessions) add(s store.DoneSession, users int) {
 // NewExecution prepares a spec: whatever can be checked before there is a server is. began is the zero of a single run's clock.
 func NewExecution(spec *Spec, tools Tools, tell Teller, began time.Time) (*Execution, error) {
 	x := &Execution{Spec: spec, tools: tools, tell: tell, began: began, planID: uuid.New()}
-	var err error
-	for i, cells := range [][]CellSpec{spec.Cells, nil} {
-		if x.spec[i], err = spec.Recorded(cells); err != nil {
-			return nil, err
-		}
-	}
+	library := map[string][]*data.Conversation{}
 	for _, s := range spec.Cells {
 		c := &CellRun{CellSpec: s, start: began}
-		if err := c.prepare(tools.Now); err != nil {
+		if err := c.prepare(library, tools.Now); err != nil {
 			if spec.Plan != "" && plain.IsMistake(err) {
 				return nil, fmt.Errorf("plan %s, cell %s: %w", spec.File, cmp.Or(s.Cell, spec.Plan), err)
 			}
@@ -138,13 +132,16 @@ func NewExecution(spec *Spec, tools Tools, tell Teller, began time.Time) (*Execu
 	return x, nil
 }
 
-// prepare finds what the cell plays.
-func (c *CellRun) prepare(now func() time.Time) (err error) {
+// prepare finds what the cell plays. library holds what was loaded already, by directory.
+func (c *CellRun) prepare(library map[string][]*data.Conversation, now func() time.Time) (err error) {
 	if c.key, err = target.APIKey(c.Target.KeyEnv); err != nil {
 		return err
 	}
-	if c.all, err = data.Load(c.Selection.Dir); err != nil {
-		return err
+	if c.all = library[c.Selection.Dir]; c.all == nil {
+		if c.all, err = data.Load(c.Selection.Dir); err != nil {
+			return err
+		}
+		library[c.Selection.Dir] = c.all
 	}
 	if c.selection, err = c.Selection.Choice(); err != nil {
 		return err
@@ -302,12 +299,19 @@ func (x *Execution) visit(ctx context.Context, c *CellRun, from, to int, keep bo
 func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
 	j := Job{RunSpec: c.RunSpec, Repeats: x.Spec.Repeats, Conversations: c.convs, Template: c.template, Start: c.start, Build: x.tools.Build,
 		Server: Server{Process: x.at.Process, Settings: x.at.Settings, Limits: x.at.Limits, Same: x.used && x.last == c, Used: x.used, Keep: keep},
-		Part:   Part{Spec: x.spec[0], Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
+		Part:   Part{Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
 	if x.Spec.Plan != "" {
 		j.Part.PlanID, j.Part.PlanText = &x.planID, x.Spec.Text
 	}
-	if x.Recorded() { // one run of many has the cells of all
-		j.Part.Spec = x.spec[1]
+	if c.Progress == nil {
+		cells := x.Spec.Cells
+		if x.Recorded() { // one run of many has the cells of all
+			cells = nil
+		}
+		var err error
+		if j.Part.Spec, err = x.Spec.Recorded(cells); err != nil {
+			return j, err
+		}
 	}
 	if j.Server.Same && c.Isolation != IsolationRestart { // it is warm
 		j.Warmup = 0

@@ -20,7 +20,7 @@ import (
 	"wb/store"
 )
 
-// stage is where executions are played without a server, a file or time: jobs take a second a session.
+// stage is where executions are played without a server, a file or time: jobs take one second per session.
 type stage struct {
 	t      *testing.T
 	now    time.Time

@@ -18,6 +18,7 @@ import (
 	"wb/collect/target"
 	"wb/data"
 	"wb/store"
+	"wb/store/storetest"
 )
 
 // playOdd plays a talk of three turns against a server and gives the file of the run.
@@ -263,7 +264,7 @@ func TestMetricsLost(t *testing.T) {
 func cell(t *testing.T, db *store.DB, q string) string {
 	t.Helper()
 	var s string
-	if err := scanRow(db, q, &s); err != nil {
+	if err := storetest.Scan(db, q, &s); err != nil {
 		t.Fatalf("%s: %v", q, err)
 	}
 	return s

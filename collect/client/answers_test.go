@@ -50,6 +50,12 @@ func answerOnce(conn net.Conn, steps []any) {
 	}
 	w := bufio.NewWriterSize(conn, 1<<16)
 	w.WriteString(sseHead)
+	writeSteps(w, steps)
+	w.Flush()
+}
+
+// writeSteps writes texts at once, and pauses for durations.
+func writeSteps(w *bufio.Writer, steps []any) {
 	for _, s := range steps {
 		switch s := s.(type) {
 		case time.Duration:
@@ -59,7 +65,6 @@ func answerOnce(conn net.Conn, steps []any) {
 			w.WriteString(s)
 		}
 	}
-	w.Flush()
 }
 
 // played answers with steps: texts are written at once, durations are pauses.
@@ -67,15 +72,7 @@ func played(t testing.TB, head string, steps ...any) string {
 	t.Helper()
 	return rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
 		w.WriteString(head)
-		for _, s := range steps {
-			switch s := s.(type) {
-			case time.Duration:
-				w.Flush()
-				time.Sleep(s)
-			case string:
-				w.WriteString(s)
-			}
-		}
+		writeSteps(w, steps)
 		return false
 	})
 }

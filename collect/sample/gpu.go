@@ -220,7 +220,7 @@ func (s *slowGPU) activity(d *gpu.Device, row *store.GPUSample) error {
 	return nil
 }
 
-// readings collects what failed in one sample; a reading the GPU does not support is no failure.
+// readings collects what failed in one sample; a reading the GPU does not support does not count as a failure.
 type readings struct {
 	gpu int32
 	err error

@@ -62,7 +62,7 @@ func (p *processSampler) Sample(ctx context.Context, _ time.Duration) error {
 	return p.engine(ctx, server, p.family)
 }
 
-// engine samples the server and what it started. A child that ended since it was listed is no failure.
+// engine samples the server and what it started. A child that ended since it was listed does not count as a failure.
 func (p *processSampler) engine(ctx context.Context, server int32, pids []int32) error {
 	for _, pid := range pids {
 		err := p.one(ctx, pid, "engine")

@@ -16,6 +16,7 @@ import (
 
 	"wb/collect/gpu/gputest"
 	"wb/store"
+	"wb/store/storetest"
 )
 
 func TestDrive(t *testing.T) {
@@ -94,7 +95,7 @@ func testEnv(t *testing.T) (*Env, *store.DB) {
 func one(t *testing.T, db *store.DB, q string) string {
 	t.Helper()
 	var s string
-	if err := scanRow(db, q, &s); err != nil {
+	if err := storetest.Scan(db, q, &s); err != nil {
 		t.Fatalf("%s: %v", q, err)
 	}
 	return s

@@ -57,39 +57,35 @@ func Run(ctx context.Context, db *store.DB, c Comparison) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Comparison: c, Base: base, Head: head, warmth: warmthOf(base, head)}
-	if err := r.measured(); err != nil { // before all that is read besides
+	b, h, err := r.observed()
+	if err != nil { // before all that is read besides
 		return nil, err
 	}
 	if r.Facts, err = loadFacts(ctx, db, base, head, metrics); err != nil {
 		return nil, err
 	}
-	r.work(metrics)
+	r.work(b, h, metrics)
 	return r, nil
 }
 
-// observed are the turns of both sides that count.
-func (r *Result) observed() (base, head []observation) {
+// observed gives the turns of both sides that count, or ErrNothingMeasured where a side has none.
+func (r *Result) observed() (base, head []observation, err error) {
 	skip := r.warmth.skip
-	return observe(r.Base.Turns, r.Comparison.By, skip), observe(r.Head.Turns, r.Comparison.By, skip)
-}
-
-// measured gives ErrNothingMeasured where a side has no turn that counts.
-func (r *Result) measured() error {
-	b, h := r.observed()
+	base, head = observe(r.Base.Turns, r.Comparison.By, skip), observe(r.Head.Turns, r.Comparison.By, skip)
 	for _, side := range []struct {
 		selector string
 		turns    int
-	}{{r.Comparison.Base, len(b)}, {r.Comparison.Head, len(h)}} {
+	}{{r.Comparison.Base, len(base)}, {r.Comparison.Head, len(head)}} {
 		if side.turns == 0 {
-			return fmt.Errorf("compare runs: %s: %w", side.selector, ErrNothingMeasured)
+			return nil, nil, fmt.Errorf("compare runs: %s: %w", side.selector, ErrNothingMeasured)
 		}
 	}
-	return nil
+	return base, head, nil
 }
 
 // work pairs, estimates and decides, and finds the warnings: all that needs no database.
-func (r *Result) work(metrics []Metric) {
-	r.pairing = pair(r.observed())
+func (r *Result) work(base, head []observation, metrics []Metric) {
+	r.pairing = pair(base, head)
 	r.Verdicts = decide(r.pairing, metrics, r.Comparison)
 	r.foreign()
 	r.noise(metrics)

@@ -90,7 +90,7 @@ func counted(n int, one, many string) string {
 	return fmt.Sprint(n, " ", many)
 }
 
-// NoiseFound says how far equal runs lay apart, a line a metric; none where too few sessions were compared.
+// NoiseFound says how far equal runs lay apart, one line per metric; none where too few sessions were compared.
 func NoiseFound(verdicts []Verdict) (lines []string) {
 	for _, v := range verdicts {
 		most, unit := 100*max(-v.Low, v.High), "%"

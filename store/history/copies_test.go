@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"wb/store"
+	"wb/store/storetest"
 )
 
 // Of two copies of a run the one that was resumed, or labelled later, stays wherever they meet: in files, in folders and, with
@@ -28,7 +29,7 @@ func TestNewerCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = scan(db, "SELECT run_id FROM raw.run", &id)
+		err = storetest.Scan(db, "SELECT run_id FROM raw.run", &id)
 		if err == nil {
 			err = f(db)
 		}
@@ -105,7 +106,7 @@ func standing(ctx context.Context, t *testing.T, place string) (s string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := scan(db, `SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn),
+	if err := storetest.Scan(db, `SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn),
 		(SELECT string_agg(key, ',') FROM raw.run_tag), (SELECT count(*) FROM raw.message))`, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestCopyDuringRun(t *testing.T) {
 	in(file, func(d *store.DB) error {
 		err := alter(d, `UPDATE raw.run SET status = 'running', ended_at = NULL, executions = 1, changed_at = started_at,
 			pid = ?, hostname = ?`, os.Getpid(), host)
-		return errors.Join(err, scan(d, "SELECT run_id FROM raw.run", &id))
+		return errors.Join(err, storetest.Scan(d, "SELECT run_id FROM raw.run", &id))
 	})
 	during := copyOf(t, file)
 	in(file, func(d *store.DB) error { return d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()) })
@@ -199,7 +200,7 @@ func TestLabelWithSlowClock(t *testing.T) {
 	if err := alter(db, "UPDATE raw.run SET changed_at = now()::TIMESTAMP + INTERVAL 1 HOUR"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
+	if err := errors.Join(storetest.Scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	other := copyOf(t, file)

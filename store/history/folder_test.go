@@ -15,6 +15,7 @@ import (
 
 	wbsql "wb/sql"
 	"wb/store"
+	"wb/store/storetest"
 )
 
 // A path is not a pattern: a folder that has the signs of one holds its own rows, and no other is touched.
@@ -90,7 +91,7 @@ func TestExportHasNoMomentWithoutData(t *testing.T) {
 				return
 			}
 			var got string
-			err = scan(d, "SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM "+
+			err = storetest.Scan(d, "SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM "+
 				"raw.message)", &got)
 			if err := errors.Join(err, d.Close()); err != nil || got != "1 1 1" {
 				t.Errorf("a reader found %q (%v)", got, err)
@@ -224,7 +225,7 @@ func TestOlderFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var id string
-	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
+	if err := errors.Join(storetest.Scan(db, "SELECT run_id::VARCHAR FROM raw.run", &id), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := Export(ctx, file, dir, append(ids, id)); err != nil || out.Added != 1 || out.Bytes == 0 {
@@ -248,7 +249,7 @@ func TestOlderFolder(t *testing.T) {
 	}
 	defer db.Close()
 	var got string
-	if err := scan(db, "SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), (SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), "+
+	if err := storetest.Scan(db, "SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), (SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), "+
 		"(SELECT count(*) FROM raw.gpu), (SELECT content FROM raw.message), (SELECT any_value(comment) FROM duckdb_columns() WHERE "+
 		"schema_name = 'main' AND table_name = 'turns' AND column_name = 'status'))", &got); err != nil ||
 		!strings.HasPrefix(got, "1 1 0 x ") || len(got) < 12 {

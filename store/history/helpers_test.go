@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"wb/store"
+	"wb/store/storetest"
 )
 
 // one run with a turn and a text, in a file of its own.
@@ -86,20 +87,10 @@ func cellOf(t *testing.T, path, q string) (s string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(scan(d, q, &s), d.Close()); err != nil {
+	if err := errors.Join(storetest.Scan(d, q, &s), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// scan reads the only row of a query.
-func scan(db *store.DB, q string, into ...any) (err error) {
-	c, err := db.Conn(context.Background())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	return c.QueryRowContext(context.Background(), q).Scan(into...)
 }
 
 // alter runs a statement that wb itself has none for.

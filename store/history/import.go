@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	wbsql "wb/sql"
 	"wb/store"
 )
@@ -21,7 +22,7 @@ const atOnce = 25
 // (older schemas are put in order first), a folder of Parquet or a lake. The file was opened for writing.
 // ids says which runs, nil for all of them.
 func Import(ctx context.Context, d *store.DB, from string, ids []string) (out Moved, err error) {
-	if sameFile(from, d.Path()) {
+	if plain.SameFile(from, d.Path()) {
 		return out, problem("import", from, errors.New("it is this history itself"), "--db names the file to import into")
 	}
 	conn, err := d.Conn(ctx)

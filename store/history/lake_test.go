@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"wb/store"
+	"wb/store/storetest"
 )
 
 // A lake that a newer wb has used is refused, and one of an older wb gets the columns that it lacks. Needs WB_EXTENSION_DIR (make lake).
@@ -53,7 +54,7 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	var n int
-	if err := scan(db, "SELECT count(*) FROM raw.turn WHERE intended_ns IS NULL", &n); err != nil || n != 2 {
+	if err := storetest.Scan(db, "SELECT count(*) FROM raw.turn WHERE intended_ns IS NULL", &n); err != nil || n != 2 {
 		t.Errorf("%d turns (%v)", n, err)
 	}
 	if err := db.Close(); err != nil {
@@ -65,14 +66,14 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 	if db, err = OpenRead(ctx, where); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(scan(db, "SELECT run_id::VARCHAR FROM raw.run LIMIT 1", &id), db.Close(),
+	if err := errors.Join(storetest.Scan(db, "SELECT run_id::VARCHAR FROM raw.run LIMIT 1", &id), db.Close(),
 		Remove(ctx, where, []string{id})); err != nil {
 		t.Fatal(err)
 	}
 	if db, err = OpenRead(ctx, where); err != nil {
 		t.Fatal(err)
 	}
-	if err := scan(db, "SELECT count(*) + (SELECT count(*) FROM raw.run) FROM raw.turn", &n); err != nil || n != 2 {
+	if err := storetest.Scan(db, "SELECT count(*) + (SELECT count(*) FROM raw.run) FROM raw.turn", &n); err != nil || n != 2 {
 		t.Errorf("one run and its turn are left: %d (%v)", n, err)
 	}
 	if err := db.Close(); err != nil {

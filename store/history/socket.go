@@ -88,6 +88,21 @@ func isOwnSocket(path string) bool {
 	return err == nil && st.Mode().Type() == fs.ModeSocket && store.IsOwn(st)
 }
 
+// peer is the user at the other end of a unix socket.
+func peer(c net.Conn) (uid int, err error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0, errors.New("not a unix socket")
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var perr error
+	err = raw.Control(func(fd uintptr) { uid, perr = peerOf(int(fd)) })
+	return uid, errors.Join(err, perr)
+}
+
 // trusted refuses whoever answers for a file and is neither its owner nor this user nor root.
 func trusted(c net.Conn, path string) error {
 	uid, err := peer(c)
@@ -113,15 +128,5 @@ func isSnapshotOf(path, snapshot string) bool {
 	if !filepath.IsAbs(snapshot) || !strings.HasPrefix(filepath.Base(dir), snapshotsOf(path)) {
 		return false
 	}
-	return sameFile(filepath.Dir(dir), filepath.Dir(path))
-}
-
-// sameFile says whether two paths lead to one file or folder.
-func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
+	return plain.SameFile(filepath.Dir(dir), filepath.Dir(path))
 }

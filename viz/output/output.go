@@ -235,16 +235,6 @@ func writeAside(path string, st fs.FileInfo, render func(io.Writer) error) (err 
 	return nil
 }
 
-// SameFile says whether two paths lead to one file.
-func SameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
-}
-
 // WritePage renders into a file.
 func WritePage(path, format string, page viz.Page) error {
 	return WriteTo(path, func(w io.Writer) error { return viz.Render(w, format, page, viz.Options{}) })

@@ -1,4 +1,7 @@
-package bench
+//go:build duckdb_arrow
+
+// Package storetest reads files in tests.
+package storetest
 
 import (
 	"context"
@@ -7,8 +10,8 @@ import (
 	"wb/store"
 )
 
-// scanRow reads the only row of a query.
-func scanRow(db *store.DB, q string, into ...any) (err error) {
+// Scan reads the only row of a query.
+func Scan(db *store.DB, q string, into ...any) (err error) {
 	c, err := db.Conn(context.Background())
 	if err != nil {
 		return err
