@@ -102,10 +102,15 @@ matrix:
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		if code := exitCode(t, cmd.Wait()); code != 130 {
+		code := exitCode(t, cmd.Wait())
+		_, err := os.Stat(filepath.Join(dir, "wb.duckdb"))
+		none := errors.Is(err, fs.ErrNotExist)
+		// on a slow machine the signal may come before the program's first line, and then it ends it as it does any
+		early := code == -1 && none && len(read(t, said.Name())) == 0
+		if code != 130 && !early {
 			t.Errorf("exit %d\n%s", code, read(t, said.Name()))
 		}
-		if _, err := os.Stat(filepath.Join(dir, "wb.duckdb")); errors.Is(err, fs.ErrNotExist) {
+		if none {
 			return
 		}
 		if got := oneCell(t, dir, `SELECT (count(*) - count(DISTINCT run_id))
