@@ -18,10 +18,10 @@ import (
 )
 
 // jinja is a template that gonja has parsed. This file alone imports gonja; docs/design/templates.md says why it is used, and within
-// which bounds.
+// which limits.
 type jinja struct{ t *exec.Template }
 
-// Bounds of one template. Jinja's own sandbox has the same for range, and Python ends a macro that calls itself for ever.
+// Limits of one template. Jinja's own sandbox has the same for range, and Python ends a macro that calls itself for ever.
 const (
 	jinjaTime   = 10 * time.Second // to parse, and to render
 	jinjaOutput = 64 << 20         // bytes rendered
@@ -29,24 +29,24 @@ const (
 	jinjaRange  = 100_000          // numbers that range gives
 )
 
-// jinjaBounds is what bounds one rendering. Templates cannot name it, since it has a space.
-type jinjaBounds struct {
+// jinjaLimits is what limits one rendering. Templates cannot name it, since it has a space.
+type jinjaLimits struct {
 	until  time.Time
 	depth  int
 	broken error
 }
 
-const boundsName = "wb bounds"
+const limitsName = "wb limits"
 
 var errJinjaTime = fmt.Errorf("it takes longer than %v", jinjaTime)
 
-func boundsOf(r *exec.Renderer) *jinjaBounds {
-	b, _ := r.Environment.Context.Get(boundsName)
-	return b.(*jinjaBounds)
+func limitsOf(r *exec.Renderer) *jinjaLimits {
+	b, _ := r.Environment.Context.Get(limitsName)
+	return b.(*jinjaLimits)
 }
 
-// check keeps the first bound that was broken: what gonja makes of it names every macro on the way.
-func (b *jinjaBounds) check() error {
+// check keeps the first limit that was passed: what gonja makes of it names every macro on the way.
+func (b *jinjaLimits) check() error {
 	switch {
 	case b.broken != nil:
 	case time.Now().After(b.until):
@@ -90,16 +90,16 @@ func (j *jinja) render(messages []Message, values map[string]any) (string, error
 	}
 	return within(jinjaTime, func() (string, error) {
 		raised := ""
-		b := &jinjaBounds{until: time.Now().Add(jinjaTime)}
+		b := &jinjaLimits{until: time.Now().Add(jinjaTime)}
 		c := exec.NewContext(map[string]any{
 			"messages": list,
-			boundsName: b,
+			limitsName: b,
 			"raise_exception": func(msg string) (string, error) {
 				raised = msg
 				return "", errors.New(msg)
 			},
 		}).Update(exec.NewContext(values))
-		var out boundedText
+		var out limitedText
 		err := j.t.Execute(&out, c)
 		switch {
 		case raised != "":
@@ -142,12 +142,12 @@ func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 	}
 }
 
-// boundedText takes so many bytes and no more.
-type boundedText struct{ strings.Builder }
+// limitedText takes so many bytes and no more.
+type limitedText struct{ strings.Builder }
 
-func (b *boundedText) Write(p []byte) (int, error) { return b.WriteString(string(p)) }
+func (b *limitedText) Write(p []byte) (int, error) { return b.WriteString(string(p)) }
 
-func (b *boundedText) WriteString(s string) (int, error) {
+func (b *limitedText) WriteString(s string) (int, error) {
 	if b.Len()+len(s) > jinjaOutput {
 		return 0, fmt.Errorf("it gives more than %d MB", jinjaOutput>>20)
 	}
@@ -188,9 +188,9 @@ func jinjaStatements() *exec.ControlStructureSet {
 				if s.Recursive {
 					return nil, errors.New("recursive loops are not supported")
 				}
-				return &boundedFor{s}, nil
+				return &limitedFor{s}, nil
 			case *controls.MacroControlStructure:
-				return &boundedMacro{s}, nil
+				return &limitedMacro{s}, nil
 			}
 			return s, nil
 		}
@@ -198,27 +198,27 @@ func jinjaStatements() *exec.ControlStructureSet {
 	return exec.NewControlStructureSet(all)
 }
 
-// boundedFor looks at the time before it loops.
-type boundedFor struct{ *controls.ForControlStructure }
+// limitedFor looks at the time before it loops.
+type limitedFor struct{ *controls.ForControlStructure }
 
-func (f *boundedFor) Execute(r *exec.Renderer, tag *nodes.ControlStructureBlock) error {
-	if err := boundsOf(r).check(); err != nil {
+func (f *limitedFor) Execute(r *exec.Renderer, tag *nodes.ControlStructureBlock) error {
+	if err := limitsOf(r).check(); err != nil {
 		return err
 	}
 	return f.ForControlStructure.Execute(r, tag)
 }
 
-// boundedMacro looks at the time and the depth whenever it is called.
-type boundedMacro struct {
+// limitedMacro looks at the time and the depth whenever it is called.
+type limitedMacro struct {
 	*controls.MacroControlStructure
 }
 
-func (m *boundedMacro) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
+func (m *limitedMacro) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
 	call, err := exec.MacroNodeToFunc(m.Macro, r)
 	if err != nil {
 		return err
 	}
-	b := boundsOf(r)
+	b := limitsOf(r)
 	r.Environment.Context.Set(m.Name, exec.Macro(func(args *exec.VarArgs) *exec.Value {
 		b.depth++
 		defer func() { b.depth-- }()

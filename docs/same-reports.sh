@@ -22,7 +22,7 @@ make_history() {
   record --name base --conversations simple_qa,code_discussion --repeat 6 --tag side=old
   record --name head --conversations simple_qa,code_discussion --repeat 6 --tag side=new --isolation none --token-ids all
   record --name places --conversations rag_simulation,rag_topk --rag-placement all --replies scripted
-  record --name crowd --conversations simple_qa,rag_topk --users 4 --repeat 2 --ignore-eos
+  record --name users --conversations simple_qa,rag_topk --users 4 --repeat 2 --ignore-eos
   record --name rate --conversations simple_qa --rate 20 --arrival constant --repeat 3 --no-text
   record --name cut --conversations simple_qa,code_discussion --sim-fault cut@4:3 --warmup 0
   record --name damage --conversations simple_qa --sim-fault damage@3:2 --warmup 0

@@ -313,10 +313,10 @@ func (g *guard) pivot(text string) error {
 	return nil
 }
 
-// ownMacros finds the table macros that somebody put into the file, unless their names are DuckDB's.
-func (g *guard) ownMacros(ctx context.Context) error {
+// fileMacros finds the table macros that somebody put into the file, unless their names are DuckDB's.
+func (g *guard) fileMacros(ctx context.Context) error {
 	g.macros = map[string]bool{}
-	rows, err := g.conn.QueryContext(ctx, wbsql.Statement("own_macros"))
+	rows, err := g.conn.QueryContext(ctx, wbsql.Statement("file_macros"))
 	if err != nil {
 		return g.wrap(err)
 	}

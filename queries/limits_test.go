@@ -86,7 +86,7 @@ func TestRoofline(t *testing.T) {
 		near("MFU", cell(tb, i, "mfu_ratio"), flop/989e12/4, 0.0001) // in the four seconds that the prefill took
 		near("factor", cell(tb, i, "times_limit"), (4000+63*c.graphs)/(prefill+63*c.limit), 0.06*c.graphs)
 	}
-	b := fmt.Sprint(cell(tb, 0, "bound"), ", ", cell(tb, 3, "bound"), ", ", cell(tb, 3, "limits_of"))
+	b := fmt.Sprint(cell(tb, 0, "limited_by"), ", ", cell(tb, 3, "limited_by"), ", ", cell(tb, 3, "limits_of"))
 	if b != "prefill: overhead, prefill: arithmetic, NVIDIA H200" {
 		t.Error(b)
 	}
@@ -98,7 +98,7 @@ func TestRoofline(t *testing.T) {
 	if tb, err = find(t, "roofline").Run(context.Background(), db, Options{Runs: "elsewhere"}); err != nil {
 		t.Fatal(err)
 	}
-	if cell(tb, 0, "decode_limit_ms") != nil || cell(tb, 0, "mbu_ratio") != nil || cell(tb, 0, "bound") != nil ||
+	if cell(tb, 0, "decode_limit_ms") != nil || cell(tb, 0, "mbu_ratio") != nil || cell(tb, 0, "limited_by") != nil ||
 		cell(tb, 0, "limits_of") != "unknown: no peak figures of NVIDIA Imaginary 1" {
 		t.Errorf("an unknown GPU: %v", tb.Rows[0])
 	}

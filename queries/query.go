@@ -61,92 +61,121 @@ func (e *HeaderError) Hint() string { return "docs/queries.md describes the head
 const MaxQueryBytes = 1 << 20
 
 var (
-	headerLine = regexp.MustCompile(`^--\s*([a-z][a-z_]*):(?:\s+(.*))?$`)
-	keyLine    = regexp.MustCompile(`^--\s*(title|about|var|chart):\S`) // a known key that lacks the space
-	varLine    = regexp.MustCompile(`^([a-z][a-z0-9_]*)\s*=\s*("[^"]*"|'[^']*'|.*?)(?:\s+--\s*(.*))?$`)
-	chartPart  = regexp.MustCompile(`([a-z0-9]+)=("[^"]*"|[^\s"]\S*)`)
-	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	headerLine  = regexp.MustCompile(`^--\s*([a-z][a-z_]*):(?:\s+(.*))?$`)
+	keyLine     = regexp.MustCompile(`^--\s*(title|about|var|chart):\S`) // a known key that lacks the space
+	furtherLine = regexp.MustCompile(`^--\s{3,}(\S.*)$`)
+	varLine     = regexp.MustCompile(`^([a-z][a-z0-9_]*)\s*=\s*("[^"]*"|'[^']*'|.*?)(?:\s+--\s*(.*))?$`)
+	chartPart   = regexp.MustCompile(`([a-z0-9]+)=("[^"]*"|[^\s"]\S*)`)
+	identifier  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 var chartKinds = []string{"line", "area", "bar", "scatter", "interval"}
 
-// Parse reads the header of a query file. Comment lines that are not "-- key: value" are left alone; an unknown key, a
-// repeated title or a malformed line is a *HeaderError.
+// Parse reads the header of a query file. Comment lines that are not "-- key: value" are left alone.
+// A line that begins with "--" and at least three spaces goes on with the value of the line before it.
+// An unknown key, a repeated title or a malformed line is a *HeaderError.
 func Parse(file, text string) (*Query, error) {
 	name := strings.TrimSuffix(filepath.Base(file), ".sql")
 	q := &Query{Name: name, File: file, SQL: text}
 	if len(text) > MaxQueryBytes {
 		return nil, &HeaderError{file, 1, fmt.Sprintf("longer than %d bytes", MaxQueryBytes)}
 	}
-	sc := bufio.NewScanner(strings.NewReader(text))
-	sc.Buffer(nil, MaxQueryBytes+1)
+	entries, err := header(file, text)
+	if err != nil {
+		return nil, err
+	}
 	seen := map[string]bool{}
-	body := false
-	for n := 1; sc.Scan(); n++ {
-		line := strings.TrimSpace(strings.TrimPrefix(sc.Text(), "\ufeff"))
-		if line == "" {
-			continue
+	for _, e := range entries {
+		bad := func(format string, a ...any) error { return &HeaderError{file, e.line, fmt.Sprintf(format, a...)} }
+		if e.value == "" {
+			return nil, bad("%s: needs a value", e.key)
 		}
-		if !strings.HasPrefix(line, "--") {
-			body = true
-			break
+		if (e.key == "title" || e.key == "about") && seen[e.key] {
+			return nil, bad("%s: given twice", e.key)
 		}
-		bad := func(format string, a ...any) error { return &HeaderError{file, n, fmt.Sprintf(format, a...)} }
-		m := headerLine.FindStringSubmatch(line)
-		if k := keyLine.FindStringSubmatch(line); k != nil {
-			return nil, bad("%s: wants a space after the colon", k[1])
-		}
-		if m == nil {
-			continue
-		}
-		key, value := m[1], strings.TrimSpace(m[2])
-		if value == "" {
-			return nil, bad("%s: needs a value", key)
-		}
-		if (key == "title" || key == "about") && seen[key] {
-			return nil, bad("%s: given twice", key)
-		}
-		seen[key] = true
-		switch key {
+		seen[e.key] = true
+		switch e.key {
 		case "title":
-			q.Title = value
+			q.Title = e.value
 		case "about":
-			q.About = value
+			q.About = e.value
 		case "var":
-			v := varLine.FindStringSubmatch(value)
-			if v == nil {
-				return nil, bad("var: wants NAME = DEFAULT, not %q", value)
+			v, err := parseVar(e.value)
+			if err == nil && slices.ContainsFunc(q.Vars, func(x Var) bool { return x.Name == v.Name }) {
+				err = fmt.Errorf("%s is declared twice", v.Name)
 			}
-			if slices.ContainsFunc(q.Vars, func(x Var) bool { return x.Name == v[1] }) {
-				return nil, bad("var: %s is declared twice", v[1])
+			if err != nil {
+				return nil, bad("var: %v", err)
 			}
-			text, quoted := v[2], len(v[2]) > 1 && strings.ContainsAny(v[2][:1], `"'`) && v[2][0] == v[2][len(v[2])-1]
-			if quoted {
-				text = text[1 : len(text)-1]
-			} else if strings.IndexAny(text, `"'`) == 0 {
-				return nil, bad("var: %s: the quote is not closed", v[1])
-			}
-			q.Vars = append(q.Vars, Var{v[1], text, v[3], quoted})
+			q.Vars = append(q.Vars, v)
 		case "chart":
-			c, err := parseChart(value)
+			c, err := parseChart(e.value)
 			if err != nil {
 				return nil, bad("chart: %v", err)
 			}
 			q.Charts = append(q.Charts, c)
 		default:
-			return nil, bad("unknown key %q; known are title, about, var and chart", key)
+			return nil, bad("unknown key %q; known are title, about, var and chart", e.key)
 		}
-	}
-	if err := sc.Err(); err != nil {
-		return nil, &HeaderError{file, 1, err.Error()}
-	}
-	if !body {
-		return nil, &HeaderError{file, 1, "holds no SQL"}
 	}
 	if q.Title == "" {
 		q.Title = name
 	}
 	return q, nil
+}
+
+// entry is one "-- key: value" of a header, with the number of its first line.
+type entry struct {
+	line       int
+	key, value string
+}
+
+// header gives the entries of the comment block at the head of a query.
+func header(file, text string) (entries []entry, _ error) {
+	sc := bufio.NewScanner(strings.NewReader(text))
+	sc.Buffer(nil, MaxQueryBytes+1)
+	within := false // the line before belongs to an entry
+	for n := 1; sc.Scan(); n++ {
+		line := strings.TrimSpace(strings.TrimPrefix(sc.Text(), "\ufeff"))
+		if line == "" {
+			within = false
+			continue
+		}
+		if !strings.HasPrefix(line, "--") {
+			return entries, nil
+		}
+		if m := furtherLine.FindStringSubmatch(line); m != nil && within {
+			last := &entries[len(entries)-1]
+			last.value = strings.TrimSpace(last.value + " " + m[1])
+			continue
+		}
+		if k := keyLine.FindStringSubmatch(line); k != nil {
+			return nil, &HeaderError{file, n, k[1] + ": wants a space after the colon"}
+		}
+		m := headerLine.FindStringSubmatch(line)
+		if within = m != nil; within {
+			entries = append(entries, entry{n, m[1], strings.TrimSpace(m[2])})
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return nil, &HeaderError{file, 1, err.Error()}
+	}
+	return nil, &HeaderError{file, 1, "holds no SQL"}
+}
+
+// parseVar reads "NAME = DEFAULT -- ABOUT".
+func parseVar(value string) (Var, error) {
+	v := varLine.FindStringSubmatch(value)
+	if v == nil {
+		return Var{}, fmt.Errorf("wants NAME = DEFAULT, not %q", value)
+	}
+	text, quoted := v[2], len(v[2]) > 1 && strings.ContainsAny(v[2][:1], `"'`) && v[2][0] == v[2][len(v[2])-1]
+	if quoted {
+		text = text[1 : len(text)-1]
+	} else if strings.IndexAny(text, `"'`) == 0 {
+		return Var{}, fmt.Errorf("%s: the quote is not closed", v[1])
+	}
+	return Var{v[1], text, v[3], quoted}, nil
 }
 
 func parseChart(value string) (table.Chart, error) {

@@ -55,13 +55,13 @@ var reportColumns = map[string]string{
 	"energy_by_turn": "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j " +
 		"completion_token_energy_j covered_ratio",
 	"roofline": "run conversation variant turn turns context_tokens step_tokens tpot_ms decode_limit_ms mbu_ratio " +
-		"prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit bound limits_of",
+		"prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit limited_by limits_of",
 	"client_overhead": "run turns read_delay_p50_ms read_delay_p99_ms read_delay_max_ms alone_ratio read_delay_alone_p99_ms " +
 		"added_p50_ms added_p99_ms cpu_cores gc_pause_ms rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen clock_steps " +
 		"buffer_full verdict",
 	"fidelity": "run streams pace_tokens_per_s turns ttft_true_ms ttft_error_mean_ratio ttft_error_p50_ratio " +
 		"ttft_error_p99_ratio itl_true_ms itl_error_mean_ratio itl_error_p50_ratio itl_error_p99_ratio itl_max_ms itl_true_max_ms " +
-		"load_kept_ratio kept_ratio bare_kept_ratio pause_p50_ms pause_p99_ms late_p99_ms bound_p99_ms completion_tokens client_cpu_s " +
+		"load_kept_ratio kept_ratio bare_kept_ratio pause_p50_ms pause_p99_ms late_p99_ms late_limit_p99_ms completion_tokens client_cpu_s " +
 		"client_rss_peak_bytes",
 	"fleet_overview": "machine gpu model simulated runs turns last_started_at ttft_p50_ms ttft_p99_ms tpot_p50_ms " +
 		"decode_p50_tokens_per_s hit_ratio",

@@ -28,7 +28,7 @@ type Options struct {
 	Set  map[string]string // values for the query's variables
 }
 
-// MaxRows bounds what a table holds in memory.
+// MaxRows is the most rows that a table holds in memory.
 const MaxRows = 1_000_000
 
 // Run binds the variables and runs the query. Variables are values, never pasted into the text. Errors name what is
@@ -59,7 +59,7 @@ func (q *Query) run(ctx context.Context, db *store.DB, o Options) (*table.Table,
 	statements := []string{q.SQL}
 	if !q.builtin {
 		g := guard{conn: conn, file: q.File, elsewhere: db.Elsewhere()}
-		if err := g.ownMacros(ctx); err != nil {
+		if err := g.fileMacros(ctx); err != nil {
 			return nil, err
 		}
 		if statements, err = g.statements(ctx, q.SQL); err != nil {
@@ -156,11 +156,11 @@ func (q *Query) bind(ctx context.Context, conn *sql.Conn, o Options, t *table.Ta
 		if value == "" && !v.quoted && v.Default == "" {
 			continue
 		}
-		var bound any = value
+		var typedValue any = value
 		if v.kind() != "text" {
-			bound = typed(value)
+			typedValue = typed(value)
 		}
-		if _, err := conn.ExecContext(ctx, `SET VARIABLE "`+name+`" = ?`, bound); err != nil {
+		if _, err := conn.ExecContext(ctx, `SET VARIABLE "`+name+`" = ?`, typedValue); err != nil {
 			return q.wrap(err)
 		}
 	}

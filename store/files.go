@@ -40,26 +40,26 @@ func FolderNamed(prefix string) func(fs.DirEntry) bool {
 	return func(e fs.DirEntry) bool { return e.IsDir() && strings.HasPrefix(e.Name(), prefix) }
 }
 
-// ownedMark is a file in each folder that wb makes for a while, such as one for snapshots. It is locked as long as its maker lives.
-const ownedMark = ".wb-owned"
+// lockMark is a file in each folder that wb makes for a while, such as one for snapshots. It is locked as long as its maker lives.
+const lockMark = ".wb-owned"
 
-// MakeOwned makes a folder in dir, for its owner only, whose name begins with prefix; release removes it. What is left of one whose maker
-// was killed, SweepOwned finds.
-func MakeOwned(dir, prefix string) (path string, release func() error, err error) {
+// MakeLocked makes a folder in dir, for its owner only, whose name begins with prefix; release removes it. What is left of one whose maker
+// was killed, SweepAbandoned finds.
+func MakeLocked(dir, prefix string) (path string, release func() error, err error) {
 	if path, err = os.MkdirTemp(dir, prefix); err != nil {
 		return "", nil, err
 	}
-	mark, err := os.OpenFile(filepath.Join(path, ownedMark), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	mark, err := os.OpenFile(filepath.Join(path, lockMark), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(path))
 	}
 	lockFile(mark)
-	return path, sync.OnceValue(func() error { return errors.Join(removeOwned(path), mark.Close()) }), nil
+	return path, sync.OnceValue(func() error { return errors.Join(removeLocked(path), mark.Close()) }), nil
 }
 
-// removeOwned removes a folder and its mark last, so that one of which something is left can still be swept.
-func removeOwned(path string) error {
-	inside, err := Entries(path, func(e fs.DirEntry) bool { return e.Name() != ownedMark })
+// removeLocked removes a folder and its mark last, so that one of which something is left can still be swept.
+func removeLocked(path string) error {
+	inside, err := Entries(path, func(e fs.DirEntry) bool { return e.Name() != lockMark })
 	for _, p := range inside {
 		err = errors.Join(err, os.RemoveAll(p))
 	}
@@ -69,9 +69,9 @@ func removeOwned(path string) error {
 	return os.RemoveAll(path)
 }
 
-// SweepOwned removes from dir the folders that MakeOwned made with prefix and whose makers are gone. It touches nothing else: a folder is
+// SweepAbandoned removes from dir the folders that MakeLocked made with prefix and whose makers are gone. It touches nothing else: a folder is
 // removed when it is one, belongs to this user, has the name and the mark, and nobody holds the mark.
-func SweepOwned(dir, prefix string) {
+func SweepAbandoned(dir, prefix string) {
 	left, err := Entries(dir, FolderNamed(prefix))
 	if err != nil {
 		return // what cannot be read cannot be swept
@@ -80,19 +80,19 @@ func SweepOwned(dir, prefix string) {
 		if digits := strings.TrimPrefix(filepath.Base(p), prefix); digits == "" || strings.Trim(digits, "0123456789") != "" {
 			continue
 		}
-		if st, err := os.Lstat(p); err != nil || !st.IsDir() || !IsOwn(st) {
+		if st, err := os.Lstat(p); err != nil || !st.IsDir() || !OfThisUser(st) {
 			continue
 		}
-		st, err := os.Lstat(filepath.Join(p, ownedMark))
-		if err != nil || !st.Mode().IsRegular() || !IsOwn(st) {
+		st, err := os.Lstat(filepath.Join(p, lockMark))
+		if err != nil || !st.Mode().IsRegular() || !OfThisUser(st) {
 			continue
 		}
-		mark, err := os.OpenFile(filepath.Join(p, ownedMark), os.O_RDWR, 0)
+		mark, err := os.OpenFile(filepath.Join(p, lockMark), os.O_RDWR, 0)
 		if err != nil {
 			continue
 		}
 		if lockFile(mark) {
-			_ = removeOwned(p)
+			_ = removeLocked(p)
 		}
 		_ = mark.Close()
 	}
@@ -105,9 +105,9 @@ const spillPrefix = ".wb-spill-"
 // settings for DuckDB, with the most that may be written: 16 GiB, or half of what is free.
 func spill(dir string, opts url.Values) (release func() error, err error) {
 	for _, at := range []string{dir, os.TempDir()} {
-		SweepOwned(at, spillPrefix)
+		SweepAbandoned(at, spillPrefix)
 		var path string
-		if path, release, err = MakeOwned(at, spillPrefix); err != nil {
+		if path, release, err = MakeLocked(at, spillPrefix); err != nil {
 			continue
 		}
 		most := uint64(16 << 30)

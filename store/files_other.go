@@ -10,8 +10,8 @@ import (
 // lockFile has no locks to take: what a killed process left stays.
 func lockFile(*os.File) bool { return false }
 
-// IsOwn cannot tell.
-func IsOwn(fs.FileInfo) bool { return false }
+// OfThisUser cannot tell.
+func OfThisUser(fs.FileInfo) bool { return false }
 
-// OwnedBy cannot tell.
-func OwnedBy(fs.FileInfo, int) bool { return false }
+// OfUser cannot tell.
+func OfUser(fs.FileInfo, int) bool { return false }

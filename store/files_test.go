@@ -17,9 +17,9 @@ import (
 )
 
 // Sweeping takes what a killed wb left, and nothing that only looks like it.
-func TestSweepOwned(t *testing.T) {
+func TestSweepAbandoned(t *testing.T) {
 	dir := t.TempDir()
-	alive, release, err := MakeOwned(dir, ".writing-")
+	alive, release, err := MakeLocked(dir, ".writing-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,17 +33,17 @@ func TestSweepOwned(t *testing.T) {
 		}
 	}
 	for _, name := range []string{".writing-123", ".writing-plan", ".writing-12x", "writing-1", ".x-snapshot-1"} {
-		if err := os.WriteFile(filepath.Join(dir, name, ownedMark), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name, lockMark), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, ".writing-7"), []byte("a file"), 0o600),
 		os.Symlink(dead, filepath.Join(dir, ".writing-8")), os.Mkdir(filepath.Join(dir, ".writing-9"), 0o755),
-		os.Symlink(filepath.Join(dead, ownedMark), filepath.Join(dir, ".writing-9", ownedMark))); err != nil {
+		os.Symlink(filepath.Join(dead, lockMark), filepath.Join(dir, ".writing-9", lockMark))); err != nil {
 		t.Fatal(err)
 	}
 	keep = append(keep, ".writing-7", ".writing-8", ".writing-9", filepath.Base(alive))
-	SweepOwned(dir, ".writing-")
+	SweepAbandoned(dir, ".writing-")
 	if _, err := os.Lstat(dead); !os.IsNotExist(err) {
 		t.Errorf("what was left is still there (%v)", err)
 	}
@@ -81,12 +81,12 @@ func TestSpill(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dead, _, err := MakeOwned(dir, spillPrefix)
+	dead, _, err := MakeLocked(dir, spillPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// the lock of the mark ends with its holder; here it is this process, so the mark is made anew
-	mark := filepath.Join(dead, ownedMark)
+	mark := filepath.Join(dead, lockMark)
 	if err := errors.Join(os.Remove(mark), os.WriteFile(mark, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -13,11 +13,11 @@ func lockFile(f *os.File) bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
 
-// IsOwn says whether a file belongs to this user.
-func IsOwn(st fs.FileInfo) bool { return OwnedBy(st, os.Getuid()) }
+// OfThisUser says whether a file belongs to this user.
+func OfThisUser(st fs.FileInfo) bool { return OfUser(st, os.Getuid()) }
 
-// OwnedBy says whether a file belongs to a user.
-func OwnedBy(st fs.FileInfo, uid int) bool {
+// OfUser says whether a file belongs to a user.
+func OfUser(st fs.FileInfo, uid int) bool {
 	s, ok := st.Sys().(*syscall.Stat_t)
 	return ok && int(s.Uid) == uid
 }

@@ -398,8 +398,8 @@ type ProcessSample struct {
 	OpenFiles  *int32    `db:"open_files"`
 }
 
-// Truth is a row of raw.truth.
-type Truth struct {
+// Served is a row of raw.truth.
+type Served struct {
 	RunID     uuid.UUID `db:"run_id"`
 	RequestID string    `db:"request_id"`
 	Seq       int32     `db:"seq"`
@@ -439,7 +439,7 @@ func (EngineMetric) table() string  { return "engine_metric" }
 func (GPUSample) table() string     { return "gpu_sample" }
 func (HostSample) table() string    { return "host_sample" }
 func (ProcessSample) table() string { return "process_sample" }
-func (Truth) table() string         { return "truth" }
+func (Served) table() string         { return "truth" }
 func (Event) table() string         { return "event" }
 
 // rowTypes lists every Row, in the order they are inserted: what is referred to comes first.
@@ -447,7 +447,7 @@ func rowTypes() []Row {
 	return []Row{
 		Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Model{}, EngineStart{}, EnginePhase{}, Session{}, Message{},
 		Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{}, Scrape{}, EngineMetric{}, GPUSample{},
-		HostSample{}, ProcessSample{}, Truth{}, Event{},
+		HostSample{}, ProcessSample{}, Served{}, Event{},
 	}
 }
 

@@ -56,8 +56,8 @@ func (p *progress) turn(t bench.TurnInfo) {
 	}
 }
 
-// crowd shows several users, with a line each second.
-func (p *progress) crowd(c bench.CrowdInfo) {
+// load shows several users, with a line each second.
+func (p *progress) load(c bench.LoadInfo) {
 	if p.quiet {
 		return
 	}

@@ -133,7 +133,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 		defer cancel()
 	}
 	var opened atomic.Pointer[store.DB]
-	defer queries.Bounded(ctx, func(why error) {
+	defer queries.LimitMemory(ctx, func(why error) {
 		if why == nil {
 			why = stopped(ctx, "query")
 		}

@@ -257,7 +257,7 @@ func (s *session) teller(ctx context.Context, verbose bool) bench.Teller {
 		},
 		Talk: talk(s.stderr, s.quiet, verbose),
 		Watch: bench.Watch{Turn: turn, Warn: s.progress.warn, Say: s.progress.note, Restart: s.progress.Clear,
-			Crowd: s.progress.crowd},
+			Load: s.progress.load},
 		Failure: func(err error) { logTail(s.stderr, verbose, err) },
 	}
 }

@@ -16,7 +16,7 @@ import (
 func newSim(stderr io.Writer) *cobra.Command {
 	var o sim.Options
 	var port int
-	var host, truth string
+	var host, served string
 	var faults []string
 	cmd := &cobra.Command{
 		Use:   "sim",
@@ -35,9 +35,9 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 			if port < 0 || port > 65535 {
 				return usagef("flag --port: %d is no port", port)
 			}
-			lines := make(chan sim.Truth, 4096)
-			if truth != "" {
-				o.Truth = func(t sim.Truth) { lines <- t }
+			lines := make(chan sim.Served, 4096)
+			if served != "" {
+				o.Served = func(t sim.Served) { lines <- t }
 			}
 			srv, err := sim.New(o)
 			if err != nil {
@@ -48,8 +48,8 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 				return err
 			}
 			end := func() error { return nil }
-			if truth != "" { // a server that cannot start leaves the file of another as it is
-				if end, err = sim.WriteTruth(truth, lines); err != nil {
+			if served != "" { // a server that cannot start leaves the file of another as it is
+				if end, err = sim.WriteServed(served, lines); err != nil {
 					return errors.Join(err, srv.Close())
 				}
 			}
@@ -77,7 +77,7 @@ answers are pseudo-text. docs/simulator.md describes what it models and what it 
 	f.Float64Var(&o.JitterRatio, "jitter", 0.01, "relative spread of step times")
 	f.Float64Var(&o.PrefillFactor, "prefill-factor", 1, "time of prefill over what was measured: 1.03 plants 3 %")
 	f.Float64Var(&o.Pace, "pace", 0, "`tokens` a second of every stream, however many there are, instead of a profile's costs")
-	f.StringVar(&truth, "truth", "", "write into this `file` when each request came and each event was sent, a JSON line a request")
+	f.StringVar(&served, "served-log", "", "write into this `file` when each request came and each event was sent, a JSON line a request")
 	f.StringArrayVar(&faults, "fault", nil, "fail on purpose, such as cut@2:5; may be repeated")
 	return cmd
 }

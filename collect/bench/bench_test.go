@@ -30,7 +30,7 @@ func BenchmarkRecording(b *testing.B) {
 		var wg sync.WaitGroup
 		for user := range users {
 			wg.Go(func() {
-				own := c.Another(ctx, crowdReadBytes)
+				own := c.Another(ctx, sharedReadBytes)
 				defer own.Close()
 				d := conversation.Start(data.Style{Placement: data.PlaceSystem})
 				for d.Next() {

@@ -253,8 +253,8 @@ func (x *Execution) choose(ctx context.Context, c *CellRun) error {
 	return nil
 }
 
-// visit plays what is missing of some repeats of a cell. keep says that its server will be wanted again at once.
-func (x *Execution) visit(ctx context.Context, c *CellRun, from, to int, keep bool) error {
+// playRepeats plays what is missing of some repeats of a cell. keep says that its server will be wanted again at once.
+func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, keep bool) error {
 	if c.complete(from, to) {
 		return nil
 	}

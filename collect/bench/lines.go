@@ -38,7 +38,7 @@ func (t TurnInfo) Line() string {
 }
 
 // Line says how it goes.
-func (c CrowdInfo) Line() string {
+func (c LoadInfo) Line() string {
 	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
 	if c.Streams == 0 && c.Behind > 0 {
 		text += fmt.Sprintf("  %d turns to record", c.Behind)

@@ -48,7 +48,7 @@ func (x *Execution) lastPass() int {
 func (x *Execution) passes(ctx context.Context) (whole bool, err error) {
 	until, single, last := x.Spec.UntilCI != "", len(x.Cells) == 1, x.lastPass()
 	if single { // what is asked for at once, then one by one
-		if err := x.visit(ctx, x.Cells[0], 1, x.Spec.Repeats, until); err != nil {
+		if err := x.playRepeats(ctx, x.Cells[0], 1, x.Spec.Repeats, until); err != nil {
 			return false, err
 		}
 	}
@@ -89,7 +89,7 @@ func (x *Execution) pass(ctx context.Context, pass int) (gaveUp, err error) {
 			continue
 		}
 		x.tellPlace(c, pass, i+1)
-		err := x.visit(ctx, c, pass, pass, x.keeps(c, order[i+1:], pass))
+		err := x.playRepeats(ctx, c, pass, pass, x.keeps(c, order[i+1:], pass))
 		switch {
 		case err == nil:
 		case len(x.Cells) == 1 || breaksAll(ctx, c, err):

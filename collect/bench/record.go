@@ -19,7 +19,7 @@ import (
 // backlog, which does not hold their next turn up.
 func (r *player) record(ctx context.Context, f finished) error {
 	if !r.alone {
-		return r.crowd.backlog.push(f)
+		return r.users.backlog.push(f)
 	}
 	end := context.WithoutCancel(ctx)
 	if f.turn != nil {
@@ -160,9 +160,9 @@ func (b *backlog) waiting() int {
 	return b.jobs
 }
 
-// recordCrowd records what users finish, until they have all ended and the backlog is closed. The first error is told to stop.
-func (r *run) recordCrowd(ctx context.Context, stop func(error)) {
-	b := r.crowd.backlog
+// recordUsers records what users finish, until they have all ended and the backlog is closed. The first error is told to stop.
+func (r *run) recordUsers(ctx context.Context, stop func(error)) {
+	b := r.users.backlog
 	var asking sync.WaitGroup
 	askers := min(r.job.users(), maxAsking)
 	asker := r.client.Asking(askers)
@@ -191,7 +191,7 @@ func (r *run) recordCrowd(ctx context.Context, stop func(error)) {
 			if err = r.write(end, j.finished); err != nil {
 				stop(err)
 			} else if j.end != nil {
-				r.crowd.ended(*j.end)
+				r.users.ended(*j.end)
 			}
 		}
 		b.done(j, err)
@@ -205,13 +205,13 @@ func (r *run) write(ctx context.Context, f finished) error {
 	case f.begin != nil:
 		return store.Add(ctx, r.rec, *f.begin)
 	case f.end != nil:
-		r.endTruth(f.pass)
+		r.endSessionAnalysis(f.pass)
 		return nil
 	}
 	var rows store.Together
 	r.doubt(&rows, f.pass, f.turn)
 	r.turnRows(&rows, f.pass, f.turn)
-	r.judge(&rows, f.pass, f.turn)
+	r.analyse(&rows, f.pass, f.turn)
 	return r.rec.AddTogether(ctx, &rows)
 }
 
@@ -231,7 +231,7 @@ func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
 		row.StreamedTokens, row.FirstReadTokens = re.Tokens, re.FirstReadTokens
 	}
 	if f.number == 1 {
-		row.IntendedNs = p.due
+		row.IntendedNs = p.intendedNs
 	}
 	if f.req.MaxTokens > 0 {
 		row.MaxTokens = new(int64(f.req.MaxTokens))

@@ -206,12 +206,12 @@ func TestTokensAreCountedAsTheyCome(t *testing.T) {
 	_, db, c, e, start := against(t, sim.Options{Profile: "eager", MaxNumSeqs: 64})
 	talk := &data.Conversation{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}}}
 	var during, after float64
-	last := CrowdInfo{}
+	last := LoadInfo{}
 	plan := Job{RunSpec: RunSpec{Load: Load{Users: 2, Isolation: IsolationSalt}, Prompting: Prompting{MaxTokens: 200, IgnoreEOS: true}},
 		Repeats:       1,
 		Start:         start,
 		Conversations: []*data.Conversation{talk}}
-	_, err := Run(t.Context(), db, &target.Target{Client: c, Server: e}, plan, Watch{Crowd: func(c CrowdInfo) {
+	_, err := Run(t.Context(), db, &target.Target{Client: c, Server: e}, plan, Watch{Load: func(c LoadInfo) {
 		if c.Turns == 0 {
 			during = c.TokensPerS
 		}

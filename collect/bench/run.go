@@ -59,8 +59,8 @@ type run struct {
 	result Result
 	server managed
 	env    *sample.Env // of its samplers
-	truth  truth
-	crowd  *crowd // nil for one user
+	cache  cacheAnalysis
+	users  *sharedLoad // nil for one user
 }
 
 // counts are what several goroutines of a run count and mark.
@@ -81,7 +81,7 @@ type player struct {
 	client *client.Client // connections of its own
 	number int            // from 1
 	alone  bool           // nobody else plays
-	due    *int64         // when its session was to begin, by the plan; nil: as soon as possible
+	intendedNs *int64         // when its session was to begin, by the plan; nil: as soon as possible
 	last   *client.Reply  // of its turn before; nil: none yet
 }
 
@@ -112,7 +112,7 @@ func Run(ctx context.Context, db *store.DB, at *target.Target, job Job, watch Wa
 	err = r.whole(ctx)
 	// a cancelled context must not keep the end of the run from being written
 	end := context.WithoutCancel(ctx)
-	reason, err := r.judgeEnd(err)
+	reason, err := r.settleStatus(err)
 	r.result.Progress = Progress{r.id, r.name, r.turns.Load(), r.sessions.Load(), r.scrapes.Load(), r.server.start}
 	if !job.Part.Open || r.result.Status != store.RunOK {
 		err = errors.Join(err, rec.FinishRun(end, r.id, r.result.Status, reason, time.Now()))
@@ -154,8 +154,8 @@ func newRun(at *target.Target, job Job, watch Watch) *run {
 		r.scrapes.Store(c.Scrapes)
 		r.result = Result{RunID: r.id, Name: r.name, Progress: *c} // whatever happens, there is a run to close
 	}
-	if job.crowd() {
-		r.crowd = &crowd{backlog: newBacklog(func() {
+	if job.concurrent() {
+		r.users = &sharedLoad{backlog: newBacklog(func() {
 			r.event(store.EventBacklogFull, "recorder", "turns ended faster than they could be recorded, and users waited for that; "+
 				"with --token-ids none less is to be done", nil)
 		})}
@@ -164,8 +164,8 @@ func newRun(at *target.Target, job Job, watch Watch) *run {
 	return r
 }
 
-// judgeEnd settles the run's status by how it ended, and says why it is that.
-func (r *run) judgeEnd(err error) (reason string, _ error) {
+// settleStatus settles the run's status by how it ended, and says why it is that.
+func (r *run) settleStatus(err error) (reason string, _ error) {
 	res, open := &r.result, r.job.Part.Open
 	res.Status, res.Frozen = store.RunOK, int(r.frozen.Load())
 	switch {
@@ -283,15 +283,15 @@ func (r *run) all(ctx context.Context) error {
 	if todo == nil {
 		todo = r.job.AllSessions(1, r.job.Repeats)
 	}
-	r.beginTruth(todo)
+	r.beginCacheAnalysis(todo)
 	one := &player{run: r, client: r.client, number: 1, alone: true}
 	if r.job.Isolation != IsolationRestart {
 		if err := one.warmUp(ctx, r.job.Conversations, r.job.variants(nil)[0]); err != nil {
 			return err
 		}
 	}
-	if r.crowd != nil {
-		return r.playCrowd(ctx, todo)
+	if r.users != nil {
+		return r.playUsers(ctx, todo)
 	}
 	for i, x := range todo {
 		if err := one.isolated(ctx, x.Conversation, x.Placement, x.Repeat, len(todo)-1-i); err != nil {

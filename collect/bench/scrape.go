@@ -90,7 +90,7 @@ func (r *run) tick(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if r.crowd != nil { // with several at once there is no before and after
+		if r.users != nil { // with several at once there is no before and after
 			r.scrape(ctx, "tick", 0, true, 0)
 		} else if turn := r.active.Load(); turn != 0 && r.clock()-r.since.Load() > int64(time.Second) {
 			r.scrape(ctx, "tick", turn, true, 0)

@@ -19,7 +19,7 @@ type pass struct {
 	repeat int    // 0: a warm-up
 	salt   string // "" for none
 	apart  string // what keeps its prompts apart in the cache: the salt, or the line; "" for nothing
-	due    *int64 // when it was to begin, by the plan; nil: as soon as possible
+	intendedNs *int64 // when it was to begin, by the plan; nil: as soon as possible
 
 	sent        sentTurn // the last prompt that the server counted
 	firstCached *int64   // prompt tokens of its first turn that the server had; nil: not told
@@ -53,7 +53,7 @@ type finishedTurn struct {
 // session runs one conversation. An error ends the run; a failed turn ends only the session, since what follows it would
 // lack its reply.
 func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
-	p := &pass{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, due: r.due}
+	p := &pass{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, intendedNs: r.intendedNs}
 	row := &store.Session{RunID: r.id, SessionID: p.id, ClientUser: int32(r.number), Conversation: c.ID, ConversationSHA256: c.SHA256(),
 		Variant: string(variant), Repeat: int32(repeat), Warmup: p.warmup(), Isolation: string(r.job.Isolation), StartedNs: r.clock(), Status: store.SessionRunning}
 	if r.server.Process != nil {
@@ -237,9 +237,9 @@ func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) 
 	if r.alone {
 		f.re = r.sendAlone(ctx, req, p, id)
 	} else {
-		r.crowd.begun()
+		r.users.begun()
 		f.re = r.send(ctx, req, p, id)
-		r.crowd.done(f.re)
+		r.users.done(f.re)
 	}
 	f.answer = d.Answer(f.re.Content)
 	if f.re.Status == client.StatusOK {

@@ -159,8 +159,8 @@ func (s *Spec) Label() string {
 	return s.Plan
 }
 
-// crowd says whether several sessions may be under way at once.
-func (l Load) crowd() bool { return l.Users > 1 || l.Rate > 0 }
+// concurrent says whether several sessions may be under way at once.
+func (l Load) concurrent() bool { return l.Users > 1 || l.Rate > 0 }
 
 // users is how many may play at once.
 func (l Load) users() int {

@@ -18,7 +18,7 @@ import (
 
 // promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
 func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Request) []int32 {
-	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.truth.untold.Load() >= enoughFailures {
+	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.cache.untold.Load() >= enoughFailures {
 		return nil
 	}
 	messages := req.Messages
@@ -27,15 +27,15 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 	}
 	ids, err := engine.Tokenize(ctx, c, r.engine.Model, messages, req.Text)
 	if err == nil {
-		r.truth.untold.Store(0)
+		r.cache.untold.Store(0)
 		return ids
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
-	n := r.truth.untold.Add(1)
+	n := r.cache.untold.Add(1)
 	if errors.Is(err, context.DeadlineExceeded) { // one that hangs is not asked again
-		if r.truth.untold.Swap(enoughFailures) >= enoughFailures && n > 1 {
+		if r.cache.untold.Swap(enoughFailures) >= enoughFailures && n > 1 {
 			return nil // another one told
 		}
 		n = enoughFailures
@@ -52,8 +52,8 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 // enoughFailures is after how many failures in a row a server is not asked for token ids any more.
 const enoughFailures = 3
 
-// truth is what a run knows of the server's prefix cache.
-type truth struct {
+// cacheAnalysis is what a run knows of the server's prefix cache.
+type cacheAnalysis struct {
 	untold atomic.Int32 // failures in a row to get token ids
 
 	mu    sync.Mutex
@@ -68,10 +68,10 @@ type sentPrompt struct {
 	ids  []int32
 }
 
-func (r *run) beginTruth(todo []SessionPlan) {
-	r.truth.last, r.truth.left = map[int32]sentPrompt{}, map[int]int{}
+func (r *run) beginCacheAnalysis(todo []SessionPlan) {
+	r.cache.last, r.cache.left = map[int32]sentPrompt{}, map[int]int{}
 	for _, s := range todo {
-		r.truth.left[s.Repeat]++
+		r.cache.left[s.Repeat]++
 	}
 	if r.engine.BlockSizeTokens == nil || (r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching) {
 		return
@@ -80,13 +80,13 @@ func (r *run) beginTruth(todo []SessionPlan) {
 	if r.engine.KVCacheSizeTokens != nil {
 		pool = int(*r.engine.KVCacheSizeTokens)
 	}
-	r.truth.h = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
+	r.cache.h = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
 }
 
 // cold says that the cache was emptied.
 func (r *run) cold() {
-	if r.truth.h != nil {
-		r.truth.h.Cold()
+	if r.cache.h != nil {
+		r.cache.h.Cold()
 	}
 }
 
@@ -105,7 +105,7 @@ func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
 		return
 	}
 	r.compareTemplate(ctx, c, f.req, f.ids)
-	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.truth.h == nil {
+	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.cache.h == nil {
 		return
 	}
 	if ids, err := engine.Tokenize(ctx, c, r.engine.Model, nil, f.re.Content); err == nil {
@@ -113,32 +113,32 @@ func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
 	}
 }
 
-// judge makes the rows of a turn's token ids, of what its prompt could have reused and why the rest was computed.
-func (r *run) judge(rows *store.Together, p *pass, f *finishedTurn) {
+// analyse makes the rows of a turn's token ids, of what its prompt could have reused and why the rest was computed.
+func (r *run) analyse(rows *store.Together, p *pass, f *finishedTurn) {
 	re, ids := f.re, f.ids
 	if ids == nil || re.Status == client.StatusOverflow {
 		return
 	}
 	row, rest := store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "prompt"}, ids
-	r.truth.mu.Lock()
-	defer r.truth.mu.Unlock()
-	if last, ok := r.truth.last[p.id]; ok {
+	r.cache.mu.Lock()
+	defer r.cache.mu.Unlock()
+	if last, ok := r.cache.last[p.id]; ok {
 		if n := prefix.LCP(last.ids, ids); n > 0 {
 			row.SharedTurnID, row.SharedTokens, rest = &last.turn, int64(n), ids[n:]
 		}
 	}
-	r.truth.last[p.id] = sentPrompt{f.id, ids}
+	r.cache.last[p.id] = sentPrompt{f.id, ids}
 	if !r.job.NoText { // ids are text to whoever has the tokeniser
 		store.Put(rows, store.TurnTokens(row, rest)...)
 	}
 	if len(re.TokenIDs) > 0 && !r.job.NoText {
 		store.Put(rows, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "output"}, re.TokenIDs)...)
 	}
-	if r.truth.h == nil || (re.Status != client.StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
+	if r.cache.h == nil || (re.Status != client.StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
 		return
 	}
 	t := r.seen(p, f)
-	v := r.truth.h.Judge(t)
+	v := r.cache.h.Analyse(t)
 	if re.Status != client.StatusOK { // it belongs to the history of the cache, and counts in nothing
 		return
 	}
@@ -169,7 +169,7 @@ func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
 }
 
 // cacheTurn is the row of a verdict.
-func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
+func (r *run) cacheTurn(turn int32, v prefix.Analysis) store.CacheTurn {
 	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common),
 		BlockIdealTokens: int64(v.BlockIdeal), TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
 	d := v.Divergence
@@ -180,7 +180,7 @@ func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
 	if d.Message >= 0 {
 		c.DivergenceMessage, c.DivergenceRole, c.DivergenceCharacter = new(int32(d.Message)), plain.OrNil(d.Role), new(int64(d.Character))
 	}
-	if d.ReferenceOwn {
+	if d.SameSession {
 		c.DivergenceReference = new("turn")
 	}
 	if !r.job.NoText {
@@ -189,30 +189,30 @@ func (r *run) cacheTurn(turn int32, v prefix.Verdict) store.CacheTurn {
 	return c
 }
 
-// endTruth lets go of what only the session's own turns are compared with, and with the last session of a repeat of what that sent.
-func (r *run) endTruth(p *pass) {
-	r.truth.mu.Lock()
-	defer r.truth.mu.Unlock()
-	delete(r.truth.last, p.id)
+// endSessionAnalysis lets go of what only the session's own turns are compared with, and with the last session of a repeat of what that sent.
+func (r *run) endSessionAnalysis(p *pass) {
+	r.cache.mu.Lock()
+	defer r.cache.mu.Unlock()
+	delete(r.cache.last, p.id)
 	if !p.warmup() {
-		r.truth.left[p.repeat]--
+		r.cache.left[p.repeat]--
 	}
-	if r.truth.h == nil {
+	if r.cache.h == nil {
 		return
 	}
-	r.truth.h.Forget(int(p.id), p.apart)
-	if p.warmup() || r.truth.left[p.repeat] == 0 {
-		r.truth.h.EndRepeat(p.repeat)
-		delete(r.truth.left, p.repeat)
+	r.cache.h.Forget(int(p.id), p.apart)
+	if p.warmup() || r.cache.left[p.repeat] == 0 {
+		r.cache.h.EndRepeat(p.repeat)
+		delete(r.cache.left, p.repeat)
 	}
 }
 
 // compareTemplate holds a prompt rendered here against the server's own rendering of the same messages, once a run.
 func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.Request, ids []int32) {
-	r.truth.mu.Lock()
-	done := req.Text == "" || ids == nil || r.truth.first
-	r.truth.first = r.truth.first || !done
-	r.truth.mu.Unlock()
+	r.cache.mu.Lock()
+	done := req.Text == "" || ids == nil || r.cache.first
+	r.cache.first = r.cache.first || !done
+	r.cache.mu.Unlock()
 	if done {
 		return
 	}

@@ -43,7 +43,7 @@ func (s *RunSpec) settle(given func(flag string) bool) {
 			s.Warmup = 1
 		}
 	}
-	if s.Isolation == "" && s.Target.Engine == target.VLLM && !s.crowd() { // else the server's answers decide
+	if s.Isolation == "" && s.Target.Engine == target.VLLM && !s.concurrent() { // else the server's answers decide
 		s.Isolation = IsolationRestart
 	}
 	if s.Rate > 0 && !given("users") {
@@ -126,7 +126,7 @@ func (l Load) validate(m *mistakes, given func(flag string) bool, engine target.
 		m.add("flag --isolation: wants %s, not %q", strings.Join(Isolations(), ", "), l.Isolation)
 	case engine == target.URL && l.Isolation == IsolationRestart:
 		m.hint("use --engine vllm, or --isolation reset, salt or line", "flag --isolation: wb can restart only a server that it started")
-	case l.crowd() && (l.Isolation == IsolationRestart || l.Isolation == IsolationReset):
+	case l.concurrent() && (l.Isolation == IsolationRestart || l.Isolation == IsolationReset):
 		m.hint("use salt, line or none with --users and --rate", "flag --isolation: %s would disturb other users' sessions", l.Isolation)
 	}
 	switch {

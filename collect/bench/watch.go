@@ -19,10 +19,10 @@ type Watch struct {
 	Warn    func(string)
 	Say     func(string)
 	Restart func() // the server is being restarted
-	Crowd   func(CrowdInfo)
+	Load    func(LoadInfo)
 }
 
-// filled gives functions that do nothing for those that are nil, but for Crowd.
+// filled gives functions that do nothing for those that are nil, but for Load.
 func (w Watch) filled() Watch {
 	if w.Turn == nil {
 		w.Turn = func(TurnInfo) {}

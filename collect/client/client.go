@@ -154,7 +154,7 @@ func (c *Client) call(ctx context.Context, h *http.Client, method, path string, 
 	case how != "":
 		return resp, nil, fmt.Errorf("the answer is compressed (Content-Encoding: %s), and wb asks for none", how)
 	}
-	text, err := readBounded(from, limit)
+	text, err := readAtMost(from, limit)
 	if err != nil {
 		return resp, nil, c.netError(err)
 	}

@@ -41,10 +41,10 @@ func (p *sseParser) feed(b []byte, emit func(sseEvent)) {
 		p.cr = false
 		i := bytes.IndexAny(b, "\r\n")
 		if i < 0 {
-			p.line, p.more = p.bounded(p.line, b), true
+			p.line, p.more = p.appendAtMost(p.line, b), true
 			return
 		}
-		p.line = p.bounded(p.line, b[:i])
+		p.line = p.appendAtMost(p.line, b[:i])
 		p.cr = b[i] == '\r'
 		b = b[i+1:]
 		p.endLine(emit)
@@ -57,7 +57,7 @@ const byteOrderMark = "\ufeff"
 // WithoutBOM gives a text without the mark of the byte order.
 func WithoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }
 
-func (p *sseParser) bounded(to, b []byte) []byte {
+func (p *sseParser) appendAtMost(to, b []byte) []byte {
 	if len(to)+len(b) > maxEventBytes {
 		p.damage = fmt.Errorf("an event longer than %d bytes", maxEventBytes)
 		return nil
@@ -111,7 +111,7 @@ func (p *sseParser) add(value []byte) {
 	if p.open {
 		p.data = append(p.data, '\n')
 	}
-	p.data = p.bounded(p.data, value)
+	p.data = p.appendAtMost(p.data, value)
 	p.open = true
 }
 

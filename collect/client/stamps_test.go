@@ -34,7 +34,7 @@ func (s *steps) Read(b []byte) (int, error) {
 }
 
 // Of events that share a read only the last can have come with its last segment, and not even that one where more follows it.
-func TestReadDelayIsABound(t *testing.T) {
+func TestReadDelayIsAtLeastTheWait(t *testing.T) {
 	e := func(s string) string { return "data: " + clienttest.Delta(s) + "\n\n" }
 	c := &Client{size: 4096, held: newHeld(), clock: func() int64 { return 0 }}
 	conn := &stampedConn{}

@@ -2,4 +2,4 @@
 
 package sample
 
-func ownCPU() (float64, bool) { return 0, false }
+func wbCPU() (float64, bool) { return 0, false }

@@ -4,8 +4,8 @@ package sample
 
 import "syscall"
 
-// ownCPU is the processor time of wb itself, s, as exact as the kernel has it: /proc counts in steps of 10 ms.
-func ownCPU() (float64, bool) {
+// wbCPU is the processor time of wb itself, s, as exact as the kernel has it: /proc counts in steps of 10 ms.
+func wbCPU() (float64, bool) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0, false

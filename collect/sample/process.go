@@ -100,7 +100,7 @@ func (p *processSampler) one(ctx context.Context, pid int32, role string) error 
 		delete(p.known, pid)
 		return fmt.Errorf("%s process %d: %w", role, pid, err)
 	}
-	if s, ok := ownCPU(); ok && role == "wb" {
+	if s, ok := wbCPU(); ok && role == "wb" {
 		row.CPUS = &s
 	} else if t, err := proc.TimesWithContext(ctx); err == nil {
 		row.CPUS = new(t.User + t.System)

@@ -103,7 +103,7 @@ func (l Level) run(ctx context.Context, path, dir string, build bench.Build) (id
 func (l Level) record(ctx context.Context, db *store.DB, run uuid.UUID, file string, start time.Time, bare closedLoop) error {
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("read truth: %w", err)
+		return fmt.Errorf("read served log: %w", err)
 	}
 	defer f.Close()
 	rec, err := db.NewRecorder(ctx, 0, nil)
@@ -120,17 +120,17 @@ func (l Level) record(ctx context.Context, db *store.DB, run uuid.UUID, file str
 	}
 	dec := json.NewDecoder(bufio.NewReader(f))
 	for err == nil {
-		var x sim.TruthLine
+		var x sim.ServedLine
 		if derr := dec.Decode(&x); errors.Is(derr, io.EOF) {
 			break
 		} else if derr != nil {
-			err = fmt.Errorf("read truth: %w", derr)
+			err = fmt.Errorf("read served log: %w", derr)
 			break
 		}
 		zero := x.BeganNs - start.UnixNano() // both processes' clocks are this machine's
-		rows := []store.Truth{{RunID: run, RequestID: x.ID, TNs: zero + x.ReceivedNs}}
+		rows := []store.Served{{RunID: run, RequestID: x.ID, TNs: zero + x.ReceivedNs}}
 		for i, at := range x.SentNs {
-			rows = append(rows, store.Truth{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: zero + at, Tokens: int32(x.Tokens[i])})
+			rows = append(rows, store.Served{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: zero + at, Tokens: int32(x.Tokens[i])})
 		}
 		err = store.Add(ctx, rec, rows...)
 	}

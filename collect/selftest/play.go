@@ -24,21 +24,21 @@ import (
 
 var simulatorURL = regexp.MustCompile(`^simulator at (\S+) `)
 
-// truthServer is a simulator in a process of its own, which writes down what it did.
-type truthServer struct {
+// referenceServer is a simulator in a process of its own, which writes down what it did.
+type referenceServer struct {
 	url   string
 	cmd   *exec.Cmd
 	lines *bufio.Scanner // what it says
 	ended bool
 }
 
-// serveTruth starts wb itself as the truth server of a level; what it did goes into a file.
-func (l Level) serveTruth(ctx context.Context, file string) (*truthServer, error) {
+// startReference starts wb itself as the truth server of a level; what it did goes into a file.
+func (l Level) startReference(ctx context.Context, file string) (*referenceServer, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find wb itself: %w", err)
 	}
-	words := []string{"sim", "--port", "0", "--pace", strconv.FormatFloat(l.Pace, 'f', -1, 64), "--jitter", "-1", "--truth", file}
+	words := []string{"sim", "--port", "0", "--pace", strconv.FormatFloat(l.Pace, 'f', -1, 64), "--jitter", "-1", "--served-log", file}
 	for _, f := range l.Faults {
 		words = append(words, "--fault", f)
 	}
@@ -47,23 +47,23 @@ func (l Level) serveTruth(ctx context.Context, file string) (*truthServer, error
 	cmd.WaitDelay = 10 * time.Second
 	said, err := cmd.StderrPipe()
 	if err != nil {
-		return nil, fmt.Errorf("start truth server: %w", err)
+		return nil, fmt.Errorf("start reference server: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start truth server: %w", err)
+		return nil, fmt.Errorf("start reference server: %w", err)
 	}
-	s := &truthServer{cmd: cmd, lines: bufio.NewScanner(said)}
+	s := &referenceServer{cmd: cmd, lines: bufio.NewScanner(said)}
 	if s.lines.Scan() {
 		if m := simulatorURL.FindStringSubmatch(s.lines.Text()); m != nil {
 			s.url = m[1]
 			return s, nil
 		}
 	}
-	return nil, errors.Join(fmt.Errorf("start truth server: it said %q", s.lines.Text()), s.end())
+	return nil, errors.Join(fmt.Errorf("start reference server: it said %q", s.lines.Text()), s.end())
 }
 
 // end ends it, and waits until what it did is in the file; a second call does nothing.
-func (s *truthServer) end() error {
+func (s *referenceServer) end() error {
 	if s.ended {
 		return nil
 	}
@@ -76,8 +76,8 @@ func (s *truthServer) end() error {
 
 // play runs one level against a truth server of its own and records what both sides saw.
 func (l Level) play(ctx context.Context, db *store.DB, dir string, build bench.Build) (id uuid.UUID, err error) {
-	file := filepath.Join(dir, "truth-"+l.Name())
-	server, err := l.serveTruth(ctx, file)
+	file := filepath.Join(dir, "served-"+l.Name())
+	server, err := l.startReference(ctx, file)
 	if err != nil {
 		return id, err
 	}
@@ -104,7 +104,7 @@ func (l Level) play(ctx context.Context, db *store.DB, dir string, build bench.B
 		return id, fmt.Errorf("test wb itself: %d of %d turns failed: %s", res.Failed, res.Turns, res.FirstError)
 	}
 	if err := server.end(); err != nil { // the truth is whole when its writer has ended
-		return id, fmt.Errorf("end truth server: %w", err)
+		return id, fmt.Errorf("end reference server: %w", err)
 	}
 	return res.RunID, l.record(ctx, db, res.RunID, file, start, bare)
 }

@@ -20,7 +20,7 @@ type answer struct {
 	events  int
 	dead    bool
 	carries int // tokens of the event that is being sent
-	truth   []TruthEvent
+	served  []ServedEvent
 }
 
 func (a *answer) flush() {
@@ -85,8 +85,8 @@ func (a *answer) event(v any) {
 }
 
 func (a *answer) send(text []byte) {
-	if a.s.o.Truth != nil {
-		a.truth = append(a.truth, TruthEvent{a.s.o.Now().Sub(a.s.started), a.carries})
+	if a.s.o.Served != nil {
+		a.served = append(a.served, ServedEvent{a.s.o.Now().Sub(a.s.started), a.carries})
 		a.carries = 0
 	}
 	if _, err := fmt.Fprintf(a.w, "data: %s\n\n", text); err != nil {

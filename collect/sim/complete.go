@@ -51,8 +51,8 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 	s.eng.submit(req)
 	if b.Stream {
 		a.stream()
-		if s.o.Truth != nil {
-			s.o.Truth(Truth{a.id, s.started, arrived.Sub(s.started), a.truth})
+		if s.o.Served != nil {
+			s.o.Served(Served{a.id, s.started, arrived.Sub(s.started), a.served})
 		}
 	} else {
 		a.whole()

@@ -10,7 +10,7 @@ import (
 )
 
 // only is the cause of most misses, some left out.
-func only(v Verdict, but ...Cause) Cause {
+func only(v Analysis, but ...Cause) Cause {
 	var most Cause
 	for c, n := range v.Missed {
 		if !slices.Contains(but, c) && n > v.Missed[most] {
@@ -67,10 +67,10 @@ func newTalk(t *testing.T, size, capacity int) *talk {
 }
 
 // turn sends messages, gets a reply of these ids, and judges.
-func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Text) Verdict {
+func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Text) Analysis {
 	k.t.Helper()
 	hit := request(k.t, k.server, ids, k.salt, output)
-	v := k.h.Judge(Turn{Prompt: ids, Output: output, Generated: len(output), Salt: k.salt,
+	v := k.h.Analyse(Turn{Prompt: ids, Output: output, Generated: len(output), Salt: k.salt,
 		Session: k.session, Repeat: k.repeat, Messages: ms, Reply: reply, Reasoning: reasoning, Achieved: hit})
 	checkSum(k.t, v)
 	if v.Predicted != hit {
@@ -80,7 +80,7 @@ func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Tex
 }
 
 // plain sends messages and answers with a text whose ids are those it will have in the history.
-func (k *talk) plain(reply string, ms ...Text) Verdict {
+func (k *talk) plain(reply string, ms ...Text) Analysis {
 	k.t.Helper()
 	return k.turn(prompt(ms...), append(words(reply), 1), reply, false, ms...)
 }
@@ -233,7 +233,7 @@ func TestRepeatIsNoTraffic(t *testing.T) {
 	system, u1, u2, r1 := opening()
 	for _, mode := range []string{"salt", "cold"} {
 		k := newTalk(t, 16, 0)
-		var first []Verdict
+		var first []Analysis
 		for repeat := range 3 {
 			k.repeat, k.session = repeat, 2*repeat
 			if mode == "salt" {
@@ -243,7 +243,7 @@ func TestRepeatIsNoTraffic(t *testing.T) {
 				k.h.Cold()
 			}
 			doc := Text{"system", system.Content + " " + text(120, 9)}
-			got := []Verdict{
+			got := []Analysis{
 				k.plain(r1, system, u1),
 				k.plain("yes", doc, u1, Text{"assistant", r1}, u2),
 			}
@@ -288,8 +288,8 @@ func TestCausesOfNewText(t *testing.T) {
 	})
 	t.Run("a warm-up counts for nobody", func(t *testing.T) {
 		h := NewHistory(16, 0)
-		h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "warm", Messages: []Text{system, u1}, Achieved: 0, Apart: true})
-		v := h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "s", Session: 1, Messages: []Text{system, u1}, Achieved: 0})
+		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "warm", Messages: []Text{system, u1}, Achieved: 0, Apart: true})
+		v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "s", Session: 1, Messages: []Text{system, u1}, Achieved: 0})
 		if v.Missed[NewText] != len(prompt(system, u1)) {
 			t.Errorf("%v", v.Missed)
 		}
@@ -313,7 +313,7 @@ func TestUnknownCauses(t *testing.T) {
 	t.Run("nobody knows", func(t *testing.T) {
 		h := NewHistory(16, 0)
 		for i := range 2 {
-			v := h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Session: i, Messages: []Text{system, u1}, Achieved: 0})
+			v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Session: i, Messages: []Text{system, u1}, Achieved: 0})
 			checkSum(t, v)
 			if i == 1 && v.Missed[Unknown] < 200 {
 				t.Errorf("%v", v.Missed)
@@ -322,16 +322,16 @@ func TestUnknownCauses(t *testing.T) {
 	})
 	t.Run("the server does not say", func(t *testing.T) {
 		h := NewHistory(16, 0)
-		h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Messages: []Text{system, u1}, Achieved: -1})
-		v := h.Judge(Turn{Prompt: prompt(system, u1), Generated: 1, Session: 1, Messages: []Text{system, u1}, Achieved: -1})
+		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Messages: []Text{system, u1}, Achieved: -1})
+		v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Session: 1, Messages: []Text{system, u1}, Achieved: -1})
 		if v.Predicted < 200 || v.Missed[Unknown] != 0 {
 			t.Errorf("%+v", v)
 		}
 	})
 	t.Run("outputs are not known", func(t *testing.T) {
 		h := NewHistory(16, 0)
-		h.Judge(Turn{Prompt: prompt(system, u1), Generated: 51, Messages: []Text{system, u1}, Reply: r1, Achieved: 0})
-		v := h.Judge(Turn{Prompt: prompt(system, u1, Text{"assistant", r1}, u2), Generated: 2,
+		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 51, Messages: []Text{system, u1}, Reply: r1, Achieved: 0})
+		v := h.Analyse(Turn{Prompt: prompt(system, u1, Text{"assistant", r1}, u2), Generated: 2,
 			Messages: []Text{system, u1, {"assistant", r1}, u2}, Achieved: 272})
 		checkSum(t, v)
 		if v.Predicted != 272 || v.Divergence != nil { // 234 and 50 tokens

@@ -80,16 +80,16 @@ func TestEstimateProcesses(t *testing.T) {
 	}
 }
 
-func TestOwnNoise(t *testing.T) {
+func TestNoiseWithin(t *testing.T) {
 	var side []observation
 	for i := range 12 { // passes 1, 3, 5 … take a hundredth more than those before them
 		side = append(side, passes("", 64, make([]float64, i+1)...)[i])
 		side[i].values = []float64{10 * math.Pow(1.01, float64(i%2))}
 	}
-	if got := ownNoise(side, 0, Metrics()[0], all); !near(got, 0.01) {
+	if got := noiseWithin(side, 0, Metrics()[0], all); !near(got, 0.01) {
 		t.Errorf("noise %v", got)
 	}
-	if got := ownNoise(side[:10], 0, Metrics()[0], all); !math.IsNaN(got) {
+	if got := noiseWithin(side[:10], 0, Metrics()[0], all); !math.IsNaN(got) {
 		t.Errorf("noise of five pairs of passes %v", got)
 	}
 }

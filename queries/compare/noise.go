@@ -14,7 +14,7 @@ func (r *Result) noise(metrics []Metric) {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
 		if r.pairing.unit != unitProcess { // passes of one process do not show how processes differ
-			v.Noise = ownNoise(r.pairing.base, slices.Index(metrics, v.Metric), v.Metric, v.Group)
+			v.Noise = noiseWithin(r.pairing.base, slices.Index(metrics, v.Metric), v.Metric, v.Group)
 		}
 		for _, e := range equals {
 			if e.Metric == v.Metric && e.Group == v.Group {
@@ -37,8 +37,8 @@ func (c *Calibration) verdicts(metrics []Metric, asked Comparison) []Verdict {
 	return slices.DeleteFunc(decide(p, metrics, asked), func(v Verdict) bool { return math.IsNaN(v.Low) || !v.Enough })
 }
 
-// ownNoise compares a side with itself, passes 1, 3, 5 … with 2, 4, 6 …: the largest change that the interval holds. NaN: not known.
-func ownNoise(side []observation, i int, m Metric, group string) float64 {
+// noiseWithin compares a side with itself, passes 1, 3, 5 … with 2, 4, 6 …: the largest change that the interval holds. NaN: not known.
+func noiseWithin(side []observation, i int, m Metric, group string) float64 {
 	scale, back := m.scales()
 	turns := byKey(side)
 	d := bySession(side, func(o observation) float64 {

@@ -155,7 +155,7 @@ func TestVerdictEdges(t *testing.T) {
 	if w[0].Outcome != Faster {
 		t.Errorf("more tokens a second are %s", w[0].Outcome)
 	}
-	if n := ownNoise(synthetic(rng, "b", 10, 1), 0, Metric{}, "all"); math.IsNaN(n) || n <= 0 || n > 0.02 {
+	if n := noiseWithin(synthetic(rng, "b", 10, 1), 0, Metric{}, "all"); math.IsNaN(n) || n <= 0 || n > 0.02 {
 		t.Errorf("noise %v", n)
 	}
 }

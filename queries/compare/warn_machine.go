@@ -10,7 +10,7 @@ const (
 	KindFrozen      Kind = "frozen"       // wb was kept from running
 	KindHot         Kind = "hot"          // the GPU was slowed down
 	KindOtherClock  Kind = "other_clock"  // the GPU ran at another clock
-	KindClientBound Kind = "client_bound" // wb itself was busy
+	KindClientBusy Kind = "client_busy" // wb itself was busy
 )
 
 const (
@@ -52,15 +52,15 @@ func (w OtherClock) Note() string {
 	return fmt.Sprintf("The GPU's SM clock was not the same: %.0f MHz (median while busy) in base, %.0f in head.", w.BaseMHz, w.HeadMHz)
 }
 
-// ClientBound is how many cores wb itself kept busy, in a tenth of the readings.
-type ClientBound struct{ Cores float64 }
+// ClientBusy is how many cores wb itself kept busy, in a tenth of the readings.
+type ClientBusy struct{ Cores float64 }
 
-// Kind is KindClientBound.
-func (ClientBound) Kind() Kind { return KindClientBound }
+// Kind is KindClientBusy.
+func (ClientBusy) Kind() Kind { return KindClientBusy }
 
 // Note says what that means for times.
-func (w ClientBound) Note() string {
-	return fmt.Sprintf("Client-bound: wb itself kept a core busy (%.1f cores at p90), so times may be its own.", w.Cores)
+func (w ClientBusy) Note() string {
+	return fmt.Sprintf("wb was busy: it kept a core busy (%.1f cores at p90), so times may be its own.", w.Cores)
 }
 
 func machineTroubles(r *Result) (out []Warning) {
@@ -75,7 +75,7 @@ func machineTroubles(r *Result) (out []Warning) {
 		out = append(out, OtherClock{a, b})
 	}
 	if m.ClientCores > busyCores {
-		out = append(out, ClientBound{m.ClientCores})
+		out = append(out, ClientBusy{m.ClientCores})
 	}
 	return out
 }

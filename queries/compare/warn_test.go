@@ -110,7 +110,7 @@ func plantedInRuns() map[string]plantedWarning {
 			"too_few", "Only 2 server processes on a side: too few for any verdict"},
 		"settings": {differingSettings, func(r *Result) { r.Facts.Differing = strings.Fields("a b c d e f g h i j") },
 			"differing_settings", "Settings that differ: a, b, c, d, e, f, g, h and 2 more (wb query run_differences)."},
-		"machine": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{2, 3, 0.95, 2000, 1900} }, "frozen hot other_clock client_bound",
+		"machine": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{2, 3, 0.95, 2000, 1900} }, "frozen hot other_clock client_busy",
 			"The GPU's SM clock was not the same: 2000 MHz (median while busy) in base, 1900 in head."},
 		"nothing of account": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{0, 0, 0.9, 2000, 1961} }, "", ""},
 		"drift": {drifts, func(r *Result) { r.Facts.Drift = []Drift{{"ttft", "one", "it got slower"}} },
@@ -181,7 +181,7 @@ func TestWarningsInOrder(t *testing.T) {
 		kinds = append(kinds, string(w.Kind()))
 	}
 	want := "same_name calibrated_noise within_noise processes_are_units unpaired left_out_sessions cut_turns buffered_turns few_figures " +
-		"not_measured one_conversation run_note run_note one_simulated too_few differing_settings frozen hot other_clock client_bound drift"
+		"not_measured one_conversation run_note run_note one_simulated too_few differing_settings frozen hot other_clock client_busy drift"
 	if got := strings.Join(kinds, " "); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

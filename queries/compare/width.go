@@ -19,7 +19,7 @@ func Width(ctx context.Context, db *store.DB, metric string, runs []string) (flo
 	case 0:
 		return math.NaN(), nil
 	case 1:
-		return ownWidth(ctx, db, metric, runs[0])
+		return runWidth(ctx, db, metric, runs[0])
 	}
 	widest := 0.0
 	for _, head := range runs[1:] {
@@ -48,8 +48,8 @@ func (v Verdict) half() float64 {
 	return (v.High - v.Low) / 2
 }
 
-// ownWidth is Width of one run.
-func ownWidth(ctx context.Context, db *store.DB, metric, run string) (float64, error) {
+// runWidth is Width of one run.
+func runWidth(ctx context.Context, db *store.DB, metric, run string) (float64, error) {
 	m, ok := MetricNamed(metric)
 	if !ok {
 		return 0, fmt.Errorf("choose metric %q: there is none of that name", metric)
@@ -62,12 +62,12 @@ func ownWidth(ctx context.Context, db *store.DB, metric, run string) (float64, e
 	if len(known(os, func(o observation) float64 { return o.values[0] })) == 0 {
 		return 0, ErrNoFigures
 	}
-	return ownLevel(os, m).half(), nil
+	return levelInterval(os, m).half(), nil
 }
 
-// ownLevel gives the interval of one side's own level: each turn is compared with the mean of its kind over the passes, whose own error
+// levelInterval gives the interval of one side's own level: each turn is compared with the mean of its kind over the passes, whose own error
 // the factor √(n/(n−1)) gives back.
-func ownLevel(os []observation, m Metric) Verdict {
+func levelInterval(os []observation, m Metric) Verdict {
 	scale, back := m.scales()
 	sum, n := map[kind]float64{}, map[kind]float64{}
 	for _, o := range os {

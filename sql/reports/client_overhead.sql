@@ -4,12 +4,12 @@
 WITH turn AS (
   SELECT t.run_id, count(*) AS turns, quantile_cont(t.ttft_ms - c.server_ttft_ms, 0.5) AS added_p50_ms, quantile_cont(t.ttft_ms - c.server_ttft_ms, 0.99) AS added_p99_ms, any_value(v.duration_s) AS duration_s
   FROM measured_turns t LEFT JOIN selected_turn_counters c USING (run_id, turn_id)
-    LEFT JOIN (SELECT run_id, sum(to_ns - from_ns) / 1e9 AS duration_s FROM visits GROUP BY run_id) v ON v.run_id = t.run_id
+    LEFT JOIN (SELECT run_id, sum(to_ns - from_ns) / 1e9 AS duration_s FROM segments GROUP BY run_id) v ON v.run_id = t.run_id
   GROUP BY t.run_id),
 own AS (
   SELECT run_id, sum(cpu_s) * 1e9 / nullif(sum(ns), 0) AS cpu_cores, sum(gc_ns) / 1e6 AS gc_pause_ms, max(rss_bytes) AS rss_peak_bytes
-  FROM (SELECT p.run_id, v.visit, max(p.cpu_s) - min(p.cpu_s) AS cpu_s, max(p.t_ns) - min(p.t_ns) AS ns, max(p.gc_pause_ns) - min(p.gc_pause_ns) AS gc_ns, max(p.rss_bytes) AS rss_bytes
-    FROM raw.process_sample p JOIN visits v ON v.run_id = p.run_id AND p.t_ns BETWEEN v.from_ns AND v.to_ns WHERE p.role = 'wb' GROUP BY ALL) GROUP BY run_id),
+  FROM (SELECT p.run_id, v.segment, max(p.cpu_s) - min(p.cpu_s) AS cpu_s, max(p.t_ns) - min(p.t_ns) AS ns, max(p.gc_pause_ns) - min(p.gc_pause_ns) AS gc_ns, max(p.rss_bytes) AS rss_bytes
+    FROM raw.process_sample p JOIN segments v ON v.run_id = p.run_id AND p.t_ns BETWEEN v.from_ns AND v.to_ns WHERE p.role = 'wb' GROUP BY ALL) GROUP BY run_id),
 cost AS (
   SELECT run_id, sum(cost_ns) / 1e9 AS s FROM (SELECT run_id, cost_ns FROM raw.gpu_sample UNION ALL SELECT run_id, cost_ns FROM raw.host_sample UNION ALL SELECT run_id, cost_ns FROM raw.process_sample) GROUP BY run_id),
 arrival AS (

@@ -1,5 +1,5 @@
 -- title: Fidelity
--- about: Runs against a server that wrote down what it really did (wb selftest): how far the client's figures are from the truth. TTFT counts from the request's last written byte to the read that brought the first token, in truth from the request's arrival to the first token's sending; ITL is the gap between two tokens. Errors are of the mean, the median and the 99th percentile of all turns or gaps, client over truth less 1. load_kept_ratio: tokens a second of each stream, as the server could send them, over the rate it was to keep. kept_ratio: what turns take by that rate over the time from each stream's first request to its last token, so that pauses between turns count; bare_kept_ratio: the same of a client that keeps nothing. late_p99_ms: from the token's sending to wb's stamp; bound_p99_ms: what client_overhead says of it.
+-- about: Runs against a server that wrote down what it really did (wb selftest): how far the client's figures are from the truth. TTFT counts from the request's last written byte to the read that brought the first token, in truth from the request's arrival to the first token's sending; ITL is the gap between two tokens. Errors are of the mean, the median and the 99th percentile of all turns or gaps, client over truth less 1. load_kept_ratio: tokens a second of each stream, as the server could send them, over the rate it was to keep. kept_ratio: what turns take by that rate over the time from each stream's first request to its last token, so that pauses between turns count; bare_kept_ratio: the same of a client that keeps nothing. late_p99_ms: from the token's sending to wb's stamp; late_limit_p99_ms: what client_overhead says of it.
 -- var: runs = latest
 WITH sent AS (
   SELECT run_id, request_id, min(t_ns) FILTER (WHERE seq = 0) AS received_ns, min(t_ns) FILTER (WHERE tokens > 0) AS first_ns, max(t_ns) FILTER (WHERE tokens > 0) AS last_ns, sum(tokens) AS tokens
@@ -47,7 +47,7 @@ SELECT t.run, c.users AS streams, c.pace AS pace_tokens_per_s, t.turns, round(t.
   round(i.true_ms, 3) AS itl_true_ms, round(i.mean, 5) AS itl_error_mean_ratio, round(i.p50, 5) AS itl_error_p50_ratio, round(i.p99, 5) AS itl_error_p99_ratio, round(i.max_ms, 2) AS itl_max_ms, round(i.true_max_ms, 2) AS itl_true_max_ms,
   round(t.stream_rate / c.pace, 4) AS load_kept_ratio, round(l.kept, 4) AS kept_ratio, round(c.bare, 4) AS bare_kept_ratio,
   round(p.q[1], 2) AS pause_p50_ms, round(p.q[2], 2) AS pause_p99_ms,
-  round(d.p99, 3) AS late_p99_ms, round(d.bound, 3) AS bound_p99_ms, t.tokens::BIGINT AS completion_tokens,
+  round(d.p99, 3) AS late_p99_ms, round(d.bound, 3) AS late_limit_p99_ms, t.tokens::BIGINT AS completion_tokens,
   round(o.cpu_s, 3) AS client_cpu_s, o.rss_bytes AS client_rss_peak_bytes
 FROM ttft t LEFT JOIN itl i USING (run_id) LEFT JOIN own o USING (run_id) LEFT JOIN chosen c USING (run_id)
   LEFT JOIN loop l USING (run_id) LEFT JOIN pause p USING (run_id) LEFT JOIN late d USING (run_id)

@@ -7,7 +7,7 @@ SELECT t.run, t.conversation, t.variant, t.turn, count(*) AS turns, round(avg(l.
   round(median(l.step_tokens), 2) AS step_tokens, round(median(l.tpot_ms), 3) AS tpot_ms,
   round(median(l.decode_limit_ms), 3) AS decode_limit_ms,
   round(median(l.mbu_ratio), 4) AS mbu_ratio, round(avg(l.prefill_tokens))::BIGINT AS prefill_tokens, round(median(l.prefill_ms), 3) AS prefill_ms, round(median(l.prefill_limit_ms), 3) AS prefill_limit_ms,
-  round(median(l.mfu_ratio), 4) AS mfu_ratio, round(median(l.times_limit), 2) AS times_limit, mode(l.bound) AS bound,
+  round(median(l.mfu_ratio), 4) AS mfu_ratio, round(median(l.times_limit), 2) AS times_limit, mode(l.limited_by) AS limited_by,
   coalesce(mode(l.limits_of) FILTER (WHERE starts_with(l.limits_of, 'unknown: ')), any_value(l.limits_of)) AS limits_of
 FROM measured_turns t JOIN selected_turn_limits l USING (run_id, turn_id)
 GROUP BY t.run_id, t.run, t.conversation, t.variant, t.turn

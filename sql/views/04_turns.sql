@@ -59,17 +59,17 @@ SELECT t.* FROM turns t WHERE t.status = 'ok' AND NOT t.warmup AND NOT t.repeate
 COMMENT ON VIEW measured_turns IS
   'turns that count in reports: of the selected runs, ended well, not warm-up, not played again by a resumed plan';
 
-CREATE OR REPLACE VIEW visits AS
-SELECT t.run_id, coalesce(s.visit, 0) AS visit, min(t.submit_ns) AS from_ns, max(t.done_ns) AS to_ns, count(*) AS turns
+CREATE OR REPLACE VIEW segments AS
+SELECT t.run_id, coalesce(s.segment, 0) AS segment, min(t.submit_ns) AS from_ns, max(t.done_ns) AS to_ns, count(*) AS turns
 FROM raw.turn t JOIN raw.session x ON x.run_id = t.run_id AND x.session_id = t.session_id AND NOT x.warmup AND x.status <> 'repeated'
-  ASOF LEFT JOIN (SELECT run_id, t_ns, row_number() OVER (PARTITION BY run_id ORDER BY t_ns) AS visit FROM raw.scrape
+  ASOF LEFT JOIN (SELECT run_id, t_ns, row_number() OVER (PARTITION BY run_id ORDER BY t_ns) AS segment FROM raw.scrape
     WHERE phase = 'start') s ON s.run_id = t.run_id AND s.t_ns <= t.submit_ns
 GROUP BY ALL;
-COMMENT ON VIEW visits IS 'when a run was played: a plan comes to each of its cells several times, and what lies between belongs to others';
-COMMENT ON COLUMN visits.visit IS 'number of the visit, by the reading of /metrics that begins it; 0 where the server has none';
-COMMENT ON COLUMN visits.from_ns IS 'first turn sent, warm-up left out';
-COMMENT ON COLUMN visits.to_ns IS 'last turn ended';
-COMMENT ON COLUMN visits.turns IS 'turns, failed ones included';
+COMMENT ON VIEW segments IS 'when a run was played: a plan comes to each of its cells several times, and what lies between belongs to others';
+COMMENT ON COLUMN segments.segment IS 'number of the segment, by the reading of /metrics that begins it; 0 where the server has none';
+COMMENT ON COLUMN segments.from_ns IS 'first turn sent, warm-up left out';
+COMMENT ON COLUMN segments.to_ns IS 'last turn ended';
+COMMENT ON COLUMN segments.turns IS 'turns, failed ones included';
 
 CREATE OR REPLACE VIEW messages AS
 SELECT sha256, any_value(role) AS role, max(content) AS content, max(reasoning) AS reasoning,

@@ -12,7 +12,7 @@ CREATE OR REPLACE VIEW energy AS
 SELECT run_id, gpu, prev_ns AS from_ns, t_ns AS to_ns, (energy_mj - prev_mj) / 1e3 AS energy_j
 FROM (SELECT run_id, gpu, t_ns, energy_mj, lag(t_ns) OVER w AS prev_ns, lag(energy_mj) OVER w AS prev_mj
   FROM raw.gpu_sample WHERE energy_mj IS NOT NULL WINDOW w AS (PARTITION BY run_id, gpu ORDER BY t_ns))
-WHERE prev_ns IS NOT NULL AND energy_mj >= prev_mj AND t_ns - prev_ns < 30e9; -- a longer time is a pause, as between a plan's visits
+WHERE prev_ns IS NOT NULL AND energy_mj >= prev_mj AND t_ns - prev_ns < 30e9; -- a longer time is a pause, as between a plan's segments
 COMMENT ON VIEW energy IS 'energy between two readings of the GPU''s counter, which itself moves every 100 ms';
 COMMENT ON COLUMN energy.from_ns IS 'earlier reading, ns since run start';
 COMMENT ON COLUMN energy.to_ns IS 'later reading, ns since run start';

@@ -61,7 +61,7 @@ SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, step_tokens,
     WHEN coalesce(decode_ms, 0) > prefill_ms THEN 'decode: ' || CASE WHEN tpot_ms > 3 * decode_limit_ms THEN 'overhead'
       WHEN decode_bytes / bandwidth >= decode_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END
     ELSE 'prefill: ' || CASE WHEN prefill_ms > 3 * prefill_limit_ms THEN 'overhead'
-      WHEN prefill_bytes / bandwidth >= prefill_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END END AS bound,
+      WHEN prefill_bytes / bandwidth >= prefill_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END END AS limited_by,
   CASE WHEN decode_too_fast
       THEN format('unknown: tokens came in {:.2f} of the time that {} needs: '
         'the model''s size, the GPU or the tokens a step ({:.1f}) is not that',
@@ -99,7 +99,7 @@ COMMENT ON COLUMN turn_limits.mfu_ratio IS
   'model FLOP utilisation: that arithmetic over prefill time and peak arithmetic, 0 to 1; NULL likewise';
 COMMENT ON COLUMN turn_limits.turn_limit_ms IS 'shortest time of prefill, and of decoding the tokens that came after the first read';
 COMMENT ON COLUMN turn_limits.times_limit IS 'the factor lost: time of prefill and decode over the shortest';
-COMMENT ON COLUMN turn_limits.bound IS
+COMMENT ON COLUMN turn_limits.limited_by IS
   'which part of the turn took longer, and what held it: memory bandwidth, arithmetic, or overhead (it took more than three times its '
   'limit)';
 COMMENT ON COLUMN turn_limits.limits_of IS 'GPU whose peaks are used, or why there are none, or what must be wrong';

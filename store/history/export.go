@@ -126,8 +126,8 @@ func (e *export) look(ctx context.Context) error {
 
 // write writes the runs aside, puts them in their places, and counts the bytes that arrived.
 func (e *export) write(ctx context.Context) (bytes int64, err error) {
-	store.SweepOwned(e.abs, asidePrefix)
-	aside, release, err := store.MakeOwned(e.abs, asidePrefix)
+	store.SweepAbandoned(e.abs, asidePrefix)
+	aside, release, err := store.MakeLocked(e.abs, asidePrefix)
 	if err != nil {
 		return 0, problem("export", e.dir, err, "")
 	}

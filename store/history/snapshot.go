@@ -79,7 +79,7 @@ func Serve(ctx context.Context, file *store.DB, how Serving) *SnapshotServer {
 		return nil
 	}
 	sweep(file.Path())
-	dir, release, err := store.MakeOwned(filepath.Dir(abs), snapshotsOf(abs)) // for its owner only
+	dir, release, err := store.MakeLocked(filepath.Dir(abs), snapshotsOf(abs)) // for its owner only
 	if err != nil {
 		l.Close()
 		return nil

@@ -64,7 +64,7 @@ func (s Sockets) dir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look at %s: %w", dir, plain.PathCause(err))
 	}
-	if !st.IsDir() || !store.IsOwn(st) || st.Mode().Perm()&0o077 != 0 {
+	if !st.IsDir() || !store.OfThisUser(st) || st.Mode().Perm()&0o077 != 0 {
 		return "", fmt.Errorf("use %s: it is not a folder that only you can enter", dir)
 	}
 	return dir, nil
@@ -72,7 +72,7 @@ func (s Sockets) dir() (string, error) {
 
 // abandoned says whether there is a socket of this user at a path that nobody listens on any more.
 func abandoned(ctx context.Context, socket string) bool {
-	if !isOwnSocket(socket) {
+	if !isThisUsersSocket(socket) {
 		return false
 	}
 	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -82,10 +82,10 @@ func abandoned(ctx context.Context, socket string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// isOwnSocket says whether there is a socket at a path, and this user's.
-func isOwnSocket(path string) bool {
+// isThisUsersSocket says whether there is a socket at a path, and this user's.
+func isThisUsersSocket(path string) bool {
 	st, err := os.Lstat(path)
-	return err == nil && st.Mode().Type() == fs.ModeSocket && store.IsOwn(st)
+	return err == nil && st.Mode().Type() == fs.ModeSocket && store.OfThisUser(st)
 }
 
 // peer is the user at the other end of a unix socket.
@@ -110,7 +110,7 @@ func trusted(c net.Conn, path string) error {
 		return fmt.Errorf("look at %s: who answers cannot be told: %w", path, err)
 	}
 	st, err := os.Stat(path)
-	if err == nil && store.OwnedBy(st, uid) || uid == os.Getuid() || uid == 0 {
+	if err == nil && store.OfUser(st, uid) || uid == os.Getuid() || uid == 0 {
 		return nil
 	}
 	return fmt.Errorf("look at %s: user %d answers for it, and is not its owner", path, uid)
@@ -120,7 +120,7 @@ func trusted(c net.Conn, path string) error {
 func snapshotsOf(path string) string { return "." + filepath.Base(path) + "-snapshot-" }
 
 // sweep removes what a killed run left beside a file.
-func sweep(path string) { store.SweepOwned(filepath.Dir(path), snapshotsOf(path)) }
+func sweep(path string) { store.SweepAbandoned(filepath.Dir(path), snapshotsOf(path)) }
 
 // isSnapshotOf says whether a path is where a run that holds a file puts its snapshots.
 func isSnapshotOf(path, snapshot string) bool {

@@ -92,7 +92,7 @@ func TestSocketsInUseStay(t *testing.T) {
 }
 
 // Nothing but wb's own files is swept: not what another program put there under a name of the same kind.
-func TestSweepersTakeTheirOwn(t *testing.T) {
+func TestSweepersTakeTheirFolders(t *testing.T) {
 	dir := t.TempDir()
 	db := filepath.Join(dir, "br[1].duckdb")
 	other := filepath.Join(dir, ".br1.duckdb-snapshot-123")
@@ -108,7 +108,7 @@ func TestSweepersTakeTheirOwn(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if isOwnSocket(db + ".sock") {
+	if isThisUsersSocket(db + ".sock") {
 		t.Error("a file counts as a socket")
 	}
 }

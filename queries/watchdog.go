@@ -20,9 +20,9 @@ const (
 	lookEvery = 200 * time.Millisecond
 )
 
-// Bounded watches over a query that may be a stranger's. It calls end, which must end the program, when the query takes too much memory,
+// LimitMemory watches over a query that may be a stranger's. It calls end, which must end the program, when the query takes too much memory,
 // with why, or when it does not stop within seconds of being told to, with nil. The query reads only, so that nothing is lost.
-func Bounded(ctx context.Context, end func(why error)) (stop func()) {
+func LimitMemory(ctx context.Context, end func(why error)) (stop func()) {
 	over, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	self := process.Process{Pid: int32(os.Getpid())}
 	go func() {

@@ -47,8 +47,8 @@ type tooLong struct{ limit int64 }
 
 func (t tooLong) Error() string { return fmt.Sprintf("the answer is longer than %d bytes", t.limit) }
 
-// readBounded reads an answer whole, or fails when it is longer than limit bytes.
-func readBounded(r io.Reader, limit int64) ([]byte, error) {
+// readAtMost reads an answer whole, or fails when it is longer than limit bytes.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func TestRecordedTurns(t *testing.T) {
 			if c.Conversation == "salted" {
 				salt = "s"
 			}
-			v := h.Judge(Turn{Prompt: c.Prompt, Output: c.Output, Generated: len(c.Output), Salt: salt, Session: sessions[c.Conversation],
+			v := h.Analyse(Turn{Prompt: c.Prompt, Output: c.Output, Generated: len(c.Output), Salt: salt, Session: sessions[c.Conversation],
 				Achieved: c.Cached})
 			if v.Predicted != c.Cached || v.BlockIdeal != c.Cached {
 				t.Errorf("block %d, %s turn %d: predicted %d, ideal %d, vLLM said %d", size, c.Conversation, c.Turn, v.Predicted, v.BlockIdeal,
@@ -52,7 +52,7 @@ func TestRecordedTurns(t *testing.T) {
 	}
 }
 
-func checkSum(t *testing.T, v Verdict) {
+func checkSum(t *testing.T, v Analysis) {
 	t.Helper()
 	sum := 0
 	for c, n := range v.Missed {
@@ -129,7 +129,7 @@ func TestHistoryProperties(t *testing.T) {
 }
 
 // 20 turns of a conversation of 128K tokens, a document coming and going.
-func BenchmarkJudge(b *testing.B) {
+func BenchmarkAnalyse(b *testing.B) {
 	const turns, length = 20, 128_000
 	text := seq(5, length)
 	for b.Loop() {
@@ -142,7 +142,7 @@ func BenchmarkJudge(b *testing.B) {
 			if i%4 == 3 {
 				p = slices.Insert(p, 1000, seq(9, 2000)...)
 			}
-			h.Judge(Turn{Prompt: p, Output: seq(i, 64), Generated: 64, Achieved: -1})
+			h.Analyse(Turn{Prompt: p, Output: seq(i, 64), Generated: 64, Achieved: -1})
 		}
 		runtime.ReadMemStats(&after)
 		b.ReportMetric(time.Since(began).Seconds(), "s/conversation")

@@ -12,11 +12,11 @@ import (
 	"wb/store"
 )
 
-// crowdReadBytes is what one of several users reads at once: many events, and little memory each.
-const crowdReadBytes = 8 << 10
+// sharedReadBytes is what one of several users reads at once: many events, and little memory each.
+const sharedReadBytes = 8 << 10
 
-// CrowdInfo is what a person watching several users sees.
-type CrowdInfo struct {
+// LoadInfo is what a person watching several users sees.
+type LoadInfo struct {
 	Elapsed         time.Duration
 	Streams         int // turns under way
 	Turns           int // that ended so far, measured and failed ones
@@ -25,8 +25,8 @@ type CrowdInfo struct {
 	TokensPerS      float64
 }
 
-// crowd is what several users have in common. Rows are committed by one goroutine, once a second: a user's turn waits for nobody's disk.
-type crowd struct {
+// sharedLoad is what several users have in common. Rows are committed by one goroutine, once a second: a user's turn waits for nobody's disk.
+type sharedLoad struct {
 	streams, turns, sessions atomic.Int32
 	tokens                   atomic.Int64 // an event counts for one until the turn tells how many there were
 	backlog                  *backlog
@@ -36,9 +36,9 @@ type crowd struct {
 	clients []*client.Client
 }
 
-func (c *crowd) begun() { c.streams.Add(1) }
+func (c *sharedLoad) begun() { c.streams.Add(1) }
 
-func (c *crowd) done(re *client.Reply) {
+func (c *sharedLoad) done(re *client.Reply) {
 	c.streams.Add(-1)
 	c.turns.Add(1)
 	n := re.CompletionTokens
@@ -49,14 +49,14 @@ func (c *crowd) done(re *client.Reply) {
 }
 
 // ended books the end of a session whose turns are with the recorder.
-func (c *crowd) ended(e store.SessionEnd) {
+func (c *sharedLoad) ended(e store.SessionEnd) {
 	c.sessions.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ends = append(c.ends, e)
 }
 
-func (c *crowd) take() []store.SessionEnd {
+func (c *sharedLoad) take() []store.SessionEnd {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.ends
@@ -64,37 +64,37 @@ func (c *crowd) take() []store.SessionEnd {
 	return out
 }
 
-// playCrowd plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
+// playUsers plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
 // time that was drawn for it. The first error ends it.
-func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
+func (r *run) playUsers(ctx context.Context, todo []SessionPlan) error {
 	arrivals, err := r.job.arrivals()
 	if err != nil {
 		return err
 	}
-	crowd, stop := context.WithCancelCause(ctx)
+	playing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	defer r.crowd.hangUp()
+	defer r.users.hangUp()
 	var side sync.WaitGroup
 	flushing, done := context.WithCancel(context.WithoutCancel(ctx))
 	side.Go(func() {
-		if err := r.flushCrowd(flushing, len(todo)); err != nil {
+		if err := r.flushUsers(flushing, len(todo)); err != nil {
 			stop(err)
 		}
 	})
 	var recording sync.WaitGroup
-	recording.Go(func() { r.recordCrowd(ctx, stop) })
+	recording.Go(func() { r.recordUsers(ctx, stop) })
 	var players sync.WaitGroup
 	if arrivals.Closed() {
-		r.allPlay(crowd, &players, arrivals, todo, stop)
+		r.allPlay(playing, &players, arrivals, todo, stop)
 	} else {
-		err = r.arrive(crowd, &players, arrivals, todo, stop)
+		err = r.arrive(playing, &players, arrivals, todo, stop)
 	}
 	players.Wait()
-	r.crowd.backlog.close()
+	r.users.backlog.close()
 	recording.Wait()
 	done()
 	side.Wait()
-	if cause := context.Cause(crowd); cause != nil && ctx.Err() == nil {
+	if cause := context.Cause(playing); cause != nil && ctx.Err() == nil {
 		err = errors.Join(err, cause)
 	}
 	if ctx.Err() != nil {
@@ -105,16 +105,16 @@ func (r *run) playCrowd(ctx context.Context, todo []SessionPlan) error {
 
 // newPlayer gives a user with connections of its own, the one for turns open.
 func (r *run) newPlayer(ctx context.Context, number int) *player {
-	p := &player{run: r, client: r.client.Another(ctx, crowdReadBytes), number: number}
-	p.client.CountEvents(&r.crowd.tokens)
-	r.crowd.mu.Lock()
-	defer r.crowd.mu.Unlock()
-	r.crowd.clients = append(r.crowd.clients, p.client)
+	p := &player{run: r, client: r.client.Another(ctx, sharedReadBytes), number: number}
+	p.client.CountEvents(&r.users.tokens)
+	r.users.mu.Lock()
+	defer r.users.mu.Unlock()
+	r.users.clients = append(r.users.clients, p.client)
 	return p
 }
 
 // hangUp closes the connections of all users.
-func (c *crowd) hangUp() {
+func (c *sharedLoad) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, x := range c.clients {
@@ -170,8 +170,8 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arri
 	}
 	began := r.clock()
 	for i, s := range todo {
-		due := began + int64(arrivals.At(i))
-		t := time.NewTimer(time.Duration(due - r.clock()))
+		intendedNs := began + int64(arrivals.At(i))
+		t := time.NewTimer(time.Duration(intendedNs - r.clock()))
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -198,7 +198,7 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arri
 			if p == nil {
 				p = r.newPlayer(ctx, number)
 			}
-			p.due = &due
+			p.intendedNs = &intendedNs
 			if err := p.session(ctx, s.Conversation, s.Placement, s.Repeat, r.job.MaxTurns, 0); err != nil {
 				stop(err)
 			}
@@ -211,8 +211,8 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arri
 // shortPace is how long a time must be for a rate over it: the last, which ends when the users do, is shorter.
 const shortPace = int64(time.Second / 2)
 
-// flushCrowd commits once a second until it is told to end, and once more then.
-func (r *run) flushCrowd(ctx context.Context, sessions int) error {
+// flushUsers commits once a second until it is told to end, and once more then.
+func (r *run) flushUsers(ctx context.Context, sessions int) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	type mark struct{ ns, tokens int64 }
@@ -224,20 +224,20 @@ func (r *run) flushCrowd(ctx context.Context, sessions int) error {
 			end = true
 		case <-t.C:
 		}
-		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.crowd.take()...); err != nil {
+		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.users.take()...); err != nil {
 			return err
 		}
 		if err := r.rec.Relieve(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
-		if now := (mark{r.clock(), r.crowd.tokens.Load()}); now.ns-last.ns >= shortPace {
+		if now := (mark{r.clock(), r.users.tokens.Load()}); now.ns-last.ns >= shortPace {
 			rate = max(float64(now.tokens-last.tokens)*1e9/float64(now.ns-last.ns), 0)
 			last = now
 		}
-		if r.watch.Crowd != nil {
-			r.watch.Crowd(CrowdInfo{Elapsed: time.Duration(r.clock() - began.ns),
-				Streams: int(r.crowd.streams.Load()), Turns: int(r.crowd.turns.Load()), Sessions: int(r.crowd.sessions.Load()), Total: sessions,
-				Behind: r.crowd.backlog.waiting(), TokensPerS: rate})
+		if r.watch.Load != nil {
+			r.watch.Load(LoadInfo{Elapsed: time.Duration(r.clock() - began.ns),
+				Streams: int(r.users.streams.Load()), Turns: int(r.users.turns.Load()), Sessions: int(r.users.sessions.Load()), Total: sessions,
+				Behind: r.users.backlog.waiting(), TokensPerS: rate})
 		}
 	}
 	return nil

@@ -42,8 +42,8 @@ func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *cli
 	return srv, db, c, e, start
 }
 
-// crowdRun plays a plan against a simulator that takes no time and gives its file.
-func crowdRun(t *testing.T, p Job) (*store.DB, *Result, error) {
+// usersRun plays a plan against a simulator that takes no time and gives its file.
+func usersRun(t *testing.T, p Job) (*store.DB, *Result, error) {
 	t.Helper()
 	_, db, c, e, start := against(t, sim.Options{Profile: "instant", MaxNumSeqs: 256})
 	p.Start, p.Isolation, p.MaxTokens, p.SampleHz = start, IsolationSalt, 6, 20
@@ -64,7 +64,7 @@ func count(t *testing.T, db *store.DB, q string) (n int64) {
 
 // Every user plays every conversation, at the same time as the others, and every turn is there once with its chunks.
 func TestUsers(t *testing.T) {
-	db, res, err := crowdRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 9, Warmup: 1}},
+	db, res, err := usersRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 9, Warmup: 1}},
 		Repeats: 2})
 	if err != nil || res.Turns != 9*2*3*3 || res.Failed != 0 || res.Status != "ok" {
 		t.Fatalf("%+v (%v)", res, err)
@@ -87,9 +87,9 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// At a rate sessions begin when they are due; those that find everybody busy wait, and that is in their time to first token.
+// At a rate sessions begin when the plan says; those that find everybody busy wait, and that is in their time to first token.
 func TestRate(t *testing.T) {
-	db, res, err := crowdRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 1, Rate: 200, Arrival: "constant"}},
+	db, res, err := usersRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 1, Rate: 200, Arrival: "constant"}},
 		Repeats: 10})
 	if err != nil || res.Turns != 10*3*3 {
 		t.Fatalf("%+v (%v)", res, err)
@@ -107,7 +107,7 @@ func TestRate(t *testing.T) {
 		}
 	}
 	// Poisson gaps have a standard deviation like their mean
-	db, _, err = crowdRun(t, Job{RunSpec: RunSpec{Load: Load{Rate: 1000, Arrival: "poisson"}, Prompting: Prompting{MaxTurns: 1}},
+	db, _, err = usersRun(t, Job{RunSpec: RunSpec{Load: Load{Rate: 1000, Arrival: "poisson"}, Prompting: Prompting{MaxTurns: 1}},
 		Repeats: 60})
 	if err != nil {
 		t.Fatal(err)

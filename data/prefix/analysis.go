@@ -52,11 +52,11 @@ type Divergence struct {
 	Character    int    // runes of it that are the same
 	Before, Now  string // the text around that place, then and now
 	TokenIndex   int    // tokens that are the same
-	ReferenceOwn bool   // compared with the turn before of the same session, not with another session's
+	SameSession bool   // compared with the turn before of the same session, not with another session's
 }
 
-// Verdict is what a turn's prompt could have reused and why the rest was computed. All figures are tokens.
-type Verdict struct {
+// Analysis is what a turn's prompt could have reused and why the rest was computed. All figures are tokens.
+type Analysis struct {
 	PromptTokens int
 	Common       int // longest common prefix with any earlier sequence of this cache
 	BlockIdeal   int // whole blocks of that, at least one token computed
@@ -136,11 +136,11 @@ func (h *History) everybody(repeat int) *tree {
 	return h.all[repeat]
 }
 
-// Judge adds a turn and says what it could have reused. The outputs of turns before it must be known by then; a turn
+// Analyse adds a turn and says what it could have reused. The outputs of turns before it must be known by then; a turn
 // without Output is taken to have generated what the next prompt of its session shows.
-func (h *History) Judge(t Turn) Verdict {
+func (h *History) Analyse(t Turn) Analysis {
 	n := len(t.Prompt)
-	v := Verdict{PromptTokens: n, Achieved: t.Achieved, Missed: map[Cause]int{}}
+	v := Analysis{PromptTokens: n, Achieved: t.Achieved, Missed: map[Cause]int{}}
 	prev := h.last[t.Session]
 	h.open[t.Session] = slices.DeleteFunc(h.open[t.Session], func(s *sequence) bool { return h.guess(s, t) })
 	own := h.own[t.Salt]
@@ -174,7 +174,7 @@ func (h *History) Judge(t Turn) Verdict {
 
 // split cuts the missed tokens [from, n) into causes. What the session itself explains goes first; of what is new to it, others of its
 // repeat had the first shared tokens, which isolation kept from it.
-func (h *History) split(v *Verdict, t Turn, ref *sequence, from, shared int, kind Cause) {
+func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, kind Cause) {
 	n := len(t.Prompt)
 	give := func(c Cause, a, b int) {
 		if a = max(a, from); b > a {
@@ -206,7 +206,7 @@ func (h *History) split(v *Verdict, t Turn, ref *sequence, from, shared int, kin
 		return
 	}
 	seen := h.sent[workload{t.Salt, t.Repeat}].find(t.Prompt, at)
-	if !v.Divergence.ReferenceOwn { // another session's: a change only if what follows is largely the same
+	if !v.Divergence.SameSession { // another session's: a change only if what follows is largely the same
 		again := 0
 		for _, s := range seen {
 			if s {
@@ -241,7 +241,7 @@ func eachRun(x []bool, f func(i, j int, value bool)) {
 }
 
 // divergence finds what ended the common prefix: the cause of what was sent before and must be computed again.
-func (h *History) divergence(v *Verdict, t Turn, ref *sequence, common int, ownSession bool) Cause {
+func (h *History) divergence(v *Analysis, t Turn, ref *sequence, common int, sameSession bool) Cause {
 	if ref == nil {
 		return NewText
 	}
@@ -249,12 +249,12 @@ func (h *History) divergence(v *Verdict, t Turn, ref *sequence, common int, ownS
 	for m < len(ref.messages) && m < len(t.Messages) && ref.messages[m] == t.Messages[m] {
 		m++
 	}
-	if m < len(ref.messages) && (m < len(t.Messages) || ownSession) {
+	if m < len(ref.messages) && (m < len(t.Messages) || sameSession) {
 		was, now := ref.messages[m], Text{}
 		if m < len(t.Messages) {
 			now = t.Messages[m]
 		}
-		d := &Divergence{Message: m, Role: now.Role, TokenIndex: common, ReferenceOwn: ownSession}
+		d := &Divergence{Message: m, Role: now.Role, TokenIndex: common, SameSession: sameSession}
 		if was.Role == now.Role {
 			d.Character, d.Before, d.Now = around(was.Content, now.Content)
 		} else {
@@ -263,10 +263,10 @@ func (h *History) divergence(v *Verdict, t Turn, ref *sequence, common int, ownS
 		v.Divergence = d
 		return ChangedText
 	}
-	if !ownSession || common >= ref.length || (ref.turn.Foreign && common >= ref.prompt) {
+	if !sameSession || common >= ref.length || (ref.turn.Foreign && common >= ref.prompt) {
 		return NewText // all of it is there, and the rest came after
 	}
-	v.Divergence = &Divergence{Message: -1, TokenIndex: common, ReferenceOwn: true}
+	v.Divergence = &Divergence{Message: -1, TokenIndex: common, SameSession: true}
 	if common < ref.prompt || ref.turn.Reasoning {
 		return TemplateRewrote
 	}
@@ -367,8 +367,8 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 	s.Close()
 	known := 0 // of its first tokens; those of another repeat are not this one's
 	if common, _ := h.everybody(t.Repeat).find(kept); h.sent[workload{t.Salt, t.Repeat}] != nil {
-		commonOwn, _ := own.find(kept)
-		known = min(common, commonOwn)
+		commonHere, _ := own.find(kept)
+		known = min(common, commonHere)
 	}
 	h.keep(q, own)
 	h.remember(q, known)
