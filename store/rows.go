@@ -439,7 +439,7 @@ func (EngineMetric) table() string  { return "engine_metric" }
 func (GPUSample) table() string     { return "gpu_sample" }
 func (HostSample) table() string    { return "host_sample" }
 func (ProcessSample) table() string { return "process_sample" }
-func (Served) table() string         { return "truth" }
+func (Served) table() string        { return "truth" }
 func (Event) table() string         { return "event" }
 
 // rowTypes lists every Row, in the order they are inserted: what is referred to comes first.

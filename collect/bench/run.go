@@ -78,11 +78,11 @@ type counts struct {
 // player is a user, who plays one session after another.
 type player struct {
 	*run
-	client *client.Client // connections of its own
-	number int            // from 1
-	alone  bool           // nobody else plays
+	client     *client.Client // connections of its own
+	number     int            // from 1
+	alone      bool           // nobody else plays
 	intendedNs *int64         // when its session was to begin, by the plan; nil: as soon as possible
-	last   *client.Reply  // of its turn before; nil: none yet
+	last       *client.Reply  // of its turn before; nil: none yet
 }
 
 // Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second; beside a ballast, which takes no memory since

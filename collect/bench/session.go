@@ -14,11 +14,11 @@ import (
 
 // pass is a user's pass through a conversation: what a session is while it is played.
 type pass struct {
-	id     int32
-	what   string // its conversation and placement, to be told
-	repeat int    // 0: a warm-up
-	salt   string // "" for none
-	apart  string // what keeps its prompts apart in the cache: the salt, or the line; "" for nothing
+	id         int32
+	what       string // its conversation and placement, to be told
+	repeat     int    // 0: a warm-up
+	salt       string // "" for none
+	apart      string // what keeps its prompts apart in the cache: the salt, or the line; "" for nothing
 	intendedNs *int64 // when it was to begin, by the plan; nil: as soon as possible
 
 	sent        sentTurn // the last prompt that the server counted

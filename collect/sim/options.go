@@ -21,7 +21,7 @@ type Options struct {
 	Seed                 int64   // of replies and jitter
 	Pace                 float64 // tokens a second of every stream, however many, after a tenth of a second; 0: the profile's costs
 	Deviation
-	Served  func(Served) // told of each streamed request when it is over; nil: nobody
+	Served func(Served) // told of each streamed request when it is over; nil: nobody
 	Faults []Fault
 	Clock
 }

@@ -47,11 +47,11 @@ type Turn struct {
 
 // Divergence is where a prompt's text leaves what was sent before.
 type Divergence struct {
-	Message      int    // index of the message, from 0; below 0: not known, since the messages are the same
-	Role         string // its role
-	Character    int    // runes of it that are the same
-	Before, Now  string // the text around that place, then and now
-	TokenIndex   int    // tokens that are the same
+	Message     int    // index of the message, from 0; below 0: not known, since the messages are the same
+	Role        string // its role
+	Character   int    // runes of it that are the same
+	Before, Now string // the text around that place, then and now
+	TokenIndex  int    // tokens that are the same
 	SameSession bool   // compared with the turn before of the same session, not with another session's
 }
 

@@ -7,9 +7,9 @@ import (
 
 // Kinds of warnings about the machine.
 const (
-	KindFrozen      Kind = "frozen"       // wb was kept from running
-	KindHot         Kind = "hot"          // the GPU was slowed down
-	KindOtherClock  Kind = "other_clock"  // the GPU ran at another clock
+	KindFrozen     Kind = "frozen"      // wb was kept from running
+	KindHot        Kind = "hot"         // the GPU was slowed down
+	KindOtherClock Kind = "other_clock" // the GPU ran at another clock
 	KindClientBusy Kind = "client_busy" // wb itself was busy
 )
 
