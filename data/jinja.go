@@ -17,7 +17,7 @@ import (
 	"github.com/nikolalohinski/gonja/v2/parser"
 )
 
-// jinja is a template that gonja has parsed. This file alone imports gonja; docs/design/templates.md says why it is used, and within
+// jinja is a template that gonja has parsed. This file alone imports gonja; docs/design/decisions/templates.md says why it is used, and within
 // which limits.
 type jinja struct{ t *exec.Template }
 

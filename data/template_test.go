@@ -73,7 +73,7 @@ func TestTemplatesAgainstJinja(t *testing.T) {
 func TestOtherTemplates(t *testing.T) {
 	dir := os.Getenv("WB_TEMPLATES")
 	if dir == "" {
-		t.Skip("WB_TEMPLATES names no folder of templates (docs/design/templates.md)")
+		t.Skip("WB_TEMPLATES names no folder of templates (docs/design/decisions/templates.md)")
 	}
 	golden := jinja2Made(t, filepath.Join(dir, "golden.json"))
 	refused := 0

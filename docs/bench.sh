@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Start-up, first request and memory of the built wb, as docs/performance.md reports them. usage: make bench
+# Start-up, first request and memory of the built wb, as docs/design/performance.md reports them. usage: make bench
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wb=$PWD/bin/wb

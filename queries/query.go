@@ -55,7 +55,7 @@ type HeaderError struct {
 func (e *HeaderError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg) }
 
 // Hint says where headers are described.
-func (e *HeaderError) Hint() string { return "docs/queries.md describes the header" }
+func (e *HeaderError) Hint() string { return "docs/reference/queries.md describes the header" }
 
 // MaxQueryBytes bounds the text of a query.
 const MaxQueryBytes = 1 << 20

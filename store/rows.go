@@ -230,7 +230,7 @@ type Turn struct {
 }
 
 // TurnTokenPart is how many token ids a row of raw.turn_token holds at most. DuckDB merges up to 122,880 rows at once (31 MB of ids
-// then); with whole prompts of 30,000 tokens it took up to 11 s, in parts 0.1 s (docs/storage.md).
+// then); with whole prompts of 30,000 tokens it took up to 11 s, in parts 0.1 s (docs/design/storage.md).
 const TurnTokenPart = 64
 
 // TurnTokens makes rows of a prompt or reply that begins as x says and goes on with ids, n of them: max(1, ⌈n/TurnTokenPart⌉) rows.

@@ -31,7 +31,7 @@ type sink struct {
 }
 
 // refill is a RecordReader that DuckDB scans again for each INSERT: it hands out what was queued and then ends. Registering
-// a new view for each batch instead would leak 13 KB a call (measured; docs/storage.md).
+// a new view for each batch instead would leak 13 KB a call (measured; docs/design/storage.md).
 type refill struct {
 	refs   atomic.Int64
 	schema *arrow.Schema

@@ -43,7 +43,7 @@ func TestRowMustFitTable(t *testing.T) {
 	}
 }
 
-// The one statement that docs/storage.md allows over an Arrow view is right; this pins that others are not, so that nobody
+// The one statement that docs/design/storage.md allows over an Arrow view is right; this pins that others are not, so that nobody
 // "simplifies" the inserts. When it fails, DuckDB or the driver has been mended and the rule can be looked at again.
 func TestArrowViewsAreOnlyForSelectStar(t *testing.T) {
 	ctx := context.Background()
@@ -102,6 +102,6 @@ func TestArrowViewsAreOnlyForSelectStar(t *testing.T) {
 		t.Errorf("INSERT … SELECT * gave sums %d and %d (%v), want 45 and 10045", a, b, err)
 	}
 	if got := sum("SELECT sum(b)::BIGINT FROM v"); got == 10045 {
-		t.Errorf("a projection over an Arrow view is right now (%d): the rule in docs/storage.md may be lifted", got)
+		t.Errorf("a projection over an Arrow view is right now (%d): the rule in docs/design/storage.md may be lifted", got)
 	}
 }

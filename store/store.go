@@ -43,7 +43,7 @@ const (
 	// A run shares its machine with the server it measures.
 	writeMemory = "256MB"
 	// Of new files, bytes: DuckDB's own 256 KB take 60 MB for the last block of each column, and leave more of a file empty.
-	// 16 KB compress worse (docs/storage.md).
+	// 16 KB compress worse (docs/design/storage.md).
 	blockSize = "65536"
 )
 
@@ -117,7 +117,7 @@ func openFile(ctx context.Context, path string) (*DB, error) {
 
 // OpenRead opens a file for queries: read-only, without access to other files or the network, the configuration locked,
 // memory and threads limited. A file of an older wb, and one with runs whose process died, is first put in order, which
-// needs it to be writable. DuckDB does not claim to contain hostile SQL; see docs/queries.md.
+// needs it to be writable. DuckDB does not claim to contain hostile SQL; see docs/reference/queries.md.
 // Its errors are of type *Error. Folders and lakes are opened by package history.
 func OpenRead(ctx context.Context, path string) (*DB, error) {
 	if err := checkHeader(path); err != nil {

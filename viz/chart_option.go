@@ -17,7 +17,7 @@ var (
 	dashes  = []string{"solid", "dashed", "dotted"}
 )
 
-// builder is a chart of go-echarts: what is drawn, as ECharts wants it told. docs/design/charts.md says how it is used, and how not.
+// builder is a chart of go-echarts: what is drawn, as ECharts wants it told. docs/design/decisions/charts.md says how it is used, and how not.
 type builder interface {
 	Validate()
 	JSON() map[string]any

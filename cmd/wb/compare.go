@@ -25,7 +25,7 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "compare BASE HEAD",
 		Short: "Hold two runs, or groups of runs, against each other, with a verdict",
 		Long: `Compare two selections of runs: by how much HEAD differs from BASE, between which bounds, and whether that is faster, slower, equivalent or
-not to be told yet. The unit of evidence is a session; at least six a side are needed for a verdict (--repeat). docs/comparing.md says how it is worked out.
+not to be told yet. The unit of evidence is a session; at least six a side are needed for a verdict (--repeat). docs/reference/comparing.md says how it is worked out.
 
 With --gate, exit 3 when a limit is certainly breached: the whole interval lies beyond it, and the test refuses that the change is only as large as the limit.`,
 		Example: `  wb compare latest~1 latest

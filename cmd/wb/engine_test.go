@@ -26,7 +26,7 @@ func engineDir(t *testing.T) string {
 }
 
 // dtypeFlags choose the type of numbers that vLLM computes with where this CPU is slow at the model's own, bf16.
-// Without instructions for bf16 a prompt takes four times as long as in float32 (docs/serving.md).
+// Without instructions for bf16 a prompt takes four times as long as in float32 (docs/reference/serving.md).
 func dtypeFlags() []string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err == nil && (bytes.Contains(info, []byte("avx512_bf16")) || bytes.Contains(info, []byte("amx_bf16"))) {

@@ -22,7 +22,7 @@ func newSim(stderr io.Writer) *cobra.Command {
 		Use:   "sim",
 		Short: "Serve the simulator: a vLLM-compatible server without a model",
 		Long: `Serve the simulator until Ctrl-C: a vLLM-compatible HTTP server with an exact prefix cache and measured costs, and no model. Its
-answers are pseudo-text. docs/simulator.md describes what it models and what it does not.`,
+answers are pseudo-text. docs/design/simulator.md describes what it models and what it does not.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, s := range faults {

@@ -95,7 +95,7 @@ func soakRun(t *testing.T, dir, db, url string, users int, d time.Duration) (per
 		t.Errorf("%s holds no turn", db)
 	}
 	// a checkpoint merges the small row groups of each table, at times all of them, and what they stood in is free for the next one:
-	// docs/storage.md
+	// docs/design/storage.md
 	if free > 1.25*used {
 		t.Errorf("%.1f MB of the file are in use and %.1f MB free", used/1e6, free/1e6)
 	}

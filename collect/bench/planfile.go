@@ -15,7 +15,7 @@ func ReadPlan(file string) (*PlanFile, error) {
 	}
 	text, err := yamlfile.Read(file, MaxPlanBytes)
 	if err != nil {
-		return nil, plain.WithHint(fmt.Errorf("read plan %w", err), "docs/plans.md describes plans; --conversations chooses conversations, "+
+		return nil, plain.WithHint(fmt.Errorf("read plan %w", err), "docs/reference/plans.md describes plans; --conversations chooses conversations, "+
 			"and vLLM's own arguments come after --")
 	}
 	plan, err := ParsePlan(filepath.Base(file), text)

@@ -40,7 +40,7 @@ type Fit struct {
 	KVTokens        int64 // that it holds: an estimate of what vLLM reports as "KV cache size"
 }
 
-// Overheads measured on an H100 with vLLM 0.26 (torch 2.11, CUDA 13), two shapes, eager and with graphs; docs/serving.md has
+// Overheads measured on an H100 with vLLM 0.26 (torch 2.11, CUDA 13), two shapes, eager and with graphs; docs/reference/serving.md has
 // the readings. The rest of a step's memory follows from its shape.
 const (
 	gpuContextBytes = 350 << 20 // CUDA context, cuBLAS workspaces, NCCL's start

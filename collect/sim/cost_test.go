@@ -17,7 +17,7 @@ var (
 	cachedAt = [4]int{991, 7155, 28307, 88451}
 )
 
-// The model is within 10 % of every measured figure. -v prints the table of docs/simulator.md.
+// The model is within 10 % of every measured figure. -v prints the table of docs/design/simulator.md.
 func TestFit(t *testing.T) {
 	for _, name := range []string{"eager", "graphs"} {
 		c, err := Profile(name)

@@ -1,5 +1,5 @@
 // Package sim is a server that speaks vLLM's HTTP interface without a model: an exact prefix cache, vLLM's scheduling, costs
-// fitted to measurements, replies of pseudo-text, and failures on request. docs/simulator.md says what it models and what not.
+// fitted to measurements, replies of pseudo-text, and failures on request. docs/design/simulator.md says what it models and what not.
 package sim
 
 import (

@@ -65,7 +65,7 @@ func (s *Spec) Flags(f *pflag.FlagSet) {
 		"a name of wb models list, ORG/NAME[@REVISION] or a directory")
 	f.StringVar(&s.KeyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&s.SimProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
-	f.StringArrayVar(&s.SimFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/simulator.md lists the faults")
+	f.StringArrayVar(&s.SimFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/design/simulator.md lists the faults")
 	s.Serve.Flags(f)
 }
 

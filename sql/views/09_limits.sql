@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE MACRO limits_by(counters) AS TABLE -- of turn_limits and selected_turn_limits
 -- The roofline (Williams, Waterman, Patterson 2009): a step takes at least the time to move its bytes and at least the time to do its
--- arithmetic. Weights and KV are read once a step; a multiplication and an addition are two FLOP. docs/limits.md has the formulas.
+-- arithmetic. Weights and KV are read once a step; a multiplication and an addition are two FLOP. docs/reference/limits.md has the formulas.
 WITH m AS (
   SELECT m.*, p.memory_bandwidth_bytes_per_s * m.gpus AS bandwidth,
     CASE WHEN m.arithmetic = 'fp8' THEN coalesce(p.fp8_flop_per_s, p.bf16_flop_per_s) ELSE p.bf16_flop_per_s END * m.gpus AS flop_per_s

@@ -18,7 +18,7 @@ func field(v uint32) (f nvml.FieldValue) {
 	return f
 }
 
-// FakeGPU is a GPU that answers like the H200 of docs/measuring.md, but for what it is told not to support.
+// FakeGPU is a GPU that answers like the H200 of docs/design/measuring.md, but for what it is told not to support.
 func FakeGPU(unsupported bool) *gpu.GPUs {
 	ret := func() nvml.Return {
 		if unsupported {
