@@ -42,6 +42,8 @@ const (
 	wideStruct    kind = "structs"
 	largeCommand  kind = "command folders"
 	longLine      kind = "lines"
+	sentences     kind = "lines of Markdown"
+	oldWord       kind = "words"
 )
 
 var limits = []struct {
@@ -53,6 +55,8 @@ var limits = []struct {
 	{wideStruct, fmt.Sprintf("over %d fields", structFields)},
 	{largeCommand, fmt.Sprintf("over %d lines", commandLines)},
 	{longLine, fmt.Sprintf("over %d characters", lineLength)},
+	{sentences, "with several sentences"},
+	{oldWord, "that are not used any more"},
 }
 
 // violation is one thing that is too large, and where it begins.
@@ -71,12 +75,11 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sizes", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	lines := flags.Bool("lines", false, fmt.Sprintf("check that no line of Go, SQL and Markdown is over %d characters, too", lineLength))
 	folder := flags.String("folder", ".", "the module's folder")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return 2
 	}
-	found, err := check(os.DirFS(*folder), *lines)
+	found, err := check(os.DirFS(*folder))
 	if err != nil {
 		fmt.Fprintln(stderr, "sizes:", err)
 		return 2
@@ -87,9 +90,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		counts[v.kind]++
 	}
 	for _, l := range limits {
-		if l.kind != longLine || *lines {
-			fmt.Fprintf(stdout, "%s %s: %d\n", l.kind, l.limit, counts[l.kind])
-		}
+		fmt.Fprintf(stdout, "%s %s: %d\n", l.kind, l.limit, counts[l.kind])
 	}
 	if len(found) > 0 {
 		return 1
@@ -98,7 +99,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // check finds all that is too large in a module, by file and line.
-func check(module fs.FS, lines bool) (found []violation, err error) {
+func check(module fs.FS) (found []violation, err error) {
+	words, err := readVocabulary(module)
+	if err != nil {
+		return nil, err
+	}
 	commands, files := 0, 0
 	err = fs.WalkDir(module, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -111,15 +116,21 @@ func check(module fs.FS, lines bool) (found []violation, err error) {
 			return nil
 		}
 		ext := path.Ext(name)
-		if ext != ".go" && (!lines || ext != ".sql" && ext != ".md") {
+		if inTestdata := strings.Contains("/"+name, "/testdata/"); inTestdata && ext != ".txtar" || !prose(name) && name != wordList {
 			return nil
 		}
 		text, err := fs.ReadFile(module, name)
 		if err != nil {
 			return err
 		}
-		if lines {
+		if slices.Contains([]string{".go", ".sql", ".md"}, ext) {
 			found = append(found, longLines(name, string(text))...)
+		}
+		if ext == ".md" {
+			found = append(found, checkSentences(name, string(text))...)
+		}
+		if name != wordList { // which names the words that went
+			found = append(found, words.check(name, string(text))...)
 		}
 		if ext != ".go" {
 			return nil
@@ -151,7 +162,7 @@ func check(module fs.FS, lines bool) (found []violation, err error) {
 // leftOut are the folders that Go leaves out of a module, and those that the build fills.
 func leftOut(folder string) bool {
 	return strings.HasPrefix(folder, ".") || strings.HasPrefix(folder, "_") ||
-		slices.Contains([]string{"testdata", "vendor", "node_modules", "bin", "results"}, folder)
+		slices.Contains([]string{"vendor", "node_modules", "bin", "results"}, folder)
 }
 
 func countLines(text string) int {

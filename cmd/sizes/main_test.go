@@ -57,7 +57,7 @@ func TestGo(t *testing.T) {
 		{"a field's reason", head + "type s struct {\n" + reason + "\tin struct {\n" + fields(16) + "\t}\n}\n", nil},
 		{"a build tag that is not set", "//go:build never\n\n" + head + "type s struct {\n" + fields(16) + "}\n", []string{"structs 5"}},
 	} {
-		found, err := check(fstest.MapFS{"x/a.go": {Data: []byte(c.text)}}, false)
+		found, err := check(fstest.MapFS{"x/a.go": {Data: []byte(c.text)}})
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -83,11 +83,11 @@ func TestCommandFolder(t *testing.T) {
 	for _, elsewhere := range []string{"cmd/wb/a_test.go", "cmd/wb/testdata/a.go", "cmd/other/a.go"} {
 		module[elsewhere] = &fstest.MapFile{Data: []byte(half)}
 	}
-	if found, err := check(module, false); err != nil || len(found) > 0 {
+	if found, err := check(module); err != nil || len(found) > 0 {
 		t.Errorf("2,191 lines: %v, %v", found, err)
 	}
 	module["cmd/wb/8.go"] = &fstest.MapFile{Data: []byte(half)}
-	found, err := check(module, false)
+	found, err := check(module)
 	if err != nil || len(found) != 1 || found[0].kind != largeCommand || !strings.Contains(found[0].says, "2504 lines") {
 		t.Errorf("2,504 lines: %v, %v", found, err)
 	}
@@ -102,10 +102,7 @@ func TestLines(t *testing.T) {
 		// not looked at
 		"a/b.txt": {Data: []byte(over)}, "a/testdata/b.md": {Data: []byte(over)}, ".x/b.md": {Data: []byte(over)},
 	}
-	if found, err := check(module, false); err != nil || len(found) > 0 {
-		t.Errorf("unasked: %v, %v", found, err)
-	}
-	found, err := check(module, true)
+	found, err := check(module)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +123,8 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const nothing = "files over 500 lines: 0\nfunctions over 80 lines: 0\nstructs over 15 fields: 0\ncommand folders over 2500 lines: 0\n"
+	const nothing = "files over 500 lines: 0\nfunctions over 80 lines: 0\nstructs over 15 fields: 0\n" +
+		"command folders over 2500 lines: 0\n"
 	const large = "a.go:1: the file has 501 lines, more than 500\nfiles over 500 lines: 1\n"
 	for _, c := range []struct {
 		name, text string
@@ -137,7 +135,7 @@ func TestRun(t *testing.T) {
 		{"no file", "", nil, 2, "no Go file is here"},
 		{"small", "package a\n", nil, 0, nothing},
 		{"large", "package a\n" + strings.Repeat("\n", 500), nil, 1, large},
-		{"long", "package a\n\n// " + strings.Repeat("x", 138) + "\n", []string{"-lines"}, 1,
+		{"long", "package a\n\n// " + strings.Repeat("x", 138) + "\n", nil, 1,
 			"a.go:3: the line has 141 characters, more than 140\n"},
 		{"broken", "package\n", nil, 2, "a.go:"},
 		{"a wrong flag", "package a\n", []string{"-x"}, 2, "flag provided but not defined"},
