@@ -34,6 +34,11 @@ run: build
 test: echarts
 	$(GO) test -tags $(TAGS) ./...
 
+# the pages of docs/reference that are made from the code
+.PHONY: docs
+docs: echarts
+	$(GO) test -tags $(TAGS) -run 'Page$$' -count=1 ./cmd/wb -update
+
 race: echarts
 	$(GO) test -race -timeout 18m -tags $(TAGS) ./...
 

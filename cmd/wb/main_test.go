@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/spf13/pflag"
 
 	"wb/collect/engine"
 	wbsql "wb/sql"
@@ -188,73 +187,5 @@ func TestMetricNames(t *testing.T) {
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("the views have %v\nthe adapter has %v", got, want)
-	}
-}
-
-// The README and docs name every command, flag and saved query.
-func TestDocsAreComplete(t *testing.T) {
-	var docs strings.Builder
-	for _, pattern := range []string{"../../README.md", "../../docs/*.md"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			docs.Write(b)
-		}
-	}
-	text := docs.String()
-	root := newRoot(&bytes.Buffer{}, &bytes.Buffer{})
-	for _, c := range root.Commands() {
-		if !strings.Contains(text, "wb "+c.Name()) {
-			t.Errorf("command wb %s is not documented", c.Name())
-		}
-		c.Flags().VisitAll(func(f *pflag.Flag) {
-			if !strings.Contains(text, "--"+f.Name) {
-				t.Errorf("flag --%s of wb %s is not documented", f.Name, c.Name())
-			}
-		})
-		for _, sub := range c.Commands() {
-			if !strings.Contains(text, "wb "+c.Name()+" "+sub.Name()) {
-				t.Errorf("command wb %s %s is not documented", c.Name(), sub.Name())
-			}
-		}
-	}
-	reports, err := fs.Glob(wbsql.Files, "reports/*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range reports {
-		if name := strings.TrimSuffix(filepath.Base(r), ".sql"); !strings.Contains(text, "`"+name+"`") {
-			t.Errorf("saved query %s is not documented", name)
-		}
-	}
-	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	c, err := d.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	rows, err := c.QueryContext(t.Context(), "SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var v string
-		if err := rows.Scan(&v); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(text, "`"+v+"`") {
-			t.Errorf("view %s is not documented", v)
-		}
 	}
 }

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"wb/collect/bench"
+	"wb/collect/client"
+	"wb/data/plain"
+	"wb/data/prefix"
+	"wb/queries"
+	"wb/store"
+)
+
+var update = flag.Bool("update", false, "rewrite the pages of docs/reference that are made from the code")
+
+// same compares a page that is made from the code with what it would be now.
+func same(t *testing.T, name, want string) {
+	t.Helper()
+	path := filepath.Join("../../docs/reference", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("docs/reference/%s is not what the code says; make docs writes it anew", name)
+	}
+}
+
+// prose writes sentences, one per line and wrapped at 120 characters, behind a first prefix and then another.
+func prose(b *strings.Builder, first, then, text string) {
+	prefix := first
+	for _, sentence := range plain.Sentences(strings.Join(strings.Fields(text), " ")) {
+		line := prefix
+		for i, word := range strings.Fields(sentence) {
+			if len(line)+len(word) > 118 && i > 0 {
+				b.WriteString(line + "\n")
+				line = then
+			}
+			if line != "" && !strings.HasSuffix(line, " ") {
+				line += " "
+			}
+			line += word
+		}
+		b.WriteString(line + "\n")
+		prefix = then
+	}
+}
+
+// docs/reference/commands.md has each command and each flag, as --help has them.
+func TestCommandsPage(t *testing.T) {
+	const home = "/home/you" // defaults that are folders depend on it
+	t.Setenv("HOME", home)
+	for _, name := range []string{"XDG_CACHE_HOME", "XDG_DATA_HOME", "HF_HOME", "WB_QUERIES", "WB_EXTENSION_DIR", "WB_VLLM"} {
+		t.Setenv(name, "")
+	}
+	var b strings.Builder
+	b.WriteString("# Commands\n\nThis page is made from the flags by `make docs`.\n`wb COMMAND --help` prints the same.\n")
+	root := newRoot(io.Discard, io.Discard)
+	root.InitDefaultVersionFlag()
+	commandPage(&b, root)
+	for _, group := range root.Groups() {
+		for _, c := range root.Commands() {
+			if c.GroupID != group.ID {
+				continue
+			}
+			commandPage(&b, c)
+			for _, sub := range c.Commands() {
+				commandPage(&b, sub)
+			}
+		}
+	}
+	same(t, "commands.md", strings.ReplaceAll(b.String(), home, "~"))
+}
+
+func commandPage(b *strings.Builder, c *cobra.Command) {
+	fmt.Fprintf(b, "\n## %s\n\n", c.CommandPath())
+	about := c.Long
+	if about == "" {
+		about = c.Short + "."
+	}
+	for i, paragraph := range strings.Split(about, "\n\n") {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		prose(b, "", "", paragraph)
+	}
+	if c.Runnable() && c.HasParent() {
+		fmt.Fprintf(b, "\n```text\n%s\n```\n", c.UseLine())
+	}
+	if c.Example != "" {
+		fmt.Fprintf(b, "\n```sh\n")
+		for line := range strings.Lines(c.Example) {
+			b.WriteString(strings.TrimPrefix(line, "  "))
+		}
+		b.WriteString("\n```\n")
+	}
+	flags := 0
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		if flags++; flags == 1 {
+			b.WriteString("\n")
+		}
+		kind, usage := pflag.UnquoteUsage(f)
+		head := "--" + f.Name
+		if f.Shorthand != "" {
+			head = "-" + f.Shorthand + ", " + head
+		}
+		if kind != "" {
+			head += " " + kind
+		}
+		usage = strings.ReplaceAll(usage, "|", `\|`)
+		if value := strings.Trim(f.DefValue, "[]"); value != "" && value != "false" && value != "0" && value != "0s" && f.Name != "extension-dir" {
+			usage += " (default " + value + ")"
+		}
+		prose(b, "- `"+head+"`: ", "  ", usage)
+	})
+}
+
+// docs/reference/schema.md has each table, view and column with its comment.
+func TestSchemaPage(t *testing.T) {
+	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	c, err := d.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rows, err := c.QueryContext(t.Context(), `SELECT schema_name, o.name, o.kind, coalesce(o.comment, ''), column_name, data_type, coalesce(c.comment, '')
+		FROM (SELECT schema_name, table_name AS name, 'table' AS kind, comment FROM duckdb_tables() WHERE NOT internal
+			UNION ALL SELECT schema_name, view_name, 'view', comment FROM duckdb_views() WHERE NOT internal) o
+		JOIN duckdb_columns() c USING (schema_name) WHERE c.table_name = o.name AND schema_name IN ('main', 'raw')
+		ORDER BY schema_name, o.name, column_index`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var b strings.Builder
+	b.WriteString("# Schema\n\nThis page is made from the comments in the file by `make docs`.\n" +
+		"The views of the schema `main` are for people; the tables of `raw` hold the facts as they were recorded.\n" +
+		"NULL means that it is not known; it never means 0.\n")
+	schema, object := "", ""
+	for rows.Next() {
+		var s, name, kind, about, column, typ, comment string
+		if err := rows.Scan(&s, &name, &kind, &about, &column, &typ, &comment); err != nil {
+			t.Fatal(err)
+		}
+		if about == "" || comment == "" {
+			t.Errorf("%s.%s has no comment, or its column %s has none", s, name, column)
+		}
+		if s != schema {
+			fmt.Fprintf(&b, "\n## %s\n", map[string]string{"main": "Views", "raw": "Facts"}[s])
+		}
+		if s+name != object {
+			shown := name
+			if s == "raw" {
+				shown = "raw." + name
+			}
+			fmt.Fprintf(&b, "\n### `%s`\n\n", shown)
+			prose(&b, "", "", capital(about)+".")
+			b.WriteString("\n")
+		}
+		schema, object = s, s+name
+		prose(&b, "- `"+column+"` ("+typ+"): ", "  ", comment)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "schema.md", b.String())
+}
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+
+// docs/reference/reports.md has each saved query with its variables, charts and columns.
+func TestReportsPage(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.duckdb")
+	for _, name := range []string{"a", "b"} {
+		args := []string{"run", "--db", file, "--sim-profile", "instant", "--conversations", "rag_simulation", "--max-turns", "2",
+			"--max-tokens", "2", "--repeat", "2", "--quiet", "--name", name}
+		if code := run(args, nil, io.Discard, io.Discard); code != 0 {
+			t.Fatalf("wb run: exit %d", code)
+		}
+	}
+	names, err := queries.Library{}.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("# Reports\n\nThis page is made from the saved queries by `make docs`.\n" +
+		"`wb query NAME` runs one, and [queries.md](queries.md) says how.\n")
+	for _, name := range names {
+		q, err := queries.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.About == "" {
+			t.Errorf("%s has no about", name)
+		}
+		fmt.Fprintf(&b, "\n## `%s`\n\n", name)
+		title := q.Title
+		if !strings.HasSuffix(title, "?") {
+			title += "."
+		}
+		prose(&b, "", "", title)
+		prose(&b, "", "", q.About)
+		b.WriteString("\n")
+		for _, v := range q.Vars {
+			about := v.About
+			if about == "" && v.Name == queries.RunsVar {
+				about = "which runs"
+			}
+			prose(&b, fmt.Sprintf("- Variable `%s`, default `%s`: ", v.Name, v.Default), "  ", about)
+		}
+		for _, c := range q.Charts {
+			title := c.Title
+			if title == "" {
+				title = q.Title
+			}
+			prose(&b, "- Chart: ", "  ", fmt.Sprintf("%s of `%s` by `%s`, \"%s\"", c.Kind, strings.Join(c.Y, "`, `"), c.X, title))
+		}
+		var out, errs bytes.Buffer
+		if code := run([]string{"query", name, "--db", file, "--runs", "a,b", "--format", "csv"}, nil, &out, &errs); code != 0 {
+			t.Fatalf("wb query %s: exit %d: %s", name, code, &errs)
+		}
+		columns, err := csv.NewReader(&out).Read()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		columns = slices.DeleteFunc(columns, func(c string) bool { return c == "simulated" })
+		prose(&b, "- Columns: ", "  ", "`"+strings.Join(columns, "`, `")+"`.")
+	}
+	same(t, "reports.md", b.String())
+}
+
+// docs/reference/statuses.md names each word that a row can hold for how something ended, and each exit code.
+func TestStatusesPage(t *testing.T) {
+	b, err := os.ReadFile("../../docs/reference/statuses.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := slices.Concat(texts(client.Statuses()), texts(prefix.Causes()), texts(store.RunStatuses()), texts(store.SessionStatuses()),
+		bench.Isolations(), []string{"0", fmt.Sprint(exitFailed), fmt.Sprint(exitUsage), fmt.Sprint(exitGate), fmt.Sprint(exitInterrupted)})
+	for _, w := range words {
+		if !strings.Contains(string(b), "`"+w+"`") {
+			t.Errorf("docs/reference/statuses.md does not name `%s`", w)
+		}
+	}
+}
+
+var (
+	mdLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	mdHeading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	notAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors gives the names by which a page's headings are linked.
+func anchors(text string) (names []string) {
+	for _, m := range mdHeading.FindAllStringSubmatch(text, -1) {
+		names = append(names, strings.ReplaceAll(notAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return names
+}
+
+// Every link of a document leads to a file, or to a heading, that is there.
+func TestLinksOfDocuments(t *testing.T) {
+	links := 0
+	for _, page := range pages(t) {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range mdLink.FindAllStringSubmatch(string(b), -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			links++
+			path := page
+			if target != "" {
+				path = filepath.Join(filepath.Dir(page), target)
+			}
+			text, err := os.ReadFile(path)
+			if st, serr := os.Stat(path); err != nil && (serr != nil || !st.IsDir()) {
+				t.Errorf("%s: the link %s leads nowhere", page, m[1])
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(string(text)), anchor) {
+				t.Errorf("%s: the link %s leads to no heading", page, m[1])
+			}
+		}
+	}
+	if links < 20 {
+		t.Errorf("only %d links were found", links)
+	}
+}
