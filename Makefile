@@ -2,7 +2,8 @@
 SHELL := /bin/bash -o pipefail
 GO ?= go
 TAGS := duckdb_arrow
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+RELEASE := $(VERSION)
+override VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # go-nvml's header marks old functions as deprecated; the warnings are not ours to act on
 export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -84,7 +85,12 @@ bench: build .venv/bin/duckdb .tools/extensions
 	./docs/bench-lake.sh
 
 clean:
-	rm -rf bin results .tools .venv
+	rm -rf bin dist results .tools .venv
+
+# make release VERSION=v0.1.0: dates the changelog, commits, tags, and builds into dist/; it pushes nothing
+.PHONY: release
+release:
+	./.ci/release $(RELEASE)
 
 # kill -9 at 100 random moments of a run; most of a kill is waiting, so several go on side by side
 .PHONY: crash soak

@@ -41,19 +41,16 @@ type step struct {
 
 // transcript gives the commands of a page's blocks of the language "console", in order.
 func transcript(text string) (steps []step) {
-	inside, goesOn := false, false
+	inside := false
 	for i, line := range strings.Split(text, "\n") {
 		switch trimmed := strings.TrimSpace(line); {
 		case strings.HasPrefix(trimmed, "```"):
-			inside, goesOn = trimmed == "```console", false
+			inside = trimmed == "```console"
 		case !inside:
-		case goesOn:
-			last := &steps[len(steps)-1]
-			last.command += "\n" + line
-			goesOn = strings.HasSuffix(line, `\`)
 		case strings.HasPrefix(line, "$ "):
 			steps = append(steps, step{i + 1, strings.TrimPrefix(line, "$ "), nil})
-			goesOn = strings.HasSuffix(line, `\`)
+		case strings.HasPrefix(line, "> ") && len(steps) > 0 && len(steps[len(steps)-1].output) == 0: // as a shell asks for more
+			steps[len(steps)-1].command += "\n" + strings.TrimPrefix(line, "> ")
 		case len(steps) > 0:
 			last := &steps[len(steps)-1]
 			last.output = append(last.output, line)
@@ -64,7 +61,7 @@ func transcript(text string) (steps []step) {
 
 var (
 	decimal = regexp.MustCompile(`-?\d+\.\d+`)
-	rule    = regexp.MustCompile(`─+`)
+	rule    = regexp.MustCompile(`─[─ ]*`)
 	blanks  = regexp.MustCompile(`[ \t]+`)
 )
 
@@ -165,8 +162,8 @@ func play(t *testing.T, page string, steps []step) {
 }
 
 func TestTranscriptsAreCompared(t *testing.T) {
-	steps := transcript("text\n```console\n$ one \\\n  more\n1.5 ms\n\n$ two\n```\n```sh\n$ not run\n```\n")
-	if len(steps) != 2 || steps[0].command != "one \\\n  more" || len(steps[0].output) != 2 || steps[1].line != 7 {
+	steps := transcript("text\n```console\n$ one \\\n> more\n1.5 ms\n\n$ two\n```\n```sh\n$ not run\n```\n")
+	if len(steps) != 2 || steps[0].command != "one \\\nmore" || len(steps[0].output) != 2 || steps[1].line != 7 {
 		t.Errorf("steps: %+v", steps)
 	}
 	for _, c := range []struct {
@@ -177,7 +174,7 @@ func TestTranscriptsAreCompared(t *testing.T) {
 		{"ttft   81.5 ms", "ttft -7.25 ms", true},
 		{"ttft   81.5 ms", "tpot 7 ms", false},
 		{"turns 8", "turns 9", false},
-		{"─────  ──", "───  ────", true},
+		{"─", "───  ────", true},
 		{"run …: ok", "run a1b2: ok", true},
 		{"run …: ok", "run a1b2: failed", false},
 		{"a\n…\nz", "a\nb\nc\nz", true},
