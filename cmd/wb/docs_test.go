@@ -271,6 +271,26 @@ func TestStatusesPage(t *testing.T) {
 	}
 }
 
+// The glossary defines each word once.
+func TestGlossary(t *testing.T) {
+	b, err := os.ReadFile("../../docs/glossary.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\*\*([^*]+)\*\*`).FindAllStringSubmatch(string(b), -1) {
+		if seen[m[1]] {
+			t.Errorf("%s is defined twice", m[1])
+		}
+		seen[m[1]] = true
+	}
+	for _, word := range []string{"run", "session", "turn", "repeat", "cell", "placement", "KV block", "cached tokens", "ideal", "noise", "verdict", "lake"} {
+		if !seen[word] {
+			t.Errorf("%s is not defined", word)
+		}
+	}
+}
+
 var (
 	mdLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	mdHeading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
