@@ -31,7 +31,7 @@ rows=$("$shell" -readonly -csv -noheader history.duckdb -c "SELECT count(*) FROM
 for report in ttft_split client_overhead turn_details cache_counters_agree roofline; do
   a=$(best "$wb" query "$report" --db alone.duckdb --format csv) b=$(best "$wb" query "$report" --db history.duckdb --format csv)
   awk -v r="$report" -v n="$rows" -v a="$a" -v b="$b" \
-    'BEGIN { printf "%-22s alone %5d ms  among %d counters of others %5d ms  ratio %.2f (bound 4)\n", r, a, n, b, b / a }'
+    'BEGIN { printf "%-22s alone %5d ms  among %d counters of others %5d ms  ratio %.2f (limit 4)\n", r, a, n, b, b / a }'
 done
 
 for repeat in 6 100; do
@@ -39,4 +39,4 @@ for repeat in 6 100; do
 done
 a=$(best "$wb" compare a b --db compare6.duckdb) b=$(best "$wb" compare a b --db compare100.duckdb)
 awk -v a="$a" -v b="$b" \
-  'BEGIN { printf "compare                96 sessions a side %d ms  1,600 sessions %d ms  ratio %.2f (bound 10)\n", a, b, b / a }'
+  'BEGIN { printf "compare                96 sessions a side %d ms  1,600 sessions %d ms  ratio %.2f (limit 10)\n", a, b, b / a }'

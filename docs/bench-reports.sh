@@ -31,5 +31,5 @@ for r in ${REPORTS:-itl_percentiles stalls throughput_by_run ttft_by_turn turn_d
     if [ "$x" -lt "$a" ]; then a=$x; fi
     if [ "$y" -lt "$b" ]; then b=$y; fi
   done
-  awk -v r="$r" -v a="$a" -v b="$b" 'BEGIN { printf "%-22s wb %6d ms  shell %6d ms  ratio %.2f (bound 1.1)\n", r, a, b, a / b }'
+  awk -v r="$r" -v a="$a" -v b="$b" 'BEGIN { printf "%-22s wb %6d ms  shell %6d ms  ratio %.2f (limit 1.1)\n", r, a, b, a / b }'
 done
