@@ -93,9 +93,9 @@ func badRequest(param, format string, a ...any) *apiError {
 
 // invalid is a body of the wrong shape, in the words of vLLM 0.32. more is what follows the input, such as a ctx.
 func invalid(param, kind, msg, input string, more ...string) *apiError {
-	e := &apiError{Message: fmt.Sprintf("1 validation error:\n  {'type': '%s', 'loc': '%s', 'msg': '%s', 'input': '%s'%s}", kind, param, msg, input, strings.Join(more, "")), Type: "Bad Request", Code: http.StatusBadRequest}
-	e.Param = &param
-	return e
+	text := fmt.Sprintf("1 validation error:\n  {'type': '%s', 'loc': '%s', 'msg': '%s', 'input': '%s'%s}", kind, param, msg, input,
+		strings.Join(more, ""))
+	return &apiError{Message: text, Type: "Bad Request", Param: &param, Code: http.StatusBadRequest}
 }
 
 // decode reads a request body; its errors are vLLM's.
@@ -115,13 +115,15 @@ func decode(text []byte, into any) *apiError {
 			at-- // Go counts the offending byte, Python does not
 		}
 		// Python has more words for what was expected; these are the usual ones
-		return invalid(fmt.Sprintf("body.%d", at), "json_invalid", "JSON decode error", "<dict of 0 items>", ", 'ctx': {'error': 'Expecting value'}")
+		return invalid(fmt.Sprintf("body.%d", at), "json_invalid", "JSON decode error", "<dict of 0 items>",
+			", 'ctx': {'error': 'Expecting value'}")
 	case errors.As(err, &typ):
 		kind := typ.Type.Kind().String()
 		if python, ok := map[string]string{"slice": "list", "struct": "dict", "int32": "int", "int64": "int", "float64": "float"}[kind]; ok {
 			kind = python
 		}
-		return invalid(strings.TrimSuffix("body."+typ.Field, "."), kind+"_type", "Input should be a valid "+kind, given(text, typ.Field, typ.Value))
+		return invalid(strings.TrimSuffix("body."+typ.Field, "."), kind+"_type", "Input should be a valid "+kind,
+			given(text, typ.Field, typ.Value))
 	}
 	return invalid("body", "value_error", strings.ReplaceAll(err.Error(), "'", ""), "")
 }
@@ -149,7 +151,8 @@ func (b *body) known(served string) *apiError {
 		return nil
 	}
 	p := "model"
-	return &apiError{Message: fmt.Sprintf("The model `%s` does not exist. Valid aliases: %s.", b.Model, served), Type: "NotFoundError", Param: &p, Code: http.StatusNotFound}
+	return &apiError{Message: fmt.Sprintf("The model `%s` does not exist. Valid aliases: %s.", b.Model, served), Type: "NotFoundError",
+		Param: &p, Code: http.StatusNotFound}
 }
 
 // check finds what vLLM refuses of a completion before it looks at the prompt.
@@ -157,7 +160,8 @@ func (b *body) check() *apiError {
 	limit := b.limit()
 	switch {
 	case b.Temperature != nil && *b.Temperature < 0:
-		return badRequest("temperature", "temperature must be non-negative, got %.1f. (parameter=temperature, value=%.1f)", *b.Temperature, *b.Temperature)
+		return badRequest("temperature", "temperature must be non-negative, got %.1f. (parameter=temperature, value=%.1f)",
+			*b.Temperature, *b.Temperature)
 	case limit != nil && *limit < 1:
 		return badRequest("max_tokens", "max_tokens must be at least 1, got %d. (parameter=max_tokens, value=%d)", *limit, *limit)
 	case limit != nil && b.MinTokens > *limit:
@@ -181,14 +185,22 @@ func (b *body) limit() *int {
 // the limit and one.
 func (b *body) fits(promptTokens, context int) *apiError {
 	if l := b.limit(); l != nil && *l > context {
-		return badRequest("max_tokens", "max_tokens=%d cannot be greater than max_model_len=%d. Please request fewer output tokens. (parameter=max_tokens, value=%d)", *l, context, *l)
+		return badRequest("max_tokens",
+			"max_tokens=%d cannot be greater than max_model_len=%d. Please request fewer output tokens. (parameter=max_tokens, value=%d)",
+			*l, context, *l)
 	}
 	// at least one token must be left for the reply
 	if promptTokens >= context {
-		return badRequest("input_tokens", "This model's maximum context length is %d tokens. However, your prompt contains at least %d input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=%d)", context, context+1, context+1)
+		return badRequest("input_tokens",
+			"This model's maximum context length is %d tokens. However, your prompt contains at least %d input tokens, "+
+				"which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. "+
+				"(parameter=input_tokens, value=%d)", context, context+1, context+1)
 	}
 	if l := b.limit(); l != nil && promptTokens+*l > context {
-		return badRequest("input_tokens", "This model's maximum context length is %d tokens. However, you requested %d output tokens and your prompt contains at least %d input tokens, for a total of at least %d tokens. Please reduce the length of the input prompt or the number of requested output tokens. (parameter=input_tokens, value=%d)",
+		return badRequest("input_tokens",
+			"This model's maximum context length is %d tokens. However, you requested %d output tokens and your prompt contains "+
+				"at least %d input tokens, for a total of at least %d tokens. Please reduce the length of the input prompt or the "+
+				"number of requested output tokens. (parameter=input_tokens, value=%d)",
 			context, *l, context-*l+1, context+1, context-*l+1)
 	}
 	return nil

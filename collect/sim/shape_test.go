@@ -122,7 +122,8 @@ func TestRefusals(t *testing.T) {
 		if e.Error.Param != nil {
 			param = *e.Error.Param
 		}
-		if err != nil || resp.StatusCode != c.status || e.Error.Code != c.status || !strings.HasPrefix(param, c.param) || (c.param == "") != (param == "") || e.Error.Message == "" || e.Error.Type == "" {
+		if err != nil || resp.StatusCode != c.status || e.Error.Code != c.status || !strings.HasPrefix(param, c.param) ||
+			(c.param == "") != (param == "") || e.Error.Message == "" || e.Error.Type == "" {
 			t.Errorf("%s %s: %d %+v param %q, want %d %q (%v)", c.path, c.body, resp.StatusCode, e.Error, param, c.status, c.param, err)
 		}
 	}
@@ -130,7 +131,8 @@ func TestRefusals(t *testing.T) {
 		method, path, allow string
 		status              int
 	}{
-		{"GET", "/", "", 404}, {"DELETE", "/v1/models", "GET", 405}, {"PUT", "/tokenize", "POST", 405}, {"POST", "/metrics", "GET", 405}, {"GET", "/reset_prefix_cache", "POST", 405}, {"GET", "/v1", "", 404},
+		{"GET", "/", "", 404}, {"DELETE", "/v1/models", "GET", 405}, {"PUT", "/tokenize", "POST", 405}, {"POST", "/metrics", "GET", 405},
+		{"GET", "/reset_prefix_cache", "POST", 405}, {"GET", "/v1", "", 404},
 	} {
 		resp, err := s.do(t.Context(), c.method, c.path, "", "")
 		if err != nil {
@@ -172,7 +174,8 @@ func TestEndpointsAsCaptured(t *testing.T) {
 		body, err := io.ReadAll(got.Body)
 		got.Body.Close()
 		if err != nil || got.StatusCode != want.StatusCode || got.Header.Get("Content-Type") != want.Header.Get("Content-Type") {
-			t.Errorf("%s: %d %q, vLLM %d %q", c.path, got.StatusCode, got.Header.Get("Content-Type"), want.StatusCode, want.Header.Get("Content-Type"))
+			t.Errorf("%s: %d %q, vLLM %d %q", c.path, got.StatusCode, got.Header.Get("Content-Type"), want.StatusCode,
+				want.Header.Get("Content-Type"))
 			continue
 		}
 		if len(wantBody) == 0 || len(body) == 0 {
@@ -191,14 +194,17 @@ func TestEndpointsAsCaptured(t *testing.T) {
 		MaxModel int      `json:"max_model_len"`
 	}
 	_, text := s.post("/tokenize", object{"messages": []object{{"role": "user", "content": "Hello"}}, "return_token_strs": true})
-	if err := json.Unmarshal(text, &whole); err != nil || whole.Count != len(whole.Tokens) || whole.MaxModel != 8192 || strings.Join(whole.Strs, "") != "<|user|>\nHello<|end|>\n<|assistant|>\n" {
+	if err := json.Unmarshal(text, &whole); err != nil || whole.Count != len(whole.Tokens) || whole.MaxModel != 8192 ||
+		strings.Join(whole.Strs, "") != "<|user|>\nHello<|end|>\n<|assistant|>\n" {
 		t.Errorf("tokenize: %s", text)
 	}
 	_, text = s.post("/tokenize", object{"messages": []object{{"role": "user", "content": "Hello"}}, "add_generation_prompt": false})
-	if err := json.Unmarshal(text, &turns); err != nil || turns.Strs != nil || !slices.Equal(turns.Tokens, whole.Tokens[:len(whole.Tokens)-2]) {
+	if err := json.Unmarshal(text, &turns); err != nil || turns.Strs != nil ||
+		!slices.Equal(turns.Tokens, whole.Tokens[:len(whole.Tokens)-2]) {
 		t.Errorf("tokenize without generation prompt: %s", text)
 	}
-	if _, text = s.post("/detokenize", object{"tokens": whole.Tokens}); string(text) != `{"prompt":"\u003c|user|\u003e\nHello\u003c|end|\u003e\n\u003c|assistant|\u003e\n"}` {
+	_, text = s.post("/detokenize", object{"tokens": whole.Tokens})
+	if string(text) != `{"prompt":"\u003c|user|\u003e\nHello\u003c|end|\u003e\n\u003c|assistant|\u003e\n"}` {
 		t.Errorf("detokenize: %s", text)
 	}
 	if r := s.complete(chatBody("Hello", "max_tokens", 2)); !slices.Equal(r.prompt, whole.Tokens) {

@@ -10,7 +10,8 @@ import (
 
 // texts makes awkward texts: special tokens whole and broken, runs of spaces, digits, several scripts.
 func texts(rng *rand.Rand) string {
-	bits := []string{"<|end|>", "<|user|>", "<|", "|>", "<", "end", " ", "  ", "\n", "\n\n", "\t", "a", " word", "internationalisation", " internationalisation",
+	bits := []string{"<|end|>", "<|user|>", "<|", "|>", "<", "end", " ", "  ", "\n", "\n\n", "\t", "a", " word", "internationalisation",
+		" internationalisation",
 		"12345", " 7", ".", " .", "é", "漢字漢字漢字漢字", " привет", "😀", "\ufffd", "'s", "-", "x1y2", "٣٤٥٦"}
 	var b strings.Builder
 	for range rng.IntN(12) {
