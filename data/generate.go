@@ -38,7 +38,7 @@ func (g *Generate) problem() string {
 	}
 	for _, k := range g.Kinds {
 		if materials[k] == nil {
-			return fmt.Sprintf("generate: kinds: %q is none of logs, code, notes, manual", k)
+			return fmt.Sprintf("generate: kinds: %q is not one of logs, code, notes, manual", k)
 		}
 	}
 	return ""

@@ -88,7 +88,7 @@ func TestParseModelConfig(t *testing.T) {
 			}
 			if f.KVBytesPerToken(2) != tt.kvPerToken || f.KVBytes(16384, 512, 2) != tt.kv16k || f.ContextTokens != tt.context ||
 				f.Quantization != tt.quant {
-				t.Errorf("%d a token, %d for 16K, context %d, %q; %+v", f.KVBytesPerToken(2), f.KVBytes(16384, 512, 2), f.ContextTokens,
+				t.Errorf("%d per token, %d for 16K, context %d, %q; %+v", f.KVBytesPerToken(2), f.KVBytes(16384, 512, 2), f.ContextTokens,
 					f.Quantization, f)
 			}
 			if f.KVBytesPerToken(1)*2 != tt.kvPerToken {

@@ -75,7 +75,7 @@ func TestWork(t *testing.T) {
 		t.Errorf("%+v", w)
 	}
 	if k := parse(t, phi35).Work(1).KVLayerBytes; k*64 != 393216 {
-		t.Errorf("an 8-bit cache has %d bytes a layer", k)
+		t.Errorf("an 8-bit cache has %d bytes per layer", k)
 	}
 	m, _, err := FindModel("phi-3.5-mini")
 	if err != nil {

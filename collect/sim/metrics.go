@@ -168,8 +168,8 @@ func (h *histogram) write(w io.Writer, model, labels string) {
 	fmt.Fprintf(w, "%s_count{%s} %s\n%s_sum{%s} %s\n", h.name, labels, number(float64(n)), h.name, labels, number(h.sum))
 }
 
-// write gives the Prometheus text. running and waiting are requests, used is the share of KV blocks they hold, config the
-// labels of vllm:cache_config_info.
+// write writes the Prometheus text. running and waiting count requests, used is the share of KV blocks that they hold (0 to 1), and
+// config holds the labels of vllm:cache_config_info.
 func (m *metrics) write(w io.Writer, running, waiting int, used float64, config []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -138,8 +138,8 @@ func (h *History) ofRepeat(repeat int) *tree {
 	return h.byRepeat[repeat]
 }
 
-// Analyse adds a turn and returns what it could have reused. Turns must be added in the order in which they were sent. When a turn has
-// no Output, its output is read from the next prompt of its session.
+// Analyse adds a turn and returns what it could have reused. Turns must be added in the order in which they were sent, with the outputs
+// of earlier turns. When a turn has no Output, its output is read from a later prompt of its session.
 func (h *History) Analyse(t Turn) Analysis {
 	n := len(t.Prompt)
 	v := Analysis{PromptTokens: n, Achieved: t.Achieved, Missed: map[Cause]int{}}
