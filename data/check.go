@@ -9,8 +9,8 @@ import (
 	"wb/data/plain"
 )
 
-// CheckFiles reads conversation files, and those in folders, and tells what each holds or what is wrong with it. A file that is named is
-// read whatever its name is.
+// CheckFiles reads conversation files and calls tell with the conversation or the mistake of each. Of a folder it reads all files
+// for which IsFile is true, also in subfolders that are not hidden. A file that is named in paths is read whatever its name is.
 func CheckFiles(paths []string, tell func(path string, c *Conversation, err error)) error {
 	for _, p := range paths {
 		err := filepath.WalkDir(p, func(f string, d fs.DirEntry, err error) error {

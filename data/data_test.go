@@ -32,7 +32,8 @@ func TestParseErrors(t *testing.T) {
 		{"# a comment\ntitle: T\nturns:\n  - user: hi\n", `f.yaml:2: id "": wants letters, digits, '_', '-' and '.', at most 64`},
 		{"title: T\nid: a b\nturns:\n  - user: hi\n", `f.yaml:2: id "a b": wants letters, digits, '_', '-' and '.', at most 64`},
 		{"id: ../up\ntitle: T\nturns:\n  - user: hi\n", `f.yaml:1: id "../up": wants letters, digits, '_', '-' and '.', at most 64`},
-		{"id: " + strings.Repeat("a", 65) + "\ntitle: T\nturns:\n  - user: hi\n", `f.yaml:1: id "` + strings.Repeat("a", 65) + `": wants letters, digits, '_', '-' and '.', at most 64`},
+		{"id: " + strings.Repeat("a", 65) + "\ntitle: T\nturns:\n  - user: hi\n",
+			`f.yaml:1: id "` + strings.Repeat("a", 65) + `": wants letters, digits, '_', '-' and '.', at most 64`},
 		{"id: a\nturns:\n  - user: hi\n", "f.yaml:1: title: is missing"},
 		{"id: a\ntitle: \" \"\nturns:\n  - user: hi\n", "f.yaml:2: title: is missing"},
 		{head, "f.yaml:1: turns: a conversation needs at least one"},
@@ -43,20 +44,27 @@ func TestParseErrors(t *testing.T) {
 		{head + "turns: [null]\n", "f.yaml:3: turn 1: user: is missing"},
 		{head + "turns:\n  - user: hi\n    max_tokens: -5\n", "f.yaml:5: turn 1: max_tokens: is negative"},
 		{head + "turns:\n  - user: hi\n    checks: [x, \"\"]\n", "f.yaml:5: turn 1: checks: one is empty"},
-		{head + "documents:\n  - id: \"no good\"\n    text: x\nturns:\n  - user: hi\n", `f.yaml:4: document id "no good": wants letters, digits, '_', '-' and '.', at most 64`},
-		{docs + "  - id: d\n    text: y\nturns:\n  - user: hi\n    inject: [d]\n", `f.yaml:6: document "d" is there twice`},
+		{head + "documents:\n  - id: \"no good\"\n    text: x\nturns:\n  - user: hi\n",
+			`f.yaml:4: document id "no good": wants letters, digits, '_', '-' and '.', at most 64`},
+		{docs + "  - id: d\n    text: y\nturns:\n  - user: hi\n    inject: [d]\n", `f.yaml:6: document "d" is listed twice`},
 		{head + "documents:\n  - id: d\nturns:\n  - user: hi\n    inject: [d]\n", `f.yaml:4: document "d" has no text`},
 		{docs + "turns:\n  - user: hi\n    inject: [d, e]\n", `f.yaml:8: turn 1 injects document "e", which the file does not have`},
-		{docs + "turns:\n  - user: hi\n    inject: [d]\n  - user: ho\n    inject: [d]\n", `f.yaml:10: turn 2 injects document "d", which is in the context already`},
+		{docs + "turns:\n  - user: hi\n    inject: [d]\n  - user: ho\n    inject: [d]\n",
+			`f.yaml:10: turn 2 injects document "d", which is in the context already`},
 		{docs + "turns:\n  - user: hi\n    inject: [d, d]\n", `f.yaml:8: turn 1 injects document "d", which is in the context already`},
-		{docs + "turns:\n  - user: hi\n    remove: [d]\n  - user: ho\n    inject: [d]\n", `f.yaml:8: turn 1 removes document "d", which is not in the context`},
-		{docs + "turns:\n  - user: hi\n    inject: [d]\n  - user: ho\n    remove: [d, d]\n", `f.yaml:10: turn 2 removes document "d", which is not in the context`},
+		{docs + "turns:\n  - user: hi\n    remove: [d]\n  - user: ho\n    inject: [d]\n",
+			`f.yaml:8: turn 1 removes document "d", which is not in the context`},
+		{docs + "turns:\n  - user: hi\n    inject: [d]\n  - user: ho\n    remove: [d, d]\n",
+			`f.yaml:10: turn 2 removes document "d", which is not in the context`},
 		{docs + "turns:\n  - user: hi\n", `f.yaml:4: document "d" is never injected`},
-		{head + "turns:\n  - user: hi\n---\n" + head + "turns:\n  - user: ho\n", "f.yaml:6: a second document begins; each has a file of its own"},
-		{head + "turns:\n  - user: hi\n---\nnonsense\n", "f.yaml:6: a second document begins; each has a file of its own"},
+		{head + "turns:\n  - user: hi\n---\n" + head + "turns:\n  - user: ho\n",
+			"f.yaml:6: a second document begins; put each document in a separate file"},
+		{head + "turns:\n  - user: hi\n---\nnonsense\n", "f.yaml:6: a second document begins; put each document in a separate file"},
 		{head + "turns:\n  - user: \"h\xff\"\n", "f.yaml:4: not UTF-8"},
-		{"{\n\t\"id\": \"a\",\n\t\"title\": \"T\",\n\t\"turns\": [\n\t\t{\"user\": \"hi\", \"mood\": 1}\n\t]\n}\n", `f.yaml:5: unknown field "mood"`},
-		{"{\n\t\"id\": \"a\",\n\t\"title\": \"T\",\n\t\"turns\": [\n\t\t{\"user\": \"hi\"},\n\t\t{\"assistant\": \"ho\"}\n\t]\n}\n", "f.yaml:6: turn 2: user: is missing"},
+		{"{\n\t\"id\": \"a\",\n\t\"title\": \"T\",\n\t\"turns\": [\n\t\t{\"user\": \"hi\", \"mood\": 1}\n\t]\n}\n",
+			`f.yaml:5: unknown field "mood"`},
+		{"{\n\t\"id\": \"a\",\n\t\"title\": \"T\",\n\t\"turns\": [\n\t\t{\"user\": \"hi\"},\n\t\t{\"assistant\": \"ho\"}\n\t]\n}\n",
+			"f.yaml:6: turn 2: user: is missing"},
 		{head + "turns:\n  - user: " + strings.Repeat("x", MaxFileBytes), "f.yaml: larger than 16777216 bytes"},
 		{"tags: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "f.yaml:1: nested deeper than 100 levels"},
 	} {
@@ -69,10 +77,12 @@ func TestParseErrors(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	want := &Conversation{ID: "a.b-c_1", Title: "Ti", About: "Ab", Tags: []string{"x", "y"}, Domain: "d", ExpectedTokens: 12, System: "Sys\n", File: "f",
+	want := &Conversation{
+		ID: "a.b-c_1", Title: "Ti", About: "Ab", Tags: []string{"x", "y"}, Domain: "d", ExpectedTokens: 12, System: "Sys\n", File: "f",
 		Documents: []Document{{"d1", "Doc", "text 1\n"}, {"d2", "", "text 2"}},
 		Turns: []Turn{{User: "hé 😀 a/b\n", Assistant: "ho", Inject: []string{"d1", "d2"}, MaxTokens: 7, Checks: []string{"h"}},
-			{User: "again", Remove: []string{"d1"}}, {User: "and", Inject: []string{"d1"}, Remove: []string{"d2"}}}}
+			{User: "again", Remove: []string{"d1"}}, {User: "and", Inject: []string{"d1"}, Remove: []string{"d2"}}},
+	}
 	yaml := `# a comment
 id: a.b-c_1
 title: Ti
@@ -99,11 +109,16 @@ turns:
     remove: [d2]
     inject: [d1]
 `
-	json := "{\"id\": \"a.b-c_1\", \"title\": \"Ti\", \"about\": \"Ab\", \"tags\": [\"x\", \"y\"], \"domain\": \"d\", \"expected_tokens\": 12, \"system\": \"Sys\\n\",\n" +
+	json := "{\"id\": \"a.b-c_1\", \"title\": \"Ti\", \"about\": \"Ab\", \"tags\": [\"x\", \"y\"], " +
+		"\"domain\": \"d\", \"expected_tokens\": 12, \"system\": \"Sys\\n\",\n" +
 		"\t\"documents\": [{\"id\": \"d1\", \"title\": \"Doc\", \"text\": \"text 1\\n\"}, {\"id\": \"d2\", \"text\": \"text 2\"}],\n" +
-		"\t\"turns\": [{\"user\": \"h\\u00e9 \\ud83d\\ude00 a\\/b\\n\", \"assistant\": \"ho\", \"inject\": [\"d1\", \"d2\"], \"max_tokens\": 7, \"checks\": [\"h\"]},\n" +
+		"\t\"turns\": [{\"user\": \"h\\u00e9 \\ud83d\\ude00 a\\/b\\n\", \"assistant\": \"ho\", " +
+		"\"inject\": [\"d1\", \"d2\"], \"max_tokens\": 7, \"checks\": [\"h\"]},\n" +
 		"\t\t{\"user\": \"again\", \"remove\": [\"d1\"]}, {\"user\": \"and\", \"inject\": [\"d1\"], \"remove\": [\"d2\"]}]}\n"
-	for name, text := range map[string]string{"YAML": yaml, "JSON": json, "CRLF": strings.ReplaceAll(yaml, "\n", "\r\n"), "BOM": "\ufeff" + yaml, "marks": "---\n" + yaml + "...\n", "end mark": yaml + "---\n"} {
+	for name, text := range map[string]string{
+		"YAML": yaml, "JSON": json, "CRLF": strings.ReplaceAll(yaml, "\n", "\r\n"), "BOM": "\ufeff" + yaml,
+		"marks": "---\n" + yaml + "...\n", "end mark": yaml + "---\n",
+	} {
 		got, err := Parse("f", []byte(text))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v\n%+v\nwant\n%+v", name, err, got, want)
@@ -116,8 +131,14 @@ turns:
 	if elsewhere.SHA256() != want.SHA256() {
 		t.Error("the hash depends on the file's name")
 	}
-	changed := map[string]func(c *Conversation){"title": func(c *Conversation) { c.Title = "x" }, "system": func(c *Conversation) { c.System = "x" }, "user": func(c *Conversation) { c.Turns[1].User = "x" },
-		"inject": func(c *Conversation) { c.Turns[0].Inject = []string{"d2", "d1"} }, "document": func(c *Conversation) { c.Documents[0].Text = "x" }, "max_tokens": func(c *Conversation) { c.Turns[2].MaxTokens = 1 }}
+	changed := map[string]func(c *Conversation){
+		"title":      func(c *Conversation) { c.Title = "x" },
+		"system":     func(c *Conversation) { c.System = "x" },
+		"user":       func(c *Conversation) { c.Turns[1].User = "x" },
+		"inject":     func(c *Conversation) { c.Turns[0].Inject = []string{"d2", "d1"} },
+		"document":   func(c *Conversation) { c.Documents[0].Text = "x" },
+		"max_tokens": func(c *Conversation) { c.Turns[2].MaxTokens = 1 },
+	}
 	seen := map[string]string{want.SHA256(): "the first"}
 	for name, change := range changed {
 		c := *want
@@ -130,15 +151,18 @@ turns:
 	}
 }
 
-// The built-in conversations: the checks are in the replies the file scripts, and the sizes it promises are about right.
+// The scripted replies of the built-in conversations pass the checks, and the expected sizes are about right.
 func TestBuiltIn(t *testing.T) {
 	all, err := Load("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// characters a token of SmolLM2's tokenizer, counted over the dialogues with their scripted replies; logs and code take many
-	perToken := map[string]float64{"simple_qa": 3.58, "code_discussion": 3.02, "rag_simulation": 3.77, "deep_technical": 3.27, "ultra_long": 2.65,
-		"agent_operator": 2.93, "agent_tools": 2.85, "german_handbook": 2.23, "multilingual_support": 2.35, "python_bug": 3.31, "rag_topk": 3.7, "sql_review": 3.01}
+	// characters per token of SmolLM2's tokenizer, counted over the dialogues with their scripted replies; logs and code take many tokens
+	perToken := map[string]float64{
+		"simple_qa": 3.58, "code_discussion": 3.02, "rag_simulation": 3.77, "deep_technical": 3.27, "ultra_long": 2.65,
+		"agent_operator": 2.93, "agent_tools": 2.85, "german_handbook": 2.23, "multilingual_support": 2.35, "python_bug": 3.31,
+		"rag_topk": 3.7, "sql_review": 3.01,
+	}
 	var ids []string
 	for i, c := range all {
 		ids = append(ids, c.ID)
@@ -184,7 +208,9 @@ func TestBuiltIn(t *testing.T) {
 			t.Errorf("%s: expected_tokens is %d, its %d characters are about %.0f", c.ID, c.ExpectedTokens, chars, tokens)
 		}
 	}
-	if got := strings.Join(ids, " "); got != "multilingual_support python_bug rag_topk simple_qa sql_review german_handbook agent_operator agent_tools code_discussion rag_simulation deep_technical ultra_long long_16k long_32k long_64k long_128k" {
+	const want = "multilingual_support python_bug rag_topk simple_qa sql_review german_handbook agent_operator agent_tools " +
+		"code_discussion rag_simulation deep_technical ultra_long long_16k long_32k long_64k long_128k"
+	if got := strings.Join(ids, " "); got != want {
 		t.Errorf("conversations are %s", got)
 	}
 }
@@ -200,21 +226,26 @@ func write(t *testing.T, dir, name, text string) string {
 
 func TestLoad(t *testing.T) {
 	file := func(id string, tokens int) string {
-		return fmt.Sprintf("id: %s\ntitle: own %s\nexpected_tokens: %d\nturns:\n  - user: hi\n", id, id, tokens)
+		return fmt.Sprintf("id: %s\ntitle: added %s\nexpected_tokens: %d\nturns:\n  - user: hi\n", id, id, tokens)
 	}
 	const builtins = "simple_qa code_discussion rag_simulation deep_technical ultra_long"
 	for _, c := range []struct {
 		name  string
 		files map[string]string // in the directory
-		want  string            // ids, those of the directory in brackets; or the error, DIR for the directory
+		want  string            // ids, those of the directory in brackets; or "! " and the error, where DIR is the directory
 	}{
 		{"empty", nil, "! load conversations: DIR holds no .yaml, .yml or .json file"},
-		{"adds", map[string]string{"new.yaml": file("new", 1), "b.yml": file("b", 99999), "c.json": `{"id": "c", "title": "T", "expected_tokens": 1000, "turns": [{"user": "hi"}]}`},
+		{"adds", map[string]string{"new.yaml": file("new", 1), "b.yml": file("b", 99999),
+			"c.json": `{"id": "c", "title": "T", "expected_tokens": 1000, "turns": [{"user": "hi"}]}`},
 			"[new] simple_qa [c] code_discussion rag_simulation deep_technical ultra_long [b]"},
-		{"replaces", map[string]string{"mine.yaml": file("ultra_long", 2)}, "[ultra_long] simple_qa code_discussion rag_simulation deep_technical"},
-		{"ignores", map[string]string{"a.txt": "no", "b.yaml.bak": "no", "README.md": "no", "yaml": "no", "new.yaml": file("new", 1)}, "[new] " + builtins},
-		{"twice", map[string]string{"a.yaml": file("new", 1), "b.yaml": "# again\n" + file("new", 1)}, `! load conversations: DIR/b.yaml:2: id "new" is taken by DIR/a.yaml`},
-		{"replaces twice", map[string]string{"a.yaml": file("simple_qa", 1), "b.yaml": file("simple_qa", 1)}, `! load conversations: DIR/b.yaml:1: id "simple_qa" is taken by DIR/a.yaml`},
+		{"replaces", map[string]string{"mine.yaml": file("ultra_long", 2)},
+			"[ultra_long] simple_qa code_discussion rag_simulation deep_technical"},
+		{"ignores", map[string]string{"a.txt": "no", "b.yaml.bak": "no", "README.md": "no", "yaml": "no", "new.yaml": file("new", 1)},
+			"[new] " + builtins},
+		{"twice", map[string]string{"a.yaml": file("new", 1), "b.yaml": "# again\n" + file("new", 1)},
+			`! load conversations: DIR/b.yaml:2: id "new" is already used by DIR/a.yaml`},
+		{"replaces twice", map[string]string{"a.yaml": file("simple_qa", 1), "b.yaml": file("simple_qa", 1)},
+			`! load conversations: DIR/b.yaml:1: id "simple_qa" is already used by DIR/a.yaml`},
 		{"broken", map[string]string{"a.yaml": "id: a\n"}, "! load conversations: DIR/a.yaml:1: title: is missing"},
 	} {
 		dir := t.TempDir()
@@ -225,13 +256,13 @@ func TestLoad(t *testing.T) {
 			write(t, dir, name, text)
 		}
 		t.Chdir(dir)
-		for _, as := range []string{dir, dir + "/", "."} { // a relative path is a path like any other
+		for _, as := range []string{dir, dir + "/", "."} { // relative paths work, too
 			all, err := Load(as)
 			var ids []string
 			for _, c := range all {
 				if !strings.HasPrefix(c.File, "built-in:") {
 					ids = append(ids, "["+c.ID+"]")
-				} else if slices.Contains(c.Tags, TagCore) { // the others stand where their size puts them
+				} else if slices.Contains(c.Tags, TagCore) { // the others are not listed: their place depends on their sizes
 					ids = append(ids, c.ID)
 				}
 			}
@@ -248,7 +279,8 @@ func TestLoad(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "load conversations: ") {
+	_, err := Load(filepath.Join(t.TempDir(), "absent"))
+	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "load conversations: ") {
 		t.Errorf("absent directory: %v", err)
 	}
 }
@@ -259,8 +291,9 @@ func TestPick(t *testing.T) {
 		ids  []string
 		want string
 	}{
-		{nil, "a b c"}, {[]string{"b"}, "b"}, {[]string{"c", "a"}, "c a"}, {[]string{"a", "d"}, `! pick conversation "d": there is none of that id; there are a, b, c`},
-		{[]string{"A"}, `! pick conversation "A": there is none of that id; there are a, b, c`},
+		{nil, "a b c"}, {[]string{"b"}, "b"}, {[]string{"c", "a"}, "c a"},
+		{[]string{"a", "d"}, `! pick conversation "d": no conversation has this id; the known ids are a, b, c`},
+		{[]string{"A"}, `! pick conversation "A": no conversation has this id; the known ids are a, b, c`},
 	} {
 		picked, err := Pick(all, c.ids)
 		var ids []string
@@ -279,7 +312,8 @@ func TestPick(t *testing.T) {
 
 func TestDialogue(t *testing.T) {
 	docs := []Document{{"d1", "First", "one\n"}, {"d2", "", "two"}}
-	turns := []Turn{{User: "u1\n"}, {User: "u2", Inject: []string{"d1", "d2"}}, {User: "u3"}, {User: "u4", Remove: []string{"d1"}}, {User: "u5", Remove: []string{"d2"}, Inject: []string{"d1"}}}
+	turns := []Turn{{User: "u1\n"}, {User: "u2", Inject: []string{"d1", "d2"}}, {User: "u3"}, {User: "u4", Remove: []string{"d1"}},
+		{User: "u5", Remove: []string{"d2"}, Inject: []string{"d1"}}}
 	const one, two = "# Document: First\n\none", "# Document: d2\n\ntwo"
 	for _, c := range []struct{ system, want1, want2, want3, want4, want5 string }{
 		{"sys\n", "sys", "sys\n\n" + one + "\n\n" + two, "sys\n\n" + one + "\n\n" + two, "sys\n\n" + two, "sys\n\n" + one},
@@ -304,13 +338,14 @@ func TestDialogue(t *testing.T) {
 				t.Errorf("system %q turn %d: %v with %v\nwant %v with %v", c.system, i+1, first.Messages, first.Documents, want, inContext[i])
 			}
 			sum := first.SHA256()
-			for k := range first.Messages { // what a caller does to a prompt changes no other
+			for k := range first.Messages { // changing one prompt must not change another
 				first.Messages[k].Content = "changed"
 			}
 			for k := range first.Documents {
 				first.Documents[k] = "changed"
 			}
-			if again := d.Prompt(); !reflect.DeepEqual(again.Messages, want) || !slices.Equal(again.Documents, inContext[i]) || again.SHA256() != sum {
+			if again := d.Prompt(); !reflect.DeepEqual(again.Messages, want) || !slices.Equal(again.Documents, inContext[i]) ||
+				again.SHA256() != sum {
 				t.Errorf("system %q turn %d asked again: %v with %v", c.system, i+1, again.Messages, again.Documents)
 			}
 			reply := fmt.Sprint("r", i+1)
@@ -328,8 +363,10 @@ func TestDialogue(t *testing.T) {
 
 func TestHashes(t *testing.T) {
 	m := func(role, content string) Message { return Message{role, content} }
-	prompts := []Prompt{{}, {Messages: []Message{m("user", "")}}, {Messages: []Message{m("user", "ab")}}, {Messages: []Message{m("system", "ab")}}, {Messages: []Message{m("user", "a"), m("user", "b")}},
-		{Messages: []Message{m("user", "b"), m("user", "a")}}, {Messages: []Message{m("user", "auser\x001\x00b")}}, {Messages: []Message{m("user", "a"), m("user", "b"), m("user", "")}}}
+	prompts := []Prompt{{}, {Messages: []Message{m("user", "")}}, {Messages: []Message{m("user", "ab")}},
+		{Messages: []Message{m("system", "ab")}}, {Messages: []Message{m("user", "a"), m("user", "b")}},
+		{Messages: []Message{m("user", "b"), m("user", "a")}}, {Messages: []Message{m("user", "auser\x001\x00b")}},
+		{Messages: []Message{m("user", "a"), m("user", "b"), m("user", "")}}}
 	seen := map[string]int{}
 	for i, p := range prompts {
 		if k, ok := seen[p.SHA256()]; ok {
@@ -356,8 +393,10 @@ func TestHashes(t *testing.T) {
 }
 
 func FuzzConversation(f *testing.F) {
-	for _, s := range []string{head + "turns:\n  - user: hi\n", head + "documents:\n  - {id: d, text: x}\nturns:\n  - user: hi\n    inject: [d]\n  - user: ho\n    remove: [d]\n    inject: [d]\n",
-		`{"id": "a", "title": "T", "turns": [{"user": "h\u00e9", "checks": ["x"]}]}`, head + "turns: &x\n  - *x\n", "---\n" + head, "id: [a", "\ufeffid: !!binary aGk="} {
+	for _, s := range []string{head + "turns:\n  - user: hi\n",
+		head + "documents:\n  - {id: d, text: x}\nturns:\n  - user: hi\n    inject: [d]\n  - user: ho\n    remove: [d]\n    inject: [d]\n",
+		`{"id": "a", "title": "T", "turns": [{"user": "h\u00e9", "checks": ["x"]}]}`, head + "turns: &x\n  - *x\n", "---\n" + head, "id: [a",
+		"\ufeffid: !!binary aGk="} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -376,7 +415,8 @@ func FuzzConversation(f *testing.F) {
 		for d := c.Start(Style{}); d.Next(); steps++ {
 			p := d.Prompt()
 			last := p.Messages[len(p.Messages)-1]
-			if last.Role != "user" || d.Turn() != steps+1 || p.SHA256() != d.Prompt().SHA256() || len(p.Messages) < 2*steps+1 || len(p.Messages) > 2*steps+2 {
+			if last.Role != "user" || d.Turn() != steps+1 || p.SHA256() != d.Prompt().SHA256() || len(p.Messages) < 2*steps+1 ||
+				len(p.Messages) > 2*steps+2 {
 				t.Errorf("turn %d: %+v", d.Turn(), p)
 			}
 			d.Reply("ok " + d.Current().Assistant)

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// Words and a half stand for a tokeniser that is none of the estimates.
+// wordCount takes the place of a tokeniser that differs from the estimate: three tokens per two words.
 func wordCount(text string) (int, error) { return len(strings.Fields(text)) * 3 / 2, nil }
 
-// Whatever the tokeniser, the longest prompt has the size asked for, within 2 %; the same seed gives the same text.
+// With any tokeniser the longest prompt has the requested size, within 2 %. The same seed gives the same text.
 func TestGenerated(t *testing.T) {
 	all, err := Load("")
 	if err != nil {
@@ -41,7 +41,7 @@ func TestGenerated(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					tokens += n + 6 // what a template puts around a message
+					tokens += n + 6 // tokens that a template puts around a message
 				}
 				longest = max(longest, tokens)
 				turn := d.Current()
@@ -70,7 +70,8 @@ func TestGenerated(t *testing.T) {
 	if _, err := c.Build(func(string) (int, error) { return 0, nil }); err == nil {
 		t.Error("a tokeniser that counts nothing")
 	}
-	for _, g := range []Generate{{}, {Kinds: []string{"poems"}, Tokens: 4000, Turns: 4}, {Kinds: []string{"logs"}, Tokens: 10, Turns: 4}, {Kinds: []string{"logs"}, Tokens: 4000, Turns: 1}} {
+	for _, g := range []Generate{{}, {Kinds: []string{"poems"}, Tokens: 4000, Turns: 4}, {Kinds: []string{"logs"}, Tokens: 10, Turns: 4},
+		{Kinds: []string{"logs"}, Tokens: 4000, Turns: 1}} {
 		if g.problem() == "" {
 			t.Errorf("%+v passes", g)
 		}
@@ -82,8 +83,8 @@ func TestSelect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := &Conversation{ID: "own", File: "/x/own.yaml", Tags: []string{"mine"}, ExpectedTokens: 100}
-	all = append(all, own)
+	added := &Conversation{ID: "added", File: "/x/added.yaml", Tags: []string{"mine"}, ExpectedTokens: 100}
+	all = append(all, added)
 	ids := func(cs []*Conversation) string {
 		var out []string
 		for _, c := range cs {
@@ -93,12 +94,15 @@ func TestSelect(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		s          Selection
-		want, left string // left: some conversation and its reason
+		want, left string // left: a conversation that is left out, and why
 	}{
-		{Selection{}, "simple_qa code_discussion rag_simulation deep_technical ultra_long own", "long_16k is not one of the core set; name it, or choose it by a tag"},
-		{Selection{ContextTokens: 8192}, "simple_qa code_discussion rag_simulation deep_technical own", "ultra_long needs 15K of 8.2K tokens"},
-		{Selection{Include: []string{"rag", "long"}, ContextTokens: 32000}, "rag_topk german_handbook rag_simulation deep_technical ultra_long long_16k long_32k", "long_64k needs 63.5K of 32K tokens"},
-		{Selection{Include: []string{"rag", "long"}, Exclude: []string{"needle", "multilingual"}}, "rag_topk rag_simulation deep_technical ultra_long", "long_16k is tagged needle or multilingual"},
+		{Selection{}, "simple_qa code_discussion rag_simulation deep_technical ultra_long added",
+			"long_16k is not one of the core set; name it, or choose it by a tag"},
+		{Selection{ContextTokens: 8192}, "simple_qa code_discussion rag_simulation deep_technical added", "ultra_long needs 15K of 8.2K tokens"},
+		{Selection{Include: []string{"rag", "long"}, ContextTokens: 32000},
+			"rag_topk german_handbook rag_simulation deep_technical ultra_long long_16k long_32k", "long_64k needs 63.5K of 32K tokens"},
+		{Selection{Include: []string{"rag", "long"}, Exclude: []string{"needle", "multilingual"}},
+			"rag_topk rag_simulation deep_technical ultra_long", "long_16k is tagged needle or multilingual"},
 		{Selection{Include: []string{"agent"}, Max: 1}, "agent_operator", "agent_tools is beyond the first 1"},
 		{Selection{IDs: []string{"ultra_long"}, ContextTokens: 100}, "ultra_long", ""},
 	} {
@@ -121,10 +125,11 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// Where documents stand decides what of a prompt stays when they come and go; the history never has them.
+// Each placement puts the documents of the turn in its place. The history never holds documents.
 func TestPlacements(t *testing.T) {
 	c := &Conversation{ID: "c", Title: "T", System: "S", Documents: []Document{{ID: "a", Text: "AAA"}, {ID: "b", Text: "BBB"}},
-		Turns: []Turn{{User: "u1"}, {User: "u2", Assistant: "own", Inject: []string{"a", "b"}}, {User: "u3", Retrieve: []string{"b", "a"}}, {User: "u4", Retrieve: []string{}}}}
+		Turns: []Turn{{User: "u1"}, {User: "u2", Assistant: "scripted", Inject: []string{"a", "b"}}, {User: "u3", Retrieve: []string{"b", "a"}},
+			{User: "u4", Retrieve: []string{}}}}
 	const a, b = "# Document: a\n\nAAA", "# Document: b\n\nBBB"
 	for place, want := range map[Placement][]string{
 		PlaceSystem:     {"S|u1", "S\n\n" + a + "\n\n" + b + "|u1|r|u2", "S\n\n" + b + "\n\n" + a + "|u1|r|u2|r|u3", "S|u1|r|u2|r|u3|r|u4"},
@@ -147,7 +152,7 @@ func TestPlacements(t *testing.T) {
 	d := c.Start(Style{Scripted: true})
 	d.Reply("live")
 	d.Reply("live")
-	if got := d.Prompt().Messages; got[2].Content != "live" || got[4].Content != "own" {
+	if got := d.Prompt().Messages; got[2].Content != "live" || got[4].Content != "scripted" {
 		t.Errorf("scripted history is %v", got)
 	}
 }

@@ -17,25 +17,26 @@ import (
 	"github.com/nikolalohinski/gonja/v2/parser"
 )
 
-// jinja is a template that gonja has parsed. This file alone imports gonja; docs/design/decisions/templates.md says why it is used, and within
-// which limits.
+// jinja is a template that gonja has parsed. Only this file imports gonja. docs/design/decisions/templates.md says why it is used and
+// within which limits.
 type jinja struct{ t *exec.Template }
 
-// Limits of one template. Jinja's own sandbox has the same for range, and Python ends a macro that calls itself for ever.
+// Limits of one template. The limit of range is that of Jinja's sandbox. Python, too, ends a macro that calls itself for ever.
 const (
 	jinjaTime   = 10 * time.Second // to parse, and to render
-	jinjaOutput = 64 << 20         // bytes rendered
-	jinjaDepth  = 200              // brackets in brackets, and macros within macros
-	jinjaRange  = 100_000          // numbers that range gives
+	jinjaOutput = 64 << 20         // bytes of the result
+	jinjaDepth  = 200              // of nested brackets, and of macros that call macros
+	jinjaRange  = 100_000          // numbers that range returns
 )
 
-// jinjaLimits is what limits one rendering. Templates cannot name it, since it has a space.
+// jinjaLimits checks one rendering against the limits. It is a variable of the template, under limitsName.
 type jinjaLimits struct {
 	until  time.Time
 	depth  int
-	broken error
+	broken error // the first limit that was passed
 }
 
+// limitsName has a space, so that templates cannot name it.
 const limitsName = "wb limits"
 
 var errJinjaTime = fmt.Errorf("it takes longer than %v", jinjaTime)
@@ -45,7 +46,7 @@ func limitsOf(r *exec.Renderer) *jinjaLimits {
 	return b.(*jinjaLimits)
 }
 
-// check keeps the first limit that was passed: what gonja makes of it names every macro on the way.
+// check returns an error when a limit was passed. It keeps the first one, since gonja's error would name every macro on the way.
 func (b *jinjaLimits) check() error {
 	switch {
 	case b.broken != nil:
@@ -57,10 +58,10 @@ func (b *jinjaLimits) check() error {
 	return b.broken
 }
 
-// parseJinja reads a template with Hugging Face's settings.
+// parseJinja reads a template with the settings of Hugging Face.
 func parseJinja(text string) (*jinja, error) {
-	if deepestBrackets(text) > jinjaDepth { // the parser calls itself for each
-		return nil, fmt.Errorf("it has brackets more than %d deep", jinjaDepth)
+	if deepestBrackets(text) > jinjaDepth { // the parser calls itself for each bracket
+		return nil, fmt.Errorf("its brackets are nested more than %d deep", jinjaDepth)
 	}
 	return within(jinjaTime, func() (*jinja, error) {
 		loader, err := loaders.NewMemoryLoader(map[string]string{"/template": text})
@@ -82,7 +83,7 @@ func parseJinja(text string) (*jinja, error) {
 	})
 }
 
-// render gives what the template makes of the messages and of the values beside them.
+// render returns what the template makes of the messages and the other values.
 func (j *jinja) render(messages []Message, values map[string]any) (string, error) {
 	list := make([]any, len(messages))
 	for i, m := range messages {
@@ -113,8 +114,8 @@ func (j *jinja) render(messages []Message, values map[string]any) (string, error
 	})
 }
 
-// within gives f's result if it takes no longer than the limit. A panic is an error: gonja has panicked on damaged templates, and what
-// it held is thrown away with the result. What takes longer is left to itself, and whoever asked goes on.
+// within returns the result of f, or an error when f takes longer than limit. A panic of f becomes an error: gonja has panicked on
+// damaged templates. Nothing of f is used after a panic. An f that takes too long is left running, and the caller goes on.
 func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -131,7 +132,7 @@ func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 		}()
 		r.value, r.err = f()
 	}()
-	timer := time.NewTimer(limit + limit/10) // loops and macros look at the time themselves
+	timer := time.NewTimer(limit + limit/10) // loops and macros check the time themselves
 	defer timer.Stop()
 	select {
 	case r := <-done:
@@ -142,7 +143,7 @@ func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 	}
 }
 
-// limitedText takes so many bytes and no more.
+// limitedText takes at most jinjaOutput bytes. A write beyond that is an error.
 type limitedText struct{ strings.Builder }
 
 func (b *limitedText) Write(p []byte) (int, error) { return b.WriteString(string(p)) }
@@ -154,7 +155,7 @@ func (b *limitedText) WriteString(s string) (int, error) {
 	return b.Builder.WriteString(s)
 }
 
-// deepestBrackets tells how deep brackets stand in brackets; one that closes nothing counts for nothing.
+// deepestBrackets returns how deep brackets are nested. A closing bracket without an opening one is ignored.
 func deepestBrackets(text string) (deepest int) {
 	depth := 0
 	for i := range len(text) {
@@ -169,8 +170,8 @@ func deepestBrackets(text string) (deepest int) {
 	return deepest
 }
 
-// jinjaStatements are those that chat templates use. Other files, which include and extends read, and blocks, which can name themselves
-// for ever, are not among them.
+// jinjaStatements returns the statements that chat templates use. It leaves out include and extends, which read other files, and
+// blocks, which can call themselves for ever.
 func jinjaStatements() *exec.ControlStructureSet {
 	all := map[string]parser.ControlStructureParser{"generation": generationStatement}
 	for _, name := range []string{"if", "for", "set", "macro", "call", "filter", "raw", "with", "do", "break", "continue"} {
@@ -198,7 +199,7 @@ func jinjaStatements() *exec.ControlStructureSet {
 	return exec.NewControlStructureSet(all)
 }
 
-// limitedFor looks at the time before it loops.
+// limitedFor checks the limits before it loops.
 type limitedFor struct{ *controls.ForControlStructure }
 
 func (f *limitedFor) Execute(r *exec.Renderer, tag *nodes.ControlStructureBlock) error {
@@ -208,7 +209,7 @@ func (f *limitedFor) Execute(r *exec.Renderer, tag *nodes.ControlStructureBlock)
 	return f.ForControlStructure.Execute(r, tag)
 }
 
-// limitedMacro looks at the time and the depth whenever it is called.
+// limitedMacro checks the limits whenever it is called.
 type limitedMacro struct {
 	*controls.MacroControlStructure
 }
@@ -230,7 +231,7 @@ func (m *limitedMacro) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock)
 	return nil
 }
 
-// generation marks what a model said, for training; its text is rendered as it stands.
+// generation marks what a model said, for training. Its text is rendered unchanged.
 type generation struct{ *nodes.Wrapper }
 
 func (g *generation) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
@@ -242,7 +243,7 @@ func generationStatement(p, _ *parser.Parser) (nodes.ControlStructure, error) {
 	return &generation{body}, err
 }
 
-// jinjaNumbers is Jinja's range: numbers up to stop, or from start up to stop by step.
+// jinjaNumbers is Jinja's range: the numbers below stop, or from start to below stop in steps.
 func jinjaNumbers(_ *exec.Evaluator, args *exec.VarArgs) ([]int, error) {
 	var given []int
 	for _, a := range args.Args {
@@ -276,7 +277,7 @@ func jinjaNumbers(_ *exec.Evaluator, args *exec.VarArgs) ([]int, error) {
 	return numbers, nil
 }
 
-// oneLine leaves out the template that gonja repeats in its errors.
+// oneLine writes an error in one line and leaves out the template, which gonja repeats in its errors.
 func oneLine(err error) string {
 	s := strings.Join(strings.Fields(err.Error()), " ")
 	if strings.HasPrefix(s, "failed to parse template") {
@@ -286,7 +287,7 @@ func oneLine(err error) string {
 	return s
 }
 
-// toJSON is json.dumps(…, ensure_ascii=False): Python's separators, keys in order, which for messages is role, content.
+// toJSON is json.dumps(…, ensure_ascii=False): Python's separators, and keys in order. The order for messages is role, content.
 func toJSON(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
 	if in.IsError() {
 		return in

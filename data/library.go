@@ -13,17 +13,17 @@ import (
 	"wb/data/yamlfile"
 )
 
-// Load gives the built-in conversations in the order of their expected size, and those of dir (if not ""): a file there
-// with the id of a built-in one replaces it.
+// Load returns the built-in conversations and those of the directory dir, smallest expected size first. dir may be "". A file
+// of dir replaces the built-in conversation with the same id. Two files of dir with one id are an error.
 func Load(dir string) ([]*Conversation, error) {
 	var all []*Conversation
-	own := map[string]bool{} // ids that a file of dir has taken
+	fromDir := map[string]bool{} // ids that a file of dir has taken
 	add := func(c *Conversation, embedded bool) error {
-		taken := own[c.ID]
-		own[c.ID] = !embedded
+		taken := fromDir[c.ID]
+		fromDir[c.ID] = !embedded
 		if i := slices.IndexFunc(all, func(o *Conversation) bool { return o.ID == c.ID }); i >= 0 {
 			if embedded || taken {
-				return &FileError{File: c.File, Line: idLine(c.File), Msg: fmt.Sprintf("id %q is taken by %s", c.ID, all[i].File)}
+				return &FileError{File: c.File, Line: idLine(c.File), Msg: fmt.Sprintf("id %q is already used by %s", c.ID, all[i].File)}
 			}
 			all[i] = c
 			return nil
@@ -67,7 +67,7 @@ func Load(dir string) ([]*Conversation, error) {
 	return all, nil
 }
 
-// Files lists the conversation files of a directory: those that IsFile.
+// Files lists the conversation files of a directory: those for which IsFile is true. It fails when there is none.
 func Files(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -85,8 +85,8 @@ func Files(dir string) ([]string, error) {
 	return out, nil
 }
 
-// IsFile says whether a path ends in .yaml, .yml or .json and leads to a regular file that is not hidden. Editors and other systems leave
-// hidden files beside those that are meant (.talk.yaml.swp, ._talk.yaml), and who reads a pipe waits for its writer.
+// IsFile reports whether a path ends in .yaml, .yml or .json and is a regular file that is not hidden. Editors and other
+// systems leave hidden files beside the real ones (.talk.yaml.swp, ._talk.yaml). Reading a pipe would wait for its writer.
 func IsFile(path string) bool {
 	if strings.HasPrefix(filepath.Base(path), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
 		return false
@@ -95,7 +95,7 @@ func IsFile(path string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// Pick gives the conversations with these ids, in that order; none named means all.
+// Pick returns the conversations with these ids, in the order of ids. Without ids it returns all. An unknown id is an error.
 func Pick(all []*Conversation, ids []string) ([]*Conversation, error) {
 	if len(ids) == 0 {
 		return all, nil
@@ -108,7 +108,7 @@ func Pick(all []*Conversation, ids []string) ([]*Conversation, error) {
 			for _, c := range all {
 				known = append(known, c.ID)
 			}
-			return nil, fmt.Errorf("pick conversation %q: there is none of that id; there are %s", id, strings.Join(known, ", "))
+			return nil, fmt.Errorf("pick conversation %q: no conversation has this id; the known ids are %s", id, strings.Join(known, ", "))
 		}
 		out = append(out, all[i])
 	}
@@ -118,7 +118,7 @@ func Pick(all []*Conversation, ids []string) ([]*Conversation, error) {
 //go:embed conversations/*.yaml
 var builtin embed.FS
 
-// idLine is where the id of a file stands that was read before; 0 when it cannot be read again.
+// idLine reads a conversation file again and returns the line of its id. It returns 0 when the file cannot be read.
 func idLine(path string) int {
 	text, err := yamlfile.Read(path, MaxFileBytes)
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// at is a path in a file: names, and numbers from 0.
+// at returns a path in a file: names, and numbers from 0.
 func at(path ...any) []any { return path }
 
-// problem gives the first mistake and where it is; "" when there is none.
+// problem returns the first mistake of the conversation and its path in the file. msg is "" when there is none.
 func (c *Conversation) problem() (where []any, msg string) {
 	if where, msg = c.headProblem(); msg != "" || c.Generate != nil {
 		return where, msg
@@ -37,7 +37,7 @@ func (c *Conversation) problem() (where []any, msg string) {
 	return nil, ""
 }
 
-// headProblem is a mistake in what stands around documents and turns.
+// headProblem looks for a mistake outside of the documents and the turns.
 func (c *Conversation) headProblem() (where []any, msg string) {
 	switch {
 	case !idPattern.MatchString(c.ID):
@@ -47,7 +47,7 @@ func (c *Conversation) headProblem() (where []any, msg string) {
 	case c.ExpectedTokens < 0:
 		return at("expected_tokens"), "expected_tokens: is negative"
 	case c.Generate != nil && len(c.Turns)+len(c.Documents) > 0:
-		return at("generate"), "generate: makes documents and turns; the file cannot have its own beside it"
+		return at("generate"), "generate: makes documents and turns; the file cannot list others as well"
 	case c.Generate != nil:
 		return at("generate"), c.Generate.problem()
 	case len(c.Turns) == 0:
@@ -58,7 +58,7 @@ func (c *Conversation) headProblem() (where []any, msg string) {
 	return nil, ""
 }
 
-// documentProblem is a mistake in the documents by themselves.
+// documentProblem looks for a mistake in the list of documents.
 func (c *Conversation) documentProblem() (where []any, msg string) {
 	known := map[string]bool{}
 	for i, d := range c.Documents {
@@ -66,7 +66,7 @@ func (c *Conversation) documentProblem() (where []any, msg string) {
 		case !idPattern.MatchString(d.ID):
 			return at("documents", i, "id"), fmt.Sprintf("document id %q: wants letters, digits, '_', '-' and '.', at most 64", d.ID)
 		case known[d.ID]:
-			return at("documents", i, "id"), fmt.Sprintf("document %q is there twice", d.ID)
+			return at("documents", i, "id"), fmt.Sprintf("document %q is listed twice", d.ID)
 		case strings.TrimSpace(d.Text) == "":
 			return at("documents", i), fmt.Sprintf("document %q has no text", d.ID)
 		}
@@ -75,7 +75,7 @@ func (c *Conversation) documentProblem() (where []any, msg string) {
 	return nil, ""
 }
 
-// problem is a mistake in a turn by itself, and the key where it is.
+// problem looks for a mistake in the turn alone. key is where it is.
 func (t Turn) problem() (key []any, msg string) {
 	switch {
 	case strings.TrimSpace(t.User) == "":
@@ -85,19 +85,19 @@ func (t Turn) problem() (key []any, msg string) {
 	case slices.Contains(t.Checks, ""):
 		return at("checks"), "checks: one is empty"
 	case t.Retrieve != nil && len(t.Inject)+len(t.Remove) > 0:
-		return at("retrieve"), "retrieve says what is in the context; inject and remove cannot stand beside it"
+		return at("retrieve"), "retrieve sets the whole context; the turn cannot have inject or remove as well"
 	}
 	return nil, ""
 }
 
-// documentsInUse follows documents through the turns of a conversation, by their ids.
+// documentsInUse follows the documents of a conversation through its turns, by their ids.
 type documentsInUse struct {
-	known map[string]bool // the file has them
-	in    map[string]bool // of the context
-	used  map[string]bool // they were in it once
+	known map[string]bool // the file has this document
+	in    map[string]bool // it is in the context
+	used  map[string]bool // some turn put it into the context
 }
 
-// after is a turn's work on the documents; it gives the first mistake, and the key where it is.
+// after applies the changes of a turn. It returns the first mistake and the key where it is.
 func (d documentsInUse) after(t Turn) (key, msg string) {
 	if t.Retrieve != nil {
 		clear(d.in)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// mistralParams is the params.json of Mistral's own layout (mistral-inference, args.py: TransformerArgs; vLLM reads it too).
+// mistralParams is the params.json of Mistral's layout (mistral-inference, args.py: TransformerArgs). vLLM reads it too.
 type mistralParams struct {
 	Dim           *int64 `json:"dim"`
 	Layers        *int64 `json:"n_layers"`
@@ -27,7 +27,7 @@ type mistralParams struct {
 	} `json:"moe"`
 }
 
-// parseMistral reads a params.json by the names of a config.json.
+// parseMistral reads a params.json. It translates the names into those of a config.json.
 func parseMistral(text []byte) (*ModelFacts, error) {
 	var p mistralParams
 	if err := json.Unmarshal(text, &p); err != nil {

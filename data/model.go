@@ -19,14 +19,14 @@ type Model struct {
 	Parameters    string `yaml:"parameters"`
 	WeightsBytes  int64  `yaml:"weights_bytes"`
 	ContextTokens int64  `yaml:"context_tokens"`
-	Quantization  string `yaml:"quantization"` // "" for the 16 bits it was published in
+	Quantization  string `yaml:"quantization"` // "" for the 16 bits in which it was published
 	License       string `yaml:"license"`
-	Gated         bool   `yaml:"gated"`       // the hub wants an account that accepted the licence
+	Gated         bool   `yaml:"gated"`       // the hub asks for an account that has accepted the licence
 	Recommended   bool   `yaml:"recommended"` // wb setup chooses among these
 	Shape         Shape  `yaml:"shape"`
 }
 
-// Models gives the registry, smallest first.
+// Models returns the models that wb knows by name, smallest first.
 func Models() ([]Model, error) {
 	var all []Model
 	if err := yamlfile.Load("models.yaml", modelsYAML, &all); err != nil {
@@ -35,7 +35,7 @@ func Models() ([]Model, error) {
 	return all, nil
 }
 
-// FindModel looks a name up in the registry, letter case aside; the repository's own name will do.
+// FindModel returns the model with this name or repository. Letter case does not matter. It returns false when wb does not know it.
 func FindModel(name string) (Model, bool, error) {
 	all, err := Models()
 	if err != nil {
@@ -48,7 +48,7 @@ func FindModel(name string) (Model, bool, error) {
 	return all[i], true, nil
 }
 
-// Facts are what the registry knows of a model, for where its files are not.
+// Facts returns what wb knows about the model without its files.
 func (m Model) Facts() *ModelFacts {
 	return &ModelFacts{Shape: m.Shape, ContextTokens: m.ContextTokens, Quantization: m.Quantization, WeightsBytes: m.WeightsBytes}
 }

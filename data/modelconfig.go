@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// modelConfig is what wb reads of a config.json; a model of several modalities has its language part under text_config.
+// modelConfig is the part of a config.json that wb reads. A model for text and images has its language part under text_config.
 //
 // wide: one field per key of config.json
 type modelConfig struct {
@@ -58,7 +58,7 @@ type modelQuant struct {
 	} `json:"config_groups"`
 }
 
-// ParseModelConfig reads a config.json.
+// ParseModelConfig reads the text of a config.json. It fails when that does not describe a transformer.
 func ParseModelConfig(text []byte) (*ModelFacts, error) {
 	var whole modelConfig
 	if err := json.Unmarshal(text, &whole); err != nil {
@@ -77,19 +77,19 @@ func ParseModelConfig(text []byte) (*ModelFacts, error) {
 	}
 	s := c.dimensions()
 	if s.Layers == 0 || s.KVHeads == 0 || s.HeadDim == 0 || s.Layers > 10_000 || s.KVHeads > 1<<16 || s.HeadDim > 1<<16 {
-		return nil, errors.New("config.json: it describes no transformer that wb knows (layers, attention heads and their size)")
+		return nil, errors.New("config.json: it does not describe a transformer that wb knows (layers, attention heads and their size)")
 	}
 	s.Tied = tiedTables(&whole, c)
 	s.Mixture = c.mixture(s)
 	s.SlidingLayers, s.SlidingWindow = c.sliding(f.ModelType, s.Layers)
 	f.Shape, f.ContextTokens = s, plausible(c.Positions)
-	if s.SlidingLayers == s.Layers && s.SlidingWindow >= f.ContextTokens { // a window as long as the context is none (Phi-3.5: 262,144)
+	if s.SlidingLayers == s.Layers && s.SlidingWindow >= f.ContextTokens { // a window longer than the context hides nothing (Phi-3.5: 262,144)
 		f.SlidingLayers, f.SlidingWindow = 0, 0
 	}
 	return f, nil
 }
 
-// plausible is a size that a configuration gives; 0 when it gives none or one that cannot be.
+// plausible returns a size of a configuration, or 0 when it is missing or cannot be right.
 func plausible(p *int64) int64 {
 	if p == nil || *p < 0 || *p > 1<<32 {
 		return 0
@@ -97,7 +97,7 @@ func plausible(p *int64) int64 {
 	return *p
 }
 
-// words say how weights are stored.
+// words describes how the weights are stored.
 func (q *modelQuant) words() string {
 	if q.Bits > 0 {
 		return fmt.Sprintf("%s %d-bit", q.Method, q.Bits)
@@ -110,8 +110,8 @@ func (q *modelQuant) words() string {
 	return q.Method
 }
 
-// tiedTables says whether the output head of the language part is its embedding table.
-// A configuration may leave it out where its class has a default of its own (transformers): these tie the two.
+// tiedTables reports whether the output head of the language part is its embedding table. A configuration may leave this out. Then the
+// default of its class in transformers holds, and the classes listed here tie the two.
 func tiedTables(whole, language *modelConfig) bool {
 	if language.Tied != nil {
 		return *language.Tied
@@ -123,7 +123,7 @@ func tiedTables(whole, language *modelConfig) bool {
 	return slices.ContainsFunc(classes, func(class string) bool { return strings.HasPrefix(language.ModelType, class) })
 }
 
-// dimensions are those of layers, heads and tables.
+// dimensions returns the sizes of layers, heads and tables.
 func (c *modelConfig) dimensions() Shape {
 	s := Shape{
 		Layers: plausible(c.Layers), KVHeads: plausible(c.KVHeads), HeadDim: plausible(c.HeadDim), Hidden: plausible(c.Hidden),
@@ -131,7 +131,7 @@ func (c *modelConfig) dimensions() Shape {
 		Latent: Latent{KVLoraRank: plausible(c.KVLoraRank), QKRopeHeadDim: plausible(c.QKRope), QLoraRank: plausible(c.QLoraRank),
 			QKNopeHeadDim: plausible(c.QKNope), VHeadDim: plausible(c.VHeadDim)},
 	}
-	if s.KVHeads == 0 { // multi-head attention: as many as query heads
+	if s.KVHeads == 0 { // multi-head attention: as many KV heads as query heads
 		s.KVHeads = s.Heads
 	}
 	if s.HeadDim == 0 && s.Heads > 0 {
@@ -140,7 +140,7 @@ func (c *modelConfig) dimensions() Shape {
 	return s
 }
 
-// mixture are the experts of a model of these dimensions.
+// mixture returns the experts of a model with these dimensions.
 func (c *modelConfig) mixture(s Shape) Mixture {
 	m := Mixture{Experts: max(plausible(c.Experts), plausible(c.LocalExperts), plausible(c.RoutedExperts))}
 	if m.Experts == 0 {
@@ -148,7 +148,7 @@ func (c *modelConfig) mixture(s Shape) Mixture {
 	}
 	m.ExpertsPerToken = min(max(plausible(c.PerToken), 1), m.Experts)
 	m.ExpertIntermediate = plausible(c.ExpertWidth)
-	if m.ExpertIntermediate == 0 { // Mixtral: the only width there is
+	if m.ExpertIntermediate == 0 { // Mixtral has one width for all
 		m.ExpertIntermediate = s.Intermediate
 	}
 	m.SharedIntermediate = plausible(c.SharedWidth) + plausible(c.SharedExperts)*m.ExpertIntermediate
@@ -156,7 +156,7 @@ func (c *modelConfig) mixture(s Shape) Mixture {
 	return m
 }
 
-// sliding gives how many layers look back over a window only, and how long it is; modelType is the whole model's.
+// sliding returns how many layers attend only to a window, and the length of the window in tokens. modelType is that of the whole model.
 func (c *modelConfig) sliding(modelType string, layers int64) (count, window int64) {
 	window = plausible(c.Window)
 	if window == 0 || c.UseWindow != nil && !*c.UseWindow {

@@ -11,26 +11,27 @@ import (
 	"strings"
 )
 
-// ModelFacts is what a model directory says of itself.
+// ModelFacts is what the files of a model directory say about the model.
 type ModelFacts struct {
 	Shape
 	Architecture  string
 	ModelType     string
-	ContextTokens int64 // longest the configuration allows; 0 when it does not say
+	ContextTokens int64 // longest context that the configuration allows; 0 when it does not say
 	Quantization  string
-	WeightsBytes  int64 // sum of the files vLLM would load; without any, 16 bits for each parameter of the shape
+	WeightsBytes  int64 // sum of the files that vLLM would load; without files, 16 bits per parameter of the shape
 
-	tensors tensorBytes // by the safetensors headers; empty without any
+	tensors tensorBytes // from the safetensors headers; empty without them
 }
 
-// maxConfigBytes bounds a config.json; real ones have a few kilobytes.
+// maxConfigBytes is the largest config.json that is read. Real ones have a few kilobytes.
 const maxConfigBytes = 8 << 20
 
 // ErrNoConfig is returned for a directory that holds neither config.json nor params.json.
 var ErrNoConfig = errors.New("no config.json there")
 
-// ReadModel reads config.json of a model directory, or the params.json of Mistral's own layout, and adds up its weights. It fails when the
-// directory is not there, has neither, or that is not a transformer's.
+// ReadModel reads the config.json of a model directory, or the params.json of Mistral's layout, and adds up the sizes of its weights.
+// It fails when the directory does not exist, when it holds neither file (ErrNoConfig), and when the file does not describe a
+// transformer.
 func ReadModel(dir string) (*ModelFacts, error) {
 	st, err := os.Stat(dir)
 	if err != nil || !st.IsDir() {
@@ -46,7 +47,7 @@ func ReadModel(dir string) (*ModelFacts, error) {
 		return nil, fmt.Errorf("read model %s: %w", dir, ErrNoConfig)
 	}
 	if err == nil && len(b) > maxConfigBytes {
-		err = errors.New("config.json is too large to be one")
+		err = errors.New("config.json is too large")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read model %s: %w", dir, err)
@@ -65,7 +66,7 @@ func ReadModel(dir string) (*ModelFacts, error) {
 				f.WeightsBytes += st.Size()
 			}
 			if ext == ".safetensors" {
-				if err := f.tensors.read(p); err != nil { // what cannot be told apart counts by the shape
+				if err := f.tensors.read(p); err != nil { // then the work is computed from the shape
 					f.tensors = tensorBytes{damaged: true}
 				}
 			}
@@ -74,16 +75,17 @@ func ReadModel(dir string) (*ModelFacts, error) {
 			break
 		}
 	}
-	if f.WeightsBytes == 0 { // --load-format dummy, or weights elsewhere
+	if f.WeightsBytes == 0 { // --load-format dummy, or the weights are elsewhere
 		f.WeightsBytes = 2 * f.Parameters()
 	}
 	return f, nil
 }
 
-// consolidated asks weightFiles for the weights of Mistral's own layout.
+// consolidated is how the weights of Mistral's layout are named. weightFiles takes it in place of a file ending.
 const consolidated = "consolidated"
 
-// weightFiles are those that vLLM would load: what the safetensors index names, or all with the ending but for Mistral's own copies.
+// weightFiles returns the files that vLLM would load: those that the safetensors index names, or all with the ending ext except
+// the copies in Mistral's layout.
 func weightFiles(dir, ext string) ([]string, error) {
 	if b, err := os.ReadFile(filepath.Join(dir, "model.safetensors.index.json")); err == nil && ext == ".safetensors" {
 		var index struct {
@@ -101,8 +103,8 @@ func weightFiles(dir, ext string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var files []string
 	for _, e := range entries {
-		own := strings.HasPrefix(e.Name(), consolidated)
-		if filepath.Ext(e.Name()) == ext && !own || own && ext == consolidated && filepath.Ext(e.Name()) == ".safetensors" {
+		mistral := strings.HasPrefix(e.Name(), consolidated)
+		if filepath.Ext(e.Name()) == ext && !mistral || mistral && ext == consolidated && filepath.Ext(e.Name()) == ".safetensors" {
 			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}

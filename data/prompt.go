@@ -14,19 +14,19 @@ type Message struct {
 	Content string `json:"content"`
 }
 
-// SHA256 identifies a message by role and text.
+// SHA256 identifies a message by its role and text, as hex digits.
 func (m Message) SHA256() string {
 	h := sha256.Sum256([]byte(m.Role + "\x00" + m.Content))
 	return hex.EncodeToString(h[:])
 }
 
-// Prompt is what one request carries.
+// Prompt is the content of one request.
 type Prompt struct {
 	Messages  []Message
-	Documents []string // ids of the documents in it, in order
+	Documents []string // ids of the documents in the messages, in order
 }
 
-// SHA256 identifies a prompt by the messages in it.
+// SHA256 identifies a prompt by its messages, as hex digits.
 func (p Prompt) SHA256() string {
 	h := sha256.New()
 	for _, m := range p.Messages {
@@ -35,10 +35,10 @@ func (p Prompt) SHA256() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Placement says where documents stand in a prompt, which decides what of the prefix cache survives when they change.
+// Placement is where documents stand in a prompt. It decides how much of the prompt stays cached when the documents change.
 type Placement string
 
-// Placements. Documents are never part of the history: each prompt places those of its turn anew.
+// The placements. Documents are never part of the history: each prompt places the documents of its turn anew.
 const (
 	PlaceSystem     Placement = "system"      // at the end of the system prompt
 	PlaceFirstUser  Placement = "first-user"  // before the text of the first user message
@@ -46,19 +46,19 @@ const (
 	PlaceAppend     Placement = "append"      // after the history, after the text of the last user message
 )
 
-// Placements lists them, in the order of how early in the prompt they stand.
+// Placements lists all placements, the earliest place in the prompt first.
 func Placements() []Placement {
 	return []Placement{PlaceSystem, PlaceFirstUser, PlaceBeforeLast, PlaceAppend}
 }
 
-// Style says how a conversation is played.
+// Style is how a conversation is played.
 type Style struct {
-	Placement Placement // "" is system
-	Scripted  bool      // the file's own replies go into the history instead of the model's
-	Head      string    // stands at the head of the first message of every prompt; "" for none
+	Placement Placement // "" means system
+	Scripted  bool      // the history holds the scripted replies of the file instead of the model's replies
+	Head      string    // text before the first message of every prompt; "" for none
 }
 
-// Dialogue walks through a conversation: Prompt gives the next request, Reply takes the answer.
+// Dialogue walks through a conversation. Prompt returns the next request, and Reply takes the answer to it.
 type Dialogue struct {
 	conv    *Conversation
 	style   Style
@@ -75,16 +75,16 @@ func (c *Conversation) Start(s Style) *Dialogue {
 	return &Dialogue{conv: c, style: s}
 }
 
-// Next says whether there is another turn.
+// Next reports whether there is another turn.
 func (d *Dialogue) Next() bool { return d.turn < len(d.conv.Turns) }
 
-// Turn is the number of the coming turn, from 1.
+// Turn returns the number of the coming turn, from 1.
 func (d *Dialogue) Turn() int { return d.turn + 1 }
 
-// Current is the coming turn as the file describes it.
+// Current returns the coming turn as the file describes it.
 func (d *Dialogue) Current() Turn { return d.conv.Turns[d.turn] }
 
-// documents gives the ids in the context of the coming turn.
+// documents returns the ids of the documents in the context of the coming turn.
 func (d *Dialogue) documents() []string {
 	t := d.conv.Turns[d.turn]
 	if t.Retrieve != nil {
@@ -94,7 +94,7 @@ func (d *Dialogue) documents() []string {
 	return append(docs, t.Inject...)
 }
 
-// block is the text of documents as a prompt shows it.
+// block returns the text of these documents as it stands in a prompt.
 func (c *Conversation) block(ids []string) string {
 	var parts []string
 	for _, id := range ids {
@@ -109,7 +109,7 @@ func (c *Conversation) block(ids []string) string {
 	return strings.Join(parts, "\n\n")
 }
 
-// Prompt builds the request of the coming turn.
+// Prompt builds the request of the coming turn. It can be called repeatedly and changes nothing.
 func (d *Dialogue) Prompt() Prompt {
 	p := Prompt{Documents: d.documents()}
 	system, block := strings.TrimRight(d.conv.System, "\n"), d.conv.block(p.Documents)
@@ -141,21 +141,21 @@ func (d *Dialogue) Prompt() Prompt {
 	return p
 }
 
-// user is the user's message of the coming turn, without documents.
+// user returns the user message of the coming turn, without documents.
 func (d *Dialogue) user() Message {
 	return Message{"user", strings.TrimRight(d.conv.Turns[d.turn].User, "\n")}
 }
 
-// Answer gives the text that goes into the history for a reply of the model.
+// Answer returns the text that goes into the history for a reply of the model: in a scripted run the scripted reply, if there is one.
 func (d *Dialogue) Answer(text string) string {
-	if own := d.Current().Assistant; d.style.Scripted && own != "" {
-		return strings.TrimRight(own, "\n")
+	if scripted := d.Current().Assistant; d.style.Scripted && scripted != "" {
+		return strings.TrimRight(scripted, "\n")
 	}
 	return text
 }
 
-// Reply ends the turn: the user's message and this answer, or the file's own in a scripted run, become history. An empty answer is no
-// message.
+// Reply ends the turn. The user message and the answer become part of the history; in a scripted run the answer is that of the
+// file. An empty answer adds no message.
 func (d *Dialogue) Reply(text string) {
 	text = d.Answer(text)
 	d.docs = d.documents()

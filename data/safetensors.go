@@ -10,19 +10,20 @@ import (
 	"strings"
 )
 
-// tensorBytes adds up the tensors of a model by what decides when they are read.
+// tensorBytes adds up the tensors of a model by kind, since the kind decides when they are read. All fields are bytes.
 type tensorBytes struct {
-	total     int64 // of the language part: what sees images or sounds is not read for text
+	total     int64 // of the language part: the parts for images and sound are not read for text
 	embedding int64 // the embedding table
-	head      int64 // the output head; 0 where it is the embedding table
-	routed    int64 // experts that a token may go through
+	head      int64 // the output head; 0 when it is the embedding table
+	routed    int64 // experts that a token may use
 	damaged   bool
 }
 
-// maxHeaderBytes bounds a safetensors header (100 MB, as the library does).
+// maxHeaderBytes is the largest safetensors header that is read. The library has the same limit, 100 MB.
 const maxHeaderBytes = 100_000_000
 
-// read adds a file: 8 bytes with the length of the header, then the header, JSON with the offsets of each tensor (the format's README).
+// read adds a file. It begins with 8 bytes that give the length of the header. The header is JSON with the offsets of each tensor (see
+// the README of the format).
 func (t *tensorBytes) read(file string) error {
 	if t.damaged {
 		return errors.New("damaged")
@@ -37,7 +38,7 @@ func (t *tensorBytes) read(file string) error {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
 	if size > maxHeaderBytes {
-		return fmt.Errorf("read %s: a header of %d bytes is none", file, size)
+		return fmt.Errorf("read %s: a header of %d bytes is too long", file, size)
 	}
 	header, err := io.ReadAll(io.LimitReader(f, int64(size)))
 	if err != nil {
@@ -60,7 +61,8 @@ func (t *tensorBytes) add(header []byte) error {
 			continue
 		case n < 0 || x.Offsets[0] < 0 || n > 1<<50:
 			return fmt.Errorf("safetensors header: tensor %q lies at %v", name, x.Offsets)
-		case containsAny(name, "vision_tower.", "vision_model.", "visual.", "multi_modal_projector.", "audio_tower.", "embed_vision.", "embed_audio."):
+		case containsAny(name, "vision_tower.", "vision_model.", "visual.", "multi_modal_projector.", "audio_tower.", "embed_vision.",
+			"embed_audio."):
 			continue
 		case containsAny(name, "embed_tokens.", "wte.", "word_embeddings.", "embed_in."):
 			t.embedding += n

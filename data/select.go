@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// TagCore marks the built-in conversations that run when nobody chooses.
+// TagCore marks the built-in conversations that run when the user chooses none.
 const TagCore = "core"
 
-// Selection says which conversations to run.
+// Selection is a choice of conversations.
 type Selection struct {
-	IDs           []string // these and no others, whatever their size
-	Include       []string // any of these tags
-	Exclude       []string // none of these tags
-	Max           int      // at most so many, smallest first; 0: no limit
-	ContextTokens int64    // they must fit into so many tokens; 0: no limit
+	IDs           []string // only these, whatever their tags and size; empty: all
+	Include       []string // only those with one of these tags
+	Exclude       []string // none with one of these tags
+	Max           int      // at most this many, smallest first; 0: no limit
+	ContextTokens int64    // only those that fit into this many tokens; 0: no limit
 }
 
 // LeftOut is a conversation that was not chosen, and why.
@@ -24,8 +24,8 @@ type LeftOut struct {
 	Why          string
 }
 
-// Select chooses among conversations in the order they stand in. Nothing chosen means the built-in ones tagged core and all
-// of the user's own. It fails on an id or a tag that nothing has, and when nothing is left.
+// Select chooses among conversations and keeps their order. An empty Selection means the built-in ones tagged core and all of the
+// user's conversations. It fails on an unknown id or tag, and when no conversation is left.
 func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []LeftOut, err error) {
 	pool, err := Pick(all, s.IDs)
 	if err != nil {
@@ -33,7 +33,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	}
 	for _, tag := range slices.Concat(s.Include, s.Exclude) {
 		if !slices.ContainsFunc(all, func(c *Conversation) bool { return slices.Contains(c.Tags, tag) }) {
-			return nil, nil, fmt.Errorf("choose conversations: none has the tag %q; there are %s", tag, strings.Join(Tags(all), ", "))
+			return nil, nil, fmt.Errorf("choose conversations: none has the tag %q; the known tags are %s", tag, strings.Join(Tags(all), ", "))
 		}
 	}
 	has := func(c *Conversation, tags []string) bool {
@@ -43,7 +43,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	for _, c := range pool {
 		builtIn := strings.HasPrefix(c.File, "built-in:")
 		switch need := c.Tokens(); {
-		case len(s.IDs) > 0 && (s.Max == 0 || len(chosen) < s.Max): // named: whatever its tags and size
+		case len(s.IDs) > 0 && (s.Max == 0 || len(chosen) < s.Max): // named, so its tags and its size do not matter
 			chosen = append(chosen, c)
 		case len(s.Include) > 0 && !has(c, s.Include):
 			left = append(left, LeftOut{c, "has none of the tags " + strings.Join(s.Include, ", ")})
@@ -61,7 +61,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	}
 	if len(chosen) == 0 {
 		why := ""
-		slices.SortStableFunc(left, func(a, b LeftOut) int { // what is too large says more than what was not asked for
+		slices.SortStableFunc(left, func(a, b LeftOut) int { // "needs …" comes before "is …": a size explains more than a tag
 			return strings.Compare(b.Why[:5], a.Why[:5])
 		})
 		for _, l := range left[:min(3, len(left))] {
@@ -72,7 +72,8 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	return chosen, left, nil
 }
 
-// Tokens is the size that a conversation is expected to reach, tokens: as its file says, or by the length of its texts.
+// Tokens returns the size that the conversation is expected to reach, in tokens. It is what the file says, or else an estimate from
+// the length of the texts.
 func (c *Conversation) Tokens() int {
 	switch {
 	case c.Generate != nil:
@@ -90,7 +91,7 @@ func (c *Conversation) Tokens() int {
 	return bytes / 4
 }
 
-// Tags lists all tags in order.
+// Tags lists all tags, sorted.
 func Tags(all []*Conversation) []string {
 	var out []string
 	for _, c := range all {
@@ -100,7 +101,7 @@ func Tags(all []*Conversation) []string {
 	return slices.Compact(out)
 }
 
-// Thousands writes tokens as people say them: 950, 8.2K, 131K.
+// Thousands writes a number of tokens in short: 950, 8.2K, 131K. K is 1,000.
 func Thousands(n int64) string {
 	switch {
 	case n < 1000:

@@ -1,7 +1,7 @@
 package data
 
-// Shape is what of a model's architecture decides how much memory it takes. KV heads and head size describe one layer's
-// share of the KV cache.
+// Shape holds those parts of a model's architecture that decide how much memory it takes. KV heads and head size describe the KV
+// cache of one layer.
 type Shape struct {
 	Layers       int64 `yaml:"layers"`
 	KVHeads      int64 `yaml:"kv_heads"`
@@ -10,17 +10,17 @@ type Shape struct {
 	Intermediate int64 `yaml:"intermediate"`
 	Vocab        int64 `yaml:"vocab"`
 
-	SlidingLayers int64 `yaml:"sliding_layers"` // of Layers: they keep SlidingWindow tokens only
+	SlidingLayers int64 `yaml:"sliding_layers"` // how many of Layers keep only SlidingWindow tokens
 	SlidingWindow int64 `yaml:"sliding_window"`
 
-	Heads int64 `yaml:"heads"` // of queries
-	Tied  bool  `yaml:"tied"`  // the output head is the embedding table
+	Heads int64 `yaml:"heads"` // query heads
+	Tied  bool  `yaml:"tied"`  // the output head is also the embedding table
 
 	Latent
 	Mixture
 }
 
-// Latent is multi-head latent attention: one latent vector and one rotary key a token. All of it is 0 for other attention.
+// Latent describes multi-head latent attention: one latent vector and one rotary key per token. All fields are 0 for other attention.
 type Latent struct {
 	KVLoraRank    int64 `yaml:"kv_lora_rank"`
 	QKRopeHeadDim int64 `yaml:"qk_rope_head_dim"`
@@ -29,18 +29,18 @@ type Latent struct {
 	VHeadDim      int64 `yaml:"v_head_dim"`
 }
 
-// Mixture is a mixture of experts; all of it is 0 for a dense model.
+// Mixture describes a mixture of experts. All fields are 0 for a dense model.
 type Mixture struct {
-	Experts            int64 `yaml:"experts"`             // routed ones of a layer
-	ExpertsPerToken    int64 `yaml:"experts_per_token"`   // of these, how many a token goes through
-	ExpertIntermediate int64 `yaml:"expert_intermediate"` // width of one
-	SharedIntermediate int64 `yaml:"shared_intermediate"` // width of those that every token goes through, together
-	DenseLayers        int64 `yaml:"dense_layers"`        // of the model's: they have no experts
+	Experts            int64 `yaml:"experts"`             // routed experts of one layer
+	ExpertsPerToken    int64 `yaml:"experts_per_token"`   // how many of them a token uses
+	ExpertIntermediate int64 `yaml:"expert_intermediate"` // width of one expert
+	SharedIntermediate int64 `yaml:"shared_intermediate"` // width of the shared experts together, which every token uses
+	DenseLayers        int64 `yaml:"dense_layers"`        // how many of the model's layers have no experts
 }
 
-// KVBytesPerToken is the KV cache of one token in all layers that keep it, bytes; bytesPerValue is 2 for 16-bit caches and
-// 1 for fp8. Grouped-query attention: 2·layers·kv_heads·head_dim values (key and value); latent attention (DeepSeek-V2,
-// arXiv:2405.04434): layers·(kv_lora_rank + qk_rope_head_dim). Sliding layers are in it.
+// KVBytesPerToken returns the size of one token in the KV cache, in bytes over all layers, sliding ones included. bytesPerValue is 2
+// for a 16-bit cache and 1 for fp8. Grouped-query attention keeps 2·layers·kv_heads·head_dim values (key and value). Latent
+// attention keeps layers·(kv_lora_rank + qk_rope_head_dim) (DeepSeek-V2, arXiv:2405.04434).
 func (s Shape) KVBytesPerToken(bytesPerValue int64) int64 {
 	return s.Layers * s.layerKVBytes(bytesPerValue)
 }
@@ -52,8 +52,8 @@ func (s Shape) layerKVBytes(bytesPerValue int64) int64 {
 	return 2 * s.KVHeads * s.HeadDim * bytesPerValue
 }
 
-// KVBytes is the KV cache of one sequence of so many tokens, bytes: sliding layers stop growing at their window and what
-// one step may add to it.
+// KVBytes returns the size of the KV cache of one sequence of tokens, in bytes. Sliding layers stop growing at their window plus the
+// tokens of one step.
 func (s Shape) KVBytes(tokens, stepTokens, bytesPerValue int64) int64 {
 	full := s.Layers
 	var sliding int64
@@ -64,7 +64,7 @@ func (s Shape) KVBytes(tokens, stepTokens, bytesPerValue int64) int64 {
 	return (full*tokens + sliding) * s.layerKVBytes(bytesPerValue)
 }
 
-// attentionParameters are those of one layer: the four projections, or those of latent attention (DeepSeek-V2).
+// attentionParameters returns the attention parameters of one layer: four projections, or those of latent attention (DeepSeek-V2).
 func (s Shape) attentionParameters() int64 {
 	if s.KVLoraRank > 0 {
 		q := s.Hidden * s.Heads * (s.QKNopeHeadDim + s.QKRopeHeadDim)
@@ -76,7 +76,7 @@ func (s Shape) attentionParameters() int64 {
 	return 2*s.Hidden*s.Heads*s.HeadDim + 2*s.Hidden*s.KVHeads*s.HeadDim
 }
 
-// Parameters counts the weights of the shape: gated MLPs (three matrices), norms and biases left out, which are less than 0.1 %.
+// Parameters counts the weights of the shape, with gated MLPs (three matrices). Norms and biases are left out: they are less than 0.1 %.
 func (s Shape) Parameters() int64 {
 	n := s.Vocab*s.Hidden + s.Layers*s.attentionParameters()
 	if !s.Tied {

@@ -285,7 +285,7 @@ func TestRealCacheTruth(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	// the real Jinja2 still gives what the golden files say
-	for _, d := range []string{"../../data/templates", "../../data/testdata/templates/own"} {
+	for _, d := range []string{"../../data/templates", "../../data/testdata/templates/features"} {
 		cases, err := os.Open("../../data/testdata/templates/cases.json")
 		if err != nil {
 			t.Fatal(err)

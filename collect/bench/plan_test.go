@@ -78,7 +78,7 @@ func TestBadPlans(t *testing.T) {
 		"name: a\nx_y: 1\nx-y: 2\n":             "p.yaml:3: x-y: stands twice",
 		"name: a\nx: []\n":                      "p.yaml:2: x: an empty list",
 		"name: a\nvariants:\n  'b c': {x: 1}\n": `p.yaml:3: variants: "b c": wants letters, digits and . _ -`,
-		"name: a\n---\nname: b\n":               "p.yaml:3: a second document begins; each has a file of its own",
+		"name: a\n---\nname: b\n":               "p.yaml:3: a second document begins; put each document in a separate file",
 		"name: a\nmatrix:\n  x: [1, {a: 2}]\n":  "p.yaml:3: x: wants a value",
 		"name: a\nmatrix: {a: [1,2,3,4,5,6,7,8,9], b: [1,2,3,4,5,6,7,8,9], c: [1,2,3,4,5,6,7,8,9]}\n": "p.yaml:2: matrix: more than 500 cells",
 	} {

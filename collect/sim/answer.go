@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// answer writes one completion.
+// answer writes the answer to one completion request.
 type answer struct {
 	s       *Server
 	w       http.ResponseWriter
@@ -17,9 +17,9 @@ type answer struct {
 	faults  []Fault
 	id      string
 	created int64
-	events  int
-	dead    bool
-	carries int // tokens of the event that is being sent
+	events  int  // sent so far
+	dead    bool // nothing more can be sent
+	carries int  // tokens of the event that is being sent
 	served  []ServedEvent
 }
 
@@ -29,10 +29,10 @@ func (a *answer) flush() {
 	}
 }
 
-// kill ends the connection in the middle of the response.
+// kill closes the connection in the middle of the response.
 func (a *answer) kill() {
 	a.dead = true
-	if a.req.gone.Err() != nil { // nobody is there to see it
+	if a.req.gone.Err() != nil { // the client is gone
 		return
 	}
 	if h, ok := a.w.(http.Hijacker); ok {
@@ -44,11 +44,11 @@ func (a *answer) kill() {
 	panic(http.ErrAbortHandler)
 }
 
-// engineError is what a stream brings when vLLM's engine failed in its middle.
+// engineError is the event that vLLM streams when its engine fails during a stream.
 const engineError = `{"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", ` +
 	`"type": "InternalServerError", "param": null, "code": 500}}`
 
-// event sends one event, unless a fault has its turn.
+// event sends one event and applies the faults for it.
 func (a *answer) event(v any) {
 	if a.dead {
 		return
@@ -96,7 +96,7 @@ func (a *answer) send(text []byte) {
 	a.flush()
 }
 
-// ids gives token ids where the client asked for them, else null.
+// ids returns the token ids if the client asked for them, else null.
 func (a *answer) ids(tokens []int32) any {
 	if a.body.ReturnTokenIDs {
 		return tokens
@@ -104,7 +104,7 @@ func (a *answer) ids(tokens []int32) any {
 	return null
 }
 
-// total is the closing usage after n tokens.
+// total returns the closing usage after n tokens.
 func (a *answer) total(n int) *usage {
 	prompt, size := len(a.req.prompt), a.s.o.BlockSize
 	d := &promptDetails{CachedTokens: a.req.cached}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// complete answers chat and plain completions.
+// complete answers chat completions and plain completions.
 func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 	arrived := s.o.Now()
 	nth := int(s.count.Add(1))
@@ -29,7 +29,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 		writeError(w, e)
 		return
 	}
-	ctx, leave := context.WithCancel(r.Context()) // whoever stops answering, the engine stops computing
+	ctx, leave := context.WithCancel(r.Context()) // when the answer ends, the engine stops computing
 	defer leave()
 	req := s.request(ctx, &b, ids, arrived)
 	a := answer{s: s, w: w, req: req, chat: chat, body: &b, faults: faults, created: arrived.Unix(), id: "cmpl-"}
@@ -37,7 +37,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 		a.id = "chatcmpl-"
 	}
 	a.id += strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
-	if b.Stream { // like vLLM, headers go out before the prompt is tokenized, let alone prefilled
+	if b.Stream { // as in vLLM, the headers are sent before the prompt is tokenised and prefilled
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		w.WriteHeader(http.StatusOK)
 		a.flush()
@@ -59,7 +59,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 	}
 }
 
-// refused answers by a fault that lets no completion begin, if there is one.
+// refused answers the request if a fault prevents the completion. It returns whether it did.
 func refused(w http.ResponseWriter, r *http.Request, faults []Fault) bool {
 	for _, f := range faults {
 		switch f.Kind {
@@ -78,7 +78,7 @@ func refused(w http.ResponseWriter, r *http.Request, faults []Fault) bool {
 	return false
 }
 
-// accept checks a body and gives the tokens of its prompt.
+// accept checks a body and returns the token ids of its prompt.
 func (s *Server) accept(b *body, chat bool) ([]int32, *apiError) {
 	ids, e := s.prompt(b, chat, true)
 	if e == nil {
@@ -93,6 +93,7 @@ func (s *Server) accept(b *body, chat bool) ([]int32, *apiError) {
 	return ids, e
 }
 
+// faults returns the faults that apply to the nth request.
 func (s *Server) faults(nth int) []Fault {
 	var on []Fault
 	for _, f := range s.o.Faults {
@@ -103,8 +104,8 @@ func (s *Server) faults(nth int) []Fault {
 	return on
 }
 
-// request turns a body into work. Replies end by themselves after about 150 tokens (median; log-normal), unless a limit
-// comes first; equal prompts and seeds give equal replies.
+// request turns a body into a request for the engine. A reply ends by itself after about 150 tokens (the median of a log-normal
+// distribution), unless a limit comes first. Equal prompts and seeds give equal replies.
 func (s *Server) request(ctx context.Context, b *body, ids []int32, arrived time.Time) *request {
 	h := fnv.New64a()
 	for _, t := range ids {
@@ -121,7 +122,7 @@ func (s *Server) request(ctx context.Context, b *body, ids []int32, arrived time
 	} else if b.Messages == nil {
 		room = min(room, 16) // the default of /v1/completions
 	}
-	natural := max(int(150*math.Exp(0.5*rng.NormFloat64())), 8, b.MinTokens+1) // with <|end|>
+	natural := max(int(150*math.Exp(0.5*rng.NormFloat64())), 8, b.MinTokens+1) // includes <|end|>
 	r := &request{prompt: ids, length: room, reply: reply{rng: rng}, gone: ctx, times: times{arrived: arrived}}
 	if !b.IgnoreEOS && natural <= room {
 		r.length, r.ends = natural, true

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// measured are client-side figures of real servers, in ms; see profiles.yaml.
+// measured holds figures of real servers in ms, measured at the client; see profiles.yaml.
 var measured = map[string]struct{ cold, cached, itl [4]float64 }{
 	"eager":  {[4]float64{73, 252, 1161, 5488}, [4]float64{55, 67, 125, 288}, [4]float64{14.2, 14.3, 16.0, 16.0}},
 	"graphs": {[4]float64{48, 147, 722, 4190}, [4]float64{32, 67, 151, 278}, [4]float64{3.43, 4.16, 7.01, 16.1}},
@@ -17,7 +17,7 @@ var (
 	cachedAt = [4]int{991, 7155, 28307, 88451}
 )
 
-// The model is within 10 % of every measured figure. -v prints the table of docs/design/simulator.md.
+// The model is within 10 % of every measured figure. With -v the test prints the table of docs/design/simulator.md.
 func TestFit(t *testing.T) {
 	for _, name := range []string{"eager", "graphs"} {
 		c, err := Profile(name)

@@ -14,7 +14,7 @@ import (
 	"wb/data/prefix"
 )
 
-// numbered gives n token ids of their own per stream.
+// numbered returns n token ids that no other stream has.
 func numbered(stream, n int) []int32 {
 	ids := make([]int32, n)
 	for i := range ids {
@@ -23,6 +23,7 @@ func numbered(stream, n int) []int32 {
 	return ids
 }
 
+// tokens returns the body of a completion request for these prompt ids and n tokens.
 func tokens(ids []int32, n int, more ...any) object {
 	b := object{"prompt": ids, "max_tokens": n, "ignore_eos": true}
 	for i := 0; i < len(more); i += 2 {
@@ -31,7 +32,7 @@ func tokens(ids []int32, n int, more ...any) object {
 	return b
 }
 
-// systemPrompt may hold a document.
+// systemPrompt returns a system prompt, with or without a document.
 func systemPrompt(withDocument bool) string {
 	text := "You are a helpful assistant. Answer briefly and to the point, without saying more than what was asked for."
 	if withDocument {
@@ -40,17 +41,18 @@ func systemPrompt(withDocument bool) string {
 	return text
 }
 
-// Conversations hit exactly what the blocks of everything sent before allow: plain turns all of the turn before but its last
-// token, a document that comes and goes only what precedes it, another salt nothing. Counters say the same as the usage.
+// Conversations hit exactly what the blocks of everything sent before allow. A plain turn hits all of the previous turn except its last
+// token. With a document that comes and goes it hits only what precedes the document. Another salt hits nothing. The counters agree
+// with the usage.
 func TestHitsAreExact(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		block      int
 		with       []int // turns whose system prompt holds the document
 		salt       string
-		replaced   bool // every turn is preceded by a conversation of another salt
+		replaced   bool // before every turn the same turn is sent with another salt
 		off        bool
-		wantSecond int // how many tokens short of the turn before the second turn's hit may fall; -1 = nothing hits
+		wantSecond int // how many reusable tokens the second turn may miss; -1 means that nothing hits
 	}{
 		{"plain", 16, nil, "", false, false, 16},
 		{"plain, large blocks", 128, nil, "", false, false, 128},
@@ -92,9 +94,9 @@ func TestHitsAreExact(t *testing.T) {
 				if !c.off && r.created != len(r.prompt)/c.block*c.block-r.cached {
 					t.Errorf("turn %d: created %d", turn, r.created)
 				}
-				if len(c.with) == 0 && turn > 1 && !c.off { // all of the turn before, its last token excepted
+				if len(c.with) == 0 && turn > 1 && !c.off { // all of the previous turn except its last token
 					if all := (len(last.prompt) + last.tokens - 1) / c.block * c.block; r.cached != all {
-						t.Errorf("turn %d: cached %d, of the turn before %d were reusable", turn, r.cached, all)
+						t.Errorf("turn %d: cached %d, but %d tokens of the previous turn were reusable", turn, r.cached, all)
 					}
 				}
 				checkGrowth(t, turn, before, after, map[string]int{
@@ -120,7 +122,7 @@ func TestHitsAreExact(t *testing.T) {
 	}
 }
 
-// checkGrowth holds by how much counters grew in a turn against what is wanted.
+// checkGrowth compares the growth of counters during a turn with the wanted growth.
 func checkGrowth(t *testing.T, turn int, before, after map[string]float64, want map[string]int) {
 	t.Helper()
 	for name, d := range want {
@@ -131,7 +133,7 @@ func checkGrowth(t *testing.T, turn int, before, after map[string]float64, want 
 	}
 }
 
-// vLLM 0.32 with block 32 and a pool of 10,240 tokens; the prompts' lengths and hits are its.
+// The lengths and hits of the prompts are those of vLLM 0.32 with block size 32 and a pool of 10,240 tokens.
 func TestEvictionAsCaptured(t *testing.T) {
 	s := start(t, Options{BlockSize: 32, CapacityTokens: 10_240})
 	for i, c := range []struct{ conv, n, want int }{
@@ -149,7 +151,7 @@ func TestEvictionAsCaptured(t *testing.T) {
 	}
 }
 
-// all runs requests that are all queued before the engine starts, and gives their replies in order.
+// all queues all requests, then starts the engine, and returns the replies in order.
 func all(t *testing.T, o Options, bodies ...object) ([]completion, *Server) {
 	t.Helper()
 	if o.Now == nil {
@@ -182,7 +184,7 @@ func all(t *testing.T, o Options, bodies ...object) ([]completion, *Server) {
 	return out, s
 }
 
-// Three equal prompts at once hit 0, 1,984 and 1,984 tokens, as in vLLM 0.32 with block 32: blocks can be hit as soon as they are
+// Three equal prompts at once hit 0, 1,984 and 1,984 tokens, as in vLLM 0.32 with block size 32. Blocks can be hit as soon as they are
 // scheduled, even in the same step.
 func TestEqualPromptsAtOnce(t *testing.T) {
 	for _, batch := range []int{512, 2048, 8192} {
@@ -197,7 +199,7 @@ func TestEqualPromptsAtOnce(t *testing.T) {
 	}
 }
 
-// Two requests whose replies outgrow the pool: one is preempted and computed again. Neither its reply nor its cache query is
+// The replies of two requests outgrow the pool. One of them is preempted and computed again. Neither its reply nor its cache query is
 // counted twice.
 func TestPreemption(t *testing.T) {
 	a, b := tokens(numbered(1, 1000), 900), tokens(numbered(2, 1000), 900)
@@ -207,7 +209,7 @@ func TestPreemption(t *testing.T) {
 	}
 	short, s := all(t, Options{CapacityTokens: 2800}, a, b)
 	if s.met.preemptions < 1 || s.met.preemptions > 3 {
-		t.Errorf("%v preemptions in a pool of 2,800 tokens, which needs 3,800", s.met.preemptions)
+		t.Errorf("%v preemptions in a pool of 2,800 tokens, where 3,800 are needed", s.met.preemptions)
 	}
 	if s.met.queries != 2000 || s.met.hits != 0 || s.met.generated != 1800 || s.met.success["length"] != 2 || s.met.promptTokens != 2000 {
 		t.Errorf("counted %v queries, %v hits, %v generated, %v prompt tokens, %v", s.met.queries, s.met.hits, s.met.generated,
@@ -223,7 +225,7 @@ func TestPreemption(t *testing.T) {
 	}
 }
 
-// A request that must wait for room evicts nothing while it waits, and is not admitted for its first chunk only.
+// A request that waits for room evicts nothing. It is not admitted when only its first chunk fits.
 func TestWaitingEvictsNothing(t *testing.T) {
 	s, err := New(Options{Profile: "instant", CapacityTokens: 126 * 16, MaxNumBatchedTokens: 100})
 	if err != nil {
@@ -239,7 +241,7 @@ func TestWaitingEvictsNothing(t *testing.T) {
 	}
 	submit(0, 800, 1)
 	steps(8)
-	submit(1, 900, 100) // 57 blocks of 125; the 68 others still hold the first prompt's 50
+	submit(1, 900, 100) // 57 blocks of 125; the other 68 still hold the 50 blocks of the first prompt
 	steps(9)
 	submit(2, 1200, 1) // 75 blocks
 	steps(5)
@@ -257,7 +259,7 @@ func TestWaitingEvictsNothing(t *testing.T) {
 	}
 }
 
-// With one sequence at a time the second request waits, and its wait is booked. Meanwhile the cache cannot be reset.
+// With one sequence at a time the second request waits, and its wait is counted. Meanwhile the cache cannot be reset.
 func TestQueueing(t *testing.T) {
 	g := newGate()
 	s := start(t, Options{MaxNumSeqs: 1, Clock: Clock{time.Now, g.sleep}})

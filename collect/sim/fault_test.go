@@ -29,13 +29,13 @@ func TestParseFault(t *testing.T) {
 	}
 	for text, why := range map[string]string{
 		"": "unknown kind", "explode@1": "unknown kind", "@1": "unknown kind", "CUT@1:2": "unknown kind",
-		"refuse@1": "refuse takes nothing", "refuse@": "refuse takes nothing",
-		"500": "wants @REQUEST", "500@": "REQUEST is", "500@0": "REQUEST is", "500@-1": "REQUEST is", "500@x": "REQUEST is",
+		"refuse@1": "refuse has no @REQUEST", "refuse@": "refuse has no @REQUEST",
+		"500": "wants @REQUEST", "500@": "REQUEST must", "500@0": "REQUEST must", "500@-1": "REQUEST must", "500@x": "REQUEST must",
 		"500@1:2": "wants @REQUEST",
-		"cut@1":   "wants @REQUEST:CHUNK", "cut@1:0": "CHUNK is", "cut@1:x": "CHUNK is", "cut@1:*": "CHUNK is",
+		"cut@1":   "wants @REQUEST:CHUNK", "cut@1:0": "CHUNK must", "cut@1:x": "CHUNK must", "cut@1:*": "CHUNK must",
 		"cut@1:2:3s": "wants @REQUEST:CHUNK",
-		"stall@1:2":  "wants @REQUEST:CHUNK:PAUSE", "stall@1:2:3": "PAUSE is", "stall@1:2:-3s": "PAUSE is", "stall@1:2:0s": "PAUSE is",
-		"hang@99999999999999999999": "REQUEST is",
+		"stall@1:2":  "wants @REQUEST:CHUNK:PAUSE", "stall@1:2:3": "PAUSE must", "stall@1:2:-3s": "PAUSE must", "stall@1:2:0s": "PAUSE must",
+		"hang@99999999999999999999": "REQUEST must",
 	} {
 		_, err := ParseFault(text)
 		if err == nil || !strings.HasPrefix(err.Error(), "parse fault \""+text+"\": ") || !strings.Contains(err.Error(), why) {
@@ -56,8 +56,8 @@ func faults(t *testing.T, texts ...string) (out []Fault) {
 	return out
 }
 
-// Each fault strikes the request and the event it names, and nothing else. A stream here has seven events: a role, four tokens,
-// usage and [DONE].
+// Each fault affects only the request and the event that it names. A stream here has seven events: a role, four tokens, usage and
+// [DONE].
 func TestFaults(t *testing.T) {
 	const engineDied = `{"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", ` +
 		`"type": "InternalServerError", "param": null, "code": 500}}`
@@ -65,9 +65,9 @@ func TestFaults(t *testing.T) {
 		fault  string
 		status int
 		events int
-		broken []int // events that are no JSON, from 1
+		broken []int // numbers of the events that are not JSON, from 1
 		last   string
-		whole  bool // the body ends as HTTP wants it
+		whole  bool // the body ends properly
 	}{
 		{"500@2", 500, 0, nil, "", true},
 		{"429@2", 429, 0, nil, "", true},
@@ -118,7 +118,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// After an error in the stream nothing more is computed for it.
+// After an error in the stream the server computes nothing more for it.
 func TestErrorEndsTheRequest(t *testing.T) {
 	s := start(t, Options{Faults: faults(t, "error@1:3")})
 	if _, data, err := s.stream("/v1/completions", tokens(numbered(0, 30), 10_000)); err != nil || len(data) != 4 {
@@ -162,12 +162,12 @@ func TestFaultAnswers(t *testing.T) {
 
 	s = start(t, Options{Faults: faults(t, "hang@*")})
 	s.http.Timeout = 50 * time.Millisecond
-	for range 2 { // * is every request
+	for range 2 { // * means every request
 		if status, _, err := s.stream("/v1/completions", object{"prompt": "a"}); status != 0 || err == nil {
 			t.Errorf("hang: %d, %v", status, err)
 		}
 	}
 	if status, _ := s.post("/tokenize", object{"prompt": "a"}); status != http.StatusOK {
-		t.Errorf("hang struck /tokenize: %d", status)
+		t.Errorf("hang affected /tokenize: %d", status)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A client that hangs up is no success, and its blocks are free again.
+// A request whose client hangs up does not count as a success, and its blocks are released.
 func TestHangUp(t *testing.T) {
 	for _, stream := range []bool{true, false} {
 		g := newGate()
@@ -55,7 +55,7 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// Close ends what waits in a fault, in the queue and in the middle of a stream; so does the context of Start.
+// Close ends requests that hang in a fault, wait in the queue, or stream. The end of the context of Start does the same.
 func TestCloseLeavesNothing(t *testing.T) {
 	for _, how := range []string{"Close", "context"} {
 		before := runtime.NumGoroutine()
@@ -138,7 +138,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	s := start(t, Options{BlockSize: 16, CapacityTokens: 163, MaxModelLen: 4096})
-	if s.o.MaxModelLen != 144 { // ten blocks, one of them vLLM's own
+	if s.o.MaxModelLen != 144 { // ten blocks, one of which vLLM keeps for itself
 		t.Errorf("a pool of 163 tokens offers a context of %d", s.o.MaxModelLen)
 	}
 	if r := s.complete(tokens(numbered(0, 100), 44)); r.tokens != 44 {

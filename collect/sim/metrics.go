@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Bucket bounds of vLLM 0.26's histograms, read from its /metrics.
+// Upper limits of the buckets in the histograms of vLLM 0.26, read from its /metrics.
 var (
 	ttftBuckets  = []float64{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560}
 	itlBuckets   = []float64{0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80}
@@ -22,22 +22,22 @@ var (
 
 type histogram struct {
 	name, help string
-	bounds     []float64
-	counts     []uint64 // one more than bounds
+	limits     []float64
+	counts     []uint64 // one more than limits
 	sum        float64
 }
 
-func newHistogram(name, help string, bounds []float64) *histogram {
-	return &histogram{name, help, bounds, make([]uint64, len(bounds)+1), 0}
+func newHistogram(name, help string, limits []float64) *histogram {
+	return &histogram{name, help, limits, make([]uint64, len(limits)+1), 0}
 }
 
 func (h *histogram) observe(v float64) {
-	i, _ := slices.BinarySearch(h.bounds, v)
+	i, _ := slices.BinarySearch(h.limits, v)
 	h.counts[i]++
 	h.sum += v
 }
 
-// metrics are the counters of a vLLM server, by its names.
+// metrics holds the counters and histograms of a vLLM server, under its names.
 type metrics struct {
 	model   string
 	started time.Time
@@ -47,15 +47,15 @@ type metrics struct {
 	histograms
 }
 
-// counters only grow.
+// counters are values that only grow.
 type counters struct {
-	queries, hits             float64 // of the prefix cache, tokens
+	queries, hits             float64 // of the prefix cache, in tokens
 	promptTokens, generated   float64
 	cachedTokens, preemptions float64
 	success                   map[string]float64 // by finish reason
 }
 
-// histograms are of seconds, the last three of tokens.
+// histograms are in seconds, except the last three, which are in tokens.
 type histograms struct {
 	ttft, itl, tpot, e2e              *histogram
 	queue, prefill, decode, inference *histogram
@@ -67,8 +67,8 @@ func newMetrics(model string, started time.Time) *metrics {
 }
 
 func newHistograms() histograms {
-	seconds := func(name, help string, bounds []float64) *histogram {
-		return newHistogram("vllm:"+name+"_seconds", help, bounds)
+	seconds := func(name, help string, limits []float64) *histogram {
+		return newHistogram("vllm:"+name+"_seconds", help, limits)
 	}
 	phase := func(name, state string) *histogram {
 		return seconds("request_"+name+"_time", "Histogram of time spent in "+state+" phase for request.", e2eBuckets)
@@ -109,7 +109,7 @@ func (m *metrics) interToken(d time.Duration) {
 	m.itl.observe(d.Seconds())
 }
 
-// stepped books a step that emitted tokens and completed the prefill of so many uncached prompt tokens.
+// stepped counts a step that emitted tokens and completed the prefill of prompts uncached prompt tokens.
 func (m *metrics) stepped(tokens, prompts int) {
 	if tokens == 0 { // as in vLLM, a step that emits nothing is not counted
 		return
@@ -149,27 +149,27 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// inOrder are the histograms as vLLM's page has them.
+// inOrder returns the histograms in the order of vLLM's page.
 func (h *histograms) inOrder() []*histogram {
 	return []*histogram{h.iteration, h.prompts, h.generations, h.ttft, h.itl, h.tpot, h.e2e, h.queue, h.inference, h.prefill, h.decode}
 }
 
-// write gives the samples of a histogram: its buckets, its count and its sum.
+// write writes the samples of a histogram: its buckets, its count and its sum.
 func (h *histogram) write(w io.Writer, model, labels string) {
 	var n uint64
 	for i, c := range h.counts {
 		n += c
 		le := "+Inf"
-		if i < len(h.bounds) {
-			le = number(h.bounds[i])
+		if i < len(h.limits) {
+			le = number(h.limits[i])
 		}
 		fmt.Fprintf(w, "%s_bucket{engine=\"0\",le=%q,model_name=%q} %s\n", h.name, le, model, number(float64(n)))
 	}
 	fmt.Fprintf(w, "%s_count{%s} %s\n%s_sum{%s} %s\n", h.name, labels, number(float64(n)), h.name, labels, number(h.sum))
 }
 
-// write gives the Prometheus text. running and waiting are requests, used is the share of KV blocks they hold, config the
-// labels of vllm:cache_config_info.
+// write writes the Prometheus text. running and waiting count requests, used is the share of KV blocks that they hold (0 to 1), and
+// config holds the labels of vllm:cache_config_info.
 func (m *metrics) write(w io.Writer, running, waiting int, used float64, config []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

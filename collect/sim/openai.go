@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// content is a message's text: a string, or a list of parts of type text.
+// content is the text of a message. In JSON it is a string or a list of parts of type text.
 type content struct{ text string }
 
 func (c *content) UnmarshalJSON(b []byte) error {
@@ -40,7 +40,7 @@ type message struct {
 	Content content `json:"content"`
 }
 
-// prompt is a completion's prompt: a string or token ids.
+// prompt is the prompt of a plain completion: a string or token ids.
 type prompt struct {
 	text  string
 	ids   []int32
@@ -55,7 +55,7 @@ func (p *prompt) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &p.ids)
 }
 
-// body is what the server reads of a completion request; unknown fields are ignored, as vLLM does.
+// body is what the server reads of a completion request. It ignores unknown fields, as vLLM does.
 type body struct {
 	Model               string    `json:"model"`
 	Messages            []message `json:"messages"`
@@ -75,7 +75,7 @@ type body struct {
 	} `json:"stream_options"`
 }
 
-// apiError is an error as vLLM words it.
+// apiError is an error in the format of vLLM.
 type apiError struct {
 	Message string  `json:"message"`
 	Type    string  `json:"type"`
@@ -91,14 +91,14 @@ func badRequest(param, format string, a ...any) *apiError {
 	return e
 }
 
-// invalid is a body of the wrong shape, in the words of vLLM 0.32. more is what follows the input, such as a ctx.
+// invalid is the error for a body of the wrong shape, in the words of vLLM 0.32. more follows the input, such as a ctx.
 func invalid(param, kind, msg, input string, more ...string) *apiError {
-	e := &apiError{Message: fmt.Sprintf("1 validation error:\n  {'type': '%s', 'loc': '%s', 'msg': '%s', 'input': '%s'%s}", kind, param, msg, input, strings.Join(more, "")), Type: "Bad Request", Code: http.StatusBadRequest}
-	e.Param = &param
-	return e
+	text := fmt.Sprintf("1 validation error:\n  {'type': '%s', 'loc': '%s', 'msg': '%s', 'input': '%s'%s}", kind, param, msg, input,
+		strings.Join(more, ""))
+	return &apiError{Message: text, Type: "Bad Request", Param: &param, Code: http.StatusBadRequest}
 }
 
-// decode reads a request body; its errors are vLLM's.
+// decode reads a request body. Its errors have the words of vLLM.
 func decode(text []byte, into any) *apiError {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return invalid("body", "missing", "Field required", "None")
@@ -112,21 +112,23 @@ func decode(text []byte, into any) *apiError {
 	case errors.As(err, &syntax):
 		at := syntax.Offset
 		if !strings.HasPrefix(syntax.Error(), "unexpected end") {
-			at-- // Go counts the offending byte, Python does not
+			at-- // Go's offset includes the wrong byte, Python's does not
 		}
-		// Python has more words for what was expected; these are the usual ones
-		return invalid(fmt.Sprintf("body.%d", at), "json_invalid", "JSON decode error", "<dict of 0 items>", ", 'ctx': {'error': 'Expecting value'}")
+		// Python has several messages; this is the usual one
+		return invalid(fmt.Sprintf("body.%d", at), "json_invalid", "JSON decode error", "<dict of 0 items>",
+			", 'ctx': {'error': 'Expecting value'}")
 	case errors.As(err, &typ):
 		kind := typ.Type.Kind().String()
 		if python, ok := map[string]string{"slice": "list", "struct": "dict", "int32": "int", "int64": "int", "float64": "float"}[kind]; ok {
 			kind = python
 		}
-		return invalid(strings.TrimSuffix("body."+typ.Field, "."), kind+"_type", "Input should be a valid "+kind, given(text, typ.Field, typ.Value))
+		return invalid(strings.TrimSuffix("body."+typ.Field, "."), kind+"_type", "Input should be a valid "+kind,
+			given(text, typ.Field, typ.Value))
 	}
 	return invalid("body", "value_error", strings.ReplaceAll(err.Error(), "'", ""), "")
 }
 
-// given is what the client sent as a field, or what kind of value it was where the field lies deeper.
+// given returns the value that the client sent in a field, or the kind of the value when the field is nested or long.
 func given(text []byte, field, kind string) string {
 	var fields map[string]json.RawMessage
 	raw, ok := json.RawMessage(nil), false
@@ -143,21 +145,23 @@ func given(text []byte, field, kind string) string {
 	return string(raw)
 }
 
-// known refuses another model than the one served.
+// known refuses any model but the served one.
 func (b *body) known(served string) *apiError {
 	if b.Model == "" || b.Model == served {
 		return nil
 	}
 	p := "model"
-	return &apiError{Message: fmt.Sprintf("The model `%s` does not exist. Valid aliases: %s.", b.Model, served), Type: "NotFoundError", Param: &p, Code: http.StatusNotFound}
+	return &apiError{Message: fmt.Sprintf("The model `%s` does not exist. Valid aliases: %s.", b.Model, served), Type: "NotFoundError",
+		Param: &p, Code: http.StatusNotFound}
 }
 
-// check finds what vLLM refuses of a completion before it looks at the prompt.
+// check finds the mistakes for which vLLM refuses a completion before it looks at the prompt.
 func (b *body) check() *apiError {
 	limit := b.limit()
 	switch {
 	case b.Temperature != nil && *b.Temperature < 0:
-		return badRequest("temperature", "temperature must be non-negative, got %.1f. (parameter=temperature, value=%.1f)", *b.Temperature, *b.Temperature)
+		return badRequest("temperature", "temperature must be non-negative, got %.1f. (parameter=temperature, value=%.1f)",
+			*b.Temperature, *b.Temperature)
 	case limit != nil && *limit < 1:
 		return badRequest("max_tokens", "max_tokens must be at least 1, got %d. (parameter=max_tokens, value=%d)", *limit, *limit)
 	case limit != nil && b.MinTokens > *limit:
@@ -170,6 +174,7 @@ func (b *body) check() *apiError {
 	return nil
 }
 
+// limit returns the most tokens that the client wants, or nil.
 func (b *body) limit() *int {
 	if b.MaxCompletionTokens != nil {
 		return b.MaxCompletionTokens
@@ -177,24 +182,32 @@ func (b *body) limit() *int {
 	return b.MaxTokens
 }
 
-// fits checks lengths against the context, in tokens. vLLM stops counting where the limit is passed, so the value it names is
-// the limit and one.
+// fits compares lengths with the context, in tokens. vLLM stops counting when it passes the limit, so the value that it names is the
+// limit plus one.
 func (b *body) fits(promptTokens, context int) *apiError {
 	if l := b.limit(); l != nil && *l > context {
-		return badRequest("max_tokens", "max_tokens=%d cannot be greater than max_model_len=%d. Please request fewer output tokens. (parameter=max_tokens, value=%d)", *l, context, *l)
+		return badRequest("max_tokens",
+			"max_tokens=%d cannot be greater than max_model_len=%d. Please request fewer output tokens. (parameter=max_tokens, value=%d)",
+			*l, context, *l)
 	}
 	// at least one token must be left for the reply
 	if promptTokens >= context {
-		return badRequest("input_tokens", "This model's maximum context length is %d tokens. However, your prompt contains at least %d input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=%d)", context, context+1, context+1)
+		return badRequest("input_tokens",
+			"This model's maximum context length is %d tokens. However, your prompt contains at least %d input tokens, "+
+				"which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. "+
+				"(parameter=input_tokens, value=%d)", context, context+1, context+1)
 	}
 	if l := b.limit(); l != nil && promptTokens+*l > context {
-		return badRequest("input_tokens", "This model's maximum context length is %d tokens. However, you requested %d output tokens and your prompt contains at least %d input tokens, for a total of at least %d tokens. Please reduce the length of the input prompt or the number of requested output tokens. (parameter=input_tokens, value=%d)",
+		return badRequest("input_tokens",
+			"This model's maximum context length is %d tokens. However, you requested %d output tokens and your prompt contains "+
+				"at least %d input tokens, for a total of at least %d tokens. Please reduce the length of the input prompt or the "+
+				"number of requested output tokens. (parameter=input_tokens, value=%d)",
 			context, *l, context-*l+1, context+1, context-*l+1)
 	}
 	return nil
 }
 
-// null is a field that vLLM sends empty, in structs whose fields are otherwise left out.
+// null is the value of a field that vLLM sends as null, in structs that leave out empty fields.
 var null any = json.RawMessage("null")
 
 type usage struct {

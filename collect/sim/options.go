@@ -8,38 +8,38 @@ import (
 	"time"
 )
 
-// Options set a server up; zero values mean the default. Sizes are in tokens, or blocks where it says so.
+// Options are the settings of a server. A zero value means the default. Sizes are in tokens.
 type Options struct {
-	Model                string  // name it serves; default "simulated"
-	Profile              string  // cost model of profiles.yaml; default "eager"
+	Model                string  // name of the model; default "simulated"
+	Profile              string  // cost model in profiles.yaml; default "eager"
 	BlockSize            int     // tokens in a KV block; default 16
-	CapacityTokens       int     // tokens the KV cache holds, of which vLLM keeps one block for itself; default the profile's
-	MaxNumBatchedTokens  int     // tokens of one step; default the profile's
-	MaxNumSeqs           int     // requests that run at once; default the profile's
-	MaxModelLen          int     // longest context, tokens; default 131072
+	CapacityTokens       int     // size of the KV cache, of which vLLM keeps one block for itself; default: the profile's
+	MaxNumBatchedTokens  int     // most tokens in one step; default: the profile's
+	MaxNumSeqs           int     // most requests that run at once; default: the profile's
+	MaxModelLen          int     // longest context; default 131072
 	DisablePrefixCaching bool    // every prompt misses
 	Seed                 int64   // of replies and jitter
-	Pace                 float64 // tokens a second of every stream, however many, after a tenth of a second; 0: the profile's costs
+	Pace                 float64 // tokens per second of each stream, however many there are, after a tenth of a second; 0: the profile's costs
 	Deviation
-	Served func(Served) // told of each streamed request when it is over; nil: nobody
+	Served func(Served) // called for each streamed request when it is over; may be nil
 	Faults []Fault
 	Clock
 }
 
-// Deviation is how the times of steps differ from those that were measured.
+// Deviation makes the times of steps differ from the measured times.
 type Deviation struct {
-	JitterSeed    int64   // of jitter alone, so that two servers with equal replies differ in it
+	JitterSeed    int64   // of the jitter alone, so that two servers with equal replies can differ in it
 	JitterRatio   float64 // standard deviation of step times over their mean; default 0.01, negative for none
-	PrefillFactor float64 // time of prefill over what was measured, to plant a difference; default 1
+	PrefillFactor float64 // time of prefill over the measured time, to make a known difference; default 1
 }
 
-// Clock is what a server reads and waits with.
+// Clock is how a server reads the time and waits.
 type Clock struct {
 	Now   func() time.Time                     // default time.Now
-	Sleep func(context.Context, time.Duration) // default really sleeps
+	Sleep func(context.Context, time.Duration) // default: really sleeps
 }
 
-// settle puts the defaults in, checks all of it, and gives the costs that follow.
+// settle fills in the defaults, checks the options, and returns the costs that follow from them.
 func (o *Options) settle() (Cost, error) {
 	if o.Profile == "" {
 		o.Profile = "eager"
@@ -49,7 +49,7 @@ func (o *Options) settle() (Cost, error) {
 		return Cost{}, err
 	}
 	if !(o.Pace >= 0 && o.Pace <= 1e6) {
-		return Cost{}, fmt.Errorf("make simulator: a pace of %v tokens a second: wants up to 1,000,000", o.Pace)
+		return Cost{}, fmt.Errorf("set up simulator: a pace of %v tokens a second: wants a number from 0 to 1,000,000", o.Pace)
 	}
 	if o.Pace > 0 {
 		cost = paced(o.Pace, cost.KVTokens)
@@ -60,17 +60,17 @@ func (o *Options) settle() (Cost, error) {
 	}
 	if o.BlockSize < 1 || o.MaxNumBatchedTokens < 1 || o.MaxNumSeqs < 1 || o.MaxModelLen < 2 || o.CapacityTokens < 2*o.BlockSize ||
 		!(o.JitterRatio < 1) {
-		return Cost{}, errors.New("set up simulator: sizes must be positive, the context at least 2 tokens, the KV cache at least two blocks, " +
-			"the jitter below 1")
+		return Cost{}, errors.New("set up simulator: sizes must be positive, the context must have at least 2 tokens, " +
+			"the KV cache at least two blocks, and the jitter must be below 1")
 	}
 	cost.PrefillFactor = o.PrefillFactor
 	cost.MaxNumBatchedTokens = o.MaxNumBatchedTokens
-	// a context that the cache cannot hold is not offered: vLLM would not start
+	// the server does not offer a context that the cache cannot hold: vLLM would not start
 	o.MaxModelLen = min(o.MaxModelLen, o.blocks()*o.BlockSize)
 	return cost, nil
 }
 
-// setDefaults fills in what was left out.
+// setDefaults fills in the defaults.
 func (o *Options) setDefaults(profile Sizes) {
 	o.Model = cmp.Or(o.Model, "simulated")
 	o.BlockSize = cmp.Or(o.BlockSize, 16)
@@ -92,9 +92,10 @@ func (o *Options) setDefaults(profile Sizes) {
 	}
 }
 
-// blocks are those of the KV cache that requests can have: all but vLLM's null block.
+// blocks returns how many blocks of the KV cache requests can have: all but vLLM's null block.
 func (o *Options) blocks() int { return o.CapacityTokens/o.BlockSize - 1 }
 
+// sleep waits for d or until the context ends.
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

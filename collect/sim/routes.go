@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Limits on what a client may send.
+// maxBodyBytes is the largest body that a client may send.
 const maxBodyBytes = 64 << 20
 
-// Handler answers HTTP requests; completions need Run beside it. After Close it answers 503.
+// Handler returns a handler for HTTP requests. Completions need Run at the same time. After Close it answers 503.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", "wb-sim")
@@ -67,7 +67,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /v1/completions", func(w http.ResponseWriter, r *http.Request) { s.complete(w, r, false) })
 }
 
-// card is the model as /v1/models lists it.
+// card returns the model as /v1/models lists it.
 func (s *Server) card() map[string]any {
 	permission := map[string]any{
 		"id": "modelperm-simulated", "object": "model_permission", "created": s.started.Unix(),
@@ -80,7 +80,7 @@ func (s *Server) card() map[string]any {
 	}
 }
 
-// config is the labels of vllm:cache_config_info.
+// config returns the labels of vllm:cache_config_info.
 func (s *Server) config() []string {
 	python := map[bool]string{true: "True", false: "False"}
 	blocks := s.o.CapacityTokens / s.o.BlockSize
@@ -97,14 +97,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(b) // a client that left is no problem of ours
+	_, _ = w.Write(b) // an error means that the client left
 }
 
 func writeError(w http.ResponseWriter, e *apiError) {
 	writeJSON(w, e.Code, map[string]*apiError{"error": e})
 }
 
-// read decodes a request body, or answers why not.
+// read decodes a request body. If that fails, it answers with the error and returns false.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, into any) bool {
 	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(media), "application/json") {
 		e := badRequest("", "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed")
@@ -145,7 +145,7 @@ func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"count": len(ids), "max_model_len": s.o.MaxModelLen, "tokens": ids, "token_strs": strs})
 }
 
-// prompt gives the token ids of a body's messages or prompt.
+// prompt returns the token ids of the messages or the prompt of a body.
 func (s *Server) prompt(b *body, chat, generate bool) ([]int32, *apiError) {
 	if e := b.known(s.o.Model); e != nil {
 		return nil, e

@@ -10,8 +10,8 @@ import (
 	"wb/data/prefix"
 )
 
-// engine is vLLM's V1 scheduler in miniature: each step gives running sequences their token and spends the rest of the
-// token budget on chunks of prompts, first come first served.
+// engine is a small model of vLLM's V1 scheduler. Each step gives every running sequence its token. The rest of the token budget goes to
+// chunks of prompts, first come, first served.
 type engine struct {
 	rules
 	tok *tokenizer
@@ -27,13 +27,13 @@ type engine struct {
 	rng     *rand.Rand
 }
 
-// rules are what an engine schedules by.
+// rules are the settings of the scheduler.
 type rules struct {
 	cost        Cost
-	seqs, block int
-	uncached    bool
-	steady      bool // steps keep their beat whoever comes
-	jitter      float64
+	seqs, block int     // most sequences at once, and tokens per block
+	uncached    bool    // prefix caching is off
+	steady      bool    // a new request does not move the times of steps
+	jitter      float64 // standard deviation of step times over their mean
 }
 
 func newEngine(o Options, cost Cost, tok *tokenizer, met *metrics) *engine {
@@ -49,7 +49,7 @@ func newEngine(o Options, cost Cost, tok *tokenizer, met *metrics) *engine {
 	return e
 }
 
-// submit queues a request. An engine that has ended closes its tokens at once.
+// submit puts a request into the queue. If the engine has ended, it closes the tokens of the request at once.
 func (e *engine) submit(r *request) {
 	e.mu.Lock()
 	if e.ended {
@@ -66,14 +66,14 @@ func (e *engine) submit(r *request) {
 	}
 }
 
-// reset empties the prefix cache; false: a request holds blocks.
+// reset empties the prefix cache. It returns false when a request holds blocks.
 func (e *engine) reset() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.cache.Reset()
 }
 
-// load is how many requests run and wait, and which share of the KV cache running ones hold.
+// load returns how many requests run and wait, and which share of the KV cache the running ones hold (0 to 1).
 func (e *engine) load() (running, waiting int, used float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -83,9 +83,9 @@ func (e *engine) load() (running, waiting int, used float64) {
 	return len(e.running), len(e.waiting), used
 }
 
-// loop runs steps until the context ends. Steps end at absolute times, each the one before plus its duration, so that late
-// wake-ups of this process do not add up. After a real pause, and for a step with a new request, the clock starts anew:
-// no request may gain time that passed before it came.
+// loop runs steps until the context ends. A step ends at the end of the previous step plus its duration, so late wake-ups of this
+// process do not add up. After a real pause, and for a step with a new request, the times start from the clock again: no request may
+// gain time that passed before it came.
 func (e *engine) loop(ctx context.Context) {
 	const resync = 100 * time.Millisecond
 	var deadline time.Time
@@ -122,7 +122,7 @@ func (e *engine) loop(ctx context.Context) {
 	e.running, e.waiting = nil, nil
 }
 
-// dropGone frees requests whose client hung up.
+// dropGone ends the requests whose client has hung up.
 func (e *engine) dropGone() {
 	gone := func(r *request) bool {
 		if r.gone.Err() == nil {
@@ -135,12 +135,13 @@ func (e *engine) dropGone() {
 	e.waiting = slices.DeleteFunc(e.waiting, gone)
 }
 
-// end takes a request out of the engine for good.
+// end releases the blocks of a request and closes its tokens.
 func (e *engine) end(r *request) {
 	e.release(r)
 	close(r.tokens)
 }
 
+// release gives up the blocks of a request.
 func (e *engine) release(r *request) {
 	if r.seq != nil {
 		r.seq.Close()
@@ -148,33 +149,33 @@ func (e *engine) release(r *request) {
 	}
 }
 
-// step is what one engine step does.
+// step is the plan of one engine step.
 type step struct {
 	work  []work
 	takes time.Duration
 	fresh bool // a request is scheduled for the first time
 }
 
-// work is n tokens computed for one request.
+// work is the n tokens that a step computes for one request.
 type work struct {
 	r *request
 	n int
 }
 
-// blocks is how many blocks n tokens take.
+// blocks returns how many blocks n tokens take.
 func (e *engine) blocks(n int) int { return (n + e.block - 1) / e.block }
 
-// free is the number of blocks nobody holds.
+// free returns how many blocks no request holds.
 func (e *engine) free() int { return e.cache.Capacity() - e.cache.InUse() }
 
-// plan decides the next step; one without work means that there is nothing to do.
+// plan decides what the next step does. A step without work means that there is nothing to do.
 func (e *engine) plan() step {
 	var p step
 	budget := e.cost.MaxNumBatchedTokens
 	var prefills []chunk
 	var decodes []int
-	// schedule gives a request what is left of the budget, if the pool has the blocks: asked first, because a reservation
-	// that fails half-way would evict blocks for nothing
+	// schedule gives a request what is left of the budget, if the pool has the blocks. It checks first, because a reservation that
+	// fails half-way would evict blocks for nothing.
 	schedule := func(r *request) bool {
 		n := min(r.all()-r.computed, budget)
 		need := e.blocks(r.computed + n)
@@ -182,7 +183,7 @@ func (e *engine) plan() step {
 			return false
 		}
 		r.held = max(r.held, need)
-		// as in vLLM, blocks can be hit from when they are scheduled: a step writes them before it reads them
+		// as in vLLM, blocks can be hit as soon as they are scheduled: a step writes them before it reads them
 		r.seq.Computed(r.computed + n)
 		budget -= n
 		p.work = append(p.work, work{r, n})
@@ -205,13 +206,13 @@ func (e *engine) plan() step {
 			}
 		}
 	}
-	// who was just preempted would only take back what was freed
+	// after a preemption no request is admitted: the preempted one would only take back its blocks
 	for !preempted && len(e.waiting) > 0 && len(e.running) < e.seqs && budget > 0 {
 		r := e.waiting[0]
 		r.seq = e.cache.Open(slices.Concat(r.prompt, r.generated), r.salt)
 		hit := r.seq.Hit
 		r.computed, r.held = hit, hit/e.block
-		// vLLM's scheduler_reserve_full_isl: the whole prompt must fit, not only its first chunk
+		// as with vLLM's scheduler_reserve_full_isl the whole prompt must fit, not only its first chunk
 		if e.blocks(r.all())-r.held > e.free() || !schedule(r) {
 			e.release(r)
 			break
@@ -219,7 +220,7 @@ func (e *engine) plan() step {
 		if r.scheduled.IsZero() {
 			p.fresh = true
 			r.scheduled, r.cached = e.Now(), hit
-			if !e.uncached { // vLLM counts no queries then
+			if !e.uncached { // with prefix caching off, vLLM counts no queries
 				e.met.lookedUp(len(r.prompt), hit)
 			}
 		}
@@ -227,7 +228,7 @@ func (e *engine) plan() step {
 		e.running = append(e.running, r)
 	}
 	if len(p.work) == 0 {
-		if len(e.running) == 0 && len(e.waiting) > 0 { // it can never fit; checked on arrival, so this is a defect
+		if len(e.running) == 0 && len(e.waiting) > 0 { // it can never fit; arrival checks this, so it is a bug
 			panic("sim: a request larger than the KV cache was accepted")
 		}
 		return p
@@ -239,7 +240,7 @@ func (e *engine) plan() step {
 	return p
 }
 
-// finish is the end of a step: its tokens come out, and who has all of them leaves.
+// finish ends a step: its tokens come out, and requests that have all their tokens leave.
 func (e *engine) finish(p step) {
 	at := e.Now()
 	tokens, prompts := 0, 0
@@ -266,7 +267,7 @@ func (e *engine) finish(p step) {
 	e.met.stepped(tokens, prompts)
 }
 
-// emit samples the next token of a sequence.
+// emit makes the next token of a sequence and sends it to the request.
 func (e *engine) emit(r *request, at time.Time) {
 	var id int32 = endToken
 	if !r.ends || len(r.generated)+1 < r.length {
@@ -284,7 +285,7 @@ func (e *engine) emit(r *request, at time.Time) {
 	r.tokens <- id
 }
 
-// preempt takes a running sequence's blocks away; it is computed again when it gets its turn.
+// preempt takes the blocks of a running request and puts the request at the head of the queue. All of it is computed again later.
 func (e *engine) preempt(r *request) {
 	e.release(r)
 	e.met.preempted()

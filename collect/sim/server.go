@@ -1,5 +1,8 @@
-// Package sim is a server that speaks vLLM's HTTP interface without a model: an exact prefix cache, vLLM's scheduling, costs
-// fitted to measurements, replies of pseudo-text, and failures on request. docs/design/simulator.md says what it models and what not.
+// Package sim is a server with the HTTP interface of vLLM and without a model. It is there so that wb can be tried and tested without a
+// GPU. It has an exact prefix cache, the scheduling of vLLM, costs fitted to measurements, replies of pseudo-text, and failures on
+// request. docs/design/simulator.md says what it models and what it does not.
+//
+// It must not know wb's runs, client or database: it is a server like any other.
 package sim
 
 import (
@@ -13,7 +16,7 @@ import (
 	"time"
 )
 
-// Version is what /version answers: the vLLM whose costs and counters are imitated. The shapes of answers are those of 0.32.
+// Version is the answer of /version. It names the vLLM whose costs and counters are imitated. The shapes of answers are those of 0.32.
 const Version = "0.26.0+sim"
 
 const fingerprint = "vllm-" + Version
@@ -27,7 +30,7 @@ type Server struct {
 	eng     *engine
 	mux     *http.ServeMux
 	started time.Time
-	count   atomic.Int64 // of completions asked for
+	count   atomic.Int64 // completion requests so far
 
 	mu     sync.Mutex
 	http   *http.Server
@@ -36,7 +39,7 @@ type Server struct {
 	done   sync.WaitGroup // the engine, the listener and every request
 }
 
-// New makes a server; Start or Handler with Run makes it answer. It fails on an unknown profile or sizes that make no sense.
+// New makes a server. It answers once Start is called, or Run together with Handler. New fails on an unknown profile and on wrong sizes.
 func New(o Options) (*Server, error) {
 	cost, err := o.settle()
 	if err != nil {
@@ -49,13 +52,13 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Start listens on an address such as 127.0.0.1:0 and serves until the context ends or Close; it gives the base URL. A server
-// starts once. It fails when the address cannot be listened on.
+// Start listens on an address such as 127.0.0.1:0 and serves until the context ends or Close is called. It returns the base URL. It fails
+// when it cannot listen on the address, and when it is called a second time.
 func (s *Server) Start(ctx context.Context, addr string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.http != nil || s.closed {
-		return "", errors.New("start simulator: it was started before")
+		return "", errors.New("start simulator: it was started or closed before")
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -70,7 +73,7 @@ func (s *Server) Start(ctx context.Context, addr string) (string, error) {
 	s.http = h
 	s.done.Go(func() { s.Run(ctx) })
 	s.done.Go(func() {
-		_ = h.Serve(s.refusing(l)) // it ends by Close, or the listener broke
+		_ = h.Serve(s.refusing(l)) // it returns after Close, or when the listener fails
 		cancel()
 	})
 	s.done.Go(func() {
@@ -80,10 +83,11 @@ func (s *Server) Start(ctx context.Context, addr string) (string, error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// Run runs the engine until the context ends; requests still in it are cut then. Start calls it; who uses Handler calls it.
+// Run runs the engine until the context ends. Then it cuts the requests that are still running. Start calls Run; those who use Handler
+// must call it themselves.
 func (s *Server) Run(ctx context.Context) { s.eng.loop(ctx) }
 
-// Close cuts every connection, stops serving and waits until nothing of it runs. A second call does nothing.
+// Close cuts every connection, stops serving, and waits until all goroutines of the server have ended. A second call does nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	h, stop := s.http, s.stop
@@ -101,7 +105,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// refusing applies the refuse fault.
+// refusing returns the listener, or one that refuses every connection if there is a refuse fault.
 func (s *Server) refusing(l net.Listener) net.Listener {
 	for _, f := range s.o.Faults {
 		if f.Kind == "refuse" {

@@ -15,8 +15,8 @@ import (
 
 const hello = `"messages":[{"role":"user","content":"hello"}]`
 
-// Bad requests get vLLM's answers, byte for byte as JSON; good ones the same shape. The answers are those in testdata/errors,
-// the requests are made after them.
+// Bad requests get the same JSON as from vLLM, and good ones an answer of the same shape. The answers are those in testdata/errors. The
+// requests are written to match them.
 func TestErrorsAsCaptured(t *testing.T) {
 	s := start(t, Options{Model: "tiny", MaxModelLen: 8192})
 	long := `"messages":[{"role":"user","content":"` + strings.Repeat("so ", 9000) + `"}]`
@@ -82,7 +82,7 @@ func TestErrorsAsCaptured(t *testing.T) {
 	}
 }
 
-// Refusals that no capture has: the status and what they name.
+// Refusals without a captured answer have the right status and name the right parameter.
 func TestRefusals(t *testing.T) {
 	s := start(t, Options{Model: "tiny", MaxModelLen: 64})
 	for _, c := range []struct {
@@ -122,7 +122,8 @@ func TestRefusals(t *testing.T) {
 		if e.Error.Param != nil {
 			param = *e.Error.Param
 		}
-		if err != nil || resp.StatusCode != c.status || e.Error.Code != c.status || !strings.HasPrefix(param, c.param) || (c.param == "") != (param == "") || e.Error.Message == "" || e.Error.Type == "" {
+		if err != nil || resp.StatusCode != c.status || e.Error.Code != c.status || !strings.HasPrefix(param, c.param) ||
+			(c.param == "") != (param == "") || e.Error.Message == "" || e.Error.Type == "" {
 			t.Errorf("%s %s: %d %+v param %q, want %d %q (%v)", c.path, c.body, resp.StatusCode, e.Error, param, c.status, c.param, err)
 		}
 	}
@@ -130,7 +131,8 @@ func TestRefusals(t *testing.T) {
 		method, path, allow string
 		status              int
 	}{
-		{"GET", "/", "", 404}, {"DELETE", "/v1/models", "GET", 405}, {"PUT", "/tokenize", "POST", 405}, {"POST", "/metrics", "GET", 405}, {"GET", "/reset_prefix_cache", "POST", 405}, {"GET", "/v1", "", 404},
+		{"GET", "/", "", 404}, {"DELETE", "/v1/models", "GET", 405}, {"PUT", "/tokenize", "POST", 405}, {"POST", "/metrics", "GET", 405},
+		{"GET", "/reset_prefix_cache", "POST", 405}, {"GET", "/v1", "", 404},
 	} {
 		resp, err := s.do(t.Context(), c.method, c.path, "", "")
 		if err != nil {
@@ -172,7 +174,8 @@ func TestEndpointsAsCaptured(t *testing.T) {
 		body, err := io.ReadAll(got.Body)
 		got.Body.Close()
 		if err != nil || got.StatusCode != want.StatusCode || got.Header.Get("Content-Type") != want.Header.Get("Content-Type") {
-			t.Errorf("%s: %d %q, vLLM %d %q", c.path, got.StatusCode, got.Header.Get("Content-Type"), want.StatusCode, want.Header.Get("Content-Type"))
+			t.Errorf("%s: %d %q, vLLM %d %q", c.path, got.StatusCode, got.Header.Get("Content-Type"), want.StatusCode,
+				want.Header.Get("Content-Type"))
 			continue
 		}
 		if len(wantBody) == 0 || len(body) == 0 {
@@ -183,7 +186,7 @@ func TestEndpointsAsCaptured(t *testing.T) {
 		}
 		sameShape(t, c.name, body, wantBody, c.extra...)
 	}
-	// what messages, tokens and text have to do with each other
+	// messages, tokens and text agree with each other
 	var whole, turns struct {
 		Count    int
 		Tokens   []int32
@@ -191,14 +194,17 @@ func TestEndpointsAsCaptured(t *testing.T) {
 		MaxModel int      `json:"max_model_len"`
 	}
 	_, text := s.post("/tokenize", object{"messages": []object{{"role": "user", "content": "Hello"}}, "return_token_strs": true})
-	if err := json.Unmarshal(text, &whole); err != nil || whole.Count != len(whole.Tokens) || whole.MaxModel != 8192 || strings.Join(whole.Strs, "") != "<|user|>\nHello<|end|>\n<|assistant|>\n" {
+	if err := json.Unmarshal(text, &whole); err != nil || whole.Count != len(whole.Tokens) || whole.MaxModel != 8192 ||
+		strings.Join(whole.Strs, "") != "<|user|>\nHello<|end|>\n<|assistant|>\n" {
 		t.Errorf("tokenize: %s", text)
 	}
 	_, text = s.post("/tokenize", object{"messages": []object{{"role": "user", "content": "Hello"}}, "add_generation_prompt": false})
-	if err := json.Unmarshal(text, &turns); err != nil || turns.Strs != nil || !slices.Equal(turns.Tokens, whole.Tokens[:len(whole.Tokens)-2]) {
+	if err := json.Unmarshal(text, &turns); err != nil || turns.Strs != nil ||
+		!slices.Equal(turns.Tokens, whole.Tokens[:len(whole.Tokens)-2]) {
 		t.Errorf("tokenize without generation prompt: %s", text)
 	}
-	if _, text = s.post("/detokenize", object{"tokens": whole.Tokens}); string(text) != `{"prompt":"\u003c|user|\u003e\nHello\u003c|end|\u003e\n\u003c|assistant|\u003e\n"}` {
+	_, text = s.post("/detokenize", object{"tokens": whole.Tokens})
+	if string(text) != `{"prompt":"\u003c|user|\u003e\nHello\u003c|end|\u003e\n\u003c|assistant|\u003e\n"}` {
 		t.Errorf("detokenize: %s", text)
 	}
 	if r := s.complete(chatBody("Hello", "max_tokens", 2)); !slices.Equal(r.prompt, whole.Tokens) {
@@ -206,7 +212,7 @@ func TestEndpointsAsCaptured(t *testing.T) {
 	}
 }
 
-// Streams have vLLM's events: as many, each of the same shape.
+// Streams have as many events as those of vLLM, and each event has the same shape.
 func TestStreamsAsCaptured(t *testing.T) {
 	s := start(t, Options{Model: "tiny"})
 	usage, both := object{"include_usage": true}, object{"include_usage": true, "continuous_usage_stats": true}
@@ -244,7 +250,7 @@ func TestStreamsAsCaptured(t *testing.T) {
 	}
 }
 
-// A stream says the same as an answer in one piece, and its running usage counts its tokens.
+// A streamed answer is equal to one in a single piece, and its running usage counts its tokens.
 func TestStreamAgreesWithWhole(t *testing.T) {
 	s := start(t, Options{Seed: 3})
 	for _, path := range []string{"/v1/chat/completions", "/v1/completions"} {
@@ -316,7 +322,7 @@ func TestLimits(t *testing.T) {
 	}{
 		{"max_tokens", chatBody("hi", "max_tokens", 3), 3, "length"},
 		{"max_completion_tokens wins", chatBody("hi", "max_tokens", 3, "max_completion_tokens", 5), 5, "length"},
-		{"room for it", chatBody("hi", "max_tokens", natural), natural, "stop"},
+		{"exactly enough", chatBody("hi", "max_tokens", natural), natural, "stop"},
 		{"one short", chatBody("hi", "max_tokens", natural-1), natural - 1, "length"},
 		{"ignore_eos", chatBody("hi", "max_tokens", natural+9, "ignore_eos", true), natural + 9, "length"},
 		{"min_tokens, then the end", chatBody("hi", "max_tokens", 2*natural, "min_tokens", natural), natural + 1, "stop"},
@@ -328,7 +334,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Every sample the simulator serves has the name, type, help and buckets of vLLM 0.26's.
+// Every sample of the simulator has the name, type, help and buckets of vLLM 0.26.
 func TestMetricsAsCaptured(t *testing.T) {
 	raw, err := os.ReadFile("../engine/testdata/metrics-vllm-0.26.txt")
 	if err != nil {

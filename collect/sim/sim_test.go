@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// clock is a clock that only sleeping moves, so that a test waits for nothing and sees exact times.
+// clock is a clock that moves only when somebody sleeps. A test with it never waits and sees exact times.
 type clock struct {
 	mu    sync.Mutex
 	t     time.Time
@@ -59,7 +59,7 @@ type server struct {
 	http *http.Client
 }
 
-// start serves with the instant profile and a clock that never waits, unless o says otherwise.
+// start starts a simulator. Unless o sets them, it has the instant profile and a clock that never waits.
 func start(t testing.TB, o Options) *server {
 	t.Helper()
 	if o.Profile == "" {
@@ -87,7 +87,7 @@ func start(t testing.TB, o Options) *server {
 	return &server{s, t, base, &http.Client{Transport: tr, Timeout: 20 * time.Second}}
 }
 
-// object is a request body in the making.
+// object is a JSON object, such as a request body.
 type object = map[string]any
 
 func (s *server) do(ctx context.Context, method, path, kind, body string) (*http.Response, error) {
@@ -101,7 +101,7 @@ func (s *server) do(ctx context.Context, method, path, kind, body string) (*http
 	return s.http.Do(req)
 }
 
-// post sends an object and gives the status and what came back.
+// post sends an object and returns the status and the body of the answer.
 func (s *server) post(path string, body object) (int, []byte) {
 	s.t.Helper()
 	text, err := json.Marshal(body)
@@ -120,7 +120,7 @@ func (s *server) post(path string, body object) (int, []byte) {
 	return resp.StatusCode, out
 }
 
-// answered is what a test wants to know of a completion.
+// answered holds those parts of a completion that tests check.
 type answered struct {
 	prompt, ids    []int32
 	text, finish   string
@@ -150,7 +150,7 @@ type completion struct {
 	PromptTokenIDs []int32 `json:"prompt_token_ids"`
 }
 
-// complete sends a completion that is not streamed, with token ids; it must succeed.
+// complete sends a completion request, without streaming and with token ids. The request must succeed.
 func (s *server) complete(body object) answered {
 	s.t.Helper()
 	path := "/v1/completions"
@@ -181,7 +181,7 @@ func (s *server) complete(body object) answered {
 	return r
 }
 
-// counters reads /metrics: each sample by name, labels other than engine and model after it as {k="v"}.
+// counters reads /metrics. A sample is found by its name, followed by its labels as {k="v"}, without engine and model.
 func (s *server) counters() map[string]float64 {
 	s.t.Helper()
 	resp, err := s.do(s.t.Context(), http.MethodGet, "/metrics", "", "")
@@ -226,7 +226,7 @@ func parseMetrics(t testing.TB, text string) map[string]float64 {
 	return out
 }
 
-// events are the data of an SSE stream in order; err is how the body ended (nil: whole).
+// events returns the data of the events of a stream in order. err is nil when the body is complete.
 func events(body io.Reader) (data []string, err error) {
 	r := bufio.NewReader(body)
 	for {
@@ -243,7 +243,7 @@ func events(body io.Reader) (data []string, err error) {
 	}
 }
 
-// stream sends a streaming request and gives its events.
+// stream sends a streaming request and returns its events.
 func (s *server) stream(path string, body object) (status int, data []string, err error) {
 	s.t.Helper()
 	b := object{"stream": true}
@@ -271,7 +271,7 @@ func chatBody(content string, more ...any) object {
 	return b
 }
 
-// captured reads an answer of vLLM 0.32 as it came over the wire.
+// captured reads a recorded answer of vLLM 0.32.
 func captured(t testing.TB, name string) (*http.Response, []byte) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", name+".raw"))
@@ -290,7 +290,7 @@ func captured(t testing.TB, name string) (*http.Response, []byte) {
 	return resp, body
 }
 
-// shape lists the paths of a JSON value with the kind of what is there, elements of a list as one.
+// shape lists the paths in a JSON value, each with the kind of its value. All elements of a list have the same path.
 func shape(t testing.TB, text []byte) map[string]bool {
 	t.Helper()
 	var v any
@@ -319,7 +319,7 @@ func shape(t testing.TB, text []byte) map[string]bool {
 	return out
 }
 
-// sameShape holds one JSON text against another, but for what may come on top.
+// sameShape compares the shapes of two JSON texts. got may have the paths in extra in addition.
 func sameShape(t testing.TB, what string, got, want []byte, extra ...string) {
 	t.Helper()
 	g, w := shape(t, got), shape(t, want)
@@ -333,12 +333,12 @@ func sameShape(t testing.TB, what string, got, want []byte, extra ...string) {
 	}
 	for k := range g {
 		if !w[k] {
-			t.Errorf("%s: has%s, which vLLM has not", what, k)
+			t.Errorf("%s: has%s, which vLLM does not have", what, k)
 		}
 	}
 }
 
-// until waits for something the server does on its own.
+// until waits until ok returns true.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
@@ -348,7 +348,7 @@ func until(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// gate is a clock whose sleepers wait until the gate opens, so that a test can look at an engine in the middle of a step.
+// gate is a clock whose sleepers wait until the gate opens. With it a test can look at an engine in the middle of a step.
 type gate struct{ open chan struct{} }
 
 func newGate() *gate { return &gate{make(chan struct{})} }
@@ -360,7 +360,7 @@ func (g *gate) sleep(ctx context.Context, _ time.Duration) {
 	}
 }
 
-// FuzzRequest sends bodies of all kinds: no panic, no 5xx, and an answer that is JSON or a stream of JSON events.
+// FuzzRequest sends bodies of all kinds. There must be no panic and no 5xx, and the answer must be JSON or a stream of JSON events.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `null`, `[]`, `"x"`, `{"messages":[]}`, `{"messages":null}`, `{"messages":[null]}`, `{"prompt":""}`,
@@ -387,7 +387,7 @@ func FuzzRequest(f *testing.F) {
 	go s.Run(f.Context())
 	h := s.Handler()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // an answer that never comes is a failure with its body
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // without an answer the test fails and shows the body
 		defer cancel()
 		for _, path := range []string{"/v1/chat/completions", "/tokenize", "/v1/completions", "/detokenize"} {
 			req := httptest.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(body))
@@ -399,7 +399,7 @@ func FuzzRequest(f *testing.F) {
 			}
 			if !strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream") {
 				if !json.Valid(w.Body.Bytes()) {
-					t.Fatalf("%s answered no JSON to %q: %s", path, body, w.Body)
+					t.Fatalf("%s did not answer %q with JSON: %s", path, body, w.Body)
 				}
 				continue
 			}
@@ -416,7 +416,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// newRecorder posts to the handler without a network.
+// newRecorder posts a body to the handler, without a network, and returns the recorded answer.
 func newRecorder(s *Server, path, body string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")

@@ -2,7 +2,7 @@ package sim
 
 import "slices"
 
-// stream sends tokens as they come, then the usage that was asked for, and the end.
+// stream sends tokens as they come, then the usage if the client asked for it, and the end.
 func (a *answer) stream() {
 	opt := a.body.StreamOptions
 	usages := opt != nil && opt.IncludeUsage
@@ -40,7 +40,7 @@ func (a *answer) stream() {
 		}
 		e.Choices[0], e.Usage, a.carries = c, used(n), 1
 		a.event(e)
-		if a.dead { // leaving ends the request
+		if a.dead { // returning ends the request
 			return
 		}
 	}
@@ -60,7 +60,7 @@ func (a *answer) stream() {
 	}
 }
 
-// choice is the part of an event that holds the nth token.
+// choice returns the part of an event that holds the nth token.
 func (a *answer) choice(n int, id int32) choice {
 	text := ""
 	if id != endToken {

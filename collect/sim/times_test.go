@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TTFT and the server's own split are the model's, to the nanosecond, when the clock has no jitter.
+// Without jitter, TTFT and its parts on the server are those of the cost model, to the nanosecond.
 func TestTimesAreTheModels(t *testing.T) {
 	for _, name := range []string{"eager", "graphs"} {
 		c := newClock()
@@ -20,7 +20,7 @@ func TestTimesAreTheModels(t *testing.T) {
 		for _, r := range []struct{ prompt, cached int }{{5000, 0}, {5000, 4992}, {7071, 4992}, {20, 0}} {
 			ids := numbered(0, r.prompt)
 			switch r.prompt {
-			case 7071: // goes on after the prompt of 5,000 and is new from there
+			case 7071: // extends the prompt of 5,000 tokens
 				ids = slices.Concat(numbered(0, 5000), numbered(3, 2071))
 			case 20:
 				ids = numbered(9, 20)
@@ -52,7 +52,7 @@ func TestTimesAreTheModels(t *testing.T) {
 	}
 }
 
-// A step that ended late is made up for by shorter ones, but never at the cost of a request that came meanwhile.
+// Shorter steps make up for a step that ended late, but never for a request that came in the meantime.
 func TestLateStepsShortenNoRequest(t *testing.T) {
 	const late = 90 * time.Millisecond
 	c := newClock()
@@ -71,7 +71,7 @@ func TestLateStepsShortenNoRequest(t *testing.T) {
 	}
 }
 
-// In real time a request takes the model's time at least.
+// In real time a request takes at least the time of the cost model.
 func TestRealTime(t *testing.T) {
 	s := start(t, Options{Profile: "eager", Deviation: Deviation{JitterRatio: -1}, Clock: Clock{time.Now, sleep}})
 	cost := s.cost

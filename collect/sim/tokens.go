@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// Special tokens of the chat template; their ids are their positions, from 1.
+// specials are the special tokens of the chat template. Their ids are their positions, from 1.
 var specials = [...]string{"<|system|>", "<|user|>", "<|assistant|>", "<|end|>"}
 
 const endToken = 4 // <|end|>
 
-// maxPiece is the longest piece of a word, in runes with its leading space: English comes out at about four characters a
-// token, as with real tokenizers.
+// maxPiece is the length of the longest piece of a word, in runes, with its leading space. With it English has about four characters per
+// token, as with real tokenisers.
 const maxPiece = 7
 
-// tokenizer cuts text into pieces whose ids are hashes. It is no real tokenizer: it keeps what prefix caching needs (equal
-// text, equal ids; text before a message boundary never changes the ids after it) and remembers pieces to give them back.
+// tokenizer cuts text into pieces whose ids are hashes. It is not a real tokeniser, but it has what prefix caching needs: equal texts have
+// equal ids, and text before the end of a message never changes the ids after it. It remembers pieces to turn ids back into text.
 type tokenizer struct {
 	mu    sync.Mutex
 	ids   map[string]int32
@@ -34,8 +34,8 @@ func newTokenizer() *tokenizer {
 	return t
 }
 
-// id gives the piece's id in [1000, 2^31), the next free one where two pieces share a hash. It locks for one piece only, so
-// that a long prompt does not hold up the engine's next token.
+// id returns the id of a piece, in [1000, 2^31). When two pieces have the same hash, the second gets the next free id. It locks for one
+// piece only, so that a long prompt does not delay the engine's next token.
 func (t *tokenizer) id(piece string) int32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,7 +53,7 @@ func (t *tokenizer) id(piece string) int32 {
 	return id
 }
 
-// encode gives the token ids of a text.
+// encode returns the token ids of a text.
 func (t *tokenizer) encode(text string) []int32 {
 	out := make([]int32, 0, len(text)/4+1)
 	for text != "" {
@@ -64,7 +64,7 @@ func (t *tokenizer) encode(text string) []int32 {
 	return out
 }
 
-// pieces gives the texts of ids; an id never seen gives U+FFFD.
+// pieces returns the texts of ids. An unknown id gives U+FFFD.
 func (t *tokenizer) pieces(ids []int32) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,8 +79,8 @@ func (t *tokenizer) pieces(ids []int32) []string {
 	return out
 }
 
-// pieceLen is the length in bytes of the first piece: a special token, a line break, up to maxPiece runes of one word with
-// the space before it, up to three digits, a run of spaces, or one other character.
+// pieceLen returns the length of the first piece, in bytes. A piece is a special token, a line break, up to maxPiece runes of one word
+// with the space before it, up to three digits, a run of spaces, or one other character.
 func pieceLen(s string) int {
 	if s[0] == '<' {
 		for _, x := range specials {
@@ -134,7 +134,7 @@ func pieceLen(s string) int {
 	return n + size
 }
 
-// render is the chat template: each message between its role and <|end|>, then the assistant's role.
+// render is the chat template. Each message stands between its role and <|end|>. With generate the role of the assistant follows.
 func render(messages []message, generate bool) string {
 	var b strings.Builder
 	for _, m := range messages {
@@ -146,21 +146,22 @@ func render(messages []message, generate bool) string {
 	return b.String()
 }
 
-// words are what replies are made of: each is one token with its leading space, so at most maxPiece-1 letters, so that a
-// reply in the history has the ids it was generated with, and hits.
+// words are the words of replies. A word with its leading space is one token, so it has at most maxPiece-1 letters. A reply in the
+// history then has the ids with which it was generated, and hits.
 var words = strings.Fields(`the a cache block token prefix turn model server prompt reply memory step batch queue time
 	first last next same other each every some one two is was has does keeps reads writes holds shares moves grows
 	stays starts ends fits waits runs takes gives needs finds shows of in on at to from with by for and or but so
 	then when while since after before until longer later faster slower larger lower warm cold full empty new
 	old long short it this that which more less most few many`)
 
-// reply makes up a text of pieces: pseudo-English sentences, the same for the same random source.
+// reply makes up a text of pieces in pseudo-English sentences. The same random source gives the same text.
 type reply struct {
 	rng      *rand.Rand
 	sentence int // words left in the sentence
 	started  bool
 }
 
+// next returns the next piece.
 func (r *reply) next() string {
 	if r.sentence == 0 {
 		r.sentence = 6 + r.rng.IntN(10)

@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// texts makes awkward texts: special tokens whole and broken, runs of spaces, digits, several scripts.
+// texts returns a difficult text, with special tokens whole and broken, runs of spaces, digits and several scripts.
 func texts(rng *rand.Rand) string {
-	bits := []string{"<|end|>", "<|user|>", "<|", "|>", "<", "end", " ", "  ", "\n", "\n\n", "\t", "a", " word", "internationalisation", " internationalisation",
+	bits := []string{"<|end|>", "<|user|>", "<|", "|>", "<", "end", " ", "  ", "\n", "\n\n", "\t", "a", " word", "internationalisation",
+		" internationalisation",
 		"12345", " 7", ".", " .", "é", "漢字漢字漢字漢字", " привет", "😀", "\ufffd", "'s", "-", "x1y2", "٣٤٥٦"}
 	var b strings.Builder
 	for range rng.IntN(12) {
@@ -66,7 +67,7 @@ func TestHashCollision(t *testing.T) {
 	}
 }
 
-// What is generated re-tokenises to the same ids, else replies in a history would not hit.
+// Generated text tokenises to the generated ids. Otherwise replies in the history would not hit.
 func TestRepliesKeepTheirIDs(t *testing.T) {
 	tok := newTokenizer()
 	for _, w := range words {

@@ -4,23 +4,23 @@ import (
 	"slices"
 )
 
-// Cause says why a prompt token had to be computed.
+// Cause is why a prompt token had to be computed.
 type Cause string
 
-// The causes of missed tokens. For each turn they add up to prompt tokens less cached tokens.
+// The causes of missed tokens. For each turn they add up to its prompt tokens minus its cached tokens.
 const (
-	NewText         Cause = "new_text"                 // nobody sent this text before
-	ChangedText     Cause = "changed_text"             // it was sent before, but something before it changed
-	TemplateRewrote Cause = "template_rewrote_history" // the messages are the same and the chat template renders them otherwise
-	Retokenized     Cause = "retokenized"              // the reply's text is the same and its token ids are not those that were generated
-	BlockRounding   Cause = "block_rounding"           // shared, but short of a whole block
-	LastToken       Cause = "last_token"               // the last token of a prompt is always computed; that of a reply never was
-	Evicted         Cause = "evicted"                  // it was cached and had to make room
-	Isolation       Cause = "isolation"                // new to its session; another of the same repeat has it, kept apart
-	Unknown         Cause = "unknown"                  // it should have hit, and nothing known explains why not
+	NewText         Cause = "new_text"                 // the text was never sent before
+	ChangedText     Cause = "changed_text"             // the text was sent before, but something in front of it changed
+	TemplateRewrote Cause = "template_rewrote_history" // the messages are equal, but the chat template renders them differently
+	Retokenized     Cause = "retokenized"              // the text of the reply is equal, but it has other token ids than those generated
+	BlockRounding   Cause = "block_rounding"           // shared, but not a whole block
+	LastToken       Cause = "last_token"               // the last token of a prompt is always computed; the last token of a reply never was
+	Evicted         Cause = "evicted"                  // it was cached and was evicted
+	Isolation       Cause = "isolation"                // another session of the same repeat sent it, but isolation keeps them apart
+	Unknown         Cause = "unknown"                  // it should have hit, and no cause is known
 )
 
-// Causes lists all causes in the order in which they are told.
+// Causes lists all causes in the order in which reports show them.
 func Causes() []Cause {
 	return []Cause{NewText, ChangedText, TemplateRewrote, Retokenized, BlockRounding, LastToken, Evicted, Isolation, Unknown}
 }
@@ -31,96 +31,98 @@ type Text struct{ Role, Content string }
 // Turn is one request as the cache saw it.
 type Turn struct {
 	Prompt    []int32 // token ids
-	Output    []int32 // generated ids, the last sampled one included; nil: not known
+	Output    []int32 // generated ids, including the last sampled one; nil when not known
 	Generated int     // number of generated tokens
 	Salt      string
 	Session   int     // turns of one session extend each other
-	Messages  []Text  // what was rendered into the prompt
-	Reply     string  // text of the answer, as it goes into the history
-	Reasoning bool    // the answer had a part that does not go into the history
-	Achieved  int     // cached tokens that the server reported; below 0: it did not say
-	Apart     bool    // a warm-up: it takes room in the pool, and no other session is held against it
-	Repeat    int     // of the workload: repeats play the same again for evidence, so that one is no traffic to another
-	Foreign   bool    // the history has another text than was generated
-	ReplyIDs  []int32 // ids of the reply's text, for a turn without Output: text that was sent, whatever its ids were when generated
+	Messages  []Text  // the messages of the prompt
+	Reply     string  // text of the reply, as it goes into the history
+	Reasoning bool    // the reply had a part that does not go into the history
+	Achieved  int     // cached tokens that the server reported; negative when it reported none
+	Apart     bool    // a warm-up: it takes room in the pool, but is not compared with other sessions
+	Repeat    int     // number of the repeat: text of one repeat does not count as sent before in another
+	Foreign   bool    // the history holds another text than the generated one
+	ReplyIDs  []int32 // token ids of the reply's text, for a turn without Output; they may differ from the generated ids
 }
 
-// Divergence is where a prompt's text leaves what was sent before.
+// Divergence is the place where the text of a prompt begins to differ from an earlier prompt.
 type Divergence struct {
-	Message     int    // index of the message, from 0; below 0: not known, since the messages are the same
-	Role        string // its role
-	Character   int    // runes of it that are the same
-	Before, Now string // the text around that place, then and now
-	TokenIndex  int    // tokens that are the same
-	SameSession bool   // compared with the turn before of the same session, not with another session's
+	Message     int    // index of the message, from 0; negative when the messages are equal
+	Role        string // role of that message
+	Character   int    // equal runes at the beginning of the message
+	Before, Now string // the text around that place, in the earlier prompt and in this one
+	TokenIndex  int    // equal tokens at the beginning of the prompt
+	SameSession bool   // compared with the previous turn of the same session, not with another session
 }
 
-// Analysis is what a turn's prompt could have reused and why the rest was computed. All figures are tokens.
+// Analysis tells how much of a prompt could have come from the cache and why the rest was computed. All figures are tokens.
 type Analysis struct {
 	PromptTokens int
-	Common       int // longest common prefix with any earlier sequence of this cache
-	BlockIdeal   int // whole blocks of that, at least one token computed
-	TextIdeal    int // what equal text would allow, whatever blocks, template, tokeniser, pool and isolation do
-	Predicted    int // what a cache of the server's block size and pool would hit
-	Achieved     int // below 0: unknown
+	Common       int // longest common prefix with any earlier sequence in this cache
+	BlockIdeal   int // whole blocks of Common, with at least one token left to compute
+	TextIdeal    int // tokens of text that was sent before, if blocks, template, tokeniser, pool and isolation cost nothing
+	Predicted    int // the hit in a cache with the server's block size and pool
+	Achieved     int // cached tokens that the server reported; negative when unknown
 	Missed       map[Cause]int
-	Divergence   *Divergence // nil when the prompt extends what was sent
+	Divergence   *Divergence // nil when the prompt extends an earlier one
 }
 
-// gram is how many tokens in a row count as text that was sent before.
+// gram is the length of a run of tokens, in tokens, that counts as text sent before when it occurs again.
 const gram = 8
 
-// History is everything a server has been sent, in order. It is not safe for several goroutines.
+// History is everything that was sent to a server, in order. It is not safe for use by several goroutines.
 type History struct {
-	size int
-	pool *Cache
-	own  map[string]*tree    // by salt, since the cache was cold, whatever the repeat: it is one cache
-	all  map[int]*tree       // by repeat: whatever the salt, cold or not
-	sent map[workload]grams  // runs of tokens that were sent since the cache was cold
-	last map[int]*sequence   // of each session
-	open map[int][]*sequence // of each session: those whose output is not known yet
+	size     int
+	pool     *Cache
+	bySalt   map[string]*tree    // what was sent with each salt since the cache was cold, over all repeats
+	byRepeat map[int]*tree       // what was sent in each repeat, over all salts, cold or not
+	sent     map[workload]grams  // runs of tokens that were sent since the cache was cold
+	last     map[int]*sequence   // last sequence of each session
+	open     map[int][]*sequence // sequences of each session whose output is not known yet
 }
 
-// workload is what the sessions of a repeat sent under one salt.
+// workload names what the sessions of one repeat send with one salt.
 type workload struct {
 	salt   string
 	repeat int
 }
 
-// grams are runs of tokens, by hash.
+// grams is a set of runs of tokens, by hash.
 type grams map[uint64]struct{}
 
-// sequence is what a request left in the cache: its prompt and its output less the last token.
+// sequence is what a request left in the cache: its prompt and its output without the last token.
 type sequence struct {
-	tokens   []int32 // nil in the trees, which have them in their edges
-	length   int     // of tokens
-	prompt   int
-	first    bool   // it began a session
-	messages []Text // with the reply
+	tokens   []int32 // nil in the trees, whose edges hold the tokens
+	length   int     // tokens of prompt and output
+	prompt   int     // tokens of the prompt
+	first    bool    // it began a session
+	messages []Text  // of the prompt, and the reply
 	turn     Turn
 }
 
-// NewHistory makes the history of a server with blocks of size tokens and a pool of capacity tokens (0: no limit known). One
-// block of the pool is vLLM's own.
+// NewHistory makes the history of a server with blocks of size tokens and a pool of capacity tokens. A capacity of 0 sets no limit.
+// vLLM keeps one block of the pool for itself.
 func NewHistory(size, capacity int) *History {
 	blocks := 0
 	if capacity > 0 {
 		blocks = max(capacity/size-1, 1)
 	}
-	return &History{size: size, pool: NewCache(size, blocks), own: map[string]*tree{}, all: map[int]*tree{}, sent: map[workload]grams{},
-		last: map[int]*sequence{}, open: map[int][]*sequence{}}
+	return &History{
+		size: size, pool: NewCache(size, blocks), bySalt: map[string]*tree{}, byRepeat: map[int]*tree{}, sent: map[workload]grams{},
+		last: map[int]*sequence{}, open: map[int][]*sequence{},
+	}
 }
 
-// Cold says that the cache was emptied: the server restarted or reset.
+// Cold tells that the cache was emptied: the server was restarted or reset.
 func (h *History) Cold() {
 	h.pool.Reset()
-	clear(h.own)
+	clear(h.bySalt)
 	clear(h.sent)
 }
 
-// EndRepeat lets go of what only the sessions of a repeat are compared with: all of them have ended.
+// EndRepeat frees what only the sessions of this repeat are compared with. All of them must have ended.
 func (h *History) EndRepeat(repeat int) {
-	delete(h.all, repeat)
+	delete(h.byRepeat, repeat)
 	for w := range h.sent {
 		if w.repeat == repeat {
 			delete(h.sent, w)
@@ -128,32 +130,32 @@ func (h *History) EndRepeat(repeat int) {
 	}
 }
 
-// everybody gives what the sessions of a repeat sent, whatever keeps them apart.
-func (h *History) everybody(repeat int) *tree {
-	if h.all[repeat] == nil {
-		h.all[repeat] = &tree{}
+// ofRepeat returns everything that the sessions of a repeat sent, whatever isolates them.
+func (h *History) ofRepeat(repeat int) *tree {
+	if h.byRepeat[repeat] == nil {
+		h.byRepeat[repeat] = &tree{}
 	}
-	return h.all[repeat]
+	return h.byRepeat[repeat]
 }
 
-// Analyse adds a turn and says what it could have reused. The outputs of turns before it must be known by then; a turn
-// without Output is taken to have generated what the next prompt of its session shows.
+// Analyse adds a turn and returns what it could have reused. Turns must be added in the order in which they were sent, with the outputs
+// of earlier turns. When a turn has no Output, its output is read from a later prompt of its session.
 func (h *History) Analyse(t Turn) Analysis {
 	n := len(t.Prompt)
 	v := Analysis{PromptTokens: n, Achieved: t.Achieved, Missed: map[Cause]int{}}
 	prev := h.last[t.Session]
-	h.open[t.Session] = slices.DeleteFunc(h.open[t.Session], func(s *sequence) bool { return h.guess(s, t) })
-	own := h.own[t.Salt]
-	if own == nil {
-		own = &tree{}
-		h.own[t.Salt] = own
+	h.open[t.Session] = slices.DeleteFunc(h.open[t.Session], func(s *sequence) bool { return h.findOutput(s, t) })
+	cached := h.bySalt[t.Salt]
+	if cached == nil {
+		cached = &tree{}
+		h.bySalt[t.Salt] = cached
 	}
-	common, near := own.find(t.Prompt)
-	anyone, _ := h.everybody(t.Repeat).find(t.Prompt)
+	common, near := cached.find(t.Prompt)
+	inRepeat, _ := h.ofRepeat(t.Repeat).find(t.Prompt)
 	v.Common = common
 	v.BlockIdeal = IdealHit(common, n, h.size)
 
-	// the reference for what changed: the turn before, or else the nearest of the same repeat in this cache
+	// what changed is found by comparing with the previous turn, or else with the nearest turn of the same repeat in this cache
 	ref := prev
 	if ref == nil && near != nil && near.turn.Repeat == t.Repeat {
 		ref = near
@@ -166,14 +168,14 @@ func (h *History) Analyse(t Turn) Analysis {
 	if from < 0 {
 		from = v.Predicted
 	}
-	h.split(&v, t, ref, from, IdealHit(anyone, n, h.size), kind)
+	h.split(&v, t, ref, from, IdealHit(inRepeat, n, h.size), kind)
 	v.TextIdeal = n - v.Missed[NewText] - v.Missed[ChangedText]
-	h.add(t, own, s)
+	h.add(t, cached, s)
 	return v
 }
 
-// split cuts the missed tokens [from, n) into causes. What the session itself explains goes first; of what is new to it, others of its
-// repeat had the first shared tokens, which isolation kept from it.
+// split assigns a cause to each of the missed tokens [from, n). Causes within the session come first. Of the tokens that are new to the
+// session, those below shared were sent by another session of the repeat, so isolation is their cause.
 func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, kind Cause) {
 	n := len(t.Prompt)
 	give := func(c Cause, a, b int) {
@@ -181,7 +183,7 @@ func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, ki
 			v.Missed[c] += b - a
 		}
 	}
-	// [from, block ideal): it was cached by this server. What the model of the pool does not hit either had to make room.
+	// The server cached the tokens below the block ideal. Where the model of the pool does not hit either, they were evicted.
 	held := min(v.Predicted, v.BlockIdeal)
 	give(Unknown, 0, held)
 	give(Evicted, held, v.BlockIdeal)
@@ -192,7 +194,7 @@ func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, ki
 		return
 	}
 	at := max(end, v.BlockIdeal)
-	// the token that ended the reply was sampled and never computed
+	// the token that ended the reply was sampled, but never computed
 	if ref != nil && at == ref.length && len(ref.turn.Output) > 0 && ref.turn.Output[len(ref.turn.Output)-1] == t.Prompt[at] {
 		give(LastToken, at, at+1)
 		at++
@@ -206,7 +208,7 @@ func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, ki
 		return
 	}
 	seen := h.sent[workload{t.Salt, t.Repeat}].find(t.Prompt, at)
-	if !v.Divergence.SameSession { // another session's: a change only if what follows is largely the same
+	if !v.Divergence.SameSession { // compared with another session, it is a change only if enough of the text after it was sent before
 		again := 0
 		for _, s := range seen {
 			if s {
@@ -228,7 +230,7 @@ func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, ki
 	})
 }
 
-// eachRun calls f for each longest stretch [i, j) of equal values.
+// eachRun calls f for each stretch [i, j) of equal values.
 func eachRun(x []bool, f func(i, j int, value bool)) {
 	for i := 0; i < len(x); {
 		j := i
@@ -240,7 +242,7 @@ func eachRun(x []bool, f func(i, j int, value bool)) {
 	}
 }
 
-// divergence finds what ended the common prefix: the cause of what was sent before and must be computed again.
+// divergence finds out what ended the common prefix. It returns the cause for tokens that were sent before and must be computed again.
 func (h *History) divergence(v *Analysis, t Turn, ref *sequence, common int, sameSession bool) Cause {
 	if ref == nil {
 		return NewText
@@ -264,7 +266,7 @@ func (h *History) divergence(v *Analysis, t Turn, ref *sequence, common int, sam
 		return ChangedText
 	}
 	if !sameSession || common >= ref.length || (ref.turn.Foreign && common >= ref.prompt) {
-		return NewText // all of it is there, and the rest came after
+		return NewText // the prompt holds all of the earlier sequence, and the rest follows it
 	}
 	v.Divergence = &Divergence{Message: -1, TokenIndex: common, SameSession: true}
 	if common < ref.prompt || ref.turn.Reasoning {
@@ -277,7 +279,7 @@ func (h *History) divergence(v *Analysis, t Turn, ref *sequence, common int, sam
 	return Retokenized
 }
 
-// around gives the runes that two texts share at their beginning, and a little of both around that place.
+// around returns how many runes two texts share at their beginning, and a little of both texts around that place.
 func around(a, b string) (same int, wasText, nowText string) {
 	x, y := []rune(a), []rune(b)
 	for same < len(x) && same < len(y) && x[same] == y[same] {
@@ -298,7 +300,7 @@ func around(a, b string) (same int, wasText, nowText string) {
 	return same, cut(x), cut(y)
 }
 
-// find says for each token from at on whether it lies in a run of gram tokens that is there.
+// find reports for each token from at on whether it is part of a run of gram tokens in the set.
 func (g grams) find(tokens []int32, at int) []bool {
 	out := make([]bool, len(tokens)-at)
 	for i := max(0, at-gram+1); i+gram <= len(tokens); i++ {
@@ -320,11 +322,12 @@ func gramHash(t []int32) uint64 {
 	return h
 }
 
-// guess takes the output of a turn from a later prompt of its session that begins as it did and has its answer as it was: the
-// tokens that stand in its place. It gives true when there is nothing more to find out.
-func (h *History) guess(s *sequence, t Turn) (done bool) {
+// findOutput reads the output of an earlier turn s from the prompt of a later turn t of its session. The prompt must begin with that of
+// s and hold its reply unchanged. The output is then what follows the prompt of s. It returns true when it found the output, and when
+// it can never be found.
+func (h *History) findOutput(s *sequence, t Turn) (done bool) {
 	next := t.Prompt
-	if s.turn.Foreign || s.turn.Reasoning { // what stands there is not what was generated
+	if s.turn.Foreign || s.turn.Reasoning { // the history does not hold what was generated
 		return true
 	}
 	if m := len(s.turn.Messages); m < len(t.Messages) && t.Messages[m].Content != s.turn.Reply {
@@ -336,9 +339,9 @@ func (h *History) guess(s *sequence, t Turn) (done bool) {
 	out := next[s.prompt:min(len(next), s.prompt+s.turn.Generated-1)]
 	s.tokens = append(slices.Clone(s.tokens[:s.prompt]), out...)
 	s.length = len(s.tokens)
-	h.keep(s, h.own[s.turn.Salt])
+	h.keep(s, h.bySalt[s.turn.Salt])
 	h.remember(s, s.prompt)
-	q := h.pool.Open(s.tokens, s.turn.Salt) // what it holds is hit again, what follows is added
+	q := h.pool.Open(s.tokens, s.turn.Salt) // the blocks of the prompt are hit again, and those of the output are added
 	if q.Reserve(len(s.tokens)) {
 		q.Computed(len(s.tokens))
 	}
@@ -346,15 +349,15 @@ func (h *History) guess(s *sequence, t Turn) (done bool) {
 	return true
 }
 
-// add records what a turn left behind.
-func (h *History) add(t Turn, own *tree, s *Seq) {
+// add records what a turn left in the cache.
+func (h *History) add(t Turn, cached *tree, s *Seq) {
 	kept := slices.Clone(t.Prompt)
 	if len(t.Output) > 0 {
 		kept = append(kept, t.Output[:len(t.Output)-1]...)
 	}
 	first := h.last[t.Session] == nil
 	q := &sequence{tokens: kept, length: len(kept), first: first, prompt: len(t.Prompt), turn: t, messages: slices.Clone(t.Messages)}
-	if t.Reply != "" { // an empty one is no message
+	if t.Reply != "" { // an empty reply adds no message
 		q.messages = append(q.messages, Text{"assistant", t.Reply})
 	}
 	need := max(len(kept), Reusable(len(t.Prompt), t.Generated))
@@ -365,12 +368,12 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 		}
 	}
 	s.Close()
-	known := 0 // of its first tokens; those of another repeat are not this one's
-	if common, _ := h.everybody(t.Repeat).find(kept); h.sent[workload{t.Salt, t.Repeat}] != nil {
-		commonHere, _ := own.find(kept)
+	known := 0 // how many of its first tokens were sent before in this repeat with this salt
+	if common, _ := h.ofRepeat(t.Repeat).find(kept); h.sent[workload{t.Salt, t.Repeat}] != nil {
+		commonHere, _ := cached.find(kept)
 		known = min(common, commonHere)
 	}
-	h.keep(q, own)
+	h.keep(q, cached)
 	h.remember(q, known)
 	h.last[t.Session] = q
 	if t.Output == nil && t.Generated > 1 {
@@ -379,8 +382,9 @@ func (h *History) add(t Turn, own *tree, s *Seq) {
 	}
 }
 
-// keep puts a sequence into the trees. They hold no more of it than another session is held against: its messages, if it began one.
-func (h *History) keep(s *sequence, own *tree) {
+// keep puts a sequence into the trees. They hold only what other sessions are compared with: its tokens, and its messages if it began a
+// session.
+func (h *History) keep(s *sequence, cached *tree) {
 	light := &sequence{length: s.length, prompt: s.prompt, first: s.first,
 		turn: Turn{Repeat: s.turn.Repeat, Salt: s.turn.Salt, Foreign: s.turn.Foreign, Reasoning: s.turn.Reasoning}}
 	if n := len(s.turn.Output); n > 0 {
@@ -389,20 +393,21 @@ func (h *History) keep(s *sequence, own *tree) {
 	if s.first {
 		light.messages = s.messages
 	}
-	if own != nil {
-		own.insert(light, s.tokens)
+	if cached != nil {
+		cached.insert(light, s.tokens)
 	}
 	if !s.turn.Apart {
-		h.everybody(s.turn.Repeat).insert(light, s.tokens)
+		h.ofRepeat(s.turn.Repeat).insert(light, s.tokens)
 	}
 }
 
-// Forget lets go of what only the turns of a session, or of its salt, are held against. The salt "" is everybody's and stays.
+// Forget frees what only the turns of this session or this salt are compared with. The salt "" is shared by all sessions, so its data
+// stays.
 func (h *History) Forget(session int, salt string) {
 	delete(h.last, session)
 	delete(h.open, session)
 	if salt != "" {
-		delete(h.own, salt)
+		delete(h.bySalt, salt)
 		for w := range h.sent {
 			if w.salt == salt {
 				delete(h.sent, w)
@@ -411,7 +416,7 @@ func (h *History) Forget(session int, salt string) {
 	}
 }
 
-// remember notes a sequence's runs of tokens behind the first known ones.
+// remember adds the runs of tokens of a sequence to the set. It skips the first known tokens, whose runs are in the set already.
 func (h *History) remember(s *sequence, known int) {
 	w := workload{s.turn.Salt, s.turn.Repeat}
 	if h.sent[w] == nil {
@@ -426,16 +431,17 @@ func (g grams) add(tokens []int32, from int) {
 	}
 }
 
-// tree is a radix tree over token sequences: it finds the longest prefix that any of them shares with a prompt.
+// tree is a radix tree of token sequences. It finds the longest prefix that a prompt shares with any of them.
 type tree struct{ root node }
 
 type node struct {
-	edge     []int32 // tokens on the way here
-	seq      *sequence
+	edge     []int32   // tokens between the parent node and this one
+	seq      *sequence // one of the sequences through this node
 	children map[int32]*node
 }
 
-// find gives the length of the longest common prefix and a sequence that has it, the one added last where several do.
+// find returns the length of the longest common prefix and a sequence that has it. Of several it prefers the last one that began a
+// session.
 func (t *tree) find(tokens []int32) (int, *sequence) {
 	n, length := &t.root, 0
 	for {
@@ -452,6 +458,7 @@ func (t *tree) find(tokens []int32) (int, *sequence) {
 	}
 }
 
+// at returns the token at i, or -1 behind the end.
 func at(tokens []int32, i int) int32 {
 	if i >= len(tokens) {
 		return -1
@@ -459,7 +466,7 @@ func at(tokens []int32, i int) int32 {
 	return tokens[i]
 }
 
-// insert adds a sequence with its tokens. Nodes on its way point to the last one that began a session.
+// insert adds a sequence and its tokens. The nodes on its path point to the last sequence that began a session.
 func (t *tree) insert(s *sequence, tokens []int32) {
 	n, rest := &t.root, tokens
 	point := func(n *node) {

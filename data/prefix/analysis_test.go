@@ -19,8 +19,8 @@ type captured struct {
 	Cached       int
 }
 
-// Recorded token ids and answers of vLLM 0.32 (CPU): conversations that grow, with a document in the system prompt at some
-// turns, and one with a salt. Every turn's hits are predicted, and the causes add up.
+// The token ids and hits were recorded from vLLM 0.32 (CPU). Conversations grow, some turns have a document in the system prompt, and
+// one conversation has a salt. The hits of every turn are predicted, and the causes add up.
 func TestRecordedTurns(t *testing.T) {
 	for _, size := range []int{32, 128} {
 		b, err := os.ReadFile(fmt.Sprintf("testdata/turns_bs%d.json", size))
@@ -70,8 +70,8 @@ func checkSum(t *testing.T, v Analysis) {
 	}
 }
 
-// Whatever is sent: causes add up, the ideal bounds what is achieved, larger blocks never allow more, and a longer history never
-// shares less.
+// For any prompts the causes add up, no hit is above the ideal, larger blocks never allow more, and a longer history never shares
+// less.
 func TestHistoryProperties(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 11))
@@ -99,7 +99,7 @@ func TestHistoryProperties(t *testing.T) {
 			out := seq(int(seed)*7+len(prompts), 1+rng.IntN(30))
 			last[k.session] = append(slices.Clone(p), out...)
 			probe := slices.Clone(p)
-			before, _ := k.h.everybody(0).find(probe)
+			before, _ := k.h.ofRepeat(0).find(probe)
 			v := k.turn(p, out, "", false)
 			if v.Achieved > v.BlockIdeal || v.BlockIdeal > v.Common || v.BlockIdeal >= v.PromptTokens || v.TextIdeal < v.BlockIdeal {
 				t.Fatalf("seed %d: %+v", seed, v)
@@ -107,10 +107,10 @@ func TestHistoryProperties(t *testing.T) {
 			if capacity == 0 && v.Missed[Evicted]+v.Missed[Unknown] != 0 {
 				t.Fatalf("seed %d: %v without a limit", seed, v.Missed)
 			}
-			if after, _ := k.h.everybody(0).find(probe); after < before || after != len(probe) {
+			if after, _ := k.h.ofRepeat(0).find(probe); after < before || after != len(probe) {
 				t.Fatalf("seed %d: shared %d, then %d", seed, before, after)
 			}
-			// the tree against the definition
+			// the tree finds what comparing all sequences finds
 			want := 0
 			for _, q := range prompts {
 				want = max(want, LCP(q, p))
@@ -128,7 +128,7 @@ func TestHistoryProperties(t *testing.T) {
 	}
 }
 
-// 20 turns of a conversation of 128K tokens, a document coming and going.
+// A conversation of 128K tokens is analysed in 20 turns. A document comes and goes.
 func BenchmarkAnalyse(b *testing.B) {
 	const turns, length = 20, 128_000
 	text := seq(5, length)

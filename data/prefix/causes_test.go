@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// only is the cause of most misses, some left out.
+// only returns the cause of most misses, leaving some causes out.
 func only(v Analysis, but ...Cause) Cause {
 	var most Cause
 	for c, n := range v.Missed {
@@ -20,7 +20,7 @@ func only(v Analysis, but ...Cause) Cause {
 	return most
 }
 
-// A tiny chat format for planted causes: every word is a token, every message ends with 1.
+// words is a tiny tokeniser: every word is a token. In the chat format of these tests every message ends with token 1.
 func words(text string) (out []int32) {
 	for w := range strings.FieldsSeq(text) {
 		h := int32(17)
@@ -48,7 +48,7 @@ func text(n, seed int) string {
 	return strings.TrimSpace(b.String())
 }
 
-// talk drives a history with a server whose cache is size and capacity.
+// talk sends turns to a history and to a model of a server, and compares the two.
 type talk struct {
 	t       *testing.T
 	h       *History
@@ -66,7 +66,7 @@ func newTalk(t *testing.T, size, capacity int) *talk {
 	return &talk{t: t, h: NewHistory(size, capacity), server: NewCache(size, blocks)}
 }
 
-// turn sends messages, gets a reply of these ids, and judges.
+// turn sends messages, gets a reply of these ids, and returns the analysis.
 func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Text) Analysis {
 	k.t.Helper()
 	hit := request(k.t, k.server, ids, k.salt, output)
@@ -79,21 +79,21 @@ func (k *talk) turn(ids, output []int32, reply string, reasoning bool, ms ...Tex
 	return v
 }
 
-// plain sends messages and answers with a text whose ids are those it will have in the history.
+// plain sends messages and gets a reply whose ids are the same as later in the history.
 func (k *talk) plain(reply string, ms ...Text) Analysis {
 	k.t.Helper()
 	return k.turn(prompt(ms...), append(words(reply), 1), reply, false, ms...)
 }
 
-// always are causes that every growing conversation has.
+// always holds the causes that every growing conversation has.
 var always = []Cause{NewText, BlockRounding, LastToken}
 
-// opening is how the talks below begin: a system prompt, two questions, and the reply to the first.
+// opening returns the beginning of the conversations below: a system prompt, two questions, and the reply to the first.
 func opening() (system, u1, u2 Text, r1 string) {
 	return Text{"system", text(200, 1)}, Text{"user", text(30, 2)}, Text{"user", text(30, 3)}, text(50, 4)
 }
 
-// A prompt whose beginning stayed, and ones whose documents or date did not.
+// The beginning of a prompt stays, or its documents or its date change.
 func TestCausesOfDocuments(t *testing.T) {
 	system, u1, u2, r1 := opening()
 	t.Run("nothing is wrong", func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestCausesOfDocuments(t *testing.T) {
 		k := newTalk(t, 16, 0)
 		doc := Text{"system", system.Content + " " + text(120, 9)}
 		k.plain(r1, system, u1)
-		v := k.plain("yes", doc, u1, Text{"assistant", r1}, u2) // the document is new, the history behind it is not
+		v := k.plain("yes", doc, u1, Text{"assistant", r1}, u2) // the document is new, and the history behind it is not
 		if v.Missed[ChangedText] < 80 || v.Missed[NewText] < 120 || v.Divergence == nil {
 			t.Errorf("injected: %v %+v", v.Missed, v.Divergence)
 		}
@@ -150,7 +150,7 @@ func TestCausesOfDocuments(t *testing.T) {
 	})
 }
 
-// A chat template, or the tokeniser, makes another text of what was sent before.
+// A chat template or the tokeniser turns equal messages into other tokens.
 func TestCausesOfTemplates(t *testing.T) {
 	system, u1, u2, r1 := opening()
 	t.Run("a template drops earlier reasoning", func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestCausesOfTemplates(t *testing.T) {
 	t.Run("a reply re-tokenises differently", func(t *testing.T) {
 		k := newTalk(t, 16, 0)
 		generated := append(words(r1), 1)
-		generated[10] += 7 // two ids for one text
+		generated[10] += 7 // another id for the same text
 		k.turn(prompt(system, u1), generated, r1, false, system, u1)
 		v := k.plain("x", system, u1, Text{"assistant", r1}, u2)
 		if c := only(v, always...); c != Retokenized || v.Missed[Retokenized] < 25 {
@@ -182,7 +182,7 @@ func TestCausesOfTemplates(t *testing.T) {
 	})
 }
 
-// Blocks that were there once, or that another request may not have.
+// Blocks were evicted, or isolation keeps them from other requests.
 func TestCausesOfServers(t *testing.T) {
 	system, u1, u2, r1 := opening()
 	t.Run("eviction", func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestCausesOfServers(t *testing.T) {
 			}
 		}
 	})
-	t.Run("its own change goes before what others have", func(t *testing.T) {
+	t.Run("a change within the session goes before isolation", func(t *testing.T) {
 		k := newTalk(t, 16, 0)
 		changed := Text{"system", "New. " + system.Content}
 		k.plain(r1, changed, u1)
@@ -228,8 +228,8 @@ func TestCausesOfServers(t *testing.T) {
 	})
 }
 
-// What one repeat of a run sent is not there for the next.
-func TestRepeatIsNoTraffic(t *testing.T) {
+// Text that one repeat sent is new again in the next repeat.
+func TestRepeatsAreSeparate(t *testing.T) {
 	system, u1, u2, r1 := opening()
 	for _, mode := range []string{"salt", "cold"} {
 		k := newTalk(t, 16, 0)
@@ -251,7 +251,7 @@ func TestRepeatIsNoTraffic(t *testing.T) {
 			if mode == "salt" {
 				k.salt += "b"
 			}
-			got = append(got, k.plain("x", system, Text{"user", text(40, 77)})) // kept apart from the other session by salt only
+			got = append(got, k.plain("x", system, Text{"user", text(40, 77)})) // in mode salt it is isolated from the other session
 			if first == nil {
 				first = got
 			}
@@ -269,13 +269,13 @@ func TestRepeatIsNoTraffic(t *testing.T) {
 		if c := first[2].Missed; mode == "salt" && (c[Isolation] != 192 || c[BlockRounding] != 0 || c[NewText] != first[2].PromptTokens-192) {
 			t.Errorf("another session of the same repeat: %v", c)
 		}
-		if len(k.h.all) != 0 || len(k.h.sent) != 0 {
-			t.Errorf("%s: what repeats sent is kept: %d and %d", mode, len(k.h.all), len(k.h.sent))
+		if len(k.h.byRepeat) != 0 || len(k.h.sent) != 0 {
+			t.Errorf("%s: data of ended repeats is left: %d and %d", mode, len(k.h.byRepeat), len(k.h.sent))
 		}
 	}
 }
 
-// Text that was seen, but not in the place of this one.
+// Text that was sent before, but in another place, is new.
 func TestCausesOfNewText(t *testing.T) {
 	system, u1, u2, r1 := opening()
 	t.Run("a quotation is new text", func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestCausesOfNewText(t *testing.T) {
 			t.Errorf("%v %+v", v.Missed, v.Divergence)
 		}
 	})
-	t.Run("a warm-up counts for nobody", func(t *testing.T) {
+	t.Run("a warm-up does not count", func(t *testing.T) {
 		h := NewHistory(16, 0)
 		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "warm", Messages: []Text{system, u1}, Achieved: 0, Apart: true})
 		v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "s", Session: 1, Messages: []Text{system, u1}, Achieved: 0})
@@ -307,10 +307,10 @@ func TestCausesOfNewText(t *testing.T) {
 	})
 }
 
-// What a server or its client does not tell.
+// The server or the client leaves something out.
 func TestUnknownCauses(t *testing.T) {
 	system, u1, u2, r1 := opening()
-	t.Run("nobody knows", func(t *testing.T) {
+	t.Run("no known cause", func(t *testing.T) {
 		h := NewHistory(16, 0)
 		for i := range 2 {
 			v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Session: i, Messages: []Text{system, u1}, Achieved: 0})
@@ -320,7 +320,7 @@ func TestUnknownCauses(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the server does not say", func(t *testing.T) {
+	t.Run("the server reports no hits", func(t *testing.T) {
 		h := NewHistory(16, 0)
 		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Messages: []Text{system, u1}, Achieved: -1})
 		v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Session: 1, Messages: []Text{system, u1}, Achieved: -1})

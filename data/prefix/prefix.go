@@ -1,8 +1,10 @@
-// Package prefix models vLLM's automatic prefix caching over token ids: chained block hashes, a pool with LRU eviction, and
-// the figures that say what a prompt could have reused. It knows no server and no clock.
+// Package prefix models the automatic prefix caching of vLLM over token ids: chained block hashes, and a pool of blocks with LRU
+// eviction. A History tells how much of each prompt could have come from the cache, and why the rest had to be computed.
 //
-// Source of the rules: vLLM V1 (vllm/v1/core/kv_cache_utils.py, block_pool.py, single_type_kv_cache_manager.py), held against
-// answers of vLLM 0.32 in this package's tests.
+// It must not know any server or clock. It sees token ids, and the texts of messages where it compares two prompts.
+//
+// The rules are those of vLLM V1 (vllm/v1/core/kv_cache_utils.py, block_pool.py, single_type_kv_cache_manager.py). The tests of this
+// package compare them with answers of vLLM 0.32.
 package prefix
 
 import (
@@ -13,13 +15,14 @@ import (
 // Hash identifies one full block and everything before it.
 type Hash [16]byte
 
-// Blocks gives the hashes of the full blocks of a sequence: floor(len(tokens)/size) of them. Each covers the block's token
-// ids and, through the chain, all tokens before; the salt enters the first, so that other salts share nothing.
+// Blocks returns the hashes of the full blocks of a sequence: floor(len(tokens)/size) of them. A hash covers the token ids of its
+// block and, through the chain, all tokens before. The salt is part of the first hash, so sequences with different salts share
+// nothing.
 func Blocks(tokens []int32, size int, salt string) []Hash {
 	return extend(nil, tokens, size, salt)
 }
 
-// extend adds to hashes those of the full blocks of tokens that are not there yet.
+// extend appends the hashes of those full blocks of tokens that hashes lacks.
 func extend(hashes []Hash, tokens []int32, size int, salt string) []Hash {
 	buf := make([]byte, 0, len(Hash{})+4*size+len(salt))
 	for i := len(hashes); (i+1)*size <= len(tokens); i++ {
@@ -38,7 +41,7 @@ func extend(hashes []Hash, tokens []int32, size int, salt string) []Hash {
 	return hashes
 }
 
-// LCP is the length of the longest common prefix of two sequences, in tokens.
+// LCP returns the length of the longest common prefix of two sequences, in tokens.
 func LCP(a, b []int32) int {
 	n := min(len(a), len(b))
 	for i := range n {
@@ -49,54 +52,54 @@ func LCP(a, b []int32) int {
 	return n
 }
 
-// IdealHit is the most tokens a prompt of promptTokens can take from a cache that holds lcp of them, with blocks of size
-// tokens: whole blocks, and at least one token is computed again, since its logits are needed.
+// IdealHit returns the largest possible hit, in tokens, of a prompt of promptTokens when the cache holds its first lcp tokens in blocks
+// of size tokens. A hit is a whole number of blocks. At least one token is computed again, since its logits are needed.
 func IdealHit(lcp, promptTokens, size int) int {
 	return max(min(lcp, promptTokens-1), 0) / size * size
 }
 
-// Reusable is how many tokens of a finished request lie in the cache: prompt and output less the last sampled token, whose
-// keys and values were never computed.
+// Reusable returns how many tokens of a finished request are in the cache: the prompt and the output without the last sampled token,
+// whose keys and values were never computed.
 func Reusable(promptTokens, outputTokens int) int {
 	return promptTokens + max(outputTokens-1, 0)
 }
 
-// block is one slot of the pool. Free slots form a queue; a free slot that still has a hash can be hit until it is reused.
+// block is one block of the pool. Free blocks form a queue. A free block that still has a hash can be hit until it is reused.
 type block struct {
 	hash       Hash
 	hashed     bool
-	refs       int
+	refs       int // sequences that hold it
 	prev, next *block
 }
 
-// Cache is a pool of blocks shared by sequences. It is not safe for several goroutines.
+// Cache is a pool of blocks that sequences share. It is not safe for use by several goroutines.
 type Cache struct {
 	size     int
-	capacity int // blocks; 0 = no limit
-	made     int
+	capacity int // blocks; 0 means no limit
+	made     int // blocks made so far
 	inUse    int
 	disabled bool
 	byHash   map[Hash]*block
-	free     block // sentinel of the queue: free.next is reused first
+	free     block // sentinel of the queue of free blocks: free.next is reused first
 }
 
-// NewCache makes a pool of capacity blocks (0 = no limit) of size tokens each. size must be positive.
+// NewCache makes a pool of capacity blocks of size tokens each. A capacity of 0 sets no limit. size must be positive.
 func NewCache(size, capacity int) *Cache {
 	c := &Cache{size: size, capacity: capacity, byHash: map[Hash]*block{}}
 	c.free.prev, c.free.next = &c.free, &c.free
 	return c
 }
 
-// Disable makes every later lookup miss, as a server with prefix caching switched off.
+// Disable makes every later lookup miss, as on a server whose prefix caching is switched off.
 func (c *Cache) Disable() { c.disabled = true }
 
-// Capacity is the number of blocks, 0 for no limit.
+// Capacity returns the number of blocks, or 0 for no limit.
 func (c *Cache) Capacity() int { return c.capacity }
 
-// InUse is the number of blocks that sequences hold.
+// InUse returns the number of blocks that sequences hold.
 func (c *Cache) InUse() int { return c.inUse }
 
-// Reset forgets everything cached. It does nothing and gives false while a sequence holds blocks.
+// Reset empties the cache. While a sequence holds blocks, it does nothing and returns false.
 func (c *Cache) Reset() bool {
 	if c.inUse > 0 {
 		return false
@@ -112,7 +115,7 @@ func (c *Cache) unlink(b *block) {
 	b.prev.next, b.next.prev = b.next, b.prev
 }
 
-// take gives an empty slot; the one freed longest ago loses what it cached. nil: the pool is exhausted.
+// take returns an empty block. If there is none, the block that was freed first loses its content. It returns nil when all are in use.
 func (c *Cache) take() *block {
 	b := c.free.next
 	if b == &c.free || b.hashed {
@@ -135,6 +138,7 @@ func (c *Cache) take() *block {
 	return b
 }
 
+// touch holds a block that was hit.
 func (c *Cache) touch(b *block) {
 	if b.refs == 0 {
 		c.unlink(b)
@@ -149,25 +153,25 @@ func (c *Cache) release(b *block) {
 	}
 	c.inUse--
 	after := c.free.prev
-	if !b.hashed { // nothing is lost by reusing it, so it goes first
+	if !b.hashed { // its content is not cached, so it is reused first
 		after = &c.free
 	}
 	b.prev, b.next = after, after.next
 	after.next.prev, after.next = b, b
 }
 
-// Seq is one request's hold on the pool.
+// Seq is one request and the blocks that it holds.
 type Seq struct {
 	c      *Cache
 	salt   string
 	tokens []int32
 	hashes []Hash
 	blocks []*block
-	full   int // blocks whose content is computed and cached
+	full   int // number of blocks whose content is computed
 	Hit    int // prompt tokens found in the cache, a multiple of the block size
 }
 
-// Open looks a prompt up and holds the blocks that hit. Close lets them go.
+// Open looks up a prompt and holds the blocks that hit. Close releases them.
 func (c *Cache) Open(prompt []int32, salt string) *Seq {
 	s := &Seq{c: c, salt: salt, tokens: prompt, hashes: Blocks(prompt, c.size, salt)}
 	if c.disabled {
@@ -187,7 +191,8 @@ func (c *Cache) Open(prompt []int32, salt string) *Seq {
 	return s
 }
 
-// Reserve holds slots for n tokens in all. false: the pool is short, and nothing has changed but for slots already held.
+// Reserve holds blocks for n tokens in total. It returns false when the pool has too few blocks; the sequence then keeps those that it
+// got.
 func (s *Seq) Reserve(n int) bool {
 	for len(s.blocks)*s.c.size < n {
 		b := s.c.take()
@@ -199,8 +204,8 @@ func (s *Seq) Reserve(n int) bool {
 	return true
 }
 
-// Computed says that the first n tokens have been computed: blocks that became full can be hit from now on, also by other
-// sequences. more are tokens that follow the prompt, given once each.
+// Computed tells that the first n tokens have been computed. Blocks that are full by then can be hit from now on, also by other
+// sequences. more holds new tokens that follow those known so far.
 func (s *Seq) Computed(n int, more ...int32) {
 	if len(more) > 0 {
 		s.tokens = append(s.tokens[:len(s.tokens):len(s.tokens)], more...)
@@ -215,7 +220,7 @@ func (s *Seq) Computed(n int, more ...int32) {
 	}
 }
 
-// Close lets the blocks go, last one first, so that eviction takes a sequence from its tail.
+// Close releases the blocks, the last one first, so that eviction begins at the end of a sequence.
 func (s *Seq) Close() {
 	for i := len(s.blocks) - 1; i >= 0; i-- {
 		s.c.release(s.blocks[i])

@@ -16,7 +16,7 @@ func seq(seed, n int) []int32 {
 	return out
 }
 
-// request runs a prompt to its end with some output and gives its hit.
+// request runs a prompt and its output to the end and returns the hit.
 func request(t testing.TB, c *Cache, prompt []int32, salt string, output []int32) int {
 	t.Helper()
 	s := c.Open(prompt, salt)
@@ -32,7 +32,7 @@ func request(t testing.TB, c *Cache, prompt []int32, salt string, output []int32
 	return s.Hit
 }
 
-// vLLM 0.32, block 32: what it answered to prompts around the edges of a block.
+// vLLM 0.32 with block size 32 answered these hits to prompts around the edges of a block.
 func TestEdges(t *testing.T) {
 	c := NewCache(32, 0)
 	p := seq(1, 200)
@@ -49,8 +49,8 @@ func TestEdges(t *testing.T) {
 	}
 }
 
-// vLLM 0.32, block 32, a pool of 10,240 tokens: four conversations of 3,000 tokens, then again from the last to the first.
-// The oldest lost its tail and still hit 1,152 of 3,010. One block of the pool is vLLM's null block.
+// vLLM 0.32 had block size 32 and a pool of 10,240 tokens. It got four conversations of 3,000 tokens, and then again from the last to
+// the first. The oldest lost its tail and still hit 1,152 of 3,010. One block of the pool is vLLM's null block.
 func TestEvictionTakesTheTail(t *testing.T) {
 	c := NewCache(32, 10_240/32-1)
 	var convs [4][]int32
@@ -67,7 +67,7 @@ func TestEvictionTakesTheTail(t *testing.T) {
 	}
 }
 
-// A growing conversation hits prompt and output of the turn before, less the last sampled token, in whole blocks.
+// A growing conversation hits the prompt and the output of the previous turn without the last sampled token, in whole blocks.
 func TestTurnsReuseOutput(t *testing.T) {
 	c := NewCache(16, 0)
 	history := seq(3, 50)
@@ -100,7 +100,7 @@ func TestSaltIsolatesAndResetForgets(t *testing.T) {
 	}
 	held.Close()
 	if !c.Reset() {
-		t.Error("no reset of an idle cache")
+		t.Error("an idle cache was not reset")
 	}
 	if got := request(t, c, p, "a", nil); got != 0 {
 		t.Errorf("after reset: hit %d", got)
@@ -126,7 +126,7 @@ func TestExhaustedPool(t *testing.T) {
 	}
 }
 
-// Properties over random prompts that share random prefixes, in pools of all sizes.
+// Random prompts share random prefixes, in pools of all sizes.
 func TestProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	for round := range 200 {
@@ -164,7 +164,7 @@ func TestProperties(t *testing.T) {
 			seen = append(seen, slices.Concat(p, out)[:Reusable(len(p), len(out))])
 		}
 	}
-	for _, n := range []int{0, 1, 16, 17, 100} { // whole prompts hit less the larger the blocks, never all of it
+	for _, n := range []int{0, 1, 16, 17, 100} { // with larger blocks a whole prompt hits less, and never all of itself
 		last := n
 		for _, size := range []int{1, 2, 4, 8, 16, 32} {
 			hit := IdealHit(n, n, size)

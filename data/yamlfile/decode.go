@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Decode puts a node into what into points to. Fields of structs are named by their yaml tags, "-" for none; a name without a field is a
-// mistake. Fields of an embedded struct count as those of the struct that embeds it. Nothing (~) leaves a value as it is. Mistakes are an
-// *Error.
+// Decode writes the value of a node into the variable that into points to. The yaml tag of a struct field is its name in the file, and
+// "-" means that the file cannot name it. An unknown name is a mistake. Fields of an embedded struct count as fields of the outer
+// struct. Null (~) leaves a value unchanged. A mistake gives an *Error with the line.
 func (n *Node) Decode(file string, into any) error {
 	d := decoder{file: file}
 	return d.value(n, reflect.ValueOf(into).Elem(), "")
 }
 
-// Load is Parse and Decode, for the files that wb brings.
+// Load parses and decodes a file that is built into wb.
 func Load(file string, text []byte, into any) error {
 	n, err := Parse(file, text, len(text))
 	if err != nil {
@@ -34,7 +34,7 @@ func (d decoder) bad(n *Node, at, format string, a ...any) error {
 	return &Error{d.file, n.Line, msg}
 }
 
-// what says what a node is, for messages.
+// what describes a node in error messages.
 func (n *Node) what() string {
 	switch n.Kind {
 	case Sequence:
@@ -88,13 +88,13 @@ func (d decoder) value(n *Node, v reflect.Value, at string) error {
 
 func join(at, name string) string { return strings.TrimPrefix(at+"."+name, ".") }
 
-// namedField is a field that a file can name, and where it is in its struct.
+// namedField is a field that a file can name, and its index in the struct.
 type namedField struct {
 	name  string
 	index []int
 }
 
-// namedFields are those of a struct and of the structs that it embeds.
+// namedFields returns the fields of a struct and of the structs embedded in it.
 func namedFields(t reflect.Type) (out []namedField) {
 	for _, f := range reflect.VisibleFields(t) {
 		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" && name != "-" {
@@ -132,7 +132,7 @@ func (d decoder) scalar(n *Node, v reflect.Value, at string) error {
 		}
 		v.SetString(n.Text)
 	case reflect.Bool:
-		b, ok := n.truth()
+		b, ok := n.boolean()
 		if !ok {
 			return d.bad(n, at, "wants true or false, not %s", n.what())
 		}
@@ -155,8 +155,8 @@ func (d decoder) scalar(n *Node, v reflect.Value, at string) error {
 	return nil
 }
 
-// truth, whole and number read a scalar by YAML 1.2's core schema. A leading zero is refused: YAML 1.1 reads 010 as 8.
-func (n *Node) truth() (value, ok bool) {
+// boolean, whole and number read a scalar by the core schema of YAML 1.2. They refuse a leading zero: YAML 1.1 reads 010 as 8.
+func (n *Node) boolean() (value, ok bool) {
 	switch n.Text {
 	case "true", "True", "TRUE":
 		return true, n.Plain
@@ -171,7 +171,7 @@ func (n *Node) whole() (int64, bool) {
 	if !n.Plain || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
 		return 0, false
 	}
-	if strings.Contains(digits, "_") || strings.HasPrefix(strings.ToLower(digits), "0b") { // YAML 1.1 read these as numbers, 1.2 does not
+	if strings.Contains(digits, "_") || strings.HasPrefix(strings.ToLower(digits), "0b") { // numbers in YAML 1.1, but not in 1.2
 		return 0, false
 	}
 	i, err := strconv.ParseInt(n.Text, 0, 64)
@@ -189,7 +189,7 @@ func (n *Node) number() (float64, bool) {
 	return f, err == nil
 }
 
-// Value gives a node as nil, bool, int64, float64, string, []any or map[string]any.
+// Value returns the value of a node as nil, bool, int64, float64, string, []any or map[string]any.
 func (n *Node) Value() any {
 	switch n.Kind {
 	case Sequence:
@@ -208,7 +208,7 @@ func (n *Node) Value() any {
 	if n.Null {
 		return nil
 	}
-	if b, ok := n.truth(); ok {
+	if b, ok := n.boolean(); ok {
 		return b
 	}
 	if i, ok := n.whole(); ok {

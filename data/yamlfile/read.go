@@ -1,6 +1,7 @@
-// Package yamlfile reads the files that people write for wb: YAML 1.2 and, in files that end in .json, JSON. Text stays as it was written
-// (007, 1.10, yes), a name that stands twice or that nobody knows is a mistake, and every mistake has its line. It knows nothing of what
-// the files mean.
+// Package yamlfile reads the files that people write for wb: YAML 1.2, and JSON in files that end in .json. Text stays as it was written
+// (007, 1.10, yes). A repeated or unknown name is a mistake, and every mistake comes with its line.
+//
+// It must not know what the files mean.
 package yamlfile
 
 import (
@@ -22,7 +23,7 @@ import (
 // Error is a mistake in a file.
 type Error struct {
 	File string
-	Line int // from 1; 0 when the whole file is meant
+	Line int // from 1; 0 means the whole file
 	Msg  string
 }
 
@@ -33,7 +34,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg)
 }
 
-// Read reads a file of at most maxBytes for Parse. It must be a regular one: a pipe would be waited for, and a device never end.
+// Read reads a file of at most maxBytes bytes for Parse. It must be a regular file: a pipe could block, and a device might never end.
 func Read(path string, maxBytes int) ([]byte, error) {
 	st, err := os.Stat(path)
 	switch {
@@ -49,27 +50,27 @@ func Read(path string, maxBytes int) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// Kind is what a node is.
+// Kind is the kind of a node.
 type Kind int
 
 // The kinds of nodes.
 const (
-	Scalar   Kind = iota // a text, a number, a truth value or nothing
+	Scalar   Kind = iota // a text, a number, true or false, or null
 	Sequence             // a list
 	Mapping              // names with values
 )
 
-// Node is a value of a file. Aliases and merges (<<) are resolved, so one node may stand in several places.
+// Node is a value in a file. Aliases and merges (<<) are resolved, so one node can be in several places.
 type Node struct {
 	Kind    Kind
 	Line    int     // from 1
-	Text    string  // of a scalar, as it was written
+	Text    string  // of a scalar: the text as it was written
 	Null    bool    // of a scalar: empty, ~ or null
 	Plain   bool    // of a scalar: without quotes, so that it may be a number
 	Items   []*Node // of a sequence
 	Entries []Entry // of a mapping, in the order of the file
 
-	size int // nodes below and itself, each as often as it stands there
+	size int // number of nodes in it, itself included; an alias counts each time
 }
 
 // Entry is a name in a mapping and its value.
@@ -79,13 +80,14 @@ type Entry struct {
 	Value *Node
 }
 
-// Bounds of a file: what is more is a mistake. A few aliases of aliases could stand for more nodes than any memory has.
+// Limits of a file. A file beyond them is a mistake. A few aliases of aliases could stand for more nodes than fit into memory.
 const (
 	maxDepth = 100
 	maxNodes = 1_000_000
 )
 
-// Parse reads a file's text of at most maxBytes. Mistakes are an *Error.
+// Parse reads the text of a file of at most maxBytes bytes. A mistake gives an *Error. The name of the file appears in errors, and the
+// ending .json means JSON.
 func Parse(file string, text []byte, maxBytes int) (*Node, error) {
 	bad := func(line int, format string, a ...any) error { return &Error{file, line, fmt.Sprintf(format, a...)} }
 	if len(text) > maxBytes {
@@ -107,10 +109,10 @@ func parseYAML(text []byte, bad func(int, string, ...any) error) (*Node, error) 
 	for n, line := range bytes.Split(text, []byte("\n")) {
 		if i := bytes.IndexFunc(line, control); i >= 0 {
 			r, _ := utf8.DecodeRune(line[i:])
-			return nil, bad(n+1, `a control character, %U; in double quotes it may be written as "\x%02x"`, r, r)
+			return nil, bad(n+1, `a control character, %U; in double quotes it can be written as "\x%02x"`, r, r)
 		}
 	}
-	if rest, ok := bytes.CutPrefix(text, []byte("%YAML 1.2")); ok { // which the parser reads, but not the line that says so
+	if rest, ok := bytes.CutPrefix(text, []byte("%YAML 1.2")); ok { // the parser reads YAML 1.2, but not this line
 		text = append([]byte("# YAML 1.2"), rest...)
 	}
 	text, back := withoutBreaks(text)
@@ -131,20 +133,21 @@ func parseYAML(text []byte, bad func(int, string, ...any) error) (*Node, error) 
 		switch {
 		case err != nil:
 			return nil, err
-		case n.Null: // an end mark with nothing behind it, or before it
+		case n.Null: // an empty document, such as an end mark with nothing before or after it
 		case first != nil:
-			return nil, bad(n.Line, "a second document begins; each has a file of its own")
+			return nil, bad(n.Line, "a second document begins; put each document in a separate file")
 		default:
 			first = n
 		}
 	}
 }
 
-// yaml11Breaks ended a line in YAML 1.1, and do so in the library still: next line, line separator, paragraph separator.
+// yaml11Breaks are characters that end a line in YAML 1.1 and still do in the library: next line, line separator and paragraph
+// separator.
 const yaml11Breaks = "\u0085\u2028\u2029"
 
-// withoutBreaks puts characters for private use, which the text does not have, in the place of those that YAML 1.1 took for line breaks and
-// YAML 1.2 does not (5.4): the parser still does.
+// withoutBreaks replaces yaml11Breaks, since they end no line in YAML 1.2 (section 5.4). It uses private-use characters that the text
+// does not contain. back puts the original characters back.
 func withoutBreaks(text []byte) ([]byte, *strings.Replacer) {
 	var there, back []string
 	private := '\ue000'
@@ -164,11 +167,12 @@ func withoutBreaks(text []byte) ([]byte, *strings.Replacer) {
 	return text, strings.NewReplacer(back...)
 }
 
-// control says whether a character may not stand in YAML as it is (YAML 1.2.2, 5.1: c-printable).
+// control reports whether a character must be escaped in YAML (YAML 1.2.2, section 5.1: c-printable).
 func control(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r >= 0x7f && r < 0xa0 && r != 0x85
 }
 
+// notYAML turns an error of the parser into an *Error with the line.
 func notYAML(text []byte, bad func(int, string, ...any) error, err error) error {
 	var le *yaml.LoadError
 	if errors.As(err, &le) {
@@ -187,12 +191,12 @@ func notYAML(text []byte, bad func(int, string, ...any) error, err error) error 
 	return bad(0, "not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
 }
 
-// converter makes our nodes of the parser's.
+// converter turns the nodes of the parser into Nodes.
 type converter struct {
 	bad  func(line int, format string, a ...any) error
-	back *strings.Replacer // puts characters back that the parser would take for line breaks
+	back *strings.Replacer // puts back the characters that withoutBreaks replaced
 	done map[*yaml.Node]*Node
-	open map[*yaml.Node]bool // those under way, which an alias in them would never end
+	open map[*yaml.Node]bool // nodes being converted; an alias to one of them would never end
 }
 
 func (c *converter) node(y *yaml.Node, depth int) (*Node, error) {
@@ -203,7 +207,7 @@ func (c *converter) node(y *yaml.Node, depth int) (*Node, error) {
 		return nil, c.bad(y.Line, "nested deeper than %d levels", maxDepth)
 	}
 	if c.open[y] {
-		return nil, c.bad(y.Line, "an alias stands inside of what it stands for")
+		return nil, c.bad(y.Line, "an alias stands inside the value it refers to")
 	}
 	c.open[y] = true
 	defer delete(c.open, y)
@@ -218,13 +222,13 @@ func (c *converter) node(y *yaml.Node, depth int) (*Node, error) {
 	return n, nil
 }
 
-// standardTags are the tags that may be written out. Others ask for types of some program.
+// standardTags are the tags that a file may contain. Other tags ask for the types of some program.
 var standardTags = []string{"", "!", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map", "!!merge"}
 
 func (c *converter) fresh(y *yaml.Node, depth int) (*Node, error) {
 	n := &Node{Line: y.Line, size: 1}
 	if y.Style&yaml.TaggedStyle != 0 && !slices.Contains(standardTags, y.ShortTag()) {
-		return nil, c.bad(y.Line, "tag %s is not known here", y.Tag)
+		return nil, c.bad(y.Line, "tag %s is not supported", y.Tag)
 	}
 	switch y.Kind {
 	case yaml.DocumentNode:
@@ -250,12 +254,12 @@ func (c *converter) fresh(y *yaml.Node, depth int) (*Node, error) {
 		n.Kind = Mapping
 		return n, c.entries(n, y, depth)
 	default:
-		return nil, c.bad(y.Line, "not YAML that wb reads")
+		return nil, c.bad(y.Line, "wb does not read this kind of YAML")
 	}
 	return n, nil
 }
 
-// entries fills a mapping: its own names, and then those of merges that it does not have.
+// entries fills a mapping: first its names, then those names of its merges that it lacks.
 func (c *converter) entries(n *Node, y *yaml.Node, depth int) error {
 	var merged []*Node
 	merges := false
@@ -272,7 +276,7 @@ func (c *converter) entries(n *Node, y *yaml.Node, depth int) error {
 				more = value.Items
 			}
 			if merges {
-				return c.bad(key.Line, "<<: stands twice; it may have a list")
+				return c.bad(key.Line, "<<: stands twice; it can have a list")
 			}
 			merged, merges = more, true
 			continue
@@ -292,7 +296,7 @@ func (c *converter) entries(n *Node, y *yaml.Node, depth int) error {
 	}
 	for _, m := range merged {
 		if m.Kind != Mapping {
-			return c.bad(m.Line, "<<: merges mappings, and this is none")
+			return c.bad(m.Line, "<<: merges mappings, and this is not a mapping")
 		}
 		for _, e := range m.Entries {
 			if !has[e.Name] {
@@ -307,7 +311,8 @@ func (c *converter) entries(n *Node, y *yaml.Node, depth int) error {
 	return nil
 }
 
-// At gives the line of a path such as turns, 2, inject (names and numbers from 0), or that of the last part of it that is there.
+// At returns the line of a path such as turns, 2, inject (names, and numbers from 0). If the path does not exist, it is the line of the
+// last part that does.
 func (n *Node) At(path ...any) int {
 	line := n.Line
 	for _, part := range path {
@@ -329,7 +334,7 @@ func (n *Node) At(path ...any) int {
 	return line
 }
 
-// parseJSON reads JSON with Go's own reader: YAML's does not know the halves of characters that JSON writes as \ud83d\ude00.
+// parseJSON reads JSON with Go's JSON reader. The YAML reader does not know surrogate pairs such as \ud83d\ude00.
 func parseJSON(text []byte, bad func(int, string, ...any) error) (*Node, error) {
 	j := jsonReader{text: text, dec: json.NewDecoder(bytes.NewReader(text)), bad: bad}
 	j.dec.UseNumber()
@@ -341,7 +346,7 @@ func parseJSON(text []byte, bad func(int, string, ...any) error) (*Node, error) 
 		if _, err = j.dec.Token(); errors.Is(err, io.EOF) {
 			return n, nil
 		} else if err == nil {
-			return nil, bad(j.line(), "something follows the end; each has a file of its own")
+			return nil, bad(j.line(), "a second document begins; put each document in a separate file")
 		}
 	}
 	var e *Error
@@ -358,11 +363,11 @@ type jsonReader struct {
 	text []byte
 	dec  *json.Decoder
 	bad  func(line int, format string, a ...any) error
-	from int64 // where the lines were counted to, and how many there were
-	seen int
+	from int64 // offset up to which lines were counted
+	seen int   // lines before it
 }
 
-// line is that of what was read last.
+// line returns the line of the value that was read last.
 func (j *jsonReader) line() int {
 	to := j.dec.InputOffset()
 	j.seen += bytes.Count(j.text[j.from:to], []byte("\n"))
@@ -390,7 +395,7 @@ func (j *jsonReader) value(depth int) (*Node, error) {
 	case string:
 		n.Text = t
 		if halved(j.text[before:j.dec.InputOffset()]) {
-			return nil, j.bad(n.Line, "half of a character: \\ud800 to \\udbff wants \\udc00 to \\udfff behind it")
+			return nil, j.bad(n.Line, "half of a character: \\ud800 to \\udbff must be followed by \\udc00 to \\udfff")
 		}
 	case json.Delim:
 		if t == '[' {
@@ -436,7 +441,7 @@ func (j *jsonReader) entries(n *Node, depth int) error {
 	return err
 }
 
-// halved says whether a JSON string holds an escape for half of a character without its other half, for which Go's reader puts U+FFFD.
+// halved reports whether a JSON string has an escape for half of a character without the other half. Go's reader would put U+FFFD there.
 func halved(raw []byte) bool {
 	unit := func(b []byte) (rune, bool) {
 		if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
@@ -453,7 +458,7 @@ func halved(raw []byte) bool {
 		r, ok := unit(raw[i:])
 		switch {
 		case !ok:
-			i++ // what is escaped is no beginning of another
+			i++ // the escaped character does not begin another escape
 		case r >= 0xdc00 && r < 0xe000:
 			return true
 		case r >= 0xd800 && r < 0xdc00:

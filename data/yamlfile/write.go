@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Write gives a struct as YAML that Parse reads back as the same. Fields that are zero are left out; an empty list that is not nil stays.
+// Write returns a struct as YAML that Parse reads back unchanged. It leaves out zero fields. An empty list that is not nil stays.
 func Write(v any) ([]byte, error) {
 	n := toYAML(reflect.ValueOf(v))
 	return yaml.Dump(n, yaml.WithLineWidth(-1))
@@ -45,7 +45,7 @@ func toYAML(v reflect.Value) *yaml.Node {
 	case reflect.String:
 		n := &yaml.Node{}
 		n.SetString(v.String())
-		if strings.ContainsAny(n.Value, yaml11Breaks) { // which the writer would fold otherwise
+		if strings.ContainsAny(n.Value, yaml11Breaks) { // otherwise the writer would fold them
 			n.Style = yaml.DoubleQuotedStyle
 		}
 		return n

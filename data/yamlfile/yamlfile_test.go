@@ -19,21 +19,21 @@ type item struct {
 	List  []string `yaml:"list"`
 	Inner []item   `yaml:"inner"`
 
-	Own string `yaml:"-"`
+	Hidden string `yaml:"-"`
 }
 
-const bound = 1 << 20
+const maxBytes = 1 << 20
 
 func read(file, text string) (item, error) {
 	var out item
-	n, err := Parse(file, []byte(text), bound)
+	n, err := Parse(file, []byte(text), maxBytes)
 	if err == nil {
 		err = n.Decode(file, &out)
 	}
 	return out, err
 }
 
-// A struct in a struct is written and read as if its fields were the outer one's own.
+// Fields of an embedded struct are written and read as fields of the outer struct.
 func TestEmbedded(t *testing.T) {
 	type Size struct {
 		Wide int `yaml:"wide"`
@@ -54,7 +54,7 @@ func TestEmbedded(t *testing.T) {
 		t.Errorf("%q (%v)", b, err)
 	}
 	if err := Load("f", []byte("Size: {wide: 1}"), &got); err == nil || !strings.Contains(err.Error(), `unknown field "Size"`) {
-		t.Errorf("the embedded struct has a name of its own: %v", err)
+		t.Errorf("the file can name the embedded struct: %v", err)
 	}
 }
 
@@ -82,18 +82,18 @@ func TestDecode(t *testing.T) {
 		{"text: |\n  a\n  \tb\n", item{Text: "a\n\tb\n"}},
 		{"text: >-\n  a\n  b\n", item{Text: "a b"}},
 		{"text: |+\n  a\n\n", item{Text: "a\n\n"}},
-		// nothing is nothing
+		// null leaves a value unchanged
 		{"text: ~\ncount:\nlist: null\ninner: [~]", item{Inner: []item{{}}}},
 		{"list: []", item{List: []string{}}},
-		// numbers and truth values
+		// numbers, true and false
 		{"count: 12\nratio: 2\non: true", item{Count: 12, Ratio: 2, On: true}},
 		{"count: -0x10\nratio: 1.5e-3\non: FALSE", item{Count: -16, Ratio: 0.0015}},
 		{"text: 1_000", item{Text: "1_000"}},
-		// what was a line break in YAML 1.1
+		// characters that were line breaks in YAML 1.1
 		{"text: \"a \u2028 b\u0085c \u2029\"\nlist: [d\u2028e, '\ue000']\n",
 			item{Text: "a \u2028 b\u0085c \u2029", List: []string{"d\u2028e", "\ue000"}}},
 		{"text: |\n  a\u2028b\n  c\ncount: 2\n", item{Text: "a\u2028b\nc\n", Count: 2}},
-		// marks of the file
+		// byte-order mark, line ends, document marks
 		{"\ufefftext: a", item{Text: "a"}},
 		{"text: a\r\ncount: 2\r\n", item{Text: "a", Count: 2}},
 		{"---\ntext: a\n...\n", item{Text: "a"}},
@@ -117,7 +117,7 @@ func TestDecode(t *testing.T) {
 		`{"list": ["1.10", ""], "ratio": 1e3}`:           {List: []string{"1.10", ""}, Ratio: 1000},
 		"\ufeff" + `{"inner": [{"text": null}]} ` + "\n": {Inner: []item{{}}},
 	} {
-		for _, file := range []string{"f.json", "f.yaml"} { // JSON is JSON whatever its name is
+		for _, file := range []string{"f.json", "f.yaml"} { // JSON is recognised whatever the file's name is
 			if got, err := read(file, text); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("%s %q: got %+v, %v\nwant %+v", file, text, got, err, want)
 			}
@@ -144,7 +144,7 @@ func TestMistakes(t *testing.T) {
 		{"f.yaml", "inner:\n  - count: 1\n  - count: many\n", `f.yaml:3: inner[1].count: wants a whole number, not "many"`},
 		{"f.yaml", "count: 1_000", `f.yaml:1: count: wants a whole number, not "1_000"`},
 		{"f.yaml", "count: 0b101", `f.yaml:1: count: wants a whole number, not "0b101"`},
-		{"f.yaml", "<<: {text: a}\n<<: {count: 1}\n", "f.yaml:2: <<: stands twice; it may have a list"},
+		{"f.yaml", "<<: {text: a}\n<<: {count: 1}\n", "f.yaml:2: <<: stands twice; it can have a list"},
 		{"f.yaml", "count: 010", `f.yaml:1: count: wants a whole number, not "010"`},
 		{"f.yaml", "count: 1.0", `f.yaml:1: count: wants a whole number, not "1.0"`},
 		{"f.yaml", "count: '5'", `f.yaml:1: count: wants a whole number, not "5"`},
@@ -152,27 +152,27 @@ func TestMistakes(t *testing.T) {
 		{"f.yaml", "ratio: .nan", `f.yaml:1: ratio: wants a number, not ".nan"`},
 		{"f.yaml", "on: yes", `f.yaml:1: on: wants true or false, not "yes"`},
 		{"f.yaml", "? [a, b]\n: c\n", "f.yaml:1: a name is a text, not a list or a mapping"},
-		{"f.yaml", "text: !!python/object/apply:os.system ['id']", "f.yaml:1: tag !!python/object/apply:os.system is not known here"},
-		{"f.yaml", "text: !mine a", "f.yaml:1: tag !mine is not known here"},
-		{"f.yaml", "text: a\n---\ntext: b\n", "f.yaml:3: a second document begins; each has a file of its own"},
+		{"f.yaml", "text: !!python/object/apply:os.system ['id']", "f.yaml:1: tag !!python/object/apply:os.system is not supported"},
+		{"f.yaml", "text: !mine a", "f.yaml:1: tag !mine is not supported"},
+		{"f.yaml", "text: a\n---\ntext: b\n", "f.yaml:3: a second document begins; put each document in a separate file"},
 		{"f.yaml", "text: a\nlist:\n\t- b\n", "f.yaml:3: not YAML: a tab where spaces should indent the line"},
 		{"f.yaml", "text: a: b", "f.yaml:1: not YAML: mapping values are not allowed in this context"},
-		{"f.yaml", "text: esc \x1b[2J", `f.yaml:1: a control character, U+001B; in double quotes it may be written as "\x1b"`},
+		{"f.yaml", "text: esc \x1b[2J", `f.yaml:1: a control character, U+001B; in double quotes it can be written as "\x1b"`},
 		{"f.yaml", "text: a\ntext2: \xff", "f.yaml:2: not UTF-8"},
 		{"f.yaml", "text: *nobody", "f.yaml:1: not YAML: unknown anchor 'nobody' referenced"},
-		{"f.yaml", "inner: &a [*a]", "f.yaml:1: an alias stands inside of what it stands for"},
-		{"f.yaml", "<<: 5\n", "f.yaml:1: <<: merges mappings, and this is none"},
+		{"f.yaml", "inner: &a [*a]", "f.yaml:1: an alias stands inside the value it refers to"},
+		{"f.yaml", "<<: 5\n", "f.yaml:1: <<: merges mappings, and this is not a mapping"},
 		{"f.yaml", laughs, "f.yaml:7: its aliases stand for more than 1000000 values"},
 		{"f.yaml", strings.Repeat("[", 200) + strings.Repeat("]", 200), "f.yaml:1: nested deeper than 100 levels"},
-		{"f.yaml", strings.Repeat("x", bound+1), "f.yaml: larger than 1048576 bytes"},
+		{"f.yaml", strings.Repeat("x", maxBytes+1), "f.yaml: larger than 1048576 bytes"},
 		{"f.json", "", "f.json: is empty"},
 		{"f.json", "text: a", "f.json:1: not JSON: invalid character 'e' in literal true (expecting 'r')"},
 		{"f.json", "{\n\"text\": \"a\",\n\"text\": \"b\"}", "f.json:3: text: stands twice"},
-		{"f.json", "{\n\"text\": \"half \\ud83d end\"}", `f.json:2: half of a character: \ud800 to \udbff wants \udc00 to \udfff behind it`},
-		{"f.json", "{\"text\": \"\\ude00\\ud83d\"}", `f.json:1: half of a character: \ud800 to \udbff wants \udc00 to \udfff behind it`},
-		{"f.yaml", "{\"text\": \"half \\ud83d end\"}", `f.yaml:1: half of a character: \ud800 to \udbff wants \udc00 to \udfff behind it`},
+		{"f.json", "{\n\"text\": \"half \\ud83d end\"}", `f.json:2: half of a character: \ud800 to \udbff must be followed by \udc00 to \udfff`},
+		{"f.json", "{\"text\": \"\\ude00\\ud83d\"}", `f.json:1: half of a character: \ud800 to \udbff must be followed by \udc00 to \udfff`},
+		{"f.yaml", "{\"text\": \"half \\ud83d end\"}", `f.yaml:1: half of a character: \ud800 to \udbff must be followed by \udc00 to \udfff`},
 		{"f.json", "{\"text\": \"a\"", "f.json:1: not JSON: unexpected EOF"},
-		{"f.json", "{}\n{}\n", "f.json:2: something follows the end; each has a file of its own"},
+		{"f.json", "{}\n{}\n", "f.json:2: a second document begins; put each document in a separate file"},
 		{"f.json", strings.Repeat("[", 20000) + strings.Repeat("]", 20000), "f.json:1: nested deeper than 100 levels"},
 		{"f.json", "{\"count\": 1e2}", `f.json:1: count: wants a whole number, not "1e2"`},
 	} {
@@ -202,7 +202,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestAt(t *testing.T) {
-	n, err := Parse("f.yaml", []byte("a: 1\nb:\n  - c: 2\n    d: 3\n  - {e: 4}\n"), bound)
+	n, err := Parse("f.yaml", []byte("a: 1\nb:\n  - c: 2\n    d: 3\n  - {e: 4}\n"), maxBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestAt(t *testing.T) {
 	}
 }
 
-// What is written reads back as the same, whatever the texts are.
+// Any text is read back as it was written.
 func FuzzWrite(f *testing.F) {
 	for _, s := range []string{"a", "007", "1.10", "yes", "null", "~", "", " a ", "a\nb\n", "\ta\n b", "a: b # c", "- a", "'", "\"", "\x1b[0m",
 		"a\u0085b\u2028c", "\u20280", "\n\u2029 a\u2028\n", "\u0085", "\ufeffa", "a\r\nb", "<<", "!!str x",
@@ -241,7 +241,7 @@ func FuzzWrite(f *testing.F) {
 	})
 }
 
-// No text makes the readers panic, and whoever has a mistake learns of it as one.
+// No text makes the readers panic, and every failure is an *Error.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"a: &x [1, *x]", "<<: [{a: 1}, *b]", `{"a": "\ud83d"}`, "? a\n: b", "- - - a", "!!map {}", "a: |\n  b",
 		"%TAG ! x\n---\na", "*a", "&a", "\xff\xfea\x00", "{{{{", "[[[[", "\"\\x\""} {
@@ -250,7 +250,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, file := range []string{"f.yaml", "f.json"} {
 			var out item
-			n, err := Parse(file, []byte(s), bound)
+			n, err := Parse(file, []byte(s), maxBytes)
 			if err == nil {
 				n.Value()
 				err = n.Decode(file, &out)

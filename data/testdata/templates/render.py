@@ -13,7 +13,7 @@ def raise_exception(message):
 
 
 class Generation(Extension):
-    """marks what a model said, for training; its text is rendered as it stands"""
+    """marks what a model said, for training; its text is rendered unchanged"""
 
     tags = {"generation"}
 
