@@ -12,7 +12,7 @@ import (
 	wbsql "wb/sql"
 )
 
-// oldTurn records a turn as an older wb did, and oldChunks are the columns of its chunks.
+// oldTurn records a turn as an older wb did. oldChunks are the columns of its chunks.
 const (
 	oldTurn = `INSERT INTO raw.turn BY NAME SELECT ?::UUID AS run_id, ? AS turn_id, 1 AS session_id, ? AS turn, 'ok' AS status,
 		0 AS submit_ns, ?::BIGINT AS first_ns, ?::BIGINT AS last_ns, 100000000 AS done_ns, 9 AS prompt_tokens,
@@ -20,7 +20,7 @@ const (
 	oldChunks = `seq, read_seq, (ms * 1e6)::BIGINT AS t_ns, 'content' AS kind, tokens::INTEGER AS tokens, bytes AS text_bytes`
 )
 
-// A file of an older wb learns from its chunks how tokens reached the client, so that its times per token are right too.
+// A file of an older wb has only the chunks to tell how tokens reached the client. Migration reads them, so that times per token are right.
 func TestFlowOfOlderFile(t *testing.T) {
 	ctx := context.Background()
 	p := filepath.Join(t.TempDir(), "old.duckdb")
@@ -56,15 +56,21 @@ func TestFlowOfOlderFile(t *testing.T) {
 				") AS x(seq, read_seq, ms, tokens, bytes)", run, id)
 		}
 	}
-	turn(1, 3, 10, 30, "(1, 1, 10, 1, 5), (2, 2, 20, 1, 5), (3, 3, 30, 1, 5)")                               // a token an event
-	turn(2, 8, 10, 50, "(1, 1, 10, 4, 20), (2, 2, 50, 4, 20)")                                               // four an event, told
-	turn(3, 8, 10, 50, "(1, 1, 10, NULL, 20), (2, 2, 50, NULL, 20)")                                         // and untold
-	turn(4, 4, 10, 30, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 2, 20, NULL, 5), (4, 3, 30, NULL, 5)") // two events in the first read
-	// the usage beside the finish reason, taken for tokens of its event
+	// one token per event
+	turn(1, 3, 10, 30, "(1, 1, 10, 1, 5), (2, 2, 20, 1, 5), (3, 3, 30, 1, 5)")
+	// four tokens per event: the server said so for turn 2, and did not for turn 3
+	turn(2, 8, 10, 50, "(1, 1, 10, 4, 20), (2, 2, 50, 4, 20)")
+	turn(3, 8, 10, 50, "(1, 1, 10, NULL, 20), (2, 2, 50, NULL, 20)")
+	// two events in the first read
+	turn(4, 4, 10, 30, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 2, 20, NULL, 5), (4, 3, 30, NULL, 5)")
+	// the usage came with the finish reason, and was taken for the tokens of that event
 	turn(5, 2, 10, 20, "(1, 1, 10, NULL, 5), (2, 2, 20, NULL, 5), (3, 3, 25, 2, 0)")
-	turn(6, 4, 10, 10, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 1, 10, NULL, 5), (4, 1, 10, NULL, 5)") // all at once
-	turn(7, 9_223_372_036_854_775_807, 10, 20, "(1, 1, 10, 1, 5), (2, 2, 20, 2000000000, 5)")                // what no event carries
-	turn(8, 5, 10, 20, "")                                                                                   // none on record
+	// all events in one read
+	turn(6, 4, 10, 10, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 1, 10, NULL, 5), (4, 1, 10, NULL, 5)")
+	// more tokens than an event can carry
+	turn(7, 9_223_372_036_854_775_807, 10, 20, "(1, 1, 10, 1, 5), (2, 2, 20, 2000000000, 5)")
+	// no chunks were recorded
+	turn(8, 5, 10, 20, "")
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

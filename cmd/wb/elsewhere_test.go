@@ -266,7 +266,7 @@ func isNoHistory(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	cmd, out := wbCommand(t, dir, "import", "folder", "--db", "y.duckdb")
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its schema is number 99") {
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its schema has version 99") {
 		t.Errorf("a newer folder: exit %d\n%s", code, out)
 	}
 }

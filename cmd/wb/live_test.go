@@ -25,7 +25,7 @@ func TestReplacedFile(t *testing.T) {
 			}
 			code := exitCode(t, cmd.Wait())
 			said := string(read(t, stderr.Name()))
-			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another one is in its place") || strings.Contains(said, "look further") {
+			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another file is in its place") || strings.Contains(said, "look further") {
 				t.Errorf("exit %d\n%s", code, said)
 			}
 			if got := string(read(t, p)); got != "another's" {
