@@ -20,6 +20,30 @@ const (
 	oldChunks = `seq, read_seq, (ms * 1e6)::BIGINT AS t_ns, 'content' AS kind, tokens::INTEGER AS tokens, bytes AS text_bytes`
 )
 
+// oldTurns are the turns of a file of an older wb, with the ids 1, 2 and so on.
+var oldTurns = []struct {
+	completion  int64   // tokens
+	first, last float64 // ms
+	chunks      string  // seq, read_seq, ms, tokens, bytes
+	want        string  // time per token in ms, and what it was counted by
+}{
+	// one token per event
+	{3, 10, 30, "(1, 1, 10, 1, 5), (2, 2, 20, 1, 5), (3, 3, 30, 1, 5)", "10 tokens"},
+	// four tokens per event: the server said so in the first of these turns, and not in the second
+	{8, 10, 50, "(1, 1, 10, 4, 20), (2, 2, 50, 4, 20)", "10 tokens"},
+	{8, 10, 50, "(1, 1, 10, NULL, 20), (2, 2, 50, NULL, 20)", "- -"},
+	// two events in the first read
+	{4, 10, 30, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 2, 20, NULL, 5), (4, 3, 30, NULL, 5)", "10 events"},
+	// the usage came with the finish reason, and was taken for the tokens of that event
+	{2, 10, 20, "(1, 1, 10, NULL, 5), (2, 2, 20, NULL, 5), (3, 3, 25, 2, 0)", "10 events"},
+	// all events in one read
+	{4, 10, 10, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 1, 10, NULL, 5), (4, 1, 10, NULL, 5)", "- events"},
+	// more tokens than an event can carry
+	{9_223_372_036_854_775_807, 10, 20, "(1, 1, 10, 1, 5), (2, 2, 20, 2000000000, 5)", "- -"},
+	// no chunks were recorded
+	{5, 10, 20, "", "- -"},
+}
+
 // A file of an older wb has only the chunks to tell how tokens reached the client. Migration reads them, so that times per token are right.
 func TestFlowOfOlderFile(t *testing.T) {
 	ctx := context.Background()
@@ -56,25 +80,12 @@ func TestFlowOfOlderFile(t *testing.T) {
 				") AS x(seq, read_seq, ms, tokens, bytes)", run, id)
 		}
 	}
-	// one token per event
-	turn(1, 3, 10, 30, "(1, 1, 10, 1, 5), (2, 2, 20, 1, 5), (3, 3, 30, 1, 5)")
-	// four tokens per event: the server said so for turn 2, and did not for turn 3
-	turn(2, 8, 10, 50, "(1, 1, 10, 4, 20), (2, 2, 50, 4, 20)")
-	turn(3, 8, 10, 50, "(1, 1, 10, NULL, 20), (2, 2, 50, NULL, 20)")
-	// two events in the first read
-	turn(4, 4, 10, 30, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 2, 20, NULL, 5), (4, 3, 30, NULL, 5)")
-	// the usage came with the finish reason, and was taken for the tokens of that event
-	turn(5, 2, 10, 20, "(1, 1, 10, NULL, 5), (2, 2, 20, NULL, 5), (3, 3, 25, 2, 0)")
-	// all events in one read
-	turn(6, 4, 10, 10, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 1, 10, NULL, 5), (4, 1, 10, NULL, 5)")
-	// more tokens than an event can carry
-	turn(7, 9_223_372_036_854_775_807, 10, 20, "(1, 1, 10, 1, 5), (2, 2, 20, 2000000000, 5)")
-	// no chunks were recorded
-	turn(8, 5, 10, 20, "")
+	for i, x := range oldTurns {
+		turn(int64(i+1), x.completion, x.first, x.last, x.chunks)
+	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := map[int]string{1: "10 tokens", 2: "10 tokens", 3: "- -", 4: "10 events", 5: "10 events", 6: "- events", 7: "- -", 8: "- -"}
 	look := func(d *DB) {
 		t.Helper()
 		rows, err := d.db.QueryContext(ctx, "SELECT turn_id, coalesce(round(tpot_ms, 6)::VARCHAR, '-') || ' ' || coalesce(counted_by, '-') "+
@@ -91,11 +102,11 @@ func TestFlowOfOlderFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			n++
-			if w := want[id]; got != w && got != "10.0"+w[min(2, len(w)):] {
+			if w := oldTurns[id-1].want; got != w && got != "10.0"+w[min(2, len(w)):] {
 				t.Errorf("turn %d: %s, want %s", id, got, w)
 			}
 		}
-		if n != len(want) {
+		if n != len(oldTurns) {
 			t.Errorf("%d turns", n)
 		}
 	}
