@@ -1,7 +1,8 @@
 //go:build duckdb_arrow
 
-// Package history opens histories that are not one DuckDB file of this process: folders of Parquet files, lakes that many machines share,
-// and snapshots of a file that a run has open. It also copies runs from one history to another.
+// Package history reads runs wherever they are kept, and copies them from one place to another.
+// A history is such a place: a DuckDB file, a folder of Parquet files, or a lake that many machines share.
+// The package also gives other processes snapshots of a file that a run has open.
 //
 // It must not know what the runs mean: it copies and reads rows as package store defines them, and computes no figures.
 package history
