@@ -45,7 +45,7 @@ func TestAskedAgain(t *testing.T) {
 	waitTurns(t, stderr, 1)
 	for i, turns := range []string{"2", "2"} { // the first answer comes when the second turn ends, and the third takes seconds
 		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) AS n FROM turns", "--format", "csv")
-		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") || i == 1 && strings.Contains(out.String(), "waiting for the turn") {
+		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") || i == 1 && strings.Contains(out.String(), "waiting for the end of the current turn") {
 			t.Errorf("question %d: exit %d\n%s", i+1, code, out)
 		}
 	}
