@@ -29,8 +29,8 @@ func samples(n int) []HostSample {
 	return out
 }
 
-// The recorder's whole path (rows in Go to committed rows) against DuckDB's own bulk insert, its appender, over the same
-// rows in the same run. The ratio is what counts: machines are noisy.
+// It compares the recorder, from rows in Go to committed rows, with DuckDB's appender for the same rows in the same run.
+// Machines are noisy, so only the ratio means something.
 func BenchmarkInsert(b *testing.B) {
 	const n = 200_000
 	rows := samples(n)

@@ -11,7 +11,7 @@ import (
 	wbsql "wb/sql"
 )
 
-// Nothing in the file is without a comment.
+// Every table, view and column of a file has a comment.
 func TestEverythingHasAComment(t *testing.T) {
 	d := tempDB(t)
 	for _, what := range lines(t, d, `
@@ -26,24 +26,24 @@ func TestEverythingHasAComment(t *testing.T) {
 	}
 }
 
-// A comment is written once: what a column of a view would inherit is not said again in the view's text.
+// A comment is written once: the text of a view does not repeat a comment that a column would inherit.
 func TestNoCommentRepeatsWhatItWouldInherit(t *testing.T) {
 	d := tempDB(t)
 	want, err := wanted()
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := map[string]bool{}
+	written := map[string]bool{}
 	for _, v := range want.views {
 		for _, m := range regexp.MustCompile(`(?m)^COMMENT ON COLUMN (\w+\.\w+) IS`).FindAllStringSubmatch(v.text, -1) {
-			own[m[1]] = true
+			written[m[1]] = true
 		}
 	}
-	// asked of all columns, and not only of those without a comment
+	// the statement is changed to ask about all columns, not only about those without a comment
 	const only = " AND v.comment IS NULL"
 	q := wbsql.Statement("inherit_comments")
-	if !strings.Contains(q, only) || len(own) < 100 {
-		t.Fatalf("the statement has no%s, or there are only %d comments", only, len(own))
+	if !strings.Contains(q, only) || len(written) < 100 {
+		t.Fatalf("the statement does not contain%s, or there are only %d comments", only, len(written))
 	}
 	has := map[string]bool{}
 	for _, s := range lines(t, d, `SELECT format('COMMENT ON COLUMN main."{}"."{}" IS ''{}'';', table_name, column_name,
@@ -54,7 +54,7 @@ func TestNoCommentRepeatsWhatItWouldInherit(t *testing.T) {
 	told := 0
 	for _, s := range lines(t, d, strings.Replace(q, only, "", 1)) {
 		told++
-		if m := column.FindStringSubmatch(s); own[m[1]+"."+m[2]] && has[s] {
+		if m := column.FindStringSubmatch(s); written[m[1]+"."+m[2]] && has[s] {
 			t.Errorf("%s.%s would inherit that comment: %s", m[1], m[2], s)
 		}
 	}
@@ -63,14 +63,16 @@ func TestNoCommentRepeatsWhatItWouldInherit(t *testing.T) {
 	}
 }
 
-// Where a column's comment comes from when a view reads several that have it: raw tables before views, each in the order of the text.
+// A view may read a column of one name from several places. The comment comes from a raw table first and then from a view, each in the
+// order of the text.
 func TestCommentsAreInheritedInOrder(t *testing.T) {
 	d := tempDB(t)
 	for _, q := range []string{
 		"CREATE TABLE raw.x1 (a INTEGER, b INTEGER); COMMENT ON COLUMN raw.x1.a IS 'a of x1'; COMMENT ON COLUMN raw.x1.b IS 'it''s b'",
 		"CREATE TABLE raw.x2 (a INTEGER, c INTEGER); COMMENT ON COLUMN raw.x2.a IS 'a of x2'; COMMENT ON COLUMN raw.x2.c IS 'c'",
-		"CREATE VIEW v1 AS SELECT a, b, 1 AS own, 2 AS c FROM raw.x1; COMMENT ON COLUMN v1.own IS 'own'; COMMENT ON COLUMN v1.c IS 'c of v1'",
-		"CREATE VIEW v2 AS SELECT x.a, x.c, v1.b, v1.own, 3 AS d FROM v1 JOIN raw.x2 x USING (a)",
+		"CREATE VIEW v1 AS SELECT a, b, 1 AS extra, 2 AS c FROM raw.x1",
+		"COMMENT ON COLUMN v1.extra IS 'extra'; COMMENT ON COLUMN v1.c IS 'c of v1'",
+		"CREATE VIEW v2 AS SELECT x.a, x.c, v1.b, v1.extra, 3 AS d FROM v1 JOIN raw.x2 x USING (a)",
 		"CREATE VIEW v3 AS WITH y AS (SELECT * FROM v2) SELECT y.*, 4 AS e FROM y",
 		"CREATE VIEW selected_v1 AS SELECT x.a, x.c FROM raw.x2 x",
 	} {
@@ -89,10 +91,10 @@ func TestCommentsAreInheritedInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for column, want := range map[string]string{
-		"v1.a": "a of x1", "v1.b": "it's b", "v1.c": "c of v1", // its own
-		"v2.a": "a of x2", "v2.c": "c", "v2.b": "it's b", "v2.own": "own", "v2.d": "", // the raw table first
-		"v3.a": "a of x2", "v3.own": "own", "v3.d": "", "v3.e": "",
-		"selected_v1.a": "a of x1", "selected_v1.c": "c of v1", // those of v1
+		"v1.a": "a of x1", "v1.b": "it's b", "v1.c": "c of v1", // comments of v1 itself
+		"v2.a": "a of x2", "v2.c": "c", "v2.b": "it's b", "v2.extra": "extra", "v2.d": "", // the raw table first
+		"v3.a": "a of x2", "v3.extra": "extra", "v3.d": "", "v3.e": "",
+		"selected_v1.a": "a of x1", "selected_v1.c": "c of v1", // comments of v1
 	} {
 		v, c, _ := strings.Cut(column, ".")
 		q := fmt.Sprintf("SELECT coalesce(comment, '') FROM duckdb_columns() WHERE table_name = '%s' AND column_name = '%s'", v, c)

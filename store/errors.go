@@ -16,7 +16,7 @@ import (
 	"wb/data/plain"
 )
 
-// Error is a problem with a history, with a remedy for the person who sees it.
+// Error is a problem with a file of runs, and what the user can do about it.
 type Error struct {
 	Op     string // "open", "migrate", "record" …
 	Path   string
@@ -27,10 +27,10 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint says what to do; "" when nothing is known.
+// Hint says what to do about the error, or "" when nothing is known.
 func (e *Error) Hint() string { return e.Remedy }
 
-// Causes that callers tell apart with errors.Is.
+// Causes of an Error. Callers tell them apart with errors.Is.
 var (
 	ErrNotFound    = errors.New("no such file")
 	ErrNotDuckDB   = errors.New("not a DuckDB file")
@@ -41,14 +41,14 @@ var (
 	ErrInterrupted = errors.New("interrupted")
 )
 
-// Explain turns DuckDB's errors into an *Error of one line with a remedy; nil stays nil, and so does what is an *Error.
-// File problems share one type there, so the text decides.
+// Explain turns an error of DuckDB into an *Error with one line of text and a remedy. nil and an *Error are returned as they are.
+// DuckDB gives all file problems the same type, so their text is read to tell them apart.
 func Explain(op, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if own, ok := err.(*Error); ok { //nolint:errorlint // one that is wrapped says more
-		return own
+	if e, ok := err.(*Error); ok { //nolint:errorlint // an *Error that is wrapped has more text around it
+		return e
 	}
 	remedy, cause := explain(op, err)
 	return &Error{op, path, cause, remedy}
@@ -65,7 +65,7 @@ func explain(op string, err error) (remedy string, cause error) {
 	case has("already attached") || has("unique file handle conflict"):
 		return "", fmt.Errorf("%w: this program itself", ErrLocked)
 	case has("version number"):
-		return "use the wb that wrote it, or newer", fmt.Errorf("%w: its storage version is unknown to DuckDB %s", ErrNewer, duckdbVersion)
+		return "use the wb that wrote it, or a newer one", fmt.Errorf("%w: DuckDB %s does not know its storage version", ErrNewer, duckdbVersion)
 	case has("not a valid DuckDB"):
 		return "name another file with --db", ErrNotDuckDB
 	case has("Permission denied") || has("read-only mode") || has("Read-only file system"):
@@ -73,9 +73,9 @@ func explain(op string, err error) (remedy string, cause error) {
 	case has(".parquet'") && (has("too small") || has("magic bytes") || has("footer")):
 		return "remove that run's folder and export the run again", errors.New(plain.FirstLine(text))
 	case has("No space left") || (isDuck && de.Type == duckdb.ErrorTypeTransaction && has("write")):
-		remedy := "free some, or put --db on another disk; what was recorded before is kept"
+		remedy := "free some space, or put --db on another disk; what was recorded before is kept"
 		if op == "export" {
-			remedy = "free some, or export into a folder on another disk; what was there before is kept"
+			remedy = "free some space, or export into a folder on another disk; what was there before is kept"
 		}
 		return remedy, errors.New("no space left on the disk")
 	case has("INTERRUPT") || errors.Is(err, context.Canceled):
@@ -87,7 +87,7 @@ func explain(op string, err error) (remedy string, cause error) {
 
 var lockHolder = regexp.MustCompile(`PID (\d+)`)
 
-// holder names the process that DuckDB says has a file's lock: " pid 7 (wb)"; "" when it says none.
+// holder reads from an error of DuckDB which process has locked the file, and returns " pid 7 (wb)", or "" when the error names none.
 func holder(text string) string {
 	m := lockHolder.FindStringSubmatch(text)
 	if m == nil {

@@ -14,17 +14,17 @@ import (
 	wbsql "wb/sql"
 )
 
-// Execution is a plan that was begun in this file.
+// Execution is one execution of a plan whose runs are in this file.
 type Execution struct {
 	ID        uuid.UUID
-	Plan      string // its text; of a wb before schema 12 with the flags that were given in its first line
-	Spec      string // JSON; "" of a wb before schema 12
+	Plan      string // text of the plan; before schema 12 its first line has the flags that were given
+	Spec      string // JSON; "" before schema 12
 	StartedAt time.Time
 	Runs      int
-	Unended   int // of these, not ok
+	Unended   int // how many of Runs do not have the status ok
 }
 
-// Executions lists them, the newest first.
+// Executions lists all executions, the newest first.
 func (d *DB) Executions(ctx context.Context) ([]Execution, error) {
 	rows, err := d.db.QueryContext(ctx, wbsql.Statement("executions"))
 	if err != nil {
@@ -52,19 +52,19 @@ type PlanRun struct {
 	Name, Cell                       string
 	Status                           RunStatus
 	StartedAt                        time.Time
-	Turns, Sessions, Scrapes, Starts int32 // last numbers
+	Turns, Sessions, Scrapes, Starts int32 // the last number that was given to each
 	SessionsPerRepeat                int
 	Done                             []DoneSession
 }
 
-// DoneSession is a session that need not be played again.
+// DoneSession is a session that a resumed plan does not play again.
 type DoneSession struct {
 	Conversation, SHA256, Variant string
 	Repeat                        int32
 }
 
-// PlanRuns gives the runs of an execution.
-// Sessions count as done when they ended well, or with a failure after which the server answered others.
+// PlanRuns returns the runs of an execution.
+// A session is done when it ended well, or when it failed and the server answered other sessions afterwards.
 func (d *DB) PlanRuns(ctx context.Context, plan uuid.UUID) ([]PlanRun, error) {
 	out, err := d.planRuns(ctx, plan)
 	if err != nil {
@@ -106,7 +106,7 @@ func (d *DB) planRuns(ctx context.Context, plan uuid.UUID) (out []PlanRun, err e
 	return out, rows.Err()
 }
 
-// planSession is a session of a run that may be gone on with.
+// planSession is a session of a run that can be resumed.
 type planSession struct {
 	DoneSession
 	id     int32
@@ -114,12 +114,12 @@ type planSession struct {
 	done   bool
 }
 
-// asker is a database or a transaction.
-type asker interface {
+// querier is a database or a transaction.
+type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func planSessions(ctx context.Context, from asker, run uuid.UUID) (out []planSession, err error) {
+func planSessions(ctx context.Context, from querier, run uuid.UUID) (out []planSession, err error) {
 	rows, err := from.QueryContext(ctx, wbsql.Statement("plan_sessions"), run.String())
 	if err != nil {
 		return nil, err
@@ -135,8 +135,8 @@ func planSessions(ctx context.Context, from asker, run uuid.UUID) (out []planSes
 	return out, rows.Err()
 }
 
-// Reopen gives runs to this process, to go on with.
-// What was cut short in them will be played again and counts no more: its sessions are marked.
+// Reopen assigns runs to this process, which resumes them.
+// Sessions that were cut short will be played again. They are marked as repeated, so that no figure counts them.
 func (d *DB) Reopen(ctx context.Context, runs []PlanRun) error {
 	tx, err := d.db.BeginTx(ctx, nil)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 )
 
-// A path that a user gave is a name, never a pattern: what is in a folder is found by reading it.
+// A path that a user gave is never used as a pattern. To find files in a folder, the folder is read.
 
-// Entries gives the paths of what is in a folder whose names match; none when the folder is not there.
+// Entries returns the paths of the entries of a folder that match. It returns none when the folder does not exist.
 func Entries(dir string, match func(fs.DirEntry) bool) ([]string, error) {
 	list, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,11 +40,12 @@ func FolderNamed(prefix string) func(fs.DirEntry) bool {
 	return func(e fs.DirEntry) bool { return e.IsDir() && strings.HasPrefix(e.Name(), prefix) }
 }
 
-// lockMark is a file in each folder that wb makes for a while, such as one for snapshots. It is locked as long as its maker lives.
+// lockMark is the name of a file in each temporary folder of wb, such as a folder of snapshots.
+// The process that made the folder keeps this file locked as long as it runs.
 const lockMark = ".wb-owned"
 
-// MakeLocked makes a folder in dir, for its owner only, whose name begins with prefix; release removes it. What is left of one whose maker
-// was killed, SweepAbandoned finds.
+// MakeLocked makes a folder in dir that only this user can enter. Its name begins with prefix. release removes it.
+// SweepAbandoned removes the folder later if this process is killed.
 func MakeLocked(dir, prefix string) (path string, release func() error, err error) {
 	if path, err = os.MkdirTemp(dir, prefix); err != nil {
 		return "", nil, err
@@ -57,7 +58,7 @@ func MakeLocked(dir, prefix string) (path string, release func() error, err erro
 	return path, sync.OnceValue(func() error { return errors.Join(removeLocked(path), mark.Close()) }), nil
 }
 
-// removeLocked removes a folder and its mark last, so that one of which something is left can still be swept.
+// removeLocked removes a folder. It removes the mark last, so that a folder that was removed only in part can still be swept.
 func removeLocked(path string) error {
 	inside, err := Entries(path, func(e fs.DirEntry) bool { return e.Name() != lockMark })
 	for _, p := range inside {
@@ -69,12 +70,12 @@ func removeLocked(path string) error {
 	return os.RemoveAll(path)
 }
 
-// SweepAbandoned removes from dir the folders that MakeLocked made with prefix and whose makers are gone. It touches nothing else: a folder is
-// removed when it is one, belongs to this user, has the name and the mark, and nobody holds the mark.
+// SweepAbandoned removes from dir the folders that MakeLocked made with prefix, if the processes that made them are gone.
+// It removes nothing else: an entry must be a folder, belong to this user, have such a name and contain a mark that is not locked.
 func SweepAbandoned(dir, prefix string) {
 	left, err := Entries(dir, FolderNamed(prefix))
 	if err != nil {
-		return // what cannot be read cannot be swept
+		return // a folder that cannot be read cannot be swept
 	}
 	for _, p := range left {
 		if digits := strings.TrimPrefix(filepath.Base(p), prefix); digits == "" || strings.Trim(digits, "0123456789") != "" {
@@ -98,11 +99,11 @@ func SweepAbandoned(dir, prefix string) {
 	}
 }
 
-// spillPrefix begins the names of folders for what DuckDB writes to disk when its memory does not suffice.
+// spillPrefix begins the names of the folders into which DuckDB writes what does not fit into its memory.
 const spillPrefix = ".wb-spill-"
 
-// spill makes a folder for what does not fit into memory: in dir, or in the system's own where that cannot be written. It gives the
-// settings for DuckDB, with the most that may be written: 16 GiB, or half of what is free.
+// spill makes a folder for what does not fit into DuckDB's memory: in dir, or in the system's temporary folder if dir is not writable.
+// It puts the settings for DuckDB into opts. DuckDB may write at most 16 GiB, or half of the free space if that is less.
 func spill(dir string, opts url.Values) (release func() error, err error) {
 	for _, at := range []string{dir, os.TempDir()} {
 		SweepAbandoned(at, spillPrefix)

@@ -7,11 +7,11 @@ import (
 	"os"
 )
 
-// lockFile has no locks to take: what a killed process left stays.
+// lockFile returns false: there are no locks on this system, so what a killed process left is not swept.
 func lockFile(*os.File) bool { return false }
 
-// OfThisUser cannot tell.
+// OfThisUser returns false: this system does not tell whose file it is.
 func OfThisUser(fs.FileInfo) bool { return false }
 
-// OfUser cannot tell.
+// OfUser returns false: this system does not tell whose file it is.
 func OfUser(fs.FileInfo, int) bool { return false }

@@ -16,7 +16,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Sweeping takes what a killed wb left, and nothing that only looks like it.
+// Sweeping removes what a killed wb left, and nothing that only looks like it.
 func TestSweepAbandoned(t *testing.T) {
 	dir := t.TempDir()
 	alive, release, err := MakeLocked(dir, ".writing-")
@@ -24,7 +24,7 @@ func TestSweepAbandoned(t *testing.T) {
 		t.Fatal(err)
 	}
 	dead := filepath.Join(dir, ".writing-123")
-	// folders without the mark, or with another name
+	// these folders have no mark, or another name
 	keep := []string{".writing-456", ".writing-plan", ".writing-", ".writing-12x", "writing-1", ".x-snapshot-1"}
 	for _, name := range append(slices.Clone(keep), ".writing-123") {
 		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o755),
@@ -60,8 +60,7 @@ func TestSweepAbandoned(t *testing.T) {
 	}
 }
 
-// What does not fit into memory goes to a folder of wb's own beside the file, which is gone afterwards; what a killed process left is
-// removed.
+// What does not fit into memory goes to a folder beside the file, which is removed afterwards. What a killed process left is removed too.
 func TestSpill(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -85,7 +84,7 @@ func TestSpill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// the lock of the mark ends with its holder; here it is this process, so the mark is made anew
+	// The lock of a mark ends with the process that has it. Here that is this process, so the test makes the mark again.
 	mark := filepath.Join(dead, lockMark)
 	if err := errors.Join(os.Remove(mark), os.WriteFile(mark, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -96,7 +95,7 @@ func TestSpill(t *testing.T) {
 	}
 	live := spills()
 	if len(live) != 1 || live[0] == dead {
-		t.Errorf("folders %q, of which %s is dead", live, dead)
+		t.Errorf("folders %q; %s should have been removed", live, dead)
 	}
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
@@ -112,7 +111,7 @@ func TestSpill(t *testing.T) {
 	var most string
 	if err := conn.QueryRowContext(ctx, "SELECT current_setting('max_temp_directory_size')").Scan(&most); err != nil ||
 		strings.HasPrefix(most, "90%") {
-		t.Errorf("the most is %q, %v", most, err)
+		t.Errorf("the limit is %q, %v", most, err)
 	}
 	if err := errors.Join(conn.Close(), d.Close()); err != nil {
 		t.Fatal(err)
@@ -136,8 +135,8 @@ func recordingInto(t *testing.T, path string) (*DB, *Recorder) {
 	return d, r
 }
 
-// A file that is deleted, moved or replaced under a recorder is noticed at the next flush. What takes its place is not touched, and one
-// that was moved has everything.
+// The next flush notices that a file was deleted, moved or replaced while a recorder had it open.
+// The file that replaced it is not changed, and a moved file has all rows.
 func TestFileGone(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -179,7 +178,7 @@ func TestFileGone(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Lstat(path + ".wal"); err == nil {
-			t.Errorf("%s: a log is left, which DuckDB would replay into what is there now", name)
+			t.Errorf("%s: a log is left, and DuckDB would replay it into the new file", name)
 		}
 		switch b, err := os.ReadFile(path); name {
 		case "deleted", "moved":
@@ -188,7 +187,7 @@ func TestFileGone(t *testing.T) {
 			}
 		default:
 			if err != nil || !bytes.Equal(b, text) {
-				t.Errorf("%s: what took its place was changed: %v", name, err)
+				t.Errorf("%s: the file that replaced it was changed: %v", name, err)
 			}
 		}
 		if name != "moved" {
@@ -209,7 +208,7 @@ func TestFileGone(t *testing.T) {
 	}
 }
 
-// One that is cut short or written over in its place is noticed at the next flush, too.
+// The next flush also notices that a file was truncated or overwritten.
 func TestFileWrittenOver(t *testing.T) {
 	ctx := context.Background()
 	for name, text := range map[string]string{"cut": "", "over": "mine\n"} {
@@ -224,6 +223,6 @@ func TestFileWrittenOver(t *testing.T) {
 		if err := r.Flush(ctx); err == nil || !strings.Contains(err.Error(), "another program wrote into the file") {
 			t.Errorf("%s: got %v", name, err)
 		}
-		_, _ = r.Close(), d.Close() // of what is in the file, nothing can be read any more
+		_, _ = r.Close(), d.Close() // these fail: nothing in the file can be read any more
 	}
 }

@@ -14,18 +14,18 @@ import (
 // SessionEnd is how a session ended.
 type SessionEnd struct {
 	SessionID int32
-	EndedNs   int64 // ns since run start
+	EndedNs   int64 // ns since the start of the run
 	Status    SessionStatus
-	// FirstCachedTokens are those of its first prompt that the server had cached; nil: not told.
+	// FirstCachedTokens is how many tokens of the first prompt the server had cached; nil when it did not say.
 	FirstCachedTokens *int64
 }
 
-// FinishSessions flushes and closes sessions of a run, with the errors of Flush.
+// FinishSessions flushes, and records how sessions of a run ended. It returns the errors that Flush returns.
 func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...SessionEnd) error {
 	if len(ends) == 0 {
 		return r.Flush(ctx)
 	}
-	// pasted are placeholders only, one row of them a session
+	// only placeholders are pasted into the statement, one row of them per session
 	q := "UPDATE raw.session s SET ended_ns = x.ended_ns, status = x.status, first_cached_tokens = x.first_cached_tokens FROM (VALUES "
 	args := []any{}
 	for i, e := range ends {
@@ -42,14 +42,14 @@ func (r *Recorder) FinishSessions(ctx context.Context, id uuid.UUID, ends ...Ses
 	return r.db.Present()
 }
 
-// FinishRun flushes and closes a run with its status ("ok", "failed", "interrupted") and the reason, "" for none.
+// FinishRun flushes, and records how a run ended: its status ("ok", "failed" or "interrupted") and the reason, "" for none.
 func (r *Recorder) FinishRun(ctx context.Context, id uuid.UUID, status RunStatus, reason string, ended time.Time) error {
 	return r.update(ctx, wbsql.Statement("finish_run"), status, reason, ended.UTC(), id.String())
 }
 
-// update flushes, so that the row is there, and changes it.
+// update flushes first, so that the row to change is in the file, and then runs a statement that changes it.
 func (r *Recorder) update(ctx context.Context, q string, args ...any) error {
-	if err := r.flush(ctx); err != nil { // a file that was moved away is closed in good order
+	if err := r.flush(ctx); err != nil { // not Flush: a file that was moved away is still closed properly
 		return err
 	}
 	r.flushing.Lock()

@@ -12,7 +12,7 @@ import (
 	wbsql "wb/sql"
 )
 
-// oldTurn records a turn as an older wb did, and oldChunks are the columns of its chunks.
+// oldTurn records a turn as an older wb did. oldChunks are the columns of its chunks.
 const (
 	oldTurn = `INSERT INTO raw.turn BY NAME SELECT ?::UUID AS run_id, ? AS turn_id, 1 AS session_id, ? AS turn, 'ok' AS status,
 		0 AS submit_ns, ?::BIGINT AS first_ns, ?::BIGINT AS last_ns, 100000000 AS done_ns, 9 AS prompt_tokens,
@@ -20,7 +20,31 @@ const (
 	oldChunks = `seq, read_seq, (ms * 1e6)::BIGINT AS t_ns, 'content' AS kind, tokens::INTEGER AS tokens, bytes AS text_bytes`
 )
 
-// A file of an older wb learns from its chunks how tokens reached the client, so that its times per token are right too.
+// oldTurns are the turns of a file of an older wb, with the ids 1, 2 and so on.
+var oldTurns = []struct {
+	completion  int64   // tokens
+	first, last float64 // ms
+	chunks      string  // seq, read_seq, ms, tokens, bytes
+	want        string  // time per token in ms, and what it was counted by
+}{
+	// one token per event
+	{3, 10, 30, "(1, 1, 10, 1, 5), (2, 2, 20, 1, 5), (3, 3, 30, 1, 5)", "10 tokens"},
+	// four tokens per event: the server said so in the first of these turns, and not in the second
+	{8, 10, 50, "(1, 1, 10, 4, 20), (2, 2, 50, 4, 20)", "10 tokens"},
+	{8, 10, 50, "(1, 1, 10, NULL, 20), (2, 2, 50, NULL, 20)", "- -"},
+	// two events in the first read
+	{4, 10, 30, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 2, 20, NULL, 5), (4, 3, 30, NULL, 5)", "10 events"},
+	// the usage came with the finish reason, and was taken for the tokens of that event
+	{2, 10, 20, "(1, 1, 10, NULL, 5), (2, 2, 20, NULL, 5), (3, 3, 25, 2, 0)", "10 events"},
+	// all events in one read
+	{4, 10, 10, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 1, 10, NULL, 5), (4, 1, 10, NULL, 5)", "- events"},
+	// more tokens than an event can carry
+	{9_223_372_036_854_775_807, 10, 20, "(1, 1, 10, 1, 5), (2, 2, 20, 2000000000, 5)", "- -"},
+	// no chunks were recorded
+	{5, 10, 20, "", "- -"},
+}
+
+// A file of an older wb has only the chunks to tell how tokens reached the client. Migration reads them, so that times per token are right.
 func TestFlowOfOlderFile(t *testing.T) {
 	ctx := context.Background()
 	p := filepath.Join(t.TempDir(), "old.duckdb")
@@ -56,19 +80,12 @@ func TestFlowOfOlderFile(t *testing.T) {
 				") AS x(seq, read_seq, ms, tokens, bytes)", run, id)
 		}
 	}
-	turn(1, 3, 10, 30, "(1, 1, 10, 1, 5), (2, 2, 20, 1, 5), (3, 3, 30, 1, 5)")                               // a token an event
-	turn(2, 8, 10, 50, "(1, 1, 10, 4, 20), (2, 2, 50, 4, 20)")                                               // four an event, told
-	turn(3, 8, 10, 50, "(1, 1, 10, NULL, 20), (2, 2, 50, NULL, 20)")                                         // and untold
-	turn(4, 4, 10, 30, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 2, 20, NULL, 5), (4, 3, 30, NULL, 5)") // two events in the first read
-	// the usage beside the finish reason, taken for tokens of its event
-	turn(5, 2, 10, 20, "(1, 1, 10, NULL, 5), (2, 2, 20, NULL, 5), (3, 3, 25, 2, 0)")
-	turn(6, 4, 10, 10, "(1, 1, 10, NULL, 5), (2, 1, 10, NULL, 5), (3, 1, 10, NULL, 5), (4, 1, 10, NULL, 5)") // all at once
-	turn(7, 9_223_372_036_854_775_807, 10, 20, "(1, 1, 10, 1, 5), (2, 2, 20, 2000000000, 5)")                // what no event carries
-	turn(8, 5, 10, 20, "")                                                                                   // none on record
+	for i, x := range oldTurns {
+		turn(int64(i+1), x.completion, x.first, x.last, x.chunks)
+	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := map[int]string{1: "10 tokens", 2: "10 tokens", 3: "- -", 4: "10 events", 5: "10 events", 6: "- events", 7: "- -", 8: "- -"}
 	look := func(d *DB) {
 		t.Helper()
 		rows, err := d.db.QueryContext(ctx, "SELECT turn_id, coalesce(round(tpot_ms, 6)::VARCHAR, '-') || ' ' || coalesce(counted_by, '-') "+
@@ -85,11 +102,11 @@ func TestFlowOfOlderFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			n++
-			if w := want[id]; got != w && got != "10.0"+w[min(2, len(w)):] {
+			if w := oldTurns[id-1].want; got != w && got != "10.0"+w[min(2, len(w)):] {
 				t.Errorf("turn %d: %s, want %s", id, got, w)
 			}
 		}
-		if n != len(want) {
+		if n != len(oldTurns) {
 			t.Errorf("%d turns", n)
 		}
 	}

@@ -15,15 +15,16 @@ import (
 	"unicode"
 )
 
-// magic stands at byte 8 of a DuckDB file ("Storage Versions and Format" in DuckDB's documentation).
+// magic is what a DuckDB file has at byte 8 ("Storage Versions and Format" in DuckDB's documentation).
 var magic = []byte("DUCK")
 
-// reserved are names of databases that the SQL of wb could not tell from its own schemas, or from DuckDB's.
+// reserved are the names that a database must not have, because SQL would confuse them with schemas or databases of wb or DuckDB.
 var reserved = []string{
 	"raw", "_stage", "_from", "_lake", "_snapshot", "temp", "system", "information_schema", "pg_catalog",
 }
 
-// checkHeader refuses what is no DuckDB file, or has a name that DuckDB cannot use; ErrNotFound where nothing is.
+// checkHeader returns an error unless the path is a DuckDB file whose name DuckDB can use.
+// The error wraps ErrNotFound when there is no file.
 func checkHeader(path string) error {
 	if err := checkName(path); err != nil {
 		return err
@@ -31,7 +32,7 @@ func checkHeader(path string) error {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &Error{"open", path, ErrNotFound, "wb run writes one; --db names another"}
+		return &Error{"open", path, ErrNotFound, "wb run writes one; name another file with --db"}
 	case errors.Is(err, fs.ErrPermission):
 		return &Error{"open", path, err, "ask its owner, or copy it"}
 	case err != nil:
@@ -54,62 +55,62 @@ func checkHeader(path string) error {
 	return &Error{"open", path, ErrNotDuckDB, "name another file with --db"}
 }
 
-// checkName refuses paths that are no file's, or that DuckDB would misread: it names a database after its file, and the driver reads what
-// follows a question mark as options.
+// checkName refuses a path that is not that of a regular file, and one that DuckDB would misread.
+// DuckDB names a database after its file, and the driver reads what follows a question mark as options.
 func checkName(path string) error {
 	base := filepath.Base(path)
 	if base == LakeCatalog {
-		return &Error{"open", path, errors.New("it is the catalog of a lake"), "the lake is its folder, " + filepath.Dir(path)}
+		return &Error{"open", path, errors.New("it is the catalog of a lake"), "name its folder instead: " + filepath.Dir(path)}
 	}
 	name, _, _ := strings.Cut(base, ".")
 	if strings.ContainsAny(path, "?%") || strings.ContainsFunc(path, unicode.IsControl) || slices.Contains(reserved, strings.ToLower(name)) {
 		return &Error{"open", path, errors.New("not a name DuckDB can use here"), "choose another --db, such as wb.duckdb"}
 	}
 	switch st, err := os.Stat(path); {
-	case err != nil: // which opening it says better
+	case err != nil: // opening the file gives a better error
 	case st.IsDir():
 		return &Error{"open", path, errors.New("is a directory"), "name a file in it, such as " + filepath.Join(path, "wb.duckdb")}
-	case !st.Mode().IsRegular(): // which would be waited for, or never end
+	case !st.Mode().IsRegular(): // reading a pipe or a device would block, or never end
 		return &Error{"open", path, errors.New("not a regular file"), "--db names a file"}
 	}
 	return nil
 }
 
-// CheckNoLog refuses to make a database beside a log that is there: DuckDB would delete it, and where the database was moved away, the log
-// has what was recorded last.
+// CheckNoLog returns an error when a log exists for a database that does not exist.
+// DuckDB would delete that log when it makes the database. If the database was only moved away, the log has its latest rows.
 func CheckNoLog(path string) error {
 	wal := path + ".wal"
 	if _, err := os.Lstat(wal); err != nil {
-		return nil //nolint:nilerr // there is none
+		return nil //nolint:nilerr // there is no log
 	}
-	return &Error{"open", path, fmt.Errorf("it is not there, and %s is, which a new file would replace", wal),
-		"the log belongs to a database that was moved or deleted: bring that back, or move the log away"}
+	return &Error{"open", path, fmt.Errorf("it is missing, but its log %s exists, and a new file would replace the log", wal),
+		"the log belongs to a database that was moved or deleted: put that back, or move the log away"}
 }
 
-// Present gives an error when the file that is open for writing is no longer the one at its path, or was written over.
-// What is written into one that was deleted is lost, and DuckDB does not notice.
+// Present returns an error when the file that is open for writing is no longer at its path, or was overwritten.
+// DuckDB does not notice when its file is deleted, and everything that is written afterwards is lost.
 func (d *DB) Present() error {
 	st, err := os.Stat(d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &Error{"record", d.path, ErrGone, "what was recorded went with it, unless it was only moved"}
+		return &Error{"record", d.path, ErrGone, "what was recorded is lost with it, unless the file was only moved"}
 	case err == nil && !d.isOpen(st):
-		return &Error{"record", d.path, fmt.Errorf("%w: another one is in its place", ErrGone),
-			"what was recorded is in the old one, if that was only moved; the new one was not touched"}
+		return &Error{"record", d.path, fmt.Errorf("%w: another file is in its place", ErrGone),
+			"what was recorded is in the old file, if that was only moved; the new file was not changed"}
 	case err == nil && !d.isWhole():
-		return &Error{"record", d.path, errors.New("another program wrote into the file while a run did"),
-			"what is in it cannot be read any more"}
+		return &Error{"record", d.path, errors.New("another program wrote into the file during a run"),
+			"the file cannot be read any more"}
 	}
 	return nil
 }
 
 func (d *DB) isOpen(st fs.FileInfo) bool {
-	own, err := d.file.Stat()
-	return err == nil && os.SameFile(st, own)
+	opened, err := d.file.Stat()
+	return err == nil && os.SameFile(st, opened)
 }
 
-// isWhole says whether the file begins as DuckDB's do. It is not opened for that: whoever closes a file gives up the locks that its process
-// has on it (POSIX, fcntl), DuckDB's too.
+// isWhole reports whether the file still begins as a DuckDB file does. It does not open the file again:
+// a process that closes a file loses all the locks that it has on that file, DuckDB's too (POSIX, fcntl).
 func (d *DB) isWhole() bool {
 	head := make([]byte, 12)
 	_, err := d.file.ReadAt(head, 0)

@@ -10,17 +10,17 @@ import (
 	wbsql "wb/sql"
 )
 
-// remember reads which messages the file has, unless they are many: asking for a few at each flush takes a millisecond.
+// remember reads which messages the file has, unless there are many. If there are, each flush asks about its messages, which takes 1 ms.
 func (r *Recorder) remember(ctx context.Context) error {
 	var n int
 	if err := r.conn.QueryRowContext(ctx, wbsql.Statement("message_count")).Scan(&n); err != nil || n > rememberedMessages/4 {
 		return err
 	}
-	r.whole = true
+	r.storedAll = true
 	return r.messagesOf(ctx, r.stored, wbsql.Statement("messages_all"))
 }
 
-// messagesOf reads hashes, and whether their texts are there.
+// messagesOf reads the hashes of messages, and whether the file has their texts too.
 func (r *Recorder) messagesOf(ctx context.Context, into map[string]bool, q string, args ...any) error {
 	rows, err := r.conn.QueryContext(ctx, q, args...)
 	if err != nil {
@@ -38,23 +38,23 @@ func (r *Recorder) messagesOf(ctx context.Context, into map[string]bool, q strin
 	return rows.Err()
 }
 
-// moveMessages moves the waiting messages that the file lacks into the builder of raw.message. It is called with mu locked,
-// and gives that up while it asks the file if others may add rows meanwhile.
+// moveMessages moves the waiting messages that the file lacks into the builder of raw.message.
+// The caller holds mu. While the file is asked, mu is unlocked if others may add rows meanwhile.
 func (r *Recorder) moveMessages(ctx context.Context, others bool) error {
-	// before anything is asked about: the file knows them, unless a flush has just failed, after which a text may be there twice
+	// This comes first: the file itself knows these messages. After a failed flush it does not, and a text may be stored twice.
 	if len(r.stored) >= rememberedMessages {
 		clear(r.stored)
-		r.whole = false
+		r.storedAll = false
 	}
 	todo := r.messages
 	r.messages = map[string]Message{}
 	var ask []string
 	for h := range todo {
-		if !r.whole && !r.stored[h] {
+		if !r.storedAll && !r.stored[h] {
 			ask = append(ask, h)
 		}
 	}
-	has := map[string]bool{} // hash → its text is there too
+	has := map[string]bool{} // hash → whether the file has its text too
 	if len(ask) > 0 {
 		if others {
 			r.mu.Unlock()

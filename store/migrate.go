@@ -51,7 +51,7 @@ func digest(text string) string {
 	return hex.EncodeToString(h[:])
 }
 
-// state reads which migrations a file has; views is the hash of those applied last, "" for none.
+// state reads the schema version of a file, 0 for a new one, and the hash of the views that were applied last, "" for none.
 func (d *DB) state(ctx context.Context) (version int, views string, err error) {
 	var n int
 	if err := d.db.QueryRowContext(ctx, wbsql.Statement("has_schema")).Scan(&n); err != nil {
@@ -68,7 +68,7 @@ func (d *DB) state(ctx context.Context) (version int, views string, err error) {
 	return version, v.String, nil
 }
 
-// stale says whether a file needs to be put in order before it is read.
+// stale reports whether a file needs changes before it is read: migrations, newer views, or a status for runs whose process died.
 func (d *DB) stale(ctx context.Context) (bool, error) {
 	want, err := wanted()
 	if err != nil {
@@ -88,7 +88,7 @@ func (d *DB) stale(ctx context.Context) (bool, error) {
 	return len(dead) > 0, err
 }
 
-// CheckSchema refuses a schema that this wb does not know.
+// CheckSchema returns an error, which wraps ErrNewer, for a schema version that this wb does not know.
 func CheckSchema(p string, has int) error {
 	ms, err := migrations()
 	if err != nil {
@@ -101,20 +101,20 @@ func CheckSchema(p string, has int) error {
 }
 
 func newer(p string, has, knows int) error {
-	err := fmt.Errorf("%w: its schema is number %d, this wb knows %d", ErrNewer, has, knows)
-	return &Error{"open", p, err, "use the wb that wrote it, or newer"}
+	err := fmt.Errorf("%w: its schema has version %d, and this wb knows versions up to %d", ErrNewer, has, knows)
+	return &Error{"open", p, err, "use the wb that wrote it, or a newer one"}
 }
 
-// schema is all that a file is made of.
+// schema is everything that is applied to a new file.
 type schema struct {
 	migrations []migration
 	views      []script
 }
 
-// script is a file of statements.
+// script is a file of SQL statements.
 type script struct{ name, text string }
 
-// wanted gives the schema of this wb: the views in the order in which they are applied.
+// wanted returns the schema of this wb. Its views are in the order in which they are applied.
 func wanted() (schema, error) {
 	ms, err := migrations()
 	if err != nil {
@@ -135,7 +135,7 @@ func wanted() (schema, error) {
 	return out, nil
 }
 
-// viewsDigest is the hash of all texts that views and their comments are made of.
+// viewsDigest returns the hash of all texts from which the views and their comments are made.
 func (s schema) viewsDigest() string {
 	var all strings.Builder
 	for _, v := range s.views {
@@ -165,7 +165,7 @@ func (d *DB) prepare(ctx context.Context) error {
 	return d.failDeadRuns(ctx)
 }
 
-// migrate applies the migrations that a file of a version lacks, 0 for a new one, and the views, in one transaction.
+// migrate applies the migrations that a file of that version lacks (0: a new file), and the views, in one transaction.
 func (d *DB) migrate(ctx context.Context, version int, want schema) (err error) {
 	tx, err := d.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -226,7 +226,7 @@ func apply(ctx context.Context, tx *sql.Tx, version int, want schema) error {
 	return note(0, "views", want.viewsDigest())
 }
 
-// inheritComments gives the columns of views that have no comment of their own that of the column they come from.
+// inheritComments gives each column of a view that has no comment the comment of the column it comes from.
 func inheritComments(ctx context.Context, tx *sql.Tx) error {
 	rows, err := tx.QueryContext(ctx, wbsql.Statement("inherit_comments"))
 	if err != nil {
@@ -255,12 +255,12 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// deadRuns are the runs that say "running" though the process that ran them is gone. A run of another machine is left
-// alone: its process cannot be seen from here.
+// deadRuns returns the ids of runs whose status is "running" although their process is gone.
+// It leaves out runs of other machines, because their processes cannot be seen from here.
 func (d *DB) deadRuns(ctx context.Context) ([]string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, nil //nolint:nilerr // without a name nothing can be said about any process
+		return nil, nil //nolint:nilerr // without the name of this machine, no run can be known to be of this machine
 	}
 	rows, err := d.db.QueryContext(ctx, wbsql.Statement("running_here"), host)
 	if err != nil {
@@ -275,7 +275,7 @@ func (d *DB) deadRuns(ctx context.Context) ([]string, error) {
 		if err := rows.Scan(&id, &pid, &started); err != nil {
 			return nil, Explain("open", d.path, err)
 		}
-		// a reused pid has another start; the kernel's clock ticks leave some 10 ms of play, 2 s is generous
+		// A process that reuses the pid started at another time. Clock ticks make that time inexact by about 10 ms; 2 s is generous.
 		at, alive := processStart(pid.Int64)
 		if !pid.Valid || !alive || (started.Valid && at.Sub(started.Time).Abs() > 2*time.Second) {
 			dead = append(dead, id)
@@ -287,7 +287,8 @@ func (d *DB) deadRuns(ctx context.Context) ([]string, error) {
 	return dead, nil
 }
 
-// failDeadRuns says of dead runs that they failed. changed_at stays: this may be a copy of the file, made during a run that ended well.
+// failDeadRuns marks dead runs as failed. It leaves changed_at alone:
+// this may be a copy of the file that was made during a run, and that run may have ended well.
 func (d *DB) failDeadRuns(ctx context.Context) error {
 	dead, err := d.deadRuns(ctx)
 	if err != nil {

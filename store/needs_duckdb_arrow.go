@@ -2,6 +2,6 @@
 
 package store
 
-// DuckDB's Arrow interface is compiled in only with this tag; every other file of the package needs it too, so that this
-// is the one error a build without it prints.
+// DuckDB's Arrow interface is compiled in only with this build tag. All other files of the package need the tag too.
+// So a build without it prints only one error, which is about the undefined name below.
 var _ = wb_needs_the_build_tag_duckdb_arrow__use_make_build_or_go_build_tags_duckdb_arrow

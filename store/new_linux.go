@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeNew writes a file that is not there yet, whole or not at all and never over another, and says whether it did.
+// writeNew writes a new file, either all of it or nothing, and reports whether it did. It never replaces a file.
 func writeNew(path string, content []byte) bool {
 	fd, err := unix.Open(filepath.Dir(path), unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o666)
 	if err != nil {
@@ -19,6 +19,6 @@ func writeNew(path string, content []byte) bool {
 	if _, err := f.Write(content); err != nil {
 		return false
 	}
-	// another may have made it meanwhile
+	// this fails if another process has made the file meanwhile
 	return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW) == nil
 }

@@ -2,5 +2,5 @@
 
 package store
 
-// writeNew does nothing: to write a file whole or not at all, without a name for its parts, takes Linux.
+// writeNew does nothing and returns false. Only Linux can write a file without a name and give it its name at the end.
 func writeNew(string, []byte) bool { return false }

@@ -20,7 +20,8 @@ import (
 //go:embed prepared
 var prepared embed.FS
 
-// preparedName is the file that new databases are copies of: its name changes with what it is made of.
+// preparedName returns the name of the file that new databases are copied from.
+// The name has a hash of everything from which that file is made.
 func preparedName() (string, error) {
 	want, err := wanted()
 	if err != nil {
@@ -33,8 +34,8 @@ func preparedName() (string, error) {
 	return "schema-" + digest(all)[:16] + ".duckdb.gz", nil
 }
 
-// Prepare makes an empty database with the whole schema and writes it, compressed, into a directory, in the place of older ones. It does
-// nothing when it is there.
+// Prepare makes an empty database with the whole schema, and writes it, compressed, into a directory.
+// It removes older ones from the directory. It does nothing when the current one is there already.
 func Prepare(ctx context.Context, dir string) (err error) {
 	name, err := preparedName()
 	if err != nil {
@@ -82,15 +83,15 @@ func Prepare(ctx context.Context, dir string) (err error) {
 			}
 		}
 	}
-	part := filepath.Join(dir, "."+name) // which a build does not embed
+	part := filepath.Join(dir, "."+name) // a build does not embed names that begin with a dot
 	if err := os.WriteFile(part, packed.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write schema: %w", err)
 	}
 	return os.Rename(part, filepath.Join(dir, name))
 }
 
-// place makes a new database out of a prepared one, and says whether it did. Where it did not, the migrations make it, and tell what is
-// wrong.
+// place makes a new database from a prepared one, and reports whether it did.
+// If it did not, the migrations make the database, and their error says what is wrong.
 func place(packed []byte, path string) bool {
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -100,7 +101,7 @@ func place(packed []byte, path string) bool {
 	return err == nil && writeNew(path, plain)
 }
 
-// placePrepared does so with the one that was built in, if that is there.
+// placePrepared calls place with the prepared database that was embedded in this program, if there is one.
 func placePrepared(path string) bool {
 	name, err := preparedName()
 	if err != nil {
@@ -110,7 +111,7 @@ func placePrepared(path string) bool {
 	return err == nil && place(packed, path)
 }
 
-// applied says that the schema came into the file now, and not when it was prepared.
+// applied records that the schema was applied now. Otherwise the file would say that it was applied when the copy was prepared.
 func (d *DB) applied(ctx context.Context) error {
 	_, err := d.db.ExecContext(ctx, wbsql.Statement("schema_applied"), time.Now().UTC())
 	return Explain("migrate", d.path, err)

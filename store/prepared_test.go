@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// everything lists tables, columns, views and their comments. DuckDB writes a view's EXCLUDE in any order.
+// everything lists tables, columns, views and their comments. It leaves out the SQL of
+// views, because DuckDB writes the columns of an EXCLUDE in any order.
 const everything = `SELECT string_agg(line, chr(10) ORDER BY line) FROM (
 	SELECT concat_ws('|', schema_name, table_name, sql, comment) AS line FROM duckdb_tables() WHERE NOT internal
 	UNION ALL SELECT concat_ws('|', schema_name, view_name, comment) FROM duckdb_views() WHERE NOT internal
 	UNION ALL SELECT concat_ws('|', schema_name, table_name, column_name, data_type, comment) FROM duckdb_columns() WHERE NOT internal
 	UNION ALL SELECT concat_ws('|', version, name, sha256) FROM raw.migration)`
 
-// A file that is a copy of the prepared one is what the migrations make.
+// A copy of the prepared file equals a file that the migrations make.
 func TestPrepared(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("new files are copies on Linux only")
@@ -29,7 +30,7 @@ func TestPrepared(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "schema-0.duckdb.gz"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time it is there
+	for range 2 { // the second time the file exists already
 		if err := Prepare(ctx, dir); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +46,7 @@ func TestPrepared(t *testing.T) {
 	}
 	copied := filepath.Join(dir, "copy.duckdb")
 	if !place(packed, copied) || place(packed, copied) {
-		t.Fatal("a new file is not made, or made over one that is there")
+		t.Fatal("a new file was not made, or it replaced one that existed")
 	}
 	schema := func(path string) string {
 		d, err := openFile(ctx, path)
@@ -72,6 +73,6 @@ func TestPrepared(t *testing.T) {
 		t.Errorf("%d lines, want %d", len(b), len(a))
 	}
 	if place([]byte("garbage"), filepath.Join(dir, "x")) || place(packed, filepath.Join(dir, "none", "x")) {
-		t.Error("what cannot be made is said to be")
+		t.Error("it reports a file that cannot be made")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// ProcessStart is when a process of this machine started, UTC; nil when it is not there.
+// ProcessStart returns when a process of this machine started, in UTC, or nil when there is no such process.
 func ProcessStart(pid int64) *time.Time {
 	if t, ok := processStart(pid); ok {
 		return &t

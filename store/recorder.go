@@ -18,13 +18,13 @@ import (
 	wbsql "wb/sql"
 )
 
-// Recorder takes rows in memory and writes them to the file as Arrow record batches when asked to flush. It is safe for
-// several goroutines. Rows that were flushed are committed: a crash after that loses none of them, and one during a flush
-// loses the whole flush or nothing.
+// Recorder collects rows in memory, and Flush writes them to the file as Arrow record batches.
+// Several goroutines may use it at once. Rows that were flushed are committed, so a crash afterwards loses none of them.
+// A crash during a flush loses either the whole flush or nothing.
 type Recorder struct {
 	db    *DB
 	limit int
-	full  func() // called once a time the buffer ran full, outside locks
+	full  func() // called each time the buffer ran full, without locks held
 
 	mu       sync.Mutex // guards builders, buffered, messages
 	buffered int
@@ -36,28 +36,30 @@ type Recorder struct {
 	flushing sync.Mutex // one flush at a time
 	conn     *sql.Conn
 	catalog  string
-	stored   map[string]bool // messages known to be in the file → with their texts
-	whole    bool            // these are all that the file has, so that it need not be asked
+
+	stored    map[string]bool // hash of a message known to be in the file → whether its text is there too
+	storedAll bool            // stored has all messages of the file, so the file need not be asked
 }
 
-// DefaultBufferRows is how many rows a Recorder holds before Add flushes by itself: about 30 MB of the widest table.
+// DefaultBufferRows is how many rows a Recorder holds before Add flushes: about 30 MB of the widest table.
 const DefaultBufferRows = 1 << 17
 
 const (
 	rememberedMessages = 1 << 16  // about 8 MB
-	relieveAt          = 32 << 20 // bytes of log; a checkpoint of 16 MB was measured at 75 to 120 ms
-	// What DuckDB has written it keeps in memory for reading, as far as it may, and a run does not read: of that so much stays.
+	relieveAt          = 32 << 20 // bytes of log; a checkpoint of 16 MB took 75 to 120 ms when it was measured
+	// DuckDB keeps what it has written in memory, up to its limit, to read it faster. A run does not read.
+	// So Relieve lowers the limit to this for a moment, and DuckDB frees the rest.
 	keptMemory = "16MB"
 )
 
-// NewRecorder prepares to record. It checks that every Row names columns its table has: a mismatch is a defect of wb and
-// says so, such as "record Turn.FirstNs: table raw.turn has no column first_ns". bufferRows ≤ 0 means DefaultBufferRows;
-// full, if not nil, is called when the buffer ran full and Add had to wait for the disk.
+// NewRecorder makes a recorder for the file. It checks that the fields of every Row match the columns of its table.
+// A mismatch is a defect of wb, with an error such as "record Turn.FirstNs: table raw.turn has no column first_ns".
+// bufferRows ≤ 0 means DefaultBufferRows. full may be nil; it is called when the buffer ran full and Add had to wait for the disk.
 func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Recorder, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, Explain("record", d.path, err)
 	}
-	ctx = context.WithoutCancel(ctx) // half prepared, the connection would have another database
+	ctx = context.WithoutCancel(ctx) // if this stopped half-way, the connection would be left in another database
 	if bufferRows <= 0 {
 		bufferRows = DefaultBufferRows
 	}
@@ -75,8 +77,9 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 		if err != nil {
 			return err
 		}
-		// UUIDs travel as 16 bytes, not as text, which would be parsed again for every row. The views that feed the inserts
-		// hold raw pointers and are permanent in the database they are made in, hence a database in memory.
+		// UUIDs are passed as 16 bytes. As text they would be parsed again for every row.
+		// The views that feed the inserts hold raw pointers, and stay in the database in which they are made.
+		// So they are made in a database in memory.
 		for _, q := range []string{"SET arrow_lossless_conversion = true", "ATTACH ':memory:' AS _stage"} {
 			if err := exec(ctx, dc, q); err != nil {
 				return err
@@ -104,7 +107,7 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 		for _, s := range r.tables {
 			q := fmt.Sprintf("INSERT INTO raw.%s BY NAME SELECT * FROM _stage.main.in_%s", s.name, s.name)
 			insert, err := dc.(driver.ConnPrepareContext).PrepareContext(ctx, q)
-			if err != nil { // with which the driver gives a nil of its own type
+			if err != nil { // insert is then a nil of the driver's type, which is not equal to nil
 				return err
 			}
 			s.insert = insert
@@ -120,23 +123,23 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 	return r, nil
 }
 
-// ErrClosed is returned for rows that come after the end.
+// ErrClosed is returned for rows that are added after Close.
 var ErrClosed = errors.New("record: the recorder is closed")
 
-// Together is rows that become visible at once: a crash leaves all of them or none. The zero value has none.
+// Together is a group of rows that become visible at once: after a crash either all of them are there or none. The zero value is empty.
 type Together struct {
 	parts    []part
 	messages []Message
 	rows     int
 }
 
-// part is rows of one table.
+// part is the rows of one table.
 type part struct {
 	table string
 	add   func(*sink)
 }
 
-// Put adds rows, which stay as they are until they are recorded.
+// Put adds rows to a group. The caller must not change them until they are recorded.
 func Put[T Row](t *Together, rows ...T) {
 	if len(rows) == 0 {
 		return
@@ -150,10 +153,10 @@ func Put[T Row](t *Together, rows ...T) {
 	}})
 }
 
-// PutMessages adds texts; one that the file has already is not stored again.
+// PutMessages adds messages. A message that the file has already is not stored again.
 func (t *Together) PutMessages(ms ...Message) { t.messages = append(t.messages, ms...) }
 
-// Add buffers rows; it touches neither disk nor network unless the buffer is full, and then it flushes first.
+// Add buffers rows. It uses neither disk nor network unless the buffer is full; then it flushes first.
 func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 	if len(rows) == 0 {
 		return nil
@@ -163,7 +166,7 @@ func Add[T Row](ctx context.Context, r *Recorder, rows ...T) error {
 	return r.AddTogether(ctx, &t)
 }
 
-// AddTogether buffers rows that belong together, as Add does: no flush divides them.
+// AddTogether buffers a group of rows, as Add does. One flush writes all of them.
 func (r *Recorder) AddTogether(ctx context.Context, t *Together) error {
 	r.mu.Lock()
 	over := r.buffered+t.rows > r.limit && r.buffered > 0
@@ -191,10 +194,9 @@ func (r *Recorder) AddTogether(ctx context.Context, t *Together) error {
 	return nil
 }
 
-// Flush writes what is buffered in one transaction. After an error everything is still buffered, in order, and the next
-// Flush tries again. It does not stop when ctx ends: of a commit that was interrupted nobody knows whether it happened, and what is tried
-// again would be there twice. When the file is no longer at its path, the rows are written and there is an error all the same: who looks
-// for them there does not find them.
+// Flush writes what is buffered in one transaction. After an error everything is still buffered, in order, and the next Flush tries again.
+// Flush does not stop when ctx ends: nobody would know whether an interrupted commit happened, and trying again could write rows twice.
+// When the file is no longer at its path, Flush writes the rows and still returns an error, because nobody will find them at that path.
 func (r *Recorder) Flush(ctx context.Context) error {
 	if err := r.flush(ctx); err != nil {
 		return err
@@ -212,7 +214,8 @@ func (r *Recorder) flush(ctx context.Context) error {
 	}
 	var todo []pending
 	r.mu.Lock()
-	for first := true; len(r.messages) > 0; first = false { // more may come while the file is asked about some; turns do not go without theirs
+	// More messages may come while the file is asked about some. No turn is written without its messages.
+	for first := true; len(r.messages) > 0; first = false {
 		if err := r.moveMessages(ctx, first); err != nil {
 			r.mu.Unlock()
 			return err
@@ -270,8 +273,9 @@ func (r *Recorder) flush(ctx context.Context) error {
 	return Explain("record", r.db.path, err)
 }
 
-// Relieve folds the log into the file if it has grown long: DuckDB keeps in memory what only the log has. It takes about 0.2 s, so call
-// it where nothing is being measured. Other transactions may keep it from being done; the next call tries again.
+// Relieve moves the log into the file if the log has grown long, because DuckDB keeps in memory what only the log has.
+// It takes about 0.2 s, so call it when nothing is being measured.
+// Other transactions may prevent it. That is not an error, and the next call tries again.
 func (r *Recorder) Relieve(ctx context.Context) error {
 	if st, err := os.Stat(r.db.path + ".wal"); err != nil || st.Size() < relieveAt {
 		return nil
@@ -283,18 +287,18 @@ func (r *Recorder) Relieve(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		// it says so when it could not free as much, and has freed what it could
+		// this fails when DuckDB cannot free that much, but then it has freed what it could
 		_, _ = r.conn.ExecContext(ctx, "SET memory_limit = '"+keptMemory+"'")
 		_, err = r.conn.ExecContext(ctx, "SET memory_limit = '"+writeMemory+"'")
 	}
 	return Explain("checkpoint", r.db.path, err)
 }
 
-// Path is the file's path.
+// Path returns the path of the file.
 func (r *Recorder) Path() string { return r.db.path }
 
-// Close frees what the recorder holds, without flushing. DuckDB insists on the order: statements, views, connection; a
-// statement left open would make the next open of the file hang.
+// Close frees what the recorder holds. It does not flush. DuckDB needs this order: statements, views, connection.
+// If a statement were left open, opening the file again would hang.
 func (r *Recorder) Close() error {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
@@ -307,8 +311,8 @@ func (r *Recorder) Close() error {
 			errs = append(errs, s.insert.Close())
 		}
 	}
-	// the views go with their database, before the memory they point to
-	// the connection goes back into the pool: to its own database, whatever happened
+	// The views are dropped with their database, before the memory that they point to is freed.
+	// The connection goes back into the pool, so it must use the database of the file again, whatever happened.
 	errs = append(errs, withConn(r.conn, func(dc driver.Conn) error {
 		return exec(context.Background(), dc, "USE "+wbsql.Name(r.catalog)+"; DETACH DATABASE IF EXISTS _stage")
 	}))

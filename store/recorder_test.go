@@ -24,7 +24,7 @@ func sampleTurn(run uuid.UUID, i int) Turn {
 		PromptSHA256: "x"}
 }
 
-// Every row type goes through Arrow and comes back as it was, NULLs included.
+// Every type of row passes through Arrow unchanged, NULLs included.
 func TestRoundTrip(t *testing.T) {
 	ctx := context.Background()
 	d := tempDB(t)
@@ -61,10 +61,10 @@ func TestRoundTrip(t *testing.T) {
 	if got := one[string](t, d, "SELECT string_agg(connection_reused::VARCHAR, ' ' ORDER BY turn_id) FROM raw.turn"); got != "false true" {
 		t.Errorf("connection_reused came back as %q", got)
 	}
-	// nothing of the inserting is left in the user's file
+	// the views for inserting are not left in the user's file
 	if n := one[int](t, d, "SELECT count(*) FROM duckdb_views() WHERE view_name LIKE 'in\\_%' ESCAPE '\\' AND database_name <> "+
 		"'_stage'"); n != 0 {
-		t.Errorf("%d Arrow views lie in the user's file", n)
+		t.Errorf("%d Arrow views are left in the user's file", n)
 	}
 }
 
@@ -77,7 +77,7 @@ func addMessages(t *testing.T, r *Recorder, ms ...Message) {
 	}
 }
 
-// A message is stored once, and its text is added when it was stored without.
+// A message is stored once. If it was stored without its text, the text is added later.
 func TestMessagesOnce(t *testing.T) {
 	ctx := context.Background()
 	d := tempDB(t)
@@ -95,7 +95,7 @@ func TestMessagesOnce(t *testing.T) {
 		{Message{SHA256: "a", Role: "user"}, 2, 1},
 		{Message{SHA256: "b", Role: "user", Content: new("ho")}, 3, 2},
 	} {
-		r, err := d.NewRecorder(ctx, 0, nil) // each step as another run would see it
+		r, err := d.NewRecorder(ctx, 0, nil) // a new recorder for each step, as for another run
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestMessagesOnce(t *testing.T) {
 	}
 }
 
-// A full buffer is written and told of; no row is dropped. Several goroutines add at once.
+// When the buffer is full, it is written and full is called. No row is dropped. Several goroutines add at once.
 func TestBackPressure(t *testing.T) {
 	ctx := context.Background()
 	d := tempDB(t)
@@ -142,7 +142,7 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
-// Rows that belong together are there together, whenever somebody looks, whatever flushes come between.
+// Rows that belong together appear together, at whatever moment the file is read or flushed.
 func TestTogether(t *testing.T) {
 	ctx := context.Background()
 	d := tempDB(t)
@@ -150,7 +150,7 @@ func TestTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.whole = false // so that each flush asks the file which messages it has, and lets others add meanwhile
+	r.storedAll = false // so that each flush asks the file which messages it has, and others may add rows meanwhile
 	run := uuid.New()
 	var adding sync.WaitGroup
 	for g := range 3 {
@@ -186,7 +186,7 @@ func TestTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := torn(); n != 0 {
-			t.Fatalf("%d turns are there in part", n)
+			t.Fatalf("%d turns are incomplete", n)
 		}
 	}
 	if err := r.Close(); err != nil {
@@ -197,7 +197,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// When a flush fails, everything stays buffered and the next flush writes it, in order, once.
+// When a flush fails, everything stays buffered. The next flush writes it once and in order.
 func TestFlushFailureKeepsRows(t *testing.T) {
 	ctx := context.Background()
 	d := tempDB(t)
@@ -219,7 +219,7 @@ func TestFlushFailureKeepsRows(t *testing.T) {
 	}
 	rename("chunk", "away")
 	if err := r.Flush(ctx); err == nil {
-		t.Fatal("a flush without its table went through")
+		t.Fatal("a flush succeeded although its table is missing")
 	}
 	rename("away", "chunk")
 	add(3, 5)
@@ -235,8 +235,8 @@ func TestFlushFailureKeepsRows(t *testing.T) {
 	}
 }
 
-// Ctrl-C at any moment of preparing and writing: nothing is there twice, nothing is lost that a later flush had, and the file goes on to
-// work.
+// Ctrl-C may come at any moment while a recorder is made or writes. Nothing is written twice, no row of a later flush is lost, and the
+// file still works.
 func TestInterruptedRecording(t *testing.T) {
 	ctx := context.Background()
 	db, err := Open(ctx, filepath.Join(t.TempDir(), "x.duckdb"))

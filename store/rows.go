@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Row is one fact. Its fields name their columns with db tags; a pointer field may be NULL. What each column means, and
-// its unit, is in the COMMENT ON lines of sql/schema.
+// Row is one fact: a row of one raw table. The db tag of a field names its column, and a pointer field may be NULL.
+// The COMMENT ON lines of sql/schema say what each column means, and its unit.
 type Row interface{ table() string }
 
 // Run is a row of raw.run.
@@ -229,11 +229,13 @@ type Turn struct {
 	FirstReadTokens  *int64    `db:"first_read_tokens"`
 }
 
-// TurnTokenPart is how many token ids a row of raw.turn_token holds at most. DuckDB merges up to 122,880 rows at once (31 MB of ids
-// then); with whole prompts of 30,000 tokens it took up to 11 s, in parts 0.1 s (docs/design/storage.md).
+// TurnTokenPart is how many token ids a row of raw.turn_token holds at most.
+// DuckDB merges up to 122,880 rows at once, which is 31 MB of ids with this limit.
+// With whole prompts of 30,000 tokens a merge took up to 11 s, and in parts it takes 0.1 s (docs/design/storage.md).
 const TurnTokenPart = 64
 
-// TurnTokens makes rows of a prompt or reply that begins as x says and goes on with ids, n of them: max(1, ⌈n/TurnTokenPart⌉) rows.
+// TurnTokens makes the rows for a prompt or a reply. x describes it and the tokens it shares with an earlier turn, and ids are the tokens
+// that follow. n ids make max(1, ⌈n/TurnTokenPart⌉) rows.
 func TurnTokens(x TurnToken, ids []int32) []TurnToken {
 	rows := make([]TurnToken, 0, len(ids)/TurnTokenPart+1)
 	for {
@@ -442,7 +444,7 @@ func (ProcessSample) table() string { return "process_sample" }
 func (Served) table() string        { return "truth" }
 func (Event) table() string         { return "event" }
 
-// rowTypes lists every Row, in the order they are inserted: what is referred to comes first.
+// rowTypes lists every type of row in the order in which they are inserted: a row comes after the rows that it refers to.
 func rowTypes() []Row {
 	return []Row{
 		Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Model{}, EngineStart{}, EnginePhase{}, Session{}, Message{},
@@ -451,7 +453,7 @@ func rowTypes() []Row {
 	}
 }
 
-// Tables gives the names of the raw tables in the order in which their rows are recorded: a run before what belongs to it.
+// Tables returns the names of the raw tables in the order in which their rows are recorded: a run comes before its other rows.
 func Tables() []string {
 	var names []string
 	for _, row := range rowTypes() {

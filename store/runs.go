@@ -15,22 +15,22 @@ import (
 	wbsql "wb/sql"
 )
 
-// CountRuns says how many runs the history has.
+// CountRuns returns how many runs the file has.
 func (d *DB) CountRuns(ctx context.Context) (n int64, err error) {
 	err = d.db.QueryRowContext(ctx, wbsql.Statement("run_count")).Scan(&n)
 	return n, Explain("read", d.path, err)
 }
 
-// Carried says how many tokens a second a run carried, and up to how many the figures of wb were shown to hold on its machine.
-// One that is not known is not valid.
+// Carried returns how many tokens per second a run received, and up to how many tokens per second a self-test on its machine was exact.
+// A value that is not known is not valid.
 func (d *DB) Carried(ctx context.Context, run uuid.UUID) (carried, holds sql.NullFloat64, err error) {
 	err = d.db.QueryRowContext(ctx, wbsql.Statement("carried"), run.String()).Scan(&carried, &holds)
 	return carried, holds, err
 }
 
-// TagRun sets a tag of a run; value "" takes it away.
+// TagRun sets a tag of a run. The value "" removes the tag.
 func (d *DB) TagRun(ctx context.Context, runID, key, value string) error {
-	var had string // a label that changes nothing makes this copy of the run no newer
+	var had string // setting the same value again must not make this copy of the run newer
 	if err := d.db.QueryRowContext(ctx, wbsql.Statement("tag"), runID, key).Scan(&had); err != nil || had == value {
 		return Explain("tag", d.path, err)
 	}
@@ -51,7 +51,7 @@ func (d *DB) TagRun(ctx context.Context, runID, key, value string) error {
 	return Explain("tag", d.path, tx.Commit())
 }
 
-// DeleteRuns removes runs with everything recorded of them, and messages that no other run refers to.
+// DeleteRuns removes runs with all their rows, and the messages that no other run refers to.
 func (d *DB) DeleteRuns(ctx context.Context, runIDs []string) error {
 	if len(runIDs) == 0 {
 		return nil
@@ -62,10 +62,10 @@ func (d *DB) DeleteRuns(ctx context.Context, runIDs []string) error {
 	}
 	err = Within(ctx, conn, func(exec func(string, ...any) error) error {
 		for _, row := range rowTypes() {
-			if row.table() == (Message{}).table() { // texts belong to no run
+			if row.table() == (Message{}).table() { // a message does not belong to one run
 				continue
 			}
-			// the table's name is pasted: it is one of ours
+			// the name of the table is pasted into the statement, because it is a constant of this package
 			q := "DELETE FROM raw." + row.table() + " WHERE run_id IN (SELECT unnest(string_split(?, ','))::UUID)"
 			if err := exec(q, strings.Join(runIDs, ",")); err != nil {
 				return fmt.Errorf("raw.%s: %w", row.table(), err)
@@ -79,7 +79,7 @@ func (d *DB) DeleteRuns(ctx context.Context, runIDs []string) error {
 	return d.Checkpoint(ctx)
 }
 
-// FinishRuns closes runs that no recorder has open, with a status and the reason, "" for none.
+// FinishRuns records how runs ended that no recorder has open: their status and the reason, "" for none.
 func (d *DB) FinishRuns(ctx context.Context, ids []uuid.UUID, status RunStatus, reason string, ended time.Time) error {
 	for _, id := range ids {
 		if _, err := d.db.ExecContext(ctx, wbsql.Statement("finish_run"), status, reason, ended.UTC(), id.String()); err != nil {
@@ -89,21 +89,21 @@ func (d *DB) FinishRuns(ctx context.Context, ids []uuid.UUID, status RunStatus, 
 	return nil
 }
 
-// Snapshot copies what is committed into another file, which must not be there; it reads while others write.
+// Snapshot copies what is committed into another file, which must not exist yet. Others may write meanwhile.
 func (d *DB) Snapshot(ctx context.Context, path string) error {
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
 		return Explain("copy", d.path, err)
 	}
 	defer conn.Close()
-	own, err := CurrentDatabase(ctx, conn)
+	name, err := CurrentDatabase(ctx, conn)
 	if err != nil {
 		return Explain("copy", d.path, err)
 	}
 	if _, err := conn.ExecContext(ctx, "ATTACH "+wbsql.Text(path)+" AS _snapshot"); err != nil {
 		return Explain("copy", d.path, err)
 	}
-	_, err = conn.ExecContext(ctx, "COPY FROM DATABASE "+wbsql.Name(own)+" TO _snapshot")
+	_, err = conn.ExecContext(ctx, "COPY FROM DATABASE "+wbsql.Name(name)+" TO _snapshot")
 	_, derr := conn.ExecContext(context.WithoutCancel(ctx), "DETACH _snapshot")
 	return Explain("copy", d.path, errors.Join(err, derr))
 }

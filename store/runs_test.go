@@ -52,7 +52,7 @@ func TestDeadRunsAreFailed(t *testing.T) {
 	}
 }
 
-// endedPID is the pid of a process that is no more.
+// endedPID returns the pid of a process that has ended.
 func endedPID(t *testing.T) int64 {
 	t.Helper()
 	cmd := osexec.Command("true")
@@ -68,10 +68,10 @@ func TestDeleteRuns(t *testing.T) {
 	r := recorder(t, d)
 	a, b := uuid.New(), uuid.New()
 	for i, run := range []uuid.UUID{a, b} {
-		own := fmt.Sprint("own", i)
-		addMessages(t, r, Message{SHA256: own, Content: new("x")}, Message{SHA256: "shared", Content: new("x")})
-		if err := errors.Join(Add(ctx, r, Run{RunID: run, Name: own, StartedAt: time.Now()}), Add(ctx, r, sampleTurn(run, 1)),
-			Add(ctx, r, TurnMessage{run, 1, 1, own}, TurnMessage{run, 1, 2, "shared"})); err != nil {
+		name := fmt.Sprint("run", i)
+		addMessages(t, r, Message{SHA256: name, Content: new("x")}, Message{SHA256: "shared", Content: new("x")})
+		if err := errors.Join(Add(ctx, r, Run{RunID: run, Name: name, StartedAt: time.Now()}), Add(ctx, r, sampleTurn(run, 1)),
+			Add(ctx, r, TurnMessage{run, 1, 1, name}, TurnMessage{run, 1, 2, "shared"})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,11 +85,11 @@ func TestDeleteRuns(t *testing.T) {
 	if err := d.DeleteRuns(ctx, []string{a.String()}); err != nil {
 		t.Fatal(err)
 	}
-	if got := one[string](t, d, "SELECT string_agg(sha256, ' ' ORDER BY sha256) FROM raw.message"); got != "own1 shared" {
+	if got := one[string](t, d, "SELECT string_agg(sha256, ' ' ORDER BY sha256) FROM raw.message"); got != "run1 shared" {
 		t.Errorf("messages left are %q", got)
 	}
 	if n := one[int](t, d, "SELECT (SELECT count(*) FROM raw.run) + (SELECT count(*) FROM raw.turn) + (SELECT count(*) FROM "+
 		"raw.run_tag)"); n != 2 {
-		t.Errorf("%d rows left, want the other run and its turn", n)
+		t.Errorf("%d rows are left, want those of the other run and its turn", n)
 	}
 }

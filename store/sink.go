@@ -17,7 +17,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// sink is one table: builders that collect rows, batches on their way, and the one statement that inserts them.
+// sink writes one table. It has builders that collect rows, the batches being written, and the one statement that inserts them.
 type sink struct {
 	name    string
 	typ     reflect.Type
@@ -30,8 +30,8 @@ type sink struct {
 	insert  driver.Stmt
 }
 
-// refill is a RecordReader that DuckDB scans again for each INSERT: it hands out what was queued and then ends. Registering
-// a new view for each batch instead would leak 13 KB a call (measured; docs/design/storage.md).
+// refill is a RecordReader that DuckDB scans again for each INSERT. It returns the queued batches and then ends.
+// Registering a new view for each batch instead would leak 13 KB per call (measured; docs/design/storage.md).
 type refill struct {
 	refs   atomic.Int64
 	schema *arrow.Schema
@@ -63,7 +63,7 @@ func (r *refill) drop() {
 	}
 }
 
-// newSink reads the Arrow schema of a table from DuckDB itself and maps the row's fields onto it.
+// newSink reads the Arrow schema of a table from DuckDB and maps the fields of the row to its columns.
 func newSink(ctx context.Context, a *duckdb.Arrow, row Row) (*sink, error) {
 	rd, err := a.QueryContext(ctx, "SELECT * FROM raw."+row.table()+" LIMIT 0")
 	if err != nil {
@@ -98,7 +98,7 @@ func newSink(ctx context.Context, a *duckdb.Arrow, row Row) (*sink, error) {
 	return s, nil
 }
 
-// putter appends one Go value to a column of one Arrow type.
+// putter returns a function that appends a Go value of one type to a column of one Arrow type.
 func putter(col arrow.DataType, field reflect.Type) (func(array.Builder, reflect.Value), error) {
 	if field.Kind() == reflect.Pointer {
 		put, err := putter(col, field.Elem())
@@ -149,7 +149,7 @@ func putter(col arrow.DataType, field reflect.Type) (func(array.Builder, reflect
 		return func(b array.Builder, v reflect.Value) { b.(*array.Int32Builder).Append(int32(v.Int())) }, nil
 	case kind == reflect.Float64 && id == arrow.FLOAT64:
 		return func(b array.Builder, v reflect.Value) { b.(*array.Float64Builder).Append(v.Float()) }, nil
-	case kind == reflect.Bool && id == arrow.INT8: // a lossless BOOLEAN is Arrow's bool8
+	case kind == reflect.Bool && id == arrow.INT8: // with arrow_lossless_conversion a BOOLEAN is Arrow's bool8
 		return func(b array.Builder, v reflect.Value) {
 			var x int8
 			if v.Bool() {
@@ -167,7 +167,7 @@ func (s *sink) append(v reflect.Value) {
 	}
 }
 
-// putBack places a batch that could not be written before the rows that came since.
+// putBack returns a batch that could not be written to the builder, before the rows that were added since.
 func (s *sink) putBack(batch arrow.RecordBatch) {
 	later := s.builder.NewRecordBatch()
 	defer later.Release()

@@ -22,7 +22,7 @@ type wrongColumn struct {
 
 func (wrongColumn) table() string { return "turn" }
 
-// A struct that does not fit its table is refused when the recorder opens, and the message says where.
+// NewRecorder refuses a struct that does not match its table, and the error says where.
 func TestRowMustFitTable(t *testing.T) {
 	d := tempDB(t)
 	conn, err := d.db.Conn(context.Background())
@@ -43,8 +43,8 @@ func TestRowMustFitTable(t *testing.T) {
 	}
 }
 
-// The one statement that docs/design/storage.md allows over an Arrow view is right; this pins that others are not, so that nobody
-// "simplifies" the inserts. When it fails, DuckDB or the driver has been mended and the rule can be looked at again.
+// docs/design/storage.md allows only one statement over an Arrow view, and it gives right results. Others do not.
+// This test shows that, so that nobody "simplifies" the inserts. If it fails, DuckDB or its driver has been fixed, and the rule can go.
 func TestArrowViewsAreOnlyForSelectStar(t *testing.T) {
 	ctx := context.Background()
 	c, err := duckdb.NewConnector("", nil)
@@ -102,6 +102,6 @@ func TestArrowViewsAreOnlyForSelectStar(t *testing.T) {
 		t.Errorf("INSERT … SELECT * gave sums %d and %d (%v), want 45 and 10045", a, b, err)
 	}
 	if got := sum("SELECT sum(b)::BIGINT FROM v"); got == 10045 {
-		t.Errorf("a projection over an Arrow view is right now (%d): the rule in docs/design/storage.md may be lifted", got)
+		t.Errorf("a projection over an Arrow view gives the right result now (%d): the rule in docs/design/storage.md may be removed", got)
 	}
 }

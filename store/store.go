@@ -1,9 +1,12 @@
 //go:build duckdb_arrow
 
-// Package store is the DuckDB file: opening and migrating it, recording facts through Arrow, and connections for reading.
+// Package store reads and writes the DuckDB file in which runs are recorded. It opens and migrates the file, records facts through Arrow,
+// and gives connections for reading.
 //
-// One process holds a file for writing at a time, and while it does no other can read it: DuckDB locks the whole file.
-// Package history opens what is not such a file.
+// DuckDB locks the whole file: while one process has it open for writing, no other process can open it.
+//
+// The package knows files only. It must not know folders of Parquet, lakes or snapshots, which are for package history,
+// and it must not know how facts are measured or reported.
 package store
 
 import (
@@ -22,33 +25,33 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 )
 
-// DB is an open history.
+// DB is an open file, or another history that package history has opened through OpenElsewhere.
 type DB struct {
 	path      string
 	readOnly  bool
 	connector *duckdb.Connector
 	db        *sql.DB
 	notes     []string
-	elsewhere bool // a folder or a lake, seen through views
+	elsewhere bool // a folder or a lake, read through views
 	unspill   func() error
-	file      *os.File // the one that was opened for writing; nil for reading
+	file      *os.File // the file, if it was opened for writing; nil for reading
 }
 
-// Limits of a read-only connection, on which strangers' SQL may run.
+// Limits of connections. On a read-only connection the SQL of strangers may run.
 const (
 	readMemory  = "1GB"
 	readThreads = 2
-	// The automatic checkpoint at 16 MB of log costs 75–120 ms (measured), so it is put off to the end of a run.
+	// The automatic checkpoint at 16 MB of log takes 75–120 ms (measured), so it is postponed to the end of a run.
 	writeCheckpoint = "512MB"
 	// A run shares its machine with the server it measures.
 	writeMemory = "256MB"
-	// Of new files, bytes: DuckDB's own 256 KB take 60 MB for the last block of each column, and leave more of a file empty.
-	// 16 KB compress worse (docs/design/storage.md).
+	// Block size of new files, in bytes. With DuckDB's default of 256 KB the last blocks of all columns take 60 MB of memory, and more
+	// of a file stays empty. Blocks of 16 KB compress worse (docs/design/storage.md).
 	blockSize = "65536"
 )
 
-// Open opens a file for writing, creates it when missing, migrates it and re-applies the views. Runs found "running" whose
-// process is gone are marked failed. Its errors are of type *Error.
+// Open opens a file for writing. It makes the file if it is missing, migrates it and renews the views.
+// Runs with the status "running" whose process is gone are marked as failed. Its errors are of type *Error.
 func Open(ctx context.Context, path string) (*DB, error) {
 	if err := mustBeFile(path); err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	if dir := filepath.Dir(path); dir != "." {
 		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-			return nil, &Error{"open", path, fmt.Errorf("%s is no directory", dir), "create it: mkdir -p " + dir}
+			return nil, &Error{"open", path, fmt.Errorf("%s is not a directory", dir), "create it: mkdir -p " + dir}
 		}
 	}
 	_, err := os.Lstat(path)
@@ -78,8 +81,8 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
-// OpenBeside is Open while beside runs, whose error is the second; nil: nothing does. Opening takes about as long as asking a server who it
-// is.
+// OpenBeside calls Open and beside at the same time, because opening takes about as long as asking a server what it is.
+// It returns the error of beside as besideErr. beside may be nil.
 func OpenBeside(ctx context.Context, path string, beside func(context.Context) error) (d *DB, besideErr, err error) {
 	if beside == nil {
 		d, err = Open(ctx, path)
@@ -95,7 +98,7 @@ func OpenBeside(ctx context.Context, path string, beside func(context.Context) e
 	return d, besideErr, err
 }
 
-// openFile opens a database for writing and puts it in order.
+// openFile opens a database for writing, migrates it and marks dead runs as failed.
 func openFile(ctx context.Context, path string) (*DB, error) {
 	d, err := open(path, url.Values{
 		"wal_autocheckpoint": {writeCheckpoint},
@@ -115,10 +118,11 @@ func openFile(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
-// OpenRead opens a file for queries: read-only, without access to other files or the network, the configuration locked,
-// memory and threads limited. A file of an older wb, and one with runs whose process died, is first put in order, which
-// needs it to be writable. DuckDB does not claim to contain hostile SQL; see docs/reference/queries.md.
-// Its errors are of type *Error. Folders and lakes are opened by package history.
+// OpenRead opens a file for queries. The connection is read-only and has no access to other files or the network.
+// Its configuration is locked, and its memory and threads are limited.
+// A file of an older wb is migrated first, and runs whose process died are marked as failed; for both the file must be writable.
+// DuckDB does not promise that it can contain hostile SQL; see docs/reference/queries.md.
+// Errors are of type *Error. Package history opens folders and lakes.
 func OpenRead(ctx context.Context, path string) (*DB, error) {
 	if err := checkHeader(path); err != nil {
 		return nil, err
@@ -147,7 +151,7 @@ func OpenRead(ctx context.Context, path string) (*DB, error) {
 	case errors.Is(err, ErrNewer):
 		return nil, err
 	default:
-		note = "the file's views are of another wb and could not be renewed: " + err.Error()
+		note = "the file's views are from another version of wb and could not be renewed: " + err.Error()
 	}
 	if d, err = openForReading(ctx, path); err != nil {
 		return nil, err
@@ -158,8 +162,8 @@ func OpenRead(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
-// openForReading opens a file and then locks the settings, of the whole instance and not of a connection.
-// That comes before anything of it is read, since its tables may be views that somebody made.
+// openForReading opens a file and then locks the settings. They are locked for the whole instance of DuckDB, not for one connection.
+// This happens before anything is read from the file, because its tables may be views that somebody else made.
 func openForReading(ctx context.Context, path string) (*DB, error) {
 	d, err := open(path, url.Values{
 		"access_mode":  {"READ_ONLY"},
@@ -190,7 +194,7 @@ func open(path string, opts url.Values) (*DB, error) {
 	return d, nil
 }
 
-// connect opens a database, "" for one in memory; what does not fit there goes to a folder in near.
+// connect opens a database; "" means one in memory. What does not fit into memory goes to a folder in near.
 func connect(file, near string, opts url.Values) (*DB, error) {
 	unspill, err := spill(near, opts)
 	if err != nil {
@@ -207,8 +211,8 @@ func openMemory(limit, near string) (*DB, error) {
 	return connect("", near, url.Values{"memory_limit": {limit}, "threads": {strconv.Itoa(readThreads)}})
 }
 
-// InMemory gives a connection to a database that is nowhere on a disk, in which files, folders and lakes are attached.
-// It has no tables. end closes both.
+// InMemory returns a connection to a new database in memory, to which files, folders and lakes can be attached.
+// The database has no tables. end closes the connection and the database.
 func InMemory(ctx context.Context) (conn *sql.Conn, end func() error, err error) {
 	d, err := openMemory(writeMemory, os.TempDir())
 	if err != nil {
@@ -220,8 +224,9 @@ func InMemory(ctx context.Context) (conn *sql.Conn, end func() error, err error)
 	return conn, func() error { return errors.Join(conn.Close(), d.Close()) }, nil
 }
 
-// OpenElsewhere opens a history that is not a file for queries; name is for people, and near a folder for what does not fit into memory.
-// fill puts views of it in the place of the tables of a file, which are there, empty, and then locks the settings.
+// OpenElsewhere opens a history that is not a file, for queries. It makes a database in memory with the empty tables of a file.
+// fill then replaces these tables with views of the history, and locks the settings.
+// name is what the user reads, and near is a folder for what does not fit into memory.
 func OpenElsewhere(ctx context.Context, name, near string, fill func(context.Context, *sql.Conn) error) (*DB, error) {
 	d, err := openMemory(readMemory, near)
 	if err != nil {
@@ -246,19 +251,19 @@ func (d *DB) fill(ctx context.Context, fill func(context.Context, *sql.Conn) err
 	return fill(ctx, conn)
 }
 
-// Path is the file's path as it was given; the name of another history, without passwords.
+// Path returns the path of the file as it was given. For another history it is the name without passwords.
 func (d *DB) Path() string { return d.path }
 
-// Notes are things a reader of this file must know.
+// Notes returns what a reader of this file must know.
 func (d *DB) Notes() []string { return d.notes }
 
-// ReadOnly says that nothing can be written through this connection.
+// ReadOnly reports whether the file was opened for reading only.
 func (d *DB) ReadOnly() bool { return d.readOnly }
 
-// Elsewhere says that the history is in a folder or a lake, where DuckDB itself does not keep a query from writing.
+// Elsewhere reports whether the history is in a folder or a lake. There DuckDB does not prevent a query from writing.
 func (d *DB) Elsewhere() bool { return d.elsewhere }
 
-// Conn gives a connection of its own; close it. Variables that are set on it are seen by it alone.
+// Conn returns a separate connection, which the caller must close. Other connections do not see the variables that are set on it.
 func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 	c, err := d.db.Conn(ctx)
 	if err != nil {
@@ -267,13 +272,13 @@ func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 	return c, nil
 }
 
-// Checkpoint folds the log into the file.
+// Checkpoint moves the log into the file.
 func (d *DB) Checkpoint(ctx context.Context) error {
 	_, err := d.db.ExecContext(ctx, "CHECKPOINT")
 	return Explain("checkpoint", d.path, err)
 }
 
-// Close closes connections and file. A Recorder is closed before it.
+// Close closes the connections and the file. Close a Recorder before it.
 func (d *DB) Close() error {
 	err := d.db.Close()
 	if cerr := d.connector.Close(); err == nil {
@@ -282,30 +287,30 @@ func (d *DB) Close() error {
 	if serr := d.unspill(); err == nil {
 		err = serr
 	}
-	if d.file != nil { // after DuckDB, whose locks go with it
+	if d.file != nil { // after DuckDB has closed: closing this file removes the locks of DuckDB too
 		err = errors.Join(err, d.file.Close())
 	}
 	return Explain("close", d.path, err)
 }
 
-// Abandon removes what queries have written to disk, for a process that ends without Close.
+// Abandon removes what queries have written to disk. A process that ends without Close calls it.
 func (d *DB) Abandon() error { return d.unspill() }
 
-// duckdbVersion is the engine the driver of go.mod brings; a test holds it against SELECT version().
+// duckdbVersion is the version of DuckDB that the driver in go.mod contains. A test compares it with SELECT version().
 const duckdbVersion = "v1.5.5"
 
-// DuckDBVersion is the version of the engine inside wb.
+// DuckDBVersion returns the version of DuckDB inside wb.
 func DuckDBVersion() string { return duckdbVersion }
 
-// CurrentDatabase is what DuckDB calls the file that a connection is to.
+// CurrentDatabase returns the name that DuckDB gives to the database of a connection.
 func CurrentDatabase(ctx context.Context, c *sql.Conn) (name string, err error) {
 	err = c.QueryRowContext(ctx, "SELECT current_database()").Scan(&name)
 	return name, err
 }
 
-// Within runs statements in one transaction. It is rolled back when f gives an error, which is then returned.
+// Within runs the statements of f in one transaction. If f returns an error, the transaction is rolled back and the error returned.
 func Within(ctx context.Context, c *sql.Conn, f func(exec func(q string, args ...any) error) error) error {
-	tx, err := c.BeginTx(context.WithoutCancel(ctx), nil) // else its end closes the connection, which is used on
+	tx, err := c.BeginTx(context.WithoutCancel(ctx), nil) // otherwise the end of ctx would close the connection, which is still needed
 	if err != nil {
 		return err
 	}
@@ -315,7 +320,7 @@ func Within(ctx context.Context, c *sql.Conn, f func(exec func(q string, args ..
 	return tx.Commit()
 }
 
-// withConn lends the driver's own connection, which Arrow needs.
+// withConn calls f with the connection of the driver, which Arrow needs.
 func withConn(c *sql.Conn, f func(driver.Conn) error) error {
 	return c.Raw(func(x any) error { return f(x.(driver.Conn)) })
 }

@@ -42,7 +42,7 @@ func one[T any](t testing.TB, d *DB, q string) T {
 	return v
 }
 
-// lines gives the only column of a query's rows.
+// lines returns the only column of the rows of a query.
 func lines(t testing.TB, d *DB, q string) (out []string) {
 	t.Helper()
 	rows, err := d.db.Query(q)
@@ -69,7 +69,7 @@ func TestDuckDBVersion(t *testing.T) {
 	}
 }
 
-// New files have small blocks: each column that is appended to has its last one in memory.
+// New files have small blocks, because the last block of each column stays in memory while rows are appended.
 func TestBlockSize(t *testing.T) {
 	d, err := Open(context.Background(), filepath.Join(t.TempDir(), "new.duckdb"))
 	if err != nil {
@@ -114,7 +114,7 @@ func TestOpenProblems(t *testing.T) {
 		{dir, nil, "is a directory"},
 		{filepath.Join(dir, "a?b.duckdb"), nil, "not a name DuckDB can use here"},
 		{filepath.Join(dir, "raw.duckdb"), nil, "not a name DuckDB can use here"},
-		{newerPath, ErrNewer, "written by a newer wb: its schema is number 9999"},
+		{newerPath, ErrNewer, "written by a newer wb: its schema has version 9999"},
 	} {
 		for name, open := range map[string]func(context.Context, string) (*DB, error){"Open": Open, "OpenRead": OpenRead} {
 			_, err := open(ctx, c.path)
@@ -130,12 +130,13 @@ func TestOpenProblems(t *testing.T) {
 	if _, err := OpenRead(ctx, filepath.Join(dir, "absent")); !errors.Is(err, ErrNotFound) {
 		t.Errorf("absent file: %v", err)
 	}
-	if _, err := Open(ctx, filepath.Join(dir, "no", "such", "dir.duckdb")); err == nil || !strings.Contains(err.Error(), "is no directory") {
+	_, err = Open(ctx, filepath.Join(dir, "no", "such", "dir.duckdb"))
+	if err == nil || !strings.Contains(err.Error(), "is not a directory") {
 		t.Errorf("absent folder: %v", err)
 	}
 }
 
-// What strangers' SQL may not do on a read connection.
+// On a connection for reading, the SQL of strangers cannot do these things.
 func TestReadConnectionIsLocked(t *testing.T) {
 	ctx := context.Background()
 	p := filepath.Join(t.TempDir(), "a.duckdb")
@@ -154,7 +155,7 @@ func TestReadConnectionIsLocked(t *testing.T) {
 		"SET memory_limit = '8GB'", "RESET threads", "DROP TABLE raw.run", "INSERT INTO raw.run_tag VALUES (NULL, 'a', 'b')",
 		"CREATE TABLE main.x (i INT)", "EXPORT DATABASE '/tmp/wb-out'"} {
 		if _, err := r.db.ExecContext(ctx, q); err == nil {
-			t.Errorf("%s went through", q)
+			t.Errorf("%s succeeded", q)
 		}
 	}
 	if _, err := r.db.ExecContext(ctx, "SET VARIABLE x = 1"); err != nil {
@@ -162,7 +163,7 @@ func TestReadConnectionIsLocked(t *testing.T) {
 	}
 }
 
-// A file of an older wb is migrated when it is opened for reading, and views that changed are renewed.
+// OpenRead migrates a file of an older wb and renews the views that changed.
 func TestStaleFileIsRenewed(t *testing.T) {
 	ctx := context.Background()
 	p := filepath.Join(t.TempDir(), "a.duckdb")
@@ -186,7 +187,7 @@ func TestStaleFileIsRenewed(t *testing.T) {
 	}
 }
 
-// A closed recorder and file leave nothing open: the path opens again at once.
+// After Recorder and file are closed, nothing is left open: the path can be opened again at once.
 func TestReopen(t *testing.T) {
 	ctx := context.Background()
 	p := filepath.Join(t.TempDir(), "a.duckdb")

@@ -2,12 +2,12 @@
 
 package store
 
-// The words that columns hold. sql/ names some of them; a test holds those against these.
+// The words that columns hold. The SQL in sql/ uses some of them, and a test checks that they are declared here.
 
-// RunStatus is how a run stands: raw.run.status.
+// RunStatus is the status of a run: raw.run.status.
 type RunStatus string
 
-// How a run stands.
+// The statuses of a run.
 const (
 	RunRunning     RunStatus = "running"
 	RunOK          RunStatus = "ok"
@@ -15,13 +15,13 @@ const (
 	RunInterrupted RunStatus = "interrupted"
 )
 
-// RunStatuses are all of them.
+// RunStatuses returns all statuses of a run.
 func RunStatuses() []RunStatus { return []RunStatus{RunRunning, RunOK, RunFailed, RunInterrupted} }
 
-// SessionStatus is how a session stands: raw.session.status.
+// SessionStatus is the status of a session: raw.session.status.
 type SessionStatus string
 
-// How a session stands.
+// The statuses of a session.
 const (
 	SessionRunning     SessionStatus = "running"
 	SessionOK          SessionStatus = "ok"
@@ -30,15 +30,15 @@ const (
 	SessionRepeated    SessionStatus = "repeated" // it was cut short, and a resumed plan played it again
 )
 
-// SessionStatuses are all of them.
+// SessionStatuses returns all statuses of a session.
 func SessionStatuses() []SessionStatus {
 	return []SessionStatus{SessionRunning, SessionOK, SessionFailed, SessionInterrupted, SessionRepeated}
 }
 
-// EventKind is what an event is about: raw.event.kind.
+// EventKind says what an event is about: raw.event.kind.
 type EventKind string
 
-// What events are about.
+// The kinds of events.
 const (
 	EventFrozen              EventKind = "frozen"                // wb itself did not run for a moment
 	EventClockStep           EventKind = "clock_step"            // the wall clock was moved
@@ -46,36 +46,36 @@ const (
 	EventBacklogFull         EventKind = "backlog_full"          // turns ended faster than they could be recorded
 	EventSamplerFailed       EventKind = "sampler_failed"        // a reading failed
 	EventSamplerSlow         EventKind = "sampler_slow"          // a reading took long
-	EventSamplerStuck        EventKind = "sampler_stuck"         // a sampler did not end with the run
+	EventSamplerStuck        EventKind = "sampler_stuck"         // a sampler did not stop at the end of the run
 	EventNoGPU               EventKind = "no_gpu"                // there is no GPU to read
 	EventNoMetrics           EventKind = "no_metrics"            // the server has no /metrics, or did not answer there
 	EventMetricsLine         EventKind = "metrics_line"          // a line of /metrics was not understood
 	EventNoModels            EventKind = "no_models"             // the server lists no models
 	EventNoTokenize          EventKind = "no_tokenize"           // the server has no /tokenize
-	EventNoTokenIDs          EventKind = "no_token_ids"          // token ids of a prompt could not be had
+	EventNoTokenIDs          EventKind = "no_token_ids"          // the server did not give the token ids of a prompt
 	EventServerLoading       EventKind = "server_loading"        // the server was still loading its model
-	EventMemoryHeld          EventKind = "memory_held"           // GPU memory was still taken when the server was gone
-	EventNotIsolated         EventKind = "not_isolated"          // a session began with the cache of another
-	EventIsolatedByLine      EventKind = "isolated_by_line"      // sessions are told apart by a line in their prompts
-	EventResetProved         EventKind = "reset_proved"          // a reset of the prefix cache was seen to work
-	EventResetUnproven       EventKind = "reset_unproven"        // whether a reset works cannot be seen
+	EventMemoryHeld          EventKind = "memory_held"           // GPU memory was still in use after the server had ended
+	EventNotIsolated         EventKind = "not_isolated"          // a session began with tokens cached for another session
+	EventIsolatedByLine      EventKind = "isolated_by_line"      // each session has a line in its prompts that no other has
+	EventResetProved         EventKind = "reset_proved"          // a reset of the prefix cache was checked, and it works
+	EventResetUnproven       EventKind = "reset_unproven"        // it could not be checked whether a reset works
 	EventIgnoreEOS           EventKind = "ignore_eos"            // --ignore-eos was not sent
-	EventWarmup              EventKind = "warmup"                // how warming up went
-	EventNotSteady           EventKind = "not_steady"            // the server did not get steady
-	EventTurnsSkipped        EventKind = "turns_skipped"         // turns were left out, since they would lack a reply
-	EventNoAnswer            EventKind = "no_answer"             // a turn ended well and without an answer
-	EventUsageRefused        EventKind = "usage_refused"         // figures of the server's usage cannot be
-	EventUsageDisagrees      EventKind = "usage_disagrees"       // the usage and what came differ
-	EventBuffered            EventKind = "buffered"              // something held events back on the way
+	EventWarmup              EventKind = "warmup"                // what happened in the warm-up
+	EventNotSteady           EventKind = "not_steady"            // the speed of the server did not become steady
+	EventTurnsSkipped        EventKind = "turns_skipped"         // turns were left out, because a reply before them is missing
+	EventNoAnswer            EventKind = "no_answer"             // a turn ended well but has no answer
+	EventUsageRefused        EventKind = "usage_refused"         // figures in the server's usage are impossible
+	EventUsageDisagrees      EventKind = "usage_disagrees"       // the server's usage and what it sent differ
+	EventBuffered            EventKind = "buffered"              // something between server and client delayed events
 	EventContextTruncated    EventKind = "context_truncated"     // the server cut a prompt
-	EventContextFull         EventKind = "context_full"          // of an older wb: a conversation did not fit any more
-	EventTemplateSame        EventKind = "template_same"         // a prompt rendered here is the server's own
-	EventTemplateDiffers     EventKind = "template_differs"      // a prompt rendered here is not the server's own
-	EventTemplateNotCompared EventKind = "template_not_compared" // whether they are the same could not be found out
-	EventBeyondSelftest      EventKind = "beyond_selftest"       // the run is faster than the self-test was exact
+	EventContextFull         EventKind = "context_full"          // written by older versions only: a conversation no longer fitted
+	EventTemplateSame        EventKind = "template_same"         // wb rendered a prompt as the server did
+	EventTemplateDiffers     EventKind = "template_differs"      // wb rendered a prompt differently from the server
+	EventTemplateNotCompared EventKind = "template_not_compared" // it could not be checked whether wb and the server render alike
+	EventBeyondSelftest      EventKind = "beyond_selftest"       // the run is faster than what the self-test proved to be exact
 )
 
-// EventKinds are all of them.
+// EventKinds returns all kinds of events.
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventFrozen, EventClockStep, EventBufferFull, EventBacklogFull, EventSamplerFailed, EventSamplerSlow,

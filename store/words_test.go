@@ -13,7 +13,7 @@ import (
 	wbsql "wb/sql"
 )
 
-// sqlTexts gives all texts of sql/ by their names, without comments.
+// sqlTexts returns all SQL texts of sql/ by name, without comments.
 func sqlTexts(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -37,10 +37,10 @@ var (
 	quotedOne = regexp.MustCompile(`'([^']*)'`)
 )
 
-// The statuses and kinds of events that SQL names are declared, so that a word that is renamed here is found there.
+// The statuses and the kinds of events that SQL uses are declared. So this test fails when a word is renamed here and not there.
 func TestWordsOfSQL(t *testing.T) {
 	known := map[string][]string{"status": {
-		// of turns, which collect declares, and of starts of servers
+		// statuses of turns, which collect declares, and of starts of servers
 		"http_error", "refused", "timeout", "cut", "damaged", "server_error", "overflow", "ready",
 	}}
 	for _, s := range RunStatuses() {
@@ -57,7 +57,7 @@ func TestWordsOfSQL(t *testing.T) {
 		for _, s := range statement.FindAllString(text, -1) {
 			for _, m := range compared.FindAllStringSubmatch(s, -1) {
 				if m[1] == "kind" && !strings.Contains(s, "raw.event") && !strings.Contains(s, "FROM events") {
-					continue // of chunks, token ids or engines
+					continue // kinds of chunks, token ids or engines
 				}
 				for _, w := range quotedOne.FindAllStringSubmatch(m[2], -1) {
 					found[m[1]]++
@@ -73,7 +73,7 @@ func TestWordsOfSQL(t *testing.T) {
 	}
 }
 
-// The words that comments of the schema list are the declared ones.
+// The comments of the schema list exactly the declared words.
 func TestWordsOfComments(t *testing.T) {
 	d := tempDB(t)
 	comment := func(table, column string) []string {
@@ -95,14 +95,14 @@ func TestWordsOfComments(t *testing.T) {
 		events = append(events, string(k))
 	}
 	if got := comment("run", "status"); !slices.Equal(got, runs) {
-		t.Errorf("raw.run.status says %q, and declared are %q", got, runs)
+		t.Errorf("raw.run.status lists %q, but %q are declared", got, runs)
 	}
 	if got := comment("session", "status"); !slices.Equal(got, sessions) {
-		t.Errorf("raw.session.status says %q, and declared are %q", got, sessions)
+		t.Errorf("raw.session.status lists %q, but %q are declared", got, sessions)
 	}
 	for _, k := range comment("event", "kind") {
 		if !slices.Contains(events, k) {
-			t.Errorf("raw.event.kind says %q, which is not declared", k)
+			t.Errorf("raw.event.kind lists %q, which is not declared", k)
 		}
 	}
 	if slices.Sort(events); len(slices.Compact(slices.Clone(events))) != len(events) {
@@ -110,7 +110,7 @@ func TestWordsOfComments(t *testing.T) {
 	}
 }
 
-// Each file of sql/internal says in its first line what it is for, and has one statement or several of one kind.
+// The first line of each file in sql/internal is a comment that says what it is for.
 func TestStatementsSayWhatTheyAreFor(t *testing.T) {
 	names, err := fs.Glob(wbsql.Files, "internal/*.sql")
 	if err != nil || len(names) < 20 {

@@ -170,7 +170,7 @@ func travelsToLake(t *testing.T, dir string, boxes []string) {
 	// a run that pushes at its end brings what is not there yet; its lake may be away
 	bring := []string{"run", "--db", boxes[1], "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1", "--quiet", "--push"}
 	cmd, out := wbCommand(t, dir, append(bring, "postgres:host=127.0.0.1 port=1 dbname=x")...)
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its PostgreSQL does not answer: connection refused; the run goes on") || !strings.Contains(out.String(), "dbname=x: its PostgreSQL does not answer: connection refused\nhint: are host and port right? The local file is as it was") {
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its PostgreSQL does not answer: connection refused; the run goes on") || !strings.Contains(out.String(), "dbname=x: its PostgreSQL does not answer: connection refused\nhint: are host and port right? The local file has not changed") {
 		t.Errorf("a lake that is away: exit %d\n%s", code, out)
 	}
 	if said := wb(t, dir, append(bring, "lake")...); !strings.Contains(said, "lake: 4 runs added, 0 there before\n") {
@@ -232,7 +232,7 @@ func mayBeMoved(t *testing.T, dir, place, box string) {
 	sameReports(t, dir, "all.duckdb", moved, "turn_details", "itl_percentiles")
 	other := map[string]string{"folder": "push folder-moved", "lake": "export --parquet lake-moved"}[place]
 	cmd, out := wbCommand(t, dir, append(strings.Fields(other), "--db", box)...)
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "a folder of its own") {
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "a separate folder") {
 		t.Errorf("%s: exit %d\n%s", other, code, out)
 	}
 	wb(t, dir, "runs", "rm", "box1-1", "--yes", "--db", moved)
@@ -251,9 +251,9 @@ func mayBeMoved(t *testing.T, dir, place, box string) {
 
 // isNoHistory asks for what cannot be, and each answer says why.
 func isNoHistory(t *testing.T, dir string) {
-	for args, cause := range map[string]string{"query ttft_by_turn --db empty": "without a history of wb", "import empty --db x.duckdb": "without a history of wb", "import nothing.duckdb --db x.duckdb": "no such file",
-		"export --parquet x --db folder": "it is a folder of Parquet or a lake, and this wants a DuckDB file", "push x --db folder": "hint: wb import folder --db FILE.duckdb makes one", "import all.duckdb --db all.duckdb": "it is this history itself",
-		"import all.duckdb --db postgres:dbname=x": "it is a lake, and this writes into a DuckDB file"} {
+	for args, cause := range map[string]string{"query ttft_by_turn --db empty": "without runs of wb", "import empty --db x.duckdb": "without runs of wb", "import nothing.duckdb --db x.duckdb": "no such file",
+		"export --parquet x --db folder": "it is a folder of Parquet files or a lake, but this command needs a DuckDB file", "push x --db folder": "hint: wb import folder --db FILE.duckdb makes one", "import all.duckdb --db all.duckdb": "it is this history itself",
+		"import all.duckdb --db postgres:dbname=x": "it is a lake, but this command writes into a DuckDB file"} {
 		if err := os.MkdirAll(filepath.Join(dir, "empty"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +266,7 @@ func isNoHistory(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	cmd, out := wbCommand(t, dir, "import", "folder", "--db", "y.duckdb")
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its schema is number 99") {
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its schema has version 99") {
 		t.Errorf("a newer folder: exit %d\n%s", code, out)
 	}
 }

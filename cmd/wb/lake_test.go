@@ -240,7 +240,7 @@ func pushesFail(t *testing.T, pg *cluster, dir, lake, box string) {
 	nowhere := strings.Replace(lake, "dbname=one", "dbname=nowhere", 1)
 	beginFailing(t, dir, box, "X=", "push", nowhere).with(`database "nowhere" does not exist`, "createdb nowhere")
 	beginFailing(t, dir, box, "X=", "push", lake, "--data", filepath.Join(dir, "elsewhere")).
-		with("it is there, and its Parquet files are elsewhere", "leave --data out")
+		with("it exists, and its Parquet files are elsewhere", "leave --data out")
 	// a machine that lacks the folder of the Parquet files
 	if err := os.Rename(filepath.Join(dir, "data"), filepath.Join(dir, "unmounted")); err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func pushesFail(t *testing.T, pg *cluster, dir, lake, box string) {
 	}
 	if small := filepath.Join(dir, "small"); os.Getuid() == 0 && os.Mkdir(small, 0o777) == nil && syscall.Mount("tmpfs", small, "tmpfs", 0, "size=200k") == nil {
 		full := pg.lake("full")
-		beginFailing(t, dir, box, "X=", "push", full, "--data", small).with("no space left where its Parquet files are", "local file is as it was")
+		beginFailing(t, dir, box, "X=", "push", full, "--data", small).with("no space left where its Parquet files are", "local file has not changed")
 		if err := syscall.Unmount(small, 0); err != nil {
 			t.Error(err)
 		}
@@ -346,7 +346,7 @@ func TestLakeOnObjects(t *testing.T) {
 	}
 	_ = store.Wait()
 	cmd, out := wbCommand(t, dir, "run", "--db", box, "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1", "--quiet", "--push", lake)
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), ": its object store does not answer\nhint: AWS_ENDPOINT_URL says where it is, if it is not Amazon's. The local file is as it was") {
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), ": its object store does not answer\nhint: AWS_ENDPOINT_URL says where it is, if it is not Amazon's. The local file has not changed") {
 		t.Errorf("without the object store: exit %d\n%s", code, out)
 	}
 }

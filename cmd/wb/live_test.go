@@ -25,7 +25,7 @@ func TestReplacedFile(t *testing.T) {
 			}
 			code := exitCode(t, cmd.Wait())
 			said := string(read(t, stderr.Name()))
-			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another one is in its place") || strings.Contains(said, "look further") {
+			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another file is in its place") || strings.Contains(said, "look further") {
 				t.Errorf("exit %d\n%s", code, said)
 			}
 			if got := string(read(t, p)); got != "another's" {
@@ -45,7 +45,7 @@ func TestAskedAgain(t *testing.T) {
 	waitTurns(t, stderr, 1)
 	for i, turns := range []string{"2", "2"} { // the first answer comes when the second turn ends, and the third takes seconds
 		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) AS n FROM turns", "--format", "csv")
-		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") || i == 1 && strings.Contains(out.String(), "waiting for the turn") {
+		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") || i == 1 && strings.Contains(out.String(), "waiting for the end of the current turn") {
 			t.Errorf("question %d: exit %d\n%s", i+1, code, out)
 		}
 	}

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Find looks a model up in the cache without asking anyone. It wraps ErrNotCached when the model is not there whole.
+// Find looks for a model in the cache, without a request. Its error wraps ErrNotCached if the model is missing or incomplete.
 func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 	op := fmt.Sprintf("find %s in %s", repo, c.CacheDir)
-	hint := "wb models pull " + repo + " brings it"
+	hint := "download it with wb models pull " + repo
 	if c.Offline {
 		hint = "unset HF_HUB_OFFLINE to download it"
 	}
@@ -32,7 +32,7 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		st, err := os.Stat(p) // through the link
+		st, err := os.Stat(p) // follows the link
 		if err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 		return nil
 	})
 	if err == nil {
-		err = whole(s.Dir)
+		err = checkModel(s.Dir)
 	}
 	if err != nil {
 		cause := "only part of it is there"
@@ -57,12 +57,12 @@ func (c *Client) Find(repo, revision string) (*Snapshot, error) {
 type Cached struct {
 	Repo      string
 	Revisions []string // branches and tags that point to a snapshot
-	Bytes     int64    // of all blobs, partial ones included
-	Complete  bool     // at least one revision has all that an engine needs: configuration and weights, or a GGUF file
+	Bytes     int64    // size of all blobs, partial ones included
+	Complete  bool     // one revision or more has all that an engine needs: configuration and weights, or a GGUF file
 	ChangedAt time.Time
 }
 
-// Cache lists the models of the cache in the order of their names; none when the directory does not exist.
+// Cache returns the models of the cache in the order of their names. It returns none if the directory does not exist.
 func (c *Client) Cache() ([]Cached, error) {
 	entries, err := os.ReadDir(c.CacheDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,7 +96,7 @@ func (c *Client) Cache() ([]Cached, error) {
 			}
 		}
 		refs := filepath.Join(base, "refs")
-		_ = filepath.WalkDir(refs, func(p string, d fs.DirEntry, err error) error { // a cache without refs has none to list
+		_ = filepath.WalkDir(refs, func(p string, d fs.DirEntry, err error) error { // a repository may have no refs
 			if err == nil && !d.IsDir() {
 				if r, err := filepath.Rel(refs, p); err == nil {
 					x.Revisions = append(x.Revisions, filepath.ToSlash(r))
@@ -107,15 +107,15 @@ func (c *Client) Cache() ([]Cached, error) {
 		snapshots, err := os.ReadDir(filepath.Join(base, "snapshots"))
 		x.Complete = err == nil && slices.ContainsFunc(snapshots, func(e fs.DirEntry) bool {
 			dir := filepath.Join(base, "snapshots", e.Name())
-			return whole(dir) == nil || anyGGUF(dir)
+			return checkModel(dir) == nil || anyGGUF(dir)
 		})
 		out = append(out, x)
 	}
 	return out, nil
 }
 
-// Remove deletes a model from the cache, partial downloads included, and gives the bytes freed. It wraps ErrNotCached when
-// there is nothing.
+// Remove deletes a model from the cache, partial downloads included, and returns how many bytes that freed.
+// Its error wraps ErrNotCached if the cache has nothing of the model.
 func (c *Client) Remove(repo string) (int64, error) {
 	all, err := c.Cache()
 	if err != nil {
@@ -123,7 +123,10 @@ func (c *Client) Remove(repo string) (int64, error) {
 	}
 	i := slices.IndexFunc(all, func(x Cached) bool { return x.Repo == repo })
 	if i < 0 {
-		return 0, &Error{Op: fmt.Sprintf("remove %s from %s", repo, c.CacheDir), Cause: ErrNotCached.Error(), hint: "wb models list --cached shows what is there", wrapped: ErrNotCached}
+		return 0, &Error{
+			Op: fmt.Sprintf("remove %s from %s", repo, c.CacheDir), Cause: ErrNotCached.Error(),
+			hint: "wb models list --cached shows what is there", wrapped: ErrNotCached,
+		}
 	}
 	for _, d := range []string{filepath.Join(c.CacheDir, folder(repo)), c.locks(repo)} {
 		if err := os.RemoveAll(d); err != nil {

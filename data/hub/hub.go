@@ -1,12 +1,14 @@
-// Package hub downloads models from the Hugging Face hub, or a server that speaks its protocol, into the hub's own cache
-// layout, so that vLLM and huggingface_hub find them there:
+// Package hub downloads models from the Hugging Face hub, or from a server with the same protocol. It stores them in the layout of the
+// hub's cache, so that vLLM and huggingface_hub find them there:
 //
-//	CACHE/models--ORG--NAME/blobs/ETAG              a file's bytes; ETAG is its SHA-256 (large files) or git blob id
-//	CACHE/models--ORG--NAME/refs/REVISION           the commit a branch or tag stood at
+//	CACHE/models--ORG--NAME/blobs/ETAG              the bytes of a file; ETAG is its SHA-256 (large files) or its git blob id
+//	CACHE/models--ORG--NAME/refs/REVISION           the commit of a branch or tag at the time of the download
 //	CACHE/models--ORG--NAME/snapshots/COMMIT/FILE   a link to the blob
-//	CACHE/.locks/models--ORG--NAME/ETAG.lock        held while a blob is written
+//	CACHE/.locks/models--ORG--NAME/ETAG.lock        locked while a blob is written
 //
-// Layout and headers are those of huggingface_hub (file_download.py, constants.py; read in 0.34 to 2.4).
+// Layout and headers are those of huggingface_hub (file_download.py and constants.py, as read in versions 0.34 to 2.4).
+//
+// The package must not know how a model is served, whether it fits a GPU, or which models wb lists.
 package hub
 
 import (
@@ -27,38 +29,39 @@ import (
 	"time"
 )
 
-// DefaultEndpoint is the public hub; HF_ENDPOINT names another.
+// DefaultEndpoint is the URL of the public hub. HF_ENDPOINT names another one.
 const DefaultEndpoint = "https://huggingface.co"
 
-// Limits on what a hub may answer.
+// Limits of what is accepted from a hub.
 const (
 	maxListBytes = 64 << 20
 	maxFiles     = 20_000
 	maxRedirects = 8
 )
 
-// Client talks to one hub and keeps one cache. Its fields are set before the first call and not after.
+// Client talks to one hub and uses one cache. Set its fields before the first call, and do not change them afterwards.
 type Client struct {
 	Endpoint string // without a trailing slash
 	CacheDir string
 	Token    string // sent to Endpoint only; "" for none
-	Offline  bool   // only the cache answers
-	Jobs     int    // files at once; default 4
+	Offline  bool   // use only the cache
+	Jobs     int    // how many files to download at once; default 4
 
-	HTTP  *http.Client                                // default: no proxy surprises beyond the environment's, no overall timeout
-	Sleep func(context.Context, time.Duration)        // between tries; default really sleeps
-	Idle  time.Duration                               // give a connection up that brought nothing for so long; default 60 s
-	Free  func(dir string) (freeBytes int64, ok bool) // default: the file system's word
+	HTTP  *http.Client                                // default: the proxy of the environment, and no overall timeout
+	Sleep func(context.Context, time.Duration)        // waits between tries; default: a real pause
+	Idle  time.Duration                               // end a connection that has sent nothing for this long; default 60 s
+	Free  func(dir string) (freeBytes int64, ok bool) // default: asks the file system
 }
 
-// FromEnv makes a client as huggingface_hub would: HF_ENDPOINT, HF_TOKEN (or the file of HF_TOKEN_PATH), HF_HUB_CACHE, HF_HOME,
-// HF_HUB_OFFLINE. It fails when HF_ENDPOINT is no URL or there is no home directory to put the cache in.
+// FromEnv makes a client from the environment variables that huggingface_hub reads: HF_ENDPOINT, HF_TOKEN (or the file of HF_TOKEN_PATH),
+// HF_HUB_CACHE, HF_HOME and HF_HUB_OFFLINE.
+// It returns an error if HF_ENDPOINT is not an http(s) URL, or if there is no home directory for the cache.
 func FromEnv(getenv func(string) string) (*Client, error) {
 	c := &Client{Endpoint: DefaultEndpoint, Token: strings.TrimSpace(getenv("HF_TOKEN"))}
 	if e := strings.TrimRight(strings.TrimSpace(getenv("HF_ENDPOINT")), "/"); e != "" {
 		u, err := url.Parse(e)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return nil, &Error{Op: "read HF_ENDPOINT", Cause: "it is no http(s) URL", hint: "unset it for " + DefaultEndpoint}
+			return nil, &Error{Op: "read HF_ENDPOINT", Cause: "it is not an http(s) URL", hint: "unset it for " + DefaultEndpoint}
 		}
 		c.Endpoint = e
 	}
@@ -98,32 +101,32 @@ func FromEnv(getenv func(string) string) (*Client, error) {
 	return c, nil
 }
 
-// Error is a failure with its cause and, where there is one, what to do about it.
+// Error is a failure with its cause, and with what to do about it if that is known.
 type Error struct {
 	Op, Cause string
-	Status    int // HTTP status, 0 when it did not come to one
+	Status    int // HTTP status; 0 if there was no answer
 	hint      string
 	wrapped   error
 }
 
 func (e *Error) Error() string { return e.Op + ": " + e.Cause }
 
-// Unwrap gives the error below, if any.
+// Unwrap returns the wrapped error, if any.
 func (e *Error) Unwrap() error { return e.wrapped }
 
-// Hint says what to do, "" when nothing is known.
+// Hint says what to do, or "" if nothing is known.
 func (e *Error) Hint() string { return e.hint }
 
-// ErrNotCached is wrapped when the cache lacks what was asked for.
+// ErrNotCached is wrapped by errors about a model that is not in the cache, or not all of it.
 var ErrNotCached = errors.New("not in the cache")
 
 var (
 	repoPattern   = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?/[A-Za-z0-9._-]{1,96}$`)
 	commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	etagPattern   = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`) // git blob id or SHA-256: anything else could not be verified
+	etagPattern   = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`) // git blob id or SHA-256; nothing else could be verified
 )
 
-// ParseRef splits ORG/NAME[@REVISION]; the revision is "main" when none is given.
+// ParseRef splits ORG/NAME[@REVISION]. The revision is "main" if none is given.
 func ParseRef(ref string) (repo, revision string, err error) {
 	repo, revision, ok := strings.Cut(ref, "@")
 	if !ok {
@@ -131,9 +134,9 @@ func ParseRef(ref string) (repo, revision string, err error) {
 	}
 	switch {
 	case !repoPattern.MatchString(repo) || strings.Contains(repo, "--") || strings.Contains(repo, ".."):
-		return "", "", &Error{Op: fmt.Sprintf("read model name %q", ref), Cause: "wants ORG/NAME or ORG/NAME@REVISION"}
+		return "", "", &Error{Op: fmt.Sprintf("read model name %q", ref), Cause: "it must be ORG/NAME or ORG/NAME@REVISION"}
 	case revision == "" || !filepath.IsLocal(revision) || strings.ContainsAny(revision, " \\?#%"):
-		return "", "", &Error{Op: fmt.Sprintf("read model name %q", ref), Cause: "the revision after @ is no branch, tag or commit"}
+		return "", "", &Error{Op: fmt.Sprintf("read model name %q", ref), Cause: "the revision after @ is not a valid branch, tag or commit"}
 	}
 	return repo, revision, nil
 }
@@ -154,8 +157,8 @@ type Listing struct {
 	Files                  []File
 }
 
-// List asks the hub for the files of a repository. It fails when the repository or the revision does not exist, is gated
-// or private, or the hub cannot be reached.
+// List asks the hub for the files of a repository. It returns an error if the repository or the revision does not exist,
+// if the repository is gated or private, or if the hub cannot be reached.
 func (c *Client) List(ctx context.Context, repo, revision string) (*Listing, error) {
 	op := "list " + repo
 	if c.Offline {
@@ -187,9 +190,11 @@ func (c *Client) List(ctx context.Context, repo, revision string) (*Listing, err
 	if err == nil {
 		err = json.Unmarshal(text, &body)
 	}
-	body.SHA = strings.ToLower(body.SHA) // git knows no capitals; a mirror was seen to write some
+	body.SHA = strings.ToLower(body.SHA) // git writes no capitals, but a mirror was seen to do so
 	if err != nil || !commitPattern.MatchString(body.SHA) {
-		return nil, &Error{Op: op, Cause: "the answer is not a hub's", hint: "is HF_ENDPOINT the address of a Hugging Face hub?", wrapped: err}
+		return nil, &Error{
+			Op: op, Cause: "the answer is not that of a hub", hint: "is HF_ENDPOINT the address of a Hugging Face hub?", wrapped: err,
+		}
 	}
 	if len(body.Siblings) > maxFiles {
 		return nil, &Error{Op: op, Cause: fmt.Sprintf("it has more than %d files", maxFiles)}
@@ -212,7 +217,7 @@ func (c *Client) List(ctx context.Context, repo, revision string) (*Listing, err
 	return l, nil
 }
 
-// complete fills in what a listing did not tell: mirrors answer without blob ids.
+// complete adds the hashes and sizes that a listing lacks. The listings of mirrors have no blob ids.
 func (c *Client) complete(ctx context.Context, l *Listing, files []File) error {
 	for i := range files {
 		f := &files[i]
@@ -222,15 +227,15 @@ func (c *Client) complete(ctx context.Context, l *Listing, files []File) error {
 			}
 		}
 		if !etagPattern.MatchString(f.ETag) || f.SizeBytes < 0 {
-			return &Error{Op: "look up " + l.Repo + "/" + f.Path, Cause: "the hub does not tell the file's hash and size",
-				hint: "without them nothing could be verified; HF_ENDPOINT names another hub"}
+			return &Error{Op: "look up " + l.Repo + "/" + f.Path, Cause: "the hub does not give the file's hash and size",
+				hint: "without them the file cannot be verified; use another hub with HF_ENDPOINT"}
 		}
 	}
 	return nil
 }
 
-// lookUp asks for a file's hash and size. As in huggingface_hub, the first answer that has X-Linked-Etag tells them, which is where a large
-// file lies elsewhere, and redirects are followed on the hub's own host only.
+// lookUp asks for the hash and the size of a file. It does so as huggingface_hub does. For a large file, which is on another host,
+// the first answer with X-Linked-Etag has them. Redirects are followed only on the host of the hub.
 func (c *Client) lookUp(ctx context.Context, l *Listing, f *File) error {
 	op := "look up " + l.Repo + "/" + f.Path
 	resp, err := c.retry(ctx, op, func() (*http.Response, error) { return c.head(ctx, c.fileURL(l, f.Path)) })
@@ -247,7 +252,7 @@ func (c *Client) lookUp(ctx context.Context, l *Listing, f *File) error {
 	if tag == "" {
 		tag, size = h.Get("Etag"), h.Get("Content-Length")
 	}
-	// a server that compresses on the way says so in the tag (Apache's mod_deflate)
+	// a server that compresses the answer adds that to the tag (mod_deflate of Apache)
 	f.ETag = strings.TrimSuffix(strings.ToLower(strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)), "-gzip")
 	if f.SizeBytes, err = strconv.ParseInt(size, 10, 64); err == nil {
 		return nil
@@ -281,10 +286,10 @@ func (c *Client) head(ctx context.Context, address string) (*http.Response, erro
 	return nil, errRedirects
 }
 
-// maxCounted bounds the files whose size is found by reading them.
+// maxCounted is the largest file, in bytes, whose size is found by reading it.
 const maxCounted = 64 << 20
 
-// sizeOf counts the bytes of a file whose size the hub does not tell: a small one, which it sends without a length.
+// sizeOf counts the bytes of a file whose size the hub does not give. That is a small file, which the hub sends without a length.
 func (c *Client) sizeOf(ctx context.Context, op string, l *Listing, f *File) (int64, error) {
 	resp, err := c.retry(ctx, op, func() (*http.Response, error) { return c.get(ctx, http.MethodGet, c.fileURL(l, f.Path), -1) })
 	if err != nil {
@@ -299,7 +304,7 @@ func (c *Client) sizeOf(ctx context.Context, op string, l *Listing, f *File) (in
 		return 0, &Error{Op: op, Cause: withoutAddress(err), wrapped: err}
 	}
 	if n > maxCounted {
-		return 0, &Error{Op: op, Cause: "the hub does not tell the file's size"}
+		return 0, &Error{Op: op, Cause: "the hub does not give the file's size"}
 	}
 	return n, nil
 }
@@ -308,11 +313,11 @@ func (c *Client) fileURL(l *Listing, file string) string {
 	return c.Endpoint + "/" + l.Repo + "/resolve/" + l.Commit + "/" + (&url.URL{Path: file}).EscapedPath()
 }
 
-// errRedirects is what more redirects than maxRedirects end in; asking again would lead the same way.
+// errRedirects is returned after maxRedirects redirects. Asking again would not help.
 var errRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
 
-// get makes a request and follows redirects. The token goes to the hub's own host alone: a signed address of another
-// host carries its own right. from >= 0 asks for the bytes from there on.
+// get makes a request and follows redirects. It sends the token only to the host of the hub. The signed address of another host needs no
+// token. from > 0 asks for the bytes from there on.
 func (c *Client) get(ctx context.Context, method, address string, from int64) (*http.Response, error) {
 	hub, err := url.Parse(c.Endpoint)
 	if err != nil {
@@ -338,7 +343,7 @@ func (c *Client) get(ctx context.Context, method, address string, from int64) (*
 		resp.Body.Close()
 		next, err := u.Parse(location)
 		if err != nil {
-			return nil, fmt.Errorf("a redirect to no address")
+			return nil, fmt.Errorf("a redirect to an invalid address")
 		}
 		if u.Scheme == "https" && next.Scheme == "http" {
 			return nil, fmt.Errorf("a redirect from https to http")
@@ -354,7 +359,7 @@ func (c *Client) once(ctx context.Context, method, address string, from int64, t
 		return nil, err
 	}
 	req.Header.Set("User-Agent", "wb; hf_hub_compatible")
-	req.Header.Set("Accept-Encoding", "identity") // sizes and ranges are those of the file
+	req.Header.Set("Accept-Encoding", "identity") // so that sizes and ranges are those of the file
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -365,18 +370,24 @@ func (c *Client) once(ctx context.Context, method, address string, from int64, t
 	if h == nil {
 		h = defaultHTTP
 	}
-	own := *h
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return own.Do(req)
+	direct := *h
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return direct.Do(req)
 }
 
-// One pool of connections for all clients; it holds no state of theirs.
-var defaultHTTP = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 20 * time.Second, ResponseHeaderTimeout: 60 * time.Second,
-	DialContext: (&net.Dialer{Timeout: 20 * time.Second}).DialContext, MaxIdleConnsPerHost: 16, IdleConnTimeout: 60 * time.Second}}
+// defaultHTTP is one pool of connections for all clients. It has no state of any client.
+var defaultHTTP = &http.Client{Transport: &http.Transport{
+	Proxy:                 http.ProxyFromEnvironment,
+	DialContext:           (&net.Dialer{Timeout: 20 * time.Second}).DialContext,
+	TLSHandshakeTimeout:   20 * time.Second,
+	ResponseHeaderTimeout: 60 * time.Second,
+	MaxIdleConnsPerHost:   16,
+	IdleConnTimeout:       60 * time.Second,
+}}
 
 const tries = 5
 
-// retry repeats a call while the hub is busy or the connection breaks.
+// retry repeats a call while the hub is busy or the connection fails, at most tries times.
 func (c *Client) retry(ctx context.Context, op string, call func() (*http.Response, error)) (*http.Response, error) {
 	for n := 1; ; n++ {
 		resp, err := call()
@@ -389,9 +400,14 @@ func (c *Client) retry(ctx context.Context, op string, call func() (*http.Respon
 		case err == nil && !busy(resp.StatusCode), err == nil && n == tries:
 			return resp, nil
 		case errors.Is(err, errRedirects):
-			return nil, &Error{Op: op, Cause: withoutAddress(err), hint: "the hub redirects in a circle; HF_ENDPOINT names another hub", wrapped: err}
+			return nil, &Error{
+				Op: op, Cause: withoutAddress(err), hint: "the hub redirects in a circle; use another hub with HF_ENDPOINT", wrapped: err,
+			}
 		case err != nil && n == tries:
-			return nil, &Error{Op: op, Cause: withoutAddress(err), hint: "is the network up? HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what the cache has", wrapped: err}
+			return nil, &Error{
+				Op: op, Cause: withoutAddress(err), wrapped: err,
+				hint: "is the network up? use another hub with HF_ENDPOINT, or only the cache with HF_HUB_OFFLINE=1",
+			}
 		}
 		wait := backoff(n)
 		if err == nil {
@@ -426,7 +442,7 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// withoutAddress leaves out the address of a failed request: a signed one is a secret for as long as it lives.
+// withoutAddress returns the text of an error without the address of the request. A signed address is a secret until it expires.
 func withoutAddress(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -446,8 +462,8 @@ func withoutAddress(err error) string {
 	return err.Error()
 }
 
-// refused explains an answer that is not what was asked for. The hub tells more in X-Error-Code than in the status: a
-// missing repository is a 401 for someone without a token.
+// refused explains an answer with an error status. X-Error-Code says more than the status:
+// for a client without a token, a missing repository has the status 401.
 func (c *Client) refused(op, repo string, resp *http.Response) error {
 	e := &Error{Op: op, Status: resp.StatusCode}
 	code, message := resp.Header.Get("X-Error-Code"), resp.Header.Get("X-Error-Message")
@@ -466,7 +482,7 @@ func (c *Client) refused(op, repo string, resp *http.Response) error {
 	case code == "RepoNotFound", resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
 		e.Cause, e.hint = "there is no such model, or it is private", "check the name; for a private model set HF_TOKEN"
 	case resp.StatusCode == http.StatusForbidden:
-		e.Cause, e.hint = "access is forbidden", "the token lacks the right to read this model"
+		e.Cause, e.hint = "access is forbidden", "the token does not allow reading this model"
 	case resp.StatusCode == http.StatusTooManyRequests:
 		e.Cause, e.hint = "the hub asks to slow down", "try again later; HF_TOKEN raises the limit"
 	default:

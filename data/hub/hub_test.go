@@ -28,17 +28,19 @@ func random(n int, seed uint64) []byte {
 	return b
 }
 
-// safetensors is n bytes that begin as such a file does.
+// safetensors returns n bytes that begin as a safetensors file does.
 func safetensors(n int, seed uint64) []byte {
 	b := random(n, seed)
 	copy(b, "\x10\x00\x00\x00\x00\x00\x00\x00{\"a\": {}}       ")
 	return b
 }
 
+const config = `{"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64}`
+
 func model() map[string][]byte {
 	return map[string][]byte{
-		"config.json":                      []byte(`{"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64}`),
-		"tokenizer.json":                   random(hubtest.Large+17, 1), // large, and no weights
+		"config.json":                      []byte(config),
+		"tokenizer.json":                   random(hubtest.Large+17, 1), // large, but not weights
 		"tokenizer_config.json":            []byte(`{}`),
 		"model-00001-of-00002.safetensors": safetensors(700_000, 2),
 		"model-00002-of-00002.safetensors": safetensors(300_000, 3),
@@ -55,17 +57,29 @@ func model() map[string][]byte {
 	}
 }
 
-var needed = []string{"chat_template.jinja", "config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"}
+// needed are the files of model that vLLM needs.
+var needed = []string{
+	"chat_template.jinja",
+	"config.json",
+	"model-00001-of-00002.safetensors",
+	"model-00002-of-00002.safetensors",
+	"model.safetensors.index.json",
+	"tokenizer.json",
+	"tokenizer_config.json",
+}
 
 func start(t *testing.T) (*hubtest.Hub, *hub.Client) {
 	t.Helper()
 	h, stop := hubtest.Start(map[string]map[string][]byte{repo: model()})
 	t.Cleanup(stop)
-	c := &hub.Client{Endpoint: h.URL, CacheDir: filepath.Join(t.TempDir(), "hub"), Sleep: func(context.Context, time.Duration) {}, Idle: 300 * time.Millisecond}
+	c := &hub.Client{
+		Endpoint: h.URL, CacheDir: filepath.Join(t.TempDir(), "hub"),
+		Sleep: func(context.Context, time.Duration) {}, Idle: 300 * time.Millisecond,
+	}
 	return h, c
 }
 
-// whole checks that the snapshot holds exactly the needed files, right to the byte, as links into blobs named by their hash.
+// whole checks that a snapshot has exactly the needed files, with the right bytes, as links to blobs that are named by their hash.
 func whole(t *testing.T, s *hub.Snapshot, err error) {
 	t.Helper()
 	if err != nil {
@@ -119,14 +133,14 @@ func TestPull(t *testing.T) {
 			t.Errorf("asked for %s", r)
 		}
 	}
-	// again: nothing comes
+	// pulled again: nothing is downloaded
 	before := h.Sent()
 	s, err = c.Pull(t.Context(), repo, "main", nil)
 	whole(t, s, err)
 	if s.Downloaded != 0 || h.Sent() != before {
 		t.Errorf("downloaded %d again", s.Downloaded)
 	}
-	// offline: from the cache alone
+	// offline: only the cache is used
 	n := len(h.Log())
 	c.Offline = true
 	s, err = c.Pull(t.Context(), repo, "main", nil)
@@ -153,12 +167,12 @@ func TestPull(t *testing.T) {
 	}
 }
 
-// Whatever the wire does, a pull ends with the right bytes, and asks for no byte twice that it could keep.
+// Whatever the connection does, a pull ends with the right bytes, and it never asks again for a byte that it could keep.
 func TestPullRecovers(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		set    func(*hubtest.Hub)
-		resend int64 // bytes that may come twice
+		resend int64 // bytes that may be sent twice
 	}{
 		{"the connection is cut", func(h *hubtest.Hub) { h.CutAfter, h.Cuts = 90_000, 9 }, 0},
 		{"addresses expire", func(h *hubtest.Hub) { h.Expire = 4 }, 0},
@@ -187,7 +201,7 @@ func TestPullRecovers(t *testing.T) {
 	}
 }
 
-// A pull that gives up keeps what came, and the next one continues there.
+// A pull that stops keeps what it has downloaded, and the next pull continues there.
 func TestPullContinues(t *testing.T) {
 	h, c := start(t)
 	h.CutAfter, h.Cuts = 50_000, 1<<30
@@ -202,14 +216,15 @@ func TestPullContinues(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.Find(repo, "main"); !errors.Is(err, hub.ErrNotCached) {
-		t.Errorf("half a model counts as there: %v", err)
+		t.Errorf("half a model counts as cached: %v", err)
 	}
 	all, err := c.Cache()
 	if err != nil || len(all) != 1 || all[0].Complete {
 		t.Errorf("cache: %+v (%v)", all, err)
 	}
 	served := h.Sent()
-	for before := int64(-1); before != served; served = h.Sent() { // what the server was sending when the pull gave up is the first pull's
+	// what the server was still sending when the pull stopped counts for the first pull
+	for before := int64(-1); before != served; served = h.Sent() {
 		before = served
 		time.Sleep(200 * time.Millisecond)
 	}
@@ -242,15 +257,19 @@ func TestPullFails(t *testing.T) {
 	}{
 		{"unknown", "org/nope", "main", nil, "there is no such model, or it is private", "HF_TOKEN"},
 		{"revision", repo, "nope", nil, "there is no such revision", "@REVISION"},
-		{"gated, no token", repo, "main", func(h *hubtest.Hub, _ *hub.Client) { h.Gated[repo] = true }, "the model is gated", "accept its licence at "},
-		{"bad token", repo, "main", func(h *hubtest.Hub, c *hub.Client) { h.Token = "right"; c.Token = "wrong" }, "the token is not valid", "HF_TOKEN"},
+		{"gated, no token", repo, "main", func(h *hubtest.Hub, _ *hub.Client) { h.Gated[repo] = true },
+			"the model is gated", "accept its licence at "},
+		{"bad token", repo, "main", func(h *hubtest.Hub, c *hub.Client) { h.Token = "right"; c.Token = "wrong" },
+			"the token is not valid", "HF_TOKEN"},
 		{"wrong bytes for ever", repo, "main", func(h *hubtest.Hub, _ *hub.Client) { h.WrongByte = 1 << 30 }, "twice", "changes bytes"},
-		{"cut for ever", repo, "main", func(h *hubtest.Hub, _ *hub.Client) { h.Expire = 1 << 30 }, "the download address answered HTTP 403", "run it again to continue"},
+		{"cut for ever", repo, "main", func(h *hubtest.Hub, _ *hub.Client) { h.Expire = 1 << 30 },
+			"the download address answered HTTP 403", "run it again to continue"},
 		{"busy for ever", repo, "main", func(h *hubtest.Hub, _ *hub.Client) { h.Busy = 1 << 30 }, "HTTP 503", ""},
 		{"disk", repo, "main", func(_ *hubtest.Hub, c *hub.Client) {
 			c.Free = func(string) (int64, bool) { return 1000, true }
 		}, "are needed and 0.00 GiB are free", "wb models rm"},
-		{"nobody there", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Endpoint = "http://127.0.0.1:1" }, "connection refused", "HF_ENDPOINT"},
+		{"nobody there", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Endpoint = "http://127.0.0.1:1" },
+			"connection refused", "HF_ENDPOINT"},
 		{"offline", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Offline = true }, "not in the cache", "unset HF_HUB_OFFLINE"},
 		{"no hub", repo, "main", func(_ *hubtest.Hub, c *hub.Client) { c.Endpoint += "/nothing" }, "there is no such model", ""},
 		{"no weights", repo, "main", func(h *hubtest.Hub, _ *hub.Client) {
@@ -271,16 +290,16 @@ func TestPullFails(t *testing.T) {
 				t.Fatalf("%v", err)
 			}
 			if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "signature") {
-				t.Errorf("not for people: %v", err)
+				t.Errorf("the error is not fit for people: %v", err)
 			}
 			if _, err := c.Find(repo, "main"); !errors.Is(err, hub.ErrNotCached) {
-				t.Errorf("it counts as there: %v", err)
+				t.Errorf("it counts as cached: %v", err)
 			}
 		})
 	}
 }
 
-// The token goes to the hub and nowhere else.
+// The token is sent only to the hub.
 func TestTokenStaysHome(t *testing.T) {
 	h, c := start(t)
 	h.Gated[repo], h.Token, c.Token = true, "secret", "secret"
@@ -291,7 +310,7 @@ func TestTokenStaysHome(t *testing.T) {
 	}
 }
 
-// Two at once do not get into each other's way.
+// Two pulls at once do not disturb each other.
 func TestPullTwice(t *testing.T) {
 	h, c := start(t)
 	h.CutAfter, h.Cuts = 60_000, 6
@@ -327,7 +346,9 @@ func TestFromEnv(t *testing.T) {
 	}{
 		{nil, hub.DefaultEndpoint, home + "/.cache/huggingface/hub", "", false, false},
 		{map[string]string{"HF_HOME": home + "/hf"}, hub.DefaultEndpoint, home + "/hf/hub", "from-file", false, false},
-		{map[string]string{"HF_HOME": home + "/hf", "HF_TOKEN": "t", "HF_HUB_CACHE": "/x", "HF_ENDPOINT": "http://mirror/", "HF_HUB_OFFLINE": "1"}, "http://mirror", "/x", "t", true, false},
+		{map[string]string{
+			"HF_HOME": home + "/hf", "HF_TOKEN": "t", "HF_HUB_CACHE": "/x", "HF_ENDPOINT": "http://mirror/", "HF_HUB_OFFLINE": "1",
+		}, "http://mirror", "/x", "t", true, false},
 		{map[string]string{"XDG_CACHE_HOME": "/c"}, hub.DefaultEndpoint, "/c/huggingface/hub", "", false, false},
 		{map[string]string{"HF_ENDPOINT": "mirror"}, "", "", "", false, true},
 	} {
@@ -343,8 +364,10 @@ func TestFromEnv(t *testing.T) {
 }
 
 func TestParseRef(t *testing.T) {
-	for in, want := range map[string]string{"a/b": "a/b main", "Qwen/Qwen3-0.6B@v1.0": "Qwen/Qwen3-0.6B v1.0", "a/b@refs/pr/1": "a/b refs/pr/1",
-		"a": "", "a/b/c": "", "../b": "", "a/..": "", "a--b/c": "", "a/b@": "", "a/b@../x": "", "a/b@x y": "", "/b": ""} {
+	for in, want := range map[string]string{
+		"a/b": "a/b main", "Qwen/Qwen3-0.6B@v1.0": "Qwen/Qwen3-0.6B v1.0", "a/b@refs/pr/1": "a/b refs/pr/1",
+		"a": "", "a/b/c": "", "../b": "", "a/..": "", "a--b/c": "", "a/b@": "", "a/b@../x": "", "a/b@x y": "", "/b": "",
+	} {
 		repo, rev, err := hub.ParseRef(in)
 		got := repo + " " + rev
 		if err != nil {

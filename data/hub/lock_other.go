@@ -4,5 +4,5 @@ package hub
 
 import "context"
 
-// lock does nothing where there is no flock: each process then writes the same bytes.
+// lock does nothing, because this system has no flock. Processes that download the same blob then all write the same bytes.
 func lock(context.Context, string) (unlock func(), err error) { return func() {}, nil }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// lock takes the lock that huggingface_hub takes for the same blob (filelock's flock), waiting while another process holds it.
+// lock locks a file with flock, as huggingface_hub does for the same blob (through filelock). It waits while another process has the lock.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -18,7 +18,8 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	}
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOLCK) { // a file system without locks: as the hub's library, go on
+		// on a file system without locks go on, as huggingface_hub does
+		if err == nil || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOLCK) {
 			return func() { _ = f.Close() }, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {

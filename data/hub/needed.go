@@ -17,19 +17,21 @@ import (
 	"strings"
 )
 
-// weights by format, best first; vLLM loads one of them (its default_loader.py prefers safetensors).
+// weightFormats are the formats of weights, the best first. vLLM loads one of them (its default_loader.py prefers safetensors).
 var weightFormats = []string{".safetensors", ".bin", ".pt"}
 
-// Files that stand for a model: vLLM reads the one of Hugging Face's layout, or the other of Mistral's own with its consolidated weights.
+// Names of the configuration of a model: in Hugging Face's layout, and in Mistral's layout, which has consolidated weights.
+// vLLM reads both layouts.
 const (
 	hubConfig     = "config.json"
 	mistralConfig = "params.json"
 	consolidated  = "consolidated"
 )
 
-// Needed gives the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format. Left out are other
-// frameworks' weights, quantised copies in GGUF, documentation, and what some publishers add: the original/ and consolidated duplicates,
-// and variants in another precision. It fails where there is no configuration or no weights: what would be pulled then is no model.
+// Needed returns the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format.
+// It leaves out the weights of other frameworks, quantised copies in GGUF, and documentation.
+// It also leaves out what some publishers add: duplicates in original/ or named consolidated, and variants in another precision.
+// It returns an error if there is no configuration or there are no weights, because the files are then not a model.
 func Needed(files []File) ([]File, error) {
 	names := make([]string, len(files))
 	for i, f := range files {
@@ -58,11 +60,11 @@ func Needed(files []File) ([]File, error) {
 	return out, nil
 }
 
-// tokenizer is Mistral's, with a version: tokenizer.model.v3, tokenizer.model.v11m.
+// tokenizer matches the tokenizers of Mistral, which have a version: tokenizer.model.v3, tokenizer.model.v11m.
 var tokenizer = regexp.MustCompile(`^tokenizer\.model\.v\w+$`)
 
-// inFolder says whether a file below the top is read: code, templates for tools, and the poolings that modules.json lists. original/, onnx/
-// and checkpoints/ are not.
+// inFolder reports whether vLLM reads a file in a subfolder. It reads code, templates for tools, and the poolings that modules.json lists.
+// It does not read original/, onnx/ and checkpoints/.
 func inFolder(file string, modules bool) bool {
 	return path.Ext(file) == ".py" || strings.HasPrefix(file, "additional_chat_templates/") && path.Ext(file) == ".jinja" ||
 		modules && path.Base(file) == hubConfig && pooling.MatchString(file)
@@ -70,7 +72,7 @@ func inFolder(file string, modules bool) bool {
 
 var pooling = regexp.MustCompile(`^\d+_\w+/`)
 
-// chooseWeights gives the files of weights that vLLM would load, or why it could load none.
+// chooseWeights returns the files of weights that vLLM would load, or why it cannot load any.
 func chooseWeights(names []string) (weights []string, why string) {
 	has := func(name string) bool { return slices.Contains(names, name) }
 	for _, format := range weightFormats {
@@ -102,13 +104,13 @@ func chooseWeights(names []string) (weights []string, why string) {
 	}
 	switch {
 	case has("adapter_config.json"), slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "adapter_model.") }):
-		return nil, "it is an adapter for another model, and no model itself"
+		return nil, "it is an adapter for another model, not a model itself"
 	case len(weights) > 0:
-		return nil, "it has weights and no config.json"
+		return nil, "it has weights but no config.json"
 	case ends(".gguf"):
-		return nil, "its weights are GGUF files, which llama.cpp loads; vLLM wants safetensors"
+		return nil, "its weights are GGUF files, which llama.cpp loads; vLLM needs safetensors"
 	case ends(".safetensors"), ends(".bin"):
-		return nil, "it has no weights in its own folder that vLLM could load"
+		return nil, "it has no weights in its top folder that vLLM could load"
 	}
 	return nil, "it has no weights that vLLM could load"
 }
@@ -120,10 +122,10 @@ func isWeight(file, format string) bool {
 		!strings.HasPrefix(base, ".") && !slices.Contains(others, strings.TrimSuffix(base, format))
 }
 
-// part is the number in the name of a file of several: model-00001-of-00002.safetensors.
+// part matches the number in the name of one of several files: model-00001-of-00002.safetensors.
 var part = regexp.MustCompile(`-(\d+)-of-(\d+)\.`)
 
-// missingPart says which of several files of weights is not among them; "" when none is missing.
+// missingPart says which of several files of weights is missing, or returns "".
 func missingPart(weights []string) string {
 	for _, w := range weights {
 		m := part.FindStringSubmatchIndex(w)
@@ -141,11 +143,11 @@ func missingPart(weights []string) string {
 	return ""
 }
 
-// variant is the name of weights in another precision: model.fp16.safetensors, model.fp16-00001-of-00002.safetensors (diffusers' and
-// transformers' variant=).
+// variant matches the name of weights in another precision: model.fp16.safetensors, model.fp16-00001-of-00002.safetensors.
+// Diffusers and transformers choose these with variant=.
 var variant = regexp.MustCompile(`^(.+)\.[A-Za-z0-9_]+((?:-\d+-of-\d+)?\.[a-z]+)$`)
 
-// withoutVariants leaves out weights in another precision where there are others.
+// withoutVariants removes weights in another precision, unless there are no others.
 func withoutVariants(weights []string) []string {
 	plain := slices.DeleteFunc(slices.Clone(weights), variant.MatchString)
 	if len(plain) == 0 {
@@ -154,10 +156,10 @@ func withoutVariants(weights []string) []string {
 	return plain
 }
 
-// whole says what a folder lacks to be a model that vLLM loads: configuration, weights, every file that an index of weights names. Links
-// lead to what is there, and weights look like such: a download of another program may have ended halfway, or have brought the pointers
-// that stand for large files in git.
-func whole(dir string) error {
+// checkModel returns an error unless a folder is a model that vLLM can load. It must have a configuration, weights, and every file that an
+// index of weights names. Links must lead to existing files, and weights must begin as weights do: another program may have stopped in the
+// middle of a download, or may have downloaded the pointers that git keeps in place of large files.
+func checkModel(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -186,13 +188,13 @@ func whole(dir string) error {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil {
 			return err
 		} else if json.Unmarshal(b, &config) != nil {
-			return fmt.Errorf("%s: is no configuration in JSON", name)
+			return fmt.Errorf("%s: is not a configuration in JSON", name)
 		}
 	}
 	return nil
 }
 
-// shardsThere checks that every file that an index of weights names is there: huggingface_hub names a snapshot before it is whole.
+// shardsThere checks that every file that an index of weights names exists. huggingface_hub names a snapshot before it is complete.
 func shardsThere(dir string, names []string) error {
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".index.json") {
@@ -223,8 +225,8 @@ func shardsThere(dir string, names []string) error {
 	return nil
 }
 
-// looksWhole checks the first bytes of a file of weights: a safetensors file begins with the length of its header, which is JSON (the
-// format's README).
+// looksWhole checks the first bytes of a file of weights. A safetensors file begins with the length of its header, which is JSON
+// (README of the format).
 func looksWhole(file string) error {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -248,16 +250,16 @@ func looksWhole(file string) error {
 	case n == 0:
 		return errors.New("is empty")
 	case bytes.HasPrefix(head, []byte("version https://git-lfs.github.com/spec/")):
-		return errors.New("is a pointer that git keeps in place of a large file, and not the file")
+		return errors.New("is a pointer that git keeps in place of a large file, not the file itself")
 	case filepath.Ext(file) == ".safetensors" && (n < 9 || head[8] != '{' || binary.LittleEndian.Uint64(head) > uint64(st.Size()-8)):
-		return errors.New("is no safetensors file")
+		return errors.New("is not a safetensors file")
 	case filepath.Ext(file) == ".gguf" && !bytes.HasPrefix(head, []byte("GGUF")):
-		return errors.New("is no GGUF file")
+		return errors.New("is not a GGUF file")
 	}
 	return nil
 }
 
-// anyGGUF says whether a folder holds a model for llama.cpp, which keeps its configuration in the file itself.
+// anyGGUF reports whether a folder has a GGUF file, which is a model for llama.cpp with its configuration.
 func anyGGUF(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {

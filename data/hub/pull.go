@@ -2,7 +2,7 @@ package hub
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // git names its blobs so; it guards against damage here, not against an attacker
+	"crypto/sha1" //nolint:gosec // git names its blobs with it; here it detects damage, not an attack
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,25 +22,26 @@ import (
 	"wb/data/plain"
 )
 
-// Progress is how far a download is.
+// Progress says how far a download is.
 type Progress struct {
 	Files, FilesDone int
-	Bytes, BytesDone int64 // of the whole; what was there before counts as done
-	BytesBefore      int64 // of BytesDone: was in the cache when it began, partial files included
+	Bytes, BytesDone int64 // of all files; what was in the cache before counts as done
+	BytesBefore      int64 // part of BytesDone that was in the cache at the start, partial files included
 }
 
 // Snapshot is a model in the cache.
 type Snapshot struct {
 	Repo, Revision, Commit string
-	Dir                    string // snapshots/COMMIT
+	Dir                    string // path of snapshots/COMMIT
 	Files                  int
 	Bytes                  int64
-	Downloaded             int64 // bytes that came over the network this time
+	Downloaded             int64 // bytes that were downloaded by this call
 }
 
-// Pull brings what vLLM needs of a repository into the cache and verifies every byte that came. What is there already is
-// not fetched again; what is there in part is continued. report is called from several goroutines, never at once, and
-// may be nil. When Offline, it only looks into the cache.
+// Pull downloads the files of a repository that vLLM needs into the cache, and verifies every byte of them.
+// It does not download complete files again, and it continues partial ones.
+// It calls report from several goroutines, but never at the same time; report may be nil.
+// If the client is Offline, Pull only looks into the cache.
 func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Progress)) (*Snapshot, error) {
 	if c.Offline {
 		return c.Find(repo, revision)
@@ -59,9 +60,10 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 		return nil, err
 	}
 	base := filepath.Join(c.CacheDir, folder(repo))
-	for _, d := range []string{filepath.Join(base, "blobs"), filepath.Join(base, "refs"), filepath.Join(base, "snapshots", l.Commit), c.locks(repo)} {
+	dir := filepath.Join(base, "snapshots", l.Commit)
+	for _, d := range []string{filepath.Join(base, "blobs"), filepath.Join(base, "refs"), dir, c.locks(repo)} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
-			return nil, &Error{Op: op, Cause: err.Error(), hint: "HF_HUB_CACHE names another directory", wrapped: err}
+			return nil, &Error{Op: op, Cause: err.Error(), hint: "use another directory with HF_HUB_CACHE", wrapped: err}
 		}
 	}
 	p := &pull{c: c, l: l, base: base, report: report}
@@ -71,12 +73,11 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 	if err := p.all(ctx, files); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(base, "snapshots", l.Commit)
-	if err := whole(dir); err != nil {
-		cause := "what the hub has is not a whole model: " + plainPath(err)
+	if err := checkModel(dir); err != nil {
+		cause := "the hub does not have all of the model: " + plainPath(err)
 		return nil, &Error{Op: op, Cause: cause, hint: c.Endpoint + "/" + repo + " shows its files", wrapped: err}
 	}
-	// the reference comes last: a snapshot that is named is whole
+	// the reference is written last, so that a snapshot with a name is complete
 	if revision != l.Commit {
 		ref := filepath.Join(base, "refs", filepath.FromSlash(revision))
 		err := os.MkdirAll(filepath.Dir(ref), 0o755)
@@ -108,7 +109,7 @@ func replaceFile(path, text string) error {
 	return nil
 }
 
-// pull is one download under way.
+// pull is a download in progress.
 type pull struct {
 	c      *Client
 	l      *Listing
@@ -122,7 +123,7 @@ type pull struct {
 
 func (p *pull) blob(f File) string { return filepath.Join(p.base, "blobs", f.ETag) }
 
-// plan counts what is there and checks that the rest fits on the disk.
+// plan counts what the cache has already, and checks that the rest fits on the disk.
 func (p *pull) plan(files []File) error {
 	seen := map[string]bool{}
 	for _, f := range files {
@@ -145,13 +146,13 @@ func (p *pull) plan(files []File) error {
 	if free == nil {
 		free = diskFree
 	}
-	const spare = 64 << 20 // a disk filled to its last byte breaks everything else on the machine
+	const spare = 64 << 20 // a completely full disk would break other programs on the machine
 	if have, ok := free(p.c.CacheDir); ok && need > 0 && have < need+spare {
 		return &Error{
 			Op: "pull " + p.l.Repo,
 			Cause: fmt.Sprintf("%s are needed and %s are free in %s",
 				plain.BytesIn(need, plain.GiB, 2), plain.BytesIn(have, plain.GiB, 2), p.c.CacheDir),
-			hint: "free some (wb models rm), or set HF_HUB_CACHE to another disk",
+			hint: "free some space (wb models rm), or set HF_HUB_CACHE to another disk",
 		}
 	}
 	p.say(func(*Progress) {})
@@ -175,7 +176,7 @@ func (p *pull) say(change func(*Progress)) {
 	}
 }
 
-// all fetches files side by side; the first that fails for good ends the others.
+// all downloads several files at once. The first final failure stops the others.
 func (p *pull) all(parent context.Context, files []File) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -212,7 +213,7 @@ feed:
 	return context.Cause(ctx)
 }
 
-// file makes sure that a file's blob and its link in the snapshot are there.
+// file makes sure that the blob of a file and its link in the snapshot exist.
 func (p *pull) file(ctx context.Context, f File) error {
 	op := "pull " + p.l.Repo + "/" + f.Path
 	unlock, err := lock(ctx, filepath.Join(p.c.locks(p.l.Repo), f.ETag+".lock"))
@@ -244,8 +245,8 @@ func (p *pull) file(ctx context.Context, f File) error {
 	return nil
 }
 
-// fetch downloads one blob. Every try starts at the hub, so that an expired signed address is replaced by a new one, and
-// continues where the last one ended. Tries that brought something do not count.
+// fetch downloads one blob. Each try asks the hub first, so that an expired signed address is replaced by a new one.
+// It continues where the last try ended. Tries that downloaded something do not count.
 func (p *pull) fetch(ctx context.Context, op string, f File) error {
 	part := p.blob(f) + ".incomplete"
 	damaged := false
@@ -266,12 +267,15 @@ func (p *pull) fetch(ctx context.Context, op string, f File) error {
 			final.Op = op
 			return final
 		case errors.As(err, &d):
-			// what came is not what the hub promised: from the start, once
+			// the bytes are not those that the hub promised: start again, once
 			if rerr := p.discard(part); rerr != nil {
 				return &Error{Op: op, Cause: rerr.Error(), wrapped: rerr}
 			}
 			if damaged {
-				return &Error{Op: op, Cause: err.Error() + ", twice", hint: "something between here and the hub changes bytes; a proxy or a mirror (HF_ENDPOINT) perhaps"}
+				return &Error{
+					Op: op, Cause: err.Error() + ", twice",
+					hint: "something between here and the hub changes bytes, perhaps a proxy or a mirror (HF_ENDPOINT)",
+				}
 			}
 			damaged = true
 			continue
@@ -280,7 +284,7 @@ func (p *pull) fetch(ctx context.Context, op string, f File) error {
 			failed = 0
 		}
 		if failed++; failed >= tries {
-			return &Error{Op: op, Cause: withoutAddress(err), hint: "what came is kept; run it again to continue", wrapped: err}
+			return &Error{Op: op, Cause: withoutAddress(err), hint: "what was downloaded is kept; run it again to continue", wrapped: err}
 		}
 		wait := backoff(failed)
 		var b busyError
@@ -305,14 +309,14 @@ func (b busyError) Error() string { return "HTTP " + b.status }
 func (p *pull) discard(part string) error {
 	st, err := os.Stat(part)
 	if err != nil {
-		return nil //nolint:nilerr // nothing is there to discard
+		return nil //nolint:nilerr // there is nothing to discard
 	}
 	p.say(func(x *Progress) { x.BytesDone -= st.Size(); x.BytesBefore = min(x.BytesBefore, x.BytesDone) })
 	return os.Remove(part)
 }
 
-// once makes one request for what is missing of a blob and appends it. A nil error means the blob is whole and its hash
-// right.
+// once makes one request for the missing part of a blob, and appends it.
+// If it returns nil, the blob is complete and its hash is right.
 func (p *pull) once(ctx context.Context, f File, part string) (err error) {
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -324,12 +328,12 @@ func (p *pull) once(ctx context.Context, f File, part string) (err error) {
 		}
 	}()
 	sum := newHash(f)
-	have, err := io.Copy(sum, out) // what is there counts for the hash too, and leaves the file at its end
+	have, err := io.Copy(sum, out) // hashes what the file has, and moves to its end
 	if err != nil {
 		return &Error{Cause: err.Error(), wrapped: err}
 	}
 	if have > f.SizeBytes {
-		return damageError{fmt.Sprintf("%d bytes are there of a file of %d", have, f.SizeBytes)}
+		return damageError{fmt.Sprintf("%d bytes are here, but the file has only %d", have, f.SizeBytes)}
 	}
 	if have < f.SizeBytes {
 		if sum, err = p.append(ctx, f, out, have, sum); err != nil {
@@ -337,7 +341,7 @@ func (p *pull) once(ctx context.Context, f File, part string) (err error) {
 		}
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != f.ETag {
-		return damageError{"its hash is " + got[:12] + "…, the hub says " + f.ETag[:12] + "…"}
+		return damageError{"its hash is " + got[:12] + "…, but the hub says " + f.ETag[:12] + "…"}
 	}
 	if err := out.Sync(); err != nil {
 		return &Error{Cause: err.Error(), wrapped: err}
@@ -345,7 +349,7 @@ func (p *pull) once(ctx context.Context, f File, part string) (err error) {
 	return nil
 }
 
-// newHash gives the hash that names a blob: SHA-256, or git's own for small files.
+// newHash returns the hash that names a blob: SHA-256, or the hash of git for small files.
 func newHash(f File) hash.Hash {
 	if f.Large || len(f.ETag) == sha256.Size*2 {
 		return sha256.New()
@@ -368,10 +372,10 @@ func (p *pull) append(parent context.Context, f File, out *os.File, have int64, 
 	case s == http.StatusPartialContent:
 		var from int64
 		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != have {
-			return sum, damageError{"the server answered with another range than asked for"}
+			return sum, damageError{"the server sent another range than wb asked for"}
 		}
 	case s == http.StatusOK:
-		if have > 0 { // a server without ranges: from the start
+		if have > 0 { // the server does not support ranges: start again
 			if _, err := out.Seek(0, io.SeekStart); err != nil {
 				return sum, &Error{Cause: err.Error(), wrapped: err}
 			}
@@ -382,10 +386,10 @@ func (p *pull) append(parent context.Context, f File, out *os.File, have int64, 
 			have, sum = 0, newHash(f)
 		}
 	case s == http.StatusRequestedRangeNotSatisfiable:
-		return sum, damageError{"the server has fewer bytes than are here"}
+		return sum, damageError{"the server has fewer bytes than the partial file here"}
 	case busy(s):
 		return sum, busyError{resp.Status, retryAfter(resp, 0)}
-	case !atHub: // a signed address that expired: the next try gets a new one
+	case !atHub: // the signed address has expired, and the next try gets a new one
 		return sum, fmt.Errorf("the download address answered HTTP %s", resp.Status)
 	default:
 		return sum, p.c.refused("", p.l.Repo, resp)
@@ -394,7 +398,7 @@ func (p *pull) append(parent context.Context, f File, out *os.File, have int64, 
 	if idle == 0 {
 		idle = time.Minute
 	}
-	watchdog := time.AfterFunc(idle, func() { cancel(fmt.Errorf("nothing came for %v", idle)) })
+	watchdog := time.AfterFunc(idle, func() { cancel(fmt.Errorf("nothing was received for %v", idle)) })
 	defer watchdog.Stop()
 	buf := make([]byte, 256<<10)
 	for have < f.SizeBytes {
@@ -403,7 +407,7 @@ func (p *pull) append(parent context.Context, f File, out *os.File, have int64, 
 		n = int(min(int64(n), f.SizeBytes-have))
 		if n > 0 {
 			if _, err := out.Write(buf[:n]); err != nil {
-				return sum, &Error{Cause: plainPath(err), hint: "what came is kept; free some space and run it again", wrapped: err}
+				return sum, &Error{Cause: plainPath(err), hint: "what was downloaded is kept; free some space and run it again", wrapped: err}
 			}
 			sum.Write(buf[:n])
 			have += int64(n)

@@ -2,7 +2,8 @@ package plain
 
 import "runtime/debug"
 
-// Commit is the start of the commit that a program was built from, with a + where the tree was changed; "" when it is not known.
+// Commit returns the first 12 characters of the commit from which the program was built, with a + if the tree had changes.
+// It returns "" if the commit is not known.
 func Commit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -2,7 +2,7 @@ package plain
 
 import "os"
 
-// SameFile says whether two paths lead to one file or folder.
+// SameFile reports whether two paths lead to the same file or folder.
 func SameFile(a, b string) bool {
 	x, err := os.Stat(a)
 	if err != nil {

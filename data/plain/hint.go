@@ -2,7 +2,7 @@ package plain
 
 // Hinter is an error that knows what to do about it.
 type Hinter interface {
-	// Hint says what to do; "" when nothing is known.
+	// Hint says what to do, or "" if nothing is known.
 	Hint() string
 }
 
@@ -15,7 +15,7 @@ type hinted struct {
 func (h hinted) Unwrap() error { return h.error }
 func (h hinted) Hint() string  { return h.hint }
 
-// WithHint adds what to do about an error; it stays the same to errors.Is and errors.As. nil stays nil.
+// WithHint adds to an error what to do about it. errors.Is and errors.As still find err. If err is nil, it returns nil.
 func WithHint(err error, hint string) error {
 	if err == nil {
 		return nil
@@ -23,7 +23,8 @@ func WithHint(err error, hint string) error {
 	return hinted{err, hint}
 }
 
-// Hint says what to do about an error: the outermost hint that is not empty, of joined errors the first; "" when there is none.
+// Hint returns what to do about an error: the outermost hint that is not empty, and among joined errors the first one.
+// It returns "" if there is no hint.
 func Hint(err error) string {
 	if err == nil {
 		return ""
@@ -33,7 +34,7 @@ func Hint(err error) string {
 			return text
 		}
 	}
-	switch e := err.(type) { //nolint:errorlint // so are those that it wraps
+	switch e := err.(type) { //nolint:errorlint // the wrapped errors are handled by the recursion
 	case interface{ Unwrap() error }:
 		return Hint(e.Unwrap())
 	case interface{ Unwrap() []error }:

@@ -20,6 +20,6 @@ func TestMistake(t *testing.T) {
 		}
 	}
 	if Mistake(nil) != nil || !errors.Is(Mistakef("y: %w", cause), cause) || Mistake(cause).Error() != "x" {
-		t.Error("a mistake is not the error that it marks")
+		t.Error("the marked error is not the same error")
 	}
 }

@@ -1,5 +1,7 @@
-// Package plain says things as people read them: errors with hints, texts without secrets, sizes, counts, and words for a shell.
-// It also tries again what may succeed later. It imports nothing of ours.
+// Package plain makes texts for people: errors with hints, texts without secrets, sizes, counts, and command lines for a shell.
+// It also repeats calls that may succeed later.
+//
+// It must not know anything about wb: it imports no other package of this module.
 package plain
 
 import (
@@ -12,7 +14,7 @@ import (
 	"syscall"
 )
 
-// Unit is what a size is written in.
+// Unit is a unit of sizes.
 type Unit string
 
 // Units of sizes: GiB is 2^30 bytes; MB and GB are powers of ten.
@@ -22,7 +24,7 @@ const (
 	MB  Unit = "MB"
 )
 
-// bytes is how many bytes one of a unit has.
+// bytes returns how many bytes the unit has.
 func (u Unit) bytes() float64 {
 	switch u {
 	case GiB:
@@ -33,8 +35,8 @@ func (u Unit) bytes() float64 {
 	return 1e6
 }
 
-// Bytes writes a size as the hub does, in powers of ten: "16.06 GB", "4.5 MB", "12.0 kB", "999 bytes".
-// The text of go-humanize has other decimals ("16 GB").
+// Bytes writes a size as the Hugging Face hub does, in powers of ten: "16.06 GB", "4.5 MB", "12.0 kB", "999 bytes".
+// Package go-humanize would write other decimals ("16 GB").
 func Bytes(n int64) string {
 	switch {
 	case n >= 1e9:
@@ -47,7 +49,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// BytesIn writes a size in one unit, with so many decimals: "1.5 GiB".
+// BytesIn writes a size in the given unit, with that many decimals: "1.5 GiB".
 func BytesIn(n int64, u Unit, decimals int) string {
 	return fmt.Sprintf("%.*f %s", decimals, float64(n)/u.bytes(), u)
 }
@@ -55,8 +57,8 @@ func BytesIn(n int64, u Unit, decimals int) string {
 // InGiB writes a size in GiB: "1.5 GiB".
 func InGiB(n int64) string { return BytesIn(n, GiB, 1) }
 
-// Count writes how many there are of a thing: "1 run", "3 runs".
-// many is its plural where an s does not make it.
+// Count writes a number of things: "1 run", "3 runs".
+// many is the plural; it is needed only if adding an s is wrong.
 func Count(n int, one string, many ...string) string {
 	switch {
 	case n == 1:
@@ -67,19 +69,19 @@ func Count(n int, one string, many ...string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-// FirstLine gives the first line of a text, without spaces around it.
+// FirstLine returns the first line of a text, without spaces around it.
 func FirstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return line
 }
 
-// OneLine gives an error's text as one line; of several that were joined, each text once.
+// OneLine returns the text of an error as one line. It has each text of joined errors once.
 func OneLine(err error) string {
 	return joined(err, func(text string) string { return text })
 }
 
-// OneLineByCause does so too, but texts that differ in their first word only, the verb, are one.
-// A disk that is full is so for recording, checkpoint and closing alike.
+// OneLineByCause is like OneLine, but of texts that differ only in their first word, the verb, it keeps one.
+// For example, a full disk makes recording, checkpoint and closing fail with the same cause.
 func OneLineByCause(err error) string {
 	return joined(err, func(text string) string {
 		_, cause, _ := strings.Cut(text, " ")
@@ -98,7 +100,7 @@ func joined(err error, same func(text string) string) string {
 	return strings.Join(texts, "; ")
 }
 
-// PathCause gives what went wrong with a path, without the operation and the path, which the caller says.
+// PathCause returns what went wrong with a path, without the operation and the path. The caller names these.
 func PathCause(err error) error {
 	var p *os.PathError
 	var l *os.LinkError
@@ -116,7 +118,7 @@ func PathCause(err error) error {
 
 var bare = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// Quote gives words as a line that a POSIX shell takes apart into them again.
+// Quote joins words to a line that a POSIX shell splits into the same words.
 func Quote(words ...string) string {
 	out := make([]string, len(words))
 	for i, w := range words {
@@ -127,7 +129,7 @@ func Quote(words ...string) string {
 	return strings.Join(out, " ")
 }
 
-// OrNil gives a text, nil for an empty one: what was not told is not on record as a text.
+// OrNil returns a pointer to a text, or nil if it is empty, so that an unknown text is recorded as NULL.
 func OrNil(s string) *string {
 	if s == "" {
 		return nil

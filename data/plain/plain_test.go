@@ -73,8 +73,8 @@ func TestPathCause(t *testing.T) {
 	if got := PathCause(fmt.Errorf("open: %w", err)); got.Error() != "no such file or directory" || !errors.Is(got, fs.ErrNotExist) {
 		t.Errorf("got %v", got)
 	}
-	if own := errors.New("x"); !errors.Is(PathCause(own), own) {
-		t.Error("another error changed")
+	if other := errors.New("x"); !errors.Is(PathCause(other), other) {
+		t.Error("an error without a path was changed")
 	}
 }
 
@@ -91,7 +91,7 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// typed is an error of its own type.
+// typed is an error of a type that has hints.
 type typed struct{ hint string }
 
 func (e *typed) Error() string { return "typed" }
@@ -119,7 +119,7 @@ func TestHint(t *testing.T) {
 		}
 	}
 	if WithHint(nil, "do it") != nil {
-		t.Error("nil became an error")
+		t.Error("nil was made an error")
 	}
 	if err := WithHint(&typed{}, "do it"); err.Error() != "typed" || !errors.As(err, new(*typed)) {
 		t.Errorf("the error is hidden: %v", err)
@@ -149,7 +149,7 @@ func TestRedact(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"Bearer key-1 and key-12 were refused":      "Bearer (secret) and (secret) were refused",
-		"ValueError: password=hunter2 is not known": "ValueError: password=hunter2 is not known", // a server's own words stay
+		"ValueError: password=hunter2 is not known": "ValueError: password=hunter2 is not known", // the words of a server stay
 	} {
 		if got := WithoutSecrets(in, []string{"", "key-1", "key-12"}); got != want {
 			t.Errorf("WithoutSecrets(%q) = %q, want %q", in, got, want)
@@ -172,13 +172,13 @@ func TestRetry(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		policy Policy
-		errs   []error // of the calls; the last one for all that follow
+		errs   []error // of the calls; the last one is repeated
 		want   error
 		pauses []time.Duration
 	}{
 		{"at once", Policy{}, []error{nil}, nil, nil},
 		{"twice", Policy{First: 2, Most: 3}, []error{busy, busy, busy, nil}, nil, []time.Duration{2, 3, 3}},
-		{"no bound of pauses", Policy{First: 2}, []error{busy, busy, busy, nil}, nil, []time.Duration{2, 4, 8}},
+		{"no limit of pauses", Policy{First: 2}, []error{busy, busy, busy, nil}, nil, []time.Duration{2, 4, 8}},
 		{"another error", Policy{First: 1, Again: func(err error) bool { return errors.Is(err, busy) }},
 			[]error{busy, broken}, broken, []time.Duration{1}},
 		{"tries", Policy{First: 1, Most: 1, Tries: 3}, []error{busy}, busy, []time.Duration{1, 1}},
@@ -204,9 +204,9 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-func TestRetryBounds(t *testing.T) {
+func TestRetryLimits(t *testing.T) {
 	busy := errors.New("busy")
-	synctest.Test(t, func(t *testing.T) { // by the real clock, which does not wait here
+	synctest.Test(t, func(t *testing.T) { // with the real clock, which does not wait in this bubble
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		told := 0
@@ -223,7 +223,7 @@ func TestRetryBounds(t *testing.T) {
 	})
 	for range 1000 {
 		if d := (Policy{Jitter: true}).pause(1, nil, 100); d < 50 || d >= 150 {
-			t.Fatalf("a pause of %d, which is not within half of 100", d)
+			t.Fatalf("a pause of %d, want 50 to 150", d)
 		}
 	}
 }

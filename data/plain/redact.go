@@ -11,7 +11,7 @@ var password = regexp.MustCompile(`(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)
 
 // WithoutSecrets replaces each of secrets in a text by "(secret)".
 func WithoutSecrets(text string, secrets []string) string {
-	// a secret that begins with another one is replaced whole
+	// longest first, so that a secret that begins with another secret is replaced completely
 	longest := slices.SortedStableFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) })
 	for _, s := range longest {
 		if s != "" {
@@ -21,7 +21,7 @@ func WithoutSecrets(text string, secrets []string) string {
 	return text
 }
 
-// Redact takes passwords out of a text that may be or quote a connection text: PASSWORD=…, ://USER:…@.
+// Redact removes passwords from a text that may contain a connection text: PASSWORD=…, ://USER:…@.
 func Redact(text string) string {
 	return password.ReplaceAllStringFunc(text, func(m string) string {
 		if i := strings.Index(m, "://"); i >= 0 {
@@ -34,10 +34,10 @@ func Redact(text string) string {
 
 var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/`)
 
-// RedactURL takes credentials and query values out of a URL, with a scheme or without.
+// RedactURL removes the credentials and the query from a URL, which may lack its scheme.
 func RedactURL(raw string) string {
 	scheme := ""
-	if !hasScheme.MatchString(raw) { // localhost:8001 would be read as a scheme and a path
+	if !hasScheme.MatchString(raw) { // url.Parse would read localhost:8001 as a scheme and a path
 		scheme = "http://"
 	}
 	u, err := url.Parse(scheme + raw)

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// Policy says how something is tried again. The zero value tries at once and for ever, whatever the error.
+// Policy says how a call is repeated. The zero value repeats it without pauses and without end, after any error.
 type Policy struct {
-	Again func(error) bool // which errors may be gone the next time; nil: all
-	First time.Duration    // pause after the first failure; it doubles with each
-	Most  time.Duration    // longest pause; 0: no bound
-	Tries int              // most calls; 0: no bound
-	For   time.Duration    // no call begins later than this after the first; 0: no bound
+	Again func(error) bool // after which errors to try again; nil: all
+	First time.Duration    // pause after the first failure; it doubles with each failure
+	Most  time.Duration    // longest pause; 0: no limit
+	Tries int              // most calls; 0: no limit
+	For   time.Duration    // if a call fails later than this after the start, it was the last; 0: no limit
 
-	// Pause says how long to wait after failure n (from 1), where the answer asks for another time than otherwise; nil: otherwise.
+	// Pause returns how long to wait after failure n (from 1). otherwise is the pause by the other fields. nil: otherwise.
 	Pause func(n int, err error, otherwise time.Duration) time.Duration
-	// Jitter spreads each pause between half and one and a half of it, for callers that would meet again.
+	// Jitter multiplies each pause by a random factor from 0.5 to 1.5, so that several callers do not try at the same moments.
 	Jitter bool
-	// Slow is called once, when failures go on after SlowAfter; nil: nobody is told.
+	// Slow is called once, with the error of the first failure after SlowAfter; may be nil.
 	Slow      func(err error)
 	SlowAfter time.Duration
-	// Sleep waits, or ends with ctx; nil: by the clock. Now is the time; nil: the clock's.
+	// Sleep waits, and returns early when ctx ends. nil: a real pause. Now returns the time. nil: time.Now.
 	Sleep func(ctx context.Context, d time.Duration)
 	Now   func() time.Time
 }
 
-// Retry calls f until it succeeds, and gives its last error when the policy lets it try no more.
-// When ctx ends during a pause it gives the error of ctx.
+// Retry calls f until it succeeds. When the policy allows no more calls, it returns the last error of f.
+// When ctx ends during a pause, it returns the error of ctx.
 func Retry(ctx context.Context, p Policy, f func() error) error {
 	now, sleep := p.Now, p.Sleep
 	if now == nil {
@@ -66,7 +66,7 @@ func (p Policy) pause(n int, err error, otherwise time.Duration) time.Duration {
 		otherwise = p.Pause(n, err, otherwise)
 	}
 	if p.Jitter && otherwise > 0 {
-		return otherwise/2 + rand.N(otherwise) //nolint:gosec // who waits how long is no secret
+		return otherwise/2 + rand.N(otherwise) //nolint:gosec // the length of a pause need not be secret
 	}
 	return otherwise
 }

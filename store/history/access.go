@@ -12,16 +12,16 @@ import (
 	"wb/data/plain"
 )
 
-// Access is how lakes are reached.
+// Access holds settings for the use of lakes.
 type Access struct {
-	Extensions string                     // folder with extensions of DuckDB; "" for DuckDB's own repository
-	Waiting    func(lake, cause string)   // told when others have been in the way of a step for seconds; may be nil
-	Brought    func(to string, n, of int) // told from time to time how many runs have been looked at; may be nil
+	Extensions string                     // folder with extensions of DuckDB; "" to download them from DuckDB's repository
+	Waiting    func(lake, cause string)   // called when other users of a lake have delayed a step for seconds; may be nil
+	Brought    func(to string, n, of int) // called from time to time with how many of the runs were looked at; may be nil
 }
 
 type accessKey struct{}
 
-// WithAccess gives a context in which lakes are reached so.
+// WithAccess returns a context with settings for the use of lakes.
 func WithAccess(ctx context.Context, a Access) context.Context {
 	return context.WithValue(ctx, accessKey{}, a)
 }
@@ -31,7 +31,7 @@ func accessOf(ctx context.Context) Access {
 	return a
 }
 
-// steps gives what is to be called after each step: it tells of the first after seconds, and ever more rarely then.
+// steps returns a function to call after each run. It calls Brought after the first seconds, and then at growing intervals.
 func steps(ctx context.Context, to string, of int) func(n int) {
 	told, pause, brought := time.Now(), tellAfter, accessOf(ctx).Brought
 	return func(n int) {
@@ -44,15 +44,15 @@ func steps(ctx context.Context, to string, of int) func(n int) {
 
 var quoted = regexp.MustCompile(`"[^"]*"`)
 
-// conflict says whether an error comes of others who write at the same time, so that trying again is all there is to do.
-// Names, which may be any words, do not count.
+// conflict reports whether an error was caused by others who write at the same time, so that trying again can help.
+// The names of the lake are removed from the text of the error first, because they may contain any words.
 func (l Lake) conflict(err error) bool {
 	if err == nil {
 		return false
 	}
 	text := err.Error()
 	for _, name := range []string{l.catalog, strings.TrimPrefix(l.catalog, "postgres:"), l.Name, l.data} {
-		if strings.ContainsAny(name, "/:= ") { // not a word that the message itself may have
+		if strings.ContainsAny(name, "/:= ") { // otherwise the name may be a word of the message itself
 			text = strings.ReplaceAll(text, name, "")
 		}
 	}
@@ -70,17 +70,17 @@ func (l Lake) conflict(err error) bool {
 	}, has)
 }
 
-// againFor is how long others may be in the way, and tellAfter when they are worth a word.
+// retryFor is how long a step is tried again because of others, and tellAfter is when the user is told.
 const (
-	againFor  = 2 * time.Minute
+	retryFor  = 2 * time.Minute
 	tellAfter = 3 * time.Second
 )
 
-// again tries until nobody is in the way.
-func (l Lake) again(ctx context.Context, f func() error) error {
-	p := plain.Policy{Again: l.conflict, First: 20 * time.Millisecond, Most: time.Second, For: againFor, Jitter: true}
+// retry calls f until it does not conflict with other users of the lake, for at most retryFor.
+func (l Lake) retry(ctx context.Context, f func() error) error {
+	p := plain.Policy{Again: l.conflict, First: 20 * time.Millisecond, Most: time.Second, For: retryFor, Jitter: true}
 	if waiting := accessOf(ctx).Waiting; waiting != nil {
-		p.SlowAfter, p.Slow = tellAfter, func(error) { waiting(l.Name, "others use it") }
+		p.SlowAfter, p.Slow = tellAfter, func(error) { waiting(l.Name, "others are using it") }
 	}
 	return plain.Retry(ctx, p, f)
 }

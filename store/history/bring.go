@@ -12,18 +12,18 @@ import (
 	"wb/store"
 )
 
-// Bringing is runs of other histories that are to come into a file.
+// Bringing says which runs of which histories Bring copies into a file.
 type Bringing struct {
-	Verb   string   // what the user calls it: "import", "pull"
-	Into   string   // the file, which is made when it is missing
-	From   []string // files, also such as a run holds, folders and lakes
+	Verb   string   // the command of the user: "import" or "pull"
+	Into   string   // the file, which is made if it is missing
+	From   []string // files (a run may have them open), folders and lakes
 	Reader Reader
 
-	Choose func(ctx context.Context, path string) (ids []string, err error) // which runs of a history; nil: all
-	Done   func(from string, did Moved)                                     // told of each history, by its name without passwords; may be nil
+	Choose func(ctx context.Context, path string) (ids []string, err error) // returns the runs of a history to copy; nil: all
+	Done   func(from string, did Moved)                                     // called after each history; its name has no passwords; may be nil
 }
 
-// Bring imports them. All histories are looked at before a file is made for nothing.
+// Bring imports the runs. It first checks that all histories can be read, so that no file is made in vain.
 func Bring(ctx context.Context, b Bringing) (err error) {
 	ids, use := make([][]string, len(b.From)), make([]string, len(b.From))
 	for i, from := range b.From {
@@ -55,8 +55,8 @@ func Bring(ctx context.Context, b Bringing) (err error) {
 	return nil
 }
 
-// path gives the path under which a history can be read until release is called. It refuses the file itself, which a run may hold, so that
-// its snapshot would seem to be another history.
+// path returns a path at which a history can be read until release is called.
+// It refuses the file itself. If a run has that file open, its snapshot would look like another history.
 func (b Bringing) path(ctx context.Context, from string) (use string, release func(), err error) {
 	if x, err := filepath.Abs(from); err == nil {
 		if y, err := filepath.Abs(b.Into); err == nil && x == y {
@@ -67,7 +67,7 @@ func (b Bringing) path(ctx context.Context, from string) (use string, release fu
 	for _, cause := range []error{store.ErrNotFound, store.ErrNotDuckDB} {
 		if errors.Is(err, cause) {
 			return "", nil, plain.WithHint(fmt.Errorf("%s %s: %w", b.Verb, from, cause),
-				"runs come from a DuckDB file of wb's, a folder of its Parquet files or a lake")
+				"give a DuckDB file of wb, a folder of its Parquet files or a lake")
 		}
 	}
 	return use, release, err

@@ -17,11 +17,11 @@ import (
 	"wb/store/storetest"
 )
 
-// Of two copies of a run the one that was resumed, or labelled later, stays wherever they meet: in files, in folders and, with
-// WB_EXTENSION_DIR, in lakes.
+// Of two copies of a run, the one that was resumed, or labelled later, replaces the other: in files, in folders, and in lakes if
+// WB_EXTENSION_DIR is set.
 func TestNewerCopy(t *testing.T) {
 	ctx := context.Background()
-	stay := oneRun(t) // as it was
+	stay := oneRun(t) // this copy is never resumed
 	var id uuid.UUID
 	change := func(path string, f func(*store.DB) error) {
 		t.Helper()
@@ -43,7 +43,7 @@ func TestNewerCopy(t *testing.T) {
 		err := alter(d, "UPDATE raw.turn SET status = 'failed'")
 		return errors.Join(err, d.Reopen(ctx, []store.PlanRun{{RunID: id}}), d.FinishRuns(ctx, []uuid.UUID{id}, "ok", "", time.Now()))
 	})
-	// a label that the old copy gets later makes it no newer than one that was resumed
+	// a label does not make the old copy newer than one that was resumed
 	change(stay, func(d *store.DB) error { return d.TagRun(ctx, id.String(), "late", "1") })
 	labelled := copyOf(t, resumed)
 	change(labelled, func(d *store.DB) error { return d.TagRun(ctx, id.String(), "note", "1") })
@@ -98,7 +98,7 @@ func TestNewerCopy(t *testing.T) {
 	}
 }
 
-// standing says how the runs of a history stand: their statuses, those of their turns, their labels, and how many texts there are.
+// standing returns the statuses of the runs and turns of a history, the labels of its runs, and how many texts there are.
 func standing(ctx context.Context, t *testing.T, place string) (s string) {
 	t.Helper()
 	db, err := OpenRead(ctx, place)
@@ -106,14 +106,15 @@ func standing(ctx context.Context, t *testing.T, place string) (s string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := storetest.Scan(db, `SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run), (SELECT string_agg(status, ',') FROM raw.turn),
+	if err := storetest.Scan(db, `SELECT concat_ws(' ', (SELECT string_agg(status, ',') FROM raw.run),
+		(SELECT string_agg(status, ',') FROM raw.turn),
 		(SELECT string_agg(key, ',') FROM raw.run_tag), (SELECT count(*) FROM raw.message))`, &s); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// placesBeside gives ways to bring the runs of a file to other histories in a folder; lakes with WB_EXTENSION_DIR only.
+// placesBeside returns functions that copy the runs of a file to other histories in a folder. Lakes need WB_EXTENSION_DIR.
 func placesBeside(dir string) map[string]func(ctx context.Context, file string) (string, Moved, error) {
 	places := map[string]func(ctx context.Context, file string) (string, Moved, error){
 		"folder": func(ctx context.Context, file string) (string, Moved, error) {
@@ -122,7 +123,7 @@ func placesBeside(dir string) map[string]func(ctx context.Context, file string) 
 			return to, out.Moved, err
 		},
 		"file": func(ctx context.Context, file string) (string, Moved, error) {
-			to := filepath.Join(dir, "main.duckdb") // a name that is a schema's too
+			to := filepath.Join(dir, "main.duckdb") // this name is also the name of a schema
 			db, err := store.Open(ctx, to)
 			if err != nil {
 				return to, Moved{}, err
@@ -144,8 +145,8 @@ func placesBeside(dir string) map[string]func(ctx context.Context, file string) 
 	return places
 }
 
-// A file may be copied while a run goes on. What the copy has of the run is no newer than the run that ended, whenever somebody finds the
-// copy's process gone.
+// A file may be copied during a run. Later wb finds that the process of the run in the copy is gone, and marks that run as failed.
+// Even so, the copy is not newer than the run that ended.
 func TestCopyDuringRun(t *testing.T) {
 	ctx := context.Background()
 	file := oneRun(t)
@@ -175,20 +176,20 @@ func TestCopyDuringRun(t *testing.T) {
 	in(file, func(d *store.DB) error {
 		did, err := Import(ctx, d, during, nil)
 		if did != (Moved{Older: 1}) {
-			t.Errorf("the copy comes into the file: %+v", did)
+			t.Errorf("copy into file: %+v", did)
 		}
 		return err
 	})
 	in(during, func(d *store.DB) error {
 		did, err := Import(ctx, d, file, nil)
 		if did != (Moved{Renewed: 1}) {
-			t.Errorf("the run comes into the copy: %+v", did)
+			t.Errorf("run into copy: %+v", did)
 		}
 		return err
 	})
 }
 
-// A label makes a copy newer even where the clock is behind the one by which the run ended.
+// A label makes a copy newer even if the clock is behind the clock of the machine on which the run ended.
 func TestLabelWithSlowClock(t *testing.T) {
 	ctx := context.Background()
 	file := oneRun(t)

@@ -4,7 +4,8 @@ package history
 
 import "golang.org/x/sys/unix"
 
-// exchange gives two folders each other's name in one step: neither is missing for a moment. false where the file system cannot.
+// exchange swaps the names of two folders in one step, so that neither is missing for a moment.
+// It returns false when the file system cannot do that.
 func exchange(a, b string) bool {
 	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) == nil
 }

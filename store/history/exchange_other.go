@@ -2,5 +2,5 @@
 
 package history
 
-// exchange is Linux's.
+// exchange returns false: only Linux can swap two folders in one step.
 func exchange(string, string) bool { return false }

@@ -17,15 +17,15 @@ import (
 	"wb/store"
 )
 
-// Exported is what Export wrote: runs that are there as they stand here are written anew.
+// Exported says what Export did. It writes a run again even if an equal copy is there.
 type Exported struct {
 	Moved
-	Bytes int64 // of Parquet files
+	Bytes int64 // size of the Parquet files that were written
 }
 
-// Export writes runs of a file as Parquet that other engines read: DIR/TABLE/day=…/run_id=…/*.parquet (Hive partitions), with
-// dictionary.csv, which says what each column is, and wb.json. ids says which, nil for all of them.
-// Each run's part of a table is written aside and renamed; what an earlier export wrote of the same run is replaced.
+// Export writes runs of a file as Parquet files that other programs can read: DIR/TABLE/day=…/run_id=…/*.parquet (Hive partitions).
+// It also writes dictionary.csv, which describes each column, and wb.json. ids names the runs; nil means all of them.
+// The files are written into a temporary folder and then renamed. They replace what an earlier export wrote of the same runs.
 func Export(ctx context.Context, file, dir string, ids []string) (out Exported, err error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -56,7 +56,7 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 	}
 	for _, r := range runs {
 		var did Moved
-		if did.sort(r, e.there[r.id]...) || did.Present > 0 { // what is there as it stands here may have been cut short
+		if did.decide(r, e.there[r.id]...) || did.Present > 0 { // an equal copy may be incomplete
 			e.ids = append(e.ids, r.id)
 		}
 		out.Moved = out.plus(did)
@@ -68,25 +68,25 @@ func Export(ctx context.Context, file, dir string, ids []string) (out Exported, 
 	return out, err
 }
 
-// mayExport refuses a place that is no folder, or one of another kind.
+// mayExport returns an error for a lake, for anything that is not a folder, and for a folder that DuckDB cannot name.
 func mayExport(dir, abs string) error {
 	if _, err := os.Stat(filepath.Join(abs, store.LakeCatalog)); err == nil {
-		return problem("export", dir, errors.New("it is a lake"), "wb push brings runs there; Parquet wants a folder of its own")
+		return problem("export", dir, errors.New("it is a lake"), "wb push copies runs there; name a separate folder for Parquet files")
 	}
 	if st, err := os.Stat(abs); err == nil && !st.IsDir() {
-		return problem("export", dir, errors.New("it is a file"), "--parquet names a folder")
+		return problem("export", dir, errors.New("it is a file"), "name a folder with --parquet")
 	}
 	return globbable("export", dir, abs)
 }
 
-// export is one export under way.
+// export is an export in progress.
 type export struct {
 	conn     *sql.Conn
 	from     *source
-	dir, abs string              // the folder as it was given, and its full path
-	schemas  []int               // that the folder's files may have
-	there    map[string][]listed // its runs
-	ids      []string            // runs to write
+	dir, abs string               // the folder as it was given, and its absolute path
+	schemas  []int                // schema versions that the files of the folder may have
+	there    map[string][]runCopy // runs that are in the folder, by id
+	ids      []string             // runs to write
 }
 
 func (e *export) fail(err error) error { return store.Explain("export", e.dir, err) }
@@ -124,7 +124,7 @@ func (e *export) look(ctx context.Context) error {
 	return nil
 }
 
-// write writes the runs aside, puts them in their places, and counts the bytes that arrived.
+// write writes the runs into a temporary folder, moves them to their places, and returns the size of the files there.
 func (e *export) write(ctx context.Context) (bytes int64, err error) {
 	store.SweepAbandoned(e.abs, asidePrefix)
 	aside, release, err := store.MakeLocked(e.abs, asidePrefix)
@@ -140,7 +140,8 @@ func (e *export) write(ctx context.Context) (bytes int64, err error) {
 	if err != nil {
 		return 0, e.fail(err)
 	}
-	// what the files may be like stands there before any of them, and a run itself after everything that was recorded of it
+	// The description of the files is written before any of them.
+	// The row of a run itself comes last, so that a run that a reader finds is complete.
 	for name, text := range map[string][]byte{dictionaryFile: []byte(e.dictionary()), store.FolderFacts: append(facts, '\n')} {
 		tmp := filepath.Join(aside, name)
 		if err := errors.Join(os.WriteFile(tmp, text, 0o644), os.Rename(tmp, filepath.Join(e.abs, name))); err != nil {
@@ -158,7 +159,7 @@ func (e *export) write(ctx context.Context) (bytes int64, err error) {
 	return bytes, nil
 }
 
-// tables writes the runs' rows into a folder, and gives the sizes of the files by their paths below it.
+// tables writes the rows of the runs into a folder. It returns the sizes of the files in bytes, by their paths below the folder.
 func (e *export) tables(ctx context.Context, aside string) (map[string]int64, error) {
 	written := map[string]int64{}
 	for _, t := range store.Tables() {
@@ -167,7 +168,7 @@ func (e *export) tables(ctx context.Context, aside string) (map[string]int64, er
 		}
 		columns := "*"
 		for _, c := range e.from.schema[t] {
-			if c.typ == "UUID" && c.name != "run_id" { // Spark reads no Parquet that has one (4.3); run_id is in the folder's name
+			if c.typ == "UUID" && c.name != "run_id" { // Spark (4.3) cannot read Parquet with a UUID; run_id is in the name of the folder
 				columns = fmt.Sprintf("* REPLACE (%s::VARCHAR AS %s)", wbsql.Name(c.name), wbsql.Name(c.name))
 			}
 		}
@@ -182,7 +183,7 @@ func (e *export) tables(ctx context.Context, aside string) (map[string]int64, er
 	return written, nil
 }
 
-// dictionary is the text of dictionary.csv.
+// dictionary returns the text of dictionary.csv.
 func (e *export) dictionary() string {
 	var text strings.Builder
 	text.WriteString("table,column,type,comment\n")
@@ -198,16 +199,16 @@ func (e *export) dictionary() string {
 	return text.String()
 }
 
-// arrived looks whether what was written is there, all of it, and adds it up.
+// arrived checks that all written files are in their places, and returns their total size in bytes.
 func (e *export) arrived(written map[string]int64) (bytes int64, err error) {
 	runs := map[string]bool{}
 	for path, size := range written {
 		st, err := os.Stat(filepath.Join(e.abs, path))
 		if err != nil {
-			return 0, fmt.Errorf("look at what was written: %w", err)
+			return 0, fmt.Errorf("check the written files: %w", err)
 		}
 		if st.Size() != size {
-			return 0, fmt.Errorf("look at what was written: %s has %d bytes, and %d were written", path, st.Size(), size)
+			return 0, fmt.Errorf("check the written files: %s has %d bytes, but %d were written", path, st.Size(), size)
 		}
 		bytes += size
 		if rel, ok := strings.CutPrefix(filepath.ToSlash(path), "run/"); ok {
@@ -215,18 +216,19 @@ func (e *export) arrived(written map[string]int64) (bytes int64, err error) {
 		}
 	}
 	if len(runs) != len(e.ids) {
-		return 0, fmt.Errorf("look at what was written: %d runs are there, and %d were to be", len(runs), len(e.ids))
+		return 0, fmt.Errorf("check the written files: %d runs are there, but %d were expected", len(runs), len(e.ids))
 	}
 	return bytes, nil
 }
 
-// dictionaryFile says in a folder of Parquet what each column is.
+// dictionaryFile is the name of the file that describes each column, in a folder of Parquet files.
 const dictionaryFile = "dictionary.csv"
 
-// notOurs refuses a folder with a file that an export would replace and that no export wrote.
+// notOurs returns an error for a folder that has a file which an export would replace, although wb did not write it.
 func notOurs(dir, name string) error {
-	return problem("export", dir, fmt.Errorf("%s in it is not of wb's, and would be replaced", name), "Parquet wants a folder of its own")
+	return problem("export", dir, fmt.Errorf("wb did not write the %s in it, and would replace it", name),
+		"name a separate folder for Parquet files")
 }
 
-// asidePrefix begins the names of folders that an export writes into before it puts things in their places.
+// asidePrefix begins the names of the temporary folders into which an export writes.
 const asidePrefix = ".writing-"

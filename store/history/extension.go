@@ -16,8 +16,8 @@ import (
 	"wb/store"
 )
 
-// load has an extension at hand: from the folder of WithAccess, where it lies at any depth, or by DuckDB's own mechanism, which downloads
-// it once. Either way DuckDB checks its signature.
+// load loads an extension of DuckDB. It takes it from the folder of WithAccess, at any depth, if a folder is set.
+// Otherwise DuckDB downloads it once. In both cases DuckDB checks its signature.
 func load(ctx context.Context, c *sql.Conn, name string) error {
 	dir := accessOf(ctx).Extensions
 	pip := fmt.Sprintf("pip download duckdb-extension-%s==%s, unpack it, and name the folder with --extension-dir",
@@ -43,12 +43,13 @@ func load(ctx context.Context, c *sql.Conn, name string) error {
 		return problem("load extension", name, fmt.Errorf("there is no %s.duckdb_extension in %s", name, dir), pip)
 	}
 	if _, err := c.ExecContext(ctx, "LOAD "+wbsql.Text(found)); err != nil {
-		return problem("load extension", name, errors.New(plain.FirstLine(err.Error())), "it must be of DuckDB "+store.DuckDBVersion())
+		return problem("load extension", name, errors.New(plain.FirstLine(err.Error())),
+			"the extension must be for DuckDB "+store.DuckDBVersion())
 	}
 	return nil
 }
 
-// objectStore takes keys from the environment variables that everybody's tools use.
+// objectStore gives DuckDB the keys for an object store, from the environment variables that other tools use too.
 func (l Lake) objectStore(ctx context.Context, c *sql.Conn) error {
 	if err := load(ctx, c, "httpfs"); err != nil {
 		return err

@@ -16,7 +16,7 @@ func isParquet(e fs.DirEntry) bool {
 	return e.Type().IsRegular() && strings.HasSuffix(e.Name(), ".parquet")
 }
 
-// runFolders gives the folders of a run in the folder of a table: TABLE/day=…/run_id=ID, one for each day.
+// runFolders returns the folders of a run in the folder of a table: TABLE/day=…/run_id=ID, one per day.
 func runFolders(table, id string) ([]string, error) {
 	days, err := store.Entries(table, store.FolderNamed("day="))
 	if err != nil {
@@ -32,7 +32,7 @@ func runFolders(table, id string) ([]string, error) {
 	return out, nil
 }
 
-// holdsParquet says whether the folder of a table has any file of any run.
+// holdsParquet reports whether the folder of a table has a Parquet file of any run.
 func holdsParquet(table string) (bool, error) {
 	days, err := store.Entries(table, store.FolderNamed("day="))
 	if err != nil {
@@ -52,7 +52,7 @@ func holdsParquet(table string) (bool, error) {
 	return false, nil
 }
 
-// readRegular reads a small file whole. It must be a regular one: a pipe would be waited for.
+// readRegular reads a small file. It refuses anything but a regular file, because reading a pipe would block.
 func readRegular(path string) ([]byte, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -64,15 +64,15 @@ func readRegular(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// globbable refuses the path of a folder that DuckDB's patterns cannot name: a backslash separates parts of a path there.
+// globbable returns an error for a folder that DuckDB's patterns cannot name: in a pattern a backslash separates the parts of a path.
 func globbable(op, path, abs string) error {
 	if filepath.Separator == '/' && strings.Contains(abs, `\`) {
-		return problem(op, path, errors.New("DuckDB cannot read a folder whose path has a backslash"), "choose a folder with another name")
+		return problem(op, path, errors.New("DuckDB cannot read a folder whose path has a backslash"), "choose another folder")
 	}
 	return nil
 }
 
-// removeParquet removes the Parquet files of a folder, and the folder when nothing else is in it.
+// removeParquet removes the Parquet files of a folder, and the folder itself if nothing else is in it.
 func removeParquet(dir string) error {
 	files, err := store.Entries(dir, isParquet)
 	for _, p := range files {
@@ -84,7 +84,7 @@ func removeParquet(dir string) error {
 	return err
 }
 
-// escapeGlob makes of a path a pattern of DuckDB's that matches that path only.
+// escapeGlob returns a pattern for DuckDB that matches only the given path.
 func escapeGlob(path string) string {
 	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(path)
 }

@@ -17,17 +17,17 @@ import (
 	"wb/store"
 )
 
-// folderFacts is the file wb.json of a folder of Parquet.
+// folderFacts is the content of wb.json in a folder of Parquet files.
 type folderFacts struct {
-	Schema  int    `json:"schema"`            // of the tables, the newest; a folder of a newer one is not read
-	Schemas []int  `json:"schemas,omitempty"` // all that its files may have
+	Schema  int    `json:"schema"`            // newest schema version of the tables; unknown ones are not read
+	Schemas []int  `json:"schemas,omitempty"` // all schema versions that the files may have
 	DuckDB  string `json:"duckdb_version"`
 }
 
-// ErrNoHistory is returned for a folder that holds neither Parquet of wb's nor a lake.
-var ErrNoHistory = errors.New("is a directory without a history of wb")
+// ErrNoHistory is returned for a folder that has neither Parquet files of wb nor a lake.
+var ErrNoHistory = errors.New("is a directory without runs of wb")
 
-// readFolder reads which tables a folder has, nil for all of them.
+// readFolder reads which of the given tables a folder has; tables nil means all of them.
 func readFolder(ctx context.Context, c *sql.Conn, dir string, tables []string) (*source, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -39,7 +39,7 @@ func readFolder(ctx context.Context, c *sql.Conn, dir string, tables []string) (
 	text, err := readRegular(filepath.Join(abs, store.FolderFacts))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, problem("open", dir, fmt.Errorf("%w: there is no %s in it", ErrNoHistory, store.FolderFacts),
-			"wb export --parquet makes such a folder, wb push a lake")
+			"wb export --parquet makes a folder of runs, and wb push makes a lake")
 	}
 	var facts folderFacts
 	if err == nil {
@@ -49,13 +49,13 @@ func readFolder(ctx context.Context, c *sql.Conn, dir string, tables []string) (
 		return nil, problem("open", dir, fmt.Errorf("read %s: %w", store.FolderFacts, err), "")
 	}
 	s := &source{path: dir, version: facts.Schema, tables: map[string][]string{}, close: func(context.Context) error { return nil }}
-	union := "" // by name, for which every file is looked at
+	union := "" // columns are matched by name only where files may differ, because DuckDB then looks at every file
 	if len(facts.Schemas) != 1 {
 		union = ", union_by_name = true"
 	}
 	s.from = func(t string) string {
 		files := wbsql.Text(filepath.Join(escapeGlob(abs), t, "day=*", "run_id=*", "*.parquet"))
-		if strings.Contains(abs, "=") { // DuckDB takes what stands in the folder's own path for partitions as well, and then for those
+		if strings.Contains(abs, "=") { // DuckDB would take NAME=VALUE in the path of the folder itself for partitions too
 			const named = `regexp_extract(filename, 'day=([^/\\]+)[/\\]run_id=([^/\\]+)[/\\][^/\\]*$', `
 			return "(SELECT * EXCLUDE (filename), " + named + "1)::DATE AS day, " + named + "2)::UUID AS run_id" +
 				" FROM read_parquet(" + files + ", hive_partitioning = false, filename = true" + union + "))"

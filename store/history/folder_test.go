@@ -18,7 +18,8 @@ import (
 	"wb/store/storetest"
 )
 
-// A path is not a pattern: a folder that has the signs of one holds its own rows, and no other is touched.
+// The path of a folder is not a pattern. A folder whose name has the characters of a pattern holds only the rows exported to it, and
+// no other folder is changed.
 func TestPathsAreNotPatterns(t *testing.T) {
 	ctx, dir, file := context.Background(), t.TempDir(), oneRun(t)
 	const q = "SELECT concat_ws(' ', (SELECT count(*) FROM raw.run), (SELECT count(*) FROM raw.turn), (SELECT run_id::VARCHAR FROM " +
@@ -36,7 +37,7 @@ func TestPathsAreNotPatterns(t *testing.T) {
 		"day=1999-01-01/run_id=11111111-0000-4000-8000-000000000099/h", "it's", "a b", "日本", "[", "**"} {
 		t.Run(name, func(t *testing.T) {
 			p := filepath.Join(others, name)
-			for range 2 { // the second takes the place of the first
+			for range 2 { // the second export replaces the first
 				out, err := Export(ctx, file, p, nil)
 				if err != nil || out.Added+out.Present != 1 || out.Bytes == 0 {
 					t.Fatalf("%+v (%v)", out, err)
@@ -69,7 +70,7 @@ func TestPathsAreNotPatterns(t *testing.T) {
 	}
 }
 
-// Who reads while a run is exported again finds it at every moment, whole.
+// While a run is exported again, a reader finds all of it at every moment.
 func TestExportHasNoMomentWithoutData(t *testing.T) {
 	ctx, dir, file := context.Background(), filepath.Join(t.TempDir(), "out"), oneRun(t)
 	if _, err := Export(ctx, file, dir, nil); err != nil {
@@ -91,8 +92,8 @@ func TestExportHasNoMomentWithoutData(t *testing.T) {
 				return
 			}
 			var got string
-			err = storetest.Scan(d, "SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || (SELECT count(*) FROM "+
-				"raw.message)", &got)
+			err = storetest.Scan(d, "SELECT (SELECT count(*) FROM raw.run) || ' ' || (SELECT count(*) FROM raw.turn) || ' ' || "+
+				"(SELECT count(*) FROM raw.message)", &got)
 			if err := errors.Join(err, d.Close()); err != nil || got != "1 1 1" {
 				t.Errorf("a reader found %q (%v)", got, err)
 				return
@@ -108,14 +109,14 @@ func TestExportHasNoMomentWithoutData(t *testing.T) {
 	close(done)
 	reader.Wait()
 	if looks < 3 {
-		t.Errorf("only %d looks", looks)
+		t.Errorf("it was read only %d times", looks)
 	}
 	if left, err := store.Entries(dir, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v (%v)", left, err)
 	}
 }
 
-// Where folders cannot be exchanged, files take each other's place one by one.
+// If folders cannot be swapped, files are replaced one by one.
 func TestReplaceFolderFileByFile(t *testing.T) {
 	dir := t.TempDir()
 	for p, text := range map[string]string{"from/data_0.parquet": "new", "from/data_1.parquet": "more", "to/data_0.parquet": "old",
@@ -135,7 +136,7 @@ func TestReplaceFolderFileByFile(t *testing.T) {
 	}
 }
 
-// What lies beside a history, or in its place, and is not wb's: it is refused, and stays as it is.
+// A file beside a history, or in its place, that wb did not write is refused and not changed.
 func TestForeignFilesStay(t *testing.T) {
 	ctx, dir, file := context.Background(), t.TempDir(), oneRun(t)
 	write := func(path, text string) string {
@@ -158,19 +159,19 @@ func TestForeignFilesStay(t *testing.T) {
 		file, text, want string
 		do               func() error
 	}{
-		{"moved.duckdb.wal", "the log", "moved.duckdb.wal is, which a new file would replace", func() error {
+		{"moved.duckdb.wal", "the log", "moved.duckdb.wal exists, and a new file would replace the log", func() error {
 			_, err := store.Open(ctx, filepath.Join(dir, "moved.duckdb"))
 			return err
 		}},
-		{"lake/" + store.LakeCatalog + ".wal", "the log", "which a new file would replace", func() error {
+		{"lake/" + store.LakeCatalog + ".wal", "the log", "a new file would replace the log", func() error {
 			_, err := Push(ctx, file, lake, nil)
 			return err
 		}},
-		{"f1/dictionary.csv", "words", "dictionary.csv in it is not of wb's", func() error {
+		{"f1/dictionary.csv", "words", "wb did not write the dictionary.csv in it", func() error {
 			_, err := Export(ctx, file, filepath.Join(dir, "f1"), nil)
 			return err
 		}},
-		{"f2/wb.json", `{"name":"webbuilder"}`, "wb.json in it is not of wb's", func() error {
+		{"f2/wb.json", `{"name":"webbuilder"}`, "wb did not write the wb.json in it", func() error {
 			_, err := Export(ctx, file, filepath.Join(dir, "f2"), nil)
 			return err
 		}},
@@ -186,7 +187,7 @@ func TestForeignFilesStay(t *testing.T) {
 			t.Errorf("%s: %q, %v", c.file, b, err)
 		}
 	}
-	// and in the folder of a run, which is exported again and removed
+	// such a file in the folder of a run stays too when the run is exported again and removed
 	out := filepath.Join(dir, "out")
 	if _, err := Export(ctx, file, out, nil); err != nil {
 		t.Fatal(err)
@@ -214,7 +215,7 @@ func TestForeignFilesStay(t *testing.T) {
 	}
 }
 
-// A folder whose files lack columns of today reads them as NULL, and one table that nobody wrote is empty.
+// Columns that the files of an older folder lack are NULL, and a table that was not written is empty.
 func TestOlderFolder(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -231,7 +232,7 @@ func TestOlderFolder(t *testing.T) {
 	if out, err := Export(ctx, file, dir, append(ids, id)); err != nil || out.Added != 1 || out.Bytes == 0 {
 		t.Fatalf("%+v (%v)", out, err)
 	}
-	// the run began late in the day: its folder has the day of UTC
+	// the run began late in the day, and its folder has the day in UTC
 	part := filepath.Join(dir, "turn", "day=2026-02-03", "run_id="+id)
 	conn, end, err := store.InMemory(ctx)
 	if err != nil {
@@ -249,7 +250,8 @@ func TestOlderFolder(t *testing.T) {
 	}
 	defer db.Close()
 	var got string
-	if err := storetest.Scan(db, "SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), (SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), "+
+	if err := storetest.Scan(db, "SELECT concat_ws(' ', (SELECT count(*) FROM raw.turn), "+
+		"(SELECT count(*) FROM raw.turn WHERE submit_ns IS NULL), "+
 		"(SELECT count(*) FROM raw.gpu), (SELECT content FROM raw.message), (SELECT any_value(comment) FROM duckdb_columns() WHERE "+
 		"schema_name = 'main' AND table_name = 'turns' AND column_name = 'status'))", &got); err != nil ||
 		!strings.HasPrefix(got, "1 1 0 x ") || len(got) < 12 {

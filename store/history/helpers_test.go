@@ -20,7 +20,7 @@ import (
 	"wb/store/storetest"
 )
 
-// one run with a turn and a text, in a file of its own.
+// oneRun makes a file with one run, which has one turn and one text.
 func oneRun(t *testing.T) string {
 	t.Helper()
 	ctx := context.Background()
@@ -62,7 +62,7 @@ func copyOf(t *testing.T, path string) string {
 	return to
 }
 
-// hashes gives what is in a folder, byte for byte.
+// hashes returns the paths and the hashes of all files in a folder.
 func hashes(t *testing.T, dir string) string {
 	t.Helper()
 	var all []string
@@ -80,7 +80,7 @@ func hashes(t *testing.T, dir string) string {
 	return strings.Join(all, "\n")
 }
 
-// cellOf gives one text of a history.
+// cellOf returns the only value of a query over a history.
 func cellOf(t *testing.T, path, q string) (s string) {
 	t.Helper()
 	d, err := OpenRead(context.Background(), path)
@@ -93,7 +93,7 @@ func cellOf(t *testing.T, path, q string) (s string) {
 	return s
 }
 
-// alter runs a statement that wb itself has none for.
+// alter runs a statement on a file that wb itself never runs.
 func alter(db *store.DB, q string, args ...any) (err error) {
 	c, err := db.Conn(context.Background())
 	if err != nil {

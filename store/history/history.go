@@ -1,7 +1,10 @@
 //go:build duckdb_arrow
 
-// Package history is about histories that are not one DuckDB file, or not this process's: folders of Parquet, lakes that many machines
-// share, moving runs between them, and snapshots of a file that a run holds.
+// Package history reads runs wherever they are kept, and copies them from one place to another.
+// A history is such a place: a DuckDB file, a folder of Parquet files, or a lake that many machines share.
+// The package also gives other processes snapshots of a file that a run has open.
+//
+// It must not know what the runs mean: it copies and reads rows as package store defines them, and computes no figures.
 package history
 
 import (
@@ -19,8 +22,9 @@ import (
 	"wb/store"
 )
 
-// OpenRead opens a history for queries, whatever it is: a DuckDB file, as store.OpenRead does, a folder of Parquet or a lake.
-// The last two are seen through views, and nothing else of the machine or the network is. Its errors are of type *store.Error.
+// OpenRead opens a history for queries: a DuckDB file, as store.OpenRead does, a folder of Parquet files or a lake.
+// A folder or a lake is read through views, and queries have no access to anything else on the machine or the network.
+// Its errors are of type *store.Error.
 func OpenRead(ctx context.Context, path string) (*store.DB, error) {
 	if store.KindOf(path) == store.File {
 		return store.OpenRead(ctx, path)
@@ -34,7 +38,7 @@ func OpenRead(ctx context.Context, path string) (*store.DB, error) {
 	})
 }
 
-// Remove removes runs of a file, a folder of Parquet or a lake, with everything recorded of them.
+// Remove removes runs from a file, a folder of Parquet files or a lake, with all their rows.
 func Remove(ctx context.Context, from string, ids []string) error {
 	switch store.KindOf(from) {
 	case store.Lake:
@@ -44,7 +48,8 @@ func Remove(ctx context.Context, from string, ids []string) error {
 		}
 		return l.removeFrom(ctx, ids)
 	case store.Folder:
-		for _, table := range store.Tables() { // the run itself first: what is left of it, if this is cut short, is no run
+		// The row of the run itself is removed first. If this is cut short, what is left does not count as a run.
+		for _, table := range store.Tables() {
 			for _, id := range ids {
 				found, err := runFolders(filepath.Join(from, table), id)
 				for _, p := range found {
@@ -64,12 +69,12 @@ func Remove(ctx context.Context, from string, ids []string) error {
 	return errors.Join(d.DeleteRuns(ctx, ids), d.Close())
 }
 
-// problem is an error with a remedy, "" for none.
+// problem makes an error with a remedy, "" for none.
 func problem(op, path string, err error, remedy string) *store.Error {
 	return &store.Error{Op: op, Path: path, Err: err, Remedy: remedy}
 }
 
-// makeViews puts views of a folder or a lake in the place of the tables of a file.
+// makeViews replaces the empty tables of a database with views of a folder or a lake.
 func makeViews(ctx context.Context, conn *sql.Conn, from string) error {
 	name := plain.Redact(from)
 	schema, err := schemaOf(ctx, conn, "memory")
@@ -88,14 +93,14 @@ func makeViews(ctx context.Context, conn *sql.Conn, from string) error {
 	if err != nil {
 		return err
 	}
-	// reading goes on below the one folder, and nothing else of the machine or the network is there
+	// from here on queries can read below these folders only, and nothing else on the machine or the network
 	fmt.Fprintf(&all, "SET allowed_directories = [%s]; SET enable_external_access = false; SET lock_configuration = true;",
 		strings.Join(allowed, ", "))
 	_, err = conn.ExecContext(ctx, all.String())
 	return explainLake("open", from, err)
 }
 
-// allowedBelow gives the folders, as literals of SQL, in which the files of a folder or an attached lake are.
+// allowedBelow returns, as SQL literals, the folders that hold the files of a folder or of an attached lake.
 func allowedBelow(ctx context.Context, conn *sql.Conn, from string) ([]string, error) {
 	if store.KindOf(from) == store.Folder {
 		abs, err := filepath.Abs(from)
@@ -103,7 +108,7 @@ func allowedBelow(ctx context.Context, conn *sql.Conn, from string) ([]string, e
 			return nil, problem("open", from, err, "")
 		}
 		allowed := []string{wbsql.Text(abs + string(filepath.Separator))}
-		if e := escapeGlob(abs); e != abs { // DuckDB holds patterns against this list as they are written
+		if e := escapeGlob(abs); e != abs { // DuckDB compares patterns with this list as they are written
 			allowed = append(allowed, wbsql.Text(e+string(filepath.Separator)))
 		}
 		return allowed, nil
@@ -119,7 +124,8 @@ func allowedBelow(ctx context.Context, conn *sql.Conn, from string) ([]string, e
 	return []string{wbsql.Text(data)}, nil
 }
 
-// view is the statement that makes raw.TABLE a view of a source: every column that this wb knows, NULL where the source has none.
+// view returns the statement that makes raw.TABLE a view of a source. The view has every column that this wb knows, and NULL in those that
+// the source lacks.
 func (s *source) view(table string, cs []column) string {
 	have := s.tables[table]
 	var list []string
@@ -128,7 +134,7 @@ func (s *source) view(table string, cs []column) string {
 		switch {
 		case !slices.Contains(have, c.name):
 			list = append(list, "NULL::"+c.typ+" AS "+name)
-		case table == "message" && s.perRun() && c.name != "sha256": // one text may have come with many runs
+		case table == "message" && s.perRun() && c.name != "sha256": // the same text may be there once per run
 			list = append(list, "any_value("+name+")::"+c.typ+" AS "+name)
 		default:
 			list = append(list, name+"::"+c.typ+" AS "+name)

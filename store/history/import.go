@@ -15,15 +15,16 @@ import (
 	"wb/store"
 )
 
-// atOnce is how many runs one statement writes, or one transaction brings: a file is open for each run, with some megabytes of memory.
+// atOnce is how many runs one statement exports, or one transaction imports.
+// An export has a file open for each of them, which takes some megabytes of memory.
 const atOnce = 25
 
-// Import adds the runs of another history that a file lacks, and renews those that were resumed or labelled there since: of a DuckDB file
-// (older schemas are put in order first), a folder of Parquet or a lake. The file was opened for writing.
-// ids says which runs, nil for all of them.
+// Import adds to a file the runs of another history that the file lacks, and renews those that have been resumed or labelled there since.
+// The other history is a DuckDB file, which is migrated first if its schema is older, a folder of Parquet files, or a lake.
+// d must be open for writing. ids names the runs; nil means all of them.
 func Import(ctx context.Context, d *store.DB, from string, ids []string) (out Moved, err error) {
 	if plain.SameFile(from, d.Path()) {
-		return out, problem("import", from, errors.New("it is this history itself"), "--db names the file to import into")
+		return out, problem("import", from, errors.New("it is this history itself"), "name another file to import into with --db")
 	}
 	conn, err := d.Conn(ctx)
 	if err != nil {
@@ -40,23 +41,23 @@ func Import(ctx context.Context, d *store.DB, from string, ids []string) (out Mo
 	if err != nil {
 		return out, fail(err)
 	}
-	own, err := itself(ctx, d, conn)
+	into, err := itself(ctx, d, conn)
 	if err != nil {
 		return out, fail(err)
 	}
-	there, err := own.byID(ctx, conn)
+	there, err := into.byID(ctx, conn)
 	if err != nil {
 		return out, fail(err)
 	}
 	var todo []string
 	for _, r := range runs {
-		if out.sort(r, there[r.id]...) {
+		if out.decide(r, there[r.id]...) {
 			todo = append(todo, r.id)
 		}
 	}
 	step, done := steps(ctx, d.Path(), len(todo)), 0
 	for part := range slices.Chunk(todo, atOnce) {
-		if err := bring(ctx, conn, s, own, part, out.Renewed > 0); err != nil {
+		if err := bring(ctx, conn, s, into, part, out.Renewed > 0); err != nil {
 			return out, err
 		}
 		done += len(part)
@@ -65,7 +66,7 @@ func Import(ctx context.Context, d *store.DB, from string, ids []string) (out Mo
 	return out, d.Checkpoint(ctx)
 }
 
-// itself is the file itself as a source.
+// itself returns the file that is open as d as a source.
 func itself(ctx context.Context, d *store.DB, c *sql.Conn) (*source, error) {
 	catalog, err := store.CurrentDatabase(ctx, c)
 	if err != nil {
@@ -75,11 +76,11 @@ func itself(ctx context.Context, d *store.DB, c *sql.Conn) (*source, error) {
 	return s, s.readSchema(ctx, c, catalog)
 }
 
-// bring inserts runs of a source in one transaction, if renew in the place of what is here of them.
-func bring(ctx context.Context, conn *sql.Conn, s, own *source, ids []string, renew bool) error {
+// bring inserts runs of a source in one transaction. With renew it first removes the rows that the file has of them.
+func bring(ctx context.Context, conn *sql.Conn, s, into *source, ids []string, renew bool) error {
 	err := store.Within(ctx, conn, func(exec func(string, ...any) error) error {
 		if renew {
-			if err := own.remove(exec, ids); err != nil {
+			if err := into.remove(exec, ids); err != nil {
 				return err
 			}
 		}
@@ -87,15 +88,15 @@ func bring(ctx context.Context, conn *sql.Conn, s, own *source, ids []string, re
 			if s.tables[t] == nil {
 				continue
 			}
-			if err := exec(bringTable(s, own, t, ids)); err != nil {
+			if err := exec(bringTable(s, into, t, ids)); err != nil {
 				err = fmt.Errorf("raw.%s: %w", t, err)
-				if strings.Contains(err.Error(), "No space left") { // nothing is written but the file
+				if strings.Contains(err.Error(), "No space left") { // only the file is written, so it is the file whose disk is full
 					return err
 				}
 				return explainLake("import", s.path, err)
 			}
 		}
-		if !slices.Contains(s.tables["turn"], "token_events") { // of an older wb
+		if !slices.Contains(s.tables["turn"], "token_events") { // recorded by an older wb
 			if err := exec(wbsql.Statement("turn_flow")); err != nil {
 				return err
 			}
@@ -108,22 +109,22 @@ func bring(ctx context.Context, conn *sql.Conn, s, own *source, ids []string, re
 	if e := (*store.Error)(nil); errors.As(err, &e) {
 		return err
 	}
-	return store.Explain("import", own.path, err)
+	return store.Explain("import", into.path, err)
 }
 
-// bringTable is the statement that inserts the rows that a source has of runs into a table.
-func bringTable(s, own *source, t string, ids []string) string {
+// bringTable returns the statement that inserts into a table the rows of some runs of a source.
+func bringTable(s, into *source, t string, ids []string) string {
 	var columns []string
-	for _, c := range own.schema[t] {
+	for _, c := range into.schema[t] {
 		if slices.Contains(s.tables[t], c.name) {
 			columns = append(columns, wbsql.Name(c.name))
 		}
 	}
 	list := strings.Join(columns, ", ")
 	if t != "message" {
-		return fmt.Sprintf("INSERT INTO %s BY NAME SELECT %s FROM %s WHERE %s", own.from(t), list, s.from(t), inList(ids))
+		return fmt.Sprintf("INSERT INTO %s BY NAME SELECT %s FROM %s WHERE %s", into.from(t), list, s.from(t), inList(ids))
 	}
-	one := make([]string, len(columns)) // of a text that came with many runs: any_value leaves NULL out
+	one := make([]string, len(columns)) // one row per text, which may be there once per run; any_value ignores NULL
 	for i, c := range columns {
 		if one[i] = c; c != wbsql.Name("sha256") {
 			one[i] = "any_value(" + c + ") AS " + c

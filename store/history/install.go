@@ -14,7 +14,7 @@ import (
 	"wb/store"
 )
 
-// copied runs a COPY with RETURN_STATS and notes the sizes of the files that it wrote, by their paths below dir.
+// copied runs a COPY with RETURN_STATS. It puts the size in bytes of each written file into written, by its path below dir.
 func copied(ctx context.Context, conn *sql.Conn, q, dir string, written map[string]int64) error {
 	rows, err := conn.QueryContext(ctx, q)
 	if err != nil {
@@ -27,7 +27,7 @@ func copied(ctx context.Context, conn *sql.Conn, q, dir string, written map[stri
 	}
 	nameAt, sizeAt := slices.Index(columns, "filename"), slices.Index(columns, "file_size_bytes")
 	if nameAt < 0 || sizeAt < 0 {
-		return fmt.Errorf("it does not say what it wrote, but %v", columns)
+		return fmt.Errorf("DuckDB does not say which files it wrote: %v", columns)
 	}
 	cells, to := make([]any, len(columns)), make([]any, len(columns))
 	for i := range cells {
@@ -44,15 +44,15 @@ func copied(ctx context.Context, conn *sql.Conn, q, dir string, written map[stri
 			return err
 		}
 		if !ok {
-			return fmt.Errorf("it does not say what it wrote, but %v", cells)
+			return fmt.Errorf("DuckDB does not say which files it wrote: %v", cells)
 		}
 		written[rel] = int64(size)
 	}
 	return rows.Err()
 }
 
-// install puts the folders of runs in the place of what is there, so that a reader finds one or the other at every moment. A run that has
-// no row in the table now has no folder either.
+// install replaces the folders of runs in one table. At every moment a reader finds either the old folder or the new one.
+// The folder of a run that has no row in the table any more is removed.
 func install(from, to string, ids []string) error {
 	for _, id := range ids {
 		made, err := runFolders(from, id)
@@ -91,14 +91,14 @@ func install(from, to string, ids []string) error {
 	return nil
 }
 
-// replaceFolder puts the files of a folder in the place of another folder's. Where the two cannot be exchanged in one step, it goes file by
-// file: a new file takes the place of one of its name, and those that have no successor go last.
+// replaceFolder replaces the files of a folder with those of another. If the two folders cannot be swapped in one step, it goes file by
+// file: a new file replaces the one of the same name, and the old files that are left are removed last.
 func replaceFolder(from, to string) error {
 	if !exchange(from, to) {
 		return replaceFiles(from, to)
 	}
 	foreign, err := store.Entries(from, func(e os.DirEntry) bool { return !isParquet(e) })
-	for _, p := range foreign { // what others put there stays
+	for _, p := range foreign { // keep the files that others put there
 		err = errors.Join(err, os.Rename(p, filepath.Join(to, filepath.Base(p))))
 	}
 	if err != nil {

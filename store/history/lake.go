@@ -18,20 +18,21 @@ import (
 	"wb/store"
 )
 
-// Lake is where many machines put their runs: DuckLake (ducklake.select), Parquet files in a folder or an object store, with a catalog in
-// a file or in PostgreSQL.
+// Lake is a place where many machines put their runs. It is a DuckLake (ducklake.select): Parquet files in a folder or an object store,
+// with a catalog in a file or in PostgreSQL.
 type Lake struct {
 	Name    string // as it was given, without passwords
-	catalog string // as DuckLake is told
-	data    string // where its Parquet files are; "" for what the catalog in PostgreSQL says
+	catalog string // as it is given to DuckLake
+	data    string // where its Parquet files are; "" if the catalog in PostgreSQL says it
 }
 
-// lakeData is the folder beside a lake's catalog with its Parquet files.
+// lakeData is the name of the folder with the Parquet files of a lake, beside its catalog.
 const lakeData = "data"
 
 var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// ParseLake reads a lake's name: a folder, or postgres:CONNECTION (libpq's words or URL), whose Parquet files are at data when it is new.
+// ParseLake reads the name of a lake: a folder, or postgres:CONNECTION with libpq's keywords or a URL.
+// data says where the Parquet files of a new lake in PostgreSQL go; "" for a lake that exists.
 func ParseLake(name, data string) (Lake, error) {
 	if store.InPostgres(name) {
 		if data != "" && !strings.Contains(data, "://") {
@@ -42,18 +43,18 @@ func ParseLake(name, data string) (Lake, error) {
 			data = abs + string(filepath.Separator)
 		}
 		text := name
-		if strings.HasPrefix(name, "postgresql:") || strings.HasPrefix(name, "postgres://") { // a URL is one of libpq's connection texts
+		if strings.HasPrefix(name, "postgresql:") || strings.HasPrefix(name, "postgres://") { // libpq takes a URL as a connection text too
 			text = "postgres:" + name
 		}
 		return Lake{plain.Redact(name), text, data}, nil
 	}
 	const forms = "a lake is a folder, or postgres:CONNECTION with its Parquet files in a folder or an object store (wb push --data)"
 	if name == "" {
-		return Lake{}, problem("find lake", `""`, errors.New("no name"), forms)
+		return Lake{}, problem("find lake", `""`, errors.New("the name is empty"), forms)
 	}
 	if st, err := os.Stat(name); err == nil && !st.IsDir() {
 		return Lake{}, problem("find lake", name, errors.New("it is a file"), forms)
-	} else if err != nil && scheme.MatchString(name) { // not meant as a folder
+	} else if err != nil && scheme.MatchString(name) { // the user did not mean a folder
 		return Lake{}, problem("find lake", plain.Redact(name), errors.New("neither a folder nor postgres:CONNECTION"), forms)
 	}
 	abs, err := filepath.Abs(name)
@@ -69,7 +70,7 @@ func ParseLake(name, data string) (Lake, error) {
 
 func (l Lake) inFolder() bool { return !strings.HasPrefix(l.catalog, "postgres:") }
 
-// attach makes a lake known as _lake. A catalog in a file is one process's at a time: others wait.
+// attach attaches a lake as _lake. Only one process at a time can use a catalog in a file, so the others wait.
 func (l Lake) attach(ctx context.Context, c *sql.Conn, readOnly bool) error {
 	if err := load(ctx, c, "ducklake"); err != nil {
 		return err
@@ -80,7 +81,7 @@ func (l Lake) attach(ctx context.Context, c *sql.Conn, readOnly bool) error {
 			return err
 		}
 	}
-	// nothing is to be fetched unasked: that an object store is wanted is then an error, whose answer is below
+	// DuckDB must not download extensions without being asked. If the lake needs an object store, ATTACH fails, which is handled below.
 	if _, err := c.ExecContext(ctx, "SET autoload_known_extensions = false"); err != nil {
 		return explainLake("open", l.Name, err)
 	}
@@ -92,7 +93,7 @@ func (l Lake) attach(ctx context.Context, c *sql.Conn, readOnly bool) error {
 	if l.data != "" {
 		options = append(options, "DATA_PATH "+wbsql.Text(l.data))
 	}
-	if l.inFolder() { // which may have been moved, or be mounted elsewhere: the catalog has paths below it
+	if l.inFolder() { // the folder may have been moved or be mounted elsewhere, and the catalog has paths relative to it
 		options = append(options, "OVERRIDE_DATA_PATH true")
 	}
 	if readOnly {
@@ -103,13 +104,13 @@ func (l Lake) attach(ctx context.Context, c *sql.Conn, readOnly bool) error {
 		q += " (" + strings.Join(options, ", ") + ")"
 	}
 	attach := func() error { _, err := c.ExecContext(ctx, q); return err }
-	err := l.again(ctx, attach)
-	// the catalog says where the files are, and DuckLake looks there at once
+	err := l.retry(ctx, attach)
+	// the catalog says that the files are in an object store, and DuckLake looks there at once
 	if l.data == "" && err != nil && strings.Contains(err.Error(), "httpfs") {
 		if err := l.objectStore(ctx, c); err != nil {
 			return err
 		}
-		err = l.again(ctx, attach)
+		err = l.retry(ctx, attach)
 	}
 	if err != nil {
 		return explainLake("open", l.Name, err)
@@ -121,8 +122,8 @@ func (l Lake) attach(ctx context.Context, c *sql.Conn, readOnly bool) error {
 	return nil
 }
 
-// present refuses a lake whose Parquet files are in a folder that is not there on this machine: its catalog answers all the same, and
-// what is pushed would lie where nobody else finds it.
+// present returns an error for a lake whose Parquet files are in a folder that does not exist on this machine.
+// The catalog of such a lake works all the same, but nobody else would find what is pushed.
 func (l Lake) present(ctx context.Context, c *sql.Conn) error {
 	dir, err := l.dataPath(ctx, c)
 	if err != nil || strings.Contains(dir, "://") {
@@ -140,7 +141,7 @@ func (l Lake) present(ctx context.Context, c *sql.Conn) error {
 	return nil
 }
 
-// dataPath is where the attached lake's Parquet files are.
+// dataPath returns where the Parquet files of the attached lake are.
 func (l Lake) dataPath(ctx context.Context, c *sql.Conn) (path string, err error) {
 	if l.inFolder() {
 		return l.data, nil
@@ -155,7 +156,7 @@ func attachLake(ctx context.Context, c *sql.Conn, l Lake, readOnly bool) (*sourc
 		return nil, err
 	}
 	if readOnly && !l.inFolder() {
-		l.data = "" // the catalog knows
+		l.data = "" // the catalog has it
 	}
 	if err := l.attach(ctx, c, readOnly); err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func attachLake(ctx context.Context, c *sql.Conn, l Lake, readOnly bool) (*sourc
 	return s, nil
 }
 
-// readLake reads which tables a lake has, views left out as in schemaOf.
+// readLake reads which tables a lake has. It leaves out views, for the same reason as schemaOf.
 func (s *source) readLake(ctx context.Context, c *sql.Conn) error {
 	rows, err := c.QueryContext(ctx, wbsql.Statement("lake_columns"))
 	if err != nil {
@@ -192,7 +193,7 @@ func (s *source) readLake(ctx context.Context, c *sql.Conn) error {
 	return c.QueryRowContext(ctx, wbsql.Statement("lake_schema")).Scan(&s.version)
 }
 
-// catalogFile refuses a catalog that is no regular file, and one that is not there beside a log that is.
+// catalogFile returns an error for a catalog that is not a regular file, and for one that is missing although its log exists.
 func (l Lake) catalogFile() error {
 	if !l.inFolder() {
 		return nil
@@ -207,29 +208,29 @@ func (l Lake) catalogFile() error {
 	return nil
 }
 
-// own refuses a folder of Parquet.
-func (l Lake) own() error {
+// refuseParquet returns an error for a folder of Parquet files that wb export wrote.
+func (l Lake) refuseParquet() error {
 	if _, err := os.Stat(filepath.Join(filepath.Dir(l.catalog), store.FolderFacts)); l.inFolder() && err == nil {
-		return problem("push", l.Name, errors.New("it is a folder of Parquet"),
-			"wb export --parquet writes there; a lake wants a folder of its own")
+		return problem("push", l.Name, errors.New("it is a folder of Parquet files"),
+			"wb export --parquet writes there; name a separate folder for the lake")
 	}
 	return nil
 }
 
-// reachWithin is how long Reach asks.
+// reachWithin is how long Reach waits for a lake.
 const reachWithin = 10 * time.Second
 
-// Reach looks whether a lake can be pushed to, before there is something to push: it is opened for reading. One in a folder that is not
-// there yet will be made.
+// Reach checks that a lake can be used, before there is something to push. It opens the lake for reading.
+// A lake in a folder that does not exist yet is no error, because Push makes it.
 func Reach(ctx context.Context, l Lake) (err error) {
-	if err := l.own(); err != nil {
+	if err := l.refuseParquet(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
 	defer func() {
 		if ctx.Err() != nil && err != nil {
-			err = problem("reach", l.Name, fmt.Errorf("others use it, or it does not answer within %.0f s", reachWithin.Seconds()), "")
+			err = problem("reach", l.Name, fmt.Errorf("others are using it, or it does not answer within %.0f s", reachWithin.Seconds()), "")
 		}
 	}()
 	conn, end, err := store.InMemory(ctx)

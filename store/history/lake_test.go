@@ -15,7 +15,8 @@ import (
 	"wb/store/storetest"
 )
 
-// A lake that a newer wb has used is refused, and one of an older wb gets the columns that it lacks. Needs WB_EXTENSION_DIR (make lake).
+// A lake that a newer wb has used is refused, and a lake of an older wb gets the columns that it lacks.
+// The test needs WB_EXTENSION_DIR (make lake).
 func TestLakeOfAnotherSchema(t *testing.T) {
 	dir := os.Getenv("WB_EXTENSION_DIR")
 	if dir == "" {
@@ -60,7 +61,7 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// a pusher that was killed may have left its mark
+	// a push that was killed may have left its view
 	change("CREATE VIEW _lake.main.pushing_x AS SELECT 1 AS x")
 	var id string
 	if db, err = OpenRead(ctx, where); err != nil {
@@ -74,7 +75,7 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := storetest.Scan(db, "SELECT count(*) + (SELECT count(*) FROM raw.run) FROM raw.turn", &n); err != nil || n != 2 {
-		t.Errorf("one run and its turn are left: %d (%v)", n, err)
+		t.Errorf("rows of the run and its turn are left: %d (%v)", n, err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 		t.Errorf("a newer lake: %v", err)
 	}
 	if _, err := OpenRead(ctx, where); !errors.Is(err, store.ErrNewer) {
-		t.Errorf("looking into a newer lake: %v", err)
+		t.Errorf("checking a newer lake: %v", err)
 	}
 	if _, err := OpenRead(WithAccess(ctx, Access{Extensions: t.TempDir()}), where); err == nil ||
 		!strings.Contains(err.Error(), "there is no ducklake.duckdb_extension in ") {
@@ -92,8 +93,8 @@ func TestLakeOfAnotherSchema(t *testing.T) {
 	}
 }
 
-// A lake that was made for a file of an older wb, which could not be put in order, says so, and gets the columns it lacks when a newer
-// file comes.
+// A lake that was made for a file of an older wb that could not be migrated has the schema version of that file.
+// It gets the columns that it lacks when runs of a newer file are pushed.
 func TestLakeOfOlderFile(t *testing.T) {
 	dir := os.Getenv("WB_EXTENSION_DIR")
 	if dir == "" {
@@ -124,18 +125,18 @@ func TestLakeOfOlderFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if to.version != now-1 {
-		t.Errorf("the lake is of schema %d", to.version)
+		t.Errorf("the lake has schema version %d", to.version)
 	}
 	if out, err := Push(ctx, file, l, nil); err != nil || out.Added != 1 {
 		t.Errorf("%+v (%v)", out, err)
 	}
 }
 
-// Whether it is worth trying again is said by the error, not by a name in it.
+// The message of an error decides whether to try again, and names in the message do not.
 func TestConflict(t *testing.T) {
 	if short := (Lake{Name: "c", catalog: "/x/catalog.ducklake"}); !short.conflict(errors.New("Could not set lock on file: Conflicting " +
 		"lock")) {
-		t.Error("a lake of a short name")
+		t.Error("a conflict was not recognised in a lake with a short name")
 	}
 	l, err := ParseLake("postgres:host=h user=duplicate key dbname=concurrent", "/data/conflict")
 	if err != nil {
@@ -148,7 +149,7 @@ func TestConflict(t *testing.T) {
 		`connection to server at "h", port 5432 failed: FATAL: sorry, too many clients already`:                 true,
 		`connection to server failed: FATAL: password authentication failed for user "deadlock"`:                false,
 		`Failed to commit DuckLake transaction. Exceeded the maximum retry count of 10`:                         true,
-		`ERROR: could not serialize access due to concurrent update`:                                            true,
+		`ERROR: could not serialize access because of read/write dependencies among transactions`:               true,
 		`IO Error: Cannot open file "/data/conflict/x.parquet": No space left on device`:                        false,
 		`IO Error: Could not set lock on file "/lake/catalog.ducklake": Conflicting lock is held in wb (PID 7)`: true,
 		`Cannot write to /data/conflict/x: disk error`:                                                          false,

@@ -8,16 +8,16 @@ import (
 	"wb/data/plain"
 )
 
-// Moved is what Export, Import and Push did with each run.
+// Moved counts what Export, Import or Push did with runs.
 type Moved struct {
-	Added, Renewed int // renewed: it had been resumed or labelled since
-	Present        int // there as it stands here
-	Older          int // left out: what is there is newer, or as new
-	Running        int // left out, since they go on
+	Added, Renewed int // renewed: the run had been resumed or labelled since
+	Present        int // left out: an equal copy is there
+	Older          int // left out: a different copy is there that is not older
+	Running        int // left out: the run has not ended
 }
 
-// sort says what to do with a run, and counts it: there is how the run stands where it is to go, empty for not at all.
-func (m *Moved) sort(here listed, there ...listed) (bring bool) {
+// decide reports whether a run is to be copied, and counts it. here is the copy at hand, and there is the copy at the destination, if any.
+func (m *Moved) decide(here runCopy, there ...runCopy) (bring bool) {
 	switch {
 	case here.status == "running":
 		m.Running++
@@ -39,7 +39,7 @@ func (m Moved) plus(o Moved) Moved {
 	return Moved{m.Added + o.Added, m.Renewed + o.Renewed, m.Present + o.Present, m.Older + o.Older, m.Running + o.Running}
 }
 
-// Says tells what became of runs, as "2 runs added, 1 here before"; where is "here" or "there".
+// Says returns what was done with the runs, such as "2 runs added, 1 here before". where is "here" or "there".
 func (m Moved) Says(where string) string {
 	s := plain.Count(m.Added, "run") + " added"
 	if m.Renewed > 0 {
@@ -52,7 +52,7 @@ func (m Moved) Says(where string) string {
 	return s + m.unended()
 }
 
-// Rest tells of the runs that were left out; "" for none.
+// Rest returns which runs were left out, "" for none.
 func (m Moved) Rest(where string) string {
 	if m.Older == 0 {
 		return m.unended()

@@ -4,7 +4,7 @@ package history
 
 import "golang.org/x/sys/unix"
 
-// peerOf is the user at the other end of a unix socket's descriptor.
+// peerOf returns the user at the other end of a unix socket, given its descriptor.
 func peerOf(fd int) (uid int, err error) {
 	cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {

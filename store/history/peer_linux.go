@@ -4,7 +4,7 @@ package history
 
 import "golang.org/x/sys/unix"
 
-// peerOf is the user at the other end of a unix socket's descriptor.
+// peerOf returns the user at the other end of a unix socket, given its descriptor.
 func peerOf(fd int) (uid int, err error) {
 	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"wb/store"
 )
 
-// Push appends runs of a file to a lake, each in one transaction, and none twice: a run that is there as it stands here, or newer, is left
-// alone, and one that was resumed or labelled since takes the place of what is there. Several machines may push at once.
-// A lake that is not there yet is made. ids nil means all runs.
+// Push adds runs of a file to a lake, each in one transaction. It never adds a run twice: if the lake has an equal or a newer copy, the run
+// is left out. A run that has been resumed or labelled since replaces the copy in the lake. Several machines may push at once.
+// Push makes the lake if it does not exist. ids names the runs; nil means all of them.
 func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, err error) {
 	if l.inFolder() {
 		made, merr := l.makeFolder()
@@ -26,7 +26,7 @@ func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, er
 			return out, merr
 		}
 		defer func() {
-			if err != nil && made != "" { // an empty folder would be no lake
+			if err != nil && made != "" { // an empty folder would not be a lake
 				_ = os.Remove(made)
 			}
 		}()
@@ -49,11 +49,11 @@ func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, er
 		return out, err
 	}
 	defer func() {
-		if cerr := to.close(context.WithoutCancel(ctx)); err == nil { // what ended a push ends its closing too
+		if cerr := to.close(context.WithoutCancel(ctx)); err == nil { // the error that ended the push would end this too
 			err = cerr
 		}
 	}()
-	if err := l.again(ctx, func() error { return to.prepareLake(ctx, conn, from) }); err != nil {
+	if err := l.retry(ctx, func() error { return to.prepareLake(ctx, conn, from) }); err != nil {
 		return out, fail(err)
 	}
 	runs, err := from.runs(ctx, conn, ids)
@@ -63,9 +63,9 @@ func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, er
 	return l.pushRuns(ctx, conn, from, to, runs)
 }
 
-// makeFolder makes the folder of a lake; made is its path when it was not there before.
+// makeFolder makes the folder of a lake. made is its path if it did not exist, and "" otherwise.
 func (l Lake) makeFolder() (made string, err error) {
-	if err := l.own(); err != nil {
+	if err := l.refuseParquet(); err != nil {
 		return "", err
 	}
 	dir := filepath.Dir(l.catalog)
@@ -81,18 +81,18 @@ func (l Lake) makeFolder() (made string, err error) {
 	return made, nil
 }
 
-func (l Lake) pushRuns(ctx context.Context, conn *sql.Conn, from, to *source, runs []listed) (out Moved, err error) {
+func (l Lake) pushRuns(ctx context.Context, conn *sql.Conn, from, to *source, runs []runCopy) (out Moved, err error) {
 	step := steps(ctx, l.Name, len(runs))
 	for i, r := range runs {
 		var did Moved
-		err := l.again(ctx, func() (err error) {
+		err := l.retry(ctx, func() (err error) {
 			did, err = to.pushRun(ctx, conn, from, r, l)
 			return err
 		})
 		if err != nil {
 			err, n := explainLake("push", l.Name, fmt.Errorf("run %s: %w", r.id, err)), out.Added+out.Renewed
 			if e := (*store.Error)(nil); n > 0 && errors.As(err, &e) {
-				e.Err = fmt.Errorf("%w; %d before it are there whole", e.Err, n)
+				e.Err = fmt.Errorf("%w; the %d runs before it are complete in the lake", e.Err, n)
 			}
 			return out, err
 		}
@@ -102,7 +102,7 @@ func (l Lake) pushRuns(ctx context.Context, conn *sql.Conn, from, to *source, ru
 	return out, nil
 }
 
-// prepareLake makes the tables of a file that a lake lacks, or their columns, in one transaction.
+// prepareLake adds to a lake the tables and columns of a file that it lacks, in one transaction.
 func (s *source) prepareLake(ctx context.Context, c *sql.Conn, from *source) error {
 	if err := s.readLake(ctx, c); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (s *source) prepareLake(ctx context.Context, c *sql.Conn, from *source) err
 	return s.readLake(ctx, c)
 }
 
-// prepareTable makes a table of a lake, or gives it the columns that it lacks.
+// prepareTable makes a table of a lake, or adds the columns that it lacks.
 func (s *source) prepareTable(exec func(string, ...any) error, table string, cs []column) error {
 	cs = slices.Concat([]column{{"day", "DATE", "day on which the run began, UTC"}}, cs)
 	if table == "message" {
@@ -156,9 +156,9 @@ func (s *source) prepareTable(exec func(string, ...any) error, table string, cs 
 		exec(fmt.Sprintf("ALTER TABLE %s SET PARTITIONED BY (day)", s.from(table))))
 }
 
-// pushRun appends one run. Two who push the same run at once both make a view of its name in their transaction, and only one of those can
-// be committed: the other begins anew and finds the run there. The view goes afterwards.
-func (s *source) pushRun(ctx context.Context, c *sql.Conn, from *source, here listed, l Lake) (did Moved, err error) {
+// pushRun adds one run. If two processes push the same run at once, both make a view of the same name in their transactions.
+// Only one of these can be committed. The other process tries again and finds the run there. The view is dropped afterwards.
+func (s *source) pushRun(ctx context.Context, c *sql.Conn, from *source, here runCopy, l Lake) (did Moved, err error) {
 	lock := "_lake.main." + wbsql.Name("pushing_"+here.id)
 	brought := false
 	err = store.Within(ctx, c, func(exec func(string, ...any) error) error {
@@ -167,10 +167,10 @@ func (s *source) pushRun(ctx context.Context, c *sql.Conn, from *source, here li
 			return err
 		}
 		did = Moved{}
-		if brought = did.sort(here, there...); !brought {
+		if brought = did.decide(here, there...); !brought {
 			return nil
 		}
-		// one that is there is of a pusher that was killed
+		// a view that is there already was left by a push that was killed
 		if err := errors.Join(exec("DROP VIEW IF EXISTS "+lock), exec("CREATE VIEW "+lock+" AS SELECT 1 AS x")); err != nil {
 			return err
 		}
@@ -194,12 +194,12 @@ func (s *source) pushRun(ctx context.Context, c *sql.Conn, from *source, here li
 		return did, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	// the run is there, and a view that stays is in nobody's way
-	_ = l.again(ctx, func() error { _, err := c.ExecContext(ctx, "DROP VIEW IF EXISTS "+lock); return err })
+	// an error is ignored: the run is in the lake, and a view that stays disturbs nobody
+	_ = l.retry(ctx, func() error { _, err := c.ExecContext(ctx, "DROP VIEW IF EXISTS "+lock); return err })
 	return did, nil
 }
 
-// removeFrom takes runs out of a lake, in one transaction. Their Parquet files stay until DuckLake's own cleaning.
+// removeFrom removes runs from a lake, in one transaction. DuckLake deletes their Parquet files later, when it is told to clean up.
 func (l Lake) removeFrom(ctx context.Context, ids []string) (err error) {
 	conn, end, err := store.InMemory(ctx)
 	if err != nil {
@@ -211,14 +211,14 @@ func (l Lake) removeFrom(ctx context.Context, ids []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
-	return explainLake("remove", l.Name, l.again(ctx, func() error {
+	return explainLake("remove", l.Name, l.retry(ctx, func() error {
 		return store.Within(ctx, conn, func(exec func(string, ...any) error) error {
 			return s.remove(exec, ids)
 		})
 	}))
 }
 
-// remove takes all rows of runs. Texts that came with no run stay.
+// remove removes all rows of runs. Texts that are stored without a run stay.
 func (s *source) remove(exec func(string, ...any) error, ids []string) error {
 	if len(ids) == 0 {
 		return nil

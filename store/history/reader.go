@@ -16,9 +16,9 @@ import (
 	"wb/store"
 )
 
-// Reader opens histories for queries: also a file that a run holds, of which it asks the run for a snapshot.
+// Reader opens histories for queries. If a run has a file open, the reader asks that run for a snapshot of the file.
 type Reader struct {
-	Told    io.Writer // where it says that it waits, and how old a snapshot is
+	Told    io.Writer // gets lines for the user: that it waits, and how old a snapshot is
 	Sockets Sockets
 }
 
@@ -29,11 +29,11 @@ func (r Reader) Open(ctx context.Context, path string) (*store.DB, error) {
 		db, err = OpenRead(ctx, p)
 		return err
 	})
-	release() // the snapshot is open
+	release() // the snapshot is open and no longer needs its path
 	return db, err
 }
 
-// Path gives the path under which a history can be read: its own, or that of a snapshot, which stays until release is called.
+// Path returns a path at which a history can be read: the given path, or that of a snapshot, which exists until release is called.
 // release is never nil.
 func (r Reader) Path(ctx context.Context, path string) (use string, release func(), err error) {
 	release, err = r.with(ctx, path, func(p string) error {
@@ -47,11 +47,11 @@ func (r Reader) Path(ctx context.Context, path string) (use string, release func
 	return use, release, err
 }
 
-// attempts at a file that another program holds, in case that is a run which begins or ends.
+// attempts is how often a file is tried that another program has open. That program may be a run that is just beginning or ending.
 const attempts = 11
 
-// with calls open with the path of a history, or with that of a snapshot of it where a run holds the file.
-// The snapshot stays until release is called. A run that ends meanwhile leaves the file to be opened as it is.
+// with calls open with the path of a history, or with that of a snapshot of it if a run has the file open.
+// The snapshot exists until release is called. If the run ends meanwhile, open is called with the file.
 func (r Reader) with(ctx context.Context, path string, open func(path string) error) (release func(), err error) {
 	release = func() {}
 	held := &heldError{}
@@ -68,7 +68,7 @@ func (r Reader) with(ctx context.Context, path string, open func(path string) er
 		if !errors.Is(err, store.ErrLocked) {
 			return err
 		}
-		snapshot, done, lookErr := r.look(ctx, path)
+		snapshot, done, lookErr := r.askForSnapshot(ctx, path)
 		if lookErr != nil {
 			return &heldError{err, lookErr}
 		}
@@ -90,7 +90,7 @@ func (r Reader) with(ctx context.Context, path string, open func(path string) er
 	return release, err
 }
 
-// clean removes what a run that was killed left beside a file.
+// clean removes what a killed run left beside a file.
 func (r Reader) clean(ctx context.Context, path string) {
 	if socket, err := r.Sockets.of(path); err == nil && abandoned(ctx, socket) {
 		_ = os.Remove(socket)
@@ -98,7 +98,7 @@ func (r Reader) clean(ctx context.Context, path string) {
 	}
 }
 
-// heldError is why a file that is held could not be opened, and why no run gave a snapshot of it.
+// heldError says why a file that another program has open could not be opened, and why no run gave a snapshot of it.
 type heldError struct{ open, look error }
 
 func (e *heldError) Error() string { return e.open.Error() + "; " + e.look.Error() }
@@ -106,8 +106,8 @@ func (e *heldError) Error() string { return e.open.Error() + "; " + e.look.Error
 // errNobody is returned when no run answers for a file.
 var errNobody = errors.New("nobody answers")
 
-// look asks the run that holds a file for a snapshot; release says that it is no longer needed.
-func (r Reader) look(ctx context.Context, path string) (use string, release func(), err error) {
+// askForSnapshot asks the run that has a file open for a snapshot. release tells that run that the snapshot is no longer needed.
+func (r Reader) askForSnapshot(ctx context.Context, path string) (use string, release func(), err error) {
 	socket, err := r.Sockets.of(path)
 	if err != nil {
 		return "", nil, errors.Join(errNobody, err)
@@ -137,15 +137,15 @@ func (r Reader) look(ctx context.Context, path string) (use string, release func
 	select {
 	case given = <-answer:
 	case <-time.After(time.Second):
-		fmt.Fprintf(r.Told, "%s is held by a run: waiting for the turn under way to end\n", path)
+		fmt.Fprintf(r.Told, "%s is held by a run: waiting for the end of the current turn\n", path)
 		given = <-answer
 	}
 	if given.Error != "" {
-		return "", nil, fmt.Errorf("look at %s: the run that holds it: %s", path, given.Error)
+		return "", nil, fmt.Errorf("read %s: the run that holds it: %s", path, given.Error)
 	}
 	if !isSnapshotOf(path, given.Path) {
-		return "", nil, fmt.Errorf("look at %s: the run that holds it names %s, which is no snapshot of it", path, given.Path)
+		return "", nil, fmt.Errorf("read %s: the run that holds it names %s, which is not a snapshot of it", path, given.Path)
 	}
 	fmt.Fprintf(r.Told, "note: %s is held by a run: this is a snapshot of it, %.1f s old\n", path, time.Since(given.TakenAt).Seconds())
-	return given.Path, func() { stop(); c.Close() }, nil // hanging up tells the run
+	return given.Path, func() { stop(); c.Close() }, nil // closing the connection tells the run
 }

@@ -9,13 +9,13 @@ import (
 	wbsql "wb/sql"
 )
 
-// dayOf is the day, UTC, on which a run began: what folders and lakes are divided by, before the run.
+// dayOf is the day (UTC) on which a run began. Folders and lakes are partitioned by this day first; folders then by run.
 const dayOf = "CAST(r.started_at AS DATE)"
 
-// SQL that reads a source has the names of its relations pasted into it, and stays in Go: that is all that it is made of.
+// SQL that reads a source is written in Go and not in sql/, because the names of relations are pasted into it.
 
-// rowsOf selects a table's rows with day and run_id beside them; the texts of messages with each run that refers to them. A run that was to
-// keep no texts has none, whatever other runs of the file recorded.
+// rowsOf returns a SELECT of the rows of a table with two more columns, day and run_id. A message is selected once for each run that
+// refers to it. For a run that was told to keep no texts it has no text, even if other runs of the file recorded the text.
 func rowsOf(s *source, table string) string {
 	if table == "message" && !s.perRun() {
 		return fmt.Sprintf(`(SELECT %s AS day, u.run_id, m.* REPLACE (

@@ -16,48 +16,49 @@ import (
 	"wb/store"
 )
 
-// SnapshotServer lets others look at a file that a run holds: it answers on a socket beside the file, for its owner only, with a snapshot.
-// Snapshots are taken between turns; while one is taken, the next turn waits.
+// SnapshotServer lets this user read a file while a run has it open. It listens on a socket beside the file and answers with a snapshot.
+// Snapshots are made between turns. While one is made, the next turn waits.
 type SnapshotServer struct {
 	file    *store.DB
-	where   string // of the snapshots
+	where   string // folder of the snapshots
 	release func() error
 	l       net.Listener
 	now     func() time.Time
 	done    sync.WaitGroup
 
-	mu      sync.Mutex // held while a snapshot is taken, and while a turn begins or ends; guards what is below
+	mu      sync.Mutex // locked while a snapshot is made, and while a turn begins or ends; guards the fields below
 	playing bool
 	turns   turns
 	waiting []chan snapshot
 	last    snapshot
-	cost    time.Duration  // of the last one
-	readers map[string]int // who still has a snapshot to open
+	cost    time.Duration  // time that the last snapshot took
+	readers map[string]int // path of a snapshot → how many readers have not opened it yet
 	made    int
 }
 
-// turns is what a SnapshotServer knows of the turns.
+// turns is what a SnapshotServer knows about the turns.
 type turns struct {
 	ended int
 	asked time.Time // when somebody asked last
-	began time.Time // the turn under way
+	began time.Time // when the current turn began
 }
 
-// snapshot is what a run answers.
+// snapshot is the answer to a reader.
 type snapshot struct {
 	Path    string    `json:"snapshot"`
 	TakenAt time.Time `json:"taken_at"`
-	Turns   int       `json:"turns"` // finished since wb began
+	Turns   int       `json:"turns"` // turns that had ended since wb started
 	Error   string    `json:"error,omitempty"`
 }
 
-// Serving is how a SnapshotServer answers; the zero value is what a run wants.
+// Serving holds the settings of a SnapshotServer. A run uses the zero value.
 type Serving struct {
 	Sockets Sockets
-	Now     func() time.Time // nil: the clock's
+	Now     func() time.Time // nil: time.Now
 }
 
-// Serve begins to answer. Where no socket can be made, nobody can look, and the run goes on: it gives nil, whose methods do nothing.
+// Serve starts a SnapshotServer. If no socket can be made, it returns nil, whose methods do nothing:
+// then nobody can read the file, and the run goes on.
 func Serve(ctx context.Context, file *store.DB, how Serving) *SnapshotServer {
 	socket, err := how.Sockets.of(file.Path())
 	if err != nil {
@@ -67,7 +68,7 @@ func Serve(ctx context.Context, file *store.DB, how Serving) *SnapshotServer {
 	if err != nil {
 		return nil
 	}
-	if abandoned(ctx, socket) { // of a run that was killed: this process holds the file now
+	if abandoned(ctx, socket) { // a killed run left it: this process has the file open now
 		_ = os.Remove(socket)
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
@@ -79,7 +80,7 @@ func Serve(ctx context.Context, file *store.DB, how Serving) *SnapshotServer {
 		return nil
 	}
 	sweep(file.Path())
-	dir, release, err := store.MakeLocked(filepath.Dir(abs), snapshotsOf(abs)) // for its owner only
+	dir, release, err := store.MakeLocked(filepath.Dir(abs), snapshotsOf(abs)) // only this user can enter it
 	if err != nil {
 		l.Close()
 		return nil
@@ -106,7 +107,7 @@ func (s *SnapshotServer) accept(ctx context.Context) {
 	}
 }
 
-// Close ends it, before the file is closed. Who waits is told that the run has ended.
+// Close stops the server. Readers that wait are told that the run has ended. Call it before the file is closed.
 func (s *SnapshotServer) Close() error {
 	if s == nil {
 		return nil
@@ -130,7 +131,7 @@ func (s *SnapshotServer) answer(ctx context.Context, c net.Conn) {
 	switch {
 	case !s.playing:
 		reply <- s.take(ctx, 1)
-	case s.last.Path != "" && s.last.Turns == s.turns.ended: // it has every finished turn
+	case s.last.Path != "" && s.last.Turns == s.turns.ended: // the last snapshot has every turn that has ended
 		s.readers[s.last.Path]++
 		reply <- s.last
 	default:
@@ -139,8 +140,8 @@ func (s *SnapshotServer) answer(ctx context.Context, c net.Conn) {
 	s.mu.Unlock()
 	given := <-reply
 	_ = c.SetDeadline(time.Now().Add(readersHave))
-	if err := json.NewEncoder(c).Encode(given); err == nil { // who left has no use for it
-		_, _ = c.Read(make([]byte, 1)) // it hangs up when it has opened the snapshot
+	if err := json.NewEncoder(c).Encode(given); err == nil { // a reader that has left does not need the snapshot
+		_, _ = c.Read(make([]byte, 1)) // the reader closes the connection when it has opened the snapshot
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,17 +153,17 @@ func (s *SnapshotServer) answer(ctx context.Context, c net.Conn) {
 	}
 }
 
-// asksAgain is how long a run goes on making a snapshot after each long turn for somebody who has asked, so that the next question need not
-// wait for the turn under way. Where turns are short, waiting is too.
+// After somebody has asked, the server makes a snapshot after each long turn for asksAgain.
+// So the next request need not wait for the end of the current turn. A turn shorter than longTurn is worth the wait.
 const (
 	asksAgain = 30 * time.Second
 	longTurn  = time.Second
 )
 
-// readersHave is how long whoever was given a snapshot has to open it.
+// readersHave is how long a reader has to open its snapshot.
 const readersHave = 5 * time.Second
 
-// Turn is told when a turn begins, and with done when it has ended and is committed.
+// Turn is called when a turn begins, and with done when it has ended and is committed.
 func (s *SnapshotServer) Turn(ctx context.Context, done bool) {
 	if s == nil {
 		return
@@ -185,8 +186,8 @@ func (s *SnapshotServer) Turn(ctx context.Context, done bool) {
 	s.waiting = nil
 }
 
-// take makes a snapshot for so many readers, or gives the last one: when nothing has ended since, and when another at once would cost the
-// run more than a tenth of its time. The caller holds mu.
+// take returns a snapshot for that many readers. It returns the last one again if no turn has ended since and it is less than a second old.
+// It also does so if a new one now would take more than a tenth of the run's time. The caller holds mu.
 func (s *SnapshotServer) take(ctx context.Context, readers int) snapshot {
 	age := s.now().Sub(s.last.TakenAt)
 	if s.last.Path != "" && ((s.last.Turns == s.turns.ended && age < time.Second) || age < 9*s.cost) {

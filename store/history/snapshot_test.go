@@ -16,7 +16,7 @@ import (
 	"wb/store"
 )
 
-// clock is a time that a test moves.
+// clock is a clock that a test sets.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -34,7 +34,7 @@ func (c *clock) pass(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// served is a file that a run holds, and the server of its snapshots.
+// served opens a file as a run does, and starts the server of its snapshots.
 func served(t *testing.T) (path string, s *SnapshotServer, c *clock) {
 	t.Helper()
 	path = oneRun(t)
@@ -44,7 +44,7 @@ func served(t *testing.T) (path string, s *SnapshotServer, c *clock) {
 	}
 	c = &clock{t: time.Now()}
 	if s = Serve(t.Context(), db, Serving{Now: c.now}); s == nil {
-		t.Fatal("it does not serve")
+		t.Fatal("the server did not start")
 	}
 	t.Cleanup(func() {
 		if err := errors.Join(s.Close(), db.Close()); err != nil {
@@ -54,7 +54,7 @@ func served(t *testing.T) (path string, s *SnapshotServer, c *clock) {
 	return path, s, c
 }
 
-// runsOf counts the runs of a snapshot.
+// runsOf returns the number of runs in a snapshot.
 func runsOf(t *testing.T, path string) int64 {
 	t.Helper()
 	db, err := store.OpenRead(t.Context(), path)
@@ -68,18 +68,18 @@ func runsOf(t *testing.T, path string) int64 {
 	return n
 }
 
-// ask asks for a snapshot as another process would; this one, which holds the file, cannot try to open it.
+// ask asks for a snapshot as another process would. It cannot try to open the file first, because this process has the file open.
 func ask(t *testing.T, path string) (use string, release func(), told string) {
 	t.Helper()
 	var says bytes.Buffer
-	use, release, err := Reader{Told: &says}.look(t.Context(), path)
+	use, release, err := Reader{Told: &says}.askForSnapshot(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return use, release, says.String()
 }
 
-// Between turns a snapshot is made at once; the same one serves again until something has ended, and a second has passed.
+// Between turns a snapshot is made at once. The same snapshot is given again until a turn has ended and enough time has passed.
 func TestSnapshotBetweenTurns(t *testing.T) {
 	path, s, c := served(t)
 	first, release, told := ask(t, path)
@@ -93,7 +93,7 @@ func TestSnapshotBetweenTurns(t *testing.T) {
 	again, release, _ := ask(t, path)
 	release()
 	if again != first {
-		t.Errorf("another one, %s, though nothing has changed", again)
+		t.Errorf("got another snapshot, %s, although nothing has changed", again)
 	}
 	c.pass(2 * time.Second)
 	s.Turn(t.Context(), false)
@@ -102,14 +102,14 @@ func TestSnapshotBetweenTurns(t *testing.T) {
 	later, release, _ := ask(t, path)
 	release()
 	if later == first {
-		t.Error("the old one, though a turn has ended")
+		t.Error("got the old snapshot although a turn has ended")
 	}
 	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the old one is still there (%v)", err)
+		t.Errorf("the old snapshot is still there (%v)", err)
 	}
 }
 
-// During a turn whoever asks waits for its end, and after long turns a snapshot is made for those who may ask again.
+// During a turn a reader waits for its end. After a long turn a snapshot is made for readers that may ask again.
 func TestSnapshotDuringTurn(t *testing.T) {
 	path, s, c := served(t)
 	s.Turn(t.Context(), false)
@@ -122,7 +122,7 @@ func TestSnapshotDuringTurn(t *testing.T) {
 		use, release, _ := ask(t, path)
 		got <- answer{use, release}
 	}()
-	for waits := false; !waits; { // until the server knows of the question
+	for waits := false; !waits; { // until the server has received the request
 		s.mu.Lock()
 		waits = len(s.waiting) == 1
 		s.mu.Unlock()
@@ -144,9 +144,9 @@ func TestSnapshotDuringTurn(t *testing.T) {
 		before, turn time.Duration
 		want         int
 	}{
-		{"a long turn soon after the question", 0, 5 * time.Second, 2},
-		{"a short one", 10 * time.Second, 100 * time.Millisecond, 2},
-		{"a long one when nobody has asked for long", time.Minute, 5 * time.Second, 2},
+		{"a long turn soon after the request", 0, 5 * time.Second, 2},
+		{"a short turn", 10 * time.Second, 100 * time.Millisecond, 2},
+		{"a long turn when nobody has asked for a long time", time.Minute, 5 * time.Second, 2},
 	} {
 		c.pass(step.before)
 		s.Turn(t.Context(), false)
@@ -158,7 +158,7 @@ func TestSnapshotDuringTurn(t *testing.T) {
 	}
 }
 
-// A run that ends tells those who wait, and leaves neither socket nor snapshots.
+// A run that ends tells the readers that wait, and leaves neither its socket nor its snapshots.
 func TestSnapshotServerEnds(t *testing.T) {
 	path := oneRun(t)
 	db, err := store.Open(t.Context(), path)
@@ -169,7 +169,7 @@ func TestSnapshotServerEnds(t *testing.T) {
 	s.Turn(t.Context(), false)
 	said := make(chan error)
 	go func() {
-		_, _, err := Reader{Told: &bytes.Buffer{}}.look(context.Background(), path)
+		_, _, err := Reader{Told: &bytes.Buffer{}}.askForSnapshot(context.Background(), path)
 		said <- err
 	}()
 	for waits := false; !waits; {
@@ -194,7 +194,7 @@ func TestSnapshotServerEnds(t *testing.T) {
 	}
 }
 
-// A file that nobody holds is opened itself; Path names it, and removes what a killed run left.
+// If no process has a file open, Path returns the path of the file itself, and removes what a killed run left beside it.
 func TestReaderOfFreeFile(t *testing.T) {
 	path := oneRun(t)
 	r := Reader{Told: &bytes.Buffer{}}

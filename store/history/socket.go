@@ -19,14 +19,14 @@ import (
 	"wb/store"
 )
 
-// Sockets says where the runs that hold a file answer. The zero value takes the folders of the environment.
+// Sockets says where a run that has a file open listens. The zero value takes the folders from the environment.
 type Sockets struct {
-	RuntimeDir string // this user's folder for sockets; "" for $XDG_RUNTIME_DIR, which may be empty too
-	TempDir    string // where there is none; "" for the system's
+	RuntimeDir string // the folder of this user for sockets; "" for $XDG_RUNTIME_DIR, which may be empty too
+	TempDir    string // used if there is no such folder; "" for the system's temporary folder
 }
 
-// of is where the run that holds a file answers: beside the file, or, since the path of a socket may have about a hundred bytes only, in a
-// folder that only this user can enter.
+// of returns the path of the socket on which the run that has a file open listens. It is beside the file if its path is short enough:
+// the path of a socket may have only about a hundred bytes. Otherwise it is in a folder that only this user can enter.
 func (s Sockets) of(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -43,8 +43,8 @@ func (s Sockets) of(path string) (string, error) {
 	return filepath.Join(dir, hex.EncodeToString(h[:8])+".sock"), nil
 }
 
-// dir is a folder for sockets, this user's alone; it is made when it is not there.
-// One that somebody else made, or may enter, is refused.
+// dir returns a folder for sockets that only this user can enter. It makes the folder if it is missing.
+// It refuses a folder that somebody else made or can enter.
 func (s Sockets) dir() (string, error) {
 	base, temp := s.RuntimeDir, s.TempDir
 	if base == "" {
@@ -62,7 +62,7 @@ func (s Sockets) dir() (string, error) {
 	}
 	st, err := os.Lstat(dir)
 	if err != nil {
-		return "", fmt.Errorf("look at %s: %w", dir, plain.PathCause(err))
+		return "", fmt.Errorf("check %s: %w", dir, plain.PathCause(err))
 	}
 	if !st.IsDir() || !store.OfThisUser(st) || st.Mode().Perm()&0o077 != 0 {
 		return "", fmt.Errorf("use %s: it is not a folder that only you can enter", dir)
@@ -70,7 +70,7 @@ func (s Sockets) dir() (string, error) {
 	return dir, nil
 }
 
-// abandoned says whether there is a socket of this user at a path that nobody listens on any more.
+// abandoned reports whether there is a socket of this user at a path on which nobody listens any more.
 func abandoned(ctx context.Context, socket string) bool {
 	if !isThisUsersSocket(socket) {
 		return false
@@ -82,13 +82,13 @@ func abandoned(ctx context.Context, socket string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// isThisUsersSocket says whether there is a socket at a path, and this user's.
+// isThisUsersSocket reports whether there is a socket of this user at a path.
 func isThisUsersSocket(path string) bool {
 	st, err := os.Lstat(path)
 	return err == nil && st.Mode().Type() == fs.ModeSocket && store.OfThisUser(st)
 }
 
-// peer is the user at the other end of a unix socket.
+// peer returns the id of the user at the other end of a unix socket.
 func peer(c net.Conn) (uid int, err error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
@@ -103,26 +103,26 @@ func peer(c net.Conn) (uid int, err error) {
 	return uid, errors.Join(err, perr)
 }
 
-// trusted refuses whoever answers for a file and is neither its owner nor this user nor root.
+// trusted returns an error unless the process that answers for a file belongs to the owner of the file, to this user or to root.
 func trusted(c net.Conn, path string) error {
 	uid, err := peer(c)
 	if err != nil {
-		return fmt.Errorf("look at %s: who answers cannot be told: %w", path, err)
+		return fmt.Errorf("read %s: cannot tell who answers for it: %w", path, err)
 	}
 	st, err := os.Stat(path)
 	if err == nil && store.OfUser(st, uid) || uid == os.Getuid() || uid == 0 {
 		return nil
 	}
-	return fmt.Errorf("look at %s: user %d answers for it, and is not its owner", path, uid)
+	return fmt.Errorf("read %s: user %d answers for it but is not its owner", path, uid)
 }
 
-// snapshotsOf begins the names of folders with snapshots of a file, beside it.
+// snapshotsOf returns the prefix of the names of folders with snapshots of a file. They are beside the file.
 func snapshotsOf(path string) string { return "." + filepath.Base(path) + "-snapshot-" }
 
 // sweep removes what a killed run left beside a file.
 func sweep(path string) { store.SweepAbandoned(filepath.Dir(path), snapshotsOf(path)) }
 
-// isSnapshotOf says whether a path is where a run that holds a file puts its snapshots.
+// isSnapshotOf reports whether a path is one where a run that has a file open puts snapshots of it.
 func isSnapshotOf(path, snapshot string) bool {
 	dir := filepath.Dir(snapshot)
 	if !filepath.IsAbs(snapshot) || !strings.HasPrefix(filepath.Base(dir), snapshotsOf(path)) {

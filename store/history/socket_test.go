@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// The folder for sockets is this user's alone.
+// Only this user can enter the folder for sockets.
 func TestRuntimeDir(t *testing.T) {
 	base := t.TempDir()
 	sockets := Sockets{RuntimeDir: base}
@@ -39,9 +39,9 @@ func TestRuntimeDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sockets.dir(); err == nil {
-		t.Error("a link passes")
+		t.Error("a link was accepted")
 	}
-	// where there is none, one in the folder for temporary files
+	// without a runtime folder, a folder in the temporary folder is used
 	t.Setenv("XDG_RUNTIME_DIR", "")
 	temp := t.TempDir()
 	if dir, err := (Sockets{TempDir: temp}).dir(); err != nil || dir != filepath.Join(temp, fmt.Sprintf("wb-%d", os.Getuid())) {
@@ -72,7 +72,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// A socket that somebody listens on is somebody's, whatever its name is.
+// A socket on which somebody listens is in use, whatever its name is.
 func TestSocketsInUseStay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	l, err := net.Listen("unix", path)
@@ -80,23 +80,23 @@ func TestSocketsInUseStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	if abandoned(t.Context(), path) {
-		t.Error("one in use counts as abandoned")
+		t.Error("a socket in use counts as abandoned")
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if !abandoned(t.Context(), path) {
-		t.Error("one that nobody listens on does not")
+		t.Error("a socket on which nobody listens does not count as abandoned")
 	}
 }
 
-// Nothing but wb's own files is swept: not what another program put there under a name of the same kind.
+// sweep removes only folders that wb made, not what another program made with a similar name.
 func TestSweepersTakeTheirFolders(t *testing.T) {
 	dir := t.TempDir()
 	db := filepath.Join(dir, "br[1].duckdb")
 	other := filepath.Join(dir, ".br1.duckdb-snapshot-123")
-	named := filepath.Join(dir, ".br[1].duckdb-snapshot-456") // without wb's mark
+	named := filepath.Join(dir, ".br[1].duckdb-snapshot-456") // it has no mark of wb
 	file := filepath.Join(dir, ".br[1].duckdb-snapshot-789")
 	err := errors.Join(os.Mkdir(other, 0o755), os.Mkdir(named, 0o755), os.WriteFile(file, nil, 0o600), os.WriteFile(db+".sock", nil, 0o600))
 	if err != nil {

@@ -16,34 +16,35 @@ import (
 	"wb/store"
 )
 
-// source is another history that rows are read from: a DuckDB file, a folder of Parquet or a lake. It is attached to a connection.
+// source is a history attached to a connection: a DuckDB file, a folder of Parquet files or a lake.
 type source struct {
 	path    string
-	version int                 // of its schema
+	version int                 // schema version
 	tables  map[string][]string // columns of each raw table that it has
-	schema  map[string][]column // the same with types and comments; of a file only
-	from    func(string) string // the relation that has a table's rows
+	schema  map[string][]column // the same with types and comments; for files only
+	from    func(string) string // the SQL name of the relation with the rows of a table
 	close   func(context.Context) error
 }
 
-// texts of messages have no run in a file, and one in folders and lakes, where runs come one by one
+// perRun reports whether raw.message has a run_id. In a file a text is stored once for all runs.
+// In folders and lakes it is stored once per run, because runs are added one by one.
 func (s *source) perRun() bool { return slices.Contains(s.tables["message"], "run_id") }
 
-// listed is a run that a source has, and which copy of it.
-type listed struct {
+// runCopy is the copy of a run that a source has.
+type runCopy struct {
 	id, status string
-	state      string // how it stands, labels included
-	executions int    // how often it was begun
+	state      string // status, time of its end, and labels, as one text
+	executions int    // how often it was started: once, and again with each resume
 	changedAt  time.Time
 }
 
-// newerThan says which of two copies is to stay: the one that was resumed more often, else the one that ended or was labelled later.
-func (x listed) newerThan(y listed) bool {
+// newerThan reports whether x replaces y: x was resumed more often, or as often and it ended or was labelled later.
+func (x runCopy) newerThan(y runCopy) bool {
 	return x.executions > y.executions || x.executions == y.executions && x.changedAt.After(y.changedAt)
 }
 
-// runs lists them as they began; ids says which, nil for all of them.
-func (s *source) runs(ctx context.Context, c *sql.Conn, ids []string) (out []listed, err error) {
+// runs returns the runs of a source in the order in which they began. ids names the runs; nil means all of them.
+func (s *source) runs(ctx context.Context, c *sql.Conn, ids []string) (out []runCopy, err error) {
 	if s.tables["run"] == nil || ids != nil && len(ids) == 0 {
 		return nil, nil
 	}
@@ -51,7 +52,7 @@ func (s *source) runs(ctx context.Context, c *sql.Conn, ids []string) (out []lis
 	if ids != nil {
 		where = " WHERE " + inList(ids)
 	}
-	if slices.Contains(s.tables["run"], "executions") { // not in a source of an older wb that could not be put in order
+	if slices.Contains(s.tables["run"], "executions") { // missing in a source of an older wb that could not be migrated
 		executions, changed = "coalesce(executions, 1)", "coalesce(changed_at, ended_at, started_at)"
 	}
 	if s.tables["run_tag"] != nil {
@@ -66,7 +67,7 @@ func (s *source) runs(ctx context.Context, c *sql.Conn, ids []string) (out []lis
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var x listed
+		var x runCopy
 		if err := rows.Scan(&x.id, &x.status, &x.state, &x.executions, &x.changedAt); err != nil {
 			return nil, err
 		}
@@ -75,24 +76,24 @@ func (s *source) runs(ctx context.Context, c *sql.Conn, ids []string) (out []lis
 	return out, rows.Err()
 }
 
-// byID gives the runs by their ids.
-func (s *source) byID(ctx context.Context, c *sql.Conn) (map[string][]listed, error) {
+// byID returns the runs by their ids.
+func (s *source) byID(ctx context.Context, c *sql.Conn) (map[string][]runCopy, error) {
 	all, err := s.runs(ctx, c, nil)
-	out := map[string][]listed{}
+	out := map[string][]runCopy{}
 	for _, r := range all {
 		out[r.id] = append(out[r.id], r)
 	}
 	return out, err
 }
 
-// column is one of a raw table, as this wb knows it.
+// column is a column of a raw table.
 type column struct {
 	name, typ string
 	comment   string
 }
 
-// schemaOf lists the raw tables of a database with their columns in order. Views do not count: whoever made the file may have made them
-// read anything.
+// schemaOf returns the raw tables of a database with their columns in order.
+// It leaves out views, because whoever made the file may have made views that read anything.
 func schemaOf(ctx context.Context, c *sql.Conn, database string) (map[string][]column, error) {
 	rows, err := c.QueryContext(ctx, wbsql.Statement("raw_columns"), database)
 	if err != nil {
@@ -111,10 +112,11 @@ func schemaOf(ctx context.Context, c *sql.Conn, database string) (map[string][]c
 	return out, rows.Err()
 }
 
-// attachFile attaches a DuckDB file read-only, after OpenRead has put it in order.
+// attachFile attaches a DuckDB file read-only, after store.OpenRead has migrated it.
 func attachFile(ctx context.Context, c *sql.Conn, path string) (*source, error) {
 	if store.KindOf(path) != store.File {
-		return nil, problem("read", plain.Redact(path), errors.New("it is a folder of Parquet or a lake, and this wants a DuckDB file"),
+		return nil, problem("read", plain.Redact(path),
+			errors.New("it is a folder of Parquet files or a lake, but this command needs a DuckDB file"),
 			"wb import "+plain.Redact(path)+" --db FILE.duckdb makes one")
 	}
 	db, err := store.OpenRead(ctx, path)
@@ -139,7 +141,7 @@ func attachFile(ctx context.Context, c *sql.Conn, path string) (*source, error) 
 	return s, store.Explain("open", path, s.readSchema(ctx, c, "_from"))
 }
 
-// readSchema reads the tables of a DuckDB file.
+// readSchema reads the raw tables and columns of a DuckDB file.
 func (s *source) readSchema(ctx context.Context, c *sql.Conn, database string) (err error) {
 	s.schema, err = schemaOf(ctx, c, database)
 	s.tables = map[string][]string{}
@@ -151,7 +153,7 @@ func (s *source) readSchema(ctx context.Context, c *sql.Conn, database string) (
 	return err
 }
 
-// openSource attaches whatever is named: a lake, a folder or a file.
+// openSource attaches a history: a lake, a folder or a file.
 func openSource(ctx context.Context, c *sql.Conn, from string) (s *source, err error) {
 	switch store.KindOf(from) {
 	case store.Lake:

@@ -1,6 +1,6 @@
 //go:build duckdb_arrow
 
-// Command prepare makes the file that new databases are copies of, for the build to embed. usage: prepare DIRECTORY
+// Command prepare makes the file that new databases are copied from. The build embeds it. Usage: prepare DIRECTORY
 package main
 
 import (

@@ -1,6 +1,6 @@
 //go:build duckdb_arrow
 
-// Package storetest reads files in tests.
+// Package storetest helps tests to read files. Only tests may import it.
 package storetest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"wb/store"
 )
 
-// Scan reads the only row of a query.
+// Scan reads the only row of a query into variables.
 func Scan(db *store.DB, q string, into ...any) (err error) {
 	c, err := db.Conn(context.Background())
 	if err != nil {

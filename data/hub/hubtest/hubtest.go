@@ -1,5 +1,7 @@
-// Package hubtest is a model hub for tests, on this machine: the wire protocol of the Hugging Face hub as huggingface_hub
-// reads it (redirects to a second host with signed addresses that expire, ETags, ranges, X-Error-Code), and its failures.
+// Package hubtest is a model hub for tests, on this machine. It speaks the protocol of the Hugging Face hub as huggingface_hub reads it:
+// redirects to a second host with signed addresses that expire, ETags, ranges and X-Error-Code. It also fails on request.
+//
+// Only tests may import it. It must not know package hub, which is tested with it.
 package hubtest
 
 import (
@@ -16,69 +18,69 @@ import (
 	"sync"
 )
 
-// Large is the size from which a file is kept apart, behind a redirect.
+// Large is the size in bytes from which a file is on the second host, behind a redirect.
 const Large = 100_000
 
 // Hub serves repositories. Its fields may be changed between requests, under Lock.
 type Hub struct {
 	sync.Mutex
-	URL    string // of the hub
-	CDNURL string // of the host with the large files
+	URL    string // URL of the hub
+	CDNURL string // URL of the second host, which has the large files
 
 	Repos   map[string]map[string][]byte // repository → file → bytes
 	Renamed map[string]string            // old name → repository
-	Gated   map[string]bool              // these want the token
+	Gated   map[string]bool              // repositories that need the token
 	Token   string                       // the valid token
 	Failures
 
 	seen   record
-	signed int // addresses so far
+	signed int // number of addresses signed so far
 }
 
-// Failures are what goes wrong on request, and what a hub lacks.
+// Failures says what goes wrong, and what the hub cannot do.
 type Failures struct {
-	CutAfter  int64 // cut the connection of a large file after so many bytes of a response; 0: never
-	Cuts      int   // how often
-	Stalls    int   // so many answers with large files stop in the middle and hang
-	Expire    int   // so many signed addresses are expired when they are used
-	WrongByte int   // so many answers with large files carry one wrong byte
-	Busy      int   // so many requests are answered with 503
-	NoRanges  bool  // large files always come whole
-	NoBlobs   bool  // the listing tells no blob ids, as mirrors' do
+	CutAfter  int64 // cut the connection of a large file after this many bytes of an answer; 0: never
+	Cuts      int   // how often to cut
+	Stalls    int   // how many answers with large files stop in the middle and hang
+	Expire    int   // how many signed addresses have expired when they are used
+	WrongByte int   // how many answers with large files have one wrong byte
+	Busy      int   // how many requests are answered with 503
+	NoRanges  bool  // large files are always sent from the start
+	NoBlobs   bool  // the listing has no blob ids, like the listings of mirrors
 }
 
-// record is what came and went.
+// record is what the hub has received and sent.
 type record struct {
-	leaked   bool     // the token came to the second host
+	leaked   bool     // the second host received the token
 	requests []string // "METHOD path range", in order
 	served   int64    // bytes of large files
 }
 
-// Sent gives the bytes of large files sent so far.
+// Sent returns how many bytes of large files were sent so far.
 func (h *Hub) Sent() int64 {
 	h.Lock()
 	defer h.Unlock()
 	return h.seen.served
 }
 
-// Log gives the requests so far.
+// Log returns the requests so far.
 func (h *Hub) Log() []string {
 	h.Lock()
 	defer h.Unlock()
 	return slices.Clone(h.seen.requests)
 }
 
-// Leaked says that the token came to the second host.
+// Leaked reports whether the second host has received the token.
 func (h *Hub) Leaked() bool {
 	h.Lock()
 	defer h.Unlock()
 	return h.seen.leaked
 }
 
-// Commit is what every revision stands at.
+// Commit is the commit of every revision.
 const Commit = "0123456789abcdef0123456789abcdef01234567"
 
-// Start serves until close is called.
+// Start starts a hub, which runs until stop is called.
 func Start(repos map[string]map[string][]byte) (h *Hub, stop func()) {
 	h = &Hub{Repos: repos, Gated: map[string]bool{}, Renamed: map[string]string{}}
 	cdn := httptest.NewServer(http.HandlerFunc(h.cdn))
@@ -87,7 +89,7 @@ func Start(repos map[string]map[string][]byte) (h *Hub, stop func()) {
 	return h, func() { hub.Close(); cdn.Close() }
 }
 
-// ETag is the name of a file's blob.
+// ETag returns the name of the blob of a file.
 func ETag(b []byte) string {
 	if len(b) >= Large {
 		s := sha256.Sum256(b)
@@ -149,7 +151,7 @@ func (h *Hub) hub(w http.ResponseWriter, r *http.Request) {
 	h.file(w, r, files, repo, parts[4])
 }
 
-// allowed gives the files of a repository, or answers why not.
+// allowed returns the files of a repository, or answers why the client may not have them.
 func (h *Hub) allowed(w http.ResponseWriter, r *http.Request, repo string, api bool) (files map[string][]byte, ok bool) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	files, ok = h.Repos[repo]
@@ -174,7 +176,7 @@ func (h *Hub) allowed(w http.ResponseWriter, r *http.Request, repo string, api b
 	return files, true
 }
 
-// file answers with a small file, or with where a large one is.
+// file answers with a small file, or with a redirect to a large one.
 func (h *Hub) file(w http.ResponseWriter, r *http.Request, files map[string][]byte, repo, name string) {
 	b, ok := files[name]
 	if !ok {
@@ -224,16 +226,16 @@ func (h *Hub) list(w http.ResponseWriter, files map[string][]byte) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"sha": Commit, "siblings": out})
 }
 
-// sending is what a response with a large file holds, and how it fails.
+// sending is an answer with a large file, and how it fails.
 type sending struct {
-	size, from int // of the whole file
+	size, from int // size of the whole file, and the first byte to send
 	body       []byte
 	expired    bool
 	stall      bool
-	cut        int64 // after so many bytes; -1: not at all
+	cut        int64 // cut the connection after this many bytes; -1: never
 }
 
-// plan takes what a request for a large file asks, and the failures whose turn it is.
+// plan decides how to answer a request for a large file. It counts down the failures that it uses.
 func (h *Hub) plan(r *http.Request) (s sending) {
 	h.Lock()
 	defer h.Unlock()
@@ -265,7 +267,7 @@ func (h *Hub) plan(r *http.Request) (s sending) {
 	return s
 }
 
-// cdn is the second host, which has the large files.
+// cdn answers as the second host, which has the large files.
 func (h *Hub) cdn(w http.ResponseWriter, r *http.Request) {
 	s := h.plan(r)
 	if s.expired {
@@ -300,6 +302,6 @@ func (h *Hub) cdn(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	}
 	if s.cut >= 0 {
-		panic(http.ErrAbortHandler) // the connection breaks
+		panic(http.ErrAbortHandler) // cuts the connection
 	}
 }
