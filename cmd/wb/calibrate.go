@@ -29,7 +29,7 @@ func newCalibrate(stdout, stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "calibrate [-- VLLM-ARGUMENTS]",
 		Short: "Measure this machine's noise by comparing equal runs",
-		Long: `Play two equal runs in turns and compare them. Whatever differs between them is this machine's noise.
+		Long: `Play two equal runs, interleaved, and compare them. Whatever differs between them is this machine's noise.
 The runs stay in the file, and wb compare shows the noise beside every change that it finds on the same machine, server and model.
 
 The command takes the flags of wb run. Give those with which you will measure.`,
