@@ -225,13 +225,13 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 // checkValues refuses a flag without a value that took the next flag as its value: "wb run --results --db x" would play a plan
 // named x.
 func checkValues(cmd *cobra.Command) (err error) {
-	cmd.Flags().Visit(func(f *pflag.Flag) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		value := strings.Trim(f.Value.String(), "[]") // the brackets are those of a list
-		if name, ok := strings.CutPrefix(value, "--"); ok && cmd.Flags().Lookup(name) != nil {
+		if name, ok := strings.CutPrefix(value, "--"); ok && f.Changed && cmd.Flags().Lookup(name) != nil {
 			err = usagef("flag --%s: wants a value, but %s follows it", f.Name, value)
 			err = flagHint(cmd, err)
 		}
-		if value == "" && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // for example from a shell variable that is not set
+		if value == "" && f.Changed && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // for example from a shell variable that is not set
 			err = flagHint(cmd, fmt.Errorf("flag --%s: wants a value", f.Name))
 		}
 	})
