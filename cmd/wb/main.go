@@ -215,7 +215,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if err := check(cmd, a); err != nil {
 			return usageHint(cmd, "%w", err)
 		}
-		if i := slices.Index(a, ""); i >= 0 { // for example from a shell variable that is not set
+		if i := slices.Index(a, ""); i >= 0 { // such as an unset variable of the shell
 			return usageHint(cmd, "%s: argument %d is empty", cmd.Name(), i+1)
 		}
 		return nil
@@ -231,7 +231,7 @@ func checkValues(cmd *cobra.Command) (err error) {
 			err = usagef("flag --%s: wants a value, but %s follows it", f.Name, value)
 			err = flagHint(cmd, err)
 		}
-		if value == "" && f.Changed && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // for example from a shell variable that is not set
+		if value == "" && f.Changed && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // such as an unset variable of the shell
 			err = flagHint(cmd, fmt.Errorf("flag --%s: wants a value", f.Name))
 		}
 	})
