@@ -135,7 +135,7 @@ func (s *traffic) check(t *testing.T, url string) {
 		}
 	}
 	if !seen {
-		t.Error("no request was seen: the test is blind")
+		t.Error("no request was seen: the test does not work")
 	}
 	if len(s.complaints) > 0 {
 		t.Errorf("console: %s", strings.Join(s.complaints, "\n"))

@@ -94,7 +94,7 @@ func TestBrowserOpensReports(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if len(requests) < 2 {
-		t.Error("no request was seen: the test is blind")
+		t.Error("no request was seen: the test does not work")
 	}
 	for _, r := range requests {
 		if !strings.HasPrefix(r, "file://"+dir) && !strings.HasPrefix(r, "data:") && !strings.HasPrefix(r, "blob:") {

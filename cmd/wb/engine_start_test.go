@@ -52,7 +52,7 @@ func TestRealSetup(t *testing.T) {
 	env = append(env, "HF_TOKEN=hf_test")
 	t.Log(try("", "setup", "--vllm", engine))
 	if h.Leaked() {
-		t.Error("the token left the hub")
+		t.Error("the token was sent to a host that is not the hub")
 	}
 	large := int64(0)
 	for name, b := range files {

@@ -181,9 +181,9 @@ func TestKillUsers(t *testing.T) {
 			OR messages <> (SELECT count(*) FROM prompts p WHERE p.run_id = t.run_id AND p.turn_id = t.turn_id AND p.content IS NOT NULL)
 			OR NOT EXISTS (SELECT 1 FROM raw.turn_token k WHERE k.run_id = t.run_id AND k.turn_id = t.turn_id)
 			OR NOT EXISTS (SELECT 1 FROM raw.cache_turn x WHERE x.run_id = t.run_id AND x.turn_id = t.turn_id)) FROM turns t WHERE status = 'ok'`)
-		n, torn, _ := strings.Cut(got, " ")
-		if torn != "0" {
-			t.Errorf("turns, torn ones: %s", got)
+		n, incomplete, _ := strings.Cut(got, " ")
+		if incomplete != "0" {
+			t.Errorf("turns, incomplete ones: %s", got)
 		}
 		if n != "0" {
 			whole.Add(1)

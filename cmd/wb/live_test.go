@@ -26,7 +26,7 @@ func TestReplacedFile(t *testing.T) {
 			code := exitCode(t, cmd.Wait())
 			said := string(read(t, stderr.Name()))
 			const cause = "was deleted or moved while a run wrote into it: another one is in its place"
-			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, cause) || strings.Contains(said, "look further") {
+			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, cause) || strings.Contains(said, "to see more") {
 				t.Errorf("exit %d\n%s", code, said)
 			}
 			if got := string(read(t, p)); got != "another's" {

@@ -112,7 +112,7 @@ func TestSecretsAreNotStored(t *testing.T) {
 	}
 	for _, secret := range []string{key, password} {
 		if bytes.Contains(file, []byte(secret)) || strings.Contains(out.String(), secret) {
-			t.Errorf("%s shows", secret)
+			t.Errorf("%s is visible", secret)
 		}
 	}
 	if got := oneCell(t, dir, "SELECT argv FROM raw.run"); !strings.Contains(got, addr) || strings.Contains(got, "user") {

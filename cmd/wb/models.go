@@ -106,7 +106,7 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 		return nil, err
 	}
 	if s.Downloaded == 0 {
-		fmt.Fprintf(stderr, "%s is there: %d files, %s\n", repo, s.Files, plain.Bytes(s.Bytes))
+		fmt.Fprintf(stderr, "%s is in the cache: %d files, %s\n", repo, s.Files, plain.Bytes(s.Bytes))
 	} else {
 		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, plain.Bytes(s.Bytes),
 			plain.Bytes(s.Downloaded))

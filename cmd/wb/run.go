@@ -81,7 +81,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	new(bench.Repetition).Flags(f, compare.MetricNames())
 	dbFlag(cmd, &o.db)
 	f.StringVar(&o.push, "push", "", "append the runs of the file to this `lake` when the run has ended; see wb push")
-	f.BoolVar(&o.list, "list-conversations", false, "list the conversations and say which of them would run, and stop")
+	f.BoolVar(&o.list, "list-conversations", false, "list the conversations, say which of them would run, and run nothing")
 	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
 	f.BoolVar(&o.quiet, "quiet", false, "print no progress and no summary")
 	f.BoolVar(&o.resume, "resume", false, "go on with a plan that was interrupted; finished sessions are not repeated")
@@ -125,7 +125,7 @@ func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err erro
 		if found, err = bench.Find(ctx, s.file, o.db, plan, given, rules()); err != nil {
 			return err
 		}
-		s.line("going on with %s", found.Told())
+		s.line("resuming %s", found.Told())
 	case plan != nil && o.list:
 		return usagef("flag --list-conversations: cannot be used with a plan")
 	}
@@ -277,7 +277,7 @@ func (s *invocation) chosen(all int, chosen []*data.Conversation, left []data.Le
 	}
 }
 
-// note prints a line above the progress.
+// note prints a line to standard error, unless --quiet is given.
 func (s *invocation) note(line string) {
 	if !s.quiet {
 		fmt.Fprintln(s.stderr, line)

@@ -149,7 +149,7 @@ MODEL is a name that wb models list shows, ORG/NAME[@REVISION] on the hub, or a 
 			fmt.Fprintln(stdout, m.Options.URL())
 			select {
 			case <-ctx.Done():
-				fmt.Fprintln(stderr, "stopping; requests under way have 10 s")
+				fmt.Fprintln(stderr, "stopping; running requests have 10 s to end")
 				if !m.Stop(context.WithoutCancel(ctx)) {
 					fmt.Fprintln(stderr, "warning: vLLM has ended, but GPU memory is still in use")
 				}

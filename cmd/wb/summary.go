@@ -45,7 +45,7 @@ func (s *invocation) summarise(ctx context.Context) error {
 		if len(s.Cells) == 1 {
 			errs = append(errs, s.summary(ctx, s.file, &played[0].Result))
 			if s.Spec.Plan != "" && played[0].Result.Status != "ok" {
-				fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s%s\n", self(), s.dbFlag(), s.pushFlag())
+				fmt.Fprintf(s.stderr, "to resume it:\n  %s run --resume%s%s\n", self(), s.dbFlag(), s.pushFlag())
 			}
 		} else {
 			errs = append(errs, s.planSummary(ctx, played))
@@ -106,14 +106,14 @@ func (s *invocation) planSummary(ctx context.Context, played []*bench.CellRun) e
 		s.noise(found)
 	}
 	if cut {
-		fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s%s\n", self(), flag, s.pushFlag())
+		fmt.Fprintf(s.stderr, "to resume it:\n  %s run --resume%s%s\n", self(), flag, s.pushFlag())
 		return nil
 	}
 	base := ""
 	if len(played) > 1 {
 		base = " --base " + plain.Quote(played[0].Result.Name)
 	}
-	fmt.Fprintf(s.stderr, "look further:\n  %s report plan:%s%s%s --out results\n", self(), s.Spec.Label(), base, flag)
+	fmt.Fprintf(s.stderr, "to see more:\n  %s report plan:%s%s%s --out results\n", self(), s.Spec.Label(), base, flag)
 	if len(played) > 1 {
 		fmt.Fprintf(s.stderr, "  %s compare %s %s%s --by turn\n", self(), plain.Quote(played[0].Result.Name),
 			plain.Quote(played[1].Result.Name), flag)
@@ -145,7 +145,7 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 		return nil
 	}
 	flag := o.dbFlag()
-	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, res.TurnsText(), o.db,
+	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%sto see more:\n", res.Name, res.Status, res.TurnsText(), o.db,
 		frozenText(res))
 	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
 	if res.Failed > 0 {
