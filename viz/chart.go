@@ -8,7 +8,7 @@ import (
 	"wb/queries/table"
 )
 
-// drawing is one chart ready for the page: the option says what is drawn, the page's script how it looks.
+// drawing is one chart for the page. Its option says what is drawn; the script of the page decides how it looks.
 type drawing struct {
 	Option   map[string]any `json:"option"`
 	Kind     string         `json:"kind"`
@@ -22,7 +22,7 @@ type drawing struct {
 	Empty    bool           `json:"-"` // nothing can be drawn
 }
 
-// source is where in a table a chart finds its figures.
+// source says which columns of a table a chart draws, by their indexes.
 type source struct {
 	t      *table.Table
 	chart  table.Chart
@@ -52,8 +52,8 @@ func sourceOf(t *table.Table, c table.Chart) (source, error) {
 	return s, nil
 }
 
-// draw turns a declared chart into ECharts options. NULL, NaN and infinite figures are gaps. A bar chart always has a category for
-// each distinct x, because bars on a continuous axis have no natural width; a log axis leaves out what is not positive.
+// draw makes ECharts options from a declared chart. NULL, NaN and infinite figures are gaps. A bar chart always has one category for each
+// distinct x, because bars on a continuous axis have no natural width. A logarithmic axis leaves out figures that are not positive.
 func draw(t *table.Table, c table.Chart) (*drawing, error) {
 	src, err := sourceOf(t, c)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 const dayMs = 24 * 60 * 60 * 1000
 
-// axisType is value, log, time or category, by what stands in the column.
+// axisType is value, log, time or category. It depends on the cells of the column.
 func axisType(t *table.Table, i int, c table.Chart) string {
 	if c.Kind == "bar" || c.Kind == "interval" {
 		return "category"
@@ -33,7 +33,7 @@ func axisType(t *table.Table, i int, c table.Chart) string {
 	switch {
 	case others > 0 || times > 0 && figures > 0 || times+figures == 0:
 		return "category"
-	case len(moments) == 1 && t.Columns[i].Type == "DATE": // an axis of hours around its midnight would say nothing
+	case len(moments) == 1 && t.Columns[i].Type == "DATE": // an axis of hours around one midnight would show nothing
 		return "category"
 	case times > 0:
 		return "time"
@@ -43,7 +43,7 @@ func axisType(t *table.Table, i int, c table.Chart) string {
 	return "value"
 }
 
-// placeOf gives where a cell stands on the axis; false for nowhere.
+// placeOf gives the place of a cell on the axis. It returns false if the cell has none.
 func placeOf(c table.Column, v any, axis string) (place, bool) {
 	p := place{at: math.NaN()}
 	if f, ok := number(c, v); ok {
@@ -61,7 +61,7 @@ func placeOf(c table.Column, v any, axis string) (place, bool) {
 		p.label = "(empty)"
 	}
 	if math.IsNaN(p.at) {
-		p.at = math.Inf(1) // after the figures, and comparable
+		p.at = math.Inf(1) // sorted after all figures
 	}
 	return p, true
 }
@@ -76,7 +76,7 @@ func whole(places []place, unit float64) bool {
 	return true
 }
 
-// axisLabel writes a column for people: "ttft_ms" becomes "ttft (ms)".
+// axisLabel makes the label of a column: "ttft_ms" becomes "ttft (ms)".
 func axisLabel(c table.Column) string {
 	name := c.Name
 	if c.Unit != "" && c.Unit != "ratio" {
@@ -97,7 +97,7 @@ func axisLabel(c table.Column) string {
 	return name
 }
 
-// commonUnit is the unit of all columns, "" where they differ.
+// commonUnit is the unit of all columns, or "" if they differ.
 func commonUnit(t *table.Table, yis []int) string {
 	unit := t.Columns[yis[0]].Unit
 	for _, i := range yis {
@@ -108,7 +108,7 @@ func commonUnit(t *table.Table, yis []int) string {
 	return unit
 }
 
-// seriesName shows a run by its name, with enough of its id to tell namesakes apart, and marks the simulated among real ones.
+// seriesName names a run. Runs of the same name get the beginning of their id, too. Among real runs the simulated ones are marked.
 func seriesName(t *table.Table, c table.Column, v any) string {
 	if v == nil {
 		return null
@@ -121,7 +121,7 @@ func seriesName(t *table.Table, c table.Column, v any) string {
 	if !ok || c.Name != "run" && c.Name != "run_id" {
 		return name
 	}
-	mixed, namesakes := false, 0
+	mixed, sameName := false, 0
 	var run *table.RunRef
 	for i, r := range t.Runs {
 		mixed = mixed || r.Simulated != t.Runs[0].Simulated
@@ -132,11 +132,11 @@ func seriesName(t *table.Table, c table.Column, v any) string {
 	if run != nil && run.Name != "" {
 		for _, r := range t.Runs {
 			if r.Name == run.Name {
-				namesakes++
+				sameName++
 			}
 		}
 		name = printable(run.Name)
-		if namesakes > 1 {
+		if sameName > 1 {
 			name += " " + run.ID[:min(8, len(run.ID))]
 		}
 	}

@@ -17,14 +17,14 @@ var (
 	dashes  = []string{"solid", "dashed", "dotted"}
 )
 
-// builder is a chart of go-echarts: what is drawn, as ECharts wants it told. docs/design/decisions/charts.md says how it is used, and how not.
+// builder is a chart of go-echarts, which makes options for ECharts. docs/design/decisions/charts.md says how wb uses it.
 type builder interface {
 	Validate()
 	JSON() map[string]any
 }
 
-// option gives ECharts' option of a drawing. It is taken as JSON and not as go-echarts' snippet, which unquotes its own markers wherever
-// they occur, also inside a user's text.
+// option gives the ECharts option of a drawing. It does not use the snippet of go-echarts, which replaces markers such as __f__ everywhere,
+// even in a user's text.
 func option(d *drawing, c table.Chart, list []*series, places []place, yName string) (map[string]any, error) {
 	global := globals(d, c, list, places, yName)
 	var labels any
@@ -48,23 +48,23 @@ func option(d *drawing, c table.Chart, list []*series, places []place, yName str
 	case "scatter", "interval":
 		b = marks(c, list, labels, global)
 	default:
-		return nil, fmt.Errorf("draw chart: no kind %q; have line, area, bar, scatter, interval", c.Kind)
+		return nil, fmt.Errorf("draw chart: unknown kind %q; known are line, area, bar, scatter, interval", c.Kind)
 	}
 	b.Validate()
 	return b.JSON(), nil
 }
 
-// globals are the options that all kinds of charts have.
+// globals gives the options that all kinds of charts have.
 func globals(d *drawing, c table.Chart, list []*series, places []place, yName string) []charts.GlobalOpts {
 	x := opts.XAxis{Type: d.XType, Name: d.XLabel, NameLocation: "middle"}
 	if d.XType == "value" {
-		x.Scale = opts.Bool(true) // turns 40 to 60 fill the width; the vertical axis keeps its zero
+		x.Scale = opts.Bool(true) // turns 40 to 60 fill the width; only the vertical axis begins at zero
 		if whole(places, 1) {
 			x.MinInterval = 1
 		}
 	}
 	if d.XType == "time" && whole(places, dayMs) {
-		x.MinInterval = dayMs // no hours between days
+		x.MinInterval = dayMs // no labels of hours between days
 	}
 	y := opts.YAxis{Type: "value", Name: yName}
 	if c.LogY {
@@ -83,7 +83,7 @@ func globals(d *drawing, c table.Chart, list []*series, places []place, yName st
 		charts.WithYAxisOpts(y),
 		charts.WithTooltipOpts(tip),
 		charts.WithLegendOpts(opts.Legend{Show: opts.Bool(len(list) > 1), Type: "scroll"}),
-		charts.WithAnimation(false), // a report, not a show
+		charts.WithAnimation(false),
 		charts.WithAriaOpts(&opts.Aria{
 			Enabled: opts.Bool(true),
 			Label:   &opts.AriaLabel{Enabled: opts.Bool(true), Description: d.Title + ". " + d.Caption},
@@ -91,7 +91,7 @@ func globals(d *drawing, c table.Chart, list []*series, places []place, yName st
 		}),
 	}
 	if len(places) > zoomAbove {
-		filter := "none" // lines keep running to the edge of the window
+		filter := "none" // lines go on to the edge of the window
 		if c.Kind == "bar" {
 			filter = "filter"
 		}
@@ -106,16 +106,16 @@ func lines(c table.Chart, list []*series, stack string, labels any, global []cha
 	ch.SetGlobalOptions(global...)
 	ch.SetXAxis(labels)
 	for i, s := range list {
-		lonely := false
+		alone := false
 		data := make([]opts.LineData, len(s.points))
 		for k, p := range s.points {
 			data[k] = opts.LineData{Value: []any{p.x.value(), p.y}}
 			before, after := k == 0 || s.points[k-1].y == nil, k == len(s.points)-1 || s.points[k+1].y == nil
-			lonely = lonely || p.y != nil && before && after
+			alone = alone || p.y != nil && before && after
 		}
 		line := opts.LineChart{
 			Symbol: symbols[i%len(symbols)], SymbolSize: 6, Stack: stack,
-			ShowSymbol: opts.Bool(len(data) <= 100 || lonely), // a point between two gaps has no line to be seen by
+			ShowSymbol: opts.Bool(len(data) <= 100 || alone), // a point between two gaps has no line, and would be invisible
 		}
 		o := []charts.SeriesOpts{
 			charts.WithLineChartOpts(line),
@@ -147,7 +147,7 @@ func bars(list []*series, stack string, labels any, global []charts.GlobalOpts) 
 	return ch
 }
 
-// marks are points, with the ends of their intervals where they have some, which the page draws.
+// marks draws points. A chart of intervals adds the low and high ends, which the page draws.
 func marks(c table.Chart, list []*series, labels any, global []charts.GlobalOpts) builder {
 	ch := charts.NewScatter()
 	ch.SetGlobalOptions(global...)

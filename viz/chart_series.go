@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// place is a position on the horizontal axis. Categories are told apart by label, other axes by number.
+// place is a position on the horizontal axis: a label on an axis of categories, a number on others.
 type place struct {
 	at    float64
 	label string
@@ -23,7 +23,7 @@ func (p place) value() any {
 type point struct {
 	x         place
 	y         any // a finite float64, or nil for a gap
-	low, high any // of an interval
+	low, high any // ends of an interval
 }
 
 type series struct {
@@ -31,10 +31,10 @@ type series struct {
 	points []point
 }
 
-// gather sorts the points of a table into series, and counts those that cannot be drawn.
-type gather struct {
+// collector sorts the points of a table into series, and counts those that cannot be drawn.
+type collector struct {
 	source
-	axis  string // type of the horizontal one
+	axis  string // type of the horizontal axis
 	list  []*series
 	byKey map[seriesKey]*series
 	names map[string]int
@@ -48,9 +48,9 @@ type seriesKey struct {
 	value  string
 }
 
-// series gives what is drawn in lines, areas, bars or points, and the places along the horizontal axis.
+// series gives the series of a chart of lines, areas, bars or points, and the places on its horizontal axis.
 func (d *drawing) series(src source) ([]*series, []place) {
-	g := &gather{source: src, axis: d.XType, byKey: map[seriesKey]*series{}, names: map[string]int{}}
+	g := &collector{source: src, axis: d.XType, byKey: map[seriesKey]*series{}, names: map[string]int{}}
 	for _, row := range src.t.Rows {
 		g.add(row)
 	}
@@ -65,13 +65,13 @@ func (d *drawing) series(src source) ([]*series, []place) {
 		d.warn(g.missing, "figure is", "figures are", "missing; the stack is lower there than it should be")
 	}
 	d.warn(g.noX, "row has", "rows have", "no x and is not drawn")
-	d.warn(g.notPositive, "figure is", "figures are", "zero or negative and cannot stand on a logarithmic axis")
+	d.warn(g.notPositive, "figure is", "figures are", "zero or negative and cannot be shown on a logarithmic axis")
 	d.warn(g.notFinite, "figure is", "figures are", "not finite and left as a gap")
 	return g.list, places
 }
 
-// add takes the points of one row.
-func (g *gather) add(row []any) {
+// add adds the points of one row.
+func (g *collector) add(row []any) {
 	x, ok := placeOf(g.t.Columns[g.x], row[g.x], g.axis)
 	switch {
 	case !ok:
@@ -98,8 +98,8 @@ func (g *gather) add(row []any) {
 	}
 }
 
-// of finds the series that a row's i-th figure belongs to, or begins it.
-func (g *gather) of(i int, row []any) *series {
+// of gives the series of a row's i-th figure. It creates the series if there is none.
+func (g *collector) of(i int, row []any) *series {
 	k := seriesKey{column: i}
 	if g.series >= 0 {
 		k.null, k.value = row[g.series] == nil, full(g.t.Columns[g.series], row[g.series])
@@ -114,7 +114,7 @@ func (g *gather) of(i int, row []any) *series {
 			name += " · " + axisLabel(g.t.Columns[g.ys[i]])
 		}
 	}
-	if g.names[name]++; g.names[name] > 1 { // the legend tells series apart by name alone
+	if g.names[name]++; g.names[name] > 1 { // the legend has only names to tell series apart
 		name += fmt.Sprintf(" #%d", g.names[name])
 	}
 	s := &series{name: name}
@@ -123,7 +123,7 @@ func (g *gather) of(i int, row []any) *series {
 	return s
 }
 
-// intervals gives a value with its low and its high end for each row, in the query's order. A row that lacks one of the three is left out.
+// intervals gives, for each row, a value and its low and high end, in the order of the rows. A row that lacks one of the three is left out.
 func (d *drawing) intervals(src source) (list []*series, places []place, err error) {
 	if len(src.ys) != 3 {
 		return nil, nil, fmt.Errorf("draw chart: an interval wants three y columns, not %d", len(src.ys))
@@ -159,7 +159,7 @@ func (d *drawing) intervals(src source) (list []*series, places []place, err err
 	return list, places, nil
 }
 
-// anything says whether there is a figure to draw.
+// anything says whether any series has a figure.
 func anything(list []*series) bool {
 	for _, s := range list {
 		if slices.ContainsFunc(s.points, func(p point) bool { return p.y != nil }) {
@@ -169,8 +169,8 @@ func anything(list []*series) bool {
 	return false
 }
 
-// arrange gives the distinct places of all series in axis order, and sorts each series along a continuous axis, so that a
-// query without ORDER BY still draws a line and not a knot. Categories keep the query's order unless they are figures.
+// arrange gives the distinct places of all series in the order of the axis. On a continuous axis it also sorts each series, so that a query
+// without ORDER BY gives a line without loops. Categories keep the order of the rows, unless they are figures.
 func arrange(list []*series, axis, kind string) []place {
 	var places []place
 	seen := map[place]bool{}
@@ -195,7 +195,7 @@ func arrange(list []*series, axis, kind string) []place {
 	return places
 }
 
-// align gives every series a point at every place, as stacking and bars need, and counts the points it had to drop.
+// align gives every series a point at every place, which stacks and bars need. It returns how many points it dropped.
 func align(list []*series, places []place) (dropped int) {
 	index := make(map[place]int, len(places))
 	for i, p := range places {
@@ -219,8 +219,8 @@ func align(list []*series, places []place) (dropped int) {
 	return dropped
 }
 
-// apart says that no two series have a figure at one place, as when a column is both x and series: such bars share one slot,
-// or each would stand off centre in a row of empty ones. The series are aligned.
+// apart says whether no two series have a figure at the same place. This is so if one column is both x and series. Such bars share one
+// slot, since otherwise each would stand beside empty slots. The series must be aligned.
 func apart(list []*series) bool {
 	taken := map[place]bool{}
 	for _, s := range list {

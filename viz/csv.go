@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// renderCSV writes RFC 4180 with a header row and lines ended by "\n", as command-line tools expect. NULL is an empty field and the
-// empty string a quoted one; floats are at full precision, times RFC 3339 in UTC, nested values JSON. When a run is simulated
-// a last column says so, row by row where the rows name their run.
+// renderCSV writes RFC 4180 with a header row. Lines end with "\n", as command-line tools expect. NULL is an empty field, and the empty
+// string is a quoted one. Floats have full precision, times are RFC 3339 in UTC, and nested values are JSON. If a run is simulated, a
+// last column says so, row by row if the rows name their run.
 //
-// Cells are written as they are, also those that a spreadsheet would run as a formula ("=…", "+…", "@…"): this is data for programs,
-// and changing it would be silent corruption. Import untrusted names into a spreadsheet as text.
+// Cells are not changed, even if a spreadsheet would run them as a formula ("=…", "+…", "@…"): this is data for programs, and a change
+// would silently corrupt it. Import untrusted names into a spreadsheet as text.
 func renderCSV(w *bufio.Writer, p Page, _ Options) error {
 	t, err := p.one()
 	if err != nil {
@@ -19,7 +19,7 @@ func renderCSV(w *bufio.Writer, p Page, _ Options) error {
 	}
 	marks := simulatedRows(t)
 	if t.ColumnIndex("simulated") >= 0 {
-		marks = nil // the query says it itself
+		marks = nil // the query has this column already
 	}
 	for i, c := range t.Columns {
 		if i > 0 {
@@ -36,7 +36,7 @@ func renderCSV(w *bufio.Writer, p Page, _ Options) error {
 			if i > 0 {
 				w.WriteByte(',')
 			}
-			switch v := v.(type) { // figures, most of what there is, are not made strings first
+			switch v := v.(type) { // most cells are figures; they are written without a string in between
 			case nil:
 			case int64:
 				_, _ = w.Write(strconv.AppendInt(w.AvailableBuffer(), v, 10))

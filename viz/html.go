@@ -12,7 +12,7 @@ import (
 	"wb/queries/table"
 )
 
-// assets holds the page's own files and, when assets/fetch.sh ran before the build, echarts.min.js.
+// assets holds the files of the page. It also holds echarts.min.js if assets/fetch.sh ran before the build.
 //
 //go:embed assets
 var assets embed.FS
@@ -25,11 +25,11 @@ const (
 	echartsURL       = cdnOrigin + "/npm/echarts@" + echartsVersion + "/dist/echarts.min.js"
 )
 
-const shownRows = 1000 // rows of a table a page shows; the CSV button gives all
+const shownRows = 1000 // most rows of a table on a page; the CSV button gives all
 
-// renderHTML writes one page that opens offline: charts, data, SQL and runs. A build without echarts.min.js links a CDN.
+// renderHTML writes one page that opens offline: charts, data, SQL and runs. A build without echarts.min.js links it on a CDN.
 func renderHTML(w *bufio.Writer, p Page, _ Options) error {
-	echarts, _ := assets.ReadFile("assets/echarts.min.js") // absent is a supported build
+	echarts, _ := assets.ReadFile("assets/echarts.min.js") // a build without the file is supported
 	return writePage(w, p, string(echarts))
 }
 
@@ -43,7 +43,7 @@ type pageView struct {
 	CSS            template.CSS
 	Script         template.JS
 	Data           template.JS
-	ECharts        template.JS // inlined library, or "" to link it
+	ECharts        template.JS // the library to inline, or "" to link it
 	URL, Integrity string
 	HasCharts      bool
 	EChartsVersion string
@@ -73,7 +73,7 @@ type cellView struct {
 	Null    bool
 }
 
-// pageData is what the script reads. CSV is the text the csv format writes, so the button and the command agree to the byte.
+// pageData is what the script reads. CSV is the text that the csv format writes, so that the button gives the same bytes as the command.
 type pageData struct {
 	Charts map[string]*drawing `json:"charts"`
 	CSV    map[string]csvFile  `json:"csv"`
@@ -98,15 +98,16 @@ func writePage(w *bufio.Writer, p Page, echarts string) error {
 		tv.ShowHeading = tv.Title != v.Title || len(p.Tables) > 1
 		v.Tables = append(v.Tables, tv)
 	}
-	v.HasCharts = len(data.Charts) > 0 // without any, a page carries no library
+	v.HasCharts = len(data.Charts) > 0 // a page without charts needs no library
 
-	// json.Marshal writes <, >, &, U+2028 and U+2029 as escapes, so no cell can end the script element it travels in.
+	// json.Marshal writes <, >, &, U+2028 and U+2029 as escapes, so no cell can end the script element that holds it.
 	b, err := json.Marshal(data)
 	if err != nil {
 		return fmt.Errorf("encode data: %w", err)
 	}
 	v.Data = template.JS(b)
-	v.Policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+	v.Policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; " +
+		"base-uri 'none'; form-action 'none'"
 	if v.HasCharts && echarts == "" {
 		v.Policy = strings.Replace(v.Policy, "script-src 'unsafe-inline'", "script-src 'unsafe-inline' "+cdnOrigin, 1)
 	}

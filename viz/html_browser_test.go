@@ -31,7 +31,7 @@ import (
 //
 //	go test -tags duckdb_arrow,browser ./viz/
 //
-// WB_SCREENSHOTS=DIR keeps pictures of each, to be looked at.
+// WB_SCREENSHOTS=DIR keeps a picture of each page.
 func TestBrowser(t *testing.T) {
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -58,7 +58,7 @@ func TestBrowser(t *testing.T) {
 	defer stop()
 	tab, closeBrowser := chromedp.NewContext(alloc)
 	defer closeBrowser()
-	if err := chromedp.Do(tab); err != nil { // starts the browser, which must outlive the tabs below
+	if err := chromedp.Do(tab); err != nil { // this starts the browser, which must run longer than the tabs below
 		t.Fatal(err)
 	}
 
@@ -122,7 +122,7 @@ func (s *traffic) note(ev any) {
 	}
 }
 
-// check wants a page that asked nobody for anything but itself, and no complaint.
+// check fails if the page requested anything but itself, or if the browser complained.
 func (s *traffic) check(t *testing.T, url string) {
 	t.Helper()
 	s.mu.Lock()
@@ -135,7 +135,7 @@ func (s *traffic) check(t *testing.T, url string) {
 		}
 	}
 	if !seen {
-		t.Error("no request was seen: the test is blind")
+		t.Error("no request was seen: the test does not work")
 	}
 	if len(s.complaints) > 0 {
 		t.Errorf("console: %s", strings.Join(s.complaints, "\n"))
@@ -147,7 +147,7 @@ func backgroundOf(t *testing.T, ctx context.Context) string {
 	return eval[string](t, ctx, `getComputedStyle(document.body).backgroundColor`)
 }
 
-// checkFirstSight looks at a page as it comes: its theme, its width, its title and its charts.
+// checkFirstSight checks a page after loading: its theme, its width, its title and its charts.
 func checkFirstSight(t *testing.T, ctx context.Context, theme string) {
 	t.Helper()
 	background := backgroundOf(t, ctx)
@@ -172,7 +172,7 @@ func checkFirstSight(t *testing.T, ctx context.Context, theme string) {
 	}
 }
 
-// checkDownloads wants a picture that holds what is on screen, and a CSV that is the csv format to the byte.
+// checkDownloads checks that the picture is not empty, and that the CSV has the same bytes as the csv format.
 func checkDownloads(t *testing.T, ctx context.Context, folder string) {
 	t.Helper()
 	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`[data-csv="t1"]`)), chromedp.Sleep(300*time.Millisecond),
@@ -187,7 +187,7 @@ func checkDownloads(t *testing.T, ctx context.Context, folder string) {
 	}
 }
 
-// checkChanges wants charts that follow when the window shrinks and the theme flips. A tooltip over each chart renders hostile names.
+// checkChanges checks that charts follow a smaller window and another theme. A tooltip over each chart renders hostile names.
 func checkChanges(t *testing.T, ctx context.Context, width int64) {
 	t.Helper()
 	background := backgroundOf(t, ctx)

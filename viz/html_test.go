@@ -19,12 +19,16 @@ import (
 	"wb/queries/table"
 )
 
-// gallery is a page with every kind of chart, as reports draw them.
+// gallery is a page with every kind of chart that reports have.
 func gallery() Page {
-	sim := []table.RunRef{{ID: "5b7f0c1e-0000-4000-8000-000000000001", Name: "baseline", Simulated: true}, {ID: "5b7f0c1e-0000-4000-8000-000000000002", Name: "bigger blocks", Simulated: true}}
+	sim := []table.RunRef{
+		{ID: "5b7f0c1e-0000-4000-8000-000000000001", Name: "baseline", Simulated: true},
+		{ID: "5b7f0c1e-0000-4000-8000-000000000002", Name: "bigger blocks", Simulated: true},
+	}
 	lines := &table.Table{
 		Name: "hit_ratio_by_turn", Title: "Prefix-cache hit ratio by turn", About: "Cached prompt tokens over prompt tokens, warm-up excluded.",
-		SQL:    "-- title: Prefix-cache hit ratio by turn\nSELECT run, turn, avg(hit_ratio) AS hit_ratio\nFROM turns\nGROUP BY ALL\nORDER BY run, turn\n",
+		SQL: "-- title: Prefix-cache hit ratio by turn\nSELECT run, turn, avg(hit_ratio) AS hit_ratio\nFROM turns\n" +
+			"GROUP BY ALL\nORDER BY run, turn\n",
 		Params: []table.Param{{Name: "runs", Value: "baseline, bigger blocks"}, {Name: "model", Value: ""}}, Runs: sim,
 		Columns: []table.Column{column("run", "VARCHAR"), column("turn", "INTEGER"), column("hit_ratio", "DOUBLE"), column("ttft_ms", "DOUBLE")},
 		Charts: []table.Chart{
@@ -47,7 +51,8 @@ func gallery() Page {
 	}
 
 	causes := &table.Table{
-		Name: "misses", Title: "Recomputed tokens by cause", SQL: "SELECT …", Runs: []table.RunRef{{ID: "5b7f0c1e-0000-4000-8000-000000000003", Name: "h200"}},
+		Name: "misses", Title: "Recomputed tokens by cause", SQL: "SELECT …",
+		Runs:    []table.RunRef{{ID: "5b7f0c1e-0000-4000-8000-000000000003", Name: "h200"}},
 		Columns: []table.Column{column("conversation", "VARCHAR"), column("cause", "VARCHAR"), column("recomputed_tokens", "HUGEINT")},
 		Charts:  []table.Chart{{Kind: "bar", X: "conversation", Y: []string{"recomputed_tokens"}, Series: "cause", Stack: true}},
 	}
@@ -56,17 +61,6 @@ func gallery() Page {
 			causes.Rows = append(causes.Rows, []any{c, cause, fmt.Sprint(300 + 1700*((i*7+k*3)%5))})
 		}
 	}
-
-	points := &table.Table{
-		Name: "prefill", Title: "Prefill time against uncached tokens",
-		Columns: []table.Column{column("model", "VARCHAR"), column("uncached_tokens", "BIGINT"), column("prefill_ms", "DOUBLE")},
-		Charts:  []table.Chart{{Kind: "scatter", X: "uncached_tokens", Y: []string{"prefill_ms"}, Series: "model", LogX: true, LogY: true}},
-	}
-	for i := range 120 {
-		n := int64(math.Pow(10, 1+float64(i)/30))
-		points.Rows = append(points.Rows, []any{[]string{"8B", "70B"}[i%2], n, 4 + float64(n)*[]float64{0.02, 0.16}[i%2]*(1+0.2*math.Sin(float64(i*i)))})
-	}
-	points.Rows = append(points.Rows, []any{"8B", int64(0), 3.0})
 
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	power := &table.Table{
@@ -86,17 +80,46 @@ func gallery() Page {
 	}
 	names := hostile()
 	names.Title = "Hostile </script><script>alert(1)</script> names"
-	names.Charts = []table.Chart{{Kind: "bar", X: "run", Y: []string{"turn"}, Series: "run"}, {Kind: "scatter", X: "hit_ratio", Y: []string{"ttft_ms"}, Series: "run"}}
-	names.Rows[1][1] = int64(4)
-	changes := &table.Table{
-		Name: "changes", Title: "Changes",
-		Columns: []table.Column{column("run", "VARCHAR"), column("metric", "VARCHAR"), {Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"}},
-		Charts:  []table.Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run"}},
-		Rows:    [][]any{{"a", "ttft", -0.2, -0.25, -0.1}, {"a", "tpot", 0.01, -0.01, 0.02}, {"b", "ttft", 0.05, 0.01, 0.08}, {"b", "peak_mem", nil, nil, nil}, {"b", "tpot", math.NaN(), 0.0, 0.1}},
+	names.Charts = []table.Chart{
+		{Kind: "bar", X: "run", Y: []string{"turn"}, Series: "run"},
+		{Kind: "scatter", X: "hit_ratio", Y: []string{"ttft_ms"}, Series: "run"},
 	}
+	names.Rows[1][1] = int64(4)
 	return Page{
 		Title: "Prefix caching on one machine", Intro: []string{"Two simulated runs beside measurements on an H200."},
-		Tables: []*table.Table{lines, causes, points, power, empty(), names, changes}, Version: "0.1.0-test",
+		Tables: []*table.Table{lines, causes, prefill(), power, empty(), names, changes()}, Version: "0.1.0-test",
+	}
+}
+
+// prefill is a chart of points on logarithmic axes, with a point that cannot be drawn.
+func prefill() *table.Table {
+	points := &table.Table{
+		Name: "prefill", Title: "Prefill time against uncached tokens",
+		Columns: []table.Column{column("model", "VARCHAR"), column("uncached_tokens", "BIGINT"), column("prefill_ms", "DOUBLE")},
+		Charts:  []table.Chart{{Kind: "scatter", X: "uncached_tokens", Y: []string{"prefill_ms"}, Series: "model", LogX: true, LogY: true}},
+	}
+	for i := range 120 {
+		n := int64(math.Pow(10, 1+float64(i)/30))
+		ms := 4 + float64(n)*[]float64{0.02, 0.16}[i%2]*(1+0.2*math.Sin(float64(i*i)))
+		points.Rows = append(points.Rows, []any{[]string{"8B", "70B"}[i%2], n, ms})
+	}
+	points.Rows = append(points.Rows, []any{"8B", int64(0), 3.0})
+	return points
+}
+
+// changes is a chart of intervals, with rows that have none.
+func changes() *table.Table {
+	return &table.Table{
+		Name: "changes", Title: "Changes",
+		Columns: []table.Column{
+			column("run", "VARCHAR"), column("metric", "VARCHAR"),
+			{Name: "change_ratio", Unit: "ratio"}, {Name: "low_ratio", Unit: "ratio"}, {Name: "high_ratio", Unit: "ratio"},
+		},
+		Charts: []table.Chart{{Kind: "interval", X: "metric", Y: []string{"change_ratio", "low_ratio", "high_ratio"}, Series: "run"}},
+		Rows: [][]any{
+			{"a", "ttft", -0.2, -0.25, -0.1}, {"a", "tpot", 0.01, -0.01, 0.02}, {"b", "ttft", 0.05, 0.01, 0.08},
+			{"b", "peak_mem", nil, nil, nil}, {"b", "tpot", math.NaN(), 0.0, 0.1},
+		},
 	}
 }
 
@@ -152,7 +175,8 @@ func TestPageLoadsNothing(t *testing.T) {
 	}
 
 	linked := page(t, gallery(), "")
-	want := `<script src="` + echartsURL + `" integrity="` + strings.ReplaceAll(echartsIntegrity, "+", "&#43;") + `" crossorigin="anonymous"></script>`
+	want := `<script src="` + echartsURL + `" integrity="` + strings.ReplaceAll(echartsIntegrity, "+", "&#43;") +
+		`" crossorigin="anonymous"></script>`
 	if !strings.Contains(linked, want) || !strings.Contains(linked, "script-src &#39;unsafe-inline&#39; "+cdnOrigin+";") {
 		t.Error("without the asset the page must link the pinned library")
 	}
@@ -250,7 +274,7 @@ func TestCharts(t *testing.T) {
 	if scatter.XAxis[0].Type != "log" || scatter.YAxis[0].Type != "log" || len(scatter.DataZoom) != 2 {
 		t.Errorf("scatter: %+v %+v", scatter.XAxis, scatter.DataZoom)
 	}
-	if !strings.Contains(got, "1 figure is zero or negative and cannot stand on a logarithmic axis.") {
+	if !strings.Contains(got, "1 figure is zero or negative and cannot be shown on a logarithmic axis.") {
 		t.Error("a point that a log axis cannot show must be mentioned")
 	}
 	clock := data.Charts["t3-c0"].Option
@@ -261,8 +285,10 @@ func TestCharts(t *testing.T) {
 		t.Error("a stack with NULLs must say so")
 	}
 	interval := data.Charts["t6-c0"].Option
-	if interval.XAxis[0].Type != "category" || interval.YAxis[0].Name != "change ratio" || len(interval.Series) != 2 || len(interval.Series[0].Data) != 2 || len(interval.Series[1].Data) != 1 ||
-		fmt.Sprint(interval.Series[1].Data[0].Value) != "[ttft 0.05 0.01 0.08]" || !strings.Contains(got, "2 rows have no interval and are not drawn.") {
+	if interval.XAxis[0].Type != "category" || interval.YAxis[0].Name != "change ratio" ||
+		len(interval.Series) != 2 || len(interval.Series[0].Data) != 2 || len(interval.Series[1].Data) != 1 ||
+		fmt.Sprint(interval.Series[1].Data[0].Value) != "[ttft 0.05 0.01 0.08]" ||
+		!strings.Contains(got, "2 rows have no interval and are not drawn.") {
 		t.Errorf("interval: %+v", interval)
 	}
 	if _, ok := data.Charts["t4-c0"]; ok || !strings.Contains(got, "Nothing yet: nothing to draw") {
@@ -270,7 +296,7 @@ func TestCharts(t *testing.T) {
 	}
 	for _, want := range []string{
 		"<title>Prefix caching on one machine (simulated)</title>", `<span class="badge">simulated</span></h1>`, "<caption>", `lang="en"`,
-		`role="img" aria-label="Prefix-cache hit ratio by turn (simulated).`, "… and 200 more; the CSV has them all.", "no rows",
+		`role="img" aria-label="Prefix-cache hit ratio by turn (simulated).`, "… and 200 more; the CSV has all rows.", "no rows",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("page lacks %s", want)
@@ -307,10 +333,15 @@ func TestChartEdges(t *testing.T) {
 		t.Errorf("line: %v %v", got, d.Warnings)
 	}
 	d, got = series(table.Chart{Kind: "bar", X: "x", Y: []string{"y_ms"}, Series: "s"})
-	if fmt.Sprint(got) != "map[a:[1 <nil> 2 3 10 1 · <nil>] b:[1 <nil> 2 <nil> 10 <nil> · 4] ·:[1 <nil> 2 <nil> 10 <nil> · <nil>]]" || len(d.Warnings) != 1 {
+	const bars = "map[a:[1 <nil> 2 3 10 1 · <nil>] b:[1 <nil> 2 <nil> 10 <nil> · 4] ·:[1 <nil> 2 <nil> 10 <nil> · <nil>]]"
+	if fmt.Sprint(got) != bars || len(d.Warnings) != 1 {
 		t.Errorf("bar: %v %v", got, d.Warnings)
 	}
-	for _, bad := range []table.Chart{{Kind: "pie", X: "x", Y: []string{"y_ms"}}, {Kind: "line", X: "no", Y: []string{"y_ms"}}, {Kind: "line", X: "x"}} {
+	for _, bad := range []table.Chart{
+		{Kind: "pie", X: "x", Y: []string{"y_ms"}},
+		{Kind: "line", X: "no", Y: []string{"y_ms"}},
+		{Kind: "line", X: "x"},
+	} {
 		if _, err := draw(tb, bad); err == nil {
 			t.Errorf("%+v: no error", bad)
 		}
@@ -318,16 +349,17 @@ func TestChartEdges(t *testing.T) {
 
 	runs := &table.Table{Runs: []table.RunRef{{ID: "11111111-aaaa", Name: "x", Simulated: true}, {ID: "22222222-bbbb", Name: "x"}}}
 	if got := seriesName(runs, column("run_id", "UUID"), "11111111-aaaa"); got != "x 11111111 (simulated)" {
-		t.Errorf("namesakes: %s", got)
+		t.Errorf("runs of the same name: %s", got)
 	}
-	for in, want := range map[string]string{"ttft_ms": "ttft (ms)", "decode_tokens_per_s": "decode (tokens/s)", "hit_ratio": "hit ratio", "gpu_c": "gpu (°C)", "turn": "turn"} {
+	for in, want := range map[string]string{"ttft_ms": "ttft (ms)", "decode_tokens_per_s": "decode (tokens/s)", "hit_ratio": "hit ratio",
+		"gpu_c": "gpu (°C)", "turn": "turn"} {
 		if got := axisLabel(column(in, "DOUBLE")); got != want {
 			t.Errorf("axisLabel(%s) = %s, want %s", in, got, want)
 		}
 	}
 }
 
-// An axis of days has no hours: one day is a name, several are a day apart.
+// An axis of days has no hours: one day is a category, and the labels of several days are a day apart.
 func TestDayAxis(t *testing.T) {
 	first := time.Date(2026, 3, 30, 0, 0, 0, 0, time.UTC)
 	for days, want := range map[int]string{1: "category 0", 2: "time 8.64e+07"} {

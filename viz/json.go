@@ -14,8 +14,8 @@ import (
 	"wb/queries/table"
 )
 
-// renderJSON writes one object for one table, and one object with "tables" for several. Keys keep the order of the columns,
-// int64 is exact, and NaN and infinities are null because JSON has neither.
+// renderJSON writes one object for one table, and one object with "tables" for several. Keys have the order of the columns. int64 is
+// exact. NaN and infinities are null, because JSON has neither.
 func renderJSON(w *bufio.Writer, p Page, _ Options) error {
 	j := newJSONWriter()
 	if len(p.Tables) == 1 {
@@ -37,7 +37,7 @@ func renderJSON(w *bufio.Writer, p Page, _ Options) error {
 	return err
 }
 
-// renderNDJSON writes one object a row and nothing else; "simulated" is added as in CSV.
+// renderNDJSON writes one object per row and nothing else. It adds "simulated" as renderCSV does.
 func renderNDJSON(w *bufio.Writer, p Page, _ Options) error {
 	t, err := p.one()
 	if err != nil {
@@ -63,7 +63,7 @@ func renderNDJSON(w *bufio.Writer, p Page, _ Options) error {
 	return nil
 }
 
-// jsonWriter exists because encoding/json neither keeps the order of keys nor writes NaN.
+// jsonWriter writes JSON. encoding/json does not keep the order of keys and fails on NaN.
 type jsonWriter struct {
 	bytes.Buffer
 	enc *json.Encoder
@@ -72,7 +72,7 @@ type jsonWriter struct {
 func newJSONWriter() *jsonWriter {
 	j := &jsonWriter{}
 	j.enc = json.NewEncoder(&j.Buffer)
-	j.enc.SetEscapeHTML(false) // this is not HTML; the page has its own encoder
+	j.enc.SetEscapeHTML(false) // this is not HTML; the page uses json.Marshal
 	return j
 }
 
@@ -174,7 +174,7 @@ func (j *jsonWriter) table(t *table.Table, title string) {
 	j.raw(`"sql": `).value("", t.SQL).raw("}")
 }
 
-// rowKeys names the columns uniquely: SQL allows two columns of one name, an object does not.
+// rowKeys makes the names of the columns unique: SQL allows two columns of the same name, a JSON object does not.
 func rowKeys(t *table.Table) []string {
 	keys := make([]string, len(t.Columns))
 	taken := map[string]bool{}

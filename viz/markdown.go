@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// renderMarkdown writes GitHub tables, made to be pasted into an issue: the SQL travels along, folded.
+// renderMarkdown writes GitHub tables that can be pasted into a review. The SQL of each table is included, folded.
 func renderMarkdown(w *bufio.Writer, p Page, _ Options) error {
 	line := func(s ...string) { w.WriteString(strings.Join(s, "") + "\n") }
 	mark := func(simulated bool) string {
@@ -83,7 +83,7 @@ func writeParagraphs(line func(...string), paragraphs []string) {
 	}
 }
 
-// markdown makes text mean itself inside a GitHub table cell.
+// markdown escapes text, so that a cell of a GitHub table shows it as it is.
 func markdown(s string) string {
 	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
 	for i := range lines {
@@ -108,7 +108,7 @@ func escapeMarkdown(s string) string {
 		case '&':
 			b.WriteString("&amp;")
 			continue
-		case '_': // inside a word it is literal, and snake_case stays readable
+		case '_': // inside a word it needs no escape, and snake_case stays readable
 			before, _ := utf8.DecodeLastRuneInString(s[:i])
 			after, _ := utf8.DecodeRuneInString(s[i+1:])
 			if !word(before) || !word(after) {

@@ -9,9 +9,8 @@ import (
 	"wb/queries/table"
 )
 
-// renderTable writes aligned columns for a terminal: figures to the right, text to the left, NULL as "·", control
-// characters escaped. Text is cut with "…" to fit the width; figures and times never are,
-// so a table of many figures may be wider.
+// renderTable writes aligned columns for a terminal: figures to the right, text to the left, NULL as "·", and control characters escaped.
+// Text is cut with "…" to fit the width. Figures and times are never cut, so a table of many figures may be wider.
 func renderTable(w *bufio.Writer, p Page, o Options) error {
 	paint := func(code, s string) string {
 		if !o.Color || s == "" {
@@ -65,7 +64,7 @@ func renderTable(w *bufio.Writer, p Page, o Options) error {
 
 const (
 	gutter  = 2 // spaces between columns
-	minText = 8 // a text column is not cut below this
+	minText = 8 // a text column is not cut to fewer terminal columns
 )
 
 func writeGrid(w *bufio.Writer, t *table.Table, width int, dim func(string) string) {
@@ -84,7 +83,7 @@ func writeGrid(w *bufio.Writer, t *table.Table, width int, dim func(string) stri
 		for i, v := range row {
 			switch v.(type) {
 			case string, []any, map[string]any:
-				text[i] = !right[i] && t.Columns[i].Name != "run" && t.Columns[i].Name != "run_id" // names are there to be copied
+				text[i] = !right[i] && t.Columns[i].Name != "run" && t.Columns[i].Name != "run_id" // users copy names of runs
 			}
 			cells[r][i] = printable(short(t.Columns[i], v))
 			widths[i] = max(widths[i], columns(cells[r][i]))
@@ -123,7 +122,7 @@ func writeGrid(w *bufio.Writer, t *table.Table, width int, dim func(string) stri
 	}
 }
 
-// fit narrows the widest text columns until the line fits, or until nothing more can be cut.
+// fit makes the widest text columns narrower until the line fits, or until nothing more can be cut.
 func fit(widths []int, text []bool, width int) {
 	if width <= 0 {
 		return
@@ -146,12 +145,12 @@ func fit(widths []int, text []bool, width int) {
 	}
 }
 
-// terminal tells columns as terminals do that know joined emoji. It does not ask the locale: one table is the same everywhere.
-// What East Asian fonts draw wide at times, such as "…" and "─", is narrow.
+// terminal measures text as terminals do that know joined emoji. It does not depend on the locale, so that a table is the same everywhere.
+// Characters that some East Asian fonts draw wide, such as "…" and "─", count as narrow.
 var terminal = &runewidth.Condition{StrictEmojiNeutral: true}
 
-// columns is how many terminal columns a string takes.
+// columns gives the number of terminal columns that a string takes.
 func columns(s string) int { return terminal.StringWidth(s) }
 
-// cut shortens a string to so many columns, between characters as people see them.
+// cut shortens a string to width terminal columns. It never cuts inside a character as people see it.
 func cut(s string, width int) string { return terminal.Truncate(s, width, "…") }

@@ -1,5 +1,6 @@
-// Package viz renders query results: aligned text for terminals, CSV, Markdown, JSON, NDJSON, and one self-contained HTML
-// page with charts. It decides how figures look and never what they mean; whatever it renders from the simulator says so.
+// Package viz renders tables: aligned text for terminals, CSV, Markdown, JSON, NDJSON, and one self-contained HTML page with charts. In
+// every format it marks figures of the simulator. It decides how figures look. It must not know what they mean, where they come from, or
+// where its output goes.
 package viz
 
 import (
@@ -16,7 +17,7 @@ import (
 	"wb/queries/table"
 )
 
-// Page is what one rendering shows: a title, lines of introduction, and tables in reading order.
+// Page is what Render shows: a title, an introduction, and tables in the order in which they are read.
 type Page struct {
 	Title   string
 	Tables  []*table.Table
@@ -24,13 +25,13 @@ type Page struct {
 	Version string   // wb's version, for the footer
 }
 
-// Options are the reader's circumstances, not the data's.
+// Options describe the place where the page is shown; they do not depend on the data.
 type Options struct {
 	Width int  // terminal columns; 0 means unlimited
-	Color bool // ANSI colours are welcome
+	Color bool // use ANSI colours
 }
 
-// renderer writes a page in one format. Adding a format is one file and one line in renderers.
+// renderer writes a page in one format. A new format needs a file and a line in renderers.
 type renderer func(w *bufio.Writer, p Page, o Options) error
 
 var renderers = []struct {
@@ -45,7 +46,7 @@ var renderers = []struct {
 	{"html", renderHTML},
 }
 
-// Formats lists the formats Render knows, the default first.
+// Formats lists the formats that Render knows, with the default first.
 func Formats() []string {
 	names := make([]string, len(renderers))
 	for i, r := range renderers {
@@ -54,7 +55,8 @@ func Formats() []string {
 	return names
 }
 
-// Render writes the page in a format. The data formats csv and ndjson hold one table; the others hold any number.
+// Render writes a page in a format. csv and ndjson take exactly one table, and the other formats any number. It returns an error if the
+// format is unknown or w fails.
 func Render(w io.Writer, format string, p Page, o Options) error {
 	for _, r := range renderers {
 		if r.format != format {
@@ -69,7 +71,7 @@ func Render(w io.Writer, format string, p Page, o Options) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("viz: choose format: no format %q; have %s", format, strings.Join(Formats(), ", "))
+	return fmt.Errorf("viz: choose format: no format %q; known are %s", format, strings.Join(Formats(), ", "))
 }
 
 func (p Page) simulated() bool {
@@ -81,7 +83,7 @@ func (p Page) simulated() bool {
 	return false
 }
 
-// title is never empty, so that every format has a heading to hang the simulated mark on.
+// title is never empty, so that every format has a heading that can carry the mark of simulated figures.
 func (p Page) title() string {
 	switch {
 	case p.Title != "":
@@ -109,10 +111,10 @@ func (p Page) one() (*table.Table, error) {
 	return p.Tables[0], nil
 }
 
-// null stands for NULL wherever people read: it is not a figure, and not the empty string.
+// null stands for NULL in formats for people. It differs from every figure and from the empty string.
 const null = "·"
 
-// short is a cell for people: floats to four significant digits, NULL as a middle dot. It may hold control characters.
+// short writes a cell for people: floats with four significant digits, NULL as a middle dot. The result may hold control characters.
 func short(c table.Column, v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -128,7 +130,7 @@ func short(c table.Column, v any) string {
 	return full(c, v)
 }
 
-// full is a cell for machines: nothing is lost. NULL is empty.
+// full writes a cell for programs, without any loss. NULL is the empty string.
 func full(c table.Column, v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -159,8 +161,7 @@ func formatTime(duckType string, v time.Time) string {
 	return v.UTC().Format(time.RFC3339Nano)
 }
 
-// shortFloat keeps four significant digits and all digits before the point; an exponent appears only where the
-// alternative is a row of zeros.
+// shortFloat keeps four significant digits and all digits before the point. It writes an exponent only instead of many zeros.
 func shortFloat(f float64) string {
 	a := math.Abs(f)
 	switch {
@@ -180,7 +181,7 @@ func shortFloat(f float64) string {
 	return s
 }
 
-// number reads a cell as a figure; integers too wide for int64 arrive as decimal strings.
+// number reads a cell as a figure. Integers that are too large for int64 are decimal strings.
 func number(c table.Column, v any) (float64, bool) {
 	switch v := v.(type) {
 	case int64:
@@ -209,7 +210,7 @@ func numericType(duckType string) bool {
 	return false
 }
 
-// numeric says whether column i holds figures, by its type or, where the type is unknown, by its cells.
+// numeric says whether column i holds figures: by its type or, if the type is unknown, by its cells.
 func numeric(t *table.Table, i int) bool {
 	if t.Columns[i].Type != "" {
 		return numericType(t.Columns[i].Type)
@@ -227,7 +228,7 @@ func numeric(t *table.Table, i int) bool {
 	return some
 }
 
-// Whole parts text into whole characters and the bytes of one that is not complete yet.
+// Whole splits b into whole characters and the bytes of a last character that is not complete yet.
 func Whole(b []byte) (text, rest []byte) {
 	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
 		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
@@ -240,12 +241,12 @@ func Whole(b []byte) (text, rest []byte) {
 	return b, nil
 }
 
-// Printable escapes what could drive a terminal or reorder a line: names come from users and from servers.
+// Printable escapes characters that could drive a terminal or reorder a line. Names come from users and servers, and may hold such.
 func Printable(s string) string { return printable(s) }
 
 func printable(s string) string {
 	clean := func(r rune) bool {
-		return unicode.IsGraphic(r) && r != utf8.RuneError || r == '\u200c' || r == '\u200d' // the joiners of scripts and emoji
+		return unicode.IsGraphic(r) && r != utf8.RuneError || r == '\u200c' || r == '\u200d' // they join characters of some scripts, and emoji
 	}
 	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
 		return s
@@ -267,8 +268,8 @@ func printable(s string) string {
 	return b.String()
 }
 
-// simulatedRows says of each row whether the simulator made it, or gives nil when no run is simulated. A row that names no
-// run we know counts as simulated: the mark may be too wide, never too narrow.
+// simulatedRows says for each row whether it comes from the simulator. It gives nil if no run is simulated. A row that names no known run
+// counts as simulated: a mark too many is better than one too few.
 func simulatedRows(t *table.Table) []bool {
 	if !t.Simulated() {
 		return nil
@@ -290,7 +291,7 @@ func simulatedRows(t *table.Table) []bool {
 	return marks
 }
 
-// lookupRun finds a run by id or name. Where several share a name, one simulated run marks them all.
+// lookupRun finds a run by id or name. If several have the name, they count as simulated when one of them is.
 func lookupRun(t *table.Table, cell any) (known, simulated bool) {
 	s, ok := cell.(string)
 	if !ok {

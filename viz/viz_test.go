@@ -22,11 +22,11 @@ func column(name, duckType string) table.Column {
 	return table.Column{Name: name, Type: duckType, Unit: table.UnitOf(name)}
 }
 
-// hostile holds every kind of cell, and names as an attacker would choose them.
+// hostile holds every kind of cell, and names that an attacker would choose.
 func hostile() *table.Table {
 	at := time.Date(2026, 3, 1, 12, 30, 15, 123456789, time.FixedZone("CET", 3600))
 	return &table.Table{
-		Name: "hostile", Title: "Every kind of cell", About: "One row a hazard.",
+		Name: "hostile", Title: "Every kind of cell", About: "One row per hazard.",
 		SQL:    "-- title: Every kind of cell\nSELECT '```', * FROM t -- </script>\n",
 		Params: []table.Param{{Name: "runs", Value: "latest"}, {Name: "model", Value: ""}},
 		Runs: []table.RunRef{
@@ -35,10 +35,12 @@ func hostile() *table.Table {
 		},
 		Columns: []table.Column{
 			column("run", "VARCHAR"), column("turn", "BIGINT"), column("ttft_ms", "DOUBLE"), column("hit_ratio", "DOUBLE"),
-			column("big", "HUGEINT"), column("ok", "BOOLEAN"), column("at", "TIMESTAMP_NS"), column("day", "DATE"), column("nested", "STRUCT(a DOUBLE)[]"),
+			column("big", "HUGEINT"), column("ok", "BOOLEAN"), column("at", "TIMESTAMP_NS"), column("day", "DATE"),
+			column("nested", "STRUCT(a DOUBLE)[]"),
 		},
 		Rows: [][]any{
-			{"sim", int64(1), 12.3456789, 0.5, "170141183460469231731687303715884105727", true, at, at, []any{map[string]any{"b": math.NaN(), "a": 1.5}}},
+			{"sim", int64(1), 12.3456789, 0.5, "170141183460469231731687303715884105727", true, at, at,
+				[]any{map[string]any{"b": math.NaN(), "a": 1.5}}},
 			{"real", int64(math.MaxInt64), 1234567.891, 1e-7, nil, false, nil, nil, nil},
 			{"</script><script>alert(1)</script>", nil, math.NaN(), math.Inf(1), "-1", nil, nil, nil, []any{}},
 			{"a|b\nc,\"d\" \x1b[31mred\x1b[0m \u202eesrever \u2028", int64(-7), math.Inf(-1), -0.0001234567, nil, nil, nil, nil, nil},
@@ -110,7 +112,7 @@ func TestGolden(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	err := Render(&bytes.Buffer{}, "pdf", Page{}, Options{})
-	if err == nil || !strings.Contains(err.Error(), `no format "pdf"; have table, csv, md, json, ndjson, html`) {
+	if err == nil || !strings.Contains(err.Error(), `no format "pdf"; known are table, csv, md, json, ndjson, html`) {
 		t.Errorf("unknown format: %v", err)
 	}
 	for _, format := range []string{"csv", "ndjson"} {
@@ -180,8 +182,11 @@ func TestCSVAndJSONParseBack(t *testing.T) {
 	if !doc.Simulated || string(doc.Rows[1]["turn"]) != "9223372036854775807" || string(doc.Rows[2]["ttft_ms"]) != "null" {
 		t.Errorf("json: %v %s", doc.Simulated, doc.Rows)
 	}
-	twice := Page{Tables: []*table.Table{{Columns: []table.Column{{Name: "a"}, {Name: "a"}, {Name: "a_2"}}, Rows: [][]any{{int64(1), int64(2), int64(3)}}}}}
+	twice := Page{Tables: []*table.Table{{
+		Columns: []table.Column{{Name: "a"}, {Name: "a"}, {Name: "a_2"}},
+		Rows:    [][]any{{int64(1), int64(2), int64(3)}},
+	}}}
 	if got := render(t, "ndjson", twice, Options{}); got != `{"a":1,"a_3":2,"a_2":3}`+"\n" {
-		t.Errorf("columns of one name: %s", got)
+		t.Errorf("columns of the same name: %s", got)
 	}
 }

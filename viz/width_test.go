@@ -7,13 +7,13 @@ import (
 	"wb/queries/table"
 )
 
-// Text of every script stands in columns: what people see as one character is measured, padded and cut as one.
+// Text of every script is aligned: what people see as one character is measured, padded and cut as one.
 func TestTerminalColumns(t *testing.T) {
 	const flag, family, thumb, coder = "🇩🇪", "👩\u200d👩\u200d👧", "👍🏽", "🧑\u200d💻"
 	for _, c := range []struct {
 		name, text string
 		want       int
-		cut        string // three times the text, in five columns
+		cut        string // three times the text, cut to five columns
 	}{
 		{"Latin", "ab", 2, "abab…"},
 		{"accents", "é", 1, "ééé"},
@@ -43,7 +43,7 @@ func TestTerminalColumns(t *testing.T) {
 	}
 }
 
-// The second column begins at the same place in every line, whatever the first is written in.
+// The second column begins at the same place in every line, whatever the script of the first is.
 func TestScriptsStandInColumns(t *testing.T) {
 	tab := &table.Table{Title: "t", Columns: []table.Column{{Name: "name"}, {Name: "word"}}}
 	for _, name := range []string{"ab", "日本語", "e\u0301te\u0301", "👩\u200d👩\u200d👧 family", "שלום", "a very long name, ✅ and it is cut"} {

@@ -1,5 +1,6 @@
-// Command sizes fails where code has grown past what a reader can hold: files, functions, structs, the commands' own code and, when
-// asked, lines. It knows no exceptions but one: a struct says why it is wide.
+// Command sizes fails when code has become too large to be read easily: files, functions, structs, the folder of the commands and, with
+// -lines, lines. There is one exception: a struct may be wide if its doc comment says why. The command looks only at sizes and must know
+// nothing of what the code does.
 package main
 
 import (
@@ -27,13 +28,13 @@ const (
 	lineLength    = 140  // characters, not bytes
 )
 
-// commandFolder is where only wiring belongs.
+// commandFolder should hold only code that connects flags to packages.
 const commandFolder = "cmd/wb"
 
 // wideMark begins the line of a struct's doc comment that says why the struct has many fields.
 const wideMark = "// wide: "
 
-// kind is what is too large.
+// kind is the kind of thing that is too large.
 type kind string
 
 const (
@@ -59,23 +60,23 @@ var limits = []struct {
 	{oldWord, "that are not used any more"},
 }
 
-// violation is one thing that is too large, and where it begins.
+// violation is one thing that is too large, and the file and line where it begins.
 type violation struct {
-	kind kind
-	file string
-	line int
-	says string
+	kind    kind
+	file    string
+	line    int
+	message string
 }
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run checks the module below a folder and gives the exit code: 0 nothing is too large, 1 something is, 2 it could not be told.
+// run checks the module in a folder and returns the exit code: 0 if nothing is too large, 1 if something is, 2 if the check failed.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sizes", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	folder := flags.String("folder", ".", "the module's folder")
+	folder := flags.String("folder", ".", "`folder` of the module")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return 2
 	}
@@ -86,7 +87,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	counts := map[kind]int{}
 	for _, v := range found {
-		fmt.Fprintf(stdout, "%s:%d: %s\n", v.file, v.line, v.says)
+		fmt.Fprintf(stdout, "%s:%d: %s\n", v.file, v.line, v.message)
 		counts[v.kind]++
 	}
 	for _, l := range limits {
@@ -98,7 +99,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// check finds all that is too large in a module, by file and line.
+// check finds everything in a module that breaks a limit, ordered by file and line.
 func check(module fs.FS) (found []violation, err error) {
 	words, err := readVocabulary(module)
 	if err != nil {
@@ -146,20 +147,20 @@ func check(module fs.FS) (found []violation, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if files == 0 { // in a wrong folder nothing is too large
-		return nil, fmt.Errorf("no Go file is here")
+	if files == 0 { // the folder is wrong, and would pass
+		return nil, fmt.Errorf("found no Go file")
 	}
 	if commands > commandLines {
-		says := fmt.Sprintf("%s has %d lines without its tests, more than %d", commandFolder, commands, commandLines)
-		found = append(found, violation{largeCommand, commandFolder, 1, says})
+		message := fmt.Sprintf("%s has %d lines without its tests, more than %d", commandFolder, commands, commandLines)
+		found = append(found, violation{largeCommand, commandFolder, 1, message})
 	}
 	slices.SortFunc(found, func(a, b violation) int {
-		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), strings.Compare(a.says, b.says))
+		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), strings.Compare(a.message, b.message))
 	})
 	return found, nil
 }
 
-// leftOut are the folders that Go leaves out of a module, and those that the build fills.
+// leftOut says whether a folder is left out: Go ignores it, or the build creates its files.
 func leftOut(folder string) bool {
 	return strings.HasPrefix(folder, ".") || strings.HasPrefix(folder, "_") ||
 		slices.Contains([]string{"vendor", "node_modules", "bin", "results"}, folder)
@@ -178,14 +179,14 @@ func longLines(name, text string) (found []violation) {
 	for line := range strings.Lines(text) {
 		number++
 		if n := utf8.RuneCountInString(strings.TrimRight(line, "\r\n")); n > lineLength {
-			says := fmt.Sprintf("the line has %d characters, more than %d", n, lineLength)
-			found = append(found, violation{longLine, name, number, says})
+			message := fmt.Sprintf("the line has %d characters, more than %d", n, lineLength)
+			found = append(found, violation{longLine, name, number, message})
 		}
 	}
 	return found
 }
 
-// checkGo finds the file itself, its functions and its structs.
+// checkGo finds what is too large in a Go file: the file itself, its functions and its structs.
 func checkGo(name string, text []byte) (found []violation, err error) {
 	if n := countLines(string(text)); n > fileLines {
 		found = append(found, violation{largeFile, name, 1, fmt.Sprintf("the file has %d lines, more than %d", n, fileLines)})
@@ -199,13 +200,13 @@ func checkGo(name string, text []byte) (found []violation, err error) {
 	reasons := wideReasons(file)
 	function := func(what string, from, to token.Pos) {
 		if n := line(to) - line(from) + 1; n > functionLines {
-			says := fmt.Sprintf("%s has %d lines, more than %d", what, n, functionLines)
-			found = append(found, violation{largeFunction, name, line(from), says})
+			message := fmt.Sprintf("%s has %d lines, more than %d", what, n, functionLines)
+			found = append(found, violation{largeFunction, name, line(from), message})
 		}
 	}
 	for _, d := range file.Decls {
 		switch d := d.(type) {
-		case *ast.FuncDecl: // its type begins at the word func, behind the doc comment
+		case *ast.FuncDecl: // its type begins at the word func, after the doc comment
 			function("func "+d.Name.Name, d.Type.Pos(), d.End())
 		case *ast.GenDecl:
 			outermostLiterals(d, func(l *ast.FuncLit) { function("a function without a name", l.Pos(), l.End()) })
@@ -217,20 +218,20 @@ func checkGo(name string, text []byte) (found []violation, err error) {
 			return true
 		}
 		if fields := countFields(s); fields > structFields {
-			says := fmt.Sprintf("a struct has %d fields, more than %d, and no line %q says why", fields, structFields, wideMark+"…")
-			found = append(found, violation{wideStruct, name, line(s.Pos()), says})
+			message := fmt.Sprintf("a struct has %d fields, more than %d, and no line %q says why", fields, structFields, wideMark+"…")
+			found = append(found, violation{wideStruct, name, line(s.Pos()), message})
 		}
 		return true
 	})
 	return found, nil
 }
 
-// outermostLiterals visits the functions without a name, and not those in them.
-func outermostLiterals(in ast.Node, visit func(*ast.FuncLit)) {
+// outermostLiterals calls f for each function without a name, except for those inside another one.
+func outermostLiterals(in ast.Node, f func(*ast.FuncLit)) {
 	ast.Inspect(in, func(node ast.Node) bool {
 		l, is := node.(*ast.FuncLit)
 		if is {
-			visit(l)
+			f(l)
 		}
 		return !is
 	})
@@ -238,13 +239,13 @@ func outermostLiterals(in ast.Node, visit func(*ast.FuncLit)) {
 
 func countFields(s *ast.StructType) (n int) {
 	for _, f := range s.Fields.List {
-		n += max(len(f.Names), 1) // an embedded one has no name
+		n += max(len(f.Names), 1) // an embedded field has no name
 	}
 	return n
 }
 
-// wideReasons are the structs whose doc comment says why they are wide. The comment is that of the type, variable or field which the
-// struct belongs to.
+// wideReasons gives the structs whose doc comment says why they are wide. It is the comment of the type, variable or field to which the
+// struct belongs.
 func wideReasons(file *ast.File) map[*ast.StructType]bool {
 	out := map[*ast.StructType]bool{}
 	mark := func(of ast.Node, docs ...*ast.CommentGroup) {
@@ -257,7 +258,7 @@ func wideReasons(file *ast.File) map[*ast.StructType]bool {
 				out[s] = true
 			}
 			_, body := node.(*ast.BlockStmt)
-			return !is && !body // a struct in a struct or in a function needs a reason of its own
+			return !is && !body // a struct inside a struct or a function needs another reason
 		})
 	}
 	ast.Inspect(file, func(node ast.Node) bool {

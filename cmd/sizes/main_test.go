@@ -11,7 +11,7 @@ import (
 	"testing/fstest"
 )
 
-// fields is so many fields of a struct, a line each.
+// fields gives n fields of a struct, one per line.
 func fields(n int) (text string) {
 	for i := range n {
 		text += fmt.Sprintf("\tf%d int\n", i)
@@ -88,7 +88,7 @@ func TestCommandFolder(t *testing.T) {
 	}
 	module["cmd/wb/8.go"] = &fstest.MapFile{Data: []byte(half)}
 	found, err := check(module)
-	if err != nil || len(found) != 1 || found[0].kind != largeCommand || !strings.Contains(found[0].says, "2504 lines") {
+	if err != nil || len(found) != 1 || found[0].kind != largeCommand || !strings.Contains(found[0].message, "2504 lines") {
 		t.Errorf("2,504 lines: %v, %v", found, err)
 	}
 }
@@ -99,7 +99,7 @@ func TestLines(t *testing.T) {
 		"a.go":    {Data: []byte("package a\n\n// " + over + "\n")},
 		"a/b.sql": {Data: []byte(fits + "\r\n" + over)},
 		"a/b.md":  {Data: []byte(over + "\n")},
-		// not looked at
+		// these are not checked
 		"a/b.txt": {Data: []byte(over)}, "a/testdata/b.md": {Data: []byte(over)}, ".x/b.md": {Data: []byte(over)},
 	}
 	found, err := check(module)
@@ -132,7 +132,7 @@ func TestRun(t *testing.T) {
 		code       int
 		want       string // of both outputs
 	}{
-		{"no file", "", nil, 2, "no Go file is here"},
+		{"no file", "", nil, 2, "found no Go file"},
 		{"small", "package a\n", nil, 0, nothing},
 		{"large", "package a\n" + strings.Repeat("\n", 500), nil, 1, large},
 		{"long", "package a\n\n// " + strings.Repeat("x", 138) + "\n", nil, 1,

@@ -49,7 +49,7 @@ func TestWords(t *testing.T) {
 	}
 	got := ""
 	for _, v := range found {
-		got += fmt.Sprintf("%s:%d %s\n", v.file, v.line, strings.Fields(v.says)[0])
+		got += fmt.Sprintf("%s:%d %s\n", v.file, v.line, strings.Fields(v.message)[0])
 	}
 	want := "Makefile:1 \"foo\"\na.go:3 \"bar\"\na.go:3 \"foo\"\na.go:3 \"foo\"\na.go:3 \"foos\"\nb.md:1 \"bar\"\nx/testdata/story.txtar:1 \"bars\"\n"
 	if got != want {

@@ -15,12 +15,13 @@ func newCache(stdout, stderr io.Writer) *cobra.Command {
 	var q queryOptions
 	var w queries.WhatIf
 	var blocks, pools []string
-	cmd := &cobra.Command{Use: "cache", Short: "Ask what the prefix cache could have done", Args: args(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{Use: "cache", Short: "Show what other prefix caches could have done", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	sim := &cobra.Command{
 		Use:   "simulate",
 		Short: "Replay recorded prompts through caches of other block sizes and capacities",
-		Long: `Replay the prompts of recorded runs, token by token, through vLLM's prefix cache with other block sizes and capacities, and show the hit ratio each
-would have had. Nothing is sent to any server.`,
+		Long: `Replay the prompts of recorded runs, token by token, through vLLM's prefix cache with other block sizes and capacities.
+The table shows the hit ratio that each of them would have had. Nothing is sent to any server.`,
 		Example: `  wb cache simulate --block-size 16,32,64,128
   wb cache simulate --runs last:2 --kv-tokens 10k,50k,unlimited --shared -o what-if.html`,
 		Args: args(cobra.NoArgs),
@@ -59,10 +60,10 @@ would have had. Nothing is sent to any server.`,
 	}
 	dbFlag(sim, &q.db)
 	f := sim.Flags()
-	f.StringVar(&w.Runs, "runs", "latest", "which `runs`")
-	f.StringSliceVar(&blocks, "block-size", []string{"16", "32", "64", "128"}, "tokens in a KV block")
-	f.StringSliceVar(&pools, "kv-tokens", []string{"unlimited"}, "tokens the KV cache holds, such as 10k,50k,unlimited")
-	f.BoolVar(&w.Shared, "shared", false, "as if nothing kept sessions apart")
+	f.StringVar(&w.Runs, "runs", "latest", "`selector` of the runs to replay")
+	f.StringSliceVar(&blocks, "block-size", []string{"16", "32", "64", "128"}, "sizes of a KV block in `tokens`")
+	f.StringSliceVar(&pools, "kv-tokens", []string{"unlimited"}, "sizes of the KV cache in `tokens`, such as 10k,50k,unlimited")
+	f.BoolVar(&w.Shared, "shared", false, "let all sessions share one cache, even where isolation kept them apart")
 	q.outputFlags(sim)
 	cmd.AddCommand(sim)
 	return cmd

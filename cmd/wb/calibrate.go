@@ -10,7 +10,7 @@ import (
 	"wb/collect/bench"
 )
 
-// calibration is a plan of two equal cells: whatever differs between them is noise.
+// calibration is a plan of two equal cells. Whatever differs between them is noise.
 const calibration = `name: calibrate
 about: two equal cells, taken in turns; whatever differs between them is this machine's noise
 tags: {calibration: aa}
@@ -28,15 +28,17 @@ func newCalibrate(stdout, stderr io.Writer) *cobra.Command {
 	o := runOptions{start: time.Now(), stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
 		Use:   "calibrate [-- VLLM-ARGUMENTS]",
-		Short: "Measure this machine's noise: equal runs against each other",
-		Long: `Play two equal runs in turns and compare them: what differs is this machine's noise. The runs stay in the file, and wb compare shows the noise beside
-every change on the same machine, server and model. Takes the flags of wb run; give the ones that you measure with.`,
+		Short: "Measure this machine's noise by comparing equal runs",
+		Long: `Play two equal runs, interleaved, and compare them. Whatever differs between them is this machine's noise.
+The runs stay in the file, and wb compare shows the noise beside every change that it finds on the same machine, server and model.
+
+The command takes the flags of wb run. Give those with which you will measure.`,
 		Example: `  wb calibrate                                                  # on the simulator, under a minute
   wb calibrate --engine vllm --model smollm2-135m --isolation salt
   wb calibrate --url http://localhost:8001 --repeat 10`,
 		Args: func(cmd *cobra.Command, a []string) error {
 			if d := cmd.ArgsLenAtDash(); len(a) > 0 && d != 0 {
-				return usageHint(cmd, "calibrate: takes no argument %q; vLLM's own arguments come after --", a[0])
+				return usageHint(cmd, "calibrate: takes no argument %q; arguments of vLLM come after --", a[0])
 			}
 			return nil
 		},
@@ -46,7 +48,8 @@ every change on the same machine, server and model. Takes the flags of wb run; g
 		},
 	}
 	o.flags(cmd)
-	for name, value := range map[string]string{"repeat": "5", "max-tokens": "32", "ignore-eos": "true", "replies": "scripted", "conversations": "simple_qa,rag_topk"} { // the plan's, for --help
+	for name, value := range map[string]string{"repeat": "5", "max-tokens": "32", "ignore-eos": "true", "replies": "scripted",
+		"conversations": "simple_qa,rag_topk"} { // --help shows the values of the plan
 		f := cmd.Flags().Lookup(name)
 		f.DefValue = value
 		f.Usage, _, _ = strings.Cut(f.Usage, " (default:")

@@ -14,7 +14,7 @@ import (
 	"wb/queries/compare"
 )
 
-// gateError says that a comparison breached its gate.
+// gateError is the error of a comparison with a gate that failed; wb exits with 3.
 type gateError struct{ error }
 
 func newCompare(stdout, stderr io.Writer) *cobra.Command {
@@ -23,11 +23,13 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 	var margin, gate, gateOn string
 	cmd := &cobra.Command{
 		Use:   "compare BASE HEAD",
-		Short: "Hold two runs, or groups of runs, against each other, with a verdict",
-		Long: `Compare two selections of runs: by how much HEAD differs from BASE, between which bounds, and whether that is faster, slower, equivalent or
-not to be told yet. The unit of evidence is a session; at least six a side are needed for a verdict (--repeat). docs/reference/comparing.md says how it is worked out.
+		Short: "Compare two runs, or two groups of runs, and give a verdict",
+		Long: `Compare two selections of runs: by how much HEAD differs from BASE, the interval of that difference, and a verdict. The
+verdict is faster, slower, equivalent or inconclusive.
+The unit of evidence is a session: a verdict needs at least six on each side (--repeat). docs/reference/comparing.md explains it.
 
-With --gate, exit 3 when a limit is certainly breached: the whole interval lies beyond it, and the test refuses that the change is only as large as the limit.`,
+With --gate, wb exits with 3 when a limit is certainly breached: the whole interval lies beyond the limit, and the test rejects
+that the change is only as large as the limit.`,
 		Example: `  wb compare latest~1 latest
   wb compare tag:apc=off tag:apc=on --metric ttft,itl_p50,hit_ratio --by turn
   wb compare baseline latest --gate 'ttft<=+3%,hit_ratio>=-1pp'`,
@@ -47,14 +49,14 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 			}
 			var gates []compare.Gate
 			if cmd.Flags().Changed("gate-on") && !cmd.Flags().Changed("gate") {
-				return usagef("flag --gate-on: there is no --gate")
+				return usagef("flag --gate-on: needs --gate")
 			}
-			if cmd.Flags().Changed("gate") { // one that is empty, as of a variable that is not set, is none that could hold
+			if cmd.Flags().Changed("gate") { // an empty one is refused, too: it could come from an unset variable
 				if gates, err = compare.ParseGate(gate); err != nil {
 					return plain.Mistake(err)
 				}
 			}
-			for _, g := range gates { // what is gated is compared
+			for _, g := range gates { // a gate needs its metric
 				if !slices.Contains(c.Metrics, g.Metric) {
 					c.Metrics = append(c.Metrics, g.Metric)
 				}
@@ -87,25 +89,25 @@ With --gate, exit 3 when a limit is certainly breached: the whole interval lies 
 	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
 	usual := []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}
-	f.StringSliceVar(&c.Metrics, "metric", usual, "what to compare, the question itself first: "+strings.Join(compare.MetricNames(), ", "))
-	f.StringVar(&c.By, "by", "", "besides the whole, by turn, context or conversation")
-	f.StringVar(&margin, "margin", "2%", "differences within this are of no account")
+	f.StringSliceVar(&c.Metrics, "metric", usual, "`metrics` to compare, the most important first: "+strings.Join(compare.MetricNames(), ", "))
+	f.StringVar(&c.By, "by", "", "compare also for each turn, context or conversation")
+	f.StringVar(&margin, "margin", "2%", "a difference within this `percentage` counts as none")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")
-	f.StringVar(&gateOn, "gate-on", "breach", "when a gate fails: breach (it certainly is) or inconclusive (it may be)")
+	f.StringVar(&gateOn, "gate-on", "breach", "when a gate fails: breach (if it is certainly breached) or inconclusive (if it may be)")
 	q.outputFlags(cmd)
 	return cmd
 }
 
-// checkGates tells how each gate stands; the error is a breach.
+// checkGates prints the state of each gate. Its error names the gates that failed. With strict, a gate fails unless it is shown to hold.
 func checkGates(stderr io.Writer, gates []compare.Gate, verdicts []compare.Verdict, strict bool) error {
 	var broken []string
 	for i, state := range compare.CheckGates(gates, verdicts) {
 		why := map[compare.GateState]string{
 			compare.GateHolds:    "holds",
-			compare.GateBreached: "breached: the whole interval lies beyond it",
-			compare.GateOpen:     "not shown to hold, nor to be breached",
+			compare.GateBreached: "breached: the whole interval lies beyond the limit",
+			compare.GateOpen:     "shown neither to hold nor to be breached",
 			compare.GateUnknown:  "not checked: not measured on both sides",
-			compare.GateForeign:  "not checked: the sides do not do the same (see the notes)",
+			compare.GateForeign:  "not checked: the two sides did different things (see the notes)",
 		}[state]
 		if strict && state == compare.GateOpen {
 			why = "not shown to hold"

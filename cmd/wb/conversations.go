@@ -16,7 +16,7 @@ import (
 	"wb/viz/output"
 )
 
-// listConversations renders all conversations, and which of them would run.
+// listConversations prints a table of all conversations. The table says which of them would run.
 func listConversations(stdout io.Writer, format string, o *bench.Selection) error {
 	s, err := o.Choice()
 	if err != nil {
@@ -36,18 +36,16 @@ func listConversations(stdout io.Writer, format string, o *bench.Selection) erro
 func newConversations(stdout, stderr io.Writer) *cobra.Command {
 	var format string
 	list := func(o *bench.Selection) func(*cobra.Command, []string) error {
-		return func(*cobra.Command, []string) error {
-			return listConversations(stdout, format, o)
-		}
+		return func(*cobra.Command, []string) error { return listConversations(stdout, format, o) }
 	}
-	var own, sub bench.Selection
-	cmd := &cobra.Command{Use: "conversations", Short: "List, show and check conversation files", Args: args(cobra.NoArgs), RunE: list(&own)}
+	var all, sub bench.Selection
+	cmd := &cobra.Command{Use: "conversations", Short: "List, show and check conversation files", Args: args(cobra.NoArgs), RunE: list(&all)}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
-	own.Flags(cmd.Flags())
-	ls := &cobra.Command{Use: "list", Short: "List conversations, and which would run", Args: args(cobra.NoArgs), RunE: list(&sub)}
+	all.Flags(cmd.Flags())
+	ls := &cobra.Command{Use: "list", Short: "List conversations, and say which of them would run", Args: args(cobra.NoArgs), RunE: list(&sub)}
 	sub.Flags(ls.Flags())
 	var showDir string
-	show := &cobra.Command{Use: "show ID", Short: "Print a conversation as YAML, a generated one with its documents", Args: args(cobra.ExactArgs(1)),
+	show := &cobra.Command{Use: "show ID", Short: "Print a conversation as YAML, with its generated documents", Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error {
 			all, err := data.Load(showDir)
 			if err != nil {
@@ -69,7 +67,8 @@ func newConversations(stdout, stderr io.Writer) *cobra.Command {
 			return err
 		}}
 	show.Flags().StringVar(&showDir, "data", "", "`directory` with conversation files")
-	validate := &cobra.Command{Use: "validate FILE | DIRECTORY…", Short: "Check conversation files; mistakes are told with file and line", Args: args(cobra.MinimumNArgs(1)),
+	validate := &cobra.Command{Use: "validate FILE | DIRECTORY…", Short: "Check conversation files, and print file and line of mistakes",
+		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error { return validateFiles(stdout, stderr, a) }}
 	cmd.AddCommand(ls, show, validate)
 	return cmd
@@ -96,7 +95,7 @@ func validateFiles(stdout, stderr io.Writer, paths []string) error {
 	case bad > 0:
 		return fmt.Errorf("validate conversations: %d of %d files have a mistake", bad, bad+good)
 	case good == 0:
-		return errors.New("validate conversations: there is no .yaml, .yml or .json file")
+		return errors.New("validate conversations: found no .yaml, .yml or .json file")
 	}
 	return nil
 }

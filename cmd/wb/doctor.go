@@ -25,10 +25,10 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 	var port int
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check machine, GPU, disk, file, vLLM and server; every problem comes with its remedy",
-		Long: "Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache. With " +
-			"--model alone, whether that model\n" +
-			"is here and fits; with --url, the server that answers there, which gets one request of one token.",
+		Short: "Check machine, GPU, disk, file, vLLM and server, and say how to fix each problem",
+		Long: `Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache.
+With --model alone, check whether that model is in the cache and fits this machine.
+With --url, check the server at that URL. It gets one request for one token.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -63,10 +63,10 @@ func newDoctor(stdout io.Writer) *cobra.Command {
 	}
 	dbFlag(cmd, &db)
 	f := cmd.Flags()
-	f.StringVar(&url, "url", "", "check this server too; sends it one request of one token")
-	f.StringVar(&model, "model", "", "with --url, model name the server knows; else a model to check for this machine")
+	f.StringVar(&url, "url", "", "check the server at this `URL`, too; it gets one request for one token")
+	f.StringVar(&model, "model", "", "with --url, the model's name on that server; without it, a model to check for this machine")
 	target.VLLMFlag(cmd.Flags(), &vllmAt)
-	f.IntVar(&port, "port", 8001, "port that a server would get")
+	f.IntVar(&port, "port", 8001, "port to check for a server that wb would start")
 	f.StringVar(&keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
 	return cmd

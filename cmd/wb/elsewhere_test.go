@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// histories makes files with runs of two turns.
+// histories creates files with runs of two turns each.
 func histories(t *testing.T, dir string, files, runs int) (paths []string) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -24,7 +24,9 @@ func histories(t *testing.T, dir string, files, runs int) (paths []string) {
 		paths = append(paths, path)
 		wg.Go(func() {
 			for r := range runs {
-				cmd, out := wbCommand(t, dir, "run", "--db", path, "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "2", "--max-tokens", "4", "--sample-hz", "1", "--quiet", "--name", fmt.Sprintf("box%d-%d", f+1, r+1), "--tag", fmt.Sprintf("box=%d", f+1))
+				cmd, out := wbCommand(t, dir, "run", "--db", path, "--sim-profile", "instant", "--conversations", "simple_qa",
+					"--max-turns", "2", "--max-tokens", "4", "--sample-hz", "1", "--quiet",
+					"--name", fmt.Sprintf("box%d-%d", f+1, r+1), "--tag", fmt.Sprintf("box=%d", f+1))
 				if err := cmd.Run(); err != nil {
 					t.Errorf("%v\n%s", err, out)
 				}
@@ -35,37 +37,52 @@ func histories(t *testing.T, dir string, files, runs int) (paths []string) {
 	return paths
 }
 
-// rows counts every raw table.
+// rows counts the rows of every raw table.
 func rows(t *testing.T, dir, db string) string {
 	t.Helper()
-	const q = `SELECT 'run ' || (SELECT count(*) FROM raw.run) || ', distinct ' || (SELECT count(DISTINCT run_id) FROM raw.run) || ', tag ' || (SELECT count(*) FROM raw.run_tag) || ', setting ' || (SELECT count(*) FROM raw.setting)
-		|| ', session ' || (SELECT count(*) FROM raw.session) || ', turn ' || (SELECT count(*) FROM raw.turn) || ', message ' || (SELECT count(*) FROM raw.message) || ', link ' || (SELECT count(*) FROM raw.turn_message)
-		|| ', chunk ' || (SELECT count(*) FROM raw.chunk) || ', token ' || (SELECT sum(len(tokens)) FROM raw.turn_token) || ', metric ' || (SELECT count(*) FROM raw.engine_metric) || ', scrape ' || (SELECT count(*) FROM raw.scrape)
-		|| ', host ' || (SELECT count(*) FROM raw.host_sample) || ', process ' || (SELECT count(*) FROM raw.process_sample) || ', cache ' || (SELECT count(*) FROM raw.cache_turn) || ', miss ' || (SELECT sum(tokens) FROM raw.cache_miss) || ', event ' || (SELECT count(*) FROM raw.event) AS n`
+	const q = `SELECT 'run ' || (SELECT count(*) FROM raw.run) || ', distinct ' || (SELECT count(DISTINCT run_id) FROM raw.run)
+		|| ', tag ' || (SELECT count(*) FROM raw.run_tag) || ', setting ' || (SELECT count(*) FROM raw.setting)
+		|| ', session ' || (SELECT count(*) FROM raw.session) || ', turn ' || (SELECT count(*) FROM raw.turn)
+		|| ', message ' || (SELECT count(*) FROM raw.message) || ', link ' || (SELECT count(*) FROM raw.turn_message)
+		|| ', chunk ' || (SELECT count(*) FROM raw.chunk) || ', token ' || (SELECT sum(len(tokens)) FROM raw.turn_token)
+		|| ', metric ' || (SELECT count(*) FROM raw.engine_metric) || ', scrape ' || (SELECT count(*) FROM raw.scrape)
+		|| ', host ' || (SELECT count(*) FROM raw.host_sample) || ', process ' || (SELECT count(*) FROM raw.process_sample)
+		|| ', cache ' || (SELECT count(*) FROM raw.cache_turn) || ', miss ' || (SELECT sum(tokens) FROM raw.cache_miss)
+		|| ', event ' || (SELECT count(*) FROM raw.event) AS n`
 	lines := strings.Split(strings.TrimSpace(wb(t, dir, "query", "--db", db, "-c", q, "--format", "csv")), "\n")
 	return strings.TrimSuffix(lines[len(lines)-1], ",true")
 }
 
-// sameReports holds the reports over two histories against each other.
+// sameReports compares the reports over two histories.
 func sameReports(t *testing.T, dir, a, b string, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if x, y := wb(t, dir, "query", name, "--db", a, "--runs", "all", "--format", "csv"), wb(t, dir, "query", name, "--db", b, "--runs", "all", "--format", "csv"); x != y {
+		x := wb(t, dir, "query", name, "--db", a, "--runs", "all", "--format", "csv")
+		y := wb(t, dir, "query", name, "--db", b, "--runs", "all", "--format", "csv")
+		if x != y {
 			t.Errorf("%s over %s:\n%.600s\nover %s:\n%.600s", name, a, x, b, y)
 		}
 	}
 }
 
-var manyReports = []string{"run_overview", "turn_details", "itl_percentiles", "cache_hit_by_turn", "conversation_summary", "ttft_by_turn", "run_settings", "cache_miss_causes", "stalls", "throughput_by_run", "fleet_overview", "regressions_over_time"}
+var manyReports = []string{"run_overview", "turn_details", "itl_percentiles", "cache_hit_by_turn", "conversation_summary",
+	"ttft_by_turn", "run_settings", "cache_miss_causes", "stalls", "throughput_by_run", "fleet_overview", "regressions_over_time"}
 
-// ClickHouse and Spark find the same rows and sums in a folder of Parquet as wb. Needs WB_READERS, a Python that has both (make lake).
+// ClickHouse and Spark find the same rows and sums in a folder of Parquet as wb does. Needs WB_READERS, a Python that has both (make lake).
 func TestOtherReaders(t *testing.T) {
 	python := os.Getenv("WB_READERS")
 	if python == "" {
 		t.Skip("WB_READERS is not set; make lake sets it")
 	}
 	dir := t.TempDir()
-	plan := "name: p\nconversations: [simple_qa]\nmax_turns: 2\nmax_tokens: 8\nsim_profile: instant\nmatrix:\n  rag_placement: [system, append]\n" // its runs have an id of the plan
+	const plan = `name: p
+conversations: [simple_qa]
+max_turns: 2
+max_tokens: 8
+sim_profile: instant
+matrix:
+  rag_placement: [system, append]
+` // only runs of a plan have a plan's id
 	if err := os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +113,10 @@ func TestOtherReaders(t *testing.T) {
 	}
 	for table, sums := range found["clickhouse"] {
 		from := "raw." + table
-		if table == "message" { // a folder has a text with each run that refers to it
-			from = "(SELECT DISTINCT x.run_id, m.* FROM (SELECT run_id, sha256 FROM raw.turn_message UNION SELECT run_id, reply_sha256 FROM raw.turn) x JOIN raw.message m USING (sha256))"
+		if table == "message" { // a folder holds a text once for each run that refers to it
+			from = `(SELECT DISTINCT x.run_id, m.*
+				FROM (SELECT run_id, sha256 FROM raw.turn_message UNION SELECT run_id, reply_sha256 FROM raw.turn) x
+				JOIN raw.message m USING (sha256))`
 		}
 		q, columns := "SELECT count(*)::DOUBLE AS rows", []string{"rows"}
 		for column := range sums {
@@ -108,17 +127,18 @@ func TestOtherReaders(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSpace(wb(t, dir, "query", "--db", "out", "-c", q+" FROM "+from, "--format", "csv")), "\n")
 		for i, want := range strings.Split(lines[len(lines)-1], ",")[:len(columns)] {
-			for _, engine := range []string{"clickhouse", "spark"} {
-				got := found[engine][table][columns[i]]
-				if f, err := strconv.ParseFloat(want, 64); (got == nil) != (want == "") || (got != nil && (err != nil || math.Abs(f-*got) > 1e-9*math.Abs(f))) {
-					t.Errorf("%s: %s.%s differs from wb's %q", engine, table, columns[i], want)
+			for _, reader := range []string{"clickhouse", "spark"} {
+				got := found[reader][table][columns[i]]
+				f, err := strconv.ParseFloat(want, 64)
+				if (got == nil) != (want == "") || (got != nil && (err != nil || math.Abs(f-*got) > 1e-9*math.Abs(f))) {
+					t.Errorf("%s: %s.%s differs from wb's %q", reader, table, columns[i], want)
 				}
 			}
 		}
 	}
 }
 
-// A lake in a folder, a folder of Parquet and files give the same reports, and runs travel between them by their ids.
+// A lake in a folder, a folder of Parquet and files give the same reports. Copied runs are recognised by their ids.
 func TestHistoriesElsewhere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -164,19 +184,23 @@ func TestHistoriesElsewhere(t *testing.T) {
 	isNoHistory(t, dir)
 }
 
-// travelsToLake pushes runs into a lake: by itself, at the end of a run, whose lake may be away, and of a calibration.
+// travelsToLake pushes runs into a lake: with wb push, at the end of a run (also when the lake does not answer), and of a calibration.
 func travelsToLake(t *testing.T, dir string, boxes []string) {
 	wb(t, dir, "push", "lake", "--db", boxes[0])
-	// a run that pushes at its end brings what is not there yet; its lake may be away
-	bring := []string{"run", "--db", boxes[1], "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1", "--quiet", "--push"}
+	// a run that pushes at its end adds all runs that the lake lacks; its lake may not answer
+	bring := []string{"run", "--db", boxes[1], "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1",
+		"--quiet", "--push"}
 	cmd, out := wbCommand(t, dir, append(bring, "postgres:host=127.0.0.1 port=1 dbname=x")...)
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), "its PostgreSQL does not answer: connection refused; the run goes on") || !strings.Contains(out.String(), "dbname=x: its PostgreSQL does not answer: connection refused\nhint: are host and port right? The local file has not changed") {
-		t.Errorf("a lake that is away: exit %d\n%s", code, out)
+	const refused = "its PostgreSQL does not answer: connection refused"
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), refused+"; the run goes on") ||
+		!strings.Contains(out.String(), "dbname=x: "+refused+"\nhint: are host and port right? The local file has not changed") {
+		t.Errorf("a lake that does not answer: exit %d\n%s", code, out)
 	}
 	if said := wb(t, dir, append(bring, "lake")...); !strings.Contains(said, "lake: 4 runs added, 0 there before\n") {
 		t.Errorf("run --push said %q", said)
 	}
-	if said := wb(t, dir, "calibrate", "--db", "noise.duckdb", "--sim-profile", "instant", "--repeat", "1", "--quiet", "--push", "noise"); !strings.Contains(said, "noise: 2 runs added, 0 there before\n") {
+	said := wb(t, dir, "calibrate", "--db", "noise.duckdb", "--sim-profile", "instant", "--repeat", "1", "--quiet", "--push", "noise")
+	if !strings.Contains(said, "noise: 2 runs added, 0 there before\n") {
 		t.Errorf("calibrate --push said %q", said)
 	}
 	if said := wb(t, dir, "import", boxes[1], "--db", "all.duckdb"); !strings.Contains(said, "2 runs added, 2 here before") {
@@ -184,7 +208,7 @@ func travelsToLake(t *testing.T, dir string, boxes []string) {
 	}
 }
 
-// sameHistory holds a place against the file it came from, by its rows, its reports, and what comes back of it.
+// sameHistory compares a place with the file from which it was filled: its rows, its reports, and the runs that are imported from it.
 func sameHistory(t *testing.T, dir, place, want string) {
 	if got := rows(t, dir, place); got != want {
 		t.Errorf("%s has\n%s\nthe file\n%s", place, got, want)
@@ -201,7 +225,7 @@ func sameHistory(t *testing.T, dir, place, want string) {
 	}
 }
 
-// refusesStrangers holds that no SQL writes, reads other files, or changes what is there.
+// refusesStrangers checks that no SQL writes, reads other files, or changes the history.
 func refusesStrangers(t *testing.T, dir, place, box string) {
 	write := "COPY (SELECT 1) TO '" + place + "/x.csv'"
 	for _, q := range []string{
@@ -215,7 +239,7 @@ func refusesStrangers(t *testing.T, dir, place, box string) {
 	} {
 		cmd, out := wbCommand(t, dir, "query", "--db", place, "-c", q)
 		if code := exitCode(t, cmd.Run()); code != 1 {
-			t.Errorf("%s passes with %d:\n%s", q, code, out)
+			t.Errorf("%s is not refused: exit %d:\n%s", q, code, out)
 		}
 	}
 	if found, err := filepath.Glob(filepath.Join(dir, place, "x.csv")); err != nil || len(found) > 0 {
@@ -223,7 +247,7 @@ func refusesStrangers(t *testing.T, dir, place, box string) {
 	}
 }
 
-// mayBeMoved moves a place and takes a run out of it; nothing of another kind comes into it.
+// mayBeMoved moves a place and removes a run from it. A command for the other kind of place refuses it.
 func mayBeMoved(t *testing.T, dir, place, box string) {
 	moved := place + "-moved"
 	if err := os.Rename(filepath.Join(dir, place), filepath.Join(dir, moved)); err != nil {
@@ -249,11 +273,17 @@ func mayBeMoved(t *testing.T, dir, place, box string) {
 	}
 }
 
-// isNoHistory asks for what cannot be, and each answer says why.
+// isNoHistory gives commands what is not a history, and checks that each answer says why.
 func isNoHistory(t *testing.T, dir string) {
-	for args, cause := range map[string]string{"query ttft_by_turn --db empty": "without runs of wb", "import empty --db x.duckdb": "without runs of wb", "import nothing.duckdb --db x.duckdb": "no such file",
-		"export --parquet x --db folder": "it is a folder of Parquet files or a lake, but this command needs a DuckDB file", "push x --db folder": "hint: wb import folder --db FILE.duckdb makes one", "import all.duckdb --db all.duckdb": "it is this history itself",
-		"import all.duckdb --db postgres:dbname=x": "it is a lake, but this command writes into a DuckDB file"} {
+	for args, cause := range map[string]string{
+		"query ttft_by_turn --db empty":            "without runs of wb",
+		"import empty --db x.duckdb":               "without runs of wb",
+		"import nothing.duckdb --db x.duckdb":      "no such file",
+		"export --parquet x --db folder":           "it is a folder of Parquet files or a lake, but this command needs a DuckDB file",
+		"push x --db folder":                       "hint: wb import folder --db FILE.duckdb makes one",
+		"import all.duckdb --db all.duckdb":        "it is this history itself",
+		"import all.duckdb --db postgres:dbname=x": "it is a lake, but this command writes into a DuckDB file",
+	} {
 		if err := os.MkdirAll(filepath.Join(dir, "empty"), 0o755); err != nil {
 			t.Fatal(err)
 		}

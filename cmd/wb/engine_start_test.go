@@ -14,8 +14,8 @@ import (
 	"wb/data/hub/hubtest"
 )
 
-// From an empty cache to a measured run: wb setup against a hub that fails in every way that can be got over, the files in the hub's
-// own layout, and the real huggingface_hub and the real vLLM loading them offline, a fresh process for each session.
+// From an empty cache to a measured run: wb setup downloads from a hub that fails in every way from which wb can recover. The files have
+// the layout of huggingface_hub. The real huggingface_hub and the real vLLM load them offline, with a new process for each session.
 func TestRealSetup(t *testing.T) {
 	engine := engineDir(t)
 	const repo = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -52,7 +52,7 @@ func TestRealSetup(t *testing.T) {
 	env = append(env, "HF_TOKEN=hf_test")
 	t.Log(try("", "setup", "--vllm", engine))
 	if h.Leaked() {
-		t.Error("the token left the hub")
+		t.Error("the token was sent to a host that is not the hub")
 	}
 	large := int64(0)
 	for name, b := range files {
@@ -60,10 +60,10 @@ func TestRealSetup(t *testing.T) {
 			large += int64(len(b))
 		}
 	}
-	if h.Sent() != large { // cuts were continued, nothing came twice
+	if h.Sent() != large { // interrupted downloads were continued, and nothing was sent twice
 		t.Errorf("%d bytes were sent for %d", h.Sent(), large)
 	}
-	// one wrong byte in what is there already is not noticed by looking at names; one that comes over the wire is
+	// names do not show a wrong byte in a file that is in the cache already; a wrong byte in a download is noticed
 	blob := filepath.Join(dir, "hf", "hub", "models--HuggingFaceTB--SmolLM2-135M-Instruct", "blobs", hubtest.ETag(files["model.safetensors"]))
 	if err := os.Remove(blob); err != nil {
 		t.Fatal(err)
@@ -81,22 +81,25 @@ func TestRealSetup(t *testing.T) {
 	t.Log(try("", append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", "smollm2-135m", "--port", freePort(),
 		"--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4", "--"}, dtypeFlags()...)...))
 	got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1))
-			|| ' ' || (bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3)) || ' ' || count(DISTINCT start_id) || ' ' || string_agg(DISTINCT turns.isolation, ', ')
+			|| ' ' || (bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3)) || ' ' || count(DISTINCT start_id)
+			|| ' ' || string_agg(DISTINCT turns.isolation, ', ')
 		FROM measured_turns AS turns JOIN sessions USING (run_id, session_id) WHERE turns.turn <> 2`)
 	if got != "0 true 2 restart" {
 		t.Errorf("first turns' hits, third turns hit, starts, mode = %s\n%s", got, wb(t, dir, "query", "turn_details"))
 	}
-	if got := oneCell(t, dir, "SELECT bool_and(startup_s > 5 AND first_token_s > startup_s AND kv_cache_size_tokens > 8192 AND load_s > 0 AND stop_s > 0) || ' ' || count(*) FROM server_starts"); got != "true 2" {
+	if got := oneCell(t, dir, `SELECT bool_and(startup_s > 5 AND first_token_s > startup_s AND kv_cache_size_tokens > 8192
+		AND load_s > 0 AND stop_s > 0) || ' ' || count(*) FROM server_starts`); got != "true 2" {
 		t.Errorf("starts: %s\n%s", got, wb(t, dir, "query", "server_startup"))
 	}
 }
 
-// readByHubLibrary has the real huggingface_hub and transformers find a model offline.
+// readByHubLibrary checks that the real huggingface_hub and transformers find a model offline.
 func readByHubLibrary(t *testing.T, engine, repo, home string) {
 	python := exec.Command(filepath.Join(engine, "venv", "bin", "python"), "-c", `
 import huggingface_hub, transformers
 d = huggingface_hub.snapshot_download("`+repo+`", local_files_only=True)
-print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a few words")), [r.repo_id for r in huggingface_hub.scan_cache_dir().repos])`)
+words = transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a few words")
+print(d, len(words), [r.repo_id for r in huggingface_hub.scan_cache_dir().repos])`)
 	python.Env = append(os.Environ(), "HF_HOME="+home, "HF_HUB_OFFLINE=1", "HF_HUB_CACHE="+filepath.Join(home, "hub"))
 	out, err := python.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "snapshots/"+hubtest.Commit+" 3 ['"+repo+"']") {
@@ -104,7 +107,7 @@ print(d, len(transformers.AutoTokenizer.from_pretrained("`+repo+`").encode("a fe
 	}
 }
 
-// runReal starts a managed run and waits until so many turns are done.
+// runReal starts a run that starts vLLM, and waits until that many turns are done.
 func runReal(t *testing.T, dir string, turns int, args ...string) (cmd *exec.Cmd, said, mark string) {
 	t.Helper()
 	engine := engineDir(t)
@@ -131,7 +134,8 @@ func TestRealKilled(t *testing.T) {
 		dir := t.TempDir()
 		cmd, _, mark := runReal(t, dir, 2, "--conversations", "simple_qa", "--isolation", "none", "--warmup", "1", "--max-tokens", "40")
 		all := family(t, mark)
-		if text := fmt.Sprint(all); len(all) < 4 || !strings.Contains(text, "VLLM::EngineCor") { // wb, its guard, the API server, the engine core
+		// wb, its guard, the API server, the engine core
+		if text := fmt.Sprint(all); len(all) < 4 || !strings.Contains(text, "VLLM::EngineCor") {
 			t.Errorf("processes: %v", all)
 		}
 		if err := cmd.Process.Kill(); err != nil {
@@ -139,7 +143,8 @@ func TestRealKilled(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		noneLeft(t, mark, 10*time.Second, all)
-		if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs"); got != "failed true" {
+		got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs")
+		if got != "failed true" {
 			t.Errorf("run is %q", got)
 		}
 	})
@@ -147,7 +152,7 @@ func TestRealKilled(t *testing.T) {
 		dir := t.TempDir()
 		cmd, said, mark := runReal(t, dir, 2, "--conversations", "simple_qa", "--isolation", "none", "--warmup", "1",
 			"--max-tokens", "200", "--ignore-eos")
-		time.Sleep(500 * time.Millisecond) // into the third turn, which takes some 4 s
+		time.Sleep(500 * time.Millisecond) // into the third turn, which takes about 4 s
 		killed := 0
 		all := family(t, mark)
 		for pid, name := range all {
@@ -164,7 +169,8 @@ func TestRealKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%s", b)
-		if killed != 1 || code != 1 || !strings.Contains(string(b), "wb: turn 3 of simple_qa: keep vLLM running: vLLM's engine core died") {
+		const cause = "wb: turn 3 of simple_qa: keep vLLM running: vLLM's engine core died"
+		if killed != 1 || code != 1 || !strings.Contains(string(b), cause) {
 			t.Errorf("killed %d, exit %d", killed, code)
 		}
 		noneLeft(t, mark, 5*time.Second, all)

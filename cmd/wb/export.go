@@ -14,17 +14,17 @@ func newExport(_, stderr io.Writer) *cobra.Command {
 	var path, dir, runs string
 	cmd := &cobra.Command{
 		Use:   "export --parquet DIR",
-		Short: "Write runs as Parquet that other engines read",
-		Long: "Write runs into a folder of Parquet files, Hive-partitioned: DIR/TABLE/day=…/run_id=…/*.parquet, with " +
-			"dictionary.csv, which says what each column is.\n" +
-			"An export of the same runs again takes the place of the first, unless the folder has a newer copy of a run. wb " +
-			"query, compare and report take the folder as --db, and wb import reads it.",
+		Short: "Write runs as Parquet files, which other programs can read",
+		Long: `Write runs into a folder of Parquet files, Hive-partitioned: DIR/TABLE/day=…/run_id=…/*.parquet. The file dictionary.csv
+in the folder describes each column.
+A run that is exported again replaces its copy in the folder, unless that copy is newer. wb query, compare and report read the
+folder with --db, and wb import adds its runs to a file.`,
 		Example: `  wb export --parquet history
   wb query ttft_by_turn --db history --runs all`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
-				return usagef("flag --parquet: name the folder to write into")
+				return usagef("flag --parquet: wants the folder to write into")
 			}
 			return withRuns(cmd.Context(), path, runs, stderr, func(from string, ids []string) error {
 				out, err := history.Export(cmd.Context(), from, dir, ids)
@@ -39,6 +39,6 @@ func newExport(_, stderr io.Writer) *cobra.Command {
 	}
 	dbFlag(cmd, &path)
 	cmd.Flags().StringVar(&dir, "parquet", "", "`folder` to write into")
-	cmd.Flags().StringVar(&runs, "runs", "all", "which runs")
+	cmd.Flags().StringVar(&runs, "runs", "all", "`selector` of the runs")
 	return cmd
 }

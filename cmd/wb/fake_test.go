@@ -16,8 +16,8 @@ import (
 	"wb/data/hub/hubtest"
 )
 
-// fakeVLLM is the simulator behind vLLM's command line: "vllm serve MODEL --port N …". FAKE_LOG is a file to print as the log,
-// FAKE_EXIT ends it with that code then, FAKE_DIE makes it end so long after it began to serve, as vLLM does when its engine core dies.
+// fakeVLLM is the simulator behind vLLM's command line: "vllm serve MODEL --port N …". FAKE_LOG names a file that it prints as its log.
+// After that, FAKE_EXIT ends it with that code. FAKE_DIE ends it that long after it began to serve, as vLLM ends when its engine core dies.
 func fakeVLLM() {
 	fail := func(err error) {
 		if err != nil {
@@ -34,7 +34,8 @@ func fakeVLLM() {
 	}
 	fmt.Println("(APIServer pid=1) INFO non-default args: {}")
 	fmt.Println("(EngineCore pid=2) INFO [cpu_model_runner.py:68] Starting to load model m...")
-	fmt.Println("(EngineCore pid=2) INFO [kv_cache_utils.py:2327] CPU KV cache size: 46,592 tokens, Maximum concurrency for 8,192 tokens per request: 5.69x")
+	fmt.Println("(EngineCore pid=2) INFO [kv_cache_utils.py:2327] CPU KV cache size: 46,592 tokens, " +
+		"Maximum concurrency for 8,192 tokens per request: 5.69x")
 	if code, err := strconv.Atoi(os.Getenv("FAKE_EXIT")); err == nil {
 		os.Exit(code)
 	}
@@ -59,7 +60,8 @@ func fakeVLLM() {
 	fail(srv.Close())
 }
 
-// fakeHub serves two small models, one of them gated, until it is interrupted; the URL goes into the file named first.
+// fakeHub serves two small models, one of them gated, until it is interrupted. It
+// writes its URL into the file named by its first argument.
 func fakeHub() {
 	weights := make([]byte, 400_000)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -68,8 +70,12 @@ func fakeHub() {
 	}
 	copy(weights, "\x10\x00\x00\x00\x00\x00\x00\x00{\"a\": {}}       ") // as a safetensors file begins
 	model := map[string][]byte{"model.safetensors": weights, "tokenizer.json": []byte("{}"), "README.md": []byte("read me"),
-		"config.json": []byte(`{"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64, "vocab_size": 100, "max_position_embeddings": 8192}`)}
-	h, stop := hubtest.Start(map[string]map[string][]byte{"HuggingFaceTB/SmolLM2-135M-Instruct": model, "meta-llama/Llama-3.2-1B-Instruct": model})
+		"config.json": []byte(`{"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64,` +
+			` "vocab_size": 100, "max_position_embeddings": 8192}`)}
+	h, stop := hubtest.Start(map[string]map[string][]byte{
+		"HuggingFaceTB/SmolLM2-135M-Instruct": model,
+		"meta-llama/Llama-3.2-1B-Instruct":    model,
+	})
 	defer stop()
 	h.Gated["meta-llama/Llama-3.2-1B-Instruct"], h.CutAfter, h.Cuts = true, 150_000, 1
 	if err := os.WriteFile(os.Args[1], []byte(h.URL), 0o600); err != nil {

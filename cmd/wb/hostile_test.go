@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// peakBytes is what wb may take at most, whatever a server sends it.
+// peakBytes is the most memory that wb may take, whatever a server sends.
 const peakBytes = 300 << 20
 
-// hostileServer is a server that answers as it should, but for one path, on which it goes on for ever or sends what becomes large.
+// hostileServer starts a server that answers correctly, except on one path, where the attack answers.
 func hostileServer(path string, attack http.HandlerFunc) *httptest.Server {
 	m := http.NewServeMux()
 	m.HandleFunc("/v1/models", func(w http.ResponseWriter, _ *http.Request) {
@@ -25,8 +25,8 @@ func hostileServer(path string, attack http.HandlerFunc) *httptest.Server {
 	})
 	m.HandleFunc("/v1/chat/completions", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, `data: {"id": "x", "choices": [{"delta": {"content": "hello"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 100, "completion_tokens": 1}}`+
-			"\n\ndata: [DONE]\n\n")
+		_, _ = io.WriteString(w, `data: {"id": "x", "choices": [{"delta": {"content": "hello"}, "finish_reason": "stop"}],`+
+			` "usage": {"prompt_tokens": 100, "completion_tokens": 1}}`+"\n\ndata: [DONE]\n\n")
 	})
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == path {
@@ -37,7 +37,7 @@ func hostileServer(path string, attack http.HandlerFunc) *httptest.Server {
 	}))
 }
 
-// forever sends a stream that begins so and repeats the rest until nobody listens.
+// forever sends begin, and then again and again the text of again, until the client goes away.
 func forever(begin, again string) http.HandlerFunc {
 	block := []byte(strings.Repeat(again, max(1, 1<<16/len(again))))
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func forever(begin, again string) http.HandlerFunc {
 	}
 }
 
-// bomb is a text that is small on the wire only.
+// bomb sends 1 GiB of zeros, compressed to about 1 MiB.
 func bomb(status int) http.HandlerFunc {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -83,10 +83,13 @@ func TestHostileServersMemory(t *testing.T) {
 		{"a line without an end", chat, forever("data: ", "x"), "damaged"},
 		{"an event of lines without an end", chat, forever("", "data: x\n"), "damaged"},
 		{"comments without an end", chat, forever("", ":\n"), "timeout: read stream: no answer in time"},
-		{"reasoning in parts", chat, forever("", `data: {"choices": [{"delta": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}}]}`+"\n\n"), "damaged"},
-		{"ids of tokens", chat, forever("", `data: {"choices": [{"delta": {"content": "a"}, "token_ids": [`+strings.TrimSuffix(strings.Repeat("1,", 2000), ",")+`]}]}`+"\n\n"), "damaged"},
+		{"reasoning in parts", chat, forever("", `data: {"choices": [{"delta": {"content": `+
+			`[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}}]}`+"\n\n"), "damaged"},
+		{"ids of tokens", chat, forever("", `data: {"choices": [{"delta": {"content": "a"}, "token_ids": [`+
+			strings.TrimSuffix(strings.Repeat("1,", 2000), ",")+`]}]}`+"\n\n"), "damaged"},
 		{"brackets", chat, forever("data: {\"choices\":", "["), "damaged"},
-		{"a choice of many", chat, forever("", `data: {"choices": [`+strings.TrimSuffix(strings.Repeat(`{"delta":{}},`, 5000), ",")+`]}`+"\n\n"), "damaged"},
+		{"a choice of many", chat, forever("", `data: {"choices": [`+
+			strings.TrimSuffix(strings.Repeat(`{"delta":{}},`, 5000), ",")+`]}`+"\n\n"), "damaged"},
 		{"an error without an end", chat, func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusBadRequest)
 			forever(`{"error": {"message": "`, "x")(w, r)
@@ -118,8 +121,9 @@ func TestHostileServersMemory(t *testing.T) {
 			if strings.HasPrefix(c.want, "timeout") {
 				limit = "2s"
 			}
-			cmd, out := wbCommand(t, t.TempDir(), "run", "--url", s.URL, "--conversations", "simple_qa", "--warmup", "0", "--max-turns", "2", "--timeout", limit)
-			_ = cmd.Run() // how a run ends is said below
+			cmd, out := wbCommand(t, t.TempDir(), "run", "--url", s.URL, "--conversations", "simple_qa", "--warmup", "0",
+				"--max-turns", "2", "--timeout", limit)
+			_ = cmd.Run() // its output, checked below, says how the run ended
 			peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss * 1024
 			if peak > peakBytes {
 				t.Errorf("it took %d MB, and may take %d", peak>>20, int64(peakBytes)>>20)

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Ctrl-C once: the finished turns are kept, the run says interrupted, the exit code is 130.
+// After one Ctrl-C the finished turns are kept, the status of the run is interrupted, and the exit code is 130.
 func TestInterrupt(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} { // the last one when a terminal is closed
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} { // SIGHUP comes when a terminal is closed
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			interrupt(t, s)
@@ -27,7 +27,7 @@ func TestInterrupt(t *testing.T) {
 }
 
 func interrupt(t *testing.T, s syscall.Signal) {
-	caught := make(chan os.Signal, 1) // what is caught here is at its default in a child, even where the tests run under nohup
+	caught := make(chan os.Signal, 1) // a signal that is caught here has its default in a child, even if the tests run under nohup
 	signal.Notify(caught, s)
 	defer signal.Stop(caught)
 	dir := t.TempDir()
@@ -50,7 +50,7 @@ func interrupt(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// kills is how often a test kills: WB_KILLS over a share, or three times.
+// kills is how many times a test kills: WB_KILLS divided by share, or three.
 func kills(t *testing.T, share int) int {
 	t.Helper()
 	s := os.Getenv("WB_KILLS")
@@ -64,8 +64,8 @@ func kills(t *testing.T, share int) int {
 	return max(n/share, 1)
 }
 
-// killAtRandom kills so many times, each after a moment between two; several at once, since most of a kill is waiting.
-// It gives back when all are done.
+// killAtRandom calls kill that many times, each time with a random delay between from and to. Several run at the same time, since most of
+// the time is waiting. It returns when all are done.
 func killAtRandom(t *testing.T, times int, from, to time.Duration, kill func(t *testing.T, after time.Duration)) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
@@ -80,8 +80,8 @@ func killAtRandom(t *testing.T, times int, from, to time.Duration, kill func(t *
 	})
 }
 
-// Ctrl-C at random moments while the cells of a plan begin and end: nothing panics, every run is there once and says that it was
-// interrupted. A fifth as often as TestKill kills.
+// Ctrl-C at random moments while the cells of a plan begin and end: nothing panics, and every run is recorded once with the status
+// interrupted. It kills a fifth as often as TestKill.
 func TestKillByInterrupt(t *testing.T) {
 	const plan = `name: p
 conversations: [simple_qa]
@@ -105,7 +105,7 @@ matrix:
 		code := exitCode(t, cmd.Wait())
 		_, err := os.Stat(filepath.Join(dir, "wb.duckdb"))
 		none := errors.Is(err, fs.ErrNotExist)
-		// on a slow machine the signal may come before the program's first line, and then it ends it as it does any
+		// on a slow machine the signal may come before the first line of wb runs, and then it ends the process at once
 		early := code == -1 && none && len(read(t, said.Name())) == 0
 		if code != 130 && !early {
 			t.Errorf("exit %d\n%s", code, read(t, said.Name()))
@@ -121,8 +121,8 @@ matrix:
 	})
 }
 
-// kill -9 at random moments: the file opens, every turn that was announced is there whole, and the run is marked failed.
-// WB_KILLS says how often.
+// kill -9 at random moments: the file opens, every turn that was printed is there completely, and the status of the run is failed.
+// WB_KILLS says how many times.
 func TestKill(t *testing.T) {
 	killAtRandom(t, kills(t, 1), 0, 3*time.Second, func(t *testing.T, after time.Duration) {
 		dir := t.TempDir()
@@ -132,14 +132,14 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		announced := strings.Count(string(read(t, stderr.Name())), "TTFT")
+		printed := strings.Count(string(read(t, stderr.Name())), "TTFT")
 		if _, err := os.Stat(filepath.Join(dir, "wb.duckdb")); errors.Is(err, fs.ErrNotExist) {
-			if announced > 0 {
-				t.Errorf("%d turns were announced and there is no file", announced)
+			if printed > 0 {
+				t.Errorf("%d turns were printed and there is no file", printed)
 			}
 			return
 		}
-		if announced == 0 { // killed while the file was being made: it must open or be refused in one line, never hang
+		if printed == 0 { // killed while the file was created: it must open, or be refused in one line, and never hang
 			q, out := wbCommand(t, dir, "runs")
 			if code := exitCode(t, q.Run()); code > 1 {
 				t.Errorf("exit %d\n%s", code, out)
@@ -155,15 +155,15 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(got)
 		}
-		// one more may be committed than was announced, never one fewer
+		// one more turn may be committed than was printed, but never one fewer
 		const ended = "failed the wb process ended without closing the run"
-		if parts[0] != ended || n < announced || n > announced+1 || parts[2] != "0" {
-			t.Errorf("%d announced; status|turns|incomplete = %s", announced, got)
+		if parts[0] != ended || n < printed || n > printed+1 || parts[2] != "0" {
+			t.Errorf("%d printed; status|turns|incomplete = %s", printed, got)
 		}
 	})
 }
 
-// kill -9 while several users play: a turn that is there is there whole, however far behind its token ids are.
+// kill -9 while several users play: every recorded turn is complete, even if recording was far behind with token ids.
 // It kills a fifth as often as TestKill.
 func TestKillUsers(t *testing.T) {
 	var whole atomic.Int32
@@ -181,9 +181,9 @@ func TestKillUsers(t *testing.T) {
 			OR messages <> (SELECT count(*) FROM prompts p WHERE p.run_id = t.run_id AND p.turn_id = t.turn_id AND p.content IS NOT NULL)
 			OR NOT EXISTS (SELECT 1 FROM raw.turn_token k WHERE k.run_id = t.run_id AND k.turn_id = t.turn_id)
 			OR NOT EXISTS (SELECT 1 FROM raw.cache_turn x WHERE x.run_id = t.run_id AND x.turn_id = t.turn_id)) FROM turns t WHERE status = 'ok'`)
-		n, torn, _ := strings.Cut(got, " ")
-		if torn != "0" {
-			t.Errorf("turns, torn ones: %s", got)
+		n, incomplete, _ := strings.Cut(got, " ")
+		if incomplete != "0" {
+			t.Errorf("turns, incomplete ones: %s", got)
 		}
 		if n != "0" {
 			whole.Add(1)
@@ -194,12 +194,12 @@ func TestKillUsers(t *testing.T) {
 	}
 }
 
-// A disk that fills up, at whichever write: while the file is made, in a turn's commit, and while a long log is folded in.
-// One line with the cause, exit 1, and what was committed before is kept.
+// A disk that becomes full at different moments: while the file is created, when a turn is committed, and when a long log is merged into
+// the file. wb prints one line with the cause and exits with 1, and what was committed before is kept.
 func TestFullDisk(t *testing.T) {
 	for _, c := range []struct {
 		size string
-		kept int // turns at least
+		kept int // at least this many turns
 	}{{"100k", 0}, {"300k", 0}, {"1m", 5}, {"8m", 30}, {"36m", 100}} {
 		t.Run(c.size, func(t *testing.T) {
 			t.Parallel()
@@ -226,7 +226,7 @@ func TestFullDisk(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if c.kept == 0 { // it may be no file yet
+			if c.kept == 0 { // the file may not exist yet
 				return
 			}
 			q := fmt.Sprintf("SELECT count(*) > %d AS kept FROM turns WHERE status = 'ok'", c.kept)

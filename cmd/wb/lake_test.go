@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// folders of the extensions and of PostgreSQL's programs; make lake sets both
+// lakeTools gives the folder of PostgreSQL's programs. It skips the test unless make lake set this folder and that of the extensions.
 func lakeTools(t *testing.T) (postgres string) {
 	t.Helper()
 	if os.Getenv("WB_EXTENSION_DIR") == "" || os.Getenv("WB_POSTGRES") == "" {
@@ -28,7 +28,7 @@ func lakeTools(t *testing.T) (postgres string) {
 	return os.Getenv("WB_POSTGRES")
 }
 
-// cluster is a PostgreSQL of the test's own.
+// cluster is a PostgreSQL server that the test starts.
 type cluster struct {
 	t    *testing.T
 	bin  string
@@ -38,7 +38,7 @@ type cluster struct {
 
 const lakePassword = "s3cr3t-word"
 
-// as runs a program of PostgreSQL, which refuses to work for root.
+// as runs a program of PostgreSQL as the user postgres, since it refuses to run as root.
 func (c *cluster) as(args ...string) error {
 	cmd := exec.Command(filepath.Join(c.bin, args[0]), args[1:]...)
 	if os.Getuid() == 0 {
@@ -53,7 +53,7 @@ func (c *cluster) as(args ...string) error {
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "PGPASSWORD="+lakePassword, "PGUSER=postgres", "PGHOST=127.0.0.1", "PGPORT="+c.port)
 	var out bytes.Buffer
-	if args[0] != "pg_ctl" { // its server keeps the descriptors
+	if args[0] != "pg_ctl" { // the server that pg_ctl starts would keep the pipes open
 		cmd.Stdout, cmd.Stderr = &out, &out
 	}
 	if err := cmd.Run(); err != nil {
@@ -63,7 +63,8 @@ func (c *cluster) as(args ...string) error {
 }
 
 func (c *cluster) start() error {
-	return c.as("pg_ctl", "-D", filepath.Join(c.dir, "data"), "-w", "-l", filepath.Join(c.dir, "log"), "-o", "-p "+c.port+" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off", "start")
+	return c.as("pg_ctl", "-D", filepath.Join(c.dir, "data"), "-w", "-l", filepath.Join(c.dir, "log"),
+		"-o", "-p "+c.port+" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off", "start")
 }
 
 func (c *cluster) stop() error {
@@ -72,7 +73,7 @@ func (c *cluster) stop() error {
 
 func startPostgres(t *testing.T, bin string) *cluster {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "wb-postgres-") // not below a folder that only root may enter
+	dir, err := os.MkdirTemp("", "wb-postgres-") // the folder of t.TempDir may be closed to other users than root
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func startPostgres(t *testing.T, bin string) *cluster {
 	return c
 }
 
-// lake makes a database of that name and gives the lake's.
+// lake creates a database of that name and gives the name of the lake.
 func (c *cluster) lake(name string) string {
 	c.t.Helper()
 	if err := c.as("createdb", name); err != nil {
@@ -133,15 +134,15 @@ func TestLakeOnPostgres(t *testing.T) {
 			t.Errorf("a second push said %q", s)
 		}
 	}
-	// a label that came later takes the place of what is there
+	// a run with a new tag replaces the copy in the lake
 	wb(t, dir, "runs", "tag", "box1-3", "note=later", "--db", boxes[0])
 	if s := push(lake, "data", boxes[0])[0]; !strings.HasSuffix(s, ": 0 runs added, 1 renewed, 24 there before\n") {
-		t.Errorf("after a label: %q", s)
+		t.Errorf("after a tag: %q", s)
 	}
 	if got, want := rows(t, dir, lake), strings.Replace(want, "tag 100", "tag 101", 1); got != want {
-		t.Errorf("after a label:\n%s\nwant\n%s", got, want)
+		t.Errorf("after a tag:\n%s\nwant\n%s", got, want)
 	}
-	// the same runs, pushed by four at once, are there once
+	// the same runs, pushed by four processes at the same time, are in the lake once
 	same := pg.lake("same")
 	push(same, "same", boxes[2], boxes[2], boxes[2], boxes[2])
 	if got, want := rows(t, dir, same), rows(t, dir, boxes[2]); got != want {
@@ -152,7 +153,7 @@ func TestLakeOnPostgres(t *testing.T) {
 	pushesStopped(t, pg, dir, boxes[3])
 }
 
-// pushAll pushes files into a lake, all at once, and gives what each said.
+// pushAll pushes files into a lake, all at the same time, and gives the output of each push.
 func pushAll(t *testing.T, dir, lake, data string, files ...string) (said []string) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -170,13 +171,13 @@ func pushAll(t *testing.T, dir, lake, data string, files ...string) (said []stri
 	return said
 }
 
-// failing is a command of wb that is to fail, over a file of 25 runs.
+// failing is a command of wb that must fail. It reads a file of 25 runs.
 type failing struct {
 	*testing.T
 	cmd    *exec.Cmd
 	out    *bytes.Buffer
 	file   string
-	before []byte // what the file held
+	before []byte // content of the file
 }
 
 func beginFailing(t *testing.T, dir, file, env string, args ...string) failing {
@@ -190,14 +191,14 @@ func beginFailing(t *testing.T, dir, file, env string, args ...string) failing {
 	return f
 }
 
-// with waits: what went wrong is one line with its cause and a hint, and the file is as it was.
+// with waits for the end: wb must print one line with the cause, and a hint, and leave the file as it was.
 func (f failing) with(cause, hint string) {
 	f.Helper()
 	if code := exitCode(f, f.cmd.Wait()); code != 1 {
 		f.Errorf("exit %d", code)
 	}
 	said := f.out.String()
-	howFar := regexp.MustCompile(`: \d+ of 25 runs$`) // said when it takes long
+	howFar := regexp.MustCompile(`: \d+ of 25 runs$`) // printed when it takes long
 	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(said), "\n"), howFar.MatchString)
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "wb: ") || !strings.Contains(lines[0], cause) ||
 		!strings.HasPrefix(lines[1], "hint: ") || !strings.Contains(lines[1], hint) || strings.Contains(said, lakePassword) {
@@ -208,7 +209,7 @@ func (f failing) with(cause, hint string) {
 	}
 }
 
-// pushersKilled kills a pusher at 20 random moments: it leaves no part of a run.
+// pushersKilled kills a push at 20 random moments: the lake never holds a part of a run.
 func pushersKilled(t *testing.T, dir, killed, box string) {
 	const whole = `SELECT (SELECT count(*) FROM raw.turn) = 3 * (SELECT count(*) FROM raw.run)
 		AND (SELECT count(*) FROM raw.event) >= (SELECT count(*) FROM raw.run)
@@ -224,7 +225,8 @@ func pushersKilled(t *testing.T, dir, killed, box string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		check, out := wbCommand(t, dir, "query", "--db", killed, "--format", "csv", "-c", whole)
-		if err := check.Run(); err != nil && !strings.Contains(out.String(), "there is no lake") || err == nil && !strings.Contains(out.String(), "true") {
+		err := check.Run()
+		if err != nil && !strings.Contains(out.String(), "there is no lake") || err == nil && !strings.Contains(out.String(), "true") {
 			t.Errorf("after a kill: %v\n%s", err, out)
 		}
 	}
@@ -234,14 +236,14 @@ func pushersKilled(t *testing.T, dir, killed, box string) {
 	}
 }
 
-// pushesFail is refused in every way that a lake, or what is under it, can refuse.
+// pushesFail pushes in every way that a lake, PostgreSQL or the file system refuses.
 func pushesFail(t *testing.T, pg *cluster, dir, lake, box string) {
 	beginFailing(t, dir, box, "PGPASSWORD=wrong", "push", lake).with("PostgreSQL refuses the user or the password", "PGPASSWORD")
 	nowhere := strings.Replace(lake, "dbname=one", "dbname=nowhere", 1)
 	beginFailing(t, dir, box, "X=", "push", nowhere).with(`database "nowhere" does not exist`, "createdb nowhere")
 	beginFailing(t, dir, box, "X=", "push", lake, "--data", filepath.Join(dir, "elsewhere")).
 		with("it exists, and its Parquet files are elsewhere", "leave --data out")
-	// a machine that lacks the folder of the Parquet files
+	// this machine has no folder with the Parquet files
 	if err := os.Rename(filepath.Join(dir, "data"), filepath.Join(dir, "unmounted")); err != nil {
 		t.Fatal(err)
 	}
@@ -251,16 +253,18 @@ func pushesFail(t *testing.T, pg *cluster, dir, lake, box string) {
 	if err := os.Rename(filepath.Join(dir, "unmounted"), filepath.Join(dir, "data")); err != nil {
 		t.Fatal(err)
 	}
-	if small := filepath.Join(dir, "small"); os.Getuid() == 0 && os.Mkdir(small, 0o777) == nil && syscall.Mount("tmpfs", small, "tmpfs", 0, "size=200k") == nil {
+	small := filepath.Join(dir, "small")
+	if os.Getuid() == 0 && os.Mkdir(small, 0o777) == nil && syscall.Mount("tmpfs", small, "tmpfs", 0, "size=200k") == nil {
 		full := pg.lake("full")
-		beginFailing(t, dir, box, "X=", "push", full, "--data", small).with("no space left where its Parquet files are", "local file has not changed")
+		beginFailing(t, dir, box, "X=", "push", full, "--data", small).
+			with("no space left where its Parquet files are", "local file has not changed")
 		if err := syscall.Unmount(small, 0); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// pushesStopped takes the catalog away in the middle of a push.
+// pushesStopped stops PostgreSQL, which holds the catalog, in the middle of a push.
 func pushesStopped(t *testing.T, pg *cluster, dir, box string) {
 	stopped := pg.lake("stopped")
 	during := beginFailing(t, dir, box, "X=", "push", stopped, "--data", filepath.Join(dir, "stopped"))
@@ -275,11 +279,11 @@ func pushesStopped(t *testing.T, pg *cluster, dir, box string) {
 	}
 	pushAll(t, dir, stopped, "stopped", box)
 	if got, want := rows(t, dir, stopped), rows(t, dir, box); got != want {
-		t.Errorf("after the catalog was away:\n%s\nwant\n%s", got, want)
+		t.Errorf("after the catalog was stopped:\n%s\nwant\n%s", got, want)
 	}
 }
 
-// A lake whose Parquet files are in an object store, here moto's, gives the same reports; that they are there says its catalog.
+// A lake with its Parquet files in an object store (moto's) gives the same reports. The catalog knows where the files are.
 func TestLakeOnObjects(t *testing.T) {
 	postgres, python := lakeTools(t), os.Getenv("WB_READERS")
 	if python == "" {
@@ -292,7 +296,8 @@ func TestLakeOnObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = store.Process.Kill(); _ = store.Wait() }()
-	for name, value := range map[string]string{"PGPASSWORD": lakePassword, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret-key", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:" + port} {
+	for name, value := range map[string]string{"PGPASSWORD": lakePassword, "AWS_ACCESS_KEY_ID": "key",
+		"AWS_SECRET_ACCESS_KEY": "secret-key", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:" + port} {
 		t.Setenv(name, value)
 	}
 	made := false
@@ -338,15 +343,19 @@ func TestLakeOnObjects(t *testing.T) {
 	if got, want := rows(t, dir, "back.duckdb"), rows(t, dir, box); got != want {
 		t.Errorf("pulled:\n%s\nwant\n%s", got, want)
 	}
-	for _, q := range []string{"COPY (SELECT 1) TO 's3://bucket/team/x.csv'", "SELECT * FROM read_csv('s3://bucket/x.csv')", "SELECT * FROM read_csv('https://127.0.0.1/x.csv')"} {
+	for _, q := range []string{"COPY (SELECT 1) TO 's3://bucket/team/x.csv'", "SELECT * FROM read_csv('s3://bucket/x.csv')",
+		"SELECT * FROM read_csv('https://127.0.0.1/x.csv')"} {
 		try(1, "query", "--db", lake, "-c", q)
 	}
 	if err := store.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = store.Wait()
-	cmd, out := wbCommand(t, dir, "run", "--db", box, "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1", "--quiet", "--push", lake)
-	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), ": its object store does not answer\nhint: AWS_ENDPOINT_URL says where it is, if it is not Amazon's. The local file has not changed") {
+	cmd, out := wbCommand(t, dir, "run", "--db", box, "--sim-profile", "instant", "--conversations", "simple_qa", "--max-turns", "1",
+		"--quiet", "--push", lake)
+	const cause = ": its object store does not answer\n" +
+		"hint: AWS_ENDPOINT_URL says where it is, if it is not Amazon's. The local file has not changed"
+	if code := exitCode(t, cmd.Run()); code != 1 || !strings.Contains(out.String(), cause) {
 		t.Errorf("without the object store: exit %d\n%s", code, out)
 	}
 }

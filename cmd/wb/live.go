@@ -10,20 +10,20 @@ import (
 	"wb/store/history"
 )
 
-// openRead opens a history for queries. Of a file that a run holds it opens a snapshot, and stderr says how old that is.
+// openRead opens a history for queries. If a run holds the file, it opens a snapshot of it and prints to stderr how old that is.
 func openRead(ctx context.Context, path string, stderr io.Writer) (*store.DB, error) {
 	db, err := history.Reader{Told: stderr}.Open(ctx, path)
 	return db, asInterrupted(ctx, err)
 }
 
-// readable gives the path under which a history can be read: its own, or that of a snapshot where a run holds it, which stays until release
-// is called.
+// readable gives a path from which a history can be read. If a run holds the file, that is the path of a snapshot, which stays until
+// release is called.
 func readable(ctx context.Context, path string, stderr io.Writer) (use string, release func(), err error) {
 	use, release, err = history.Reader{Told: stderr}.Path(ctx, path)
 	return use, release, asInterrupted(ctx, err)
 }
 
-// asInterrupted says of waiting that it was ended.
+// asInterrupted replaces the error of a wait that the user ended.
 func asInterrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return bench.ErrInterrupted

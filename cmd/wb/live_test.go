@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A file that is replaced under a run ends it as failed, and what took its place is not touched.
+// A run whose file is replaced fails, and the file that took its place is not touched.
 func TestReplacedFile(t *testing.T) {
 	for users, sign := range map[string]string{"1": "TTFT", "4": " streams "} {
 		t.Run(users+" users", func(t *testing.T) {
@@ -25,7 +25,8 @@ func TestReplacedFile(t *testing.T) {
 			}
 			code := exitCode(t, cmd.Wait())
 			said := string(read(t, stderr.Name()))
-			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, "was deleted or moved while a run wrote into it: another file is in its place") || strings.Contains(said, "look further") {
+			const cause = "was deleted or moved while a run wrote into it: another file is in its place"
+			if code != 1 || !strings.Contains(said, ": failed, ") || !strings.Contains(said, cause) || strings.Contains(said, "to see more") {
 				t.Errorf("exit %d\n%s", code, said)
 			}
 			if got := string(read(t, p)); got != "another's" {
@@ -38,14 +39,16 @@ func TestReplacedFile(t *testing.T) {
 	}
 }
 
-// Whoever asks again during a turn is answered at once, with what the run laid ready when the last turn ended.
+// A second query during the same turn is answered at once, from the snapshot that the run made when the last turn ended.
 func TestAskedAgain(t *testing.T) {
 	dir := t.TempDir()
 	cmd, stderr := startRun(t, dir, "--conversations", "simple_qa", "--max-turns", "3", "--max-tokens", "300", "--ignore-eos", "--warmup", "0")
 	waitTurns(t, stderr, 1)
 	for i, turns := range []string{"2", "2"} { // the first answer comes when the second turn ends, and the third takes seconds
 		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) AS n FROM turns", "--format", "csv")
-		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") || i == 1 && strings.Contains(out.String(), "waiting for the end of the current turn") {
+		code := exitCode(t, q.Run())
+		if code != 0 || !strings.Contains(out.String(), "\n"+turns+",true") ||
+			i == 1 && strings.Contains(out.String(), "waiting for the end of the current turn") {
 			t.Errorf("question %d: exit %d\n%s", i+1, code, out)
 		}
 	}
@@ -55,7 +58,7 @@ func TestAskedAgain(t *testing.T) {
 	_ = cmd.Wait()
 }
 
-// While a run writes, whoever wants to write is told who holds the file, and whoever wants to look is given every finished turn.
+// While a run writes, a command that wants to write is told which process holds the file. A command that reads gets every finished turn.
 func TestLockedFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -65,8 +68,10 @@ func TestLockedFile(t *testing.T) {
 		t.Errorf("socket: %v %v", st, err)
 	}
 	for range 3 {
-		q, out := wbCommand(t, dir, "query", "-c", "SELECT count(*) >= 3 AND count(*) = count(DISTINCT turn_id) AND max(status) = 'ok' AS whole FROM turns", "--format", "csv")
-		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "true,true") || !regexp.MustCompile(`(?m)^note: wb.duckdb is held by a run: this is a snapshot of it, \d+\.\d s old$`).Match(out.Bytes()) {
+		const whole = "SELECT count(*) >= 3 AND count(*) = count(DISTINCT turn_id) AND max(status) = 'ok' AS whole FROM turns"
+		q, out := wbCommand(t, dir, "query", "-c", whole, "--format", "csv")
+		note := regexp.MustCompile(`(?m)^note: wb.duckdb is held by a run: this is a snapshot of it, \d+\.\d s old$`)
+		if code := exitCode(t, q.Run()); code != 0 || !strings.Contains(out.String(), "true,true") || !note.Match(out.Bytes()) {
 			t.Errorf("exit %d\n%s", code, out)
 		}
 	}
@@ -74,19 +79,25 @@ func TestLockedFile(t *testing.T) {
 		t.Errorf("report of a live run:\n%s", out)
 	}
 	for _, c := range []struct{ args, want string }{
-		{"doctor", "file       ok"}, {"cache simulate", "Prefix cache by block size"}, {"export --parquet out", "1 run left out: not ended yet"}, {"runs show latest", "running"},
+		{"doctor", "file       ok"},
+		{"cache simulate", "Prefix cache by block size"},
+		{"export --parquet out", "1 run left out: not ended yet"},
+		{"runs show latest", "running"},
 	} {
 		q, out := wbCommand(t, dir, strings.Fields(c.args)...)
-		if code := exitCode(t, q.Run()); strings.Contains(out.String(), "held by another process") || code != 0 || !strings.Contains(out.String(), c.want) {
+		code := exitCode(t, q.Run())
+		if strings.Contains(out.String(), "held by another process") || code != 0 || !strings.Contains(out.String(), c.want) {
 			t.Errorf("wb %s during a run: exit %d\n%s", c.args, code, out)
 		}
 	}
-	if files, err := filepath.Glob(filepath.Join(dir, ".wb.duckdb-snapshot-*", "*")); err != nil || len(files) > 4 { // two, each with its log perhaps
+	// at most two snapshots, each of which may have a log
+	if files, err := filepath.Glob(filepath.Join(dir, ".wb.duckdb-snapshot-*", "*")); err != nil || len(files) > 4 {
 		t.Errorf("snapshots pile up: %v (%v)", files, err)
 	}
 	for _, args := range [][]string{{"run"}, {"runs", "tag", "latest", "a=b"}} {
 		q, out := wbCommand(t, dir, args...)
-		if code := exitCode(t, q.Run()); code != 1 || !regexp.MustCompile(fmt.Sprintf(`(?m)^wb: open wb.duckdb: held by another process: pid %d \(.+\)$`, cmd.Process.Pid)).Match(out.Bytes()) {
+		held := regexp.MustCompile(fmt.Sprintf(`(?m)^wb: open wb.duckdb: held by another process: pid %d \(.+\)$`, cmd.Process.Pid))
+		if code := exitCode(t, q.Run()); code != 1 || !held.Match(out.Bytes()) {
 			t.Errorf("wb %v: exit %d\n%s", args, code, out)
 		}
 	}
@@ -99,10 +110,11 @@ func TestLockedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if err := watch.Wait(); err != nil || !regexp.MustCompile(`(?m): running, \d+ turns, 0 failed; last simple_qa turn \d, TTFT `).Match(seen.Bytes()) || !strings.Contains(seen.String(), ": failed, ") {
+	running := regexp.MustCompile(`(?m): running, \d+ turns, 0 failed; last simple_qa turn \d, TTFT `)
+	if err := watch.Wait(); err != nil || !running.Match(seen.Bytes()) || !strings.Contains(seen.String(), ": failed, ") {
 		t.Errorf("watch: %v\n%s", err, seen)
 	}
-	// what a killed run left behind goes with the next one
+	// the next run removes what a killed run left behind
 	wb(t, dir, "run", "--conversations", "simple_qa", "--max-turns", "1", "--max-tokens", "2")
 	if files, err := filepath.Glob(filepath.Join(dir, "*wb.duckdb?*")); err != nil || len(files) != 0 {
 		t.Errorf("left behind: %v (%v)", files, err)

@@ -1,4 +1,6 @@
-// Command wb tells people who run one language model on one machine why a turn was slow and whether a change helped.
+// Command wb measures a language model server on one machine: why a turn was slow, and whether a change helped.
+// This package declares commands and flags, and connects the packages that do the work. It must not know how anything is measured,
+// stored or computed.
 package main
 
 import (
@@ -36,7 +38,7 @@ const (
 	exitInterrupted = 130
 )
 
-// self is how the person called wb, for hints that can be pasted.
+// self gives the name by which the user called wb, for hints that can be pasted into a shell.
 func self() string {
 	if strings.ContainsRune(os.Args[0], os.PathSeparator) && len(os.Args[0]) < 40 {
 		return plain.Quote(os.Args[0])
@@ -44,33 +46,33 @@ func self() string {
 	return "wb"
 }
 
-// noNumber finds how Go's library says that a flag wants one.
+// noNumber matches the error of Go's library for the value of a flag that is not a number.
 var noNumber = regexp.MustCompile(`^(.*: )strconv\.\w+: parsing "(.*)": invalid syntax$`)
 
-// usagef is a mistake on the command line.
+// usagef makes an error for a mistake on the command line; wb exits with 2.
 func usagef(format string, a ...any) error { return plain.Mistakef(format, a...) }
 
-// usageHint is a mistake in how a command was called.
+// usageHint makes an error for a command that was called wrongly, with a hint at its help.
 func usageHint(cmd *cobra.Command, format string, a ...any) error {
 	return plain.WithHint(usagef(format, a...), cmd.CommandPath()+" --help shows how it is used")
 }
 
-// flagHint is a mistake in a flag.
+// flagHint makes an error for a mistake in a flag, with a hint at the command's flags.
 func flagHint(cmd *cobra.Command, err error) error {
 	return plain.WithHint(plain.Mistake(err), cmd.CommandPath()+" --help shows the flags")
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == serve.GuardCommand { // wb as the guard of a server it started
+	if len(os.Args) > 1 && os.Args[1] == serve.GuardCommand { // this process is the guard of a server that wb started
 		os.Exit(serve.Guard(os.Args[2:]))
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	signal.Ignore(syscall.SIGPIPE) // a reader that goes away, as head does, must not end a run
+	signal.Ignore(syscall.SIGPIPE) // a reader that ends early, such as head, must not end a run
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup says that the terminal may go
+	if !signal.Ignored(syscall.SIGHUP) { // under nohup the terminal may be closed
 		ends = append(ends, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
@@ -94,9 +96,9 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return reportError(stderr, err)
 }
 
-// reportError prints an error as one line and a hint, and gives the exit code.
+// reportError prints an error as one line, and its hint if it has one. It returns the exit code.
 func reportError(stderr io.Writer, err error) int {
-	if errors.Is(err, syscall.EPIPE) { // the reader of our output went away, as head does
+	if errors.Is(err, syscall.EPIPE) { // the reader of our output has ended, such as head
 		return exitFailed
 	}
 	msg := plain.OneLineByCause(err)
@@ -117,7 +119,7 @@ func reportError(stderr io.Writer, err error) int {
 }
 
 func hintFor(err error) string {
-	if strings.HasPrefix(err.Error(), "unknown command") { // which is cobra's
+	if strings.HasPrefix(err.Error(), "unknown command") { // cobra made this error
 		return "wb --help shows the commands"
 	}
 	return plain.Hint(err)
@@ -127,8 +129,9 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "wb",
 		Short: "Measure a language model server and keep the evidence",
-		Long: `wb drives multi-turn conversations against vLLM (or any OpenAI-compatible server, or its own simulator), records every turn, every
-streamed chunk, every GPU and host sample and every server counter in one DuckDB file, and answers questions about them with SQL.`,
+		Long: `wb plays multi-turn conversations against vLLM, against any other OpenAI-compatible server, or against a simulator that
+it brings along. It records every turn, every streamed chunk, every GPU and host sample and every server counter in one DuckDB
+file. Saved queries, comparisons and SQL answer questions about what was recorded.`,
 		Version:       version + commitSuffix(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -140,7 +143,7 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if m := noNumber.FindStringSubmatch(err.Error()); m != nil {
-			err = fmt.Errorf("%s%q is no number", m[1], m[2])
+			err = fmt.Errorf("%s%q is not a number", m[1], m[2])
 		}
 		return flagHint(cmd, err)
 	})
@@ -153,7 +156,8 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 		{"history", "Bring histories together:", []*cobra.Command{newExport(stdout, stderr), newImport(stdout, stderr),
 			newLakePush(stdout, stderr), newLakePull(stdout, stderr)}},
 	})
-	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"), "`folder` with DuckDB's extensions for lakes (default: DuckDB downloads them; or WB_EXTENSION_DIR)")
+	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"),
+		"`folder` with DuckDB's extensions for lakes (or WB_EXTENSION_DIR; without it DuckDB downloads them)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		waiting := func(lake, cause string) { fmt.Fprintf(stderr, "%s: waiting, %s\n", lake, cause) }
 		brought := func(to string, n, of int) { fmt.Fprintf(stderr, "%s: %d of %s\n", to, n, plain.Count(of, "run")) }
@@ -163,7 +167,7 @@ streamed chunk, every GPU and host sample and every server counter in one DuckDB
 	return root
 }
 
-// group is commands that stand together in the help.
+// group is a set of commands that the help lists under one title.
 type group struct {
 	id, title string
 	commands  []*cobra.Command
@@ -180,7 +184,7 @@ func groups(root *cobra.Command, all []group) {
 	}
 }
 
-// completeValues lets the shell complete the values of flags that have few.
+// completeValues lets the shell complete the values of flags that accept only a few.
 func completeValues(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		values := bench.EnumValues(f.Name)
@@ -198,36 +202,36 @@ func completeValues(cmd *cobra.Command) {
 			return
 		}
 		complete := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
-		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // it fails where one is there already
+		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // an error means that the flag has a completion already
 	})
 	for _, c := range cmd.Commands() {
 		completeValues(c)
 	}
 }
 
-// args wraps a check of positional arguments, so that a wrong number of them is a usage error.
+// args wraps a check of positional arguments: a wrong number of them, or an empty one, is a usage error.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
 		if err := check(cmd, a); err != nil {
 			return usageHint(cmd, "%w", err)
 		}
-		if i := slices.Index(a, ""); i >= 0 { // such as a shell variable that is not set
+		if i := slices.Index(a, ""); i >= 0 { // such as an unset variable of the shell
 			return usageHint(cmd, "%s: argument %d is empty", cmd.Name(), i+1)
 		}
 		return nil
 	}
 }
 
-// checkValues tells of a flag that was given no value and took the flag behind it for one: "wb run --results --db x" would play a plan
+// checkValues refuses a flag without a value that took the next flag as its value: "wb run --results --db x" would play a plan
 // named x.
 func checkValues(cmd *cobra.Command) (err error) {
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		value := strings.Trim(f.Value.String(), "[]") // of a list
-		if name, ok := strings.CutPrefix(value, "--"); ok && cmd.Flags().Lookup(name) != nil {
-			err = usagef("flag --%s: wants a value, and %s stands in its place", f.Name, value)
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		value := strings.Trim(f.Value.String(), "[]") // the brackets are those of a list
+		if name, ok := strings.CutPrefix(value, "--"); ok && f.Changed && cmd.Flags().Lookup(name) != nil {
+			err = usagef("flag --%s: wants a value, but %s follows it", f.Name, value)
 			err = flagHint(cmd, err)
 		}
-		if value == "" && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // such as a shell variable that is not set
+		if value == "" && f.Changed && slices.Contains([]string{"runs", "base", "db"}, f.Name) { // such as an unset variable of the shell
 			err = flagHint(cmd, fmt.Errorf("flag --%s: wants a value", f.Name))
 		}
 	})
@@ -243,12 +247,12 @@ func commitSuffix() string {
 
 const defaultDB = "wb.duckdb"
 
-const anyHistory = "history: a DuckDB `file`, a folder of Parquet or a lake"
+const anyHistory = "history to read: a DuckDB `file`, a folder of Parquet files or a lake"
 
 func historyFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "db", defaultDB, anyHistory)
 }
 
 func dbFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "db", defaultDB, "DuckDB file with the history")
+	cmd.Flags().StringVar(to, "db", defaultDB, "DuckDB `file` with the history")
 }

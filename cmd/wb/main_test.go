@@ -24,20 +24,20 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"wb": main, "fakevllm": fakeVLLM, "fakehub": fakeHub})
 }
 
-// The stories of testdata/script: what a person types and what wb answers.
+// TestScripts runs the stories of testdata/script: what a user types and what wb answers.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup: func(e *testscript.Env) error { // two runs of the tests on one machine must not meet
+		Setup: func(e *testscript.Env) error { // two runs of the tests on one machine must not use the same ports
 			for _, name := range []string{"PORT1", "PORT2", "PORT3"} {
 				e.Setenv(name, freePort())
 			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// waitfor FILE TEXT waits until a file of a background command holds a text
+			// waitfor FILE TEXT waits until a file, which a background command writes, holds a text
 			"waitfor": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 2 {
 					ts.Fatalf("usage: waitfor FILE TEXT")
@@ -58,7 +58,7 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 			},
-			// waitport PORT waits until somebody listens there
+			// waitport PORT waits until a process listens on the port
 			"waitport": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
 					ts.Fatalf("usage: waitport PORT")
@@ -77,7 +77,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// The key of --api-key-env and a password in the URL are nowhere in the file.
+// The file holds neither the key of --api-key-env nor a password of the URL.
 func TestSecretsAreNotStored(t *testing.T) {
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -99,7 +99,8 @@ func TestSecretsAreNotStored(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	const key, password = "sk-0123456789abcdef", "pa55word"
-	cmd, out := wbCommand(t, dir, "run", "--url", "http://user:"+password+"@"+addr+"/v1", "--api-key-env", "WB_TEST_KEY", "--max-turns", "1", "--conversations", "simple_qa")
+	cmd, out := wbCommand(t, dir, "run", "--url", "http://user:"+password+"@"+addr+"/v1", "--api-key-env", "WB_TEST_KEY",
+		"--max-turns", "1", "--conversations", "simple_qa")
 	cmd.Env = append(os.Environ(), "WB_TEST_KEY="+key)
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -110,7 +111,7 @@ func TestSecretsAreNotStored(t *testing.T) {
 	}
 	for _, secret := range []string{key, password} {
 		if bytes.Contains(file, []byte(secret)) || strings.Contains(out.String(), secret) {
-			t.Errorf("%s shows", secret)
+			t.Errorf("%s is visible", secret)
 		}
 	}
 	if got := oneCell(t, dir, "SELECT argv FROM raw.run"); !strings.Contains(got, addr) || strings.Contains(got, "user") {
@@ -149,14 +150,15 @@ func TestShell(t *testing.T) {
 				t.Errorf("%s after %q: %v\n%s", r, set, err, out)
 			}
 			want := strings.TrimSuffix(filepath.Base(r), ".sql")
-			if set == "" && len(strings.TrimSpace(string(out))) == 0 && strings.Contains("cache_hit_by_turn ttft_by_turn run_overview itl_percentiles throughput_by_run", want) {
+			const haveRows = "cache_hit_by_turn ttft_by_turn run_overview itl_percentiles throughput_by_run"
+			if set == "" && len(strings.TrimSpace(string(out))) == 0 && strings.Contains(haveRows, want) {
 				t.Errorf("%s printed nothing", r)
 			}
 		}
 	}
 }
 
-// The names that metrics have had stand in the views, for every file, and in the adapter, for the server that answers now.
+// The views, which read every file, and the adapter, which reads today's servers, know the same names of metrics.
 func TestMetricNames(t *testing.T) {
 	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
 	if err != nil {

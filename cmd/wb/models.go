@@ -45,15 +45,15 @@ func newModels(stdout, stderr io.Writer) *cobra.Command {
 	}
 	cmd := &cobra.Command{Use: "models", Short: "List, download and remove models", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
-	ls := &cobra.Command{Use: "list", Short: "List the models wb knows, and which fit this machine", Args: args(cobra.NoArgs), RunE: list}
+	ls := &cobra.Command{Use: "list", Short: "List the models that wb knows, and which fit this machine", Args: args(cobra.NoArgs), RunE: list}
 	for _, c := range []*cobra.Command{cmd, ls} {
-		c.Flags().BoolVar(&cached, "cached", false, "list what is in the cache instead")
+		c.Flags().BoolVar(&cached, "cached", false, "list the models in the cache instead")
 	}
 	cmd.AddCommand(ls, newPull(stdout, stderr), newRemove(stderr))
 	return cmd
 }
 
-// repoOf reads a model name: one of the registry, or ORG/NAME[@REVISION].
+// repoOf parses a model name: a name that wb knows, or ORG/NAME[@REVISION].
 func repoOf(name string) (repo, revision string, err error) {
 	repo, revision, _, err = serve.ModelRef(name)
 	if err != nil {
@@ -64,9 +64,10 @@ func repoOf(name string) (repo, revision string, err error) {
 
 func newPull(stdout, stderr io.Writer) *cobra.Command {
 	var jobs int
-	cmd := &cobra.Command{Use: "pull NAME | ORG/REPO[@REVISION]", Short: "Download a model from the hub into its cache, verified and resumable",
-		Long: `Download what vLLM needs of a model into the hub's own cache, where vLLM and huggingface_hub find it. A download that was cut is continued by the
-next one; every file's hash is checked. HF_TOKEN, HF_ENDPOINT, HF_HUB_CACHE, HF_HOME and HF_HUB_OFFLINE mean what they mean to huggingface_hub.
+	cmd := &cobra.Command{Use: "pull NAME | ORG/REPO[@REVISION]", Short: "Download a model from the hub into the cache, and verify it",
+		Long: `Download the files of a model that vLLM needs into the cache of huggingface_hub, where vLLM finds them. A download that was
+interrupted is continued by the next one. The hash of every file is checked. HF_TOKEN, HF_ENDPOINT, HF_HUB_CACHE, HF_HOME and
+HF_HUB_OFFLINE have the meaning that huggingface_hub gives them.
 
 The directory of the snapshot is printed on standard output.`,
 		Example: `  wb models pull smollm2-135m
@@ -88,7 +89,7 @@ The directory of the snapshot is printed on standard output.`,
 			fmt.Fprintln(stdout, s.Dir)
 			return nil
 		}}
-	cmd.Flags().IntVar(&jobs, "jobs", 4, "files to download at once")
+	cmd.Flags().IntVar(&jobs, "jobs", 4, "number of files to download at the same time")
 	return cmd
 }
 
@@ -105,14 +106,14 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 		return nil, err
 	}
 	if s.Downloaded == 0 {
-		fmt.Fprintf(stderr, "%s is there: %d files, %s\n", repo, s.Files, plain.Bytes(s.Bytes))
+		fmt.Fprintf(stderr, "%s is in the cache: %d files, %s\n", repo, s.Files, plain.Bytes(s.Bytes))
 	} else {
-		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, plain.Bytes(s.Bytes), plain.Bytes(s.Downloaded))
+		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, plain.Bytes(s.Bytes),
+			plain.Bytes(s.Downloaded))
 	}
 	return s, nil
 }
 
-// pullProgress shows the progress of a download.
 func pullProgress(t *output.Transfer) func(hub.Progress) {
 	return func(p hub.Progress) {
 		t.Report(output.Transferred{Files: p.Files, FilesDone: p.FilesDone, Bytes: p.Bytes, BytesDone: p.BytesDone, BytesBefore: p.BytesBefore})

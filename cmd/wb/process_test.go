@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// wbCommand is wb as a process of its own.
+// wbCommand prepares wb as a separate process. Its standard output and standard error go to the buffer.
 func wbCommand(t testing.TB, dir string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	path, err := exec.LookPath("wb") // testscript puts the test binary on the PATH under this name
@@ -53,7 +53,7 @@ func exitCode(t testing.TB, err error) int {
 func oneCell(t testing.TB, dir, q string) string {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(wb(t, dir, "query", "-c", q, "--format", "csv")), "\n")
-	return strings.TrimSuffix(lines[len(lines)-1], ",true") // the mark of simulated files
+	return strings.TrimSuffix(lines[len(lines)-1], ",true") // the column that marks simulated runs
 }
 
 func startRun(t *testing.T, dir string, args ...string) (*exec.Cmd, *os.File) {
@@ -77,7 +77,7 @@ func waitTurns(t *testing.T, stderr *os.File, n int) {
 	waitSaid(t, stderr, "TTFT", n)
 }
 
-// waitSaid waits until a text stands n times on a run's stderr.
+// waitSaid waits until a text is n times in a run's stderr.
 func waitSaid(t *testing.T, stderr *os.File, text string, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
@@ -92,7 +92,7 @@ func waitSaid(t *testing.T, stderr *os.File, text string, n int) {
 	t.Fatalf("wb never said %q %d times", text, n)
 }
 
-// waitFile waits until there is a file.
+// waitFile waits until a file exists.
 func waitFile(t *testing.T, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
@@ -100,7 +100,7 @@ func waitFile(t *testing.T, path string) {
 			return
 		}
 	}
-	t.Fatalf("%s never came to be", path)
+	t.Fatalf("%s was never created", path)
 }
 
 func waitText(t *testing.T, file, text string, limit time.Duration) {
@@ -116,7 +116,7 @@ func waitText(t *testing.T, file, text string, limit time.Duration) {
 	}
 }
 
-// freePort is a port that nobody holds, below those that the kernel hands to outgoing connections.
+// freePort gives a port on which no process listens. It is below the ports that the kernel gives to outgoing connections.
 func freePort() string {
 	for {
 		port := strconv.Itoa(20000 + rand.IntN(10000))
@@ -127,7 +127,7 @@ func freePort() string {
 	}
 }
 
-// marked gives a command an environment by which everything it starts can be found.
+// marked sets a mark in the environment of a command, by which family finds every process that the command starts.
 func marked(t *testing.T, cmd *exec.Cmd, env ...string) (mark string) {
 	t.Helper()
 	mark = fmt.Sprintf("WB_TEST_MARK=%d-%s", os.Getpid(), filepath.Base(t.TempDir())+t.Name())
@@ -135,8 +135,8 @@ func marked(t *testing.T, cmd *exec.Cmd, env ...string) (mark string) {
 	return mark
 }
 
-// family lists the living processes with a mark and what descends from them, by pid and name. Descent counts too, since vLLM's
-// engine core writes its title over its environment.
+// family lists the living processes with a mark, and their descendants, as names by pid. Descendants count, too, because vLLM's engine core
+// writes its title over its environment.
 func family(t *testing.T, mark string) map[int]string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -173,7 +173,7 @@ func family(t *testing.T, mark string) map[int]string {
 	return out
 }
 
-// noneLeft waits until no process with a mark lives, nor any of those that were known.
+// noneLeft waits until no process with the mark is alive, and none of those that were known before.
 func noneLeft(t *testing.T, mark string, limit time.Duration, known ...map[int]string) {
 	t.Helper()
 	began := time.Now()

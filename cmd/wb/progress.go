@@ -13,13 +13,13 @@ func newProgress(stderr io.Writer, quiet bool) *progress {
 	return &progress{LiveLine: output.NewLiveLine(stderr), quiet: quiet, told: map[string]bool{}}
 }
 
-// progress prints one line per turn; on a terminal the line of the turn under way is replaced by its result. Several users' turns and warnings
-// come at once.
+// progress prints one line per turn. On a terminal it shows the turn under way and replaces that line by the result. Several goroutines
+// may use it, since the turns of several users and warnings come at the same time.
 type progress struct {
 	*output.LiveLine
 	quiet bool
-	mu    sync.Mutex      // of told
-	told  map[string]bool // warnings, which a plan's runs would repeat
+	mu    sync.Mutex      // guards told
+	told  map[string]bool // warnings that were printed, which the runs of a plan would repeat
 }
 
 func (p *progress) warn(msg string) {
@@ -56,15 +56,14 @@ func (p *progress) turn(t bench.TurnInfo) {
 	}
 }
 
-// load shows several users, with a line each second.
+// load shows the progress of several users; it is called once per second.
 func (p *progress) load(c bench.LoadInfo) {
 	if p.quiet {
 		return
 	}
-	text := c.Line()
 	if p.Live {
-		p.Show(text)
-		return
+		p.Show(c.Line())
+	} else {
+		p.Say(c.Line())
 	}
-	p.Say(text)
 }

@@ -15,7 +15,7 @@ import (
 	"wb/store/history"
 )
 
-// chosenRuns opens a history for a moment and looks up runs.
+// chosenRuns opens a history, looks up the selected runs and closes it again.
 func chosenRuns(ctx context.Context, path, selector string) (refs []table.RunRef, err error) {
 	db, err := history.OpenRead(ctx, path)
 	if err != nil {
@@ -30,7 +30,7 @@ func chosenRuns(ctx context.Context, path, selector string) (refs []table.RunRef
 	return queries.Select(ctx, conn, selector)
 }
 
-// chosen gives the ids of runs.
+// chosen gives the ids of the selected runs.
 func chosen(ctx context.Context, path, selector string) (ids []string, err error) {
 	refs, err := chosenRuns(ctx, path, selector)
 	for _, r := range refs {
@@ -39,7 +39,7 @@ func chosen(ctx context.Context, path, selector string) (ids []string, err error
 	return ids, err
 }
 
-// withRuns gives f a history to read, which others may hold, and the ids of the runs that were selected.
+// withRuns calls f with a path from which the history can be read, even while a run holds it, and with the ids of the selected runs.
 func withRuns(ctx context.Context, path, selector string, stderr io.Writer, f func(from string, ids []string) error) error {
 	from, release, err := readable(ctx, path, stderr)
 	if err != nil {
@@ -53,7 +53,7 @@ func withRuns(ctx context.Context, path, selector string, stderr io.Writer, f fu
 	return f(from, ids)
 }
 
-// bringIn imports into a file. selector says which runs, "" all of them; verb is what the user called it.
+// bringIn imports runs into the file at path. selector says which runs, "" means all; verb is the command's name for messages.
 func bringIn(ctx context.Context, verb, path string, from []string, selector string, stderr io.Writer) error {
 	b := history.Bringing{Verb: verb, Into: path, From: from, Reader: history.Reader{Told: stderr}}
 	if selector != "" {
@@ -67,13 +67,13 @@ func newLakePush(_, stderr io.Writer) *cobra.Command {
 	var path, runs, data string
 	cmd := &cobra.Command{
 		Use:   "push LAKE",
-		Short: "Append runs to a lake that many machines share",
-		Long: "Append runs to a DuckLake: Parquet files in a folder or an object store, and a catalog that says which of them " +
-			"count. LAKE is a folder, whose catalog is a file\n" +
-			"that one process at a time may hold, or postgres:CONNECTION, where many machines push at once. Each run is " +
-			"appended in one transaction, and none twice; a\n" +
-			"run that was resumed or labelled since takes the place of what is there, and an older copy is left out. The lake " +
-			"is made when it is missing.",
+		Short: "Append runs to a lake, which many machines can share",
+		Long: `Append runs to a DuckLake: Parquet files in a folder or an object store, and a catalog that lists them.
+LAKE is a folder or postgres:CONNECTION. The catalog of a folder is a file, which one process at a time can use. With PostgreSQL
+many machines can push at the same time. A lake that does not exist is created.
+
+Each run is appended in one transaction, and none is added twice. A run that was resumed or tagged since then replaces the copy
+in the lake. A copy that is older than the one in the lake is not pushed.`,
 		Example: `  wb push /mnt/team/lake
   wb push 'postgres:host=db.example dbname=wb' --data /mnt/team/wb/
   wb query fleet_overview --db 'postgres:host=db.example dbname=wb' --runs all`,
@@ -89,12 +89,13 @@ func newLakePush(_, stderr io.Writer) *cobra.Command {
 		},
 	}
 	dbFlag(cmd, &path)
-	cmd.Flags().StringVar(&runs, "runs", "all", "which runs")
+	cmd.Flags().StringVar(&runs, "runs", "all", "`selector` of the runs")
 	cmd.Flags().StringVar(&data, "data", "", "`folder` or s3://… for the Parquet files of a new lake whose catalog is in PostgreSQL")
 	return cmd
 }
 
-// reach looks at the lake of --push before hours are spent on a run: a name that is none is refused, and one that is away is told of.
+// reach checks the lake of --push before the run, which may take hours. It refuses a name that is not valid. It only warns of a lake that
+// does not answer.
 func (o *runOptions) reach(cmd *cobra.Command, stderr io.Writer) error {
 	if !cmd.Flags().Changed("push") || o.list {
 		return nil
@@ -104,18 +105,18 @@ func (o *runOptions) reach(cmd *cobra.Command, stderr io.Writer) error {
 		return plain.Mistake(err)
 	}
 	if err := history.Reach(cmd.Context(), lake); err != nil && cmd.Context().Err() == nil {
-		fmt.Fprintf(stderr, "warning: %v; the run goes on, and is pushed at its end if that is mended by then\n", err)
+		fmt.Fprintf(stderr, "warning: %v; the run goes on, and is pushed at its end if the lake answers by then\n", err)
 	}
 	return nil
 }
 
-// pushed is --push after a run: whatever the lake lacks of the file's runs, also what an earlier push could not bring. ran is how the run
-// itself went.
+// pushed pushes after a run with --push: all runs of the file that the lake lacks, also those that an earlier push could not bring. ran is
+// the error of the run itself.
 func (o *runOptions) pushed(ctx context.Context, ran error, stderr io.Writer) error {
 	if o.push == "" || o.list || ctx.Err() != nil {
 		return ran
 	}
-	if _, err := os.Stat(o.db); err != nil { // no run came to be, and ran says why
+	if _, err := os.Stat(o.db); err != nil { // there was no run, and ran says why
 		return ran
 	}
 	lake, err := history.ParseLake(o.push, "")
@@ -123,7 +124,7 @@ func (o *runOptions) pushed(ctx context.Context, ran error, stderr io.Writer) er
 		err = pushTo(ctx, o.db, lake, nil, stderr)
 	}
 	if err != nil && ran == nil && plain.Hint(err) == "" {
-		return plain.WithHint(err, "the run is safe in "+o.db+"; wb push brings it when the lake is back")
+		return plain.WithHint(err, "the run is safe in "+o.db+"; wb push adds it when the lake answers again")
 	}
 	return errors.Join(ran, err)
 }

@@ -36,10 +36,11 @@ func newQuery(stdout, stderr io.Writer) *cobra.Command {
 	var o queryOptions
 	cmd := &cobra.Command{
 		Use:   "query [NAME | FILE.sql]",
-		Short: "Run a saved query over the history",
-		Long: `Run a saved query (a built-in report by name, or a .sql file) or SQL from the command line over the history.
+		Short: "Run a saved query, or SQL, over the history",
+		Long: `Run a query over the history: a built-in report by its name, a .sql file, or SQL from the command line.
 
-Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, a name, tag:KEY=VALUE, plan:NAME (the runs of its newest execution), or several with commas.`,
+--runs chooses the runs: latest, latest~1, last:3, all, an id or its beginning, a name, tag:KEY=VALUE, plan:NAME (the runs of the
+plan's newest execution), or several of these with commas between them.`,
 		Example: `  wb query cache_hit_by_turn
   wb query ttft_by_turn --runs last:2 --format html -o ttft.html
   wb query stalls --set factor=3 --format csv
@@ -58,26 +59,27 @@ Runs are chosen with --runs: latest, latest~1, last:3, all, an id or its start, 
 	}
 	f := cmd.Flags()
 	historyFlag(cmd, &o.db)
-	f.StringVar(&o.runs, "runs", "", "which `runs` (default: what the query says, usually latest)")
-	f.StringArrayVar(&o.set, "set", nil, "set a variable of the query, `name=value`; may be repeated")
+	f.StringVar(&o.runs, "runs", "", "`selector` of the runs (default: the query's, usually latest)")
+	f.StringArrayVar(&o.set, "set", nil, "set a variable of the query, `name=value`; can be repeated")
 	o.outputFlags(cmd)
 	f.StringVarP(&o.text, "command", "c", "", "run this `SQL`")
-	f.StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"), "`directory` of .sql files that go before the built-in reports (default $WB_QUERIES)")
+	f.StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"),
+		"`directory` of .sql files, which are found before the built-in reports (default $WB_QUERIES)")
 	f.BoolVar(&o.list, "list", false, "list the saved queries")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "end the query after so long; 0: never")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "stop the query after this time; 0 sets no limit")
 	return cmd
 }
 
 func (o *queryOptions) outputFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", ")+"; -o FILE.html and the like choose by themselves")
-	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output; its ending chooses the format")
+	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output; without --format its ending chooses the format")
 }
 
-// endings are those of output files beside the names of the formats.
+// endings maps further endings of output files to formats. The name of each format is an ending, too.
 var endings = map[string]string{"txt": "table", "markdown": "md", "jsonl": "ndjson", "htm": "html"}
 
-// chooseFormat takes the format from the ending of the output file unless one was asked for, and refuses one that there is not.
+// chooseFormat takes the format from the ending of the output file, unless --format names one. It refuses an unknown format.
 func (o *queryOptions) chooseFormat(cmd *cobra.Command) error {
 	ext := strings.ToLower(strings.TrimPrefix(filepath.Ext(o.out), "."))
 	switch known := cmp.Or(endings[ext], ext); {
@@ -86,7 +88,7 @@ func (o *queryOptions) chooseFormat(cmd *cobra.Command) error {
 		o.format = known
 	case ext != "" && o.out != standardOutput:
 		err := usagef("flag --out: unknown ending .%s; known are %s", ext, strings.Join(viz.Formats(), ", "))
-		return plain.WithHint(err, "--format says what to write into a file of another name")
+		return plain.WithHint(err, "with --format the file can have any ending")
 	}
 	if !slices.Contains(viz.Formats(), o.format) {
 		return usagef("flag --format: unknown format %q; known are %s", o.format, strings.Join(viz.Formats(), ", "))
@@ -94,7 +96,7 @@ func (o *queryOptions) chooseFormat(cmd *cobra.Command) error {
 	return nil
 }
 
-// standardOutput is the name of standard output where a file is wanted.
+// standardOutput stands for standard output where the name of a file is expected.
 const standardOutput = "-"
 
 func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.Writer) error {
@@ -105,7 +107,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 	}
 	switch {
 	case o.list && (name != "" || o.text != ""):
-		return usagef("flag --list: takes no query")
+		return usagef("flag --list: cannot be used with a query")
 	case o.list:
 		t, err := lib.List()
 		if err != nil {
@@ -122,7 +124,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 		var err error
 		if q, err = lib.Find(name); err != nil {
 			if strings.ContainsAny(name, " \n") {
-				return plain.WithHint(err, "-c runs SQL that is given in words")
+				return plain.WithHint(err, "use -c to run SQL from the command line")
 			}
 			return err
 		}
@@ -138,11 +140,11 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 			why = stopped(ctx, "query")
 		}
 		if db := opened.Load(); db != nil {
-			_ = db.Abandon() // what cannot be removed now is swept when the file is opened next
+			_ = db.Abandon() // what cannot be removed now is removed when the file is opened next
 		}
 		os.Exit(reportError(stderr, why))
 	})()
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // nearly all that is made is kept until it is printed
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // most memory is kept until it is printed
 	db, err := openRead(ctx, o.db, stderr)
 	if err != nil {
 		return err
@@ -163,7 +165,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 
 func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
 	page := viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version}
-	if o.format == "csv" || o.format == "ndjson" { // formats that are nothing but rows
+	if o.format == "csv" || o.format == "ndjson" { // these formats have no place for notes
 		for _, n := range t.Notes {
 			fmt.Fprintf(stderr, "note: %s\n", n)
 		}
@@ -183,7 +185,7 @@ func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
 	return nil
 }
 
-// stopped says why a query was stopped: its time was over, or Ctrl-C.
+// stopped makes the error of a query that was stopped by --timeout or by Ctrl-C.
 func stopped(ctx context.Context, what string) error {
 	if long := (queries.TooLong{}); errors.As(context.Cause(ctx), &long) {
 		return fmt.Errorf("%s: %w", what, long)

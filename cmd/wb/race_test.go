@@ -2,5 +2,5 @@
 
 package main
 
-// raced says that the race detector is on, under which memory is not what it is without.
+// raced says whether the race detector is on. It makes wb use more memory.
 const raced = true

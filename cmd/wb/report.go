@@ -20,9 +20,9 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
 		Use:   "report [SELECTOR]",
-		Short: "Write the report of one or several runs: CSV, JSON, Markdown, HTML and system facts",
-		Long: `Write the report of the selected runs (the latest by default). Several runs are compared with one of them, --base or the first, and their
-Markdown is short: overview, comparison and what differs, to paste into a review.`,
+		Short: "Write the report of one or more runs as CSV, JSON, Markdown and HTML, with system facts",
+		Long: `Write the report of the selected runs (default: latest). Several runs are compared with one of them: --base, or the first.
+The Markdown file of several runs is short, to be pasted into a review: the overview, the comparison and the differing settings.`,
 		Example: `  wb report
   wb report plan:apc --base apc/enable-prefix-caching=false
   wb report baseline,candidate --out results`,
@@ -46,12 +46,12 @@ Markdown is short: overview, comparison and what differs, to paste into a review
 		},
 	}
 	historyFlag(cmd, &o.db)
-	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; made when missing")
-	cmd.Flags().StringVar(&o.base, "base", "", "`run` that others are compared with, by name or id (default: the first)")
+	cmd.Flags().StringVar(&o.out, "out", "results", "`directory` to write into; created if it does not exist")
+	cmd.Flags().StringVar(&o.base, "base", "", "`run` with which the others are compared, by name or id (default: the first)")
 	return cmd
 }
 
-// writeReport writes the files of a report on the selected runs and gives their paths.
+// writeReport writes the files of a report on the selected runs and returns their paths.
 func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
 	tables, empty, err := report.Tables(ctx, db, selector, base)
 	if err != nil {

@@ -25,12 +25,12 @@ import (
 	"wb/viz/output"
 )
 
-// runOptions are what a call of wb run says beside its spec.
+// runOptions are the settings of a call of wb run that do not belong to its spec.
 type runOptions struct {
 	db, push, results   string
 	list, quiet, resume bool
 	start               time.Time
-	words               []string // vLLM's own arguments
+	words               []string // arguments of vLLM, which come after --
 	stdout, stderr      io.Writer
 }
 
@@ -38,26 +38,26 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 	o := runOptions{start: time.Now(), stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
 		Use:   "run [PLAN.yaml] [-- VLLM-ARGUMENTS]",
-		Short: "Run conversations, or a plan, against a server and record what happens",
-		Long: `Run conversations turn by turn against a server and record what happens in a DuckDB file.
+		Short: "Play conversations, or a plan, against a server and record what happens",
+		Long: `Play conversations turn by turn against a server and record what happens in a DuckDB file.
 
-The server is one that runs already (--url), a vLLM that wb starts with a model and ends again (--engine vllm --model NAME), or the embedded
-simulator: no GPU and no model are needed, and every figure is marked simulated.
+With --url, the server is one that runs already. With --engine vllm --model NAME, wb starts vLLM and ends it again. With neither,
+the embedded simulator answers: it needs no GPU and no model, and every figure is marked as simulated.
 
-A plan is a file with settings, which are the flags below, and a matrix of values: each combination becomes a run of its own, and they are taken in
-turns, forwards and backwards, so that what drifts on the machine falls on all of them alike. Flags go before what the plan says. --resume goes on
-with a plan that was cut short.`,
+A plan is a YAML file with settings, which have the names of the flags below, and a matrix of values. Each combination of values
+is one run. The runs take turns, forwards and then backwards, so that a slow change of the machine affects all of them alike.
+A flag overrides the plan. --resume goes on with a plan that was interrupted.`,
 		Example: `  wb run                                                        # a first run, on the simulator
   wb run --engine vllm --model smollm2-135m                     # wb starts vLLM, a fresh one for each session
   wb run --engine vllm --model phi-3.5-mini --preset optimized --tag graphs=on -- --max-num-seqs 4
   wb run --url http://localhost:8001 --model my-model --tag apc=on
   wb run --url http://localhost:8001 --conversations rag_simulation --repeat 5
-  wb run --url http://localhost:8001 --until-ci 2%              # repeat until TTFT is known that well
-  wb run plan.yaml                                              # a matrix of settings, taken in turns
-  wb run --resume                                               # go on with a plan that was cut short`,
+  wb run --url http://localhost:8001 --until-ci 2%              # repeat until TTFT is known to 2 %
+  wb run plan.yaml                                              # a matrix of settings
+  wb run --resume                                               # go on with an interrupted plan`,
 		Args: func(cmd *cobra.Command, a []string) error {
 			if d := cmd.ArgsLenAtDash(); len(a) > 1 && d != 0 && d != 1 {
-				return usageHint(cmd, "run: wants one plan at most, not %q; vLLM's own arguments come after --", strings.Join(a, " "))
+				return usageHint(cmd, "run: wants one plan at most, not %q; arguments of vLLM come after --", strings.Join(a, " "))
 			}
 			return nil
 		},
@@ -74,25 +74,25 @@ with a plan that was cut short.`,
 	return cmd
 }
 
-// flags declares what a run can be told. Those of the spec are read from the command when it runs.
+// flags declares the flags of a run. Those of the spec are read from the command when it runs.
 func (o *runOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	new(bench.RunSpec).Flags(f)
 	new(bench.Repetition).Flags(f, compare.MetricNames())
 	dbFlag(cmd, &o.db)
-	f.StringVar(&o.push, "push", "", "append the file's runs to this `lake` in the end; see wb push")
-	f.BoolVar(&o.list, "list-conversations", false, "list the conversations and which would run, and run nothing")
+	f.StringVar(&o.push, "push", "", "append the runs of the file to this `lake` when the run has ended; see wb push")
+	f.BoolVar(&o.list, "list-conversations", false, "list the conversations, say which of them would run, and run nothing")
 	f.StringVar(&o.results, "results", "", "write the report of the run into this `directory`")
-	f.BoolVar(&o.quiet, "quiet", false, "no lines while it runs and no summary")
-	f.BoolVar(&o.resume, "resume", false, "go on with a plan that was cut short: finished sessions are not repeated")
+	f.BoolVar(&o.quiet, "quiet", false, "print no progress and no summary")
+	f.BoolVar(&o.resume, "resume", false, "go on with a plan that was interrupted; finished sessions are not repeated")
 }
 
-// rules are what names, labels and metrics must be like for whoever reads a run.
+// rules are the rules for names, labels and metrics of a run: what the packages that read runs accept.
 func rules() bench.Rules {
 	return bench.Rules{Name: queries.CheckName, Label: queries.CheckLabel, Metrics: compare.MetricNames()}
 }
 
-// run plays a plan, or the one run that the flags describe, and brings it to a lake.
+// run plays a plan, or the one run that the flags describe, and pushes it to the lake of --push.
 func (o *runOptions) run(cmd *cobra.Command, read func() (*bench.PlanFile, error)) error {
 	if err := o.reach(cmd, o.stderr); err != nil {
 		return err
@@ -107,14 +107,14 @@ func (o *runOptions) run(cmd *cobra.Command, read func() (*bench.PlanFile, error
 // execute plays a plan, or the one run that the flags describe.
 func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err error) {
 	ctx := cmd.Context()
-	s := &session{runOptions: o, progress: newProgress(o.stderr, o.quiet)}
+	s := &invocation{runOptions: o, progress: newProgress(o.stderr, o.quiet)}
 	_, statErr := os.Stat(o.db)
 	s.newFile = errors.Is(statErr, fs.ErrNotExist)
 	given := bench.GivenBy(cmd.Flags(), o.words)
 	var found *bench.Found
 	switch {
 	case o.resume && o.list:
-		return usagef("flag --resume: does not go with --list-conversations")
+		return usagef("flag --resume: cannot be used with --list-conversations")
 	case o.resume && statErr != nil:
 		return fmt.Errorf("resume plan: open %s: %w", o.db, plain.PathCause(statErr))
 	case o.resume:
@@ -125,9 +125,9 @@ func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err erro
 		if found, err = bench.Find(ctx, s.file, o.db, plan, given, rules()); err != nil {
 			return err
 		}
-		s.line("going on with %s", found.Told())
+		s.line("resuming %s", found.Told())
 	case plan != nil && o.list:
-		return usagef("flag --list-conversations: does not go with a plan")
+		return usagef("flag --list-conversations: cannot be used with a plan")
 	}
 	var spec *bench.Spec
 	if found != nil {
@@ -144,18 +144,18 @@ func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err erro
 	return s.begin(ctx, found)
 }
 
-// session is an execution, its file, and who watches it.
-type session struct {
+// invocation is one call of wb run: an execution, its file, and its output.
+type invocation struct {
 	*bench.Execution
 	*runOptions
 	file     *store.DB
-	newFile  bool // this call made it
+	newFile  bool // this call created it
 	progress *progress
-	window   *history.SnapshotServer // through which others look at the file
+	window   *history.SnapshotServer // gives other processes snapshots of the file
 }
 
-func (s *session) begin(ctx context.Context, found *bench.Found) (err error) {
-	if s.results != "" { // better said before the run than after it
+func (s *invocation) begin(ctx context.Context, found *bench.Found) (err error) {
+	if s.results != "" { // an error is better reported before the run than after it
 		if err := output.MakeDir(s.results); err != nil {
 			return err
 		}
@@ -188,16 +188,16 @@ func (s *session) begin(ctx context.Context, found *bench.Found) (err error) {
 	return errors.Join(err, s.summarise(context.WithoutCancel(ctx)))
 }
 
-// open opens the file. That and asking the server who it is take about the same time, so they go side by side; but a server that takes a
-// minute to start waits until its figures have a place to go.
-func (s *session) open(ctx context.Context) error {
+// open opens the file. This takes about as long as asking the server who it is, so both are done at the same time. A server that takes a
+// minute to start is not started before the file is open.
+func (s *invocation) open(ctx context.Context) error {
 	beside := s.Reach
 	if s.Cells[0].Target.Engine == target.VLLM || len(s.Cells) > 1 {
 		beside = nil
 	}
 	db, reachErr, err := store.OpenBeside(ctx, s.db, beside)
 	if err != nil {
-		if s.newFile && errors.Is(err, store.ErrInterrupted) { // nothing is in it
+		if s.newFile && errors.Is(err, store.ErrInterrupted) { // the file is empty
 			return errors.Join(err, os.Remove(s.db))
 		}
 		return err
@@ -209,16 +209,16 @@ func (s *session) open(ctx context.Context) error {
 	return nil
 }
 
-// forget removes a file that this call made and put nothing into.
-func (s *session) forget(err error) error {
+// forget removes the file if this call created it, since nothing was recorded in it.
+func (s *invocation) forget(err error) error {
 	if s.newFile {
 		return errors.Join(err, os.Remove(s.db))
 	}
 	return err
 }
 
-// tools are what the execution is done with.
-func (s *session) tools() bench.Tools {
+// tools gives the execution what it needs from other packages.
+func (s *invocation) tools() bench.Tools {
 	return bench.Tools{
 		Connect: func(ctx context.Context, spec *target.Spec, c target.Connection) (*target.Target, error) {
 			return spec.Connect(ctx, c)
@@ -241,14 +241,14 @@ func (s *session) tools() bench.Tools {
 	}
 }
 
-// build says which wb plays.
+// build describes the wb that plays the run.
 func build() bench.Build {
 	return bench.Build{WbVersion: version, WbCommit: plain.Commit(), DuckDBVersion: store.DuckDBVersion(),
 		Argv: plain.Quote(target.WithoutSecrets(os.Args)...)}
 }
 
-// teller tells a person how the execution gets on.
-func (s *session) teller(ctx context.Context, verbose bool) bench.Teller {
+// teller prints the progress of the execution.
+func (s *invocation) teller(ctx context.Context, verbose bool) bench.Teller {
 	turn := func(t bench.TurnInfo) { s.window.Turn(ctx, t.Done); s.progress.turn(t) }
 	return bench.Teller{
 		Line: func(text string) { s.line("%s", text) }, Warn: s.progress.warn, Chosen: s.chosen,
@@ -262,14 +262,14 @@ func (s *session) teller(ctx context.Context, verbose bool) bench.Teller {
 	}
 }
 
-func (s *session) line(format string, a ...any) {
+func (s *invocation) line(format string, a ...any) {
 	if !s.quiet {
 		s.progress.Say(fmt.Sprintf(format, a...))
 	}
 }
 
-// chosen tells which conversations do not run.
-func (s *session) chosen(all int, chosen []*data.Conversation, left []data.LeftOut, named bool) {
+// chosen prints which conversations are left out.
+func (s *invocation) chosen(all int, chosen []*data.Conversation, left []data.LeftOut, named bool) {
 	if !named {
 		for _, line := range bench.LeftOutLines(all, len(chosen), left, self()+" run --list-conversations") {
 			s.note(line)
@@ -277,8 +277,8 @@ func (s *session) chosen(all int, chosen []*data.Conversation, left []data.LeftO
 	}
 }
 
-// note is a line beside the progress.
-func (s *session) note(line string) {
+// note prints a line to standard error, unless --quiet is given.
+func (s *invocation) note(line string) {
 	if !s.quiet {
 		fmt.Fprintln(s.stderr, line)
 	}

@@ -25,7 +25,7 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	list := func(cmd *cobra.Command, _ []string) error {
 		if watch {
 			if cmd.Flags().Changed("format") {
-				return usagef("flag --watch: prints lines, in no other --format")
+				return usagef("flag --watch: cannot be used with --format")
 			}
 			return watchRun(cmd.Context(), stdout, db)
 		}
@@ -37,11 +37,10 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 		return err
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
-	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, anyHistory+"; runs are tagged in a file only")
+	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, anyHistory+"; runs can be tagged only in a file")
 	cmd.PersistentFlags().StringVar(&format, "format", "table",
 		"output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
-
-	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, a line whenever turns have ended")
+	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, and print a line when turns have ended")
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the runs of the file", Args: args(cobra.NoArgs), RunE: list},
 		&cobra.Command{Use: "show SELECTOR", Short: "Show a run: figures, settings, failures and events", Args: args(cobra.ExactArgs(1)),
@@ -49,20 +48,20 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 				return showRuns(cmd.Context(), stdout, stderr, db, format, a[0], "run_overview", "conversation_summary", "failed_turns",
 					"run_events", "run_settings")
 			}},
-		&cobra.Command{Use: "tag SELECTOR KEY=VALUE…", Short: "Set tags of runs; KEY= takes one away", Args: args(cobra.MinimumNArgs(2)),
+		&cobra.Command{Use: "tag SELECTOR KEY=VALUE…", Short: "Set tags of runs; KEY= removes a tag", Args: args(cobra.MinimumNArgs(2)),
 			RunE: func(cmd *cobra.Command, a []string) error { return tagRuns(cmd.Context(), stderr, db, a[0], a[1:]) }},
 		removeRuns(stderr, &db),
 	)
 	return cmd
 }
 
-// showRuns runs saved queries over the selected runs and prints those that have something to say.
+// showRuns runs saved queries over the selected runs and prints those that have rows.
 func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selector string, names ...string) error {
 	if !slices.Contains(viz.Formats(), format) {
 		return usagef("flag --format: unknown format %q; known are %s", format, strings.Join(viz.Formats(), ", "))
 	}
 	if len(names) > 1 && (format == "csv" || format == "ndjson") {
-		return usagef("flag --format: %s holds one table, and these are several; json and html hold all", format)
+		return usagef("flag --format: %s holds only one table, and there are several; json and html hold all", format)
 	}
 	db, err := openRead(ctx, path, stderr)
 	if err != nil {
@@ -74,7 +73,7 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 	}
 	for i, t := range tables {
 		if i > 0 || len(names) == 1 {
-			t.Notes = nil // said once, above; a list shows each run's status itself
+			t.Notes = nil // the first table has the notes; a list shows the status of each run anyway
 		}
 	}
 	page := viz.Page{Title: "Runs", Version: version, Tables: tables}
@@ -85,7 +84,7 @@ func tagRuns(ctx context.Context, stderr io.Writer, path, selector string, tags 
 	if err := queries.CheckTags(tags); err != nil {
 		return plain.Mistake(err)
 	}
-	refs, err := chosenRuns(ctx, path, selector) // a selector that finds nothing must not create or change a file
+	refs, err := chosenRuns(ctx, path, selector) // a selector that finds no run must not create or change a file
 	if err != nil {
 		return err
 	}
@@ -108,7 +107,7 @@ func tagRuns(ctx context.Context, stderr io.Writer, path, selector string, tags 
 
 func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "rm SELECTOR", Short: "Remove runs and everything recorded of them", Args: args(cobra.ExactArgs(1)),
+	cmd := &cobra.Command{Use: "rm SELECTOR", Short: "Remove runs and everything that was recorded of them", Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			refs, err := chosenRuns(cmd.Context(), *db, a[0])
 			if err != nil {
@@ -119,8 +118,8 @@ func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 				ids, names = append(ids, r.ID), append(names, r.Name)
 			}
 			if !yes {
-				return plain.WithHint(usagef("remove %s: not without --yes", strings.Join(names, ", ")),
-					"nothing was removed; removal cannot be undone")
+				return plain.WithHint(usagef("remove %s: needs --yes", strings.Join(names, ", ")),
+					"nothing was removed; a removal cannot be undone")
 			}
 			if err := history.Remove(cmd.Context(), *db, ids); err != nil {
 				return err
@@ -128,11 +127,11 @@ func removeRuns(stderr io.Writer, db *string) *cobra.Command {
 			fmt.Fprintf(stderr, "removed %s\n", strings.Join(names, ", "))
 			return nil
 		}}
-	cmd.Flags().BoolVar(&yes, "yes", false, "really remove them")
+	cmd.Flags().BoolVar(&yes, "yes", false, "confirm the removal")
 	return cmd
 }
 
-// watchRun follows the run that was begun last.
+// watchRun follows the run that began last.
 func watchRun(ctx context.Context, stdout io.Writer, path string) error {
 	open := func() (*store.DB, error) { return openRead(ctx, path, io.Discard) }
 	err := queries.Follow(ctx, open, 2*time.Second, func(line string) { fmt.Fprintln(stdout, line) })

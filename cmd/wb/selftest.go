@@ -21,10 +21,11 @@ func newSelftest(stdout, stderr io.Writer) *cobra.Command {
 	var streams []int
 	cmd := &cobra.Command{
 		Use:   "selftest",
-		Short: "Hold wb's own clock against a server that knows the truth",
-		Long: `Start a simulator in a process of its own that keeps a rate and writes down when it really sent each token; play streams against it, everything
-recorded; and print how far the recorded figures are from the truth. The runs stay in the file, and wb run warns when it carries more tokens a second than what
-held within 1 %. It takes a minute and a half, and the machine should do nothing else.`,
+		Short: "Check wb's clock against a server that records when it sent each token",
+		Long: `Start a simulator in a separate process. It sends tokens at a fixed rate and writes down when it really sent each of them.
+Play streams against it, record everything, and print how far the recorded figures are from what the simulator wrote down.
+The runs stay in the file. wb run warns when it carries more tokens per second than the most that was right within 1 %.
+The self-test takes a minute and a half. The machine should do nothing else meanwhile.`,
 		Example: `  wb selftest
   wb selftest --streams 8,64 --format md`,
 		Args: args(cobra.NoArgs),
@@ -43,12 +44,13 @@ held within 1 %. It takes a minute and a half, and the machine should do nothing
 		},
 	}
 	dbFlag(cmd, &q.db)
-	cmd.Flags().IntSliceVar(&streams, "streams", nil, "numbers of `streams` to try, at 100 tokens a second each (default: 1 to 256, faster ones, and a stall)")
+	cmd.Flags().IntSliceVar(&streams, "streams", nil,
+		"numbers of `streams` to try, each at 100 tokens per second (default: 1 to 256, some faster ones, and one with a stall)")
 	q.outputFlags(cmd)
 	return cmd
 }
 
-// testSelf plays the levels and tells what they show.
+// testSelf plays the levels and prints what they show.
 func testSelf(ctx context.Context, q *queryOptions, all []selftest.Level, stdout, stderr io.Writer) (err error) {
 	runs, stall, err := selftest.Run(ctx, q.db, all, build(), func(line string) { fmt.Fprintln(stderr, line) })
 	if err != nil {
@@ -68,7 +70,7 @@ func testSelf(ctx context.Context, q *queryOptions, all []selftest.Level, stdout
 		return err
 	}
 	holds := queries.HoldsTo(t)
-	whole := stall != "" && holds > 0 // a few levels, or a busy machine, say nothing about the most that holds
+	whole := stall != "" && holds > 0 // a few levels, or a busy machine, do not show the highest load that holds
 	if !whole {
 		return errors.Join(q.write(stdout, stderr, t), tellHolds(stderr, holds), tellLines(stderr, queries.LoopsKept(t)))
 	}
@@ -83,10 +85,11 @@ func testSelf(ctx context.Context, q *queryOptions, all []selftest.Level, stdout
 
 func tellHolds(stderr io.Writer, holds float64) error {
 	if holds > 0 {
-		_, err := fmt.Fprintf(stderr, "mean TTFT and ITL, and the load, hold within 1 %% up to %.0f tokens/s on this machine; the table has their p50 and p99\n", holds)
+		_, err := fmt.Fprintf(stderr, "mean TTFT, mean ITL and the load are right within 1 %% up to %.0f tokens/s on this machine; "+
+			"the table has their p50 and p99\n", holds)
 		return err
 	}
-	_, err := fmt.Fprintln(stderr, "mean TTFT and ITL hold within 1 % at no load that was tried: is the machine busy?")
+	_, err := fmt.Fprintln(stderr, "mean TTFT and mean ITL are not right within 1 % at any load that was tried: is the machine busy?")
 	return err
 }
 
@@ -99,7 +102,7 @@ func tellLines(w io.Writer, lines []string) error {
 	return nil
 }
 
-// tellStall says whether the planted stall was found where it is.
+// tellStall prints whether the planted stall was found in its place.
 func tellStall(ctx context.Context, db *store.DB, run string, stderr io.Writer) error {
 	found, err := queries.StallFound(ctx, db, run)
 	if err != nil {

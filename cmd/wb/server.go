@@ -20,7 +20,7 @@ import (
 	"wb/viz/output"
 )
 
-// talk is what a person is told of a server that is reached or started; quiet leaves out all but warnings.
+// talk prints what the user should know of a server that is reached or started. With quiet it prints only warnings.
 func talk(stderr io.Writer, quiet, verbose bool) target.Talk {
 	say := func(format string, a ...any) {
 		if !quiet {
@@ -36,7 +36,7 @@ func talk(stderr io.Writer, quiet, verbose bool) target.Talk {
 		},
 		Fail: func(err error) { logTail(stderr, verbose, err) },
 		Model: func(profile string) {
-			if !told { // once is enough
+			if !told {
 				say("no --url: the embedded simulator answers (profile %s); every figure is simulated", profile)
 			}
 			told = true
@@ -44,7 +44,7 @@ func talk(stderr io.Writer, quiet, verbose bool) target.Talk {
 	}
 }
 
-// talkOfStart sets what a launch tells the person.
+// talkOfStart makes a launch print its progress. done removes the line under way.
 func talkOfStart(l *serve.Launch, stderr io.Writer, quiet bool) (done func()) {
 	l.Warn = func(s string) { fmt.Fprintf(stderr, "warning: %s\n", s) }
 	if quiet {
@@ -62,7 +62,7 @@ func talkOfStart(l *serve.Launch, stderr io.Writer, quiet bool) (done func()) {
 	return s.Clear
 }
 
-// startProgress shows how a start gets on: a line that changes on a terminal, a line a phase elsewhere.
+// startProgress shows the progress of a start: one line that changes on a terminal, one line per phase elsewhere.
 type startProgress struct {
 	*output.LiveLine
 	mu    sync.Mutex
@@ -70,8 +70,10 @@ type startProgress struct {
 	last  string
 }
 
-var phaseText = map[string]string{serve.PhaseSpawned: "starting", serve.PhaseImporting: "loading libraries", serve.PhaseEngine: "configuring", serve.PhaseLoading: "loading weights",
-	serve.PhaseCompiling: "compiling", serve.PhaseProfiling: "setting up the KV cache", serve.PhaseCapturing: "capturing CUDA graphs", serve.PhaseWarming: "warming up", serve.PhaseReady: "ready"}
+var phaseText = map[string]string{
+	serve.PhaseSpawned: "starting", serve.PhaseImporting: "loading libraries", serve.PhaseEngine: "configuring",
+	serve.PhaseLoading: "loading weights", serve.PhaseCompiling: "compiling", serve.PhaseProfiling: "setting up the KV cache",
+	serve.PhaseCapturing: "capturing CUDA graphs", serve.PhaseWarming: "warming up", serve.PhaseReady: "ready"}
 
 func (s *startProgress) phase(phase, detail string) {
 	s.mu.Lock()
@@ -93,7 +95,7 @@ func (s *startProgress) phase(phase, detail string) {
 	s.last = phase
 }
 
-// logTail prints the end of the log of a start that failed, when asked for.
+// logTail prints the end of the log of a start that failed, if --verbose asks for it.
 func logTail(stderr io.Writer, verbose bool, err error) {
 	var e *serve.StartError
 	if verbose && errors.As(err, &e) && e.Tail != "" {
@@ -106,10 +108,10 @@ func newServe(stdout, stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve MODEL [-- VLLM-ARGUMENTS]",
 		Short: "Start vLLM with a model and keep it until Ctrl-C",
-		Long: `Find vLLM, download the model if it is missing, check memory and port, start vLLM and wait until it answers. Its URL is printed on standard
-output. Ctrl-C, or the end of wb in any other way, ends vLLM with everything it started.
+		Long: `Find vLLM, download the model if it is missing, check memory and port, start vLLM and wait until it answers. Its URL is
+printed on standard output. When wb ends, by Ctrl-C or in any other way, vLLM and everything that it started ends, too.
 
-MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a directory.`,
+MODEL is a name that wb models list shows, ORG/NAME[@REVISION] on the hub, or a directory.`,
 		Example: `  wb serve smollm2-135m
   wb serve phi-3.5-mini --preset optimized --max-model-len 32K
   wb serve ./my-model --port auto -- --max-num-seqs 4 --dtype half`,
@@ -119,7 +121,7 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 				n = d
 			}
 			if n != 1 {
-				return plain.WithHint(usagef("serve: wants one model, not %d; vLLM's own arguments come after --", n), "wb models list shows names")
+				return plain.WithHint(usagef("serve: wants one model, not %d; arguments of vLLM come after --", n), "wb models list shows names")
 			}
 			return nil
 		},
@@ -129,7 +131,8 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 			if err != nil {
 				return err
 			}
-			l.DevMode = !slices.ContainsFunc(a[1:], func(w string) bool { return strings.HasPrefix(w, "--host") }) // for this machine alone
+			// without --host only this machine can reach the server
+			l.DevMode = !slices.ContainsFunc(a[1:], func(w string) bool { return strings.HasPrefix(w, "--host") })
 			done := talkOfStart(l, stderr, false)
 			m, err := l.Prepare(ctx)
 			if err != nil {
@@ -146,9 +149,9 @@ MODEL is a name of wb models list, ORG/NAME[@REVISION] of the hub, or a director
 			fmt.Fprintln(stdout, m.Options.URL())
 			select {
 			case <-ctx.Done():
-				fmt.Fprintln(stderr, "stopping; requests under way have 10 s")
+				fmt.Fprintln(stderr, "stopping; running requests have 10 s to end")
 				if !m.Stop(context.WithoutCancel(ctx)) {
-					fmt.Fprintln(stderr, "warning: vLLM is gone and GPU memory is still taken")
+					fmt.Fprintln(stderr, "warning: vLLM has ended, but GPU memory is still in use")
 				}
 				return nil
 			case <-m.Ended():

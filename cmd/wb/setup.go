@@ -19,11 +19,11 @@ func newSetup(stdout, stderr io.Writer) *cobra.Command {
 	var model, vllmAt, db string
 	cmd := &cobra.Command{
 		Use:   "setup",
-		Short: "Get a machine ready: a model that fits it, vLLM checked, everything else looked over",
-		Long: `Choose a model that fits this machine (or take --model), download it, look for vLLM, and check the rest as wb doctor does. It changes nothing but
-the hub's cache; what is missing is named with its remedy.
+		Short: "Get a machine ready: download a model that fits it, and check vLLM and the rest",
+		Long: `Choose a model that fits this machine (or take --model), download it, look for vLLM, and check the rest as wb doctor does.
+The command changes only the cache of models. It says what is missing and how to get it.
 
-The model's directory is printed on standard output.`,
+The directory of the model is printed on standard output.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -34,7 +34,8 @@ The model's directory is printed on standard output.`,
 					return err
 				}
 				model = m.Name
-				fmt.Fprintf(stderr, "recommended for this machine (%s): %s, %s, %s of weights, licence %s\n", room, m.Name, m.Parameters, plain.Bytes(m.WeightsBytes), m.License)
+				fmt.Fprintf(stderr, "recommended for this machine (%s): %s, %s, %s of weights, licence %s\n", room, m.Name, m.Parameters,
+					plain.Bytes(m.WeightsBytes), m.License)
 			}
 			h, err := hub.FromEnv(os.Getenv)
 			if err != nil {
@@ -42,7 +43,7 @@ The model's directory is printed on standard output.`,
 			}
 			dir := model
 			var pulled error
-			if st, err := os.Stat(model); err != nil || !st.IsDir() { // a directory is there already
+			if st, err := os.Stat(model); err != nil || !st.IsDir() { // a directory needs no download
 				var s *hub.Snapshot
 				if s, pulled = pullModel(ctx, h, model, stderr); pulled == nil {
 					dir = s.Dir
@@ -60,7 +61,7 @@ The model's directory is printed on standard output.`,
 			if err := renderFindings(stderr, "table", findings); err != nil {
 				return err
 			}
-			if pulled != nil { // the rest was worth looking at all the same
+			if pulled != nil { // the findings are of use even without the model
 				return pulled
 			}
 			fmt.Fprintln(stdout, dir)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// soakTime is how long each run of a soak lasts: WB_SOAK, such as 100s, or a few seconds.
+// soakTime is how long each run of a soak lasts: the value of WB_SOAK, such as 100s, or 8 s. short says that WB_SOAK is not set.
 func soakTime(t *testing.T) (long time.Duration, short bool) {
 	t.Helper()
 	text := os.Getenv("WB_SOAK")
@@ -25,9 +25,10 @@ func soakTime(t *testing.T) (long time.Duration, short bool) {
 	return long, false
 }
 
-// An hour of conversation and more in minutes, at one user and at several: no turn leaves a goroutine or an open file behind, memory stays
-// what it was after the first fifth, its peaks stay within what DuckDB may use, and the file grows with what it holds. A short soak is over
-// before memory has settled. The simulator is another process, so that what is measured is wb.
+// A soak plays more than an hour of conversation in a few minutes, with one user and with several. No turn may leave a goroutine or an open
+// file behind. After the first fifth memory must not grow, and its peaks must stay within what DuckDB may use. The file must grow only with
+// what it holds. A short soak does not check memory, since it ends before memory has settled. The simulator is another process, so that
+// only wb is measured.
 func TestSoak(t *testing.T) {
 	if raced {
 		t.Skip("memory is measured without the race detector")
@@ -45,15 +46,15 @@ func TestSoak(t *testing.T) {
 			if whole > short*1.1 {
 				t.Errorf("%.2f bytes per value are in use after %v and %.2f after %v", short, long/2, whole, long)
 			}
-			noneATurn(t, dir, "long.duckdb", users)
+			nothingPerTurn(t, dir, "long.duckdb", users)
 			if !isShort {
-				staysAsItWas(t, dir, "long.duckdb")
+				memoryStays(t, dir, "long.duckdb")
 			}
 		})
 	}
 }
 
-// soakServer is a simulator in a process of its own.
+// soakServer starts a simulator in a separate process and gives its URL.
 func soakServer(t *testing.T, dir string) (url string) {
 	t.Helper()
 	port := freePort()
@@ -71,19 +72,19 @@ func soakServer(t *testing.T, dir string) (url string) {
 	return url
 }
 
-// soakRun records for a while and gives how many bytes of the file are in use for each value: rows and token ids. Both take about four
-// bytes. An interrupted run asks for no more ids, so that its last turns have rows only.
+// soakRun records for the time d and gives how many bytes of the file are in use for each value. Values are rows and token ids; both take
+// about four bytes. An interrupted run asks for no more ids, so that its last turns have only rows.
 func soakRun(t *testing.T, dir, db, url string, users int, d time.Duration) (perValue float64) {
 	t.Helper()
 	cmd, said := startRun(t, dir, "--db", db, "--url", url, "--users", strconv.Itoa(users), "--repeat", "20000", "--max-tokens", "32",
 		"--quiet")
-	waitFile(t, filepath.Join(dir, db)) // a busy machine takes seconds to begin
+	waitFile(t, filepath.Join(dir, db)) // on a busy machine it takes seconds until the run begins
 	time.Sleep(d)
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	if code := exitCode(t, cmd.Wait()); code != 130 {
-		t.Fatalf("exit %d: the run is to be interrupted\n%s", code, read(t, said.Name()))
+		t.Fatalf("exit %d of a run that was interrupted\n%s", code, read(t, said.Name()))
 	}
 	turns := number(t, dir, db, "SELECT count(*) FROM raw.turn")
 	rows := turns + number(t, dir, db, "SELECT (SELECT count(*) FROM raw.chunk) + (SELECT count(*) FROM raw.engine_metric)")
@@ -94,35 +95,35 @@ func soakRun(t *testing.T, dir, db, url string, users int, d time.Duration) (per
 	if turns == 0 {
 		t.Errorf("%s holds no turn", db)
 	}
-	// a checkpoint merges the small row groups of each table, at times all of them, and what they stood in is free for the next one:
-	// docs/design/storage.md
+	// A checkpoint merges the small row groups of each table, at times all of them. The blocks that held them are then free for the next
+	// checkpoint (docs/design/storage.md).
 	if free > 1.25*used {
 		t.Errorf("%.1f MB of the file are in use and %.1f MB free", used/1e6, free/1e6)
 	}
 	return used / (rows + ids)
 }
 
-// noneATurn holds that a run never has more goroutines and open files than its users need: a leak of one in a hundred turns of a soak goes
-// far beyond. A user has three connections (for turns, for readings beside them, and for the token ids of what was recorded), each with a
-// file and two goroutines, and two goroutines for its work. The third is opened when recording falls behind, which may come late in a run,
-// and stays open.
-func noneATurn(t *testing.T, dir, db string, users int) {
+// nothingPerTurn checks that a run never has more goroutines and open files than its users need. A leak of one in a hundred turns of a
+// soak would go far beyond that. A user has two goroutines for its work, and three connections, each with a file and two goroutines: one
+// for turns, one for readings beside them, and one for the token ids of recorded turns. The third connection is opened when recording
+// falls behind, which may happen late in a run, and stays open.
+func nothingPerTurn(t *testing.T, dir, db string, users int) {
 	t.Helper()
 	for what, limit := range map[string]int{"goroutines": 20 + 8*users, "open_files": 20 + 3*users} {
 		most := number(t, dir, db, "SELECT max("+what+") FROM raw.process_sample WHERE role = 'wb'")
-		t.Logf("%s: %.0f at the most", what, most)
+		t.Logf("%s: at most %.0f", what, most)
 		if most == 0 || most > float64(limit) {
-			t.Errorf("%s: %.0f at the most, and %d users need no more than %d", what, most, users, limit)
+			t.Errorf("%s: up to %.0f, but %d users need no more than %d", what, most, users, limit)
 		}
 	}
 }
 
-// staysAsItWas compares memory in the two halves of what comes after the first fifth of a run.
-func staysAsItWas(t *testing.T, dir, db string) {
+// memoryStays compares memory in the two halves of what comes after the first fifth of a run.
+func memoryStays(t *testing.T, dir, db string) {
 	t.Helper()
-	const after = `WITH own AS (SELECT t_ns, rss_bytes, max(t_ns) OVER () AS last FROM raw.process_sample WHERE role = 'wb'),
+	const after = `WITH samples AS (SELECT t_ns, rss_bytes, max(t_ns) OVER () AS last FROM raw.process_sample WHERE role = 'wb'),
 		half AS (SELECT t_ns > 0.6 * last AS late, median(rss_bytes) AS rss, max(rss_bytes) AS rss_peak
-			FROM own WHERE t_ns > 0.2 * last AND t_ns < 0.99 * last GROUP BY late)
+			FROM samples WHERE t_ns > 0.2 * last AND t_ns < 0.99 * last GROUP BY late)
 		SELECT `
 	half := func(what, cond string) float64 {
 		return number(t, dir, db, after+what+" FROM half WHERE "+cond)
@@ -132,12 +133,13 @@ func staysAsItWas(t *testing.T, dir, db string) {
 	if base == 0 || later > base*1.15 {
 		t.Errorf("rss grows: %.0f in the first half, %.0f in the second", base, later)
 	}
-	// Merging takes what DuckDB may have, for a second, and is the rarer the more it merges: one sample of the two halves need not see it.
+	// For about a second a merge of row groups takes all the memory that DuckDB may use. The more a merge covers, the rarer it is, so that
+	// possibly only one of the two halves has a sample of it.
 	const duckdb = 256 << 20
 	early, late := half("rss_peak", "NOT late"), half("rss_peak", "late")
 	t.Logf("rss_peak: %.0f, then %.0f", early, late)
 	if peak := max(early, late); peak > base*1.15+duckdb {
-		t.Errorf("%.0f bytes at the most, where half of the time it is %.0f: more than DuckDB's %d above it", peak, base, duckdb)
+		t.Errorf("the peak is %.0f bytes and the median %.0f: the difference is more than DuckDB's %d", peak, base, duckdb)
 	}
 }
 
@@ -151,8 +153,8 @@ func number(t *testing.T, dir, db, q string) float64 {
 	return f
 }
 
-// A run that is looked at all the time has the TTFT and ITL of one that is not: the queries are answered between its turns.
-// Without WB_SOAK a short one holds only that it is answered, since a few turns say nothing about times.
+// A run that is queried all the time has the same TTFT and ITL as one that is not, because queries are answered between its turns.
+// Without WB_SOAK the test only checks that queries are answered, since a few turns do not show times.
 func TestLookedAt(t *testing.T) {
 	_, isShort := soakTime(t)
 	repeat, enough, names := "6", 10, []string{"alone", "looked-at"}
@@ -196,7 +198,7 @@ func TestLookedAt(t *testing.T) {
 	}
 }
 
-// lookUntil looks twice a second until something ended.
+// lookUntil calls look twice per second until ended gives a value.
 func lookUntil(ended <-chan error, look func()) error {
 	for {
 		select {
@@ -208,7 +210,7 @@ func lookUntil(ended <-chan error, look func()) error {
 	}
 }
 
-// lookAt asks for a report and says whether the run that holds the file answered.
+// lookAt asks for a report. It returns whether the run that holds the file answered.
 func lookAt(t *testing.T, dir string) bool {
 	t.Helper()
 	began := time.Now()

@@ -18,18 +18,16 @@ import (
 	"wb/viz/output"
 )
 
-// summarise prints what came of it and writes the report.
-func (s *session) summarise(ctx context.Context) error {
+// summarise prints the summary at the end and writes the report of --results.
+func (s *invocation) summarise(ctx context.Context) error {
 	var played []*bench.CellRun
+	turns := 0
 	for _, c := range s.Cells {
 		if c.Progress != nil {
 			c.Result.RunID, c.Result.Name = c.Progress.RunID, c.Progress.Name
 			played = append(played, c)
+			turns += c.Result.Turns
 		}
-	}
-	turns := 0
-	for _, c := range played {
-		turns += c.Result.Turns
 	}
 	if turns == 0 && !s.resume {
 		return nil
@@ -47,7 +45,7 @@ func (s *session) summarise(ctx context.Context) error {
 		if len(s.Cells) == 1 {
 			errs = append(errs, s.summary(ctx, s.file, &played[0].Result))
 			if s.Spec.Plan != "" && played[0].Result.Status != "ok" {
-				fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s%s\n", self(), s.dbFlag(), s.pushFlag())
+				fmt.Fprintf(s.stderr, "to resume it:\n  %s run --resume%s%s\n", self(), s.dbFlag(), s.pushFlag())
 			}
 		} else {
 			errs = append(errs, s.planSummary(ctx, played))
@@ -73,8 +71,8 @@ func (s *session) summarise(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// planSummary is the table at the end of a plan: every cell against the first.
-func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) error {
+// planSummary prints the table at the end of a plan, which compares every cell with the first.
+func (s *invocation) planSummary(ctx context.Context, played []*bench.CellRun) error {
 	cut := slices.ContainsFunc(played, func(c *bench.CellRun) bool { return c.Result.Status != "ok" && c.Result.Status != "" })
 	metrics := []string{s.Spec.Metric}
 	for _, m := range []string{"ttft", "tpot", "hit_ratio"} {
@@ -86,7 +84,7 @@ func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) erro
 	for _, c := range played {
 		ids = append(ids, c.Progress.RunID.String())
 	}
-	if cut { // no verdict before the end
+	if cut { // an interrupted plan gets no verdict
 		ids = ids[:1]
 	}
 	tables, found := compare.Narrow(ctx, s.file, ids, metrics, s.progress.warn)
@@ -108,21 +106,22 @@ func (s *session) planSummary(ctx context.Context, played []*bench.CellRun) erro
 		s.noise(found)
 	}
 	if cut {
-		fmt.Fprintf(s.stderr, "go on with it:\n  %s run --resume%s%s\n", self(), flag, s.pushFlag())
+		fmt.Fprintf(s.stderr, "to resume it:\n  %s run --resume%s%s\n", self(), flag, s.pushFlag())
 		return nil
 	}
 	base := ""
 	if len(played) > 1 {
 		base = " --base " + plain.Quote(played[0].Result.Name)
 	}
-	fmt.Fprintf(s.stderr, "look further:\n  %s report plan:%s%s%s --out results\n", self(), s.Spec.Label(), base, flag)
+	fmt.Fprintf(s.stderr, "to see more:\n  %s report plan:%s%s%s --out results\n", self(), s.Spec.Label(), base, flag)
 	if len(played) > 1 {
-		fmt.Fprintf(s.stderr, "  %s compare %s %s%s --by turn\n", self(), plain.Quote(played[0].Result.Name), plain.Quote(played[1].Result.Name), flag)
+		fmt.Fprintf(s.stderr, "  %s compare %s %s%s --by turn\n", self(), plain.Quote(played[0].Result.Name),
+			plain.Quote(played[1].Result.Name), flag)
 	}
 	return nil
 }
 
-// summary is the table at the end of a run, and where to look further.
+// summary prints the table at the end of a run, and commands that show more.
 func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Result) error {
 	q, err := queries.Builtin("conversation_summary")
 	if err != nil {
@@ -133,7 +132,7 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 		return err
 	}
 	t.Title, t.About = "Run "+res.Name, ""
-	// the table must fit a terminal; the saved query has them all
+	// the table must fit a terminal; the saved query has all columns
 	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} {
 		t.Columns, t.Rows = t.Without(column)
 	}
@@ -141,12 +140,13 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 	if err := output.Render(o.stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version}); err != nil {
 		return err
 	}
-	if db.Present() != nil { // there is nowhere to look; the error that follows says why
+	if db.Present() != nil { // the file is gone, so that no command shows more; the error that follows says why
 		fmt.Fprintf(o.stderr, "\nrun %s: %s, %s\n", res.Name, res.Status, res.TurnsText())
 		return nil
 	}
 	flag := o.dbFlag()
-	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%slook further:\n", res.Name, res.Status, res.TurnsText(), o.db, frozenText(res))
+	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%sto see more:\n", res.Name, res.Status, res.TurnsText(), o.db,
+		frozenText(res))
 	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
 	if res.Failed > 0 {
 		further = append([]string{"query failed_turns" + flag}, further...)
@@ -160,15 +160,16 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 	return nil
 }
 
-// frozenText says that times are doubtful, when they are.
+// frozenText warns of times that are doubtful, or is empty.
 func frozenText(r *bench.Result) string {
 	if r.Frozen == 0 {
 		return ""
 	}
-	return fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's (%s query run_events)\n", r.Frozen, self())
+	return fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's "+
+		"(%s query run_events)\n", r.Frozen, self())
 }
 
-// dbFlag names the file in a command offered to the user, where it is not the one that every command takes.
+// dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty for the default file.
 func (o *runOptions) dbFlag() string {
 	if o.db == defaultDB {
 		return ""
@@ -176,7 +177,7 @@ func (o *runOptions) dbFlag() string {
 	return " --db " + plain.Quote(o.db)
 }
 
-// pushFlag names the lake in a command that goes on with a plan, where it holds no secret.
+// pushFlag gives the flag that names the lake, for a command that goes on with a plan. It is empty if the name holds a secret.
 func (o *runOptions) pushFlag() string {
 	if o.push == "" || plain.Redact(o.push) != o.push {
 		return ""
@@ -184,16 +185,16 @@ func (o *runOptions) pushFlag() string {
 	return " --push " + plain.Quote(o.push)
 }
 
-// noise tells what a calibration found.
-func (s *session) noise(verdicts []compare.Verdict) {
+// noise prints what a calibration found.
+func (s *invocation) noise(verdicts []compare.Verdict) {
 	lines := compare.NoiseFound(verdicts)
 	for _, line := range lines {
 		s.line("%s", line)
 	}
 	switch {
 	case len(lines) > 0:
-		fmt.Fprintf(s.stderr, "%s compare shows it beside every change on this machine, with this server, model and as many users\n", self())
+		fmt.Fprintf(s.stderr, "%s compare shows it beside every change on this machine with the same server, model and number of users\n", self())
 	case len(verdicts) > 0:
-		fmt.Fprintln(s.stderr, "noise is not known from so few sessions: more --repeat")
+		fmt.Fprintln(s.stderr, "noise cannot be known from so few sessions: use a larger --repeat")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// onTerminal runs wb on a terminal of its own and gives what came to the screen. Under -race a data race in wb ends it with an exit code.
+// onTerminal runs wb on a new terminal and returns what wb wrote to it. Under -race a data race in wb gives an exit code other than 0.
 func onTerminal(t *testing.T, dir string, args ...string) (screen string, code int) {
 	t.Helper()
 	path, err := exec.LookPath("wb")
@@ -30,19 +30,21 @@ func onTerminal(t *testing.T, dir string, args ...string) (screen string, code i
 	}
 	defer f.Close()
 	var b bytes.Buffer
-	_, _ = io.Copy(&b, f) // it ends with an error when the program has
+	_, _ = io.Copy(&b, f) // reading ends with an error when the program ends
 	return b.String(), exitCode(t, cmd.Wait())
 }
 
-// escapes are what may drive a terminal.
+// escapes matches the sequences that drive a terminal.
 var escapes = regexp.MustCompile("\x1b(?:\\[[0-9;?]*[A-Za-z])?")
 
-// The live line is replaced while warnings, turns and totals come from several goroutines, and nothing else that could drive the terminal
-// is written.
+// The live line is replaced while warnings, turns and totals come from several goroutines. wb writes nothing else that could drive the
+// terminal.
 func TestLiveLine(t *testing.T) {
 	for _, args := range [][]string{
-		{"run", "--conversations", "simple_qa", "--repeat", "3", "--sim-profile", "instant", "--max-tokens", "200", "--sim-fault", "429@2", "--sim-fault", "usage@4"},
-		{"run", "--conversations", "simple_qa", "--repeat", "2", "--users", "8", "--sim-profile", "eager", "--max-tokens", "16", "--max-turns", "2"},
+		{"run", "--conversations", "simple_qa", "--repeat", "3", "--sim-profile", "instant", "--max-tokens", "200",
+			"--sim-fault", "429@2", "--sim-fault", "usage@4"},
+		{"run", "--conversations", "simple_qa", "--repeat", "2", "--users", "8", "--sim-profile", "eager", "--max-tokens", "16",
+			"--max-turns", "2"},
 	} {
 		screen, code := onTerminal(t, t.TempDir(), args...)
 		if code != 0 || strings.Contains(screen, "DATA RACE") {
@@ -59,7 +61,7 @@ func TestLiveLine(t *testing.T) {
 	}
 }
 
-// What is in a file reaches a terminal escaped, in every format.
+// Text from a file reaches a terminal escaped, in every format.
 func TestTerminalGetsNothingRaw(t *testing.T) {
 	dir := t.TempDir()
 	wb(t, dir, "run", "--conversations", "simple_qa", "--max-turns", "1", "--sim-profile", "instant", "--quiet")

@@ -14,7 +14,7 @@ import (
 	"wb/store"
 )
 
-// The comments of columns name every word that Go declares for them: whoever reads the file in a shell learns all of them.
+// The comments of columns name every value that Go declares for them, so that a reader of the file in a shell finds them all.
 func TestWordsOfColumns(t *testing.T) {
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "a.duckdb"))
 	if err != nil {

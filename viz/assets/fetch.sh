@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets the pinned echarts.min.js, its licence and its notice, so that the build can embed them. Does nothing when they are here.
-# Without npm, or without a network, the build still works: pages with charts then link a CDN.
+# Downloads the pinned echarts.min.js, its licence and its notice, so that the build can embed them. Does nothing if they are here.
+# Without npm, or without a network, the build still works: then pages with charts link the library on a CDN.
 set -eu
 
 version=5.6.0 # keep equal to echartsVersion in ../html.go; a test compares them
@@ -17,7 +17,7 @@ if [ -f echarts.min.js ] && [ -f echarts.LICENSE ] && [ -f echarts.NOTICE ] && [
 	exit 0
 fi
 if ! command -v npm >/dev/null 2>&1; then
-	echo "echarts: npm not found; charts will link a CDN" >&2
+	echo "echarts: npm not found; charts will link the library on a CDN" >&2
 	exit 0
 fi
 
@@ -26,7 +26,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
 if ! npm pack "echarts@$version" --silent >/dev/null 2>npm.log || [ ! -f "echarts-$version.tgz" ]; then
-	echo "echarts: npm could not fetch echarts@$version; charts will link a CDN" >&2
+	echo "echarts: npm could not fetch echarts@$version; charts will link the library on a CDN" >&2
 	exit 0
 fi
 check() {

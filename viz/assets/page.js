@@ -7,7 +7,7 @@
   const color = name => getComputedStyle(root).getPropertyValue(name).trim();
   const font = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
-  // After Okabe and Ito, darker on white and lighter on black, so that each stands 3:1 against its ground.
+  // Colours after Okabe and Ito, darker on white and lighter on black: each has a contrast of 3:1 with the background.
   const palette = {
     light: ['#0072b2', '#d55e00', '#008a66', '#b0558f', '#3a9bd0', '#a87400', '#6f5bb0', '#66707c'],
     dark: ['#56a8e0', '#f5924e', '#2fc39a', '#e29bc6', '#9bd3f7', '#f0bc42', '#b1a3e6', '#a5aeb9'],
@@ -22,7 +22,7 @@
   const withUnit = (v, unit) => format(v) + (unit && unit !== 'ratio' && format(v) !== '·' ? ' ' + unit : '');
   const utc = ms => new Date(ms).toISOString().replace('T', ' ');
 
-  // look adds to a chart's option what depends on the window and the theme.
+  // look adds to the option of a chart what depends on the window and the theme.
   function look(c, el) {
     const o = structuredClone(c.option);
     const width = el.clientWidth, narrow = width < 560;
@@ -70,7 +70,7 @@
     }
     if (c.xType === 'time' && narrow) x.splitNumber = 3;
     if (c.xType === 'time' && x.minInterval) Object.assign(x.axisLabel, {formatter: '{yyyy}-{MM}-{dd}', showMaxLabel: true, alignMaxLabel: 'right'}); // days
-    // A bar on a log axis has no zero to stand on: let it stand on the power of ten below the least figure.
+    // A logarithmic axis has no zero: bars begin at the power of ten below the smallest figure.
     if (c.kind === 'bar' && y.type === 'log') {
       const least = Math.min(...o.series.flatMap(s => s.data.map(d => d.value[1])).filter(v => v > 0));
       y.min = y.startValue = 10 ** (Math.ceil(Math.log10(least)) - 1);
@@ -78,7 +78,7 @@
 
     const zoom = o.dataZoom || [];
     for (const z of zoom) {
-      if (z.type === 'inside') Object.assign(z, {zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false}); // a bare wheel scrolls the page
+      if (z.type === 'inside') Object.assign(z, {zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false}); // the wheel alone scrolls the page
       else Object.assign(z, {bottom: 4, height: 22, left: 48, right: 24, showDetail: false, brushSelect: false, borderColor: line});
     }
     if (x.axisLabel.rotate) x.nameGap = 110;
@@ -104,7 +104,7 @@
       o.series.forEach((s, nth) => {
         Object.assign(s, {
           type: 'custom', encode: {x: 0, y: [1, 2, 3]},
-          // where nothing changed
+          // the line of no change
           markLine: {silent: true, symbol: 'none', label: {show: false}, animation: false, lineStyle: {color: muted, type: 'dashed', width: 1}, data: [{yAxis: 0}]},
           renderItem(_, api) {
             const ink = api.visual('color'), aside = (nth - (o.series.length - 1) / 2) * 14;
@@ -124,7 +124,8 @@
     return o;
   }
 
-  // Runs of a plan have names such as apc/caching=true/placement=system: what all of them share is left out of the legend, and, where it is still long, the settings' names.
+  // Runs of a plan have names such as apc/caching=true/placement=system. The legend leaves out the parts that all names share, and, if it
+  // is still long, the names of the settings.
   function briefly(names, most) {
     const parts = names.map(n => n.split('/')), first = parts[0] || [];
     if (names.length < 2 || parts.some(p => p.length !== first.length)) return {};
@@ -151,7 +152,7 @@
 
   const ids = Object.keys(data.charts);
   if (ids.length && !window.echarts) {
-    for (const id of ids) document.getElementById(id).outerHTML = '<p class="empty">The chart library could not be loaded; the data is below.</p>';
+    for (const id of ids) document.getElementById(id).outerHTML = '<p class="empty">The chart library could not be loaded. The data is below.</p>';
   } else {
     for (const id of ids) {
       draw(id);

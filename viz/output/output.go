@@ -1,5 +1,5 @@
-// Package output writes to standard output, terminals and files: whatever could drive a terminal is escaped, a line under way is replaced
-// by the next, and a file changes as a whole or not at all.
+// Package output writes to standard output, terminals and files. It escapes what could drive a terminal, replaces a line of progress by the
+// next one, and changes a file as a whole or not at all. It must not know what is written, nor how it was computed.
 package output
 
 import (
@@ -19,12 +19,12 @@ import (
 	"wb/viz"
 )
 
-// Plain writes text for people: whatever could drive a terminal or turn its lines around is escaped, wherever the text came from.
-// What wb itself says to a terminal goes to the writer below.
+// Plain writes text for people. It escapes what could drive a terminal or reorder a line, wherever the text comes from. The control
+// sequences of wb go to the writer below it.
 type Plain struct {
 	Below io.Writer
 	mu    sync.Mutex
-	rest  []byte // of a character that another write ends
+	rest  []byte // first bytes of a character that another write completes
 }
 
 func (p *Plain) Write(b []byte) (int, error) {
@@ -46,7 +46,7 @@ func (p *Plain) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Data is standard output: it remembers the first write that failed, so that a full disk is told of whatever was being written.
+// Data is standard output. It remembers the first write that failed, so that a full disk is always reported.
 type Data struct {
 	Below io.Writer
 	mu    sync.Mutex
@@ -65,14 +65,14 @@ func (d *Data) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Failed gives the first write that failed; nil for none.
+// Failed gives the error of the first write that failed, or nil.
 func (d *Data) Failed() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.err
 }
 
-// raw gives the writer below those that escape: for what wb itself says to a terminal.
+// raw gives the writer below those that escape, for control sequences of wb.
 func raw(w io.Writer) io.Writer {
 	for {
 		p, ok := w.(*Plain)
@@ -83,7 +83,7 @@ func raw(w io.Writer) io.Writer {
 	}
 }
 
-// fileOf gives the file that a writer ends in; nil when it is none.
+// fileOf gives the file to which a writer writes in the end, or nil.
 func fileOf(w io.Writer) *os.File {
 	for {
 		switch x := w.(type) {
@@ -99,14 +99,14 @@ func fileOf(w io.Writer) *os.File {
 	}
 }
 
-// IsTerminal says whether a writer ends in a terminal.
+// IsTerminal says whether a writer writes to a terminal in the end.
 func IsTerminal(w io.Writer) bool {
 	f := fileOf(w)
 	return f != nil && term.IsTerminal(int(f.Fd()))
 }
 
-// Render writes a page to standard output or error. Tables escape their cells themselves and may be coloured; other formats go to a
-// terminal escaped, and to anything else as they are.
+// Render writes a page to standard output or standard error. The format table escapes its cells and may be coloured. Other formats are
+// escaped on a terminal, and are not changed elsewhere.
 func Render(w io.Writer, format string, page viz.Page) error {
 	o := viz.Options{}
 	if IsTerminal(w) {
@@ -121,7 +121,7 @@ func Render(w io.Writer, format string, page viz.Page) error {
 	return viz.Render(w, format, page, o)
 }
 
-// LiveLine is a line that is replaced by the next one where w is a terminal. It may be used by several goroutines.
+// LiveLine is a line that the next one replaces if w is a terminal. Several goroutines may use it.
 type LiveLine struct {
 	w       io.Writer
 	Live    bool
@@ -129,10 +129,10 @@ type LiveLine struct {
 	pending bool
 }
 
-// NewLiveLine gives a line on w.
+// NewLiveLine makes a line on w.
 func NewLiveLine(w io.Writer) *LiveLine { return &LiveLine{w: w, Live: IsTerminal(w)} }
 
-// Clear takes the line under way off the screen.
+// Clear removes the current line from the screen.
 func (l *LiveLine) Clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,7 +146,7 @@ func (l *LiveLine) wipe() {
 	}
 }
 
-// Show replaces the line under way by another, or begins one.
+// Show replaces the current line by another, or begins one.
 func (l *LiveLine) Show(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,7 +155,7 @@ func (l *LiveLine) Show(text string) {
 	l.pending = true
 }
 
-// Say ends the line under way with one that stays.
+// Say replaces the current line by one that stays.
 func (l *LiveLine) Say(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,8 +163,8 @@ func (l *LiveLine) Say(text string) {
 	fmt.Fprintln(l.w, strings.ReplaceAll(text, "\n", `\n`))
 }
 
-// WriteTo writes to a path what render gives. A regular file changes as a whole or not at all, keeps its mode and owner, and is found
-// through links; a device, a pipe or a socket is written to and stays what it is.
+// WriteTo writes the output of render to a path. A regular file changes as a whole or not at all, and keeps its mode and owner. Links are
+// followed. A device, a pipe or a socket is written to and not replaced. Errors name the path.
 func WriteTo(path string, render func(io.Writer) error) error {
 	told := func(err error) error {
 		if err == nil {
@@ -175,7 +175,7 @@ func WriteTo(path string, render func(io.Writer) error) error {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, lerr := os.Lstat(path); lerr == nil { // a link to what is not there yet
+		if _, lerr := os.Lstat(path); lerr == nil { // a link to a file that does not exist yet
 			return told(writeInPlace(path, render))
 		}
 		return told(writeAside(path, nil, render))
@@ -193,7 +193,7 @@ func WriteTo(path string, render func(io.Writer) error) error {
 	return told(writeAside(target, st, render))
 }
 
-// writeInPlace writes through whatever is at a path.
+// writeInPlace writes into whatever is at a path, without replacing it.
 func writeInPlace(path string, render func(io.Writer) error) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
@@ -202,8 +202,8 @@ func writeInPlace(path string, render func(io.Writer) error) error {
 	return errors.Join(render(f), f.Close())
 }
 
-// writeAside writes a file beside the one at path and renames it; st is what is there, nil for nothing. Where that would not leave the file
-// as it was, it is written in place.
+// writeAside writes a new file beside the one at path and renames it. st describes the file at path, nil if there is none. If a rename
+// would lose links, the owner or the mode of that file, it is written in place.
 func writeAside(path string, st fs.FileInfo, render func(io.Writer) error) (err error) {
 	var f *os.File
 	for range 100 {
@@ -213,7 +213,7 @@ func writeAside(path string, st fs.FileInfo, render func(io.Writer) error) (err 
 		}
 	}
 	if err != nil {
-		if st != nil { // the folder may be another's, and the file this user's to write
+		if st != nil { // the user may be allowed to write the file, but not into its folder
 			return writeInPlace(path, render)
 		}
 		return err

@@ -41,12 +41,12 @@ func TestPlainWriter(t *testing.T) {
 	}
 }
 
-// text writes one.
+// text gives a function that writes s.
 func text(s string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
 }
 
-// What is at a path stays what it is: only a regular file is replaced, and that keeps its mode, its other names and the links to it.
+// Only a regular file is replaced. It keeps its mode, its other names and the links to it.
 func TestWriteTo(t *testing.T) {
 	must := func(err error) {
 		t.Helper()
@@ -129,7 +129,7 @@ func TestWriteToPipes(t *testing.T) {
 		t.Error("the pipe was replaced")
 	}
 
-	if err := syscall.Mknod("null", syscall.S_IFCHR|0o666, 1<<8|3); err == nil { // as root only
+	if err := syscall.Mknod("null", syscall.S_IFCHR|0o666, 1<<8|3); err == nil { // only root may do this
 		must(WriteTo("null", text("g")))
 		if st, err := os.Lstat("null"); err != nil || st.Mode()&os.ModeCharDevice == 0 {
 			t.Error("the device was replaced")

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// links is how many names a file has.
+// links gives the number of names (hard links) of a file.
 func links(st fs.FileInfo) uint64 {
 	if s, ok := st.Sys().(*syscall.Stat_t); ok {
 		return uint64(s.Nlink) //nolint:unconvert // 16 bits on macOS
@@ -16,17 +16,17 @@ func links(st fs.FileInfo) uint64 {
 	return 1
 }
 
-// keepOwner gives a file the owner and group of another; an error where this user may not.
+// keepOwner gives f the owner and group of the file st. It returns an error if the user may not do this.
 func keepOwner(f *os.File, st fs.FileInfo) error {
 	s, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
 	}
-	own, err := f.Stat()
+	now, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if o, ok := own.Sys().(*syscall.Stat_t); ok && o.Uid == s.Uid && o.Gid == s.Gid {
+	if o, ok := now.Sys().(*syscall.Stat_t); ok && o.Uid == s.Uid && o.Gid == s.Gid {
 		return nil
 	}
 	return f.Chown(int(s.Uid), int(s.Gid))

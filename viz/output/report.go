@@ -13,7 +13,7 @@ import (
 	"wb/viz"
 )
 
-// MakeDir makes a folder, and those above it.
+// MakeDir creates a folder and those above it, unless they exist.
 func MakeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make directory %s: %w", dir, plain.PathCause(err))
@@ -23,32 +23,32 @@ func MakeDir(dir string) error {
 
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// fileName makes the name of a run that of its files. Where another run could have the same ones, the id is in it, too.
+// fileName makes the name of a report's files from the name of a run. It adds the id if another run could have the same file name.
 func fileName(r table.RunRef) string {
 	const longest = 80
 	id := r.ID[:min(8, len(r.ID))]
-	own := strings.TrimSuffix(r.Name, " "+id) // as the view runs tells those of one name apart
-	name := strings.Trim(unsafeName.ReplaceAllString(own, "-"), "-.")
+	base := strings.TrimSuffix(r.Name, " "+id) // the view runs adds the id to names that several runs have
+	name := strings.Trim(unsafeName.ReplaceAllString(base, "-"), "-.")
 	if name == r.Name && len(name) <= longest && !strings.HasSuffix(name, systemFacts) {
 		return name
 	}
 	return strings.TrimLeft(name[:min(len(name), longest)]+"-"+id, "-")
 }
 
-// systemFacts ends the name of the file with what is known of the machine.
+// systemFacts is at the end of the name of the file that describes machine, server and settings.
 const systemFacts = "_system"
 
-// Report is what the files of a report hold.
+// Report is the content of a report's files.
 type Report struct {
 	Tables  []*table.Table          // overview first
 	Empty   []string                // names of tables without rows
 	System  []*table.Table          // machine, server and settings
-	Short   func(*table.Table) bool // tables to paste into a review
+	Short   func(*table.Table) bool // says which tables go into the short Markdown file of several runs
 	Version string
 }
 
-// WriteReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json into a folder, which is made
-// when it is missing. It gives their paths.
+// WriteReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json into a folder. It creates
+// the folder if it does not exist, and returns the paths of the files.
 func WriteReport(dir string, r Report) ([]string, error) {
 	tables, empty, sys, version := r.Tables, r.Empty, r.System, r.Version
 	runs := tables[0].Runs
@@ -69,7 +69,7 @@ func WriteReport(dir string, r Report) ([]string, error) {
 			summary.Tables = []*table.Table{t}
 		}
 	}
-	if len(summary.Tables) != 1 { // every turn failed: there is nothing to sum up
+	if len(summary.Tables) != 1 { // every turn failed, so that there is no summary
 		summary.Tables = tables[:1]
 	}
 	text := page

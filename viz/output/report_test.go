@@ -7,7 +7,7 @@ import (
 	"wb/queries/table"
 )
 
-// Files of a report are named as the run, unless another run could have the same ones.
+// Files of a report have the name of the run, with its id if another run could have the same file name.
 func TestFileName(t *testing.T) {
 	const id = "0a1b2c3d-1111-4000-8000-000000000001"
 	for name, want := range map[string]string{

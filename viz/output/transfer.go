@@ -9,18 +9,18 @@ import (
 	"wb/data/plain"
 )
 
-// Transferred is how far a transfer of files is.
+// Transferred says how much of a transfer of files is done.
 type Transferred struct {
 	Files, FilesDone              int
-	Bytes, BytesDone, BytesBefore int64 // BytesBefore were there when it began
+	Bytes, BytesDone, BytesBefore int64 // BytesBefore were there before the transfer began
 }
 
-// Transfer shows rate and time left: a line that changes on a terminal, a line every ten seconds elsewhere.
+// Transfer shows the rate and the time left: one line that changes on a terminal, one line every ten seconds elsewhere.
 type Transfer struct {
 	*LiveLine
 	mu    sync.Mutex
 	last  time.Time
-	marks []mark // of the last seconds, so that a download that got slower says so
+	marks []mark // of the last 15 s, so that the rate follows a download that becomes slower
 }
 
 type mark struct {
@@ -28,12 +28,12 @@ type mark struct {
 	done int64
 }
 
-// NewTransfer shows it on w.
+// NewTransfer makes a Transfer that writes to w.
 func NewTransfer(w io.Writer) *Transfer {
 	return &Transfer{LiveLine: NewLiveLine(w), last: time.Now()}
 }
 
-// Report shows how far it is.
+// Report shows x, unless the last report is too recent.
 func (p *Transfer) Report(x Transferred) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +74,7 @@ func transferLine(x Transferred, marks []mark) string {
 	return line
 }
 
-// End takes the line under way off the screen.
+// End removes the current line from the screen.
 func (p *Transfer) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

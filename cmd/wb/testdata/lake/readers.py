@@ -1,6 +1,7 @@
-"""Read a folder of wb export --parquet with ClickHouse (chdb) and Spark, and print for each table and engine the rows and the sum of each numeric column.
+"""Read a folder of wb export --parquet with ClickHouse (chdb) and Spark.
+Print, for each table and reader, the number of rows and the sum of each numeric column.
 
-usage: readers.py DIR, which prints JSON: {engine: {table: {"rows": n, column: sum}}}
+usage: readers.py DIR, which prints JSON: {reader: {table: {"rows": n, column: sum}}}
 """
 import csv, glob, json, os, sys
 
