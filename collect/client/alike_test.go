@@ -53,7 +53,13 @@ func alikeEvents() map[string]alikeCase {
 			vllmEvent(`"x"`, 13),
 		}, 3},
 		"no usage":            {[]string{plainEvent(`"one"`), plainEvent(`" two"`), plainEvent(`" three"`), last}, 2},
-		"escapes":             {[]string{plainEvent(`"one"`), plainEvent(`"a\nb"`), plainEvent(`"\u00e9"`), plainEvent(`"c"`), plainEvent(`"d"`)}, 1},
+		"escapes": {[]string{
+			plainEvent(`"one"`),
+			plainEvent(`"a\nb"`),
+			plainEvent(`"\u00e9"`),
+			plainEvent(`"c"`),
+			plainEvent(`"d"`),
+		}, 1},
 		"empty texts":         {[]string{plainEvent(`"one"`), plainEvent(`""`), plainEvent(`null`), plainEvent(`"c"`)}, 0},
 		"a quotation of JSON": {[]string{plainEvent(`"one"`), plainEvent(`"\"content\":\"x\""`), plainEvent(`"two"`)}, 0},
 		"a finish reason": {[]string{

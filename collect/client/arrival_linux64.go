@@ -26,7 +26,8 @@ type arrivals struct {
 	began int64 // by the clock: when the last call that gave bytes began
 }
 
-// linux/net_tstamp.h and asm-generic/socket.h; the same on all of Go's Linux ports but mips, parisc and sparc, where setting it fails or means nothing
+// The values are those of linux/net_tstamp.h and asm-generic/socket.h. They are the same on all of Go's Linux ports except mips, parisc
+// and sparc, where setting the option fails or has no effect.
 const (
 	soTimestamping  = 37
 	rxSoftware      = 1 << 3 // stamp received segments

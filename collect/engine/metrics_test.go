@@ -34,7 +34,8 @@ func TestParseMetrics(t *testing.T) {
 		}
 		var e Facts
 		e.readMetrics(s)
-		if !e.HasMetrics || e.PrefixCaching == nil || !*e.PrefixCaching || e.BlockSizeTokens == nil || e.KVCacheSizeTokens == nil || *e.KVCacheSizeTokens%*e.BlockSizeTokens != 0 {
+		if !e.HasMetrics || e.PrefixCaching == nil || !*e.PrefixCaching ||
+			e.BlockSizeTokens == nil || e.KVCacheSizeTokens == nil || *e.KVCacheSizeTokens%*e.BlockSizeTokens != 0 {
 			t.Errorf("%s: engine is %+v", file, e)
 		}
 	}
@@ -70,7 +71,11 @@ func FuzzMetrics(f *testing.F) {
 
 // Two names of one metric count once.
 func TestTwoNames(t *testing.T) {
-	series, err := ParseMetrics([]byte("vllm:prefix_cache_hits_total{engine=\"0\"} 5\nvllm:prefix_cache_hits_total{engine=\"1\"} 6\nvllm:gpu_prefix_cache_hits_total{engine=\"0\"} 5\nvllm:gpu_prefix_cache_hits_total{engine=\"1\"} 6\n"))
+	series, err := ParseMetrics([]byte(`vllm:prefix_cache_hits_total{engine="0"} 5
+vllm:prefix_cache_hits_total{engine="1"} 6
+vllm:gpu_prefix_cache_hits_total{engine="0"} 5
+vllm:gpu_prefix_cache_hits_total{engine="1"} 6
+`))
 	if err != nil {
 		t.Fatal(err)
 	}

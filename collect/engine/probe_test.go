@@ -104,11 +104,13 @@ func TestProbeFailures(t *testing.T) {
 		{"a prefix", http.StripPrefix("/api", plainServer), "HTTP 404", "base URL", "", ""},
 		{"no key", status(401, nil, `{"error":{"message":"wrong key"}}`), "HTTP 401: wrong key", "--api-key-env", "", ""},
 		{"forbidden", status(403, nil, ""), "HTTP 403", "--api-key-env", "", ""},
-		{"elsewhere", status(302, map[string]string{"Location": "https://login.example/sign-in?next=x"}, ""), "it leads to https://login.example/sign-in", "--url", "", ""},
+		{"elsewhere", status(302, map[string]string{"Location": "https://login.example/sign-in?next=x"}, ""),
+			"it leads to https://login.example/sign-in", "--url", "", ""},
 		{"round and round", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/x"+r.URL.Path, http.StatusTemporaryRedirect)
 		}), "it leads to", "--url", "", ""},
-		{"a page", status(200, map[string]string{"Content-Type": "text/html"}, "<title>Sign in</title>"), "lists no model (Sign in)", "OpenAI-compatible", "", ""},
+		{"a page", status(200, map[string]string{"Content-Type": "text/html"}, "<title>Sign in</title>"),
+			"lists no model (Sign in)", "OpenAI-compatible", "", ""},
 		{"no end", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			for s := strings.Repeat("x", 1<<16); ; {
 				if _, err := w.Write([]byte(s)); err != nil {
@@ -155,7 +157,8 @@ func TestProbeByOtherWires(t *testing.T) {
 	tls.StartTLS()
 	defer tls.Close()
 	var h interface{ Hint() string }
-	if _, err := Probe(t.Context(), clientOf(t, tls.URL, ""), "", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "SSL_CERT_FILE") || !errors.Is(err, ErrUnreachable) {
+	if _, err := Probe(t.Context(), clientOf(t, tls.URL, ""), "", nil); !errors.As(err, &h) ||
+		!strings.Contains(h.Hint(), "SSL_CERT_FILE") || !errors.Is(err, ErrUnreachable) {
 		t.Errorf("an unknown authority: %v", err)
 	}
 	plain := httptest.NewServer(plainServer)
@@ -164,7 +167,8 @@ func TestProbeByOtherWires(t *testing.T) {
 		!errors.As(err, &h) || !strings.Contains(h.Hint(), "https://") {
 		t.Errorf("no TLS to a server that speaks it: %v", err)
 	}
-	if _, err := Probe(t.Context(), clientOf(t, strings.Replace(plain.URL, "http:", "https:", 1), ""), "", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "http://") {
+	if _, err := Probe(t.Context(), clientOf(t, strings.Replace(plain.URL, "http:", "https:", 1), ""), "", nil); !errors.As(err, &h) ||
+		!strings.Contains(h.Hint(), "http://") {
 		t.Errorf("TLS to a server without: %v", err)
 	}
 	l, err := net.Listen("tcp6", "[::1]:0")

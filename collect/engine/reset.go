@@ -35,7 +35,8 @@ func (s *Server) EmptyCache(ctx context.Context, c *client.Client) error {
 	}
 	refused := &ResetError{}
 	again := func(err error) bool { return errors.Is(err, refused) }
-	return plain.Retry(ctx, plain.Policy{First: 100 * time.Millisecond, Most: 100 * time.Millisecond, Tries: resetTries, Again: again}, func() error {
+	policy := plain.Policy{First: 100 * time.Millisecond, Most: 100 * time.Millisecond, Tries: resetTries, Again: again}
+	return plain.Retry(ctx, policy, func() error {
 		limited, cancel := context.WithTimeout(ctx, SideLimit)
 		defer cancel()
 		resp, text, err := c.Ask(limited, http.MethodPost, how.Path, []byte("{}"), client.MaxErrorBody)

@@ -52,9 +52,17 @@ var endpoints = []struct {
 	since Version
 	dev   bool
 }{
-	{"/health", oldest, false}, {"/version", oldest, false}, {"/metrics", oldest, false}, {"/v1/models", oldest, false}, {"/v1/chat/completions", oldest, false},
-	{"/v1/completions", oldest, false}, {"/tokenize", oldest, false}, {"/detokenize", oldest, false},
-	{"/reset_prefix_cache", oldest, true}, {"/server_info", oldest, true}, {"/sleep", oldest, true},
+	{"/health", oldest, false},
+	{"/version", oldest, false},
+	{"/metrics", oldest, false},
+	{"/v1/models", oldest, false},
+	{"/v1/chat/completions", oldest, false},
+	{"/v1/completions", oldest, false},
+	{"/tokenize", oldest, false},
+	{"/detokenize", oldest, false},
+	{"/reset_prefix_cache", oldest, true},
+	{"/server_info", oldest, true},
+	{"/sleep", oldest, true},
 }
 
 // Endpoint says whether a release has an endpoint, and whether only in development mode.

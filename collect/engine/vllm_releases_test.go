@@ -41,8 +41,14 @@ func TestAdapter(t *testing.T) {
 		reported        *int64
 		details, missed bool
 		want            string
-	}{{"0.22.1", nil, true, false, "0"}, {"0.22.1", nil, false, true, "0"}, {"0.22.1", nil, false, false, "nil"}, {"0.22.1", &five, true, true, "5"},
-		{"0.23.0", nil, true, true, "nil"}, {"0.32.0", &five, true, false, "5"}} {
+	}{
+		{"0.22.1", nil, true, false, "0"},
+		{"0.22.1", nil, false, true, "0"},
+		{"0.22.1", nil, false, false, "nil"},
+		{"0.22.1", &five, true, true, "5"},
+		{"0.23.0", nil, true, true, "nil"},
+		{"0.32.0", &five, true, false, "5"},
+	} {
 		got := "nil"
 		if n := NewAdapter(tt.version).CachedTokens(tt.reported, tt.details, tt.missed); n != nil {
 			got = fmt.Sprint(*n)

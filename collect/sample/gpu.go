@@ -159,8 +159,13 @@ func (s *slowGPU) Name() string { return "gpu (slow)" }
 // MostHz keeps readings of milliseconds few.
 func (s *slowGPU) MostHz() float64 { return 2 }
 
-// gpmMetrics are percentages (nvml.h, nvmlGpmMetricId_t).
-var gpmMetrics = [...]nvml.GpmMetricId{nvml.GPM_METRIC_SM_UTIL, nvml.GPM_METRIC_SM_OCCUPANCY, nvml.GPM_METRIC_ANY_TENSOR_UTIL, nvml.GPM_METRIC_DRAM_BW_UTIL}
+// gpmMetrics are the metrics that activity reads, in its order. NVML gives them as percentages (nvml.h, nvmlGpmMetricId_t).
+var gpmMetrics = [...]nvml.GpmMetricId{
+	nvml.GPM_METRIC_SM_UTIL,
+	nvml.GPM_METRIC_SM_OCCUPANCY,
+	nvml.GPM_METRIC_ANY_TENSOR_UTIL,
+	nvml.GPM_METRIC_DRAM_BW_UTIL,
+}
 
 func (s *slowGPU) Sample(ctx context.Context, _ time.Duration) error {
 	var errs []error

@@ -73,7 +73,13 @@ func RecordHost(ctx context.Context, env *Env) {
 	h := HostFacts(ctx, env.Rec.Path())
 	h.RunID = env.RunID
 	var rows []store.Setting
-	for name, v := range map[string]*string{"hostname": h.Hostname, "os": h.OS, "kernel": h.Kernel, "cpu_model": h.CPUModel, "cpu_governor": h.CPUGovernor} {
+	for name, v := range map[string]*string{
+		"hostname":     h.Hostname,
+		"os":           h.OS,
+		"kernel":       h.Kernel,
+		"cpu_model":    h.CPUModel,
+		"cpu_governor": h.CPUGovernor,
+	} {
 		if v != nil {
 			rows = append(rows, store.Setting{RunID: env.RunID, Source: "host", Name: name, Value: *v})
 		}

@@ -68,12 +68,12 @@ func Run(ctx context.Context, env *Env, hz float64, sources []Source) {
 			if err != nil {
 				env.Tell(store.EventSamplerFailed, "run", err.Error())
 			}
-			var own sync.WaitGroup
+			var driven sync.WaitGroup
 			for _, s := range samplers {
 				every := time.Duration(float64(time.Second) / min(hz, s.MostHz()))
-				own.Go(func() { drive(ctx, s, every, env.Tell) })
+				driven.Go(func() { drive(ctx, s, every, env.Tell) })
 			}
-			own.Wait()
+			driven.Wait()
 		})
 	}
 	all.Wait()
@@ -98,7 +98,8 @@ func drive(ctx context.Context, s Sampler, every time.Duration, event func(kind 
 	for {
 		late := max(time.Since(next), 0)
 		if frozen(late, every) {
-			event(store.EventFrozen, s.Name(), fmt.Sprintf("wb itself did not run for %d ms: times around this moment are not the server's", late.Milliseconds()))
+			event(store.EventFrozen, s.Name(),
+				fmt.Sprintf("wb itself did not run for %d ms: times around this moment are not the server's", late.Milliseconds()))
 		}
 		began := time.Now()
 		if err := s.Sample(ctx, late); err != nil && ctx.Err() == nil && err.Error() != told {
@@ -106,7 +107,8 @@ func drive(ctx context.Context, s Sampler, every time.Duration, event func(kind 
 			event(store.EventSamplerFailed, s.Name(), told)
 		}
 		if took := time.Since(began); took > slowAfter {
-			event(store.EventSamplerSlow, s.Name(), fmt.Sprintf("a reading took %.1f s: nothing was sampled meanwhile, and turns went on", took.Seconds()))
+			event(store.EventSamplerSlow, s.Name(),
+				fmt.Sprintf("a reading took %.1f s: nothing was sampled meanwhile, and turns went on", took.Seconds()))
 		}
 		next = next.Add(every)
 		if now := time.Now(); next.Before(now) { // never hurry to catch up

@@ -64,7 +64,7 @@ func (samplerFunc) Name() string                                  { return "fake
 func (samplerFunc) MostHz() float64                               { return 1000 }
 func (f samplerFunc) Sample(context.Context, time.Duration) error { return f() }
 
-// testEnv records into a file of its own.
+// testEnv makes an environment that records into a new file.
 func testEnv(t *testing.T) (*Env, *store.DB) {
 	t.Helper()
 	ctx := context.Background()
@@ -115,13 +115,18 @@ func TestHostAndProcessSamples(t *testing.T) {
 	if err := r.Rec.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := one(t, db, `SELECT concat_ws(' ', count(*), count(cpu_ratio), min(late_ns), bool_and(cpu_ratio IS NULL OR cpu_ratio BETWEEN 0 AND 1), bool_and(cost_ns > 0 AND t_ns > 0),
-		bool_and(memory_used_bytes > 0 AND memory_available_bytes > 0)) FROM raw.host_sample`); got != "2 1 3000000 true true true" {
+	got := one(t, db, `SELECT concat_ws(' ', count(*), count(cpu_ratio), min(late_ns),
+		bool_and(cpu_ratio IS NULL OR cpu_ratio BETWEEN 0 AND 1), bool_and(cost_ns > 0 AND t_ns > 0),
+		bool_and(memory_used_bytes > 0 AND memory_available_bytes > 0)) FROM raw.host_sample`)
+	if got != "2 1 3000000 true true true" {
 		t.Errorf("host samples: %s", got)
 	}
-	// the parent is the go command, whose children come and go: one that has just ended has no memory
-	if got := one(t, db, "SELECT string_agg(DISTINCT role, ' ' ORDER BY role) || ' ' || bool_and(rss_bytes > 0 AND cpu_s >= 0 AND threads > 0) || ' ' || count(gc_pause_ns) FROM raw.process_sample WHERE pid IN ("+
-		fmt.Sprint(os.Getpid(), ", ", os.Getppid())+")"); got != "engine wb true 2" {
+	// Only wb and its parent are asked for. The parent is the go command, whose children come and go, and a child that has just ended has
+	// no memory.
+	got = one(t, db, `SELECT string_agg(DISTINCT role, ' ' ORDER BY role) || ' ' ||
+		bool_and(rss_bytes > 0 AND cpu_s >= 0 AND threads > 0) || ' ' || count(gc_pause_ns)
+		FROM raw.process_sample WHERE pid IN (`+fmt.Sprint(os.Getpid(), ", ", os.Getppid())+")")
+	if got != "engine wb true 2" {
 		t.Errorf("process samples: %s", got)
 	}
 	if err := p.engine(ctx, int32(os.Getppid()), []int32{int32(os.Getppid()), 1 << 30}); err != nil {
@@ -149,7 +154,9 @@ func TestClockStep(t *testing.T) {
 	if err := r.Rec.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := one(t, db, "SELECT string_agg(kind || ': ' || regexp_replace(message, '\\d+', 'N'), '; ') || ' ' || (SELECT bool_and(t_ns < 1e9) FROM raw.host_sample) FROM raw.event"); got != "clock_step: the wall clock moved by N ms; durations are not affected true" {
+	got := one(t, db, `SELECT string_agg(kind || ': ' || regexp_replace(message, '\d+', 'N'), '; ') || ' ' ||
+		(SELECT bool_and(t_ns < 1e9) FROM raw.host_sample) FROM raw.event`)
+	if got != "clock_step: the wall clock moved by N ms; durations are not affected true" {
 		t.Errorf("%s", got)
 	}
 }
@@ -174,13 +181,19 @@ func TestGPUSamples(t *testing.T) {
 			if err := r.Rec.Flush(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if got := one(t, db, `SELECT concat_ws(' ', gpu_util_ratio, memory_util_ratio, power_w, coalesce(sm_clock_mhz::VARCHAR, '-'), coalesce(memory_clock_mhz::VARCHAR, '-'),
-				temperature_c::INT, coalesce(throttle_reasons::VARCHAR, '-'), memory_used_bytes) FROM raw.gpu_sample WHERE sample_group = 'fast' LIMIT 1`); got != c.fast {
+			got := one(t, db, `SELECT concat_ws(' ', gpu_util_ratio, memory_util_ratio, power_w, coalesce(sm_clock_mhz::VARCHAR, '-'),
+				coalesce(memory_clock_mhz::VARCHAR, '-'), temperature_c::INT, coalesce(throttle_reasons::VARCHAR, '-'), memory_used_bytes)
+				FROM raw.gpu_sample WHERE sample_group = 'fast' LIMIT 1`)
+			if got != c.fast {
 				t.Errorf("fast: %s, want %s", got, c.fast)
 			}
-			if got := one(t, db, `SELECT concat_ws('|', coalesce(string_agg(energy_mj::VARCHAR, ',' ORDER BY energy_mj), '-'), coalesce(max(power_instant_w)::INT::VARCHAR, '-'),
-				coalesce(max(memory_temperature_c)::INT::VARCHAR, '-'), max(performance_state), coalesce(max(pcie_tx_bytes_per_s)::INT::VARCHAR, '-'), coalesce(max(pcie_rx_bytes_per_s)::INT::VARCHAR, '-'),
-				max(sm_active_ratio), max(sm_occupancy_ratio), coalesce(max(tensor_active_ratio)::VARCHAR, '-'), max(dram_active_ratio)) FROM raw.gpu_sample WHERE sample_group = 'slow'`); got != c.slow {
+			got = one(t, db, `SELECT concat_ws('|', coalesce(string_agg(energy_mj::VARCHAR, ',' ORDER BY energy_mj), '-'),
+				coalesce(max(power_instant_w)::INT::VARCHAR, '-'), coalesce(max(memory_temperature_c)::INT::VARCHAR, '-'),
+				max(performance_state),
+				coalesce(max(pcie_tx_bytes_per_s)::INT::VARCHAR, '-'), coalesce(max(pcie_rx_bytes_per_s)::INT::VARCHAR, '-'),
+				max(sm_active_ratio), max(sm_occupancy_ratio), coalesce(max(tensor_active_ratio)::VARCHAR, '-'), max(dram_active_ratio))
+				FROM raw.gpu_sample WHERE sample_group = 'slow'`)
+			if got != c.slow {
 				t.Errorf("slow: %s, want %s", got, c.slow)
 			}
 			if got := one(t, db, "SELECT count(sm_active_ratio)::VARCHAR FROM raw.gpu_sample"); got != "1" {

@@ -48,7 +48,7 @@ func TestArgs(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	// the seed's defaults for a single user
-	p, err := knownPreset("single-user")
+	p, err := findPreset("single-user")
 	if err != nil || fmt.Sprint(p.Args["max-num-batched-tokens"], p.Args["max-num-seqs"], p.Args["enforce-eager"],
 		p.Args["enable-prefix-caching"]) != "512 2 true true" {
 		t.Errorf("%+v (%v)", p, err)

@@ -46,7 +46,18 @@ var phaseMarks = []struct{ text, phase string }{
 	{"Application startup complete", PhaseWarming},
 }
 
-var phaseOrder = map[string]int{PhaseSpawned: 0, PhaseImporting: 1, PhaseEngine: 2, PhaseLoading: 3, PhaseCompiling: 4, PhaseProfiling: 5, PhaseCapturing: 6, PhaseWarming: 7, PhaseReady: 8}
+// phaseOrder numbers the phases of a start, so that a late line of an earlier phase is recognised.
+var phaseOrder = map[string]int{
+	PhaseSpawned:   0,
+	PhaseImporting: 1,
+	PhaseEngine:    2,
+	PhaseLoading:   3,
+	PhaseCompiling: 4,
+	PhaseProfiling: 5,
+	PhaseCapturing: 6,
+	PhaseWarming:   7,
+	PhaseReady:     8,
+}
 
 // Report is what a server's log tells of its start. nil: it did not say.
 type Report struct {
