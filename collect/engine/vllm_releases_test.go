@@ -25,7 +25,7 @@ func TestAdapter(t *testing.T) {
 	if exists, dev := NewAdapter("0.22.1").Endpoint("/reset_prefix_cache"); !exists || !dev {
 		t.Error("/reset_prefix_cache is there in development mode")
 	}
-	// an emptied cache is tried for with every vLLM; whether it should be there is known of releases
+	// The call that empties the cache is tried with every vLLM. Only for known releases is it known to exist.
 	for version, known := range map[string]bool{"0.22.1": true, "0.9.2": false, "0.1.dev1": false} {
 		f := &Facts{Version: &version}
 		if how := (vllm{}).Reset(f); how == nil || how.Path != "/reset_prefix_cache" || how.Known != known {
