@@ -19,7 +19,8 @@ import (
 	"wb/collect/client/clienttest"
 )
 
-// turnInBubble sends a turn to a server that answers with the steps, in a bubble whose time passes only while everybody waits.
+// turnInBubble sends a turn to a server that answers with the steps. Both run in a synctest bubble, where time passes only while all
+// goroutines wait.
 func turnInBubble(t *testing.T, steps ...any) (re *Reply) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -40,7 +41,7 @@ func turnInBubble(t *testing.T, steps ...any) (re *Reply) {
 	return re
 }
 
-// answerOnce reads a request and answers with texts, and pauses between them.
+// answerOnce reads one request and answers it with the steps.
 func answerOnce(conn net.Conn, steps []any) {
 	defer conn.Close()
 	if req, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
@@ -54,7 +55,7 @@ func answerOnce(conn net.Conn, steps []any) {
 	w.Flush()
 }
 
-// writeSteps writes texts at once, and pauses for durations.
+// writeSteps goes through the steps: it writes a string, and pauses for a duration.
 func writeSteps(w *bufio.Writer, steps []any) {
 	for _, s := range steps {
 		switch s := s.(type) {
@@ -67,7 +68,7 @@ func writeSteps(w *bufio.Writer, steps []any) {
 	}
 }
 
-// played answers with steps: texts are written at once, durations are pauses.
+// played starts a server that answers every request with head and the steps. It gives the server's URL.
 func played(t testing.TB, head string, steps ...any) string {
 	t.Helper()
 	return rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
@@ -81,10 +82,10 @@ const end = "0\r\n\r\n"
 
 const (
 	plainUsage = `{"prompt_tokens":9,"completion_tokens":2}`
-	two        = "Hello there" // in two words
+	two        = "Hello there" // the text of clienttest.Hellos: two words, two tokens
 )
 
-// answer is what a server sends, and what must come of it.
+// answer is what a server sends, and what the client must make of it.
 type answer struct {
 	name, answer       string
 	status             Status
@@ -94,12 +95,12 @@ type answer struct {
 	doubt              string
 }
 
-// whole is an answer that ends as it should.
+// whole is a complete answer with the text "Hello there" and the given usage.
 func whole(usage string) string {
 	return clienttest.Hellos() + clienttest.Ended("stop") + clienttest.Used(usage) + clienttest.Event("[DONE]") + end
 }
 
-// answersHowItEnded, kind A: how it ended
+// answersHowItEnded are answers that end in different ways.
 func answersHowItEnded() []answer {
 	return []answer{
 		{"plain", whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "", ""},
@@ -123,12 +124,12 @@ func answersHowItEnded() []answer {
 				clienttest.Ended("tool_calls") + clienttest.Used(plainUsage) + end,
 			StatusOK, "", "9 nil 2 nil", "", "", ""},
 		{"message for delta",
-			clienttest.Event(`{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},` +
+			clienttest.Event(`{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},`+
 				`"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`) + clienttest.Event("[DONE]") + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"message beside the deltas",
 			clienttest.Hellos() +
-				clienttest.Event(`{"choices":[{"index":0,"delta":{},"message":{"content":"Hello there"},"finish_reason":"stop"}],` +
+				clienttest.Event(`{"choices":[{"index":0,"delta":{},"message":{"content":"Hello there"},"finish_reason":"stop"}],`+
 					`"usage":`+plainUsage+`}`) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"error in a choice",
@@ -150,7 +151,7 @@ func answersHowItEnded() []answer {
 				clienttest.Used(plainUsage) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"choices that are texts", clienttest.Event(`{"choices":["Hello"]}`) + clienttest.Ended("stop") + clienttest.Used(plainUsage) + end,
-			StatusDamaged, "a choice of event 1 is no object", "9 nil 2 nil", "", "", ""},
+			StatusDamaged, "a choice of event 1 is not an object", "9 nil 2 nil", "", "", ""},
 		{"two choices without a number",
 			clienttest.Event(`{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}`) + clienttest.Ended("stop") +
 				clienttest.Used(plainUsage) + end,
@@ -177,7 +178,7 @@ func answersHowItEnded() []answer {
 	}
 }
 
-// answersUsage, kind B: usage
+// answersUsage are answers with different usages.
 func answersUsage() []answer {
 	return []answer{
 		{"a few more than was asked for", whole(`{"prompt_tokens":9,"completion_tokens":600}`),
@@ -244,8 +245,8 @@ func answersUsage() []answer {
 	}
 }
 
-// answersOtherNamesAnd, kind C: other names and places
-func answersOtherNamesAnd() []answer {
+// answersOtherNames are answers that have things under other names or in other places.
+func answersOtherNames() []answer {
 	return []answer{
 		{"cached_tokens of the usage",
 			whole(`{"prompt_tokens":9,"completion_tokens":2,"cached_tokens":7}`),
@@ -286,7 +287,7 @@ func answersOtherNamesAnd() []answer {
 				whole(plainUsage),
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
 		{"members of other types",
-			clienttest.Event(`{"id":7,"object":[],"created":"now","choices":[{"index":"0","delta":{"role":1,"content":"Hello",` +
+			clienttest.Event(`{"id":7,"object":[],"created":"now","choices":[{"index":"0","delta":{"role":1,"content":"Hello",`+
 				`"tool_calls":{}},"token_ids":["a"],"logprobs":3}]}`) + clienttest.Word(" there") + clienttest.Ended("stop") +
 				clienttest.Used(plainUsage) + end,
 			StatusOK, "", "9 nil 2 nil", two, "", ""},
@@ -340,7 +341,7 @@ func answersOtherNamesAnd() []answer {
 	}
 }
 
-// answersReasons, kind D: reasons
+// answersReasons are answers that give a reason for a failure.
 func answersReasons() []answer {
 	return []answer{
 		{"error as a field",
@@ -397,8 +398,8 @@ func answersReasons() []answer {
 	}
 }
 
-// answersEveryPartOf, kind E: every part of a delta
-func answersEveryPartOf() []answer {
+// answersDeltas are answers whose deltas have other parts than content.
+func answersDeltas() []answer {
 	return []answer{
 		{"thinking", clienttest.Text(`{"thinking":"Hm."}`, "", "") + whole(plainUsage), StatusOK, "", "9 nil 2 nil", two, "Hm.", ""},
 		{"reasoning_details", clienttest.Text(`{"reasoning_details":[{"type":"reasoning.text","text":"Hm."}]}`, "", "") + whole(plainUsage),
@@ -422,10 +423,10 @@ func answersEveryPartOf() []answer {
 	}
 }
 
-// What servers send that are not quite as the standard says, or not at all: status, counts, texts and reason. Kinds A to E: an answer
-// counts only when it is one, what cannot be is no count, and neither an odd event nor a reason is lost.
+// Servers differ from OpenAI's API in many ways. Only a complete answer counts as success, a count that cannot be right does not count, and
+// neither an odd event nor a reason is lost.
 func TestAnswers(t *testing.T) {
-	for _, c := range slices.Concat(answersHowItEnded(), answersUsage(), answersOtherNamesAnd(), answersReasons(), answersEveryPartOf()) {
+	for _, c := range slices.Concat(answersHowItEnded(), answersUsage(), answersOtherNames(), answersReasons(), answersDeltas()) {
 		t.Run(c.name, func(t *testing.T) {
 			re := testClient(t, played(t, sseHead, c.answer), "").Turn(context.Background(), hello(), time.Minute)
 			if re.Status != c.status || !strings.Contains(re.Err, c.err) || (re.Err == "") != (c.status == StatusOK) {
@@ -455,7 +456,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Heads of answers: media types, compression, statuses.
+// Answers differ in media type, compression and status.
 func TestAnswerHeads(t *testing.T) {
 	body := clienttest.Hellos() + clienttest.Ended("stop") + clienttest.Used(plainUsage) + end
 	head := func(ct string) string {
@@ -477,7 +478,7 @@ func TestAnswerHeads(t *testing.T) {
 		{"no media type", head("") + body, StatusOK, ""},
 		{"octets", head("content-type: application/octet-stream\r\n") + body, StatusOK, ""},
 		{"text that is none", head("content-type: text/plain\r\n") + clienttest.HTTPChunk("please sign in\n") + end,
-			StatusDamaged, "event's: please sign in"},
+			StatusDamaged, "server-sent event: please sign in"},
 		{"compressed",
 			head("content-type: text/event-stream\r\ncontent-encoding: gzip\r\n") + clienttest.HTTPChunk(z.String()) + end,
 			StatusDamaged, "Content-Encoding: gzip"},
@@ -533,8 +534,8 @@ func TestAnswerHeads(t *testing.T) {
 	}
 }
 
-// Kind I: time per token is over the tokens that came after the first read, or unknown; never 0, and never of events that carry several
-// tokens unseen.
+// The time per token is taken over the tokens that came after the first read. It may be unknown, but it is never 0. It is not made from
+// events that carry several tokens each without saying so.
 func TestFlow(t *testing.T) {
 	const gap = 40 * time.Millisecond
 	usage := func(n int) string { return fmt.Sprintf(`{"prompt_tokens":9,"completion_tokens":%d}`, n) }
@@ -598,7 +599,7 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// Whatever comes: no panic, no success without its parts, no count out of bounds.
+// Whatever comes, the decoder does not panic, gives no success without a finish reason and a usage, and no count beyond the limits.
 func FuzzReply(f *testing.F) {
 	for _, s := range []string{
 		clienttest.Delta("a"), finish, usageEvent, "[DONE]",

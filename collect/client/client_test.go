@@ -18,7 +18,7 @@ import (
 	"wb/collect/client/clienttest"
 )
 
-// rawServer answers each request on a connection with what script gives for it; a nil answer closes the connection.
+// rawServer answers each request on a connection with what script writes. It closes the connection when script gives false.
 func rawServer(t testing.TB, script func(w *bufio.Writer, req *http.Request, body []byte) (keep bool)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -86,14 +86,14 @@ func num[T any](p *T) string {
 	return fmt.Sprint(*p)
 }
 
-// What real servers sent, byte for byte, and what the client must make of it.
+// The files hold what real servers sent, byte for byte. The table says what the client must make of it.
 func TestCaptures(t *testing.T) {
 	for _, c := range []struct {
 		file                            string
 		status                          Status
 		err                             string
 		prompt, cached, completion, fin string
-		tokens                          string // tokens of the chunks
+		tokens                          string // token counts of the chunks; "" is not checked
 	}{
 		{"basic_usage_cont.raw", StatusOK, "", "257", "256", "8", "length", "0 1 1 1 1 1 1 1 1 nil"},
 		{"basic_usage_only.raw", StatusOK, "", "257", "256", "8", "length", "nil nil nil nil nil nil nil nil nil nil"},
@@ -142,7 +142,7 @@ const usageEvent = `{"id":"x","choices":[],"usage":{"prompt_tokens":9,"completio
 
 const finish = `{"id":"x","choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]}`
 
-// Damage of every kind is recorded as what it is, and never as success.
+// Every kind of damage gets the status that fits, and never counts as success.
 func TestDamage(t *testing.T) {
 	ok := clienttest.Event(clienttest.Delta("a")) + clienttest.Event(finish) + clienttest.Event(usageEvent) +
 		clienttest.Event("[DONE]") + "0\r\n\r\n"
@@ -179,7 +179,7 @@ func TestDamage(t *testing.T) {
 		{"bad JSON", sseHead + clienttest.Event(`{"id":`) + ok, StatusDamaged, "decode event 1"},
 		{"no SSE",
 			sseHead + clienttest.HTTPChunk("<html>oops</html>\n\n") + "0\r\n\r\n",
-			StatusDamaged, "no line of it is a server-sent event's: oops"},
+			StatusDamaged, "no line of it belongs to a server-sent event: oops"},
 		{"usage that lies",
 			sseHead + clienttest.Event(`{"id":"x","choices":[{"delta":{"content":"a"},"token_ids":[1]}]}`) +
 				clienttest.Event(`{"id":"x","choices":[{"delta":{"content":"b"},"token_ids":[2,3],"finish_reason":"stop"}]}`) +
@@ -260,7 +260,7 @@ func TestSilenceAndInterruption(t *testing.T) {
 	}
 }
 
-// Headers that come late are no token, and a stream that never ends is given up with what it brought.
+// Late headers do not count as a token. A stream that never ends is given up, and what it brought is kept.
 func TestSlowAndEndless(t *testing.T) {
 	url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
 		time.Sleep(120 * time.Millisecond)
@@ -289,7 +289,7 @@ func TestSlowAndEndless(t *testing.T) {
 	}
 }
 
-// Reasoning and content are told apart, and an event without text that carries a token is the first token.
+// Reasoning and content are kept apart. An event that carries a token but no text counts as the first token.
 func TestReasoningAndEmptyTokens(t *testing.T) {
 	for _, field := range []string{"reasoning", "reasoning_content"} {
 		answer := sseHead +
@@ -316,7 +316,7 @@ func TestReasoningAndEmptyTokens(t *testing.T) {
 	}
 }
 
-// Events that arrive apart have stamps apart, those of one read share one, and the stamps are the arrival's.
+// Events that arrive at different times have different stamps, and events of one read share a stamp.
 func TestStamps(t *testing.T) {
 	const pause = 30 * time.Millisecond
 	url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool {
@@ -343,7 +343,7 @@ func TestStamps(t *testing.T) {
 		if ch[1].ReadSeq != ch[2].ReadSeq || ch[1].TNs != ch[2].TNs || ch[0].ReadSeq >= ch[1].ReadSeq || ch[2].ReadSeq >= ch[3].ReadSeq {
 			t.Errorf("reads are %d %d %d %d", ch[0].ReadSeq, ch[1].ReadSeq, ch[2].ReadSeq, ch[3].ReadSeq)
 		}
-		for j := range 2 { // a loaded machine may be late, but never early
+		for j := range 2 { // on a busy machine an event may be late, but never early
 			if d := time.Duration(ch[2*j+1].TNs - ch[2*j].TNs); d < pause-5*time.Millisecond {
 				t.Errorf("gap %d is %v, the server paused %v", j, d, pause)
 			}
@@ -358,7 +358,7 @@ func TestStamps(t *testing.T) {
 	}
 }
 
-// The key and the password of the URL reach the server and nothing else.
+// The key and the password of the URL are sent to the server, and appear nowhere else.
 func TestSecretsStayOut(t *testing.T) {
 	const key, password = "sk-very-secret", "hunter2"
 	seen := make(chan string, 1)
@@ -384,7 +384,7 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
-// A server that is not vLLM gets standard fields only.
+// A server that is not vLLM gets only OpenAI's fields.
 func TestRequestFields(t *testing.T) {
 	for vllm, want := range map[bool]string{
 		true: `{"model":"m","messages":[{"role":"user","content":"hello"}],` +
@@ -426,7 +426,7 @@ func FuzzSSE(f *testing.F) {
 	})
 }
 
-// Under TLS the stamps are still those of the socket's reads.
+// With TLS, too, the stamps are those of the reads from the socket.
 func TestStampsUnderTLS(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
