@@ -177,7 +177,7 @@ func TestDamage(t *testing.T) {
 			sseHead + clienttest.Event(clienttest.Delta("a")) + clienttest.HTTPChunk("data: {\"id") + "0\r\n\r\n",
 			StatusCut, "inside an event"},
 		{"bad JSON", sseHead + clienttest.Event(`{"id":`) + ok, StatusDamaged, "decode event 1"},
-		{"no SSE",
+		{"no server-sent event",
 			sseHead + clienttest.HTTPChunk("<html>oops</html>\n\n") + "0\r\n\r\n",
 			StatusDamaged, "no line of it belongs to a server-sent event: oops"},
 		{"usage that lies",

@@ -17,7 +17,7 @@ import (
 	"wb/store"
 )
 
-// HostFacts describes this machine. What cannot be read stays nil.
+// HostFacts describes this machine. What cannot be read stays nil. dbPath is the file on whose disk the free space is read.
 func HostFacts(ctx context.Context, dbPath string) store.Host {
 	var h store.Host
 	text := func(s string) *string {
@@ -68,7 +68,7 @@ func HostFacts(ctx context.Context, dbPath string) store.Host {
 	return h
 }
 
-// RecordHost writes the facts of this machine.
+// RecordHost records the facts of this machine. Those by which two runs are compared are recorded as settings too.
 func RecordHost(ctx context.Context, env *Env) {
 	h := HostFacts(ctx, env.Rec.Path())
 	h.RunID = env.RunID

@@ -13,8 +13,8 @@ import (
 	"wb/collect/gpu"
 )
 
-// A function that an older driver's library lacks would end the process that calls it; here all but a few are lacking. The test runs itself
-// again beside such a library.
+// A call of a function that the library of an older driver lacks would end the process. The test builds a library that lacks all but a few
+// functions, and runs itself again with it.
 func TestOldDriver(t *testing.T) {
 	if os.Getenv("WB_OLD_DRIVER") != "" {
 		readOldDriver(t)
@@ -63,7 +63,7 @@ func readOldDriver(t *testing.T) {
 	if want := "4 250.0 4 0 0 0 0 0 0 0 0 0"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if total, free, err := g.Memory(""); err == nil { // what a recommendation of models asks
+	if total, free, err := g.Memory(""); err == nil { // wb reads this when it recommends models
 		t.Errorf("memory of %d bytes, %d free", total, free)
 	}
 }

@@ -36,12 +36,12 @@ func TestDrive(t *testing.T) {
 			}
 			events = append(events, told{string(kind), message})
 		})
-		if n != samples+1 { // and one at the end
+		if n != samples+1 { // there is one more at the end
 			t.Errorf("%d samples, want %d", n, samples+1)
 		}
 		return events
 	}
-	// the same failure is told once, another one again, and sampling goes on
+	// The same failure is reported once, another failure is reported too, and sampling goes on.
 	got := drive(6, func(n int) error {
 		if n == 5 {
 			return errors.New("two")
@@ -138,13 +138,13 @@ func TestHostAndProcessSamples(t *testing.T) {
 	}
 }
 
-// A wall clock that is set in the middle of a run is an event, and no duration moves with it.
+// A wall clock that is set during a run is an event, and changes no duration.
 func TestClockStep(t *testing.T) {
 	ctx := context.Background()
 	r, db := testEnv(t)
 	h := &hostSampler{env: r}
 	for i := range 3 {
-		if i == 1 { // as if it had been three seconds earlier at the last reading
+		if i == 1 { // as if the wall clock had been three seconds earlier at the last reading
 			h.lastWall = h.lastWall.Add(-3 * time.Second)
 		}
 		if err := h.Sample(ctx, 0); err != nil {
@@ -204,7 +204,7 @@ func TestGPUSamples(t *testing.T) {
 			}
 		})
 	}
-	// a GPU that is lost mid-run is an error that names the reading, not a crash
+	// A GPU that is lost during a run gives an error that names the reading, and no crash.
 	r, _ := testEnv(t)
 	g := gputest.FakeGPU(false)
 	g.Devices[0].Device.(*mock.Device).GetPowerUsageFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST }
