@@ -142,15 +142,18 @@ const usageEvent = `{"id":"x","choices":[],"usage":{"prompt_tokens":9,"completio
 
 const finish = `{"id":"x","choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]}`
 
-// Every kind of damage gets the status that fits, and never counts as success.
-func TestDamage(t *testing.T) {
+// damageCase is what a server sends, byte for byte, and what must come of it.
+type damageCase struct {
+	name, answer string
+	status       Status
+	err          string
+}
+
+// damageCases are whole answers, and answers with every kind of damage.
+func damageCases() []damageCase {
 	ok := clienttest.Event(clienttest.Delta("a")) + clienttest.Event(finish) + clienttest.Event(usageEvent) +
 		clienttest.Event("[DONE]") + "0\r\n\r\n"
-	for _, c := range []struct {
-		name, answer string
-		status       Status
-		err          string
-	}{
+	return []damageCase{
 		{"whole", sseHead + ok, StatusOK, ""},
 		{"without DONE",
 			sseHead + clienttest.Event(clienttest.Delta("a")) + clienttest.Event(finish) + clienttest.Event(usageEvent) + "0\r\n\r\n",
@@ -212,8 +215,13 @@ func TestDamage(t *testing.T) {
 			StatusDamaged, "an event longer than"},
 		{"redirect", "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", StatusHTTPError, "HTTP 302"},
 		{"hang up", "", StatusCut, "closed the connection"},
-		{"no HTTP", "hello there\r\n\r\n", StatusCut, "malformed HTTP"},
-	} {
+		{"not HTTP", "hello there\r\n\r\n", StatusCut, "malformed HTTP"},
+	}
+}
+
+// Every kind of damage gets the status that fits, and never counts as success.
+func TestDamage(t *testing.T) {
+	for _, c := range damageCases() {
 		t.Run(c.name, func(t *testing.T) {
 			url := rawServer(t, func(w *bufio.Writer, _ *http.Request, _ []byte) bool { w.WriteString(c.answer); return false })
 			re := testClient(t, url, "").Turn(context.Background(), hello(), time.Minute)

@@ -199,7 +199,7 @@ func tells(v any, depth int) bool {
 // LooseText is a short text, such as a name. A number is kept as it was written, and any other value counts as "".
 type LooseText string
 
-// UnmarshalJSON reads a text, or what else stands in its place.
+// UnmarshalJSON reads a string or a number. It ignores any other value.
 func (t *LooseText) UnmarshalJSON(b []byte) error {
 	switch {
 	case b[0] == '"':

@@ -139,7 +139,7 @@ func findPreset(name string) (Preset, error) {
 	}
 	p, ok := all[name]
 	if !ok {
-		return Preset{}, fmt.Errorf("choose preset %q: there is none with that name; there are %s", name, strings.Join(PresetNames(), ", "))
+		return Preset{}, fmt.Errorf("choose preset %q: there is none of that name; there are %s", name, strings.Join(PresetNames(), ", "))
 	}
 	return p, nil
 }

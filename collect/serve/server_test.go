@@ -105,7 +105,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-func TestStartIsCalledOff(t *testing.T) {
+func TestStartIsCancelled(t *testing.T) {
 	needLinux(t)
 	o := fakeOptions(t, "--hang")
 	ctx, cancel := context.WithCancel(t.Context())
