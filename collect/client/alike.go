@@ -6,15 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// alike reads an event that is the one before but for its text and its running counts, as nearly all events of a stream are. To read JSON
-// takes ten times as long, and at some ten thousand events a second that would make others wait for their stamps.
+// alike reads an event that differs from an earlier one only in its text and its running counts, as nearly all events of a stream do.
+// Reading JSON takes ten times as long. At some ten thousand events per second that would delay the stamps of other streams.
 type alike struct {
-	before []byte // the event before, which was read as JSON; nil: nothing is known of it
-	vary   []part // what may be otherwise in the next one, in order
-	counts counts // of its usage
+	before []byte // an earlier event, which was read as JSON; nil: none was learned
+	vary   []part // the values of before that may differ in the next event, in order
+	counts counts // the usage of before
 }
 
-// part is a value of an event, data[from:to].
+// part is a value in an event: data[from:to].
 type part struct {
 	from, to int
 	kind     varying
@@ -28,8 +28,8 @@ const (
 	varyTotal
 )
 
-// learn takes an event that brought this text, and this usage if that is not nil. It learns nothing from one in which the values cannot be
-// told from others.
+// learn remembers an event that has this text, and this usage unless that is nil. It remembers nothing where it cannot find the places of
+// these values for certain.
 func (a *alike) learn(data []byte, text string, usage *counts) {
 	a.vary = a.vary[:0]
 	at, ok := only(data, `"content":`)
@@ -67,12 +67,13 @@ func (a *alike) learn(data []byte, text string, usage *counts) {
 	a.before = append(a.before[:0], data...)
 }
 
-// read gives the text and the completion tokens of an event that is like the one before; completion is nil where that had no usage.
+// read gives the text and the completion tokens of an event that is like the remembered one. completion is nil where that one had no usage.
+// ok is false for any other event.
 func (a *alike) read(data []byte) (text string, completion *int64, ok bool) {
 	if a.before == nil {
 		return "", nil, false
 	}
-	at, same := 0, 0 // of the event, and of the one before
+	at, same := 0, 0 // positions in the event and in the remembered one
 	for _, v := range a.vary {
 		if fixed := a.before[same:v.from]; !bytes.HasPrefix(data[at:], fixed) {
 			return "", nil, false
@@ -100,7 +101,7 @@ func (a *alike) read(data []byte) (text string, completion *int64, ok bool) {
 	return text, completion, bytes.Equal(data[at:], a.before[same:])
 }
 
-// only finds the value of a member whose name stands in the data once.
+// only finds the value of a member whose name occurs exactly once in the data.
 func only(data []byte, name string) (at int, ok bool) {
 	i := bytes.Index(data, []byte(name))
 	if i < 0 || bytes.Contains(data[i+1:], []byte(name)) {
@@ -113,7 +114,8 @@ func only(data []byte, name string) (at int, ok bool) {
 	return at, true
 }
 
-// quoted gives the length of a JSON string, quotes included, that stands for itself: without escapes, which are left to the JSON reader.
+// quoted gives the length of the JSON string at the start of data, quotes included. ok is false for a string with escapes, which is left to
+// the JSON reader.
 func quoted(data []byte) (length int, ok bool) {
 	if len(data) == 0 || data[0] != '"' {
 		return 0, false
@@ -131,7 +133,7 @@ func quoted(data []byte) (length int, ok bool) {
 	return end + 2, utf8.Valid(text)
 }
 
-// number reads a count of at most eight digits; digits 0: there is none.
+// number reads a count of at most eight digits at the start of data. digits is 0 when there is none.
 func number(data []byte) (n int64, digits int) {
 	for digits < len(data) && data[digits] >= '0' && data[digits] <= '9' {
 		n = n*10 + int64(data[digits]-'0')
@@ -144,7 +146,7 @@ func number(data []byte) (n int64, digits int) {
 	return n, digits
 }
 
-// shortcut takes an event that is like the one before, and says whether it did.
+// shortcut decodes an event that is like the remembered one. It gives false, and does nothing, for any other event.
 func (d *decoder) shortcut(e *sseEvent, data []byte) bool {
 	if e.failure || e.foreign {
 		return false
@@ -157,21 +159,21 @@ func (d *decoder) shortcut(e *sseEvent, data []byte) bool {
 	ch.Kind = "empty"
 	d.text(wireText{text: text}, &ch, e.tNs)
 	d.allIDs = d.allIDs && ch.TextBytes == 0
-	d.after = d.after || ch.TextBytes > 0
+	d.textAfter = d.textAfter || ch.TextBytes > 0
 	said := false
 	if completion != nil {
 		c := d.like.counts
 		c.completion = completion
 		said = d.count(c, nil, &ch, false)
 	}
-	d.unsaid = d.unsaid || ch.TextBytes > 0 && !said
+	d.uncounted = d.uncounted || ch.TextBytes > 0 && !said
 	d.re.count(&ch)
 	d.re.Chunks = append(d.re.Chunks, ch)
 	return true
 }
 
-// learn remembers an event whose only content is a piece of text, so that those like it need not be read as JSON. usage is what it counts;
-// nil: nothing.
+// learn remembers an event whose only content is a piece of text, so that events like it need not be read as JSON. usage holds its counts,
+// nil for none.
 func (d *decoder) learn(data []byte, usage *counts) {
 	w := &d.chunk
 	if len(w.Choices.list) != 1 || int(w.Choices.list[0].Index) != *d.ours {

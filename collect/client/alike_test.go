@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// decoded decodes events, those that are like the one before by the shortcut or all of them as JSON.
+// decoded decodes events, either with the shortcut for events that are like an earlier one, or all as JSON. short counts the events that
+// took the shortcut.
 func decoded(shortcut bool, events ...string) (re *Reply, short int) {
 	re = &Reply{RequestBytes: 1000}
 	d := re.decoder(func(s string) string { return s })
@@ -31,7 +32,7 @@ func vllmEvent(text string, completion int) string {
 		`"usage":{"prompt_tokens":10,"total_tokens":%d,"completion_tokens":%d}}`, text, 10+completion, completion)
 }
 
-// alikeCase is events, and how many of them are read without JSON.
+// alikeCase is a list of events, and how many of them are read without JSON.
 type alikeCase struct {
 	events []string
 	short  int
@@ -42,7 +43,7 @@ func plainEvent(text string) string {
 	return `{"choices":[{"index":0,"delta":{"content":` + text + `},"finish_reason":null}],"usage":null}`
 }
 
-// alikeEvents are events of every shape.
+// alikeEvents are events of many shapes.
 func alikeEvents() map[string]alikeCase {
 	last := `{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}}`
 	return map[string]alikeCase{
@@ -52,8 +53,14 @@ func alikeEvents() map[string]alikeCase {
 			vllmEvent(`" 三"`, 13),
 			vllmEvent(`"x"`, 13),
 		}, 3},
-		"no usage":            {[]string{plainEvent(`"one"`), plainEvent(`" two"`), plainEvent(`" three"`), last}, 2},
-		"escapes":             {[]string{plainEvent(`"one"`), plainEvent(`"a\nb"`), plainEvent(`"\u00e9"`), plainEvent(`"c"`), plainEvent(`"d"`)}, 1},
+		"no usage": {[]string{plainEvent(`"one"`), plainEvent(`" two"`), plainEvent(`" three"`), last}, 2},
+		"escapes": {[]string{
+			plainEvent(`"one"`),
+			plainEvent(`"a\nb"`),
+			plainEvent(`"\u00e9"`),
+			plainEvent(`"c"`),
+			plainEvent(`"d"`),
+		}, 1},
 		"empty texts":         {[]string{plainEvent(`"one"`), plainEvent(`""`), plainEvent(`null`), plainEvent(`"c"`)}, 0},
 		"a quotation of JSON": {[]string{plainEvent(`"one"`), plainEvent(`"\"content\":\"x\""`), plainEvent(`"two"`)}, 0},
 		"a finish reason": {[]string{
@@ -85,7 +92,7 @@ func alikeEvents() map[string]alikeCase {
 	}
 }
 
-// oddEvents are events whose counts or bytes are not what they should be.
+// oddEvents are events whose counts or bytes are wrong or unusual.
 func oddEvents() map[string]alikeCase {
 	return map[string]alikeCase{
 		"a usage that cannot be": {[]string{vllmEvent(`"one"`, -1), vllmEvent(`"two"`, -2), vllmEvent(`"three"`, 99999999)}, 0},
@@ -101,11 +108,11 @@ func oddEvents() map[string]alikeCase {
 			vllmEvent(`"one"`, 1),
 			strings.Replace(vllmEvent(`"two"`, 2), `_tokens":2}`, `_tokens":02}`, 1),
 		}, 0},
-		"bytes that are no text": {[]string{plainEvent(`"one"`), plainEvent("\"\xff\""), plainEvent(`"two"`)}, 0},
-		"control characters":     {[]string{plainEvent(`"one"`), plainEvent("\"a\x01b\""), plainEvent(`"two"`)}, 0},
-		"more behind":            {[]string{plainEvent(`"one"`), plainEvent(`"two"`) + "x", plainEvent(`"three"`) + ","}, 0},
-		"a cut event":            {[]string{plainEvent(`"one"`), plainEvent(`"two"`)[:40], plainEvent(`"three"`)}, 0},
-		"an error":               {[]string{plainEvent(`"one"`), `{"error":{"message":"x"}}`, plainEvent(`"three"`)}, 0},
+		"bytes that are not text": {[]string{plainEvent(`"one"`), plainEvent("\"\xff\""), plainEvent(`"two"`)}, 0},
+		"control characters":      {[]string{plainEvent(`"one"`), plainEvent("\"a\x01b\""), plainEvent(`"two"`)}, 0},
+		"more behind":             {[]string{plainEvent(`"one"`), plainEvent(`"two"`) + "x", plainEvent(`"three"`) + ","}, 0},
+		"a cut event":             {[]string{plainEvent(`"one"`), plainEvent(`"two"`)[:40], plainEvent(`"three"`)}, 0},
+		"an error":                {[]string{plainEvent(`"one"`), `{"error":{"message":"x"}}`, plainEvent(`"three"`)}, 0},
 		"an error among the choices": {[]string{
 			`{"choices":[{"delta":{"content":"a"},"error":{"message":"x"}}]}`,
 			`{"choices":[{"delta":{"content":"b"},"error":{"message":"x"}}]}`,
@@ -126,7 +133,7 @@ func oddEvents() map[string]alikeCase {
 	}
 }
 
-// An event that differs in its text and counts only is read without JSON, and nothing else is; what comes of it is the same.
+// Only an event that differs in nothing but its text and counts is read without JSON. The result is the same as with JSON.
 func TestEventsAlike(t *testing.T) {
 	cases := alikeEvents()
 	maps.Copy(cases, oddEvents())
@@ -137,12 +144,12 @@ func TestEventsAlike(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 		if short != c.short {
-			t.Errorf("%s: %d events were taken for like the one before, want %d", name, short, c.short)
+			t.Errorf("%s: %d events took the shortcut, want %d", name, short, c.short)
 		}
 	}
 }
 
-// Whatever two events are: decoded one after the other, with the first again between them, the shortcut changes nothing.
+// Any two events are decoded in turn several times. The shortcut must not change the result.
 func FuzzAlike(f *testing.F) {
 	f.Add(vllmEvent(`"one"`, 1), vllmEvent(`" two"`, 2))
 	f.Add(vllmEvent(`"one"`, 1), vllmEvent(`"a\nb"`, 2))

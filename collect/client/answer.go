@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// lastWords adds to the reason of a stream that did not end well what the server said in it that is no event's: an error, most often.
+// lastWords adds to why what the server said outside of events, most often an error. It is for a stream that did not end well. rest is the
+// data of an unfinished event.
 func (c *Client) lastWords(re *Reply, why string, p *sseParser, rest []byte) (status Status, said string) {
 	text := p.strange
 	var w wireChunk
@@ -33,18 +34,18 @@ func (c *Client) lastWords(re *Reply, why string, p *sseParser, rest []byte) (st
 	case failed(text):
 		return StatusServerError, "the server failed instead of going on: " + said
 	case p.nothing():
-		return StatusDamaged, "read stream: no line of it is a server-sent event's: " + said
+		return StatusDamaged, "read stream: no line of it belongs to a server-sent event: " + said
 	}
 	return re.Status, why + ": " + said
 }
 
-// noStream says why an answer is no stream of events, "" when it may be one. The status is set then.
+// noStream says why an answer is not a stream of events, and sets the status of the reply. It gives "" when the answer may be one.
 func (c *Client) noStream(re *Reply, resp *http.Response, from *bufio.Reader) string {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))
 	ok := resp.StatusCode == http.StatusOK
 	how := compressed(resp)
-	// what is inside decides
+	// With one of these types, the content decides.
 	streams := slices.Contains([]string{"text/event-stream", "", "text/plain", "application/octet-stream"}, kind)
 	if ok && how == "" && (streams || beginsAsStream(from)) {
 		return ""
@@ -53,16 +54,16 @@ func (c *Client) noStream(re *Reply, resp *http.Response, from *bufio.Reader) st
 		re.Status = StatusHTTPError
 	}
 	var body io.Reader = from
-	if !ok && strings.HasSuffix(how, "gzip") { // an error can be read all the same
+	if !ok && strings.HasSuffix(how, "gzip") { // a compressed error can be read
 		if z, err := gzip.NewReader(from); err == nil {
 			body, how = z, ""
 		}
 	}
 	if how != "" {
-		return fmt.Sprintf("HTTP %d: the answer is compressed (Content-Encoding: %s), and wb asks for none: "+
+		return fmt.Sprintf("HTTP %d: the answer is compressed (Content-Encoding: %s), which wb did not ask for: "+
 			"a compressed stream hides when its tokens came", resp.StatusCode, how)
 	}
-	text, _ := io.ReadAll(io.LimitReader(body, maxListBytes)) // what came before the connection broke says more than nothing
+	text, _ := io.ReadAll(io.LimitReader(body, maxListBytes)) // what came before an error may still give the reason
 	re.ErrorBody = new(c.Clean(string(text[:min(len(text), MaxErrorBody)])))
 	said := Reason(text)
 	var w wireChunk
@@ -73,7 +74,7 @@ func (c *Client) noStream(re *Reply, resp *http.Response, from *bufio.Reader) st
 		re.Status = StatusServerError
 		return "the server answered 200 with an error: " + reasonOrText(text)
 	case kind == "application/json" && bytes.Contains(text, []byte(`"choices"`)):
-		return "the server sent the whole reply as one JSON document: it does not stream, and when its tokens came cannot be told"
+		return "the server sent the whole reply as one JSON document: it does not stream, so it is not known when its tokens came"
 	case kind == "application/json" && said != "":
 		re.Status = StatusServerError
 		return "the server answered 200 with an error: " + said
@@ -83,7 +84,7 @@ func (c *Client) noStream(re *Reply, resp *http.Response, from *bufio.Reader) st
 	return fmt.Sprintf("the answer is %q, not an event stream", kind)
 }
 
-// beginsAsStream says whether an answer begins with a line of a server-sent event, whatever its type is said to be.
+// beginsAsStream says whether an answer begins with a line of a server-sent event, whatever its Content-Type.
 func beginsAsStream(from *bufio.Reader) bool {
 	head, _ := from.Peek(len(byteOrderMark + "event:"))
 	head = bytes.TrimLeft(WithoutBOM(head), "\r\n")
@@ -92,13 +93,14 @@ func beginsAsStream(from *bufio.Reader) bool {
 	})
 }
 
-// refused tells an HTTP status other than 200, with what the server said.
+// refused describes an answer with an HTTP status other than 200. said is the reason that the server gave.
 func (c *Client) refused(resp *http.Response, said string) string {
 	text := fmt.Sprintf("HTTP %d: %s", resp.StatusCode, cmp.Or(said, resp.Status))
 	if to := c.Leads(resp.Request.URL.String(), resp.Header.Get("Location")); to != "" && resp.StatusCode/100 == 3 {
 		return text + " (it leads to " + to + "; " + ElsewhereHint + ")"
 	}
-	if after := resp.Header.Get("Retry-After"); after != "" && len(after) < 64 { // wb does not try again: that would hide what the server did
+	// wb does not send the turn again: that would hide what the server did.
+	if after := resp.Header.Get("Retry-After"); after != "" && len(after) < 64 {
 		text += " (retry after " + Clip(after)
 		if _, err := strconv.Atoi(after); err == nil {
 			text += " s"

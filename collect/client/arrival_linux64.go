@@ -11,29 +11,30 @@ import (
 )
 
 // arrivals reads a TCP connection together with the time at which the kernel received the bytes (SO_TIMESTAMPING; Linux,
-// Documentation/networking/timestamping.rst). Its methods are for one goroutine at a time.
+// Documentation/networking/timestamping.rst). Only one goroutine at a time may use it.
 type arrivals struct {
 	raw   syscall.RawConn
 	clock Clock
-	try   func(fd uintptr) bool // made once: a closure each read would be garbage each read
+	try   func(fd uintptr) bool // receive, made into a function once, so that no read allocates
 
-	p   []byte
-	oob [128]byte
-	n   int
-	at  int64
+	p   []byte    // where to read to
+	oob [128]byte // control messages
+	n   int       // bytes read
+	at  int64     // when the last segment arrived, ns since 1970; 0: not known
 	err error
 
-	began int64 // by the clock: when the last call that gave bytes began
+	began int64 // when the last system call began that gave bytes, by the clock
 }
 
-// linux/net_tstamp.h and asm-generic/socket.h; the same on all of Go's Linux ports but mips, parisc and sparc, where setting it fails or means nothing
+// The values are those of linux/net_tstamp.h and asm-generic/socket.h. They are the same on all of Go's Linux ports except mips, parisc
+// and sparc, where setting the option fails or has no effect.
 const (
 	soTimestamping  = 37
 	rxSoftware      = 1 << 3 // stamp received segments
 	reportsSoftware = 1 << 4
 )
 
-// newArrivals gives nil where the kernel does not tell.
+// newArrivals turns on stamps for a connection. It gives nil where the kernel does not give them.
 func newArrivals(c net.Conn, clock Clock) *arrivals {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -55,7 +56,8 @@ func newArrivals(c net.Conn, clock Clock) *arrivals {
 	return a
 }
 
-// read is Read, and at is when the last segment of what it gives came in: ns since 1970 on the wall clock, 0 when the kernel did not say.
+// read reads as a connection's Read does. at is when the last segment of the bytes arrived, in ns since 1970 by the wall clock. It is 0
+// when the kernel did not say.
 func (a *arrivals) read(p []byte) (n int, at int64, err error) {
 	if len(p) == 0 {
 		return 0, 0, nil
@@ -74,6 +76,7 @@ func (a *arrivals) read(p []byte) (n int, at int64, err error) {
 	return a.n, a.at, nil
 }
 
+// receive makes one attempt to read. It gives false when there is nothing to read yet.
 func (a *arrivals) receive(fd uintptr) (done bool) {
 	for {
 		began := a.clock()
@@ -92,7 +95,8 @@ func (a *arrivals) receive(fd uintptr) (done bool) {
 	}
 }
 
-// stampIn finds struct scm_timestamping in control messages: three timespecs, of which software stamps use the first. 0 when there is none.
+// stampIn finds the stamp in control messages, in ns since 1970. It is 0 when there is none. A struct scm_timestamping holds three
+// timespecs, and the first is the software stamp.
 func stampIn(oob []byte) int64 {
 	messages, err := syscall.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -100,7 +104,8 @@ func stampIn(oob []byte) int64 {
 	}
 	for _, m := range messages {
 		if m.Header.Level == syscall.SOL_SOCKET && m.Header.Type == soTimestamping && len(m.Data) >= 16 {
-			return int64(binary.NativeEndian.Uint64(m.Data))*1e9 + int64(binary.NativeEndian.Uint64(m.Data[8:])) // of a 64-bit machine
+			// Both parts of a timespec have 64 bits on a 64-bit machine.
+			return int64(binary.NativeEndian.Uint64(m.Data))*1e9 + int64(binary.NativeEndian.Uint64(m.Data[8:]))
 		}
 	}
 	return 0

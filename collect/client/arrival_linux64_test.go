@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The kernel's stamp is of the moment the bytes came, not of the read; ends, deadlines and refusals are those of a plain connection.
+// The kernel's stamp is the time at which the bytes arrived, not the time of the read. Ends and deadlines work as on a plain connection.
 func TestArrivals(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,9 +43,9 @@ func TestArrivals(t *testing.T) {
 	if d := time.Duration(s.delay.Load()); n != 5 || err != nil || string(buf[:n]) != "first" || d < 45*time.Millisecond ||
 		d > 5*time.Second || s.last.Load() < int64(150*time.Millisecond) || s.reads.Load() != 1 ||
 		s.most.Load() != -1 {
-		t.Errorf("%q (%v), lay there for %v", buf[:n], err, d)
+		t.Errorf("%q (%v), waited for %v", buf[:n], err, d)
 	}
-	// of what comes in parts and is read at once, only the last part's arrival is known: the first came in after the read before
+	// When parts are read at once, only the arrival of the last part is known. The first came after the read before.
 	began := clock()
 	for _, part := range []string{"one", "two"} {
 		if _, err := peer.Write([]byte(part)); err != nil {
@@ -56,7 +56,7 @@ func TestArrivals(t *testing.T) {
 	n, err = s.Read(buf)
 	lay, most := time.Duration(s.delay.Load()), time.Duration(s.most.Load())
 	if n != 6 || err != nil || lay < 29*time.Millisecond || most < lay+29*time.Millisecond || most < time.Duration(s.last.Load()-began) {
-		t.Errorf("%q (%v), lay there for %v at the end, and at most %v", buf[:n], err, lay, most)
+		t.Errorf("%q (%v), the last byte waited for %v, and the first for at most %v", buf[:n], err, lay, most)
 	}
 	time.AfterFunc(50*time.Millisecond, func() { peer.Write([]byte("more than sixteen bytes")) })
 	for _, want := range []string{"more than sixtee", "n bytes"} { // the read waits for them
@@ -65,7 +65,7 @@ func TestArrivals(t *testing.T) {
 		}
 	}
 	if n, err := s.Read(nil); n != 0 || err != nil {
-		t.Errorf("nothing asked for: %d (%v)", n, err)
+		t.Errorf("read of no bytes: %d (%v)", n, err)
 	}
 	if err := c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
 		t.Fatal(err)

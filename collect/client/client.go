@@ -1,5 +1,6 @@
-// Package client sends one streaming request to an OpenAI-compatible server and watches it to the end: HTTP, server-sent events,
-// decoding, and a stamp for every read of the socket. It knows no store and no kind of server.
+// Package client sends a streaming request to an OpenAI-compatible server and follows the answer to its end. It speaks HTTP, reads
+// server-sent events, decodes them, and stamps every read of the socket with a time. It must not know the store, and must not know kinds of
+// servers.
 package client
 
 import (
@@ -19,26 +20,27 @@ import (
 	"wb/data/plain"
 )
 
-// Clock gives nanoseconds since the run's start on one monotonic clock.
+// Clock gives the nanoseconds since the run's start, on one monotonic clock.
 type Clock func() int64
 
-// Client talks to one OpenAI-compatible server over HTTP/1.1 connections that stay open.
+// Client talks to one OpenAI-compatible server over HTTP/1.1 connections that stay open. It plays one turn at a time.
 type Client struct {
 	base    *url.URL // without api
-	api     string   // what stands before the names of calls: /v1, or nothing
+	api     string   // the part of a path before the name of a call: /v1, or nothing
 	key     string
 	clock   Clock
-	turns   *http.Client // one connection for turns and the scrapes beside them, so that a turn never dials
+	turns   *http.Client // one connection for turns and for the scrapes between them, so that a turn never dials
 	side    *http.Client // for scrapes during a turn
 	secrets []string
-	dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network's
-	size    int                                                               // of a read from a socket, bytes, at most
-	buf     []byte                                                            // what is read of a stream; one turn at a time
-	live    *atomic.Int64                                                     // counts events as they come, those of all users; nil: nobody looks
-	held    *held                                                             // what the streams of all users hold
+
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network's
+	size int                                                               // of one read from a socket, bytes, at most
+	buf  []byte                                                            // for the reads of a stream
+	live *atomic.Int64                                                     // counts the events of all users as they come; may be nil
+	held *held                                                             // counts the bytes that the streams of all users hold
 }
 
-// WithClock gives a client of the same server whose times are on another clock, connections included.
+// WithClock gives a client of the same server whose times come from another clock. It closes c's idle connections and opens new ones.
 func (c *Client) WithClock(ctx context.Context, clock Clock) *Client {
 	d := *c
 	d.clock = clock
@@ -46,19 +48,20 @@ func (c *Client) WithClock(ctx context.Context, clock Clock) *Client {
 	return d.Another(ctx, c.size)
 }
 
-// Another gives a client with connections of its own and opens the one that turns will use. It reads up to so many bytes at once.
+// Another gives a client of the same server with new connections, and opens the one that turns will use. size is the most that it reads at
+// once, in bytes.
 func (c *Client) Another(ctx context.Context, size int) *Client {
 	d := *c
 	d.buf, d.size = nil, size
 	d.turns, d.side = d.newHTTP(), d.newHTTP()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	// who does not answer now is found out by the first turn
+	// An error is ignored here: the first turn will report it.
 	_, _, _ = d.call(ctx, d.turns, http.MethodGet, "/v1/models", nil, MaxModelsBytes)
 	return &d
 }
 
-// Asking gives a client for questions beside the turns, so many at once, on connections of its own.
+// Asking gives a client of the same server with new connections, for requests beside the turns. It keeps up to n connections open.
 func (c *Client) Asking(n int) *Client {
 	d := *c
 	d.turns, d.side = d.newHTTP(), d.newHTTP()
@@ -66,14 +69,14 @@ func (c *Client) Asking(n int) *Client {
 	return &d
 }
 
-// Close closes connections that are idle; requests can be sent still.
+// Close closes idle connections. The client can still send requests.
 func (c *Client) Close() {
 	c.turns.CloseIdleConnections()
 	c.side.CloseIdleConnections()
 }
 
-// New makes a client for a base URL such as http://localhost:8001 (with or without /v1 or what follows it; localhost:8001 will do).
-// key is sent as a bearer token, "" for none; it never appears in an error.
+// New makes a client for a base URL such as http://localhost:8001. The scheme may be left out, and the URL may end in /v1 or in the path of
+// a call. key is sent as a bearer token, "" for none. It never appears in an error.
 func New(baseURL, key string, clock Clock) (*Client, error) {
 	u, api, err := parseBase(baseURL)
 	if err != nil {
@@ -81,9 +84,9 @@ func New(baseURL, key string, clock Clock) (*Client, error) {
 	}
 	c := &Client{base: u, api: api, key: key, clock: clock, size: 64 << 10, held: newHeld()}
 	if pw, ok := u.User.Password(); ok && pw != "" {
-		c.secrets = append(c.secrets, pw, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+pw))) // as it is sent
+		c.secrets = append(c.secrets, pw, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+pw))) // the header holds this form
 	}
-	for _, values := range u.Query() { // gateways take keys there
+	for _, values := range u.Query() { // some gateways take keys in the query
 		for _, v := range values {
 			if len(v) >= 8 {
 				c.secrets = append(c.secrets, v)
@@ -97,7 +100,7 @@ func New(baseURL, key string, clock Clock) (*Client, error) {
 	return c, nil
 }
 
-// Clean takes secrets out of text that came from outside, and bytes that are not UTF-8.
+// Clean removes secrets, and bytes that are not UTF-8, from a text that came from outside.
 func (c *Client) Clean(s string) string {
 	return plain.WithoutSecrets(strings.ToValidUTF8(s, "\ufffd"), c.secrets)
 }
@@ -116,23 +119,23 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body []byt
 	return req, nil
 }
 
-// Ask makes one small request on the connection of turns and reads the answer whole; one that is longer than limit bytes is an error.
+// Ask sends one small request on the connection of the turns, and reads the whole answer. An answer of more than limit bytes is an error.
 func (c *Client) Ask(ctx context.Context, method, path string, body []byte, limit int64) (*http.Response, []byte, error) {
 	return c.call(ctx, c.turns, method, path, body, limit)
 }
 
-// AskBeside is Ask on a connection of its own, while a turn may be under way.
+// AskBeside is Ask on a separate connection, so that it can be used during a turn.
 func (c *Client) AskBeside(ctx context.Context, method, path string, body []byte, limit int64) (*http.Response, []byte, error) {
 	return c.call(ctx, c.side, method, path, body, limit)
 }
 
-// Now gives the time on the client's clock, ns since the run's start.
+// Now gives the time on the client's clock, in ns since the run's start.
 func (c *Client) Now() int64 { return c.clock() }
 
-// CountEvents adds events to n as they come; several clients may share one.
+// CountEvents makes the client count the events of its streams in n, as they come. Several clients may share n.
 func (c *Client) CountEvents(n *atomic.Int64) { c.live = n }
 
-// call makes one small request and reads the answer whole; one that is longer than limit bytes is an error.
+// call sends one small request and reads the whole answer. An answer of more than limit bytes is an error.
 func (c *Client) call(ctx context.Context, h *http.Client, method, path string, body []byte, limit int64) (*http.Response, []byte, error) {
 	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {
@@ -145,14 +148,14 @@ func (c *Client) call(ctx context.Context, h *http.Client, method, path string, 
 	defer resp.Body.Close()
 	var from io.Reader = resp.Body
 	switch how := compressed(resp); {
-	case strings.EqualFold(how, "gzip"): // wb asked for none, and a small answer can be read all the same
+	case strings.EqualFold(how, "gzip"): // wb did not ask for it, but can read a small answer
 		z, err := gzip.NewReader(resp.Body)
 		if err != nil {
-			return resp, nil, fmt.Errorf("the answer says that it is compressed (Content-Encoding: gzip) and is not: %w", err)
+			return resp, nil, fmt.Errorf("the answer has Content-Encoding: gzip but is not gzip: %w", err)
 		}
 		from = z
 	case how != "":
-		return resp, nil, fmt.Errorf("the answer is compressed (Content-Encoding: %s), and wb asks for none", how)
+		return resp, nil, fmt.Errorf("the answer is compressed (Content-Encoding: %s), which wb did not ask for", how)
 	}
 	text, err := readAtMost(from, limit)
 	if err != nil {

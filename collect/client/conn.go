@@ -9,6 +9,7 @@ import (
 	"time"
 )
 
+// newHTTP makes an HTTP client whose connections stamp their reads.
 func (c *Client) newHTTP() *http.Client {
 	dial := (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	if c.dial != nil {
@@ -35,7 +36,7 @@ func (c *Client) newHTTP() *http.Client {
 	}
 }
 
-// sameServer follows redirects on one server, and where the request stays what it is.
+// sameServer follows a redirect only to the same server, and only when the request's method stays the same.
 func sameServer(req *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > 3 || req.URL.Scheme != first.URL.Scheme || req.URL.Host != first.URL.Host || req.Method != first.Method {
@@ -54,14 +55,15 @@ func http1() *http.Protocols {
 type stampedConn struct {
 	net.Conn
 	clock    Clock
-	arrivals *arrivals // nil where the kernel does not say when bytes came in
-	last     atomic.Int64
-	delay    atomic.Int64 // from the kernel's own stamp of the last segment to last, ns; -1: not known
-	most     atomic.Int64 // no byte of the last read came in longer before last, ns; -1: not known
-	reads    atomic.Int32
-	emptied  int64 // when the kernel held no more than a read then took; -1: it was not seen to
+	arrivals *arrivals    // nil where the kernel does not say when bytes arrived
+	last     atomic.Int64 // when the last read returned, by the clock
+	delay    atomic.Int64 // from the kernel's stamp of the last segment to last, ns; -1: not known
+	most     atomic.Int64 // the longest that any byte of the last read can have waited before last, ns; -1: not known
+	reads    atomic.Int32 // reads so far
+	emptied  int64        // when the last read began that took all that the kernel held; -1: none so far
 }
 
+// Read reads and stamps. A read that does not fill b has taken all that the kernel held, so what a later read gives arrived after it began.
 func (s *stampedConn) Read(b []byte) (n int, err error) {
 	at := int64(0)
 	if s.arrivals != nil {
@@ -87,6 +89,7 @@ func (s *stampedConn) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// stamped finds the stamped connection below a connection, which may be TLS. It gives nil when there is none.
 func stamped(c net.Conn) *stampedConn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()

@@ -7,45 +7,46 @@ import (
 	"strings"
 )
 
-// decoder is a state machine: it takes the events of a stream, one after the other, and makes a Reply of them.
+// decoder is a state machine. It takes the events of a stream, one after the other, and fills in a Reply.
 type decoder struct {
 	re                 *Reply
-	clean              func(string) string // takes secrets out
+	clean              func(string) string // removes secrets
 	content, reasoning strings.Builder
-	events             int  // so far
-	allIDs             bool // token ids came with every event
+	events             int  // events so far
+	allIDs             bool // token ids came with every event so far that has text
 	ours               *int // index of the choice that is read
 	chunk              wireChunk
 	like               alike
 	running
 }
 
-// running is what is known of the usage that runs along with the events.
+// running is what is known about the usage that some servers send along with the events.
 type running struct {
-	counted int64 // tokens, by the usage so far
-	unsaid  bool  // text came since then without a count
-	told    bool  // a usage came
-	after   bool  // text came after the last one
-	closing bool  // the last one came behind all text, or with the finish reason
-	idle    int   // events with text to which it added nothing
-	still   bool  // the first of them was the first with text
+	counted     int64 // completion tokens by the last usage
+	uncounted   bool  // text came since the last usage, without a count
+	seen        bool  // a usage came
+	textAfter   bool  // text came after the last usage
+	atEnd       bool  // the last usage came in an event without text, or with the finish reason
+	idle        int   // events with text whose usage counted no more tokens than the one before
+	idleAtFirst bool  // the first event with text was one of these
 }
 
-// decoder begins to read the events of a reply. Token counts of a chunk come from its token ids, else from the growth of the running usage,
-// else they stay unknown: chunks are not tokens. A failure that the stream tells is in Status and Err.
+// decoder makes a decoder for the events of a reply. The token count of a chunk comes from its token ids, else from the growth of the
+// running usage. Otherwise it stays unknown, because a chunk may hold several tokens. A failure that the stream reports is in Status and
+// Err. clean removes secrets from a text.
 func (re *Reply) decoder(clean func(string) string) *decoder {
 	return &decoder{re: re, clean: clean, allIDs: true}
 }
 
-// end settles what only the whole of the reply tells.
+// end fills in what is known only when the whole reply has come.
 func (d *decoder) end() {
 	re := d.re
 	re.Content, re.Reasoning = d.content.String(), d.reasoning.String()
-	re.closing.usageSeen = d.told && !d.after && d.closing
-	if d.still || d.idle > 1+int(re.Events)/20 { // each of them brought a token: the count does not run along
+	re.closing.usageSeen = d.seen && !d.textAfter && d.atEnd
+	if d.idleAtFirst || d.idle > 1+int(re.Events)/20 { // each of these events brought a token, so the usage does not count along
 		re.countByEvent()
 	}
-	if re.flushed() { // nothing says when its tokens were made
+	if re.flushed() { // the times do not say when the tokens were generated
 		re.FirstReadEvents = re.Events
 		if re.Tokens != nil {
 			re.FirstReadTokens = new(*re.Tokens)
@@ -56,7 +57,7 @@ func (d *decoder) end() {
 	}
 }
 
-// fail ends the turn with the first failure that the stream tells; what comes after it is kept all the same.
+// fail records the first failure of the stream as the status of the turn. What comes after it is still kept. body may be nil.
 func (d *decoder) fail(status Status, why string, body []byte) {
 	if d.re.Status != "" {
 		return
@@ -67,7 +68,7 @@ func (d *decoder) fail(status Status, why string, body []byte) {
 	}
 }
 
-// event takes the next event.
+// event decodes the next event.
 func (d *decoder) event(e *sseEvent) {
 	re, i := d.re, d.events
 	d.events++
@@ -95,7 +96,7 @@ func (d *decoder) event(e *sseEvent) {
 	d.promptIDs(w.PromptIDs)
 	usage, hasIDs := w.usage(), false
 	if w.Choices.odd {
-		d.fail(StatusDamaged, fmt.Sprintf("a choice of event %d is no object", i+1), data)
+		d.fail(StatusDamaged, fmt.Sprintf("a choice of event %d is not an object", i+1), data)
 	}
 	for k := range w.Choices.list {
 		c := &w.Choices.list[k]
@@ -103,14 +104,14 @@ func (d *decoder) event(e *sseEvent) {
 		if d.ours == nil {
 			d.ours = &index
 		}
-		if k > 0 || index != *d.ours { // one was asked for
+		if k > 0 || index != *d.ours { // only one choice was asked for
 			re.closing.others = true
 			continue
 		}
 		hasIDs = d.choice(c, &ch, e.tNs) || hasIDs
 	}
 	d.allIDs = d.allIDs && (hasIDs || ch.TextBytes == 0)
-	d.after = d.after || ch.TextBytes > 0
+	d.textAfter = d.textAfter || ch.TextBytes > 0
 	said := false
 	if usage == nil {
 		d.learn(data, nil)
@@ -121,12 +122,12 @@ func (d *decoder) event(e *sseEvent) {
 		}
 		said = d.usage(c, bad, some, &ch, hasIDs)
 	}
-	d.unsaid = d.unsaid || ch.TextBytes > 0 && !said && !hasIDs
+	d.uncounted = d.uncounted || ch.TextBytes > 0 && !said && !hasIDs
 	re.count(&ch)
 	re.Chunks = append(re.Chunks, ch)
 }
 
-// newChunk is the chunk of an event of which nothing is known yet.
+// newChunk makes the chunk of an event that has not been decoded yet.
 func (d *decoder) newChunk(e *sseEvent) Chunk {
 	ch := Chunk{Seq: int32(len(d.re.Chunks) + 1), ReadSeq: e.seq, TNs: e.tNs, Kind: "other"}
 	if e.delayNs >= 0 {
@@ -135,16 +136,17 @@ func (d *decoder) newChunk(e *sseEvent) Chunk {
 	return ch
 }
 
-// understand parses an event; false when it is none that wb understands, or tells a failure.
+// understand parses an event into d.chunk. It gives false when wb does not understand the event, and when the event reports a failure. i is
+// the number of events before it.
 func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
 	if data[0] != '{' {
 		d.chunk = wireChunk{}
-		switch done := d.re.FinishReason != nil && d.told; {
+		switch done := d.re.FinishReason != nil && d.seen; {
 		case string(data) == "null":
 			return true
-		case e.foreign || done && !e.failure: // of somebody else's, or a word of farewell
+		case e.foreign || done && !e.failure: // an event of a proxy, or a text after the end of the reply
 			return true
-		case e.failure: // some servers put the bare text of an error there
+		case e.failure: // some servers send the bare text of an error
 			d.fail(StatusServerError, "the server failed mid-stream: "+Clip(string(data)), data)
 		default:
 			d.fail(StatusDamaged, fmt.Sprintf("event %d is not a JSON object: %s", i+1, Clip(string(data))), data)
@@ -171,13 +173,13 @@ func (d *decoder) understand(i int, e *sseEvent, data []byte) bool {
 	return false
 }
 
-// choice adds what a choice says, and tells whether it has token ids.
+// choice adds a choice to the reply and to its chunk, and says whether it has token ids.
 func (d *decoder) choice(c *wireChoice, ch *Chunk, tNs int64) (hasIDs bool) {
 	re := d.re
 	d.promptIDs(c.PromptIDs)
 	ch.Kind = "empty"
 	x := c.delta(d.content.Len()+d.reasoning.Len() > 0)
-	if c.Text != (wireText{}) && (x == nil || !x.says()) { // servers that send both say the same twice
+	if c.Text != (wireText{}) && (x == nil || !x.says()) { // servers that send both send the same text twice
 		d.text(c.Text, ch, tNs)
 	}
 	if x != nil {
@@ -214,14 +216,14 @@ func (d *decoder) choice(c *wireChoice, ch *Chunk, tNs int64) (hasIDs bool) {
 	return hasIDs
 }
 
-// promptIDs takes the ids of the prompt, the first that come. More than its bytes can hold are none.
+// promptIDs takes the first list of prompt ids that comes. It ignores one with more ids than the bytes of the request can make.
 func (d *decoder) promptIDs(ids tokenIDs) {
 	if d.re.PromptIDs == nil && int64(len(ids)) <= d.re.RequestBytes+UsageSlack {
 		d.re.PromptIDs = ids
 	}
 }
 
-// fits says whether more text may be kept, and ends the turn where it may not.
+// fits says whether more text may be kept. Where it may not, the turn is damaged.
 func (d *decoder) fits(text string) bool {
 	if d.content.Len()+d.reasoning.Len()+len(text) <= maxReplyText {
 		return true
@@ -230,7 +232,7 @@ func (d *decoder) fits(text string) bool {
 	return false
 }
 
-// text adds content, and reasoning that stands among it.
+// text adds content, and the reasoning that comes in parts of the content.
 func (d *decoder) text(t wireText, ch *Chunk, tNs int64) {
 	if t.odd {
 		d.fail(StatusDamaged, "content is neither a text nor a list of parts", nil)
@@ -246,6 +248,7 @@ func (d *decoder) text(t wireText, ch *Chunk, tNs int64) {
 	}
 }
 
+// think adds reasoning.
 func (d *decoder) think(text string, ch *Chunk) {
 	if text == "" || !d.fits(text) {
 		return
@@ -254,11 +257,11 @@ func (d *decoder) think(text string, ch *Chunk) {
 	d.reasoning.WriteString(text)
 }
 
-// maxEventTokens bounds what one event can carry.
+// maxEventTokens is how many tokens one event can carry.
 const maxEventTokens = 1 << 16
 
-// usage takes the counts of an event, and says whether it told how many tokens there are so far. Running figures are kept too: a stream
-// that is cut still tells how far it came.
+// usage takes the counts of an event. said is true when they give the number of completion tokens so far. Running counts are kept too, so
+// that a stream that is cut still says how far it got. bad and some are those of readUsage.
 func (d *decoder) usage(c counts, bad []string, some bool, ch *Chunk, hasIDs bool) (said bool) {
 	if !some && bad == nil {
 		d.re.closing.usageEmpty = true
@@ -267,22 +270,22 @@ func (d *decoder) usage(c counts, bad []string, some bool, ch *Chunk, hasIDs boo
 	return d.count(c, bad, ch, hasIDs)
 }
 
-// count takes counts that an event told, and what of them cannot be.
+// count takes the counts of an event. bad lists those that cannot be right.
 func (d *decoder) count(c counts, bad []string, ch *Chunk, hasIDs bool) (said bool) {
 	re := d.re
-	d.told, d.after, d.closing = true, false, ch.TextBytes == 0 || re.FinishReason != nil
+	d.seen, d.textAfter, d.atEnd = true, false, ch.TextBytes == 0 || re.FinishReason != nil
 	if n := c.completion; n != nil {
 		grown := max(*n-d.counted, 0)
-		if !hasIDs && len(d.chunk.Choices.list) > 0 && !d.unsaid && grown <= maxEventTokens {
+		if !hasIDs && len(d.chunk.Choices.list) > 0 && !d.uncounted && grown <= maxEventTokens {
 			ch.Tokens = new(int32(grown))
 			if grown == 0 && ch.TextBytes > 0 && re.FinishReason == nil {
-				d.still = d.still || re.Events == 0
+				d.idleAtFirst = d.idleAtFirst || re.Events == 0
 				d.idle++
 			}
 		}
-		d.counted, d.unsaid = *n, false
+		d.counted, d.uncounted = *n, false
 	}
-	if bad == nil { // what an earlier event told stays where this one tells nothing
+	if bad == nil { // a count of an earlier event stays where this event has none
 		keep := func(now, before *int64) *int64 {
 			if now == nil || *now == 0 && before != nil {
 				return before
@@ -294,7 +297,7 @@ func (d *decoder) count(c counts, bad []string, ch *Chunk, hasIDs bool) (said bo
 	}
 	re.PromptTokens, re.CompletionTokens, re.CachedTokens, re.ReasoningTokens = c.prompt, c.completion, c.cached, c.reasoning
 	re.closing.usageBad = bad
-	// vLLM closes with an event of its own; others put the usage beside the finish reason
+	// vLLM sends the usage in a last, separate event. Other servers send it with the finish reason.
 	if len(d.chunk.Choices.list) == 0 {
 		ch.Kind = "usage"
 	}

@@ -17,7 +17,7 @@ import (
 	"wb/collect/client/clienttest"
 )
 
-// decodeAll reads a stream that comes in the given pieces, one a read, and settles how it ended.
+// decodeAll reads a stream that comes in the given pieces, one per read, and decides how it ended.
 func decodeAll(t testing.TB, pieces ...string) *Reply {
 	t.Helper()
 	conn := &stampedConn{}
@@ -40,7 +40,7 @@ func decodeAll(t testing.TB, pieces ...string) *Reply {
 	return re
 }
 
-// rows are what is recorded of a reply but for times and reads: those are what cutting a stream changes.
+// rows gives what is recorded of a reply, without times and reads, which depend on how a stream is cut.
 func rows(re *Reply) string {
 	var b strings.Builder
 	for _, c := range re.Chunks {
@@ -52,13 +52,13 @@ func rows(re *Reply) string {
 	return b.String()
 }
 
-// One event after another: what each adds to the reply.
+// The table gives what each event adds to the reply.
 func TestDecoderEventByEvent(t *testing.T) {
 	delta := func(d, rest string) string { return `{"choices":[{"index":0,"delta":` + d + rest + `}]}` }
 	for _, c := range []struct {
 		name   string
 		events []string
-		want   []string // after each: chunk's kind, tokens and bytes; completion tokens; finish reason; status
+		want   []string // after each event: the chunk's kind, tokens and bytes; completion tokens; finish reason; status
 	}{
 		{"running usage", []string{
 			delta(`{"role":"assistant","content":""}`, ""),
@@ -101,7 +101,7 @@ func TestDecoderEventByEvent(t *testing.T) {
 	}
 }
 
-// bodies are streams as servers sent them, without the HTTP around them.
+// bodies gives streams as servers sent them, without the HTTP around them.
 func bodies(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{
@@ -123,7 +123,7 @@ func bodies(t *testing.T) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, _ := io.ReadAll(resp.Body) // one that was cut short is as good
+		body, _ := io.ReadAll(resp.Body) // a body that was cut short can be used too
 		if resp.StatusCode == http.StatusOK {
 			out[f.Name()] = string(body)
 		}
@@ -132,7 +132,7 @@ func bodies(t *testing.T) map[string]string {
 	return out
 }
 
-// However a stream is cut into reads, at any byte, the same is recorded of it.
+// The same is recorded of a stream wherever it is cut into reads.
 func TestReadsDoNotMatter(t *testing.T) {
 	all := bodies(t)
 	if len(all) < 8 {
@@ -151,7 +151,7 @@ func TestReadsDoNotMatter(t *testing.T) {
 					t.Fatalf("%s:\n%s\nwant\n%s", how, got, want)
 				}
 			}
-			every := max(1, len(body)/800) // of the longest captures, one place in some
+			every := max(1, len(body)/800) // long captures are cut at some places only
 			for at := 1; at < len(body); at += every {
 				check(fmt.Sprint("cut at byte ", at), body[:at], body[at:])
 			}
@@ -172,7 +172,7 @@ func TestReadsDoNotMatter(t *testing.T) {
 	}
 }
 
-// What an event shares with the one before is read without JSON; that must give what JSON gives.
+// An event that is like an earlier one is read without JSON. The result must be the same as with JSON.
 func TestShortcutGivesTheSame(t *testing.T) {
 	for name, body := range bodies(t) {
 		var events []string

@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// Flow says how the tokens of a reply reached the client: per-token figures are made of it. Only events that carried text or tokens count.
+// Flow says how the tokens of a reply reached the client. The figures per token are made from it. Only events with text or tokens count.
 type Flow struct {
-	Events          int32  // that carried text or tokens
-	Reads           int32  // of the socket, which brought them; events of one read have one stamp
-	FirstReadEvents int32  // of the events, those of the first of these reads
-	Tokens          *int64 // that the events carried, by ids or running usage; nil when one did not say
-	FirstReadTokens *int64 // of these, those of the first of these reads; nil likewise
+	Events          int32  // events with text or tokens
+	Reads           int32  // socket reads that brought them; events of one read have the same stamp
+	FirstReadEvents int32  // events of the first of these reads
+	Tokens          *int64 // tokens of the events, by their ids or the running usage; nil when an event did not say
+	FirstReadTokens *int64 // tokens of the first of these reads; nil when Tokens is
 
-	read int32 // the last of the reads
+	read int32 // number of the last of the reads
 }
 
-// DecodeRate gives the tokens a second after those of the first read, as the view turns does: by what the events say that they carried, or
-// one an event where there were as many as tokens. false where neither is known.
+// DecodeRate gives the tokens per second after the first read, as the view turns does. It uses the token counts of the events. Without
+// them it counts one token per event, where there were about as many events as tokens. ok is false where neither is known.
 func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
 	if re.FirstNs == nil || re.LastNs == nil || *re.LastNs <= *re.FirstNs || re.CompletionTokens == nil {
 		return 0, false
@@ -33,18 +33,18 @@ func (re *Reply) DecodeRate() (tokensPerS float64, ok bool) {
 	return float64(n) * 1e9 / float64(*re.LastNs-*re.FirstNs), n > 0
 }
 
-// Held says whether something between server and client holds events back and lets them through in blocks: far fewer reads than events,
-// although the reply took so long that a server would have sent them one by one.
+// Held says whether something between server and client holds events back and lets them through in blocks. Then there are far fewer reads
+// than events, although the reply took so long that a server would have sent the events one by one.
 func (re *Reply) Held() bool {
-	const per = 8
+	const perRead = 8 // events
 	if re.Events < fewEvents || re.LastNs == nil || *re.LastNs-re.SubmitNs <= longReplyNs {
 		return false
 	}
-	return re.Reads == 1 || re.Events >= per*re.Reads || re.flushed()
+	return re.Reads == 1 || re.Events >= perRead*re.Reads || re.flushed()
 }
 
-// flushed says whether a reply was held back whole and then let go: each read brought several events, and all of them came within a small
-// part of the time that passed before the first.
+// flushed says whether the whole reply was held back and then sent at once. Then each read brought several events, and all events came
+// within a twentieth of the time that passed before the first.
 func (re *Reply) flushed() bool {
 	const part = 20
 	if re.Events < fewEvents || re.Reads*2 > re.Events || re.LastNs == nil {
@@ -54,18 +54,18 @@ func (re *Reply) flushed() bool {
 	return before > longReplyNs && *re.LastNs-*re.FirstNs < before/part
 }
 
-// Fewer events than these, or a shorter reply, do not tell whether something held them back.
+// A reply with fewer events, or a shorter one, does not show whether something held its events back.
 const (
 	fewEvents   = 4
 	longReplyNs = 20e6
 )
 
-// ByCharacter says whether the events brought a character each, which says nothing of tokens.
+// ByCharacter says whether each event brought about one character. Then the events say nothing about tokens.
 func (re *Reply) ByCharacter() bool {
 	return utf8.RuneCountInString(re.Content)+utf8.RuneCountInString(re.Reasoning) < 2*int(re.Events)
 }
 
-// countByEvent forgets what the events said of their tokens, and what carried no text.
+// countByEvent counts the flow again without the token counts of the events. Events without text then do not count.
 func (re *Reply) countByEvent() {
 	re.Flow, re.FirstNs, re.LastNs = Flow{}, nil, nil
 	for i := range re.Chunks {
@@ -74,7 +74,7 @@ func (re *Reply) countByEvent() {
 	}
 }
 
-// count adds a chunk to the flow of the reply, where it carried text or tokens.
+// count adds a chunk to the flow of the reply, if it has text or tokens.
 func (re *Reply) count(ch *Chunk) {
 	if ch.TextBytes == 0 && (ch.Tokens == nil || *ch.Tokens == 0) {
 		return
@@ -86,7 +86,8 @@ func (re *Reply) count(ch *Chunk) {
 	re.LastNs = new(ch.TNs)
 }
 
-// add counts an event that carried text or tokens and came with a read; tokens nil: it did not say how many.
+// add counts an event that has text or tokens. read is the number of the read that it came with. tokens is nil when the event did not say
+// how many it has.
 func (f *Flow) add(tokens *int32, read int32) {
 	f.Events++
 	if read != f.read {
@@ -111,7 +112,7 @@ func (f *Flow) add(tokens *int32, read int32) {
 	}
 }
 
-// NoAnswer says what came in the place of an answer: the history goes on without one.
+// NoAnswer says what came instead of an answer, for a reply without content.
 func (re *Reply) NoAnswer() string {
 	what := "an empty reply"
 	switch {

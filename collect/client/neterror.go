@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// NetError is what went wrong on the wire, in a few words and without secrets.
+// NetError says in a few words, without secrets, what went wrong on the network.
 type NetError struct {
 	text string
 	hint string
@@ -21,17 +21,17 @@ type NetError struct {
 
 func (e *NetError) Error() string { return e.text }
 
-// Unwrap gives the error below.
+// Unwrap gives the original error.
 func (e *NetError) Unwrap() error { return e.err }
 
-// Hint says what to do; "" when nothing is known.
+// Hint says what to do. It is "" when there is no advice.
 func (e *NetError) Hint() string { return e.hint }
 
 func (c *Client) netError(err error) error {
 	return &NetError{c.Clean(plainNetError(err)), netHint(err), err}
 }
 
-// netHint names the remedy of a failure on the wire.
+// netHint says what to do about a failure on the network. It is "" when there is no advice.
 func netHint(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
@@ -39,23 +39,23 @@ func netHint(err error) string {
 	var plain tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		return "the server's certificate is of an authority that this machine does not know: " +
-			"SSL_CERT_FILE names a file with that authority's certificate"
+		return "the server's certificate was issued by an authority that this machine does not know: " +
+			"set SSL_CERT_FILE to a file with that authority's certificate"
 	case errors.As(err, &invalid):
-		return "the server's certificate is not valid now, or not for this; look at its dates, or at this machine's clock"
+		return "the server's certificate is not valid now, or not for this use: check its dates, and this machine's clock"
 	case errors.As(err, &name):
-		return "the server's certificate is for another name: use the one that it is for"
+		return "the server's certificate is for another host name: use that name in the URL"
 	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "the server does not speak TLS: use http:// in the URL"
 	case strings.Contains(err.Error(), "malformed HTTP response"):
-		return "this is no HTTP; does the server want https:// in the URL?"
+		return "the answer is not HTTP; does the server want https:// in the URL?"
 	case strings.Contains(err.Error(), "TLS handshake timeout"):
-		return "nothing answers as TLS does; does the server want http:// in the URL?"
+		return "the server does not answer with TLS; does it want http:// in the URL?"
 	}
 	return ""
 }
 
-// plainNetError says in a few words what went wrong on the wire.
+// plainNetError says in a few words what went wrong on the network.
 func plainNetError(err error) string {
 	var dns *net.DNSError
 	var ue *url.Error
@@ -76,7 +76,7 @@ func plainNetError(err error) string {
 	return Clip(err.Error())
 }
 
-// failure classifies an error of the transport.
+// failure gives the status for an error of the transport. sent says that the whole request was written.
 func (c *Client) failure(parent, ctx context.Context, err error, sent bool) Status {
 	switch {
 	case parent.Err() != nil:

@@ -14,11 +14,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxReason bounds what is quoted of a server's reason, in bytes.
+// maxReason is how much of a server's reason is quoted, in bytes.
 const maxReason = 2 << 10
 
-// Reason finds why a server refuses in what it answered: a JSON document of any of the shapes that servers have, an HTML page, or plain
-// text. "" when the answer says nothing.
+// Reason finds in an answer why the server refused a request. The answer may be a JSON document in any of the shapes that servers use, an
+// HTML page or plain text. The result is one line, "" when the answer gives no reason.
 func Reason(text []byte) string {
 	text = bytes.TrimSpace(WithoutBOM(bytes.TrimSpace(text)))
 	if len(text) == 0 {
@@ -32,34 +32,42 @@ func Reason(text []byte) string {
 	if text[0] == '<' {
 		return Clip(pageTitle(string(text)))
 	}
-	if !utf8.Valid(text) && bytes.IndexByte(text, 0) >= 0 { // not for people
+	if !utf8.Valid(text) && bytes.IndexByte(text, 0) >= 0 { // binary data
 		return ""
 	}
 	return Clip(string(text))
 }
 
-// reasonOrText is reason, or the text itself where that has none.
+// reasonOrText gives the reason in an answer, or the answer itself where it has none.
 func reasonOrText(text []byte) string { return cmp.Or(Reason(text), Clip(string(text))) }
 
-// reasonKeys are the members that hold a reason, the most telling first. OpenAI and vLLM: error.message; vLLM's wrong paths and FastAPI:
-// detail, a text or a list of {loc, msg}; RFC 9457: detail and title; OpenRouter: error.metadata.raw; Ollama and llama-cpp-python: error;
-// AWS and others: message, Message; Apigee: fault.faultstring; Baidu: error_msg; MiniMax: base_resp.status_msg; FastChat: text.
+// reasonKeys are the members that hold a reason, those that say most first.
+//   - OpenAI and vLLM: error.message
+//   - FastAPI, and vLLM for a wrong path: detail, a string or a list of {loc, msg}
+//   - RFC 9457: detail and title
+//   - OpenRouter: error.metadata.raw
+//   - Ollama and llama-cpp-python: error
+//   - AWS and others: message, Message
+//   - Apigee: fault.faultstring
+//   - Baidu: error_msg
+//   - MiniMax: base_resp.status_msg
+//   - FastChat: text
 var reasonKeys = []string{
 	"message", "msg", "error_message", "errorMessage", "error_msg", "status_msg", "error", "detail", "details", "errors", "description",
 	"error_description", "reason", "title", "fault", "faultstring", "base_resp", "x_groq", "info", "raw", "text",
 }
 
-// furtherKeys hold what goes beyond the reason beside them: OAuth's error_description, the list of what was wrong, Hugging Face's warnings.
+// furtherKeys are members that add to the reason: OAuth's error_description, a list of errors, Hugging Face's warnings.
 var furtherKeys = []string{"error_description", "errors", "warnings"}
 
-// reasonIn looks for a reason in a JSON value.
+// reasonIn looks for a reason in a JSON value. depth limits how deep it looks.
 func reasonIn(v any, depth int) string {
 	if depth > 6 {
 		return ""
 	}
 	switch v := v.(type) {
 	case string:
-		if inner := strings.TrimSpace(v); strings.HasPrefix(inner, "{") { // a document inside a text, as proxies make
+		if inner := strings.TrimSpace(v); strings.HasPrefix(inner, "{") { // proxies put a document into a string
 			var doc any
 			if json.Unmarshal([]byte(inner), &doc) == nil {
 				if s := reasonIn(doc, depth+1); s != "" {
@@ -92,7 +100,7 @@ func reasonIn(v any, depth int) string {
 			if where := locOf(v); where != "" {
 				s = where + ": " + s
 			}
-			more := []string{rawOf(v)} // what the server behind a gateway said
+			more := []string{rawOf(v)} // what a gateway says about the server behind it
 			for _, further := range furtherKeys {
 				if further != k {
 					more = append(more, everyText(v[further], depth+1))
@@ -109,7 +117,7 @@ func reasonIn(v any, depth int) string {
 	return ""
 }
 
-// everyText gives the reasons in a value, or all texts of an object that has none of the known members, with the names they stand under.
+// everyText gives the reasons in a value. For an object that has none of the known members, it gives all texts with their names.
 func everyText(v any, depth int) string {
 	m, ok := v.(map[string]any)
 	if s := reasonIn(v, depth); s != "" || !ok || depth > 6 {
@@ -124,7 +132,7 @@ func everyText(v any, depth int) string {
 	return strings.Join(all, "; ")
 }
 
-// locOf gives which field of the request a reason is about (FastAPI's loc).
+// locOf gives the field of the request that a reason is about (FastAPI's loc).
 func locOf(v map[string]any) string {
 	var path []string
 	loc, _ := v["loc"].([]any)
@@ -134,7 +142,7 @@ func locOf(v map[string]any) string {
 	return strings.Join(path, ".")
 }
 
-// rawOf gives what a gateway tells of the server behind it: OpenRouter's error.metadata.raw.
+// rawOf gives what a gateway says about the server behind it (OpenRouter's error.metadata.raw).
 func rawOf(v map[string]any) string {
 	meta, _ := v["metadata"].(map[string]any)
 	return everyText(meta["raw"], 2)
@@ -146,7 +154,7 @@ var (
 	scripts = regexp.MustCompile(`(?is)<(script|style)\b.*?</(script|style)>`)
 )
 
-// pageTitle gives the title or the heading of an HTML page, else its text.
+// pageTitle gives the title and the heading of an HTML page, else its text.
 func pageTitle(page string) string {
 	var all []string
 	for _, m := range titles.FindAllStringSubmatch(page, 2) {
@@ -161,7 +169,7 @@ func pageTitle(page string) string {
 	return html.UnescapeString(tags.ReplaceAllString(scripts.ReplaceAllString(page, " "), " "))
 }
 
-// Clip makes one line of a text and shortens it.
+// Clip makes one line of a text and shortens it to maxReason bytes.
 func Clip(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
 	if len(s) <= maxReason {
@@ -174,8 +182,8 @@ func Clip(s string) string {
 	return s[:cut] + "…"
 }
 
-// compressed says how an answer is compressed, "" when it is not: some send words such as "none" there. wb asks for none: a compressed
-// stream hides when its tokens came.
+// compressed says how an answer is compressed. It is "" when the answer is not compressed: some servers send words such as "none" in the
+// header. wb does not ask for compression, because a compressed stream hides when its tokens came.
 func compressed(resp *http.Response) string {
 	e := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding")))
 	for _, how := range []string{"gzip", "deflate", "br", "zstd", "compress"} {

@@ -10,21 +10,21 @@ type Message struct {
 	Content string `json:"content"`
 }
 
-// Request is one turn's request.
+// Request is the request of one turn.
 type Request struct {
 	Model       string
 	Messages    []Message
-	Text        string // the prompt rendered here, for /v1/completions; "" sends the messages to the chat API
-	TokenIDs    bool   // ask for token ids
-	MaxTokens   int    // 0: the server's own limit
+	Text        string // a prompt that wb rendered, for /v1/completions; "" sends Messages to the chat API
+	TokenIDs    bool   // ask for token ids; needs VLLM
+	MaxTokens   int    // 0: the server's limit
 	Temperature float64
 	Seed        int64
-	IgnoreEOS   bool   // the server is known to understand it
+	IgnoreEOS   bool   // send ignore_eos, which the server is known to understand
 	CacheSalt   string // "" for none
-	VLLM        bool   // the server takes vLLM's extra fields
+	VLLM        bool   // the server understands vLLM's extra fields
 }
 
-// path is that of the API that takes it.
+// path is the path of the API that the request is for.
 func (r Request) path() string {
 	if r.Text != "" {
 		return "/v1/completions"
@@ -32,7 +32,7 @@ func (r Request) path() string {
 	return "/v1/chat/completions"
 }
 
-// body is the JSON of the request. Servers other than vLLM get standard fields only: some refuse what they do not know.
+// body gives the JSON of the request. Servers other than vLLM get only OpenAI's fields, because some refuse fields that they do not know.
 func (r Request) body() ([]byte, error) {
 	type streamOptions struct {
 		IncludeUsage    bool `json:"include_usage"`
@@ -42,7 +42,7 @@ func (r Request) body() ([]byte, error) {
 	messages := r.Messages
 	if r.Text != "" {
 		messages = nil
-		if r.VLLM { // the template wrote the special tokens
+		if r.VLLM { // the rendered prompt has the special tokens already
 			plain = new(false)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// goodReasons are the finish reasons of replies that ended well: those of OpenAI's API, and what servers of its kind send besides (Hugging
-// Face's TGI: eos_token, stop_sequence; Mistral: model_length; Anthropic: end_turn, max_tokens, tool_use; Cohere: complete).
+// goodReasons are the finish reasons of replies that ended well: those of OpenAI's API, and those of other servers (Hugging Face's TGI:
+// eos_token, stop_sequence; Mistral: model_length; Anthropic: end_turn, max_tokens, tool_use; Cohere: complete).
 var goodReasons = []string{
 	"stop", "length", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "model_length", "end_turn", "max_tokens",
 	"tool_use", "complete",
@@ -15,8 +15,9 @@ var goodReasons = []string{
 
 func endedWell(finish string) bool { return slices.Contains(goodReasons, strings.ToLower(finish)) }
 
-// settle decides how a turn ended whose stream was read to its end: the one place that does. It is ok only when a finish reason of a reply
-// that ended well, a usage that can be believed and a text that was understood were all seen.
+// settle decides how a turn ended whose stream was read to its end. Nothing else decides this. The turn is ok only when the stream had a
+// finish reason of a reply that ended well, a usage that can be believed and a text that was understood. unfinished says that the stream
+// ended inside an event.
 func (re *Reply) settle(maxTokens int, unfinished bool) (status Status, why string) {
 	re.Doubts = append(re.Doubts, re.closing.usageBad...)
 	re.believe(maxTokens)
@@ -44,7 +45,7 @@ func (re *Reply) settle(maxTokens int, unfinished bool) (status Status, why stri
 		}
 		return StatusServerError, why
 	case re.closing.others:
-		return StatusDamaged, "the server sent several choices, and one was asked for: whose tokens it counts cannot be told"
+		return StatusDamaged, "the server sent several choices, and one was asked for: it is not known which tokens it counts"
 	case re.CompletionTokens == nil:
 		if len(re.Doubts) == 0 {
 			return StatusCut, "the usage does not count completion tokens"
@@ -54,9 +55,9 @@ func (re *Reply) settle(maxTokens int, unfinished bool) (status Status, why stri
 	return StatusOK, ""
 }
 
-// isDone says whether the data of an event is the word that ends a stream: [DONE], as OpenAI has it, or one of its other spellings.
+// isDone says whether the data of an event marks the end of a stream: [DONE], as OpenAI writes it, or another spelling of it.
 func isDone(data []byte) bool {
-	const longest = 32 // with spaces
+	const longest = 32 // bytes, spaces included
 	if len(data) > longest {
 		return false
 	}

@@ -9,28 +9,27 @@ import (
 type sseEvent struct {
 	data []byte
 	stamp
-	failure bool // the server named it "error", in its event field or in the field that stands in place of "data"
-	foreign bool // it has another name than the events of a reply: a ping of a proxy, say
+	failure bool // the server named it "error", in the event field or in place of the data field
+	foreign bool // it has another name than the events of a reply, such as a proxy's ping
 }
 
-// sseParser splits a byte stream into events (WHATWG HTML, "Server-sent events"): lines end in LF, CRLF or CR, an empty
-// line ends an event, "data" lines of one event are joined by LF, and fields that are not known are ignored. It only
-// splits.
+// sseParser splits a stream of bytes into events (WHATWG HTML, "Server-sent events"). Lines end in LF, CRLF or CR. An empty line ends an
+// event. The "data" lines of one event are joined by LF. Unknown fields are ignored. The parser does not look into the data.
 type sseParser struct {
 	line    []byte // the unfinished line
 	data    []byte // data lines of the unfinished event
 	open    bool   // the event has data
 	failure bool   // the event is named "error"
-	foreign bool   // it has another name than "message"
+	foreign bool   // the event has another name than "message"
 	cr      bool   // the last byte was a CR that ended a line
-	first   bool   // the byte-order mark was dealt with
-	known   bool   // a line with a field of the standard was seen
-	strange []byte // the first lines that have none
+	first   bool   // the first line was read, and a byte-order mark removed
+	known   bool   // a line with a known field was seen
+	strange []byte // the first lines without a known field
 	more    bool   // lines came after the last event that has data
-	damage  error  // the first thing seen that is more than wb holds
+	damage  error  // an event is longer than wb holds
 }
 
-// feed takes the bytes of one read and calls emit for each event they complete. The data is the callee's to keep.
+// feed takes the bytes of one read and calls emit for each event that they complete. emit may keep the event's data.
 func (p *sseParser) feed(b []byte, emit func(sseEvent)) {
 	for len(b) > 0 && p.damage == nil {
 		if p.cr && b[0] == '\n' {
@@ -51,10 +50,10 @@ func (p *sseParser) feed(b []byte, emit func(sseEvent)) {
 	}
 }
 
-// byteOrderMark may stand before a text in UTF-8.
+// byteOrderMark may come before a text in UTF-8.
 const byteOrderMark = "\ufeff"
 
-// WithoutBOM gives a text without the mark of the byte order.
+// WithoutBOM removes a byte-order mark from the start of a text.
 func WithoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }
 
 func (p *sseParser) appendAtMost(to, b []byte) []byte {
@@ -75,7 +74,7 @@ func (p *sseParser) endLine(emit func(sseEvent)) {
 	if len(line) == 0 {
 		if p.open {
 			emit(sseEvent{data: p.data, failure: p.failure, foreign: p.foreign})
-			p.more = len(p.data) == 0 // nobody keeps a heartbeat
+			p.more = len(p.data) == 0 // a heartbeat is not kept
 		}
 		p.data, p.open, p.failure, p.foreign = nil, false, false, false
 		return
@@ -90,14 +89,14 @@ func (p *sseParser) take(line []byte) {
 	switch string(field) {
 	case "data":
 		p.add(value)
-	case "error": // llama.cpp through 2025 sent errors in a field of that name
+	case "error": // llama.cpp sent errors in a field with this name until 2025
 		p.add(value)
 		p.failure = true
 	case "event":
 		p.known = true
 		p.failure = string(value) == "error"
 		p.foreign = !p.failure && len(value) > 0 && string(value) != "message"
-	case "id", "retry", "": // what follows a colon alone is a comment
+	case "id", "retry", "": // a line that begins with a colon is a comment
 		p.known = p.known || colon
 	default:
 		if more := MaxErrorBody - len(p.strange); more > 0 {
@@ -118,7 +117,7 @@ func (p *sseParser) add(value []byte) {
 // unfinished says whether the stream ended inside an event.
 func (p *sseParser) unfinished() bool { return p.open || len(p.line) > 0 }
 
-// end takes the line that the stream ended in, and gives the data of the event that it did not finish, if it ended in one.
+// end takes the unfinished line at the end of the stream. It gives the data of the unfinished event, and says whether there was one.
 func (p *sseParser) end() (rest []byte, unfinished bool) {
 	unfinished = p.unfinished()
 	if len(p.line) > 0 {
@@ -128,5 +127,5 @@ func (p *sseParser) end() (rest []byte, unfinished bool) {
 	return p.data, unfinished
 }
 
-// nothing says that not one line was a server-sent event's.
+// nothing says whether lines came, but none of them belonged to a server-sent event.
 func (p *sseParser) nothing() bool { return !p.known && p.strange != nil }

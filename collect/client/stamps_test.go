@@ -14,7 +14,7 @@ import (
 	"wb/collect/client/clienttest"
 )
 
-// steps are the reads of a connection.
+// steps is a connection whose reads are given beforehand.
 type steps struct {
 	conn *stampedConn
 	left []step
@@ -33,16 +33,16 @@ func (s *steps) Read(b []byte) (int, error) {
 	return copy(b, x.text), nil
 }
 
-// Of events that share a read only the last can have come with its last segment, and not even that one where more follows it.
+// Of the events that share a read, only the last can have come with the last segment of the read, and it did not when more follows it.
 func TestReadDelayIsAtLeastTheWait(t *testing.T) {
 	e := func(s string) string { return "data: " + clienttest.Delta(s) + "\n\n" }
 	c := &Client{size: 4096, held: newHeld(), clock: func() int64 { return 0 }}
 	conn := &stampedConn{}
 	from := &steps{conn: conn, left: []step{
-		{e("one"), 100, 5, 90},                            // alone: as the kernel says
-		{e("two") + e("three"), 200, 7, 80},               // the first may have come at once after the read before
-		{e("four") + e("five")[:10], 300, 9, 70},          // the last segment has the rest
-		{e("five")[10:], 400, 3, 60},                      // completed by this one
+		{e("one"), 100, 5, 90},                            // one event: the delay is the kernel's
+		{e("two") + e("three"), 200, 7, 80},               // the first may have come right after the read before
+		{e("four") + e("five")[:10], 300, 9, 70},          // the last segment may have only the start of "five"
+		{e("five")[10:], 400, 3, 60},                      // this read completes it
 		{e("six") + e("seven") + e("e")[:3], 500, -1, -1}, // the kernel does not say
 	}}
 	re := &Reply{}
@@ -63,7 +63,7 @@ func TestReadDelayIsAtLeastTheWait(t *testing.T) {
 	}
 }
 
-// The bound of a read with several events holds on a real connection: each was sent no longer ago.
+// On a real connection, no event waited longer than its delay says, also when several events share a read.
 func TestReadDelayHolds(t *testing.T) {
 	sent := make(chan time.Time, 16)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,8 +96,8 @@ func TestReadDelayHolds(t *testing.T) {
 		if i > 0 && ch.ReadSeq == re.Chunks[i-1].ReadSeq {
 			shared++
 		}
-		if lay := ch.TNs - at; i > 0 && *ch.ReadDelayNs < lay-int64(time.Millisecond) { // it was sent a little after that
-			t.Errorf("event %d of read %d lay there for up to %v and is said to have for %v", i+1, ch.ReadSeq,
+		if lay := ch.TNs - at; i > 0 && *ch.ReadDelayNs < lay-int64(time.Millisecond) { // the event was sent a little after the time taken
+			t.Errorf("event %d of read %d waited up to %v, but its delay is %v", i+1, ch.ReadSeq,
 				time.Duration(lay), time.Duration(*ch.ReadDelayNs))
 		}
 	}
@@ -106,7 +106,7 @@ func TestReadDelayHolds(t *testing.T) {
 	}
 }
 
-// step is a read from a socket: when it came back, and how long its last byte and its first lay there at most.
+// step is one read from a socket: its text, when it returned, and the longest that its last byte and its first can have waited.
 type step struct {
 	text               string
 	tNs, delay, mostNs int64

@@ -7,43 +7,44 @@ import (
 	"time"
 )
 
-// stream is what is read of one answer.
+// stream reads one answer.
 type stream struct {
 	client  *Client
 	conn    *stampedConn // nil when the transport hides it
 	base    int32        // reads of the connection before this answer
 	parser  sseParser
 	decoder *decoder
-	events  []sseEvent // of the last read
-	count   int        // of all reads
+	events  []sseEvent // the events of the last read
+	count   int        // events of all reads
 	total   int64      // bytes of all events
-	bytes   int64      // held
-	tls     bool       // what the kernel says is of records, not of events
+	bytes   int64      // bytes reserved in client.held
+	tls     bool       // the connection is TLS: the kernel stamps TLS records, not events
 	over    error      // more came than wb holds
-	doneNs  int64      // when the word that ends a stream came; 0: it did not
+	doneNs  int64      // when [DONE] came; 0: it did not come
 }
 
-// doneGrace is how long a server has to end its answer after the word that ends a stream. The connection is used again then.
+// doneGrace is how long a server has to end its answer after [DONE]. An answer that ends leaves the connection open for the next turn.
 const doneGrace = time.Second
 
-// overhead is what an event takes beside its data.
+// overhead is the memory that an event takes beside its data, in bytes.
 const overhead = 128
 
-// damage says that more came than wb holds.
+// damage is the error for a stream that sent more than wb holds. It is nil for any other.
 func (s *stream) damage() error { return cmp.Or(s.over, s.parser.damage) }
 
+// release gives back the bytes that the stream still holds.
 func (s *stream) release() { s.client.held.give(s.bytes) }
 
-// stamp is what is known of a read from the socket.
+// stamp is what is known about a read from the socket.
 type stamp struct {
-	tNs     int64 // when it gave its bytes, ns since run start
-	delayNs int64 // since the last of them came in; -1: not known
-	mostNs  int64 // since any of them came in, at most; -1: not known
-	seq     int32 // ordinal, from 1
+	tNs     int64 // when it returned, ns since the run's start
+	delayNs int64 // time since its last byte arrived, ns; -1: not known
+	mostNs  int64 // the longest time since any of its bytes arrived, ns; -1: not known
+	seq     int32 // its number, from 1
 }
 
-// read reads to the end and stamps every event with the read that completed it, before it is decoded. It stops where more comes than wb
-// holds; cancel, which ends the request, is called when nothing ends the answer after its last word.
+// read reads the answer to its end. It stamps every event with the read that completed it, before the event is decoded. It stops with an
+// error when more comes than wb holds. cancel must end the request: it is called when the answer does not end soon after [DONE].
 func (s *stream) read(from io.Reader, cancel func()) error {
 	c := s.client
 	if c.buf == nil {
@@ -82,7 +83,7 @@ func (s *stream) read(from io.Reader, cancel func()) error {
 	return s.damage()
 }
 
-// take keeps an event, unless it is a heartbeat or more than wb holds.
+// take keeps an event until it is decoded, unless it is a heartbeat or more than wb holds.
 func (s *stream) take(e sseEvent) {
 	if len(e.data) == 0 || s.over != nil {
 		return
@@ -106,8 +107,8 @@ func (s *stream) take(e sseEvent) {
 	}
 }
 
-// decode decodes the events of the last read, of which nothing more comes. The kernel tells when the last segment came in: an event that it
-// did not complete, since others or a part of one came after it, may have lain there for longer.
+// decode decodes the events of the last read. The kernel says when the last segment of a read arrived. An event that other data followed in
+// the same read may have arrived earlier, and so may one inside TLS. For these the longest possible time counts.
 func (s *stream) decode() {
 	for i := range s.events {
 		e := &s.events[i]

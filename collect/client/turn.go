@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Turn sends one streaming chat completion and watches it to the end. It always returns a Reply; whatever goes wrong is in
-// its Status and Err. Cancelling parent makes the turn interrupted; limit (if > 0) makes it time out.
+// Turn sends one streaming request and follows the answer to its end. It always returns a Reply. Whatever goes wrong is in the reply's
+// Status and Err. When parent is cancelled, the turn is interrupted. When limit (if above 0) has passed, the turn times out.
 func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *Reply {
 	re := &Reply{}
 	body, err := r.body()
@@ -53,7 +53,8 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 	return c.finish(re, &x, readErr, broken, r.MaxTokens)
 }
 
-// finish decides how a turn ended whose stream was read as far as it went. broken tells what an error of the connection was.
+// finish decides how a turn ended whose stream was read as far as it went. readErr is the error that ended the reading. broken gives the
+// status for it when it is an error of the connection.
 func (c *Client) finish(re *Reply, x *stream, readErr error, broken func() Status, maxTokens int) *Reply {
 	if re.DoneNs = c.clock(); x.doneNs != 0 && !errors.Is(readErr, io.EOF) {
 		re.DoneNs = x.doneNs
@@ -78,12 +79,12 @@ func (c *Client) finish(re *Reply, x *stream, readErr error, broken func() Statu
 	return re.end(c, re.Status, why)
 }
 
-// wire is what the transport tells of a request while it is sent.
+// wire holds what the transport reports about a request while it is sent.
 type wire struct {
 	client             *Client
 	conn               atomic.Pointer[stampedConn]
-	baseReads          atomic.Int64 // of the connection before this request
-	written, headersNs atomic.Int64 // 0: it did not come to that
+	baseReads          atomic.Int64 // reads of the connection before this request
+	written, headersNs atomic.Int64 // 0: the request did not get that far
 	reused             atomic.Bool
 }
 
@@ -109,7 +110,7 @@ func (w *wire) trace() *httptrace.ClientTrace {
 	}
 }
 
-// tell puts the times into the reply.
+// tell copies the times into the reply.
 func (w *wire) tell(re *Reply) {
 	set := func(p **int64, v int64) {
 		if v != 0 {
@@ -123,6 +124,7 @@ func (w *wire) tell(re *Reply) {
 	}
 }
 
+// end ends a reply with a status and an error, from which it removes secrets.
 func (re *Reply) end(c *Client, status Status, why string) *Reply {
 	re.Status, re.Err = status, c.Clean(why)
 	if re.DoneNs == 0 {

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// Kind H: what people give as a URL, and what a server does with it.
+// The table gives what people type as a URL, where the server is asked, and how the URL is shown.
 func TestURLs(t *testing.T) {
 	for _, c := range []struct{ given, want, shown string }{
 		{"localhost:8001", "http://localhost:8001/v1/models", "http://localhost:8001"},

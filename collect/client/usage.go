@@ -8,15 +8,19 @@ import (
 	"strings"
 )
 
-// counts are the tokens of a request as the server counts them. nil: it did not say, or said what cannot be.
+// counts are the token counts of a request by the server. A count is nil when the server did not give it, or gave one that cannot be right.
 type counts struct{ prompt, completion, cached, reasoning *int64 }
 
-// MaxTokenCount bounds every count: no model has a context of 16 million tokens, and sums of counts below it cannot overflow.
+// MaxTokenCount is the highest count that is believed. No model has a context of 16 million tokens. Sums of such counts cannot overflow.
 const MaxTokenCount = 1 << 24
 
-// usageNames are where servers put a count, the standard's own place first. OpenAI: prompt_tokens, prompt_tokens_details; its responses API
-// and Anthropic's messages: input_tokens, output_tokens, cache_read_input_tokens; Moonshot: cached_tokens; DeepSeek:
-// prompt_cache_hit_tokens; Vercel's AI SDK: promptTokens, completionTokens; Google: promptTokenCount, candidatesTokenCount.
+// usageNames are the members in which servers put a count, those of OpenAI's chat API first.
+//   - OpenAI: prompt_tokens, prompt_tokens_details
+//   - OpenAI's responses API and Anthropic's messages: input_tokens, output_tokens, cache_read_input_tokens
+//   - Moonshot: cached_tokens
+//   - DeepSeek: prompt_cache_hit_tokens
+//   - Vercel's AI SDK: promptTokens, completionTokens
+//   - Google: promptTokenCount, candidatesTokenCount
 var usageNames = struct{ prompt, completion, cached, reasoning []string }{
 	prompt:     []string{"prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "promptTokenCount"},
 	completion: []string{"completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidatesTokenCount"},
@@ -27,7 +31,7 @@ var usageNames = struct{ prompt, completion, cached, reasoning []string }{
 	reasoning: []string{"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"},
 }
 
-// readUsage reads a usage object. What is there and is no count from 0 to maxTokenCount is told in bad, as the server wrote it. some is
+// readUsage reads a usage object. bad describes every value that is not a count from 0 to MaxTokenCount, as the server wrote it. some is
 // false for null and for an object without any count.
 func readUsage(raw json.RawMessage) (c counts, bad []string, some bool) {
 	var u map[string]json.RawMessage
@@ -55,7 +59,7 @@ func readUsage(raw json.RawMessage) (c counts, bad []string, some bool) {
 	}
 	c.prompt, c.completion = get(usageNames.prompt), get(usageNames.completion)
 	c.cached, c.reasoning = get(usageNames.cached), get(usageNames.reasoning)
-	if _, total := u["prompt_tokens"]; !total && c.prompt != nil { // Anthropic counts what the cache knows beside the input
+	if _, total := u["prompt_tokens"]; !total && c.prompt != nil { // Anthropic's input_tokens leave out what the cache reads and writes
 		for _, name := range []string{"cache_read_input_tokens", "cache_creation_input_tokens"} {
 			if n, ok := readCount(u[name]); ok {
 				*c.prompt += n
@@ -80,7 +84,7 @@ func member(u map[string]json.RawMessage, name string) (json.RawMessage, bool) {
 	return value, ok
 }
 
-// readCount reads 12, 12.0 and "12".
+// readCount reads a count written as 12, 12.0 or "12". The result is false for anything else.
 func readCount(raw json.RawMessage) (int64, bool) {
 	s := strings.TrimSpace(strings.Trim(string(raw), `"`))
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -94,6 +98,7 @@ func readCount(raw json.RawMessage) (int64, bool) {
 	return n, n >= 0 && n <= MaxTokenCount
 }
 
+// clipRaw gives the first 40 bytes of a value, for a message.
 func clipRaw(raw json.RawMessage) string {
 	if len(raw) > 40 {
 		return strings.ToValidUTF8(string(raw[:40]), "") + "…"
@@ -101,27 +106,26 @@ func clipRaw(raw json.RawMessage) string {
 	return strings.ToValidUTF8(string(raw), "\ufffd")
 }
 
-// By how much a prompt may have more tokens than the request has bytes, since templates add system prompts and tools; and a completion more
-// than its limit, its text and the reasoning that is told. Without a limit, reasoning may be hidden.
+// How far counts may lie above what was sent and received, in tokens.
 const (
-	UsageSlack      = 1 << 14
-	completionSlack = 1 << 8
-	hiddenTokens    = 1 << 16
+	UsageSlack      = 1 << 14 // prompt tokens above the bytes of the request: templates add system prompts and tools
+	completionSlack = 1 << 8  // completion tokens above the limit, the text and the reported reasoning
+	hiddenTokens    = 1 << 16 // reasoning tokens that the client does not see, where there is no limit on completion tokens
 )
 
-// believe checks the counts of a finished reply against each other and against what was sent and received: the one place that does. What
-// cannot be becomes nil and is told.
+// believe compares the counts of a finished reply with each other, and with what was sent and received. Nothing else does this. A count
+// that cannot be right becomes nil, and Doubts says so.
 func (re *Reply) believe(maxTokens int) {
 	refuse := func(p **int64, format string, a ...any) {
 		re.Doubts = append(re.Doubts, fmt.Sprintf(format, a...))
 		*p = nil
 	}
-	text, told := int64(len(re.Content)+len(re.Reasoning)+re.toolBytes), int64(0)
+	text, slack := int64(len(re.Content)+len(re.Reasoning)+re.toolBytes), int64(0)
 	if re.ReasoningTokens != nil {
-		told = min(*re.ReasoningTokens, hiddenTokens)
+		slack = min(*re.ReasoningTokens, hiddenTokens)
 	}
-	if re.Tokens != nil { // figures go by what the events said; the difference is told
-		told += UsageSlack
+	if re.Tokens != nil { // figures use the counts of the events, and a difference is reported
+		slack += UsageSlack
 	}
 	if n := re.PromptTokens; n != nil {
 		switch {
@@ -135,16 +139,16 @@ func (re *Reply) believe(maxTokens int) {
 		switch {
 		case *n == 0 && text > 0:
 			refuse(&re.CompletionTokens, "completion_tokens is 0, and %d bytes of text came", text)
-		case maxTokens > 0 && *n > max(int64(maxTokens), text)+told+completionSlack:
+		case maxTokens > 0 && *n > max(int64(maxTokens), text)+slack+completionSlack:
 			refuse(&re.CompletionTokens, "completion_tokens is %d, at most %d were asked for and %d bytes came", *n, maxTokens, text)
-		case maxTokens == 0 && *n > text+told+hiddenTokens:
+		case maxTokens == 0 && *n > text+slack+hiddenTokens:
 			refuse(&re.CompletionTokens, "completion_tokens is %d, and %d bytes came", *n, text)
 		}
 	}
 	if n := re.CachedTokens; n != nil {
 		switch {
 		case re.PromptTokens == nil:
-			re.CachedTokens = nil // of what, nobody knows
+			re.CachedTokens = nil // it is not known how many tokens it is a part of
 		case *n > *re.PromptTokens:
 			refuse(&re.CachedTokens, "cached_tokens is %d, and prompt_tokens %d", *n, *re.PromptTokens)
 		}

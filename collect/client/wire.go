@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// wireChunk is what wb reads of a chat.completion.chunk, of a text_completion and of what servers send in their place. Its types take what
-// they do not understand for nothing: a field that wb has no use for damages no turn.
+// wireChunk holds what wb reads of a chat.completion.chunk, of a text_completion, and of what servers send in their place. Its types ignore
+// values that they do not understand, so that a field that wb does not need cannot damage a turn.
 type wireChunk struct {
 	ID        LooseText   `json:"id"`
 	Object    LooseText   `json:"object"`
-	PromptIDs tokenIDs    `json:"prompt_token_ids"` // of a chat completion
+	PromptIDs tokenIDs    `json:"prompt_token_ids"` // in a chat completion
 	Choices   wireChoices `json:"choices"`
 	Usage     RawValue    `json:"usage"`
 	Metadata  RawValue    `json:"usageMetadata"` // Google's name for it
-	Timings   RawValue    `json:"timings"`       // llama.cpp's own
+	Timings   RawValue    `json:"timings"`       // llama.cpp
 	Groq      struct {
 		Usage RawValue `json:"usage"`
 		Error RawValue `json:"error"`
@@ -28,10 +28,10 @@ type wireChunk struct {
 	wireFailure
 }
 
-// wireFailure is where an event tells that the server failed.
+// wireFailure holds the members with which an event says that the server failed.
 type wireFailure struct {
 	Error RawValue `json:"error"`
-	// where an event without choices does: FastAPI, FastChat (error_code), MiniMax (base_resp), Baidu (error_msg)
+	// The others count only in an event without choices: FastAPI, FastChat (error_code), MiniMax (base_resp), Baidu (error_msg).
 	Message   RawValue  `json:"message"`
 	Detail    RawValue  `json:"detail"`
 	Errors    RawValue  `json:"errors"`
@@ -45,7 +45,7 @@ type wireFailure struct {
 	} `json:"base_resp"`
 }
 
-// failed says whether an event tells a failure.
+// failed says whether an event reports a failure.
 func (w *wireChunk) failed() bool {
 	if w.Error.tells() || w.Groq.Error.tells() || w.Object == "error" || !w.ErrorCode.fine() || !w.BaseResp.Code.fine() {
 		return true
@@ -65,21 +65,21 @@ func (w *wireChunk) failed() bool {
 	return says && (w.Code == "" || !w.Code.fine())
 }
 
-// fine says whether a code is none, or one of success.
+// fine says whether a code is empty or means success.
 func (t LooseText) fine() bool {
 	return slices.Contains([]string{"", "0", "200", "ok", "success"}, strings.ToLower(string(t)))
 }
 
 type wireChoice struct {
 	Index        looseInt   `json:"index"`
-	Text         wireText   `json:"text"` // of a plain completion
+	Text         wireText   `json:"text"` // in a plain completion
 	PromptIDs    tokenIDs   `json:"prompt_token_ids"`
 	Delta        *wireDelta `json:"delta"`
-	Message      *wireDelta `json:"message"` // of a whole completion
+	Message      *wireDelta `json:"message"` // in a completion that comes whole
 	FinishReason wireFinish `json:"finish_reason"`
 	TokenIDs     tokenIDs   `json:"token_ids"`
-	Usage        RawValue   `json:"usage"` // Moonshot's place for it
-	Error        RawValue   `json:"error"` // OpenRouter's
+	Usage        RawValue   `json:"usage"` // Moonshot
+	Error        RawValue   `json:"error"` // OpenRouter
 }
 
 type wireDelta struct {
@@ -87,18 +87,18 @@ type wireDelta struct {
 	Content          wireText  `json:"content"`
 	Refusal          wireText  `json:"refusal"`
 	Reasoning        wireText  `json:"reasoning"`         // vLLM since 0.12
-	ReasoningContent wireText  `json:"reasoning_content"` // before, and other servers
+	ReasoningContent wireText  `json:"reasoning_content"` // vLLM before 0.12, and other servers
 	ReasoningText    wireText  `json:"reasoning_text"`
 	ReasoningDetails wireText  `json:"reasoning_details"` // OpenRouter
 	Thinking         wireText  `json:"thinking"`
 	Thought          wireText  `json:"thought"`
 	ToolCalls        RawValue  `json:"tool_calls"`
-	FunctionCall     RawValue  `json:"function_call"` // before tools
+	FunctionCall     RawValue  `json:"function_call"` // the older form of tool calls
 	Usage            RawValue  `json:"usage"`
-	odd              bool      // it is neither an object nor a text
+	odd              bool      // the delta is neither an object nor a string
 }
 
-// UnmarshalJSON reads an object; a text is taken for the content, and an empty list for an empty object, which is how PHP writes it.
+// UnmarshalJSON reads an object. A string counts as the content, and an empty list as an empty object, which is how PHP writes it.
 func (d *wireDelta) UnmarshalJSON(b []byte) error {
 	switch b[0] {
 	case '{':
@@ -111,8 +111,8 @@ func (d *wireDelta) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Lenient is json.Unmarshal without the error for a member of another type than wb expects: the other members were read, and it would end
-// the reading of what is around it.
+// Lenient is json.Unmarshal, except that a member of another type than expected is no error. The other members are read, and the error
+// would stop the reading of the value around it.
 func Lenient(b []byte, v any) error {
 	err := json.Unmarshal(b, v)
 	var odd *json.UnmarshalTypeError
@@ -122,7 +122,7 @@ func Lenient(b []byte, v any) error {
 	return err
 }
 
-// think gives the reasoning of a delta. Servers that send it under two names say the same twice.
+// think gives the reasoning of a delta. Servers that send it under two names send the same text twice.
 func (d *wireDelta) think() wireText {
 	for _, t := range []wireText{d.Reasoning, d.ReasoningContent, d.Thinking, d.ReasoningText, d.Thought, d.ReasoningDetails} {
 		if t != (wireText{}) {
@@ -132,12 +132,13 @@ func (d *wireDelta) think() wireText {
 	return wireText{}
 }
 
+// says reports whether a delta carries anything.
 func (d *wireDelta) says() bool {
 	texts := []wireText{d.Content, d.Refusal, d.think()}
 	return d.odd || len(d.ToolCalls)+len(d.FunctionCall) > 0 || slices.ContainsFunc(texts, func(t wireText) bool { return t != wireText{} })
 }
 
-// wireFinish is a finish reason: a text, or SGLang's object with a type and, of a failure, a message.
+// wireFinish is a finish reason: a string, or SGLang's object with a type and, after a failure, a message.
 type wireFinish struct{ text, why string }
 
 func (f *wireFinish) UnmarshalJSON(b []byte) error {
@@ -153,7 +154,7 @@ func (f *wireFinish) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*LooseText)(&f.text))
 }
 
-// RawValue is a JSON value as it came; nil for null and for what is empty or false.
+// RawValue is a JSON value as it came. It is nil for null, false and everything that is empty.
 type RawValue []byte
 
 // UnmarshalJSON takes any value.
@@ -164,7 +165,7 @@ func (r *RawValue) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// tells says whether a value says anything: an error of code 0 without a message does not.
+// tells reports whether a value holds anything. An error with code 0 and without a message does not.
 func (r RawValue) tells() bool {
 	var v any
 	if len(r) == 0 || len(r) > maxListBytes || json.Unmarshal(r, &v) != nil {
@@ -195,10 +196,10 @@ func tells(v any, depth int) bool {
 	return false
 }
 
-// LooseText is a short text, such as a name; a number stands as it was written, anything else is none.
+// LooseText is a short text, such as a name. A number is kept as it was written, and any other value counts as "".
 type LooseText string
 
-// UnmarshalJSON reads a text, or what else stands in its place.
+// UnmarshalJSON reads a string or a number. It ignores any other value.
 func (t *LooseText) UnmarshalJSON(b []byte) error {
 	switch {
 	case b[0] == '"':
@@ -206,7 +207,7 @@ func (t *LooseText) UnmarshalJSON(b []byte) error {
 		if err := json.Unmarshal(b, &s); err != nil {
 			return err
 		}
-		if len(s) <= maxName { // a longer one is no name
+		if len(s) <= maxName { // a longer text is not a name
 			*t = LooseText(s)
 		}
 	case len(b) <= maxName && (b[0] == '-' || b[0] >= '0' && b[0] <= '9'):
@@ -215,7 +216,7 @@ func (t *LooseText) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// looseInt is a small number, or the text of one; anything else is 0.
+// looseInt is a small number, or a string that holds one. Any other value counts as 0.
 type looseInt int
 
 func (i *looseInt) UnmarshalJSON(b []byte) error {
@@ -225,10 +226,10 @@ func (i *looseInt) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// wireChoices are the choices of an event, at most maxChoices where there are very many.
+// wireChoices are the choices of an event. Of a very long list only the first maxChoices are read.
 type wireChoices struct {
 	list []wireChoice
-	odd  bool // one is no object, or they are no list
+	odd  bool // they are not a list, or one of them is not an object
 }
 
 func (c *wireChoices) UnmarshalJSON(b []byte) error {
@@ -242,7 +243,7 @@ func (c *wireChoices) UnmarshalJSON(b []byte) error {
 		err := json.Unmarshal(b, &c.list)
 		var odd *json.UnmarshalTypeError
 		if errors.As(err, &odd) {
-			c.odd = odd.Field == "" // a choice itself, and no member of it
+			c.odd = odd.Field == "" // a choice has the wrong type, not a member of one
 			return nil
 		}
 		return err
@@ -264,7 +265,7 @@ func (c *wireChoices) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// tokenIDs are token ids; nil when one of them is no 32-bit integer.
+// tokenIDs are token ids. The list is nil when one of them is not a 32-bit integer.
 type tokenIDs []int32
 
 func (t *tokenIDs) UnmarshalJSON(b []byte) error {
@@ -275,11 +276,10 @@ func (t *tokenIDs) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// wireText is what a member of a delta says: a text, or a list of parts, of which those of type "thinking" are reasoning (Mistral,
-// Anthropic).
+// wireText is the text in a member of a delta: a string, or a list of parts. Parts of type "thinking" are reasoning (Mistral, Anthropic).
 type wireText struct {
 	text, thinking string
-	odd            bool // it is neither, or a list that is too long to be one
+	odd            bool // the value is neither, or a list that is too long
 }
 
 func (t *wireText) UnmarshalJSON(b []byte) error {
@@ -305,7 +305,7 @@ func (t *wireText) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// parts adds the texts of a list of parts, and says whether it understood all of them.
+// parts adds the texts of a list of parts. It gives false when it did not understand all of them.
 func parts(v any, text, thinking *strings.Builder, depth int) bool {
 	if depth > 5 {
 		return false
@@ -343,8 +343,8 @@ func parts(v any, text, thinking *strings.Builder, depth int) bool {
 	return false
 }
 
-// delta gives what a choice adds: its delta, or the message of a server that sends the whole at once, unless its text came before. nil:
-// nothing.
+// delta gives what a choice adds: its delta, or the message of a server that sends the whole reply at once. before says that text came
+// already; then the message repeats it and does not count. The result is nil when the choice adds nothing.
 func (c *wireChoice) delta(before bool) *wireDelta {
 	switch {
 	case c.Delta != nil && c.Delta.says():
@@ -355,7 +355,7 @@ func (c *wireChoice) delta(before bool) *wireDelta {
 	return c.Delta
 }
 
-// usage gives the usage of an event from wherever it stands; nil when there is none.
+// usage gives the usage of an event, from whichever place the server puts it in. It is nil when there is none.
 func (w *wireChunk) usage() RawValue {
 	for _, u := range []RawValue{w.Usage, w.Groq.Usage, w.Metadata} {
 		if u != nil {
@@ -373,8 +373,8 @@ func (w *wireChunk) usage() RawValue {
 	return w.fromTimings()
 }
 
-// fromTimings makes a usage of llama.cpp's timings: prompt_n tokens were computed, cache_n came from the cache, predicted_n were generated
-// (tools/server/README.md of llama.cpp).
+// fromTimings makes a usage from llama.cpp's timings. prompt_n tokens were computed, cache_n came from the cache, and predicted_n were
+// generated (tools/server/README.md of llama.cpp).
 func (w *wireChunk) fromTimings() RawValue {
 	var t struct {
 		Prompt    *float64 `json:"prompt_n"`
@@ -382,13 +382,13 @@ func (w *wireChunk) fromTimings() RawValue {
 		Predicted *float64 `json:"predicted_n"`
 	}
 	if len(w.Timings) == 0 || json.Unmarshal(w.Timings, &t) != nil || t.Prompt == nil || t.Cached == nil || t.Predicted == nil {
-		return nil // older ones do not say what the cache had, and count it nowhere
+		return nil // older releases do not count cached tokens at all
 	}
 	return RawValue(fmt.Sprintf(`{"prompt_tokens": %g, "completion_tokens": %g, "prompt_tokens_details": {"cached_tokens": %g}}`,
 		*t.Prompt+*t.Cached, *t.Predicted, *t.Cached))
 }
 
-// parseChunk reads an event. What Python writes for numbers that JSON does not have is taken for null.
+// parseChunk reads an event. NaN and Infinity, which Python writes and JSON does not have, count as null.
 func parseChunk(data []byte, w *wireChunk) error {
 	*w = wireChunk{}
 	err := Lenient(data, w)
@@ -402,12 +402,12 @@ func parseChunk(data []byte, w *wireChunk) error {
 		}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("it ends inside a value")
+		err = errors.New("the event ends inside a value")
 	}
 	return err
 }
 
-// withoutNaN puts null in the place of NaN, Infinity and -Infinity outside of texts; nil when there are none.
+// withoutNaN replaces NaN, Infinity and -Infinity outside of strings by null. It gives nil when there are none.
 func withoutNaN(data []byte) []byte {
 	var out []byte
 	from, text := 0, false

@@ -1,16 +1,19 @@
 package engine
 
-// Counters are those of a scrape that wb itself needs at once: requests that finished, and prompt tokens that were looked up and found in
-// the prefix cache, all since the server began.
-type Counters struct{ Finished, Queries, Hits float64 }
+// Counters are the counters of a scrape that wb uses during a run. All count since the server started.
+type Counters struct {
+	Finished float64 // requests that finished
+	Queries  float64 // prompt tokens that were looked up in the prefix cache
+	Hits     float64 // prompt tokens that were found there
+}
 
-// Counters reads them; false where the server does not count requests.
+// Counters reads the counters from a scrape. ok is false where the server does not count requests.
 func (s *Server) Counters(from *Scrape) (c Counters, ok bool) {
 	total := func(counter string) (float64, bool) { return from.Total(s.CounterNames(counter)) }
 	c.Finished, ok = total("request_success")
 	c.Queries, _ = total("prefix_cache_queries")
 	c.Hits, _ = total("prefix_cache_hits")
-	external, _ := total("external_prefix_cache_hits") // of other tiers, as host memory: hits too
+	external, _ := total("external_prefix_cache_hits") // hits of other cache tiers, such as host memory, count too
 	c.Hits += external
 	return c, ok
 }

@@ -1,5 +1,6 @@
-// Package engine knows kinds of servers: who answers, what it can do, how its tokens are counted, its counters read and its prefix
-// cache emptied. One file gives one kind.
+// Package engine knows the kinds of servers. It finds out which kind answers at a URL and what it can do. It asks for token ids, reads the
+// counters and empties the prefix cache. Each kind is one file and one line in All. The package knows nothing about runs, conversations or
+// the store, and leaves HTTP to package client.
 package engine
 
 import (
@@ -16,24 +17,26 @@ const (
 	KindSimulator Kind = "simulator"
 )
 
-// Engine is what wb knows of one kind of server. The facts that it is given are those of the server that answers.
+// Engine is what wb knows about one kind of server. The facts that its methods are given are those of the server that answers.
 type Engine interface {
-	// Kind names it.
+	// Kind gives the name of the kind.
 	Kind() Kind
-	// Recognises says whether the server that told these facts is of this kind.
+	// Recognises says whether a server with these facts is of this kind.
 	Recognises(f *Facts) bool
-	// Fields says which request fields the server understands beyond the standard's.
+	// Fields says which request fields the server understands beyond OpenAI's.
 	Fields(f *Facts) Fields
-	// CachedTokens decides how many tokens of a turn's prompt came from the cache, where the server told reported. missed says that
-	// its own counters show the prompt being looked up and nothing found. nil: not known, which is not 0.
+	// CachedTokens decides how many tokens of a turn's prompt came from the cache. reported is what the server reported, nil for nothing.
+	// missed says that the server's counters show that the prompt was looked up and nothing was found. The result is nil where the number
+	// is not known, which is not the same as 0.
 	CachedTokens(f *Facts, reported *int64, missed bool) *int64
-	// CounterNames gives the names that a counter has had over the releases, newest first; nil for one that it does not have.
+	// CounterNames gives the names that a counter has had over the releases, newest first. It is nil for a counter that this kind does
+	// not have.
 	CounterNames(counter string) []string
-	// Reset says how the prefix cache is emptied; nil where it cannot be.
+	// Reset says how the prefix cache is emptied. It is nil where that is not possible.
 	Reset(f *Facts) *Reset
 }
 
-// All lists the kinds. A server is of the first that recognises it.
+// All lists the kinds. A server belongs to the first kind that recognises it.
 func All() []Engine {
 	return []Engine{
 		simulator{},
@@ -42,27 +45,27 @@ func All() []Engine {
 	}
 }
 
-// Fields are request fields beyond the standard's.
+// Fields are the request fields beyond OpenAI's that a server understands.
 type Fields struct {
-	VLLM      bool // vLLM's own: continuous usage, token ids, special tokens
+	VLLM      bool // vLLM's extensions: continuous usage, token ids, special tokens
 	IgnoreEOS bool // ignore_eos
 	CacheSalt bool // cache_salt
 }
 
-// Reset is a call that empties the prefix cache.
+// Reset is the call that empties the prefix cache.
 type Reset struct {
-	Path    string // of a POST
-	DevMode bool   // it is there in the server's development mode only
-	Known   bool   // the server is known to have it, so that its absence is worth a word
+	Path    string // path of the POST request
+	DevMode bool   // the server has it only in its development mode
+	Known   bool   // the server should have it, so that its absence is worth a message
 }
 
-// Server is a server that was asked who it is.
+// Server is a server whose kind and facts are known.
 type Server struct {
 	Facts
 	Engine
 }
 
-// Takes says which request fields it understands beyond the standard's.
+// Takes says which request fields the server understands beyond OpenAI's.
 func (s *Server) Takes() Fields { return s.Fields(&s.Facts) }
 
 // Cached decides how many tokens of a turn's prompt came from the cache; see Engine.CachedTokens.
@@ -70,27 +73,27 @@ func (s *Server) Cached(reported *int64, missed bool) *int64 {
 	return s.CachedTokens(&s.Facts, reported, missed)
 }
 
-// Facts are what a server says of itself. nil: it does not say.
+// Facts are what a server says about itself. A field is nil where the server does not say.
 type Facts struct {
 	Version   *string
 	Model     string
 	ModelRoot *string
-	OwnedBy   string // what /v1/models says of the model's owner
+	OwnedBy   string // the model's owner by /v1/models
 	Simulated bool
 	Imitates  Imitated
-	Details   bool // it is known to run with --enable-prompt-tokens-details
+	Details   bool // the server is known to run with --enable-prompt-tokens-details
 
 	MaxModelLenTokens *int64
 	CacheFacts
 
-	HasMetrics       bool            // /metrics has counters, whosever they are
-	Namespaces       map[string]bool // of its counters: what stands before the colon of a name
-	HasTokenize      bool            // /tokenize gives ids
+	HasMetrics       bool            // /metrics has counters of any kind
+	Namespaces       map[string]bool // the part before the colon of the counters' names
+	HasTokenize      bool            // /tokenize gives token ids
 	ProcessStartedAt *time.Time
 	Absent           []Absence
 }
 
-// CacheFacts are what a server says of its KV cache.
+// CacheFacts are what a server says about its KV cache.
 type CacheFacts struct {
 	BlockSizeTokens   *int64
 	KVCacheSizeTokens *int64
@@ -98,13 +101,13 @@ type CacheFacts struct {
 	CacheConfig       map[string]string // labels of vllm:cache_config_info
 }
 
-// Imitated is what a simulator's costs were measured on.
+// Imitated is the model and the GPU that a simulator's costs were measured on.
 type Imitated struct {
 	Model string `json:"model"`
 	GPU   string `json:"gpu"`
 }
 
-// Absence is something that a server does not have, or has and does not do as it should: what will be missing because of it.
+// Absence is something that a server does not have, or that does not work as it should. Message says what will be missing because of it.
 type Absence struct{ Kind, Message string }
 
 func (f *Facts) lacks(kind, message string) {

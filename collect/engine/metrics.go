@@ -25,21 +25,21 @@ import (
 
 // Series is one value of a scrape.
 type Series struct {
-	Name   string // with _sum, _count or _bucket for histograms
-	Labels string // key="value", in key order, comma-separated
+	Name   string // ends in _sum, _count or _bucket for a histogram
+	Labels string // key="value" pairs, sorted by key, separated by commas
 	Value  float64
 }
 
-// ParseMetrics reads the Prometheus text format: every line that parses is kept, and the first that does not is told. A histogram's series
-// keep their own names.
+// ParseMetrics reads the Prometheus text format. It keeps every line that can be read. bad describes the first line that cannot. The series
+// of a histogram keep their names.
 func ParseMetrics(text []byte) (out []Series, bad error) {
-	if t := bytes.TrimSpace(text); len(t) > 1 && t[0] == '"' { // some servers send the page as one JSON text
+	if t := bytes.TrimSpace(text); len(t) > 1 && t[0] == '"' { // some servers send the page as one JSON string
 		var s string
 		if json.Unmarshal(t, &s) == nil {
 			text = []byte(s)
 		}
 	}
-	var block [][]byte // some lines at once take less than each alone
+	var block [][]byte // parsing many lines at once takes less time than one by one
 	flush := func() {
 		long := slices.ContainsFunc(block, func(line []byte) bool { return len(line) > client.MaxMetricLine })
 		if whole, err := parseSamples(block...); err == nil && !long {
@@ -62,7 +62,7 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 		block = block[:0]
 	}
 	for line := range bytes.Lines(client.WithoutBOM(text)) {
-		// without the types that comments tell, each line stands for itself
+		// Comments name the types. Without them, each line can be read alone.
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
 			block = append(block, line)
 		}
@@ -75,18 +75,18 @@ func ParseMetrics(text []byte) (out []Series, bad error) {
 	}
 	flush()
 	if once := eachOnce(out); len(once) < len(out) {
-		out, bad = once, cmp.Or(bad, errors.New("lines of /metrics stand there twice: the last of each counts"))
+		out, bad = once, cmp.Or(bad, errors.New("some lines of /metrics occur twice: the last of each counts"))
 	}
 	return out, bad
 }
 
-// eachOnce leaves the last of the values that have one name and the same labels, in place.
+// eachOnce keeps only the last of the values that have the same name and the same labels. It works in place.
 func eachOnce(all []Series) []Series {
 	seed := maphash.MakeSeed()
 	at := make(map[uint64]int, len(all))
 	once := all[:0]
 	for _, x := range all {
-		key := maphash.Comparable(seed, [2]string{x.Name, x.Labels}) // which takes less memory than the texts
+		key := maphash.Comparable(seed, [2]string{x.Name, x.Labels}) // a hash takes less memory than the texts
 		i, ok := at[key]
 		if !ok {
 			at[key] = len(once)
@@ -98,7 +98,7 @@ func eachOnce(all []Series) []Series {
 	return once
 }
 
-// plainSample leaves name, labels and value of a line, without what OpenMetrics may add: a timestamp with a fraction, an exemplar.
+// plainSample keeps name, labels and value of a line. It drops what OpenMetrics may add: a timestamp with a fraction, an exemplar.
 func plainSample(line []byte) []byte {
 	name := bytes.IndexAny(line, "{ \t")
 	if name < 0 {
@@ -129,7 +129,7 @@ func plainSample(line []byte) []byte {
 // metricLines is how many lines are parsed at once.
 const metricLines = 200
 
-// parseSamples reads lines with the library's parser.
+// parseSamples reads lines with the parser of Prometheus.
 func parseSamples(lines ...[]byte) ([]Series, error) {
 	if len(lines) == 0 {
 		return nil, nil
@@ -150,11 +150,12 @@ func parseSamples(lines ...[]byte) ([]Series, error) {
 	return out, nil
 }
 
+// labelText gives the labels as Series.Labels holds them.
 func labelText(pairs []*dto.LabelPair) string {
 	parts := make([]string, 0, len(pairs))
 	for _, p := range pairs {
 		value := p.GetValue()
-		if p.GetName() == "le" || p.GetName() == "quantile" { // 1.0 and 1 are one bound
+		if p.GetName() == "le" || p.GetName() == "quantile" { // 1.0 and 1 are the same bucket
 			if f, err := strconv.ParseFloat(value, 64); err == nil {
 				value = strconv.FormatFloat(f, 'g', -1, 64)
 			}
@@ -170,13 +171,12 @@ type Scrape struct {
 	TNs, CostNs   int64
 	ResponseBytes int64
 	Series        []Series
-	Err           error // there is nothing
-	Bad           error // a line that could not be read; the others are in Series
+	Err           error // nothing could be read
+	Bad           error // one line could not be read; the others are in Series
 }
 
-// Total sums a counter over all labels, under the first of its names, newest first, that the server has: releases in between show
-// two. false
-// when there is none.
+// Total sums a counter over all labels. It uses the first of the names that the server has, because some releases show a counter under two
+// names. names come newest first. The result is false when the server has none of them.
 func (s *Scrape) Total(names []string) (float64, bool) {
 	for _, name := range names {
 		var sum float64
@@ -194,13 +194,13 @@ func (s *Scrape) Total(names []string) (float64, bool) {
 	return 0, false
 }
 
-// scrapeLimit is how long a reading of /metrics may take, and after how many in a row that took longer it is not read any more.
+// Limits on reading /metrics.
 const (
-	scrapeLimit = 5 * time.Second
-	EnoughHangs = 2
+	scrapeLimit = 5 * time.Second // for one scrape
+	EnoughHangs = 2               // after this many scrapes in a row that took longer, /metrics is not read any more
 )
 
-// ReadMetrics reads /metrics. during says that a turn is under way, so that the turn's own connection must be left alone.
+// ReadMetrics reads /metrics. during says that a turn is under way, so that the connection of the turns must not be used.
 func ReadMetrics(ctx context.Context, c *client.Client, during bool) *Scrape {
 	ask := c.Ask
 	if during {
@@ -216,7 +216,7 @@ func ReadMetrics(ctx context.Context, c *client.Client, during bool) *Scrape {
 	case err != nil:
 		s.Err = err
 	case resp.StatusCode == http.StatusNotFound:
-		s.Err = errors.New("is not there")
+		s.Err = errors.New("does not exist")
 	case resp.StatusCode != http.StatusOK:
 		s.Err = errors.New("HTTP " + client.Clip(resp.Status))
 	default:

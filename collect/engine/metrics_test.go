@@ -22,7 +22,7 @@ func TestParseMetrics(t *testing.T) {
 		if !ok || queries != want[0] || hits != want[1] {
 			t.Errorf("%s: queries %v, hits %v", file, queries, hits)
 		}
-		// nothing is lost: as many series as the text has lines with a value
+		// Nothing is lost: there are as many series as lines with a value.
 		lines := 0
 		for l := range bytes.Lines(text) {
 			if len(bytes.TrimSpace(l)) > 0 && l[0] != '#' {
@@ -34,11 +34,12 @@ func TestParseMetrics(t *testing.T) {
 		}
 		var e Facts
 		e.readMetrics(s)
-		if !e.HasMetrics || e.PrefixCaching == nil || !*e.PrefixCaching || e.BlockSizeTokens == nil || e.KVCacheSizeTokens == nil || *e.KVCacheSizeTokens%*e.BlockSizeTokens != 0 {
+		if !e.HasMetrics || e.PrefixCaching == nil || !*e.PrefixCaching ||
+			e.BlockSizeTokens == nil || e.KVCacheSizeTokens == nil || *e.KVCacheSizeTokens%*e.BlockSizeTokens != 0 {
 			t.Errorf("%s: engine is %+v", file, e)
 		}
 	}
-	// what OpenMetrics adds, a mark of the byte order, and a line that stands twice
+	// What OpenMetrics adds, a byte-order mark, and a line that occurs twice.
 	odd := "\ufeffa{x=\"}#\"} 3 1710000000.5\nb_total 5 # {trace=\"1\"} 0.5 1710000000.5\nc 1\nc 2\n"
 	series, err := ParseMetrics([]byte(odd))
 	if got := fmt.Sprint(series); got != `[{a x="}#" 3} {b_total  5} {c  2}]` || err == nil || !strings.Contains(err.Error(), "twice") {
@@ -68,9 +69,13 @@ func FuzzMetrics(f *testing.F) {
 	})
 }
 
-// Two names of one metric count once.
+// A metric that is there under two names counts once.
 func TestTwoNames(t *testing.T) {
-	series, err := ParseMetrics([]byte("vllm:prefix_cache_hits_total{engine=\"0\"} 5\nvllm:prefix_cache_hits_total{engine=\"1\"} 6\nvllm:gpu_prefix_cache_hits_total{engine=\"0\"} 5\nvllm:gpu_prefix_cache_hits_total{engine=\"1\"} 6\n"))
+	series, err := ParseMetrics([]byte(`vllm:prefix_cache_hits_total{engine="0"} 5
+vllm:prefix_cache_hits_total{engine="1"} 6
+vllm:gpu_prefix_cache_hits_total{engine="0"} 5
+vllm:gpu_prefix_cache_hits_total{engine="1"} 6
+`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +83,7 @@ func TestTwoNames(t *testing.T) {
 		t.Errorf("%v", n)
 	}
 	if _, ok := (&Scrape{Series: series}).Total(vllm{}.CounterNames("prefix_cache_queries")); ok {
-		t.Error("queries are told")
+		t.Error("there is a total of a counter that the server does not have")
 	}
 }
 

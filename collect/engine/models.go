@@ -10,7 +10,7 @@ import (
 	"wb/collect/client"
 )
 
-// listedModel is an entry of a list of models.
+// listedModel is one entry of a list of models.
 type listedModel struct {
 	ID          client.LooseText `json:"id"`
 	Name        client.LooseText `json:"name"`
@@ -19,7 +19,7 @@ type listedModel struct {
 	MaxModelLen client.LooseText `json:"max_model_len"`
 }
 
-// UnmarshalJSON reads an object, or a text, which is a name.
+// UnmarshalJSON reads an object, or a string, which is the model's name.
 func (m *listedModel) UnmarshalJSON(b []byte) error {
 	if b[0] == '{' {
 		type plain listedModel
@@ -28,8 +28,8 @@ func (m *listedModel) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &m.ID)
 }
 
-// listedModels reads a list of models: OpenAI's {"data": […]}, a bare list, or {"models": […]}. Each name comes once. Anything else
-// lists nothing.
+// listedModels reads a list of models: OpenAI's {"data": […]}, a bare list, or {"models": […]}. Each name comes once. Anything else gives
+// an empty list.
 func listedModels(text []byte) (list []listedModel) {
 	text = client.WithoutBOM(bytes.TrimSpace(text))
 	var answer struct {
@@ -54,8 +54,8 @@ func listedModels(text []byte) (list []listedModel) {
 	return list
 }
 
-// some joins names, the first twenty of them.
-func some(names []string) string {
+// firstNames joins at most the first twenty names.
+func firstNames(names []string) string {
 	if len(names) > 20 {
 		return client.Clip(strings.Join(names[:20], ", ")) + fmt.Sprintf(" and %d more", len(names)-20)
 	}

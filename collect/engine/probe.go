@@ -26,10 +26,10 @@ var ErrUnreachable = errors.New("unreachable")
 // UpHint is for a server that does not answer.
 const UpHint = "is the server up? try: wb doctor --url URL"
 
-// Unreachable says that nothing answers at a URL, why, and what to do.
+// Unreachable makes the error for a URL at which nothing answers. It wraps ErrUnreachable and why, and has a hint.
 func Unreachable(url string, why error) error {
 	err := fmt.Errorf("reach server %s: %w%w", url, ErrUnreachable, why)
-	if plain.Hint(err) != "" { // of the wire
+	if plain.Hint(err) != "" { // the network error has a better hint
 		return err
 	}
 	return plain.WithHint(err, UpHint)
@@ -38,21 +38,22 @@ func Unreachable(url string, why error) error {
 // ErrNoModel is returned when the server does not serve the model asked for.
 var ErrNoModel = errors.New("model not served")
 
-// Limits on finding out who a server is.
+// Limits on finding out what a server is.
 const (
-	probeLimit   = 2 * time.Second // of one question that a server may do without
+	probeLimit   = 2 * time.Second // for one request that a server need not answer
 	modelsLimit  = 30 * time.Second
-	LoadingLimit = 15 * time.Minute // a large model from a slow disk takes minutes
-	AskAgain     = time.Second
+	LoadingLimit = 15 * time.Minute // loading a large model from a slow disk takes minutes
+	AskAgain     = time.Second      // pause before a server that is loading is asked again
 )
 
-// Probe asks the server who it is and opens the connection that turns will use. model "" means the one it serves. A server that is loading
-// its model is waited for, and waiting, which may be nil, is told so once. What the server lacks is in Absent.
+// Probe finds out what the server is, and opens the connection that turns will use. model "" means the model that the server serves. Probe
+// waits for a server that is loading its model. waiting, which may be nil, is called once when that happens. Facts.Absent says what the
+// server lacks.
 func Probe(ctx context.Context, c *client.Client, model string, waiting func(string)) (*Server, error) {
 	return ProbeAs(ctx, c, model, All(), waiting)
 }
 
-// ProbeAs is Probe for other kinds of servers than All lists.
+// ProbeAs is Probe with a list of kinds other than All.
 func ProbeAs(ctx context.Context, c *client.Client, model string, kinds []Engine, waiting func(string)) (*Server, error) {
 	f := &Facts{Model: model}
 	if err := probeModels(ctx, c, f, waiting); err != nil {
@@ -62,7 +63,7 @@ func ProbeAs(ctx context.Context, c *client.Client, model string, kinds []Engine
 	f.readVersion(c.Ask(limited, http.MethodGet, "/version", nil, client.MaxSmallAnswer))
 	cancel()
 	if why := probeTokenize(ctx, c, f.Model); why != "" {
-		f.lacks("no_tokenize", "/tokenize "+why+": token ids are not known, nor what the prefix cache could have done")
+		f.lacks("no_tokenize", "/tokenize "+why+": token ids and the possible prefix-cache hits are not known")
 	} else {
 		f.HasTokenize = true
 	}
@@ -73,7 +74,7 @@ func ProbeAs(ctx context.Context, c *client.Client, model string, kinds []Engine
 	case s.Err != nil:
 		f.lacks("no_metrics", "/metrics "+s.Err.Error()+": the server's counters are not known")
 	case len(s.Series) == 0:
-		f.lacks("no_metrics", "/metrics holds no counters: the server's are not known")
+		f.lacks("no_metrics", "/metrics holds no counters: the server's counters are not known")
 	}
 	f.readMetrics(s)
 	for _, k := range kinds {
@@ -81,10 +82,10 @@ func ProbeAs(ctx context.Context, c *client.Client, model string, kinds []Engine
 			return &Server{*f, k}, ctx.Err()
 		}
 	}
-	return nil, fmt.Errorf("tell who %s is: it is no kind of server that wb knows", c.Base())
+	return nil, fmt.Errorf("recognise %s: it is not of a kind that wb knows", c.Base())
 }
 
-// Loading says whether an answer is that of a server which will be there when its model is.
+// Loading says whether an answer means that the server is still loading its model. said is the reason that the answer gives.
 func Loading(status int, said string) bool {
 	said = strings.ToLower(said)
 	says := func(words ...string) bool {
@@ -94,7 +95,7 @@ func Loading(status int, said string) bool {
 		says("loading", "load model", "starting", "not ready", "warming", "initializing", "initialising")
 }
 
-// probeModels asks for the models, and settles on one.
+// probeModels asks for the list of models, and chooses one.
 func probeModels(ctx context.Context, c *client.Client, f *Facts, waiting func(string)) error {
 	limited, cancel := context.WithTimeout(ctx, LoadingLimit)
 	defer cancel()
@@ -105,7 +106,7 @@ func probeModels(ctx context.Context, c *client.Client, f *Facts, waiting func(s
 		said := c.Clean(client.Reason(text))
 		switch {
 		case err != nil && resp == nil && f.Model != "" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-			f.lacks("no_models", fmt.Sprintf("/v1/models did not answer within %v: the model is taken to be the one that was named, %s",
+			f.lacks("no_models", fmt.Sprintf("/v1/models did not answer within %v: the model is assumed to be the one that was named, %s",
 				modelsLimit, f.Model))
 			return nil
 		case err != nil && resp == nil:
@@ -128,7 +129,7 @@ func probeModels(ctx context.Context, c *client.Client, f *Facts, waiting func(s
 	}
 }
 
-// Sleep waits, or less when the context ends.
+// Sleep waits for d, or until the context ends.
 func Sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -138,7 +139,7 @@ func Sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// chooseModel reads the list of models. A server without one will do where a model was named.
+// chooseModel reads the list of models and chooses one. A server without such a list can be used when the user named a model.
 func chooseModel(c *client.Client, f *Facts, resp *http.Response, text []byte, said string) error {
 	status := resp.StatusCode
 	if to := c.Leads(resp.Request.URL.String(), resp.Header.Get("Location")); status/100 == 3 {
@@ -161,29 +162,29 @@ func chooseModel(c *client.Client, f *Facts, resp *http.Response, text []byte, s
 		} else if said != "" {
 			why += " (" + said + ")"
 		}
-		if f.Model != "" && (status < 502 || status > 504) { // which a proxy sends before a server that is not there
-			f.lacks("no_models", "/v1/models: "+why+": the model is taken to be the one that was named, "+f.Model)
+		if f.Model != "" && (status < 502 || status > 504) { // a proxy sends 502 to 504 when the server behind it does not answer
+			f.lacks("no_models", "/v1/models: "+why+": the model is assumed to be the one that was named, "+f.Model)
 			return nil
 		}
 		return plain.WithHint(fmt.Errorf("ask %s for its models: %s", c.Base(), why), "is it an OpenAI-compatible server? "+
-			"--model names one that it does not list; --url wants the base URL, such as http://HOST:PORT")
+			"--model names a model that it does not list; --url wants the base URL, such as http://HOST:PORT")
 	}
 	var names []string
 	for _, m := range list {
 		names = append(names, string(m.ID))
 	}
 	i := slices.Index(names, f.Model)
-	if i < 0 && f.Model != "" { // Ollama leaves its usual tag out
+	if i < 0 && f.Model != "" { // Ollama users leave out the usual tag
 		i = slices.Index(names, f.Model+":latest")
 	}
 	if f.Model == "" {
 		if len(names) > 1 {
-			return fmt.Errorf("choose model: %w: %s serves %s; name one with --model", ErrNoModel, c.Base(), some(names))
+			return fmt.Errorf("choose model: %w: %s serves %s; name one with --model", ErrNoModel, c.Base(), firstNames(names))
 		}
 		i = 0
 	}
 	if i < 0 {
-		return fmt.Errorf("find model %q: %w: %s serves %s", f.Model, ErrNoModel, c.Base(), some(names))
+		return fmt.Errorf("find model %q: %w: %s serves %s", f.Model, ErrNoModel, c.Base(), firstNames(names))
 	}
 	m := list[i]
 	f.Model = string(m.ID)
@@ -197,8 +198,8 @@ func chooseModel(c *client.Client, f *Facts, resp *http.Response, text []byte, s
 	return nil
 }
 
-// probeTokenize asks for the ids of a short text; why the answer cannot be used, "" when it can. llama.cpp answers what it does not
-// understand with an empty list.
+// probeTokenize asks for the token ids of a short text. It says why the answer cannot be used, "" when it can. llama.cpp answers a request
+// that it does not understand with an empty list.
 func probeTokenize(ctx context.Context, c *client.Client, model string) (why string) {
 	limited, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
@@ -206,7 +207,7 @@ func probeTokenize(ctx context.Context, c *client.Client, model string) (why str
 	var status *statusError
 	switch {
 	case errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusMethodNotAllowed):
-		return "is not there"
+		return "does not exist"
 	case limited.Err() != nil:
 		return fmt.Sprintf("did not answer within %v", probeLimit)
 	case err != nil:
@@ -232,7 +233,7 @@ func (f *Facts) readVersion(resp *http.Response, text []byte, err error) {
 	}
 	if v.Simulated {
 		f.Simulated = true
-		_ = json.Unmarshal(v.Imitates, &f.Imitates) // a simulator that does not say imitates nothing
+		_ = json.Unmarshal(v.Imitates, &f.Imitates) // a simulator without this field imitates nothing
 	}
 }
 
@@ -264,17 +265,17 @@ func (f *Facts) readMetrics(s *Scrape) {
 		}
 		return nil
 	}
-	const most = 1 << 40 // of a KV cache, tokens; what is above it, or not above 0, is no size
+	const most = 1 << 40 // the largest KV cache that is believed, in tokens
 	f.BlockSizeTokens, f.KVCacheSizeTokens = number("block_size", client.MaxTokenCount), number("kv_cache_size_tokens", most)
 	if n := number("num_gpu_blocks", most/client.MaxTokenCount); f.KVCacheSizeTokens == nil && n != nil && f.BlockSizeTokens != nil {
-		f.KVCacheSizeTokens = new(*n * *f.BlockSizeTokens) // before vLLM told the size itself
+		f.KVCacheSizeTokens = new(*n * *f.BlockSizeTokens) // older releases of vLLM do not give the size
 	}
 	if on, err := strconv.ParseBool(strings.ToLower(f.CacheConfig["enable_prefix_caching"])); err == nil {
 		f.PrefixCaching = &on
 	}
 }
 
-// Alive asks whether the server still answers at all.
+// Alive says whether the server still answers at all. It waits up to 5 s.
 func Alive(ctx context.Context, c *client.Client) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -282,7 +283,8 @@ func Alive(ctx context.Context, c *client.Client) bool {
 	return err == nil || resp != nil
 }
 
-// ServerPID finds the process that listens at the client's URL, when that is on this machine and may be seen.
+// ServerPID finds the process that listens at the client's URL. The result is false when the URL is not on this machine, or the process
+// cannot be seen.
 func ServerPID(ctx context.Context, c *client.Client) (int32, bool) {
 	u, ok := c.Local()
 	if !ok {

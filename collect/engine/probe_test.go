@@ -17,7 +17,7 @@ import (
 	"wb/collect/client/clienttest"
 )
 
-// Kind G: the shapes that lists of models have.
+// Lists of models come in several shapes.
 func TestListedModels(t *testing.T) {
 	for _, c := range []struct {
 		answer, asked, model, err string
@@ -51,7 +51,7 @@ func TestListedModels(t *testing.T) {
 	}
 }
 
-// Kind G: a server that says why it will not be there is not waited for.
+// A server that failed to load its model is not waited for.
 func TestLoadingOrNot(t *testing.T) {
 	for said, want := range map[string]bool{
 		"Loading model": true, "the model is currently loading": true, "starting up, not ready": true,
@@ -62,11 +62,11 @@ func TestLoadingOrNot(t *testing.T) {
 		}
 	}
 	if Loading(http.StatusInternalServerError, "Loading model") {
-		t.Error("500 is waited for")
+		t.Error("an answer of 500 counts as loading")
 	}
 }
 
-// Kind G: token ids that cannot be those of the text are none.
+// Token ids that cannot be those of the text are refused.
 func TestTokenizeLies(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"tokens":[1,2,3]}`: "", `{"tokens":[1,2,3],"count":3}`: "", `{"tokens":[1,2,3],"count":7}`: "counts 7",
@@ -104,11 +104,13 @@ func TestProbeFailures(t *testing.T) {
 		{"a prefix", http.StripPrefix("/api", plainServer), "HTTP 404", "base URL", "", ""},
 		{"no key", status(401, nil, `{"error":{"message":"wrong key"}}`), "HTTP 401: wrong key", "--api-key-env", "", ""},
 		{"forbidden", status(403, nil, ""), "HTTP 403", "--api-key-env", "", ""},
-		{"elsewhere", status(302, map[string]string{"Location": "https://login.example/sign-in?next=x"}, ""), "it leads to https://login.example/sign-in", "--url", "", ""},
+		{"elsewhere", status(302, map[string]string{"Location": "https://login.example/sign-in?next=x"}, ""),
+			"it leads to https://login.example/sign-in", "--url", "", ""},
 		{"round and round", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/x"+r.URL.Path, http.StatusTemporaryRedirect)
 		}), "it leads to", "--url", "", ""},
-		{"a page", status(200, map[string]string{"Content-Type": "text/html"}, "<title>Sign in</title>"), "lists no model (Sign in)", "OpenAI-compatible", "", ""},
+		{"a page", status(200, map[string]string{"Content-Type": "text/html"}, "<title>Sign in</title>"),
+			"lists no model (Sign in)", "OpenAI-compatible", "", ""},
 		{"no end", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			for s := strings.Repeat("x", 1<<16); ; {
 				if _, err := w.Write([]byte(s)); err != nil {
@@ -147,7 +149,7 @@ func TestProbeFailures(t *testing.T) {
 	}
 }
 
-// A server that speaks TLS, or does not, and is taken for the other kind; and one over IPv6.
+// A server with TLS is asked without, and the other way round. A third server answers over IPv6.
 func TestProbeByOtherWires(t *testing.T) {
 	plainServer := &clienttest.OddServer{}
 	tls := httptest.NewUnstartedServer(plainServer)
@@ -155,16 +157,18 @@ func TestProbeByOtherWires(t *testing.T) {
 	tls.StartTLS()
 	defer tls.Close()
 	var h interface{ Hint() string }
-	if _, err := Probe(t.Context(), clientOf(t, tls.URL, ""), "", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "SSL_CERT_FILE") || !errors.Is(err, ErrUnreachable) {
+	if _, err := Probe(t.Context(), clientOf(t, tls.URL, ""), "", nil); !errors.As(err, &h) ||
+		!strings.Contains(h.Hint(), "SSL_CERT_FILE") || !errors.Is(err, ErrUnreachable) {
 		t.Errorf("an unknown authority: %v", err)
 	}
 	plain := httptest.NewServer(plainServer)
 	defer plain.Close()
 	if _, err := Probe(t.Context(), clientOf(t, strings.Replace(tls.URL, "https:", "http:", 1), ""), "m", nil); err == nil ||
 		!errors.As(err, &h) || !strings.Contains(h.Hint(), "https://") {
-		t.Errorf("no TLS to a server that speaks it: %v", err)
+		t.Errorf("no TLS to a server that wants it: %v", err)
 	}
-	if _, err := Probe(t.Context(), clientOf(t, strings.Replace(plain.URL, "http:", "https:", 1), ""), "", nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "http://") {
+	if _, err := Probe(t.Context(), clientOf(t, strings.Replace(plain.URL, "http:", "https:", 1), ""), "", nil); !errors.As(err, &h) ||
+		!strings.Contains(h.Hint(), "http://") {
 		t.Errorf("TLS to a server without: %v", err)
 	}
 	l, err := net.Listen("tcp6", "[::1]:0")

@@ -13,7 +13,7 @@ import (
 	"wb/data/plain"
 )
 
-// ResetError says that the prefix cache cannot be emptied.
+// ResetError says why the prefix cache cannot be emptied.
 type ResetError struct{ Why string }
 
 func (e *ResetError) Error() string { return "reset prefix cache: " + e.Why }
@@ -23,19 +23,20 @@ func (e *ResetError) Hint() string {
 	return "start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment, or use --isolation salt"
 }
 
-// resetTries is how often a refused reset is tried, a tenth of a second apart: vLLM refuses while blocks are in use, which a request
-// that just ended still does for a moment.
+// resetTries is how often a refused reset is tried, a tenth of a second apart. vLLM refuses while blocks are in use, and a request that has
+// just ended still uses some for a moment.
 const resetTries = 50
 
-// EmptyCache empties the server's prefix cache. What cannot be is a *ResetError.
+// EmptyCache empties the server's prefix cache. The error is a *ResetError when the server has no such call or refuses it.
 func (s *Server) EmptyCache(ctx context.Context, c *client.Client) error {
 	how := s.Reset(&s.Facts)
 	if how == nil {
-		return &ResetError{"the server is not known to have a call for that"}
+		return &ResetError{"wb knows no call for it on this kind of server"}
 	}
 	refused := &ResetError{}
 	again := func(err error) bool { return errors.Is(err, refused) }
-	return plain.Retry(ctx, plain.Policy{First: 100 * time.Millisecond, Most: 100 * time.Millisecond, Tries: resetTries, Again: again}, func() error {
+	policy := plain.Policy{First: 100 * time.Millisecond, Most: 100 * time.Millisecond, Tries: resetTries, Again: again}
+	return plain.Retry(ctx, policy, func() error {
 		limited, cancel := context.WithTimeout(ctx, SideLimit)
 		defer cancel()
 		resp, text, err := c.Ask(limited, http.MethodPost, how.Path, []byte("{}"), client.MaxErrorBody)

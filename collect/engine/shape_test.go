@@ -10,7 +10,7 @@ import (
 	"wb/collect/client/clienttest"
 )
 
-// toy is a kind of server in one file: this and one line in All are what another kind takes.
+// toy is a kind of server. A new kind takes no more than this and one line in All.
 type toy struct{}
 
 func (toy) Kind() Kind               { return "toy" }
@@ -31,7 +31,7 @@ func orZero(n *int64, zero bool) *int64 {
 	return n
 }
 
-// Another kind of server is one file and one line in the list of kinds.
+// A new kind of server is one file and one line in the list of kinds.
 func TestShapeOfAnEngine(t *testing.T) {
 	var emptied atomic.Int32
 	mux := http.NewServeMux()
@@ -56,7 +56,7 @@ func TestShapeOfAnEngine(t *testing.T) {
 	}
 }
 
-// Whatever a server tells, some kind recognises it, and only one that fits does.
+// Every server is recognised, and by the kind that fits.
 func TestKinds(t *testing.T) {
 	for _, c := range []struct {
 		facts Facts

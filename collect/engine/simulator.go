@@ -1,6 +1,6 @@
 package engine
 
-// simulator is the embedded simulator, which speaks vLLM's interface.
+// simulator is wb's simulator, which has the same interface as vLLM.
 type simulator struct{}
 
 func (simulator) Kind() Kind { return KindSimulator }

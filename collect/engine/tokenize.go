@@ -13,18 +13,18 @@ import (
 	"wb/collect/client"
 )
 
-// SideLimit is how long a request beside the turns may take: a server that is stuck must not hang a run for ever.
+// SideLimit is how long a request beside the turns may take. A server that is stuck must not block a run for ever.
 const SideLimit = 20 * time.Second
 
-// A byte makes one token at most. A template adds some to every message, and what it begins with.
+// These allow for the tokens that are not part of the text. A text has at most one token per byte.
 const (
-	TokenizeSlack = 8
-	MessageSlack  = 64
-	TemplateSlack = 4096
+	TokenizeSlack = 8    // tokens added to a plain text
+	MessageSlack  = 64   // tokens that a template adds to each message
+	TemplateSlack = 4096 // tokens that a template adds once
 )
 
-// Tokenize asks the server for the token ids of messages under its own chat template, or of a text as it stands when there are
-// no messages.
+// Tokenize asks the server for the token ids of messages, rendered with the server's chat template. Without messages it asks for the ids of
+// text as it is. It fails when the answer cannot be right, such as more ids than the text has bytes.
 func Tokenize(ctx context.Context, c *client.Client, model string, messages []client.Message, text string) ([]int32, error) {
 	body := map[string]any{"model": model}
 	bytes, most := int64(len(text)), int64(len(text)+TokenizeSlack)
@@ -41,7 +41,7 @@ func Tokenize(ctx context.Context, c *client.Client, model string, messages []cl
 	}
 	ctx, cancel := context.WithTimeout(ctx, SideLimit)
 	defer cancel()
-	limit := int64(len(b)+client.UsageSlack) * client.BytesPerTokenID // a token has a byte at least
+	limit := int64(len(b)+client.UsageSlack) * client.BytesPerTokenID // a token has at least one byte
 	resp, answer, err := c.Ask(ctx, http.MethodPost, "/tokenize", b, limit)
 	if err != nil {
 		return nil, fmt.Errorf("tokenize: %w", err)
@@ -74,7 +74,7 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.code, e.said) }
 
-// Counter counts tokens of a text by the server's own tokeniser; nil where it has none to ask.
+// Counter gives a function that counts the tokens of a text with the server's tokeniser. It gives nil where the server has no /tokenize.
 func Counter(ctx context.Context, c *client.Client, s *Server) func(text string) (int, error) {
 	if !s.HasTokenize {
 		return nil

@@ -1,6 +1,6 @@
 package engine
 
-// vllm is vLLM, of the releases that vllm_releases.go knows.
+// vllm is vLLM, in the releases that vllm_releases.go knows.
 type vllm struct{}
 
 func (vllm) Kind() Kind { return KindVLLM }
@@ -22,10 +22,10 @@ func (vllm) Reset(f *Facts) *Reset {
 	return &Reset{Path: resetPath, DevMode: dev, Known: exists}
 }
 
-// resetPath empties vLLM's prefix cache.
+// resetPath is the path of the call that empties vLLM's prefix cache.
 const resetPath = "/reset_prefix_cache"
 
-// release knows the release of vLLM that answers.
+// release gives the adapter for the release of vLLM that answers.
 func release(f *Facts) Adapter {
 	if f.Version == nil {
 		return NewAdapter("")

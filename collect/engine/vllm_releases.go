@@ -5,17 +5,17 @@ import (
 	"strconv"
 )
 
-// Adapter says what a release of vLLM can do and how it says things. Read in the sources of 0.10 to 0.33 and seen in recorded
-// answers of 0.17, 0.22, 0.26 and 0.32 (testdata here and in collect).
+// Adapter says what a release of vLLM can do and how it reports things. The facts were read in the sources of 0.10 to 0.33 and seen in
+// recorded answers of 0.17, 0.22, 0.26 and 0.32 (testdata here and in collect).
 type Adapter struct {
 	Version Version
-	Known   bool // the release lies in the range that was read; outside it, the nearest is assumed
+	Known   bool // the release lies in the range whose sources were read; outside it, the nearest release is assumed
 }
 
-// The releases that were read.
+// oldest and newest are the releases between which the sources were read.
 var oldest, newest = Version{0, 10}, Version{0, 33}
 
-// NewAdapter makes the adapter for what /version answered; "" or anything unreadable is taken for the newest release.
+// NewAdapter makes the adapter for what /version answered. An answer that cannot be read counts as the newest release.
 func NewAdapter(version string) Adapter {
 	v, ok := ParseVersion(version)
 	if !ok {
@@ -24,10 +24,10 @@ func NewAdapter(version string) Adapter {
 	return Adapter{v, v.AtLeast(oldest.Major, oldest.Minor) && newest.AtLeast(v.Major, v.Minor)}
 }
 
-// CachedTokens decides about a turn for which the server did not report cached_tokens. Through 0.22 vLLM leaves the field
-// out when it is 0, flag or not; later releases send 0. detailsOn: --enable-prompt-tokens-details is known to be on;
-// countersMissed: the server's own counters say that this request's prompt was looked up and nothing found. nil stays
-// nil where neither is known: not told is not 0.
+// CachedTokens decides how many tokens were cached when the server did not report cached_tokens. Through 0.22 vLLM leaves the field out
+// when it is 0, with or without the flag. Later releases send 0. detailsOn says that --enable-prompt-tokens-details is known to be on.
+// countersMissed says that the server's counters show that this request's prompt was looked up and nothing was found. Where neither is the
+// case, nil stays nil: a number that was not reported is not 0.
 func (a Adapter) CachedTokens(reported *int64, detailsOn, countersMissed bool) *int64 {
 	if reported != nil || a.Version.AtLeast(0, 23) || (!detailsOn && !countersMissed) {
 		return reported
@@ -35,10 +35,10 @@ func (a Adapter) CachedTokens(reported *int64, detailsOn, countersMissed bool) *
 	return new(int64(0))
 }
 
-// TakesSalt says whether cache_salt is known: since 0.9.
+// TakesSalt says whether the release understands cache_salt: it does since 0.9.
 func (a Adapter) TakesSalt() bool { return a.Version.AtLeast(0, 9) }
 
-// DefaultUtilization is --gpu-memory-utilization when nobody sets it.
+// DefaultUtilization is the default of --gpu-memory-utilization.
 func (a Adapter) DefaultUtilization() float64 {
 	if a.Version.AtLeast(0, 19) {
 		return 0.92
@@ -46,15 +46,23 @@ func (a Adapter) DefaultUtilization() float64 {
 	return 0.9
 }
 
-// endpoints that wb uses or tells of. Those of development mode exist only with VLLM_SERVER_DEV_MODE=1.
+// endpoints are those that wb uses or mentions. Those with dev exist only with VLLM_SERVER_DEV_MODE=1.
 var endpoints = []struct {
 	path  string
 	since Version
 	dev   bool
 }{
-	{"/health", oldest, false}, {"/version", oldest, false}, {"/metrics", oldest, false}, {"/v1/models", oldest, false}, {"/v1/chat/completions", oldest, false},
-	{"/v1/completions", oldest, false}, {"/tokenize", oldest, false}, {"/detokenize", oldest, false},
-	{"/reset_prefix_cache", oldest, true}, {"/server_info", oldest, true}, {"/sleep", oldest, true},
+	{"/health", oldest, false},
+	{"/version", oldest, false},
+	{"/metrics", oldest, false},
+	{"/v1/models", oldest, false},
+	{"/v1/chat/completions", oldest, false},
+	{"/v1/completions", oldest, false},
+	{"/tokenize", oldest, false},
+	{"/detokenize", oldest, false},
+	{"/reset_prefix_cache", oldest, true},
+	{"/server_info", oldest, true},
+	{"/sleep", oldest, true},
 }
 
 // Endpoint says whether a release has an endpoint, and whether only in development mode.
@@ -67,8 +75,8 @@ func (a Adapter) Endpoint(path string) (exists, devMode bool) {
 	return false, false
 }
 
-// metricNames gives the names a metric has had, newest first. sql/views/ holds the same list as metric_names, so that a
-// report finds them in every file; a test holds the two together.
+// metricNames gives the names that a metric has had, newest first. sql/views/ holds the same list as metric_names, so that a report finds
+// them in every file. A test compares the two lists.
 var metricNames = map[string][]string{
 	"prefix_cache_queries": {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_queries",
 		"vllm:gpu_prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries"},
@@ -82,7 +90,7 @@ var metricNames = map[string][]string{
 	"preemptions":                {"vllm:num_preemptions_total", "vllm:num_preemptions"},
 }
 
-// Metrics lists the metrics that have had several names.
+// Metrics gives the metrics that wb reads, with the names that each has had, newest first.
 func Metrics() map[string][]string { return metricNames }
 
 // Version is a vLLM release.
@@ -90,7 +98,7 @@ type Version struct{ Major, Minor int }
 
 var versionPattern = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
 
-// ParseVersion reads what /version answers: 0.32.0, 0.11.1rc2.dev3+g1a2b3c4. ok is false for anything else.
+// ParseVersion reads what /version answers, such as 0.32.0 or 0.11.1rc2.dev3+g1a2b3c4. The result is false for anything else.
 func ParseVersion(s string) (Version, bool) {
 	m := versionPattern.FindStringSubmatch(s)
 	if m == nil {
@@ -101,7 +109,7 @@ func ParseVersion(s string) (Version, bool) {
 	return Version{major, minor}, err1 == nil && err2 == nil
 }
 
-// AtLeast compares releases.
+// AtLeast says whether a release is major.minor or newer.
 func (v Version) AtLeast(major, minor int) bool {
 	return v.Major > major || (v.Major == major && v.Minor >= minor)
 }

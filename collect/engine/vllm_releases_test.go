@@ -25,7 +25,7 @@ func TestAdapter(t *testing.T) {
 	if exists, dev := NewAdapter("0.22.1").Endpoint("/reset_prefix_cache"); !exists || !dev {
 		t.Error("/reset_prefix_cache is there in development mode")
 	}
-	// an emptied cache is tried for with every vLLM; whether it should be there is known of releases
+	// The call that empties the cache is tried with every vLLM. Only for known releases is it known to exist.
 	for version, known := range map[string]bool{"0.22.1": true, "0.9.2": false, "0.1.dev1": false} {
 		f := &Facts{Version: &version}
 		if how := (vllm{}).Reset(f); how == nil || how.Path != "/reset_prefix_cache" || how.Known != known {
@@ -41,8 +41,14 @@ func TestAdapter(t *testing.T) {
 		reported        *int64
 		details, missed bool
 		want            string
-	}{{"0.22.1", nil, true, false, "0"}, {"0.22.1", nil, false, true, "0"}, {"0.22.1", nil, false, false, "nil"}, {"0.22.1", &five, true, true, "5"},
-		{"0.23.0", nil, true, true, "nil"}, {"0.32.0", &five, true, false, "5"}} {
+	}{
+		{"0.22.1", nil, true, false, "0"},
+		{"0.22.1", nil, false, true, "0"},
+		{"0.22.1", nil, false, false, "nil"},
+		{"0.22.1", &five, true, true, "5"},
+		{"0.23.0", nil, true, true, "nil"},
+		{"0.32.0", &five, true, false, "5"},
+	} {
 		got := "nil"
 		if n := NewAdapter(tt.version).CachedTokens(tt.reported, tt.details, tt.missed); n != nil {
 			got = fmt.Sprint(*n)

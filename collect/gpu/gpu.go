@@ -1,4 +1,5 @@
-// Package gpu reads NVIDIA's GPUs through NVML, which is loaded at run time.
+// Package gpu opens NVIDIA's GPUs through NVML, which is loaded at run time, and reads facts that several packages need. It knows nothing
+// about runs or the store.
 package gpu
 
 import (
@@ -8,7 +9,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 )
 
-// GPUs is the machine's NVIDIA GPUs through NVML, which is loaded at run time: without it, opening fails and nothing else.
+// GPUs holds the machine's NVIDIA GPUs. On a machine without NVML only Open fails.
 type GPUs struct {
 	Lib     nvml.Interface
 	Devices []*Device
@@ -16,18 +17,18 @@ type GPUs struct {
 	cuda    string
 }
 
-// Device is one GPU and what it turned out to support. A reading that the GPU does not support is tried once.
+// Device is one GPU.
 type Device struct {
 	nvml.Device
 	Index   int32
-	GPM     [2]nvml.GpmSample // the sample before and the one now
-	Sampled bool              // gpm[0] holds a sample
+	GPM     [2]nvml.GpmSample // the previous sample and the current one; nil where the GPU does not support GPM
+	Sampled bool              // GPM[0] holds a sample
 }
 
 // ErrNoGPU is returned when the machine has no NVIDIA GPU that NVML can read.
 var ErrNoGPU = errors.New("no NVIDIA GPU")
 
-// Open loads NVML and lists the GPUs. Call Close in the end.
+// Open loads NVML and opens the GPUs. The error wraps ErrNoGPU when there is none. Call Close at the end.
 func Open() (*GPUs, error) {
 	lib := nvml.New()
 	if r := lib.Init(); r != nvml.SUCCESS {
@@ -71,8 +72,9 @@ func Open() (*GPUs, error) {
 	return g, nil
 }
 
+// nvmlText gives NVML's text for a return code.
 func nvmlText(lib nvml.Interface, r nvml.Return) string {
-	if r == nvml.ERROR_LIBRARY_NOT_FOUND { // there is no library to ask for the text
+	if r == nvml.ERROR_LIBRARY_NOT_FOUND { // without the library, its texts are not available
 		return "the library is not installed"
 	}
 	return lib.ErrorString(r)
@@ -90,7 +92,7 @@ func (g *GPUs) Close() {
 	g.Lib.Shutdown()
 }
 
-// Known gives what NVML told; nil where it did not.
+// Known gives the text that NVML returned. It is nil when NVML returned an error.
 func Known(s string, r nvml.Return) *string {
 	if r != nvml.SUCCESS {
 		return nil
@@ -98,7 +100,7 @@ func Known(s string, r nvml.Return) *string {
 	return &s
 }
 
-// With gives GPUs of devices that are open already, numbered in their order.
+// With makes GPUs from devices that are open already, and numbers them in their order.
 func With(lib nvml.Interface, devices ...*Device) *GPUs {
 	g := &GPUs{Lib: lib, Devices: devices}
 	for i, d := range devices {

@@ -8,14 +8,14 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 )
 
-// Product is the name of the first GPU that CUDA will see; nil for a slice of one, which has a part of its peaks only. list is
-// CUDA_VISIBLE_DEVICES.
+// Product gives the name of the first GPU that CUDA will see. It is nil for a MIG slice, which has only a part of the GPU's peak rates.
+// list is the value of CUDA_VISIBLE_DEVICES.
 func (g *GPUs) Product(list string) *string { return g.visible(list).product() }
 
-// Name is what the first GPU that CUDA will see is called; nil where it does not say. list is CUDA_VISIBLE_DEVICES.
+// Name gives the name of the first GPU that CUDA will see. It is nil where NVML does not say. list is the value of CUDA_VISIBLE_DEVICES.
 func (g *GPUs) Name(list string) *string { return Known(g.visible(list).GetName()) }
 
-// Memory gives the memory of the first GPU that CUDA will see, bytes. list is CUDA_VISIBLE_DEVICES.
+// Memory gives the memory of the first GPU that CUDA will see, in bytes. list is the value of CUDA_VISIBLE_DEVICES.
 func (g *GPUs) Memory(list string) (total, free int64, err error) {
 	info, r := g.visible(list).GetMemoryInfo()
 	if r != nvml.SUCCESS {
@@ -24,10 +24,10 @@ func (g *GPUs) Memory(list string) (total, free int64, err error) {
 	return int64(info.Total), int64(info.Free), nil
 }
 
-// Versions gives the driver's and the CUDA that it supports, "" where not known.
+// Versions gives the version of the driver, and the CUDA version that it supports. Either is "" where it is not known.
 func (g *GPUs) Versions() (driver, cuda string) { return g.driver, g.cuda }
 
-// visible gives the first GPU that CUDA will see.
+// visible gives the first GPU that CUDA will see. list holds indices or the starts of UUIDs.
 func (g *GPUs) visible(list string) *Device {
 	first, _, _ := strings.Cut(list, ",")
 	for _, d := range g.Devices {
@@ -38,7 +38,7 @@ func (g *GPUs) visible(list string) *Device {
 	return g.Devices[0]
 }
 
-// Used adds up the memory in use on all GPUs.
+// Used adds up the memory in use on all GPUs, in bytes. The result is false when a GPU cannot be read.
 func (g *GPUs) Used() (int64, bool) {
 	var sum int64
 	for _, d := range g.Devices {
@@ -51,7 +51,7 @@ func (g *GPUs) Used() (int64, bool) {
 	return sum, true
 }
 
-// product is the GPU's name; nil for a slice of one, which has a part of its peaks only.
+// product gives the GPU's name. It is nil for a MIG slice.
 func (d *Device) product() *string {
 	if v, _, r := d.GetMigMode(); r == nvml.SUCCESS && v == nvml.DEVICE_MIG_ENABLE {
 		return nil

@@ -2,15 +2,15 @@ package gpu
 
 import "github.com/NVIDIA/go-nvml/pkg/nvml"
 
-// checkedDevice is a GPU whose driver may be older than a function that wb calls. NVML's functions are bound when they are called first,
-// and one that its library lacks would end the process, so each is looked up before. A function that is not there counts as a reading that
-// the GPU does not support.
+// checkedDevice is a GPU whose driver may be older than a function that wb calls. The dynamic linker looks up a function of NVML when it is
+// called first, and ends the process when the library lacks it. So each function is looked up before it is called. A function that the
+// library lacks counts as a reading that the GPU does not support.
 type checkedDevice struct {
 	nvml.Device
 	lacks func(symbol string) bool
 }
 
-// lacking gives a function that says whether NVML's library lacks a symbol; it asks for each once.
+// lacking gives a function that says whether NVML's library lacks a symbol. Each symbol is looked up only once.
 func lacking(lib nvml.Interface) func(symbol string) bool {
 	known := map[string]bool{}
 	for _, s := range nvmlSymbols {
@@ -19,8 +19,8 @@ func lacking(lib nvml.Interface) func(symbol string) bool {
 	return func(symbol string) bool { return known[symbol] }
 }
 
-// nvmlSymbols are the functions that wb calls and that came after NVML's first versions, or that may go; nvml.h and the release notes of
-// the drivers.
+// nvmlSymbols are the functions that wb calls and that NVML's first versions did not have, or that later versions may drop. The sources are
+// nvml.h and the release notes of the drivers.
 var nvmlSymbols = []string{
 	symCapability, symCUDAVersion, symClock, symClocksEvent, symClocksThrottle, symECC, symEnergy, symFields, symMaxClock, symMemory,
 	symMIG, symName, symPCIeGen, symPCIeWidth, symPCIeRate, symPState, symPersistence, symPower, symPowerLimit, symTemperature, symUUID,
@@ -57,7 +57,7 @@ const (
 	symGPMSupport     = "nvmlGpmQueryDeviceSupport"
 )
 
-// checked calls a function of NVML's if it is there.
+// checked calls a function of NVML if the library has it.
 func checked[T any](d checkedDevice, symbol string, get func() (T, nvml.Return)) (v T, r nvml.Return) {
 	if d.lacks(symbol) {
 		return v, nvml.ERROR_NOT_SUPPORTED
@@ -65,6 +65,7 @@ func checked[T any](d checkedDevice, symbol string, get func() (T, nvml.Return))
 	return get()
 }
 
+// checked2 is checked for a function with two results.
 func checked2[T any](d checkedDevice, symbol string, get func() (T, T, nvml.Return)) (a, b T, r nvml.Return) {
 	if d.lacks(symbol) {
 		return a, b, nvml.ERROR_NOT_SUPPORTED
@@ -114,7 +115,7 @@ func (d checkedDevice) GetTemperature(s nvml.TemperatureSensors) (uint32, nvml.R
 	return checked(d, symTemperature, func() (uint32, nvml.Return) { return d.Device.GetTemperature(s) })
 }
 
-// GetCurrentClocksEventReasons asks older drivers by the function's former name; the bits are the same.
+// GetCurrentClocksEventReasons uses the function's former name with older drivers. The bits are the same.
 func (d checkedDevice) GetCurrentClocksEventReasons() (uint64, nvml.Return) {
 	if d.lacks(symClocksEvent) {
 		return checked(d, symClocksThrottle, d.GetCurrentClocksThrottleReasons)

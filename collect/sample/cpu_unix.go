@@ -4,7 +4,7 @@ package sample
 
 import "syscall"
 
-// wbCPU is the processor time of wb itself, s, as exact as the kernel has it: /proc counts in steps of 10 ms.
+// wbCPU gives the processor time of wb itself, in seconds. It is as exact as the kernel's value, while /proc counts in steps of 10 ms.
 func wbCPU() (float64, bool) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -15,7 +15,7 @@ import (
 	"wb/store"
 )
 
-// gpuSource samples NVIDIA's GPUs through NVML, and records their facts where the run begins.
+// gpuSource samples NVIDIA's GPUs through NVML, and records their facts when the run begins.
 func gpuSource(ctx context.Context, env *Env) ([]Sampler, func(), error) {
 	open := gpu.Open
 	if env.OpenGPUs != nil {
@@ -26,7 +26,7 @@ func gpuSource(ctx context.Context, env *Env) ([]Sampler, func(), error) {
 		if env.Begins {
 			env.Warn(store.EventNoGPU, "gpu", err.Error()+"; GPU columns stay empty")
 		}
-		return nil, nil, nil // the machine has none, or wb cannot read it: the run goes on
+		return nil, nil, nil // the machine has no GPU, or wb cannot read it: the run goes on
 	}
 	if env.Begins {
 		if err := recordGPUs(ctx, env, g); err != nil {
@@ -36,7 +36,7 @@ func gpuSource(ctx context.Context, env *Env) ([]Sampler, func(), error) {
 	return []Sampler{&fastGPU{env, g}, &slowGPU{env, g}}, g.Close, nil
 }
 
-// recordGPUs writes the facts of the GPUs, and as settings those that two runs are compared by.
+// recordGPUs records the facts of the GPUs. Those by which two runs are compared are recorded as settings too.
 func recordGPUs(ctx context.Context, env *Env, g *gpu.GPUs) error {
 	facts := GPUFacts(g)
 	var settings []store.Setting
@@ -102,7 +102,7 @@ func GPUFacts(g *gpu.GPUs) []store.GPU {
 	return out
 }
 
-// fastGPU reads what costs microseconds: utilisation, average power, clocks, temperature, throttle reasons, memory.
+// fastGPU reads what takes microseconds: utilisation, average power, clocks, temperature, throttle reasons, memory.
 type fastGPU struct {
 	env  *Env
 	gpus *gpu.GPUs
@@ -145,10 +145,10 @@ func (s *fastGPU) Sample(ctx context.Context, _ time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// MostHz leaves the rate to whoever asks: a reading costs microseconds.
+// MostHz leaves the rate to the user's setting, because a reading takes microseconds.
 func (s *fastGPU) MostHz() float64 { return 1000 }
 
-// slowGPU reads what costs milliseconds: the energy counter, instant power, memory temperature, PCIe traffic and GPM.
+// slowGPU reads what takes milliseconds: the energy counter, instant power, memory temperature, PCIe traffic and GPM.
 type slowGPU struct {
 	env  *Env
 	gpus *gpu.GPUs
@@ -156,11 +156,16 @@ type slowGPU struct {
 
 func (s *slowGPU) Name() string { return "gpu (slow)" }
 
-// MostHz keeps readings of milliseconds few.
+// MostHz is low, because a reading takes milliseconds.
 func (s *slowGPU) MostHz() float64 { return 2 }
 
-// gpmMetrics are percentages (nvml.h, nvmlGpmMetricId_t).
-var gpmMetrics = [...]nvml.GpmMetricId{nvml.GPM_METRIC_SM_UTIL, nvml.GPM_METRIC_SM_OCCUPANCY, nvml.GPM_METRIC_ANY_TENSOR_UTIL, nvml.GPM_METRIC_DRAM_BW_UTIL}
+// gpmMetrics are the metrics that activity reads, in its order. NVML gives them as percentages (nvml.h, nvmlGpmMetricId_t).
+var gpmMetrics = [...]nvml.GpmMetricId{
+	nvml.GPM_METRIC_SM_UTIL,
+	nvml.GPM_METRIC_SM_OCCUPANCY,
+	nvml.GPM_METRIC_ANY_TENSOR_UTIL,
+	nvml.GPM_METRIC_DRAM_BW_UTIL,
+}
 
 func (s *slowGPU) Sample(ctx context.Context, _ time.Duration) error {
 	var errs []error
@@ -197,7 +202,7 @@ func (s *slowGPU) Sample(ctx context.Context, _ time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// activity fills the GPM columns: means between the last sample and this one.
+// activity fills the GPM columns with means between the previous sample and this one.
 func (s *slowGPU) activity(d *gpu.Device, row *store.GPUSample) error {
 	if ret := d.GpmSampleGet(d.GPM[1]); ret != nvml.SUCCESS {
 		return errors.New(s.gpus.Lib.ErrorString(ret))
@@ -220,7 +225,7 @@ func (s *slowGPU) activity(d *gpu.Device, row *store.GPUSample) error {
 	return nil
 }
 
-// readings collects what failed in one sample; a reading the GPU does not support does not count as a failure.
+// readings collects what failed in one sample. A reading that the GPU does not support is not a failure.
 type readings struct {
 	gpu int32
 	err error
@@ -260,6 +265,7 @@ func fieldNumber(f nvml.FieldValue) (float64, bool) {
 	return 0, false
 }
 
+// addGPU records a sample that began at start, with its cost. Its time is the middle of the reading.
 func addGPU(ctx context.Context, env *Env, row store.GPUSample, start int64) error {
 	row.CostNs = env.Now() - start
 	row.TNs = start + row.CostNs/2

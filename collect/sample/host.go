@@ -26,18 +26,18 @@ func hostSource(_ context.Context, env *Env) ([]Sampler, func(), error) {
 type hostSampler struct {
 	env      *Env
 	last     []cpu.TimesStat
-	slow     time.Time // when all but the processors was last read
-	disks    []string  // whole ones, so that the kernel's parts of them are not looked at; nil: not listed yet
+	slow     time.Time // when readSlow was last called
+	disks    []string  // whole disks, so that partitions are not read again; nil: not listed yet
 	lastWall time.Time
 	lastMono time.Time
 }
 
 func (h *hostSampler) Name() string { return "host" }
 
-// MostHz is how often the kernel's figures change enough to be of use.
+// MostHz is the rate at which the kernel's figures still change enough to be of use.
 func (h *hostSampler) MostHz() float64 { return 5 }
 
-// stepAfter is how far wall clock and monotonic clock may part between two samples before it counts as a step.
+// stepAfter is how much the wall clock and the monotonic clock may differ between two samples before it counts as a step.
 const stepAfter = 50 * time.Millisecond
 
 func (h *hostSampler) Sample(ctx context.Context, late time.Duration) error {
@@ -90,9 +90,10 @@ func (h *hostSampler) Sample(ctx context.Context, late time.Duration) error {
 	return nil
 }
 
-// slowEvery is how often memory, an average of a minute and counters since boot are read, which takes longer than the processors.
+// slowEvery is how often readSlow is called.
 const slowEvery = 900 * time.Millisecond
 
+// readSlow reads memory, the load average of a minute, and counters of disks and network. That takes longer than reading the processors.
 func (h *hostSampler) readSlow(ctx context.Context, row *store.HostSample, note func(string, error) bool) {
 	if l, err := load.AvgWithContext(ctx); note("load", err) {
 		row.Load1 = &l.Load1
@@ -120,16 +121,17 @@ func (h *hostSampler) readSlow(ctx context.Context, row *store.HostSample, note 
 	}
 }
 
+// busyTime is the time that a processor worked, in seconds since boot.
 func busyTime(t cpu.TimesStat) float64 { return totalTime(t) - t.Idle - t.Iowait }
 
-// totalTime leaves out guest time, which Linux counts inside user time already.
+// totalTime is all of a processor's time, in seconds since boot. It leaves out guest time, which Linux counts in user time already.
 func totalTime(t cpu.TimesStat) float64 {
 	return t.User + t.System + t.Idle + t.Nice + t.Iowait + t.Irq + t.Softirq + t.Steal
 }
 
 func clamp01(f float64) float64 { return min(max(f, 0), 1) }
 
-// isWholeDisk keeps partitions from being counted beside their disk.
+// isWholeDisk says whether a block device is a whole disk, so that a partition is not counted together with its disk.
 func isWholeDisk(name string) bool {
 	if strings.HasPrefix(name, "loop") || strings.HasPrefix(name, "ram") || strings.HasPrefix(name, "dm-") {
 		return false

@@ -17,7 +17,7 @@ import (
 	"wb/store"
 )
 
-// HostFacts describes this machine. What cannot be read stays nil.
+// HostFacts describes this machine. What cannot be read stays nil. dbPath is the file on whose disk the free space is read.
 func HostFacts(ctx context.Context, dbPath string) store.Host {
 	var h store.Host
 	text := func(s string) *string {
@@ -68,12 +68,18 @@ func HostFacts(ctx context.Context, dbPath string) store.Host {
 	return h
 }
 
-// RecordHost writes the facts of this machine.
+// RecordHost records the facts of this machine. Those by which two runs are compared are recorded as settings too.
 func RecordHost(ctx context.Context, env *Env) {
 	h := HostFacts(ctx, env.Rec.Path())
 	h.RunID = env.RunID
 	var rows []store.Setting
-	for name, v := range map[string]*string{"hostname": h.Hostname, "os": h.OS, "kernel": h.Kernel, "cpu_model": h.CPUModel, "cpu_governor": h.CPUGovernor} {
+	for name, v := range map[string]*string{
+		"hostname":     h.Hostname,
+		"os":           h.OS,
+		"kernel":       h.Kernel,
+		"cpu_model":    h.CPUModel,
+		"cpu_governor": h.CPUGovernor,
+	} {
 		if v != nil {
 			rows = append(rows, store.Setting{RunID: env.RunID, Source: "host", Name: name, Value: *v})
 		}

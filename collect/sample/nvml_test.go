@@ -13,8 +13,8 @@ import (
 	"wb/collect/gpu"
 )
 
-// A function that an older driver's library lacks would end the process that calls it; here all but a few are lacking. The test runs itself
-// again beside such a library.
+// A call of a function that the library of an older driver lacks would end the process. The test builds a library that lacks all but a few
+// functions, and runs itself again with it.
 func TestOldDriver(t *testing.T) {
 	if os.Getenv("WB_OLD_DRIVER") != "" {
 		readOldDriver(t)
@@ -25,7 +25,8 @@ func TestOldDriver(t *testing.T) {
 		t.Skip("no C compiler")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command(cc, "-shared", "-fPIC", "-o", filepath.Join(dir, "libnvidia-ml.so.1"), "testdata/old_nvml.c").CombinedOutput(); err != nil {
+	library := filepath.Join(dir, "libnvidia-ml.so.1")
+	if out, err := exec.Command(cc, "-shared", "-fPIC", "-o", library, "testdata/old_nvml.c").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestOldDriver$", "-test.v")
@@ -43,7 +44,8 @@ func readOldDriver(t *testing.T) {
 	}
 	defer g.Close()
 	f := GPUFacts(g)
-	if len(f) != 1 || *f[0].Name != "Old GPU" || *f[0].DriverVersion != "418.226.00" || f[0].CUDAVersion != nil || f[0].MemoryTotalBytes != nil || f[0].MIG != nil || *f[0].GPM {
+	if len(f) != 1 || *f[0].Name != "Old GPU" || *f[0].DriverVersion != "418.226.00" ||
+		f[0].CUDAVersion != nil || f[0].MemoryTotalBytes != nil || f[0].MIG != nil || *f[0].GPM {
 		t.Errorf("%+v", f)
 	}
 	r, db := testEnv(t)
@@ -55,12 +57,13 @@ func readOldDriver(t *testing.T) {
 	if err := r.Rec.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	got := one(t, db, `SELECT concat_ws(' ', count(*), any_value(power_w), any_value(throttle_reasons), count(gpu_util_ratio), count(energy_mj), count(memory_used_bytes),
-		count(power_instant_w), count(performance_state), count(pcie_tx_bytes_per_s), count(sm_active_ratio), count(sm_clock_mhz), count(temperature_c)) FROM raw.gpu_sample`)
+	got := one(t, db, `SELECT concat_ws(' ', count(*), any_value(power_w), any_value(throttle_reasons), count(gpu_util_ratio),
+		count(energy_mj), count(memory_used_bytes), count(power_instant_w), count(performance_state), count(pcie_tx_bytes_per_s),
+		count(sm_active_ratio), count(sm_clock_mhz), count(temperature_c)) FROM raw.gpu_sample`)
 	if want := "4 250.0 4 0 0 0 0 0 0 0 0 0"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if total, free, err := g.Memory(""); err == nil { // what a recommendation of models asks
+	if total, free, err := g.Memory(""); err == nil { // wb reads this when it recommends models
 		t.Errorf("memory of %d bytes, %d free", total, free)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// platform names the distribution and its version, by os-release(5): no program has to be started for it.
+// platform gives the distribution and its version from os-release(5). No program has to be started for that.
 func platform() string {
 	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
 		if b, err := os.ReadFile(file); err == nil {

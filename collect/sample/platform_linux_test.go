@@ -19,7 +19,7 @@ func TestOSRelease(t *testing.T) {
 	}
 }
 
-// The facts of the machine are read while turns may run: no program is started for them.
+// The facts of the machine are read while turns may run, so no program is started for them.
 func TestHostFactsStartNothing(t *testing.T) {
 	children := func() (r syscall.Rusage) {
 		if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &r); err != nil {

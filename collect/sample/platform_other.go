@@ -4,5 +4,5 @@ package sample
 
 import "runtime"
 
-// platform names the system: its version would take a program that is started for it.
+// platform gives the system without its version, for which a program would have to be started.
 func platform() string { return runtime.GOOS }

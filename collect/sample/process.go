@@ -15,7 +15,7 @@ import (
 	"wb/store"
 )
 
-// processSource samples wb and the server's processes.
+// processSource samples wb and the processes of the server.
 func processSource(_ context.Context, env *Env) ([]Sampler, func(), error) {
 	return []Sampler{&processSampler{env: env}}, nil, nil
 }
@@ -23,17 +23,17 @@ func processSource(_ context.Context, env *Env) ([]Sampler, func(), error) {
 // processSampler reads wb itself and, where the server is on this machine, its processes.
 type processSampler struct {
 	env    *Env
-	family []int32 // the server and what descends from it, as last looked up
-	looked time.Time
-	known  map[int32]*process.Process // since then; finding one anew costs as much as its readings
+	family []int32                    // the server and its descendants when they were last looked up
+	looked time.Time                  // when that was
+	known  map[int32]*process.Process // processes opened since then; opening one takes as long as its readings
 }
 
-// lookEvery is how often the server's children are looked up, for which every process of the machine has to be read.
+// lookEvery is how often the server's descendants are looked up. That reads every process of the machine.
 const lookEvery = 10 * time.Second
 
 func (p *processSampler) Name() string { return "process" }
 
-// MostHz keeps what it costs to read a process's files small.
+// MostHz is low, because reading the files of a process takes time.
 func (p *processSampler) MostHz() float64 { return 2 }
 
 func (p *processSampler) Sample(ctx context.Context, _ time.Duration) error {
@@ -46,7 +46,7 @@ func (p *processSampler) Sample(ctx context.Context, _ time.Duration) error {
 		return nil
 	}
 	if now := time.Now(); len(p.family) == 0 || server != p.family[0] || now.Sub(p.looked) > lookEvery {
-		p.family, p.looked, p.known = []int32{server}, now, nil // with what it started, and what that started
+		p.family, p.looked, p.known = []int32{server}, now, nil // descendants are appended below
 		for i := 0; i < len(p.family); i++ {
 			proc, err := process.NewProcessWithContext(ctx, p.family[i])
 			if err != nil {
@@ -62,26 +62,28 @@ func (p *processSampler) Sample(ctx context.Context, _ time.Duration) error {
 	return p.engine(ctx, server, p.family)
 }
 
-// engine samples the server and what it started. A child that ended since it was listed does not count as a failure.
+// engine samples the server and its descendants. A descendant that ended since it was listed is not a failure.
 func (p *processSampler) engine(ctx context.Context, server int32, pids []int32) error {
 	for _, pid := range pids {
 		err := p.one(ctx, pid, "engine")
 		if pid != server && err != nil && gone(err) {
 			continue
 		}
-		if err != nil && p.serving() == server { // one that wb is just ending is no failure
+		if err != nil && p.serving() == server { // a server that wb is just stopping is not a failure
 			return err
 		}
 	}
 	return nil
 }
 
+// gone says whether an error means that the process has ended.
 func gone(err error) bool {
 	return errors.Is(err, process.ErrorProcessNotRunning) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 func (p *processSampler) serving() int32 { return p.env.ServerPID.Load() }
 
+// one samples one process. role is wb or engine.
 func (p *processSampler) one(ctx context.Context, pid int32, role string) error {
 	start := p.env.Now()
 	proc := p.known[pid]
@@ -104,7 +106,7 @@ func (p *processSampler) one(ctx context.Context, pid int32, role string) error 
 		row.CPUS = &s
 	} else if t, err := proc.TimesWithContext(ctx); err == nil {
 		row.CPUS = new(t.User + t.System)
-	} else if gone(err) { // the name was known from before
+	} else if gone(err) { // the name was cached, so only this reading shows that it ended
 		delete(p.known, pid)
 		return fmt.Errorf("%s process %d: %w", role, pid, err)
 	}

@@ -36,12 +36,12 @@ func TestDrive(t *testing.T) {
 			}
 			events = append(events, told{string(kind), message})
 		})
-		if n != samples+1 { // and one at the end
+		if n != samples+1 { // there is one more at the end
 			t.Errorf("%d samples, want %d", n, samples+1)
 		}
 		return events
 	}
-	// the same failure is told once, another one again, and sampling goes on
+	// The same failure is reported once, another failure is reported too, and sampling goes on.
 	got := drive(6, func(n int) error {
 		if n == 5 {
 			return errors.New("two")
@@ -64,7 +64,7 @@ func (samplerFunc) Name() string                                  { return "fake
 func (samplerFunc) MostHz() float64                               { return 1000 }
 func (f samplerFunc) Sample(context.Context, time.Duration) error { return f() }
 
-// testEnv records into a file of its own.
+// testEnv makes an environment that records into a new file.
 func testEnv(t *testing.T) (*Env, *store.DB) {
 	t.Helper()
 	ctx := context.Background()
@@ -115,13 +115,18 @@ func TestHostAndProcessSamples(t *testing.T) {
 	if err := r.Rec.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := one(t, db, `SELECT concat_ws(' ', count(*), count(cpu_ratio), min(late_ns), bool_and(cpu_ratio IS NULL OR cpu_ratio BETWEEN 0 AND 1), bool_and(cost_ns > 0 AND t_ns > 0),
-		bool_and(memory_used_bytes > 0 AND memory_available_bytes > 0)) FROM raw.host_sample`); got != "2 1 3000000 true true true" {
+	got := one(t, db, `SELECT concat_ws(' ', count(*), count(cpu_ratio), min(late_ns),
+		bool_and(cpu_ratio IS NULL OR cpu_ratio BETWEEN 0 AND 1), bool_and(cost_ns > 0 AND t_ns > 0),
+		bool_and(memory_used_bytes > 0 AND memory_available_bytes > 0)) FROM raw.host_sample`)
+	if got != "2 1 3000000 true true true" {
 		t.Errorf("host samples: %s", got)
 	}
-	// the parent is the go command, whose children come and go: one that has just ended has no memory
-	if got := one(t, db, "SELECT string_agg(DISTINCT role, ' ' ORDER BY role) || ' ' || bool_and(rss_bytes > 0 AND cpu_s >= 0 AND threads > 0) || ' ' || count(gc_pause_ns) FROM raw.process_sample WHERE pid IN ("+
-		fmt.Sprint(os.Getpid(), ", ", os.Getppid())+")"); got != "engine wb true 2" {
+	// Only wb and its parent are asked for. The parent is the go command, whose children come and go, and a child that has just ended has
+	// no memory.
+	got = one(t, db, `SELECT string_agg(DISTINCT role, ' ' ORDER BY role) || ' ' ||
+		bool_and(rss_bytes > 0 AND cpu_s >= 0 AND threads > 0) || ' ' || count(gc_pause_ns)
+		FROM raw.process_sample WHERE pid IN (`+fmt.Sprint(os.Getpid(), ", ", os.Getppid())+")")
+	if got != "engine wb true 2" {
 		t.Errorf("process samples: %s", got)
 	}
 	if err := p.engine(ctx, int32(os.Getppid()), []int32{int32(os.Getppid()), 1 << 30}); err != nil {
@@ -133,13 +138,13 @@ func TestHostAndProcessSamples(t *testing.T) {
 	}
 }
 
-// A wall clock that is set in the middle of a run is an event, and no duration moves with it.
+// A wall clock that is set during a run is an event, and changes no duration.
 func TestClockStep(t *testing.T) {
 	ctx := context.Background()
 	r, db := testEnv(t)
 	h := &hostSampler{env: r}
 	for i := range 3 {
-		if i == 1 { // as if it had been three seconds earlier at the last reading
+		if i == 1 { // as if the wall clock had been three seconds earlier at the last reading
 			h.lastWall = h.lastWall.Add(-3 * time.Second)
 		}
 		if err := h.Sample(ctx, 0); err != nil {
@@ -149,7 +154,9 @@ func TestClockStep(t *testing.T) {
 	if err := r.Rec.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := one(t, db, "SELECT string_agg(kind || ': ' || regexp_replace(message, '\\d+', 'N'), '; ') || ' ' || (SELECT bool_and(t_ns < 1e9) FROM raw.host_sample) FROM raw.event"); got != "clock_step: the wall clock moved by N ms; durations are not affected true" {
+	got := one(t, db, `SELECT string_agg(kind || ': ' || regexp_replace(message, '\d+', 'N'), '; ') || ' ' ||
+		(SELECT bool_and(t_ns < 1e9) FROM raw.host_sample) FROM raw.event`)
+	if got != "clock_step: the wall clock moved by N ms; durations are not affected true" {
 		t.Errorf("%s", got)
 	}
 }
@@ -174,13 +181,19 @@ func TestGPUSamples(t *testing.T) {
 			if err := r.Rec.Flush(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if got := one(t, db, `SELECT concat_ws(' ', gpu_util_ratio, memory_util_ratio, power_w, coalesce(sm_clock_mhz::VARCHAR, '-'), coalesce(memory_clock_mhz::VARCHAR, '-'),
-				temperature_c::INT, coalesce(throttle_reasons::VARCHAR, '-'), memory_used_bytes) FROM raw.gpu_sample WHERE sample_group = 'fast' LIMIT 1`); got != c.fast {
+			got := one(t, db, `SELECT concat_ws(' ', gpu_util_ratio, memory_util_ratio, power_w, coalesce(sm_clock_mhz::VARCHAR, '-'),
+				coalesce(memory_clock_mhz::VARCHAR, '-'), temperature_c::INT, coalesce(throttle_reasons::VARCHAR, '-'), memory_used_bytes)
+				FROM raw.gpu_sample WHERE sample_group = 'fast' LIMIT 1`)
+			if got != c.fast {
 				t.Errorf("fast: %s, want %s", got, c.fast)
 			}
-			if got := one(t, db, `SELECT concat_ws('|', coalesce(string_agg(energy_mj::VARCHAR, ',' ORDER BY energy_mj), '-'), coalesce(max(power_instant_w)::INT::VARCHAR, '-'),
-				coalesce(max(memory_temperature_c)::INT::VARCHAR, '-'), max(performance_state), coalesce(max(pcie_tx_bytes_per_s)::INT::VARCHAR, '-'), coalesce(max(pcie_rx_bytes_per_s)::INT::VARCHAR, '-'),
-				max(sm_active_ratio), max(sm_occupancy_ratio), coalesce(max(tensor_active_ratio)::VARCHAR, '-'), max(dram_active_ratio)) FROM raw.gpu_sample WHERE sample_group = 'slow'`); got != c.slow {
+			got = one(t, db, `SELECT concat_ws('|', coalesce(string_agg(energy_mj::VARCHAR, ',' ORDER BY energy_mj), '-'),
+				coalesce(max(power_instant_w)::INT::VARCHAR, '-'), coalesce(max(memory_temperature_c)::INT::VARCHAR, '-'),
+				max(performance_state),
+				coalesce(max(pcie_tx_bytes_per_s)::INT::VARCHAR, '-'), coalesce(max(pcie_rx_bytes_per_s)::INT::VARCHAR, '-'),
+				max(sm_active_ratio), max(sm_occupancy_ratio), coalesce(max(tensor_active_ratio)::VARCHAR, '-'), max(dram_active_ratio))
+				FROM raw.gpu_sample WHERE sample_group = 'slow'`)
+			if got != c.slow {
 				t.Errorf("slow: %s, want %s", got, c.slow)
 			}
 			if got := one(t, db, "SELECT count(sm_active_ratio)::VARCHAR FROM raw.gpu_sample"); got != "1" {
@@ -191,7 +204,7 @@ func TestGPUSamples(t *testing.T) {
 			}
 		})
 	}
-	// a GPU that is lost mid-run is an error that names the reading, not a crash
+	// A GPU that is lost during a run gives an error that names the reading, and no crash.
 	r, _ := testEnv(t)
 	g := gputest.FakeGPU(false)
 	g.Devices[0].Device.(*mock.Device).GetPowerUsageFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST }

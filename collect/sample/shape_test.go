@@ -13,10 +13,10 @@ import (
 	"wb/store"
 )
 
-// tide is a sampler in one file: this, and one line in Sources, are what another takes.
+// tide is a sampler. A new sampler takes no more than this and one line in Sources.
 type tide struct {
 	env    *Env
-	levels []string // each with when it was read
+	levels []string // when each reading was made
 }
 
 func (*tide) Name() string    { return "tide" }
@@ -35,12 +35,12 @@ func (s *tide) Sample(_ context.Context, late time.Duration) error {
 	return nil
 }
 
-// Another sampler is one file and one line in the list of sources. It is asked no faster than it says, once more in the end, and is closed.
-// What fails is an event, and neither ends it nor the others.
+// A new sampler is one file and one line in the list of sources. It is asked no faster than it says, once more at the end, and is closed. A
+// failure is an event, and ends neither that sampler nor the others.
 func TestShapeOfASampler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		var mu sync.Mutex // samplers tell of events side by side
+		var mu sync.Mutex // samplers report events at the same time
 		var events []string
 		env := &Env{
 			Now: func() int64 { return int64(time.Since(begun)) },

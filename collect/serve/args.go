@@ -39,7 +39,8 @@ func PresetNames() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// Args are vLLM command-line flags by name without dashes. A flag that takes no value has "" and was given as such.
+// Args are vLLM command-line flags, by name without dashes. A flag without a value has "". The values of a flag with several are joined by
+// NUL bytes.
 type Args struct{ values map[string]string }
 
 // Get gives a flag's value and whether it is set.
@@ -48,7 +49,7 @@ func (a Args) Get(name string) (string, bool) {
 	return v, ok
 }
 
-// Set sets a flag; value "" is a flag without one. A flag and its --no- form replace each other.
+// Set sets a flag. The value "" stands for a flag without a value. A flag and its --no- form replace each other.
 func (a *Args) Set(name, value string) {
 	if a.values == nil {
 		a.values = map[string]string{}
@@ -68,7 +69,7 @@ func (a Args) List() []string {
 	var out []string
 	for _, n := range a.Names() {
 		v := a.values[n]
-		if strings.HasPrefix(v, "-") { // a negative number, or what could be taken for a flag
+		if strings.HasPrefix(v, "-") { // a negative number, or something that could be mistaken for a flag
 			out = append(out, "--"+n+"="+v)
 			continue
 		}
@@ -80,7 +81,7 @@ func (a Args) List() []string {
 	return out
 }
 
-// apply sets what a preset says.
+// apply sets the flags of a preset.
 func (a *Args) apply(p Preset) {
 	for name, v := range p.Args {
 		switch v := v.(type) {
@@ -96,10 +97,17 @@ func (a *Args) apply(p Preset) {
 	}
 }
 
-// short forms that vLLM takes.
-var shortFlags = map[string]string{"-tp": "tensor-parallel-size", "-pp": "pipeline-parallel-size", "-dp": "data-parallel-size", "-O": "compilation-config", "-cc": "compilation-config", "-q": "quantization"}
+// shortFlags are the short forms that vLLM takes, and the names that they stand for.
+var shortFlags = map[string]string{
+	"-tp": "tensor-parallel-size",
+	"-pp": "pipeline-parallel-size",
+	"-dp": "data-parallel-size",
+	"-O":  "compilation-config",
+	"-cc": "compilation-config",
+	"-q":  "quantization",
+}
 
-// Merge adds flags as a person types them: --name value, --name=value, --name, underscores as dashes. It fails on a word
+// Merge adds flags as people type them: --name value, --name=value or --name. Underscores in names count as dashes. It fails for a word
 // that belongs to no flag.
 func (a *Args) Merge(words []string) error {
 	name := ""
@@ -134,8 +142,8 @@ func (a *Args) Merge(words []string) error {
 	return nil
 }
 
-// ParseCount reads a count of tokens as vLLM does: 8192, 8k (8,000), 8K (8,192).
-func ParseCount(s string) (int64, bool) {
+// ParseCount reads a count of tokens as vLLM does: 8192, 8k (8,000) or 8K (8,192). ok is false for anything else, and for 0 and less.
+func ParseCount(s string) (n int64, ok bool) {
 	if s == "" {
 		return 0, false
 	}

@@ -27,28 +27,35 @@ func TestArgs(t *testing.T) {
 		strings.Contains(text, "HOME") {
 		t.Errorf("a secret shows: %s", text)
 	}
-	for name, want := range map[string]string{"--max-num-seqs": "4", "--no-enforce-eager": "on", "--api-key": "(secret)",
-		"env VLLM_LOGGING_LEVEL": "WARNING", "env " +
-			"VLLM_NO_USAGE_STATS": "1", "preset": "single-user", "vllm_version": "0.32.0", "--lora-modules": "a=b c=d"} {
+	for name, want := range map[string]string{
+		"--max-num-seqs":          "4",
+		"--no-enforce-eager":      "on",
+		"--api-key":               "(secret)",
+		"env VLLM_LOGGING_LEVEL":  "WARNING",
+		"env VLLM_NO_USAGE_STATS": "1",
+		"preset":                  "single-user",
+		"vllm_version":            "0.32.0",
+		"--lora-modules":          "a=b c=d",
+	} {
 		if settings[name] != want {
 			t.Errorf("%s is %q, want %q", name, settings[name], want)
 		}
 	}
 	debug, err := NewOptions(&Install{Command: []string{"vllm"}}, "debug", "m", []string{"VLLM_LOGGING_LEVEL=WARNING"}, nil)
 	if err != nil || debug.Getenv("VLLM_LOGGING_LEVEL") != "WARNING" {
-		t.Errorf("the preset went before the user's environment (%v)", err)
+		t.Errorf("the preset replaced a variable of the user (%v)", err)
 	}
 	for _, bad := range [][]string{{"word"}, {"--", "x"}, {"--port", "1"}, {"--model", "x"}} {
 		if _, err := NewOptions(&Install{Command: []string{"vllm"}}, "single-user", "m", nil, bad); err == nil {
-			t.Errorf("%v passes", bad)
+			t.Errorf("%v is accepted", bad)
 		}
 	}
 	if _, err := NewOptions(&Install{}, "nope", "m", nil, nil); err == nil || !strings.Contains(err.Error(),
 		"cpu, debug, optimized, single-user") {
 		t.Errorf("%v", err)
 	}
-	// the seed's defaults for a single user
-	p, err := knownPreset("single-user")
+	// the defaults for a single user
+	p, err := findPreset("single-user")
 	if err != nil || fmt.Sprint(p.Args["max-num-batched-tokens"], p.Args["max-num-seqs"], p.Args["enforce-eager"],
 		p.Args["enable-prefix-caching"]) != "512 2 true true" {
 		t.Errorf("%+v (%v)", p, err)
@@ -60,7 +67,7 @@ func TestArgs(t *testing.T) {
 	}
 }
 
-// What a set of flags lists is read back as the same flags.
+// A list of flags is read back as the same flags.
 func FuzzArgs(f *testing.F) {
 	f.Add("--a b\x01--c=d\x01-tp\x012\x01--e=-1")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Every recorded log has its cause, and its phases; the golden file shows them.
+// The golden file shows the cause and the phases of every recorded log.
 func TestExplainLogs(t *testing.T) {
 	logs, err := filepath.Glob("testdata/logs/*.log")
 	if err != nil || len(logs) < 15 {
@@ -52,7 +52,7 @@ func TestExplainLogs(t *testing.T) {
 	}
 }
 
-// Messages that need a GPU or another release to be had, as those sources write them.
+// These messages come only with a GPU or with another release. They are written as in the sources of vLLM and torch.
 func TestExplain(t *testing.T) {
 	for _, tt := range []struct{ log, text, hint string }{
 		{"ValueError: Free memory on device (3.61/22.06 GiB) on startup is less than desired GPU memory utilization (0.9, 19.86 GiB). " +
@@ -106,7 +106,7 @@ func FuzzLog(f *testing.F) {
 			t.Error(*r.KVCacheTokens)
 		}
 		if c := Explain(s); strings.ContainsAny(c.Text+c.Hint, "\n\r") {
-			t.Errorf("%q is more than a line", c.Text)
+			t.Errorf("%q is more than one line", c.Text)
 		}
 	})
 }

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// fakeVLLM behaves as vLLM does at the seams: it logs, answers /health late, has a child that outlives it, and fails on request.
+// fakeVLLM behaves as vLLM does towards its surroundings: it writes a log, answers /health late, has a child process that outlives it, and
+// fails on request.
 func fakeVLLM(args []string) {
 	var a Args
 	if err := a.Merge(args[1:]); err != nil {
@@ -64,7 +65,7 @@ func fakeVLLM(args []string) {
 		if r.URL.Path == "/die" {
 			fmt.Println("(APIServer pid=1) ERROR 11-25 13:00:00 [core_client.py:1] Engine core proc EngineCore died unexpectedly, shutting down " +
 				"client.")
-			os.Exit(0) // vLLM ends so too
+			os.Exit(0) // so does vLLM
 		}
 	}))
 }

@@ -15,13 +15,13 @@ import (
 	"wb/data/plain"
 )
 
-// fit estimates memory, chooses the context when nobody did, and refuses what would certainly fail.
+// fit estimates the memory that vLLM needs, chooses the context when the user did not, and refuses settings that would certainly fail.
 func (m *Managed) fit(ctx context.Context, in *Install, l *Launch) error {
 	o := m.Options
 	s := o.settings(in)
 	device, err := m.memory(ctx, in)
 	if err != nil {
-		l.Warn("memory is not checked beforehand: " + err.Error())
+		l.Warn("memory is not checked before the start: " + err.Error())
 		return nil
 	}
 	if v, ok := o.Args.Get("gpu-memory-utilization"); ok {
@@ -40,7 +40,7 @@ func (m *Managed) fit(ctx context.Context, in *Install, l *Launch) error {
 	}
 	if longest := m.Model.Facts.ContextTokens; s.MaxModelLen > 0 && s.MaxModelLen < longest {
 		if _, asked := o.Args.Get("max-model-len"); !asked {
-			l.Say(fmt.Sprintf("context: %d of the model's %d tokens, which is what fits beside the weights; --max-model-len chooses another",
+			l.Say(fmt.Sprintf("context: %d of the model's %d tokens, the most that fits beside the weights; --max-model-len chooses another",
 				s.MaxModelLen, longest))
 			o.Args.Set("max-model-len", strconv.FormatInt(s.MaxModelLen, 10))
 		}
@@ -50,13 +50,13 @@ func (m *Managed) fit(ctx context.Context, in *Install, l *Launch) error {
 		if m.Fit.Certain() {
 			return plain.WithHint(errors.New("start vLLM: "+text), hint)
 		}
-		l.Warn(text + ": it may not start; " + hint)
+		l.Warn(text + ": vLLM may fail to start; " + hint)
 	}
 	l.Say("memory: " + m.Fit.Summary())
 	return nil
 }
 
-// count reads a flag that is a number of something.
+// count reads a flag that holds a number. It gives otherwise when the flag is not set or is not a number.
 func (o *Options) count(flag string, otherwise int64) int64 {
 	v, _ := o.Args.Get(flag)
 	if n, ok := ParseCount(v); ok {
@@ -65,7 +65,7 @@ func (o *Options) count(flag string, otherwise int64) int64 {
 	return otherwise
 }
 
-// settings are what the flags say of memory, and vLLM's defaults.
+// settings gives the settings that decide about memory: from the flags, else vLLM's defaults.
 func (o *Options) settings(in *Install) Settings {
 	_, eager := o.Args.Get("enforce-eager")
 	s := Settings{MaxModelLen: o.count("max-model-len", 0), BatchedTokens: o.count("max-num-batched-tokens", 8192),
@@ -76,8 +76,8 @@ func (o *Options) settings(in *Install) Settings {
 	return s
 }
 
-// chooseKVSpace settles how much of the machine's memory the KV cache of a CPU build takes, and the context if it must be short for that.
-// There is room for two contexts, so that more than one conversation stays cached; never more than half of what is free.
+// chooseKVSpace decides how much of the machine's memory the KV cache of a CPU build takes. It makes room for two contexts, so that more
+// than one conversation stays cached, but never takes more than half of the free memory. It shortens the context where it must.
 func (m *Managed) chooseKVSpace(device *Memory, s *Settings) {
 	o := m.Options
 	if v := o.Getenv("VLLM_CPU_KVCACHE_SPACE"); v != "" {
@@ -99,7 +99,7 @@ func (m *Managed) chooseKVSpace(device *Memory, s *Settings) {
 	o.AddEnv("VLLM_CPU_KVCACHE_SPACE", strconv.FormatInt(gib, 10))
 }
 
-// chooseContext gives the longest context, in steps of 1,024 tokens, whose KV cache fits into so many bytes.
+// chooseContext gives the longest context whose KV cache fits into a number of bytes, in steps of 1,024 tokens.
 func (m *Managed) chooseContext(bytes int64, s Settings) int64 {
 	value := s.KVValueBytes
 	if value == 0 {
@@ -107,14 +107,14 @@ func (m *Managed) chooseContext(bytes int64, s Settings) int64 {
 	}
 	longest := m.Model.Facts.ContextTokens
 	for n := longest / 1024 * 1024; n > 1024; n -= 1024 {
-		if m.Model.Facts.KVBytes(n, s.BatchedTokens, value)/max(1, s.Parallel) <= bytes*95/100 { // what an estimate may be off by
+		if m.Model.Facts.KVBytes(n, s.BatchedTokens, value)/max(1, s.Parallel) <= bytes*95/100 { // the estimate may be a little wrong
 			return n
 		}
 	}
 	return min(1024, longest)
 }
 
-// memory says what the device has.
+// memory gives the memory of the device: of the machine for a CPU build, else of the first visible GPU.
 func (m *Managed) memory(ctx context.Context, in *Install) (Memory, error) {
 	if in.CPU {
 		v, err := mem.VirtualMemoryWithContext(ctx)
@@ -130,8 +130,8 @@ func (m *Managed) memory(ctx context.Context, in *Install) (Memory, error) {
 	return Memory{TotalBytes: total, FreeBytes: free, Utilization: engine.NewAdapter(in.Version).DefaultUtilization()}, nil
 }
 
-// CheckCUDA compares the CUDA that vLLM's torch was built for with what the driver supports. A driver runs every program built
-// for an older release of the same or an earlier major version (CUDA compatibility, minor versions included).
+// CheckCUDA compares the CUDA release that vLLM's torch was built for with the one that the driver supports. A driver runs every program
+// that was built for the same or an earlier major version of CUDA, whatever its minor version (CUDA compatibility). g may be nil.
 func CheckCUDA(in *Install, g *gpu.GPUs) error {
 	if g == nil {
 		return nil

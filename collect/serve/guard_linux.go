@@ -15,24 +15,25 @@ import (
 	"time"
 )
 
-// GuardCommand is the hidden command under which wb runs itself as a guard: main hands its arguments to Guard.
+// GuardCommand is the hidden command under which wb runs itself as a guard. main gives its arguments to Guard.
 const GuardCommand = "__guard"
 
-// How long a server may take to end by itself: told by wb, and when wb is gone.
+// How long a server may take to end by itself.
 const (
-	stopGrace   = 10 * time.Second
-	orphanGrace = 3 * time.Second
-	childGrace  = 2 * time.Second // for what it started, once it is gone itself
+	stopGrace   = 10 * time.Second // after wb told it to end
+	orphanGrace = 3 * time.Second  // after wb is gone
+	childGrace  = 2 * time.Second  // for the processes that it started, after it ended itself
 )
 
 const prSetChildSubreaper = 36 // prctl(2)
 
-// Guard starts a command in a process group of its own and ends it, with everything it started, when told to or when the
-// process that holds the other end of standard input is gone, however that ended. The command's output goes to file
-// descriptor 3. What happens is told on standard output, a line each: "pid N", "exit CODE", "signal N", "error TEXT", "gone".
+// Guard starts a command in a new process group. It ends the command, with every process that the command started, when it is told to, and
+// also when the process that holds the other end of standard input is gone, in whatever way that process ended. The command's output goes
+// to file descriptor 3. Guard reports on standard output, one line per event: "pid N", "exit CODE", "signal N", "error TEXT", "gone". It
+// gives the exit status of the guard process.
 //
-// It exists because vLLM's processes outlive their parent: an API server that is killed leaves its engine core and workers
-// behind, with the GPU's memory. As their subreaper the guard inherits such orphans and can find them.
+// The guard exists because vLLM's processes outlive their parent: an API server that is killed leaves its engine core and workers behind,
+// and they keep the GPU's memory. The guard is their subreaper, so it inherits such orphans and can find them.
 func Guard(command []string) int {
 	runtime.LockOSThread() // PDEATHSIG is tied to the thread that forks
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
@@ -42,7 +43,7 @@ func Guard(command []string) int {
 		return 1
 	}
 	tell("pid %d", main)
-	w := ward{pid: main, ended: make(chan struct{}), gone: make(chan struct{})}
+	w := child{pid: main, ended: make(chan struct{}), gone: make(chan struct{})}
 	go w.reap()
 	told := make(chan time.Duration, 2)
 	go hearOrders(told)
@@ -52,10 +53,10 @@ func Guard(command []string) int {
 	return 0
 }
 
-// tell writes a line to the process that started the guard.
+// tell writes one line to the process that started the guard.
 func tell(format string, a ...any) { fmt.Fprintf(os.Stdout, format+"\n", a...) }
 
-// startGuarded becomes the subreaper of all that the command will start, starts it, and gives its pid.
+// startGuarded makes this process the subreaper of all that the command will start, starts the command and gives its pid.
 func startGuarded(command []string) (pid int, err error) {
 	if _, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0); e != 0 {
 		return 0, fmt.Errorf("become subreaper: %w", e)
@@ -80,34 +81,34 @@ func startGuarded(command []string) (pid int, err error) {
 	return p.Pid, nil
 }
 
-// hearOrders reads from standard input how long the command may take to end, until the other end is closed.
+// hearOrders reads orders from standard input until the other end is closed. It sends how long the command may still take to end.
 func hearOrders(told chan<- time.Duration) {
 	in := bufio.NewScanner(os.Stdin)
 	if in.Scan() && in.Text() == "stop" {
 		told <- stopGrace
-		if in.Scan() { // a second word: at once
+		if in.Scan() { // a second line means: at once
 			told <- 0
 		}
 	}
 	told <- orphanGrace // the other end is closed
 }
 
-// ward is the command that a guard has in its care.
-type ward struct {
+// child is the command that a guard watches.
+type child struct {
 	pid   int
-	ended chan struct{} // the command itself is gone
-	gone  chan struct{} // and so is everything it started
+	ended chan struct{} // closed when the command itself is gone
+	gone  chan struct{} // closed when the processes that it started are gone too
 }
 
-// reap waits for every process that the guard inherits, and tells how the command itself ended.
-func (w *ward) reap() {
+// reap waits for every process that the guard inherits, and reports how the command itself ended.
+func (w *child) reap() {
 	for running := true; ; {
 		var ws syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &ws, 0, nil)
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
-		if err != nil { // ECHILD
+		if err != nil { // ECHILD: no process is left
 			close(w.gone)
 			return
 		}
@@ -124,8 +125,8 @@ func (w *ward) reap() {
 	}
 }
 
-// firstGrace waits until the command ends or is to end, which it is told then. It gives how long the end may take.
-func (w *ward) firstGrace(told <-chan time.Duration) (grace time.Duration) {
+// firstGrace waits until the command ends or is to end. In the second case it sends SIGTERM. It gives how long the end may take.
+func (w *child) firstGrace(told <-chan time.Duration) (grace time.Duration) {
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
 	select {
@@ -139,8 +140,8 @@ func (w *ward) firstGrace(told <-chan time.Duration) (grace time.Duration) {
 	return grace
 }
 
-// wait gives the command and what it started time to end by themselves; orders may shorten it.
-func (w *ward) wait(grace time.Duration, told <-chan time.Duration) {
+// wait gives the command and what it started time to end by themselves. An order may shorten that time.
+func (w *child) wait(grace time.Duration, told <-chan time.Duration) {
 	deadline, alone := time.After(grace), w.ended
 	for grace > 0 {
 		select {
@@ -159,8 +160,8 @@ func (w *ward) wait(grace time.Duration, told <-chan time.Duration) {
 	}
 }
 
-// kill ends whatever is left, again and again, until nothing is.
-func (w *ward) kill() {
+// kill sends SIGKILL to everything that is left, again and again until nothing is.
+func (w *child) kill() {
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -176,7 +177,7 @@ func (w *ward) kill() {
 	}
 }
 
-// descendants lists the processes below one, from /proc.
+// descendants lists the processes that descend from one, read from /proc.
 func descendants(of int) []int {
 	processes, err := os.ReadDir("/proc")
 	if err != nil {
@@ -192,7 +193,7 @@ func descendants(of int) []int {
 		if err != nil {
 			continue
 		}
-		// pid (comm) state ppid …; comm may hold anything, so read from its last parenthesis
+		// The line is "pid (comm) state ppid …". comm may hold any character, so what follows is read from the last parenthesis on.
 		text := string(b)
 		i := strings.LastIndexByte(text, ')')
 		if i < 0 {

@@ -10,7 +10,7 @@ import (
 // GuardCommand is the hidden command under which wb runs itself as a guard.
 const GuardCommand = "__guard"
 
-// Guard needs Linux.
+// Guard does nothing here: it needs Linux.
 func Guard([]string) int { return 1 }
 
 type guarded struct {

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// When the process that started the server is killed, the guard ends it; when the guard is killed, the server dies with it.
-func TestNothingOutlivesItsOwner(t *testing.T) {
+// When the process that started the guard is killed, the guard ends the server. When the guard is killed, the server dies with it.
+func TestNothingOutlivesItsParent(t *testing.T) {
 	needLinux(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("owner", func(t *testing.T) {
+	t.Run("parent", func(t *testing.T) {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestNothingOutlivesItsOwner(t *testing.T) {
 		o.Args.Set("child-pid", f)
 		child := childOf(t, o)
 		began := time.Now()
-		w.Close() // as the kernel does for an owner that is killed
+		w.Close() // as the kernel does when the parent is killed
 		said, err := io.ReadAll(out)
 		if err != nil {
 			t.Fatal(err)
@@ -67,7 +67,7 @@ func TestNothingOutlivesItsOwner(t *testing.T) {
 		if alive(s.Facts().PID) {
 			t.Error("the server lives on without its guard")
 		}
-		_ = syscall.Kill(childOf(t, o), syscall.SIGKILL) // nobody is left who could know of it
+		_ = syscall.Kill(childOf(t, o), syscall.SIGKILL) // no guard is left that could end it
 		s.Stop(t.Context())
 	})
 }

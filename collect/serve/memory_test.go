@@ -8,7 +8,7 @@ import (
 	"wb/data"
 )
 
-// The pool that vLLM reported, against the estimate made before the start.
+// The estimate made before the start is compared with the pool that vLLM reported.
 func TestEstimate(t *testing.T) {
 	smol := &data.ModelFacts{Shape: data.Shape{Layers: 30, KVHeads: 3, HeadDim: 64, Hidden: 576, Intermediate: 1536, Vocab: 49152},
 		WeightsBytes: 269 << 20, ContextTokens: 8192}
@@ -23,11 +23,11 @@ func TestEstimate(t *testing.T) {
 		t.Error(text)
 	}
 
-	// two shapes on an H100 with vLLM 0.26; free memory as doctor reported it
+	// two model shapes on an H100 with vLLM 0.26; the free memory is what wb doctor reported
 	for _, tt := range []struct {
 		log   string
 		shape data.Shape
-		bytes int64 // 16 bits a parameter
+		bytes int64 // of weights, at 16 bits per parameter
 		util  float64
 		s     Settings
 	}{
@@ -83,7 +83,7 @@ func TestEstimate(t *testing.T) {
 func within(t *testing.T, f Fit, r Report) {
 	t.Helper()
 	if r.KVCacheTokens == nil {
-		t.Fatal("the log tells no KV cache size")
+		t.Fatal("the log does not give the size of the KV cache")
 	}
 	if got, want := float64(f.KVTokens), float64(*r.KVCacheTokens); got < 0.9*want || got > 1.1*want {
 		t.Errorf("estimated %.0f tokens, vLLM reports %.0f", got, want)

@@ -13,15 +13,15 @@ import (
 
 // ResolvedModel is a model that is on this machine.
 type ResolvedModel struct {
-	Served   string // name clients use
-	Arg      string // what vLLM is given
-	Revision string // of the hub; "" for a directory and for main
+	Served   string // the name that clients use
+	Arg      string // the argument that vLLM is given
+	Revision string // revision on the hub; "" for a directory and for main
 	Dir      string
 	Facts    *data.ModelFacts
 }
 
-// ModelRef says which repository and revision a name means: one of wb's registry, or ORG/NAME[@REVISION]. served is what the model is
-// called when it is served.
+// ModelRef says which repository and revision a name means: a name of wb's registry, or ORG/NAME[@REVISION]. served is the name that the
+// model is served under.
 func ModelRef(name string) (repo, revision, served string, err error) {
 	ref, served := name, name
 	base, rev, _ := strings.Cut(name, "@")
@@ -42,8 +42,8 @@ func ModelRef(name string) (repo, revision, served string, err error) {
 	return repo, revision, served, err
 }
 
-// ResolveModel finds a model on this machine: a directory, or a name in the hub's cache. missing gives the repository and revision
-// when it is a name that the cache lacks.
+// ResolveModel finds a model on this machine: a directory, or a name in the hub's cache. repo and revision are those that the name means,
+// also when the cache lacks the model. They are "" for a directory.
 func ResolveModel(c *hub.Client, name string) (m *ResolvedModel, repo, revision string, err error) {
 	if st, serr := os.Stat(name); serr == nil && st.IsDir() {
 		abs, err := filepath.Abs(name)

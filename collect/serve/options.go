@@ -11,29 +11,29 @@ import (
 	"time"
 )
 
-// Options say what to start. Host, Port and LogPath must be set; NewOptions fills in the rest.
+// Options say what to start and how. Host, Port and LogPath must be set. NewOptions fills in the rest.
 type Options struct {
 	Install    *Install
 	Model      string // directory, or name on the hub
-	ServedName string // name clients use
+	ServedName string // the name that clients use
 	Preset     string
 	Host       string
 	Port       int
 	Args       Args
-	Env        []string // whole environment of the server
-	EnvAdded   []string // of it: what wb added, name=value, in order
+	Env        []string // the whole environment of the server
+	EnvAdded   []string // the part of it that wb added, as name=value, sorted
 	LogPath    string
 	Timeout    time.Duration // until /health answers; 0: 15 minutes
 
-	Progress func(phase, detail string)           // called as a start gets on; may be nil
-	Used     func() (bytes int64, known bool)     // GPU memory in use, to see it released; may be nil
-	Sleep    func(context.Context, time.Duration) // between looks at the server; default really sleeps
+	Progress func(phase, detail string)           // called when a start reaches a new phase or detail; may be nil
+	Used     func() (bytes int64, known bool)     // GPU memory in use, to see when it is released; may be nil
+	Sleep    func(context.Context, time.Duration) // waits between two looks at the server; nil really sleeps
 }
 
-// NewOptions puts a preset, the user's environment and the user's own arguments together; words are arguments as typed
-// after --. It fails on an unknown preset and on words that are no flags.
+// NewOptions puts together a preset, the user's environment and the user's arguments. words are the arguments typed after --. It fails for
+// an unknown preset and for words that belong to no flag.
 func NewOptions(in *Install, preset, model string, environ, words []string) (*Options, error) {
-	p, err := knownPreset(preset)
+	p, err := findPreset(preset)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func NewOptions(in *Install, preset, model string, environ, words []string) (*Op
 	}
 	for _, mine := range []string{"host", "port", "model"} {
 		if _, ok := o.Args.Get(mine); ok && mine != "host" {
-			return nil, fmt.Errorf("read vLLM arguments: --%s is wb's own flag; give it before --", mine)
+			return nil, fmt.Errorf("read vLLM arguments: --%s is a flag of wb: give it before --", mine)
 		}
 	}
 	if h, ok := o.Args.Get("host"); ok {
@@ -62,7 +62,7 @@ func NewOptions(in *Install, preset, model string, environ, words []string) (*Op
 	return o, nil
 }
 
-// AddEnv sets a variable of the server's environment unless the user's own has it; an empty one counts as none.
+// AddEnv sets a variable of the server's environment, unless the environment has it already. An empty variable counts as missing.
 func (o *Options) AddEnv(name, value string) {
 	if o.Getenv(name) != "" {
 		return
@@ -75,7 +75,7 @@ func (o *Options) AddEnv(name, value string) {
 // Getenv reads the server's environment.
 func (o *Options) Getenv(name string) string { return getenv(o.Env, name) }
 
-// getenv reads a variable of an environment; the last of a name counts.
+// getenv reads a variable of an environment. When a name occurs several times, the last one counts.
 func getenv(environ []string, name string) string {
 	for _, e := range slices.Backward(environ) {
 		if v, ok := strings.CutPrefix(e, name+"="); ok {
@@ -85,7 +85,7 @@ func getenv(environ []string, name string) string {
 	return ""
 }
 
-// Command is the whole command line.
+// Command gives the whole command line.
 func (o *Options) Command() []string {
 	a := o.Args
 	out := append(slices.Clone(o.Install.Command), "serve", o.Model)
@@ -98,10 +98,10 @@ func (o *Options) Command() []string {
 	return append(append(out, "--port", strconv.Itoa(o.Port)), a.List()...)
 }
 
-// SecretArgs are flags whose values are not for the record.
+// SecretArgs lists the flags whose values must not be recorded.
 func SecretArgs() []string { return []string{"api-key", "hf-token", "ssl-keyfile-password"} }
 
-// withoutCredentials takes user and password out of a value that is a URL.
+// withoutCredentials removes user and password from a value that is a URL.
 func withoutCredentials(v string) string {
 	if !strings.Contains(v, "://") {
 		return v
@@ -114,8 +114,8 @@ func withoutCredentials(v string) string {
 	return u.String()
 }
 
-// Recorded gives the command line and the settings for the record: every flag and every variable that wb or the user set for vLLM,
-// secrets left out.
+// Recorded gives the command line and the settings that are recorded: every flag, and every variable that wb or the user set for vLLM.
+// Secrets are left out.
 func (o *Options) Recorded() (command []string, settings map[string]string) {
 	c := *o
 	c.Args = Args{}
@@ -144,18 +144,18 @@ func (o *Options) Recorded() (command []string, settings map[string]string) {
 	return c.Command(), settings
 }
 
-// isEngineSetting says whether a variable of that name changes what vLLM does.
+// isEngineSetting says whether a variable with that name changes what vLLM does.
 func isEngineSetting(name string) bool {
 	return slices.Contains([]string{"OMP_NUM_THREADS", "HF_HUB_OFFLINE"}, name) ||
 		slices.ContainsFunc([]string{"VLLM_", "CUDA_", "NCCL_", "PYTORCH_"}, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// isSecret says whether the value of a variable of that name is not for the record.
+// isSecret says whether the value of a variable with that name must not be recorded.
 func isSecret(name string) bool {
 	return slices.ContainsFunc([]string{"KEY", "TOKEN", "SECRET", "PASSWORD"}, func(part string) bool { return strings.Contains(name, part) })
 }
 
-// URL is where the server answers.
+// URL is the server's base URL. An address that means all interfaces is replaced by the loopback address.
 func (o *Options) URL() string {
 	host := o.Host
 	switch host {

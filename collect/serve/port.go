@@ -12,10 +12,10 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// PortError says that a port is taken, and by whom when that can be seen.
+// PortError says that a port is taken, and by which process when that is known.
 type PortError struct {
 	Port    int
-	PID     int32 // 0: not to be seen
+	PID     int32 // 0: not known
 	Program string
 }
 
@@ -27,9 +27,11 @@ func (e *PortError) Error() string {
 }
 
 // Hint says what to do about it.
-func (e *PortError) Hint() string { return "use --port auto for a free one, or end what holds it" }
+func (e *PortError) Hint() string {
+	return "use --port auto for a free one, or stop the program that holds it"
+}
 
-// CheckPort makes sure that a port can be listened on. It fails with a *PortError when somebody does already.
+// CheckPort makes sure that a port can be listened on. It fails with a *PortError when another process listens on it.
 func CheckPort(ctx context.Context, host string, port int) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err == nil {
@@ -56,7 +58,7 @@ func CheckPort(ctx context.Context, host string, port int) error {
 	return e
 }
 
-// FreePort finds a port nobody listens on, beginning with the one given.
+// FreePort finds a port that no process listens on: one of the 100 ports from the given one on.
 func FreePort(ctx context.Context, host string, from int) (int, error) {
 	for p := from; p < min(from+100, 65536); p++ {
 		if CheckPort(ctx, host, p) == nil {

@@ -1,5 +1,6 @@
-// Package serve starts, watches, explains and ends a vLLM server that wb owns, and knows how vLLM's releases differ. It
-// records nothing: what happens is told as facts with times.
+// Package serve starts and ends a vLLM server on this machine, watches its log, and explains why it failed. It finds vLLM and the model,
+// and checks beforehand that the model fits into memory. It knows nothing about runs and records nothing: it gives what happened as facts
+// with times.
 package serve
 
 import (
@@ -21,21 +22,21 @@ type PhaseTime struct {
 	At    time.Time
 }
 
-// Facts are what is known of one server process.
+// Facts are what is known about one server process.
 type Facts struct {
 	PID     int
 	LogPath string
-	Command []string // secrets left out
+	Command []string // without secrets
 	Phases  []PhaseTime
 	Report  Report
 }
 
-// StartError is a start that did not succeed, with the log's own cause.
+// StartError says that vLLM did not start, or ended while it was in use, with the cause that its log shows.
 type StartError struct {
 	Cause
 	LogPath string
-	Tail    string // last lines of the log
-	Died    bool   // while serving, not while starting
+	Tail    string // the last lines of the log
+	Died    bool   // it ended while serving, not while starting
 	Facts   Facts
 }
 
@@ -56,10 +57,10 @@ func (e *StartError) Hint() string {
 	return e.Cause.Hint + "; " + log
 }
 
-// ErrStopped is returned when a start was called off.
-var ErrStopped = errors.New("the start was called off")
+// ErrStopped is returned when the context ended during a start.
+var ErrStopped = errors.New("the start was cancelled")
 
-// Server is one vLLM process and what it started.
+// Server is one vLLM process and the processes that it started.
 type Server struct {
 	o    *Options
 	proc *guarded
@@ -69,14 +70,14 @@ type Server struct {
 	facts   Facts
 	read    *reader
 	stopped bool
-	base    int64 // GPU memory used before the start
-	baseOK  bool
+	base    int64 // GPU memory used before the start, bytes
+	baseOK  bool  // base is known
 }
 
 const defaultTimeout = 15 * time.Minute
 
-// Start starts a server and waits until /health answers. If that fails, or the context ends, nothing of it is left
-// running. The error is a *StartError when vLLM itself gave up.
+// Start starts a server and waits until /health answers. If that fails, or the context ends, nothing is left running. The error is a
+// *StartError when vLLM ended by itself or did not answer in time.
 func Start(ctx context.Context, o *Options) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(o.LogPath), 0o755); err != nil {
 		return nil, fmt.Errorf("start vLLM: make log directory: %w", err)
@@ -110,7 +111,7 @@ func Start(ctx context.Context, o *Options) (*Server, error) {
 	return s, nil
 }
 
-// wait watches the log and /health.
+// wait follows the log and asks /health until the server answers, ends or takes too long.
 func (s *Server) wait(ctx context.Context) error {
 	limit := s.o.Timeout
 	if limit == 0 {
@@ -154,13 +155,14 @@ func (s *Server) wait(ctx context.Context) error {
 		}
 		if time.Since(began) > limit {
 			late := Cause{fmt.Sprintf("it did not answer within %v (it was %s)", limit, phase),
-				"a large model or a first compilation takes long: --server-timeout"}
+				"a large model or a first compilation takes long; --server-timeout allows more time"}
 			return &StartError{Cause: late, LogPath: s.o.LogPath, Tail: s.logTail()}
 		}
 		s.sleep(ctx, 100*time.Millisecond)
 	}
 }
 
+// sleep waits, but not longer than the server lives or the context lasts.
 func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	if s.o.Sleep != nil {
 		s.o.Sleep(ctx, d)
@@ -175,6 +177,7 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// mark records that a phase begins now, unless it began before.
 func (s *Server) mark(phase string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +186,7 @@ func (s *Server) mark(phase string) {
 	}
 }
 
-// Facts are what is known of the server so far.
+// Facts gives what is known about the server so far.
 func (s *Server) Facts() Facts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,14 +195,14 @@ func (s *Server) Facts() Facts {
 	return f
 }
 
-// URL is where it answers.
+// URL is the server's base URL.
 func (s *Server) URL() string { return s.o.URL() }
 
 // Ended is closed when the server is gone, for whatever reason.
 func (s *Server) Ended() <-chan struct{} { return s.proc.ended }
 
-// Err explains why the server is gone; nil while it runs or when it was told to end. It waits a moment for a server that is dying,
-// since the request that its death broke comes back first.
+// Err explains why the server is gone. It gives nil while the server runs, and when it was told to end. It waits a moment for a server that
+// is about to end: the request that failed because of it returns before the process is gone.
 func (s *Server) Err(ctx context.Context) error {
 	s.mu.Lock()
 	stopped := s.stopped
@@ -213,7 +216,7 @@ func (s *Server) Err(ctx context.Context) error {
 	case <-s.proc.ended:
 		return s.explain(true)
 	case <-t.C:
-		// the engine core may be gone and the API server still there, answering with errors
+		// The engine core may be gone while the API server is still there and answers with errors.
 		if c := Explain(s.logText()); strings.Contains(c.Text, "engine core died") {
 			return s.explain(true)
 		}
@@ -222,9 +225,10 @@ func (s *Server) Err(ctx context.Context) error {
 	return nil
 }
 
-// dying is how long vLLM's API server may live on after its engine core: 2.3 s were seen.
+// dying is how long Err waits. vLLM's API server was seen to live on for 2.3 s after its engine core.
 const dying = 5 * time.Second
 
+// explain makes the error of a server that is gone, from its log and its exit status. died: it was serving.
 func (s *Server) explain(died bool) error {
 	text := s.logText()
 	c := Explain(text)
@@ -232,11 +236,11 @@ func (s *Server) explain(died bool) error {
 	switch exit := s.proc.exitText(); {
 	case exit == "signal 9" && c.Text == "":
 		how = "it was killed (signal 9)"
-		c.Hint = "the kernel's out-of-memory killer does that: see dmesg"
+		c.Hint = "the kernel kills processes when memory runs out: see dmesg"
 	case strings.HasPrefix(exit, "signal"):
 		how = "it ended by " + exit
 	case exit != "":
-		how = "it ended with " + exit
+		how = "it ended with status " + strings.TrimPrefix(exit, "exit ")
 	}
 	switch {
 	case c.Text == "" && how == "":
@@ -247,9 +251,9 @@ func (s *Server) explain(died bool) error {
 	return &StartError{Cause: c, LogPath: s.o.LogPath, Tail: s.logTail(), Died: died}
 }
 
-// Stop ends the server: SIGTERM, and SIGKILL to all of it when that is not enough; then it waits until its GPU memory is
-// free again. It gives false when memory stays taken. Once the context is done, it ends without waiting for a good end. A
-// second call does nothing.
+// Stop ends the server with SIGTERM, and with SIGKILL to all of its processes when that is not enough. Then it waits until the GPU memory
+// is free again. It gives false when memory stays in use. When the context is done, the processes are killed at once. A second call only
+// waits for the first.
 func (s *Server) Stop(ctx context.Context) (released bool) {
 	s.mu.Lock()
 	again := s.stopped
@@ -263,16 +267,17 @@ func (s *Server) Stop(ctx context.Context) (released bool) {
 	s.proc.stop(ctx.Err() != nil)
 	s.mark(PhaseExited)
 	released = s.released(context.WithoutCancel(ctx))
-	_ = s.log.Close() // it was read only, and it is over
+	_ = s.log.Close() // nothing more is read from it, and wb wrote nothing to it
 	return released
 }
 
-// How GPU memory counts as released: within this much of what was used before, which other programs move too.
+// GPU memory counts as released when no more than this is in use beyond what was in use before the start. Other programs change it too.
 const (
-	releaseSlack = 256 << 20
-	releaseLimit = 30 * time.Second
+	releaseSlack = 256 << 20        // bytes
+	releaseLimit = 30 * time.Second // how long to wait for it
 )
 
+// released waits until the GPU memory is free again, and says whether it is. It gives true where the memory cannot be read.
 func (s *Server) released(ctx context.Context) bool {
 	if s.o.Used == nil || !s.baseOK {
 		return true

@@ -87,7 +87,7 @@ func TestStartFails(t *testing.T) {
 		t.Error("its child is left")
 	}
 	o = fakeOptions(t, "--log", "vllm-0.32-cpu-ready.log", "--fail", "7")
-	if _, err = Start(t.Context(), o); err == nil || err.Error() != "start vLLM: it ended with exit 7" {
+	if _, err = Start(t.Context(), o); err == nil || err.Error() != "start vLLM: it ended with status 7" {
 		t.Errorf("%v", err)
 	}
 	o = fakeOptions(t, "--hang")
@@ -105,7 +105,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-func TestStartIsCalledOff(t *testing.T) {
+func TestStartIsCancelled(t *testing.T) {
 	needLinux(t)
 	o := fakeOptions(t, "--hang")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -143,7 +143,7 @@ func TestServerDies(t *testing.T) {
 	}
 }
 
-// Each start has a log of its own, also when two begin in one second.
+// Each start writes a new log, also when two starts happen in the same second.
 func TestNewLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vllm-20261129-120000-8001-1.log")
 	var names []string

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// newLog makes a file for the log of one start, named as path, or with a number where another start has that name: two may fall into one
-// second.
+// newLog creates the file for the log of one start. It is named path, or has a number added where path exists: two starts may happen in
+// the same second.
 func newLog(path string) (*os.File, error) {
 	ext := filepath.Ext(path)
 	for n := 1; ; n++ {
@@ -27,7 +27,8 @@ func newLog(path string) (*os.File, error) {
 	}
 }
 
-// tail feeds what the log has grown by to the reader; rest is an unfinished line.
+// tail gives the reader what was added to the log since offset, line by line. rest is an unfinished line. It returns both for the next
+// call.
 func (s *Server) tail(offset int64, rest []byte) (int64, []byte) {
 	buf := make([]byte, 64<<10)
 	for {
@@ -48,15 +49,16 @@ func (s *Server) tail(offset int64, rest []byte) (int64, []byte) {
 		if err != nil || n == 0 {
 			return offset, rest
 		}
-		if len(rest) > 1<<20 { // no line is that long
+		if len(rest) > 1<<20 { // vLLM logs no line that long
 			rest = nil
 		}
 	}
 }
 
+// maxLogRead is how much of the end of a log is searched for a cause, in bytes.
 const maxLogRead = 4 << 20
 
-// logText is the end of the log; causes stand there.
+// logText gives the end of the log, where the cause of a failure is.
 func (s *Server) logText() string {
 	st, err := s.log.Stat()
 	if err != nil {
@@ -70,6 +72,7 @@ func (s *Server) logText() string {
 	return strings.ToValidUTF8(strings.ReplaceAll(string(b[:n]), "\r", "\n"), "\ufffd")
 }
 
+// logTail gives the last 40 lines of the log.
 func (s *Server) logTail() string {
 	lines := strings.Split(strings.TrimRight(s.logText(), "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-40):], "\n")

@@ -1,4 +1,5 @@
-// Package clienttest is a server for tests that answers as OpenAI's API does, and whose parts can be replaced.
+// Package clienttest makes server-sent events for tests, and has a server that answers like OpenAI's API and whose parts can be replaced.
+// It knows nothing about package client.
 package clienttest
 
 import (
@@ -9,7 +10,7 @@ import (
 	"wb/data"
 )
 
-// Text is an event with a piece of text, and what else the choice and the event have.
+// Text is an event with a delta. choice is added to the JSON of the choice, and rest to that of the event.
 func Text(delta, choice, rest string) string {
 	return Event(fmt.Sprintf(`{"choices":[{"index":0,"delta":%s%s}]%s}`, delta, choice, rest))
 }
@@ -20,25 +21,26 @@ func Word(s string) string { return Text(fmt.Sprintf(`{"content":%q}`, s), "", "
 // Ended is an event with a finish reason.
 func Ended(why string) string { return Text("{}", fmt.Sprintf(`,"finish_reason":%q`, why), "") }
 
-// Used is the event with the usage.
+// Used is an event with a usage.
 func Used(usage string) string { return Event(`{"choices":[],"usage":` + usage + `}`) }
 
-// Hellos is two events, which say "Hello there".
+// Hellos is two events with the text "Hello there".
 func Hellos() string { return Word("Hello") + Word(" there") }
 
-// HTTPChunk is a chunk of an answer whose length is not known beforehand.
+// HTTPChunk is one chunk of an answer with transfer-encoding chunked.
 func HTTPChunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
-// Event is a server-sent event with such data, in a chunk of its own.
+// Event is a server-sent event, in one HTTP chunk.
 func Event(s string) string { return HTTPChunk("data: " + s + "\n\n") }
 
-// Delta is the data of an event with a piece of text.
+// Delta is the data of an event with a piece of content.
 func Delta(content string) string {
 	b, _ := json.Marshal(content)
 	return fmt.Sprintf(`{"id":"x","choices":[{"index":0,"delta":{"content":%s},"finish_reason":null}]}`, b)
 }
 
-// OddServer is an OpenAI-compatible server that is not vLLM, whose parts can be replaced. Tokens are words.
+// OddServer is an OpenAI-compatible server that is not vLLM. Its handlers can be replaced, and those that are nil behave as usual or answer
+// 404. It counts each word as a token.
 type OddServer struct {
 	Models, Tokenize, Metrics http.HandlerFunc
 	Chat                      func(w http.ResponseWriter, prompt int, messages []data.Message)
@@ -71,7 +73,7 @@ func (o *OddServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// WriteReply writes events as chunks of their own, and the end.
+// WriteReply writes events one by one, then a finish reason and the usage.
 func WriteReply(w http.ResponseWriter, events string, prompt, completion int) {
 	flush := w.(http.Flusher).Flush
 	usage := fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, prompt, completion)

@@ -18,7 +18,7 @@ func field(v uint32) (f nvml.FieldValue) {
 	return f
 }
 
-// FakeGPU is a GPU that answers like the H200 of docs/design/measuring.md, but for what it is told not to support.
+// FakeGPU makes a GPU that answers like the H200 of docs/design/measuring.md. With unsupported it does not support some of the readings.
 func FakeGPU(unsupported bool) *gpu.GPUs {
 	ret := func() nvml.Return {
 		if unsupported {
@@ -56,7 +56,7 @@ func FakeGPU(unsupported bool) *gpu.GPUs {
 	return gpu.With(lib, &gpu.Device{Device: d, GPM: [2]nvml.GpmSample{&mock.GpmSample{}, &mock.GpmSample{}}})
 }
 
-// Quiet gives a GPU's device, which knows no facts of itself but its name.
+// Quiet gives the device of a fake GPU, and makes it support no fact about itself except its name.
 func Quiet(g *gpu.GPUs) *mock.Device {
 	lib, d := g.Lib.(*mock.Interface), g.Devices[0].Device.(*mock.Device)
 	lib.ShutdownFunc = func() nvml.Return { return nvml.SUCCESS }

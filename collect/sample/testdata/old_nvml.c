@@ -1,4 +1,4 @@
-// The least of NVML that a driver of long ago has: what wb asks for besides is not there.
+// The smallest part of NVML that a very old driver has. It lacks everything else that wb calls.
 #include <string.h>
 typedef void *nvmlDevice_t;
 int nvmlInit_v2(void) { return 0; }
