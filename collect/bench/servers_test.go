@@ -201,9 +201,18 @@ func TestLoading(t *testing.T) {
 	}
 }
 
-// Kinds F and G: a check finds each thing that a server lacks, or that it has and does wrong. It takes two seconds at most, and makes one
-// event.
-func TestAbsences(t *testing.T) {
+// absence is a server that lacks something, or does something wrong, and what wb finds.
+type absence struct {
+	name   string
+	server *clienttest.OddServer
+	model  string
+	want   string // events
+	kind   engine.Kind
+	series int64 // of a scrape
+	ids    bool
+}
+
+func absences() []absence {
 	const counters = "# TYPE vllm:prefix_cache_queries_total counter\n" +
 		"vllm:prefix_cache_queries_total{engine=\"0\"} 7.0\n" +
 		"vllm:prefix_cache_hits_total 3.0\n" +
@@ -215,15 +224,7 @@ func TestAbsences(t *testing.T) {
 	quoted, _ := json.Marshal(counters)
 	const neither = "no_metrics, no_tokenize"
 	const noList = "no_metrics, no_models, no_tokenize"
-	for _, c := range []struct {
-		name   string
-		server *clienttest.OddServer
-		model  string
-		want   string // events
-		kind   engine.Kind
-		series int64 // of a scrape
-		ids    bool
-	}{
+	return []absence{
 		{"nothing but chat", &clienttest.OddServer{}, "", neither, engine.KindOpenAI, 0, false},
 		{"llama.cpp's tokenize", &clienttest.OddServer{
 			Tokenize: page(`{"tokens":[]}`),
@@ -268,7 +269,13 @@ func TestAbsences(t *testing.T) {
 			Models: page(`{"object":"list","data":null}`),
 		}, "named", noList, engine.KindOpenAI, 0, false},
 		{"a list of another form", &clienttest.OddServer{Models: page(`[]`)}, "named", noList, engine.KindOpenAI, 0, false},
-	} {
+	}
+}
+
+// Kinds F and G: a check finds each thing that a server lacks, or that it has and does wrong. It takes two seconds at most, and makes one
+// event.
+func TestAbsences(t *testing.T) {
+	for _, c := range absences() {
 		t.Run(c.name, func(t *testing.T) {
 			began := time.Now()
 			db, res := playOdd(t, c.server, c.model)

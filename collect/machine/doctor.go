@@ -258,24 +258,7 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	} else {
 		add("port", LevelOK, fmt.Sprintf("%d is free", port), "")
 	}
-	have, err := h.Cache()
-	var bytes int64
-	partial := 0
-	for _, c := range have {
-		bytes += c.Bytes
-		if !c.Complete {
-			partial++
-		}
-	}
-	switch {
-	case err != nil:
-		add("models", LevelFail, err.Error(), "HF_HUB_CACHE names another directory")
-	case partial > 0:
-		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them incomplete", len(have), h.CacheDir, plain.InGiB(bytes), partial),
-			"wb models pull continues a download, wb models rm removes it")
-	default:
-		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, plain.InGiB(bytes)), "")
-	}
+	diagnoseCache(h, add)
 	if model == "" {
 		return out
 	}
@@ -316,6 +299,28 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 		add("memory fit", LevelOK, fmt.Sprintf("the whole context of %d tokens fits", tokens), "")
 	}
 	return out
+}
+
+// diagnoseCache counts the models in the hub's cache.
+func diagnoseCache(h *hub.Client, add func(check, level, found, remedy string)) {
+	have, err := h.Cache()
+	var bytes int64
+	partial := 0
+	for _, c := range have {
+		bytes += c.Bytes
+		if !c.Complete {
+			partial++
+		}
+	}
+	switch {
+	case err != nil:
+		add("models", LevelFail, err.Error(), "set HF_HUB_CACHE to another directory")
+	case partial > 0:
+		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them incomplete", len(have), h.CacheDir, plain.InGiB(bytes), partial),
+			"wb models pull continues a download, wb models rm removes it")
+	default:
+		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, plain.InGiB(bytes)), "")
+	}
 }
 
 // diagnoseInstall checks whether the build of vLLM suits this machine and wb.
