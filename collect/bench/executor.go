@@ -94,25 +94,25 @@ type CellRun struct {
 	start     time.Time // zero of the run's clock
 	sessions  int       // in one repeat; 0: not known yet
 	done      doneSessions
-	gaveUp    error         // why the cell is not played any more; nil: it is
-	took      time.Duration // by its sessions so far, starts of the server included
+	gaveUp    error         // why the cell was given up; nil: it was not
+	took      time.Duration // by its sessions so far, including starts of the server
 	played    int           // sessions so far
 }
 
 // doneSessions are the sessions of a run that need not be played again.
 type doneSessions struct {
-	all     map[store.DoneSession]bool
-	perPass map[int]int // number of sessions, by repeat
+	all       map[store.DoneSession]bool
+	perRepeat map[int]int // number of sessions, by repeat
 }
 
-// add marks a session as done. A session's Repeat counts each user's pass, so the number of users gives the repeat it belongs to.
+// add marks a session as done. With several users the session's Repeat also counts the users, so add divides by their number.
 func (d *doneSessions) add(s store.DoneSession, users int) {
 	if d.all == nil {
-		d.all, d.perPass = map[store.DoneSession]bool{}, map[int]int{}
+		d.all, d.perRepeat = map[store.DoneSession]bool{}, map[int]int{}
 	}
 	if !d.all[s] {
 		d.all[s] = true
-		d.perPass[(int(s.Repeat)-1)/users+1]++
+		d.perRepeat[(int(s.Repeat)-1)/users+1]++
 	}
 }
 
@@ -205,7 +205,7 @@ func Interrupted(ctx context.Context, err error) error {
 // complete says whether all sessions of these repeats were played.
 func (c *CellRun) complete(from, to int) bool {
 	for rep := from; rep <= to; rep++ {
-		if c.sessions == 0 || c.done.perPass[rep] < c.sessions {
+		if c.sessions == 0 || c.done.perRepeat[rep] < c.sessions {
 			return false
 		}
 	}

@@ -90,11 +90,11 @@ func (r *run) restart(ctx context.Context) error {
 	if rerr := r.recordStart(context.WithoutCancel(ctx), err); err != nil || rerr != nil {
 		return errors.Join(err, rerr)
 	}
-	return r.meet(ctx)
+	return r.probeAgain(ctx)
 }
 
-// meet probes a restarted server again. The run's engine row stays that of the first start.
-func (r *run) meet(ctx context.Context) error {
+// probeAgain probes a restarted server again. The run's engine row stays that of the first start.
+func (r *run) probeAgain(ctx context.Context) error {
 	r.client.Close()
 	e, err := engine.Probe(ctx, r.client, r.engine.Model, nil)
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *run) settleIsolation() (told string) {
 	switch {
 	case asked != "" && asked != IsolationSalt:
 		return ""
-	case r.salts():
+	case r.takesSalt():
 		r.job.Isolation = IsolationSalt
 		return ""
 	}
@@ -152,7 +152,7 @@ func (r *run) prepareIsolation(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) salts() bool { return r.engine.Takes().CacheSalt }
+func (r *run) takesSalt() bool { return r.engine.Takes().CacheSalt }
 
 // reset empties the server's prefix cache.
 func (r *run) reset(ctx context.Context) error {
@@ -181,7 +181,7 @@ func (r *run) proveReset(ctx context.Context) error {
 		VLLM:      r.engine.Takes().VLLM,
 	}
 	send := func() (hits int64, known bool, err error) {
-		before, _ := r.look(ctx)
+		before, _ := r.readCounters(ctx)
 		re := r.client.Turn(ctx, req, r.job.Timeout)
 		if re.Status == client.StatusInterrupted {
 			return 0, false, ErrInterrupted
@@ -192,7 +192,7 @@ func (r *run) proveReset(ctx context.Context) error {
 		if re.CachedTokens != nil {
 			return *re.CachedTokens, true, nil
 		}
-		after, ok := r.look(ctx)
+		after, ok := r.readCounters(ctx)
 		return int64(after.Hits - before.Hits), ok && after.Queries > before.Queries, nil
 	}
 	var hits [3]int64
@@ -227,8 +227,8 @@ func (r *run) proveReset(ctx context.Context) error {
 	return nil
 }
 
-// look reads the server's counters without recording them; ok is false when they could not be read.
-func (r *run) look(ctx context.Context) (_ engine.Counters, ok bool) {
+// readCounters reads the server's counters without recording them; ok is false when they could not be read.
+func (r *run) readCounters(ctx context.Context) (_ engine.Counters, ok bool) {
 	if !r.engine.HasMetrics {
 		return engine.Counters{}, false
 	}

@@ -59,7 +59,7 @@ type Build struct {
 type SessionPlan struct {
 	Conversation *data.Conversation
 	Placement    data.Placement
-	Repeat       int // from 1; with several users each user's pass has a number: the users of the first repeat come first
+	Repeat       int // from 1; with n users, user u plays repeat r as number (r-1)*n+u
 	User         int // who plays it, from 1
 }
 

@@ -23,7 +23,7 @@ func (r *player) record(ctx context.Context, f finished) error {
 	}
 	end := context.WithoutCancel(ctx)
 	if f.turn != nil {
-		r.learn(ctx, r.client, f.turn)
+		r.fetchTokenIDs(ctx, r.client, f.turn)
 	}
 	if err := r.write(end, f); err != nil {
 		return err
@@ -49,7 +49,7 @@ type backlog struct {
 	ended   bool   // the users have ended, and nothing more comes
 	bytes   int64  // in the backlog, about
 	jobs    int    // in the backlog
-	stopped error  // why nothing is accepted any more; nil: it is
+	stopped error  // the error after which nothing is accepted; nil: none
 	full    func() // called once, when users first have to wait
 	told    bool   // full was called
 }
@@ -173,7 +173,7 @@ func (r *run) recordUsers(ctx context.Context, stop func(error)) {
 				b.begin() // before a turn is taken, so that token ids are asked for in the order of the turns
 				j, more := <-b.unread
 				if more && !b.failed() {
-					r.learn(ctx, asker, j.turn)
+					r.fetchTokenIDs(ctx, asker, j.turn)
 				}
 				b.end()
 				if !more {
@@ -205,18 +205,18 @@ func (r *run) write(ctx context.Context, f finished) error {
 	case f.begin != nil:
 		return store.Add(ctx, r.rec, *f.begin)
 	case f.end != nil:
-		r.endSessionAnalysis(f.pass)
+		r.endSessionAnalysis(f.session)
 		return nil
 	}
 	var rows store.Together
-	r.doubt(&rows, f.pass, f.turn)
-	r.turnRows(&rows, f.pass, f.turn)
-	r.analyse(&rows, f.pass, f.turn)
+	r.doubt(&rows, f.session, f.turn)
+	r.turnRows(&rows, f.session, f.turn)
+	r.analyse(&rows, f.session, f.turn)
 	return r.rec.AddTogether(ctx, &rows)
 }
 
 // turnRows makes the rows of a turn, its messages and its chunks.
-func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
+func (r *run) turnRows(rows *store.Together, p *liveSession, f *finishedTurn) {
 	re, prompt := f.re, f.prompt
 	row := store.Turn{RunID: r.id, TurnID: f.id, SessionID: p.id, Turn: int32(f.number),
 		Status: string(re.Status), Error: plain.OrNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
@@ -261,7 +261,7 @@ func (r *run) turnEvent(f *finishedTurn, kind store.EventKind, message string) s
 }
 
 // doubt makes events about figures of a turn that are impossible or contradict each other.
-func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
+func (r *run) doubt(rows *store.Together, p *liveSession, f *finishedTurn) {
 	re, ids := f.re, f.ids
 	where := fmt.Sprintf("turn %d of %s: ", f.number, p.what)
 	tell := func(kind store.EventKind, format string, a ...any) {
@@ -347,9 +347,9 @@ func (s sentTurn) within(p data.Prompt) bool {
 	return true
 }
 
-// most gives a number of tokens that a prompt does not exceed. Each byte makes one token at most, and messages that were sent before have
-// no more tokens than the server counted then. text is the rendered prompt, or "".
-func (p *pass) most(prompt data.Prompt, text string) int64 {
+// maxPromptTokens gives a number of tokens that a prompt does not exceed. Each byte makes one token at most, and messages that were sent
+// before have no more tokens than the server counted then. text is the rendered prompt, or "".
+func (p *liveSession) maxPromptTokens(prompt data.Prompt, text string) int64 {
 	if text != "" {
 		return int64(len(text)) + engine.TokenizeSlack
 	}

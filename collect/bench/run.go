@@ -103,7 +103,7 @@ const softMemoryBytes = 112 << 20
 
 // Run plays a job and records it. Also after an error, the file holds every finished turn and the status of the run.
 func Run(ctx context.Context, db *store.DB, at *target.Target, job Job, watch Watch) (*Result, error) {
-	defer leanMemory(job.Load)()
+	defer tuneMemory(job.Load)()
 	r := newRun(at, job, watch)
 	rec, err := db.NewRecorder(ctx, 0, func() {
 		r.event(store.EventBufferFull, "recorder", "the buffer was full during a turn and was written then, so that turn may be slower", nil)
@@ -113,7 +113,7 @@ func Run(ctx context.Context, db *store.DB, at *target.Target, job Job, watch Wa
 	}
 	r.rec = rec
 	r.env = r.newEnv()
-	err = r.whole(ctx)
+	err = r.play(ctx)
 	// a cancelled context must not keep the end of the run from being written
 	end := context.WithoutCancel(ctx)
 	reason, err := r.settleStatus(err)
@@ -129,8 +129,8 @@ func Run(ctx context.Context, db *store.DB, at *target.Target, job Job, watch Wa
 	return &r.result, err
 }
 
-// leanMemory tunes Go's garbage collection for the number of users. restore sets it back.
-func leanMemory(l Load) (restore func()) {
+// tuneMemory tunes Go's garbage collection for the number of users. restore sets it back.
+func tuneMemory(l Load) (restore func()) {
 	limit := debug.SetMemoryLimit(softMemoryBytes)
 	back := func() { debug.SetMemoryLimit(limit) }
 	switch {
@@ -227,8 +227,8 @@ func (r *run) warn(kind store.EventKind, source, message string) {
 	r.watch.Warn(message)
 }
 
-// whole plays the job from the beginning of the run to the end of its server, with samplers and scrapes beside it.
-func (r *run) whole(ctx context.Context) error {
+// play plays the job, and records the beginning of the run and the end of its server. Samplers and scrapes run at the same time.
+func (r *run) play(ctx context.Context) error {
 	asked := r.job.Isolation
 	byLine := r.settleIsolation()
 	if r.job.Part.Continue == nil {
@@ -263,9 +263,9 @@ func (r *run) whole(ctx context.Context) error {
 		go func() { wg.Wait(); close(ended) }()
 		select {
 		case <-ended:
-		case <-time.After(samplersHave):
+		case <-time.After(samplerLimit):
 			r.warn(store.EventSamplerStuck, "run", fmt.Sprintf("a sampler did not answer within %.0f s of the end of the run: "+
-				"its last readings are not recorded", samplersHave.Seconds()))
+				"its last readings are not recorded", samplerLimit.Seconds()))
 		}
 	}()
 	r.startSamplers(side, &wg)
@@ -273,7 +273,7 @@ func (r *run) whole(ctx context.Context) error {
 		r.scrape(ctx, "start", 0, false, 0)
 		wg.Go(func() { r.tick(side) })
 	}
-	err = r.all(ctx)
+	err = r.playAll(ctx)
 	if r.engine.HasMetrics && err == nil {
 		r.scrape(ctx, "end", 0, false, 0)
 	}
@@ -283,8 +283,8 @@ func (r *run) whole(ctx context.Context) error {
 	return err
 }
 
-// all plays the warm-ups and the sessions. With isolation by restart each session has its warm-ups, since a restarted server is cold.
-func (r *run) all(ctx context.Context) error {
+// playAll plays the warm-ups and the sessions. With isolation by restart each session has its warm-ups, since a restarted server is cold.
+func (r *run) playAll(ctx context.Context) error {
 	if err := r.prepareIsolation(ctx); err != nil {
 		return err
 	}
@@ -345,5 +345,5 @@ func (r *run) message(hash, role, content, reasoning string) store.Message {
 	return m
 }
 
-// samplersHave is how long the run waits at its end for a reading that is under way. A reading that takes longer is given up.
-const samplersHave = 5 * time.Second
+// samplerLimit is how long the run waits at its end for a reading that is under way. A reading that takes longer is given up.
+const samplerLimit = 5 * time.Second

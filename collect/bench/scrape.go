@@ -12,7 +12,7 @@ import (
 )
 
 // scrape reads /metrics and records what it finds. past is the number of finished requests to wait for, or 0: the server counts a request
-// just after it has sent the last byte, so scrape reads up to ten times until it is counted. during is for scrapes beside running turns.
+// just after it has sent the last byte, so scrape reads up to ten times until it is counted. during is for scrapes while turns run.
 func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (seen engine.Counters) {
 	if r.lost.hangs.Load() >= engine.EnoughHangs {
 		return seen
@@ -41,7 +41,7 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	}
 	if s.Err != nil && ctx.Err() == nil {
 		row.Error = new(s.Err.Error())
-		r.lose(s.Err)
+		r.metricsFailed(s.Err)
 	} else if s.Err == nil {
 		r.lost.hangs.Store(0)
 	}
@@ -65,8 +65,8 @@ type lostMetrics struct {
 	hangs atomic.Int32 // readings in a row that hung
 }
 
-// lose tells once that /metrics cannot be read any more, and once that wb has stopped reading it.
-func (r *run) lose(why error) {
+// metricsFailed tells once that /metrics cannot be read any more, and once that wb has stopped reading it.
+func (r *run) metricsFailed(why error) {
 	text := "/metrics: " + why.Error()
 	if errors.Is(why, context.DeadlineExceeded) && r.lost.hangs.Add(1) == engine.EnoughHangs {
 		r.warn(store.EventNoMetrics, "metrics", text+"; wb does not read it any more")

@@ -12,8 +12,8 @@ import (
 	"wb/store"
 )
 
-// pass is a session while a user plays it.
-type pass struct {
+// liveSession is a session while a user plays it.
+type liveSession struct {
 	id         int32
 	what       string // its conversation and placement, for messages
 	repeat     int    // 0: a warm-up
@@ -26,14 +26,14 @@ type pass struct {
 	longest     sentTurn // of the recorded prompts, the one with the most tokens
 }
 
-func (p *pass) warmup() bool { return p.repeat == 0 }
+func (p *liveSession) warmup() bool { return p.repeat == 0 }
 
 // finished is a part of a session that is to be recorded: its beginning, a turn, or its end. Exactly one of the three is set.
 type finished struct {
-	pass  *pass
-	begin *store.Session
-	turn  *finishedTurn
-	end   *store.SessionEnd
+	session *liveSession
+	begin   *store.Session
+	turn    *finishedTurn
+	end     *store.SessionEnd
 }
 
 // finishedTurn is a turn that has ended.
@@ -52,7 +52,7 @@ type finishedTurn struct {
 
 // session plays one conversation. An error ends the run. A failed turn ends only the session, because later turns would lack its reply.
 func (r *player) session(ctx context.Context, c *data.Conversation, variant data.Placement, repeat, maxTurns, left int) error {
-	p := &pass{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, intendedNs: r.intendedNs}
+	p := &liveSession{id: r.sessions.Add(1), what: c.ID + "/" + string(variant), repeat: repeat, intendedNs: r.intendedNs}
 	row := &store.Session{
 		RunID:              r.id,
 		SessionID:          p.id,
@@ -72,7 +72,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	}
 	style := data.Style{Placement: variant, Scripted: r.job.Scripted()}
 	switch {
-	case r.salts() && (p.warmup() || r.job.Isolation == IsolationSalt):
+	case r.takesSalt() && (p.warmup() || r.job.Isolation == IsolationSalt):
 		p.salt = fmt.Sprintf("%s-%d", r.id, p.id)
 		p.apart, row.Isolation = p.salt, string(IsolationSalt)
 	case p.warmup() || r.job.Isolation == IsolationLine:
@@ -84,13 +84,13 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	if maxTurns > 0 {
 		total = min(total, maxTurns)
 	}
-	if err := r.record(ctx, finished{pass: p, begin: row}); err != nil {
+	if err := r.record(ctx, finished{session: p, begin: row}); err != nil {
 		return err
 	}
 	info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left}
 	status, stop := r.turnsOf(ctx, p, c.Start(style), info)
 	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: status, FirstCachedTokens: p.firstCached}
-	if stop = errors.Join(stop, r.record(ctx, finished{pass: p, end: end})); stop != nil {
+	if stop = errors.Join(stop, r.record(ctx, finished{session: p, end: end})); stop != nil {
 		return stop
 	}
 	if ctx.Err() != nil {
@@ -100,7 +100,7 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 }
 
 // turnsOf plays the turns of a session and gives the status with which it ended. An error ends the run.
-func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info TurnInfo) (status store.SessionStatus, stop error) {
+func (r *player) turnsOf(ctx context.Context, p *liveSession, d *data.Dialogue, info TurnInfo) (status store.SessionStatus, stop error) {
 	for d.Next() && d.Turn() <= info.Turns {
 		if ctx.Err() != nil {
 			return store.SessionInterrupted, nil
@@ -111,7 +111,7 @@ func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info Tu
 		f, err := r.turn(ctx, p, d, id)
 		re := f.re
 		r.last = re
-		err = errors.Join(err, r.record(ctx, finished{pass: p, turn: f}))
+		err = errors.Join(err, r.record(ctx, finished{session: p, turn: f}))
 		info.Done, info.Reply, info.GPUWatts = true, re, r.env.GPUWatts()
 		r.tellTurn(info) // after it is recorded
 		r.count(p, re)
@@ -135,7 +135,7 @@ func (r *player) turnsOf(ctx context.Context, p *pass, d *data.Dialogue, info Tu
 }
 
 // count counts a turn in the result of the run.
-func (r *player) count(p *pass, re *client.Reply) {
+func (r *player) count(p *liveSession, re *client.Reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !p.warmup() && re.Status != client.StatusInterrupted {
@@ -154,7 +154,7 @@ func (r *player) count(p *pass, re *client.Reply) {
 }
 
 // notIsolated warns of a session that began warm in spite of its isolation.
-func (r *player) notIsolated(p *pass, number int, re *client.Reply) {
+func (r *player) notIsolated(p *liveSession, number int, re *client.Reply) {
 	isolated := !p.warmup() && r.job.Isolation != IsolationNone
 	if number == 1 && isolated && p.firstCached != nil && re.PromptTokens != nil && warm(*p.firstCached, *re.PromptTokens) {
 		r.warn(store.EventNotIsolated, "run", fmt.Sprintf("%s: its first turn found %d of %d tokens in the prefix cache "+
@@ -162,8 +162,8 @@ func (r *player) notIsolated(p *pass, number int, re *client.Reply) {
 	}
 }
 
-// warm says whether a session began warm, from the cached tokens and all tokens of its first prompt. Some cached tokens are always allowed,
-// since all prompts share the beginning of the chat template. The view sessions has the same rule.
+// warm says whether a session began warm: its first prompt had more cached tokens than the beginning of a chat template has, which all
+// prompts share. The view sessions has the same rule.
 func warm(cached, prompt int64) bool { return cached > min(64, prompt/2) }
 
 // endsRun gives the reason why a failed turn ends the run, such as a server that is gone. It gives nil when the run goes on.
@@ -197,7 +197,7 @@ func (r *run) serverGone(ctx context.Context, broken bool) error {
 }
 
 // request makes the request of the next turn, and gives its prompt too.
-func (r *player) request(p *pass, d *data.Dialogue) (client.Request, data.Prompt, error) {
+func (r *player) request(p *liveSession, d *data.Dialogue) (client.Request, data.Prompt, error) {
 	prompt := d.Prompt()
 	req := client.Request{
 		Model:       r.engine.Model,
@@ -236,14 +236,14 @@ func messagesOf(p data.Prompt) []client.Message {
 }
 
 // turn sends the request of one turn and waits for the end of its reply. A prompt that does not fit into the context is not sent.
-func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) (*finishedTurn, error) {
+func (r *player) turn(ctx context.Context, p *liveSession, d *data.Dialogue, id int32) (*finishedTurn, error) {
 	req, prompt, err := r.request(p, d)
 	f := &finishedTurn{id: id, prompt: prompt, number: d.Turn(), checks: int32(len(d.Current().Checks))}
 	if err != nil {
 		f.req, f.re = req, notSent(client.StatusRefused, err.Error(), r.clock())
 		return f, err
 	}
-	if limit := r.engine.MaxModelLenTokens; limit != nil && p.most(prompt, req.Text)+int64(req.MaxTokens) > *limit {
+	if limit := r.engine.MaxModelLenTokens; limit != nil && p.maxPromptTokens(prompt, req.Text)+int64(req.MaxTokens) > *limit {
 		if f.ids = r.promptIDs(ctx, r.client, req); int64(len(f.ids)) >= *limit {
 			why := fmt.Sprintf("the prompt has %d tokens and the context %d; not sent", len(f.ids), *limit)
 			f.req, f.re = req, notSent(client.StatusOverflow, why, r.clock())
@@ -275,8 +275,9 @@ func (r *player) turn(ctx context.Context, p *pass, d *data.Dialogue, id int32) 
 	return f, nil
 }
 
-// sendAlone sends a turn of the only user, between two scrapes. The counters show how many tokens were cached where the reply does not say.
-func (r *player) sendAlone(ctx context.Context, req client.Request, p *pass, id int32) *client.Reply {
+// sendAlone sends a turn of the only user, between two scrapes. When the reply does not say how many tokens were cached, the counters can
+// show it.
+func (r *player) sendAlone(ctx context.Context, req client.Request, p *liveSession, id int32) *client.Reply {
 	var before, after engine.Counters
 	if r.engine.HasMetrics {
 		before = r.scrape(ctx, "before", id, false, 0)
@@ -305,7 +306,7 @@ func (r *player) sendAlone(ctx context.Context, req client.Request, p *pass, id 
 }
 
 // send sends a turn. When the server is still loading its model, send waits and sends the turn again, and an event tells of it.
-func (r *player) send(ctx context.Context, req client.Request, p *pass, id int32) *client.Reply {
+func (r *player) send(ctx context.Context, req client.Request, p *liveSession, id int32) *client.Reply {
 	began := time.Now()
 	for told := false; ; told = true {
 		re := r.client.Turn(ctx, req, r.job.Timeout)

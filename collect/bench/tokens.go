@@ -90,8 +90,8 @@ func (r *run) cold() {
 	}
 }
 
-// learn asks the server for those token ids of a turn that its stream did not bring.
-func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
+// fetchTokenIDs asks the server for those token ids of a turn that its stream did not bring.
+func (r *run) fetchTokenIDs(ctx context.Context, c *client.Client, f *finishedTurn) {
 	if f.re.Status == client.StatusOverflow || r.job.TokenIDs == TokenIDsNone {
 		return
 	}
@@ -114,7 +114,7 @@ func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
 }
 
 // analyse makes the rows of a turn's token ids, of the cached tokens that were possible, and of its misses by cause.
-func (r *run) analyse(rows *store.Together, p *pass, f *finishedTurn) {
+func (r *run) analyse(rows *store.Together, p *liveSession, f *finishedTurn) {
 	re, ids := f.re, f.ids
 	if ids == nil || re.Status == client.StatusOverflow {
 		return
@@ -154,7 +154,7 @@ func (r *run) analyse(rows *store.Together, p *pass, f *finishedTurn) {
 }
 
 // seen describes a turn as the server's cache saw it. Achieved is -1 when the server did not report cached tokens.
-func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
+func (r *run) seen(p *liveSession, f *finishedTurn) prefix.Turn {
 	re := f.re
 	t := prefix.Turn{Prompt: f.ids, Output: re.TokenIDs, ReplyIDs: f.replyIDs, Generated: 1, Salt: p.apart,
 		Session: int(p.id), Repeat: p.repeat, Apart: p.warmup(), Reply: f.answer, Foreign: f.answer != re.Content, Achieved: -1,
@@ -194,7 +194,7 @@ func (r *run) cacheTurn(turn int32, v prefix.Analysis) store.CacheTurn {
 
 // endSessionAnalysis drops what is kept for comparisons within the session. After the last session of a repeat it drops what is kept for
 // the repeat.
-func (r *run) endSessionAnalysis(p *pass) {
+func (r *run) endSessionAnalysis(p *liveSession) {
 	r.cache.mu.Lock()
 	defer r.cache.mu.Unlock()
 	delete(r.cache.last, p.id)

@@ -56,7 +56,7 @@ func (c *sharedLoad) ended(e store.SessionEnd) {
 	c.ends = append(c.ends, e)
 }
 
-func (c *sharedLoad) take() []store.SessionEnd {
+func (c *sharedLoad) takeEnds() []store.SessionEnd {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.ends
@@ -73,7 +73,7 @@ func (r *run) playUsers(ctx context.Context, todo []SessionPlan) error {
 	}
 	playing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	defer r.users.hangUp()
+	defer r.users.closeClients()
 	var side sync.WaitGroup
 	flushing, done := context.WithCancel(context.WithoutCancel(ctx))
 	side.Go(func() {
@@ -113,8 +113,8 @@ func (r *run) newPlayer(ctx context.Context, number int) *player {
 	return p
 }
 
-// hangUp closes the connections of all users.
-func (c *sharedLoad) hangUp() {
+// closeClients closes the connections of all users.
+func (c *sharedLoad) closeClients() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, x := range c.clients {
@@ -226,7 +226,7 @@ func (r *run) flushUsers(ctx context.Context, sessions int) error {
 			end = true
 		case <-t.C:
 		}
-		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.users.take()...); err != nil {
+		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.users.takeEnds()...); err != nil {
 			return err
 		}
 		if err := r.rec.Relieve(context.WithoutCancel(ctx)); err != nil {

@@ -1,5 +1,5 @@
-// Package selftest plays streams against a simulator that writes down when it really sent each token, and records what it wrote beside what
-// wb measured. It must not know how the two are compared: reports do that.
+// Package selftest plays streams against a simulator that writes down when it really sent each token. It records what the simulator wrote
+// together with what wb measured. It must not know how the two are compared: reports do that.
 package selftest
 
 import (

@@ -15,7 +15,7 @@ func TestLevelsOf(t *testing.T) {
 	}{
 		{[]int{8, 64}, "[8x100 64x100] <nil>"},
 		{[]int{5}, "[5x100] <nil>"},
-		{nil, "[] names no number"},
+		{nil, "[] wants at least one number"},
 		{[]int{0}, "[] wants 1 to 1024, not 0"},
 	} {
 		all, err := LevelsOf(c.streams)

@@ -28,7 +28,7 @@ func LevelsOf(streams []int) (all []Level, err error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("names no number")
+		return nil, errors.New("wants at least one number")
 	}
 	return all, nil
 }

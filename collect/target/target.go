@@ -106,7 +106,7 @@ func (s *Spec) Connect(ctx context.Context, c Connection) (*Target, error) {
 		}
 		c.Talk.Model(s.SimProfile)
 	}
-	if err := t.meet(ctx, base, s.Model, c); err != nil {
+	if err := t.probe(ctx, base, s.Model, c); err != nil {
 		return t, err
 	}
 	h, err := hub.FromEnv(os.Getenv)
@@ -158,7 +158,7 @@ func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
 		return t, err
 	}
 	c.Talk.Ready(m.Options.ServedName, m.Options.URL(), m.Facts())
-	if err := t.meet(ctx, m.Options.URL(), m.Options.ServedName, c); err != nil {
+	if err := t.probe(ctx, m.Options.URL(), m.Options.ServedName, c); err != nil {
 		return t, err
 	}
 	_, t.Server.Details = m.Options.Args.Get("enable-prompt-tokens-details")
@@ -166,8 +166,8 @@ func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
 	return t, nil
 }
 
-// meet makes the client for the server at a URL and probes the server.
-func (t *Target) meet(ctx context.Context, base, model string, c Connection) (err error) {
+// probe makes the client for the server at a URL and probes the server.
+func (t *Target) probe(ctx context.Context, base, model string, c Connection) (err error) {
 	if t.Client, err = client.New(base, c.Key, c.Clock); err != nil {
 		return plain.Mistake(err)
 	}
