@@ -22,7 +22,8 @@ func (s *RunSpec) Flags(f *pflag.FlagSet) {
 	s.Selection.Flags(f)
 	s.Prompting.flags(f)
 	s.Load.flags(f)
-	f.Float64Var(&s.SampleHz, "sample-hz", 20, "GPU samples a second; host and processes are sampled at most 5 and 2 times (0: no samples)")
+	f.Float64Var(&s.SampleHz, "sample-hz", 20,
+		"GPU samples per second; the host is sampled at most 5 times and processes at most 2 times per second (0: no samples)")
 	f.BoolVar(&s.NoText, "no-text", false, "store hashes of prompts and replies, not their text")
 }
 
@@ -75,7 +76,7 @@ func (r *Repetition) Flags(f *pflag.FlagSet, metrics []string) {
 	f.IntVar(&r.Repeats, "repeat", 1, "run each conversation this many times")
 	f.StringVar(&r.UntilCI, "until-ci", "",
 		"add repeats until the 95 % interval of --metric is within this `percentage` on either side, such as 2%")
-	f.StringVar(&r.Metric, "metric", "ttft", "what --until-ci looks at: "+strings.Join(metrics, ", "))
+	f.StringVar(&r.Metric, "metric", "ttft", "the metric of --until-ci: "+strings.Join(metrics, ", "))
 	f.IntVar(&r.MaxRepeats, "max-repeats", 20, "at most this many repeats with --until-ci (not less than --repeat)")
 }
 

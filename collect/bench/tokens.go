@@ -18,7 +18,7 @@ import (
 
 // promptIDs asks the server for the token ids of a turn's prompt. It gives nil when they are not wanted or cannot be had.
 func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Request) []int32 {
-	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.cache.untold.Load() >= enoughFailures {
+	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.cache.failures.Load() >= enoughFailures {
 		return nil
 	}
 	messages := req.Messages
@@ -27,15 +27,15 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 	}
 	ids, err := engine.Tokenize(ctx, c, r.engine.Model, messages, req.Text)
 	if err == nil {
-		r.cache.untold.Store(0)
+		r.cache.failures.Store(0)
 		return ids
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
-	n := r.cache.untold.Add(1)
+	n := r.cache.failures.Add(1)
 	if errors.Is(err, context.DeadlineExceeded) { // one that hangs is not asked again
-		if r.cache.untold.Swap(enoughFailures) >= enoughFailures && n > 1 {
+		if r.cache.failures.Swap(enoughFailures) >= enoughFailures && n > 1 {
 			return nil // another goroutine told of it
 		}
 		n = enoughFailures
@@ -54,20 +54,22 @@ const enoughFailures = 3
 
 // cacheAnalysis is what a run knows about the server's prefix cache.
 type cacheAnalysis struct {
-	untold atomic.Int32 // failures in a row to get token ids
+	failures atomic.Int32 // failures in a row to get token ids
 
-	mu    sync.Mutex
-	h     *prefix.History      // nil when the server does not report its block size, or does not cache
-	first bool                 // a prompt rendered by wb has been compared with the server's rendering
-	last  map[int32]sentPrompt // the last prompt of each session
-	left  map[int]int          // sessions of each repeat that have not ended
+	mu       sync.Mutex
+	history  *prefix.History      // nil when the server does not report its block size, or does not cache
+	compared bool                 // a prompt rendered by wb has been compared with the server's rendering
+	last     map[int32]sentPrompt // the last prompt of each session
+	left     map[int]int          // sessions of each repeat that have not ended
 }
 
+// sentPrompt is the prompt of a turn as token ids.
 type sentPrompt struct {
 	turn int32
 	ids  []int32
 }
 
+// beginCacheAnalysis prepares the analysis for the sessions that will be played.
 func (r *run) beginCacheAnalysis(todo []SessionPlan) {
 	r.cache.last, r.cache.left = map[int32]sentPrompt{}, map[int]int{}
 	for _, s := range todo {
@@ -80,13 +82,13 @@ func (r *run) beginCacheAnalysis(todo []SessionPlan) {
 	if r.engine.KVCacheSizeTokens != nil {
 		pool = int(*r.engine.KVCacheSizeTokens)
 	}
-	r.cache.h = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
+	r.cache.history = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
 }
 
 // cold tells the analysis that the server's cache was emptied.
 func (r *run) cold() {
-	if r.cache.h != nil {
-		r.cache.h.Cold()
+	if r.cache.history != nil {
+		r.cache.history.Cold()
 	}
 }
 
@@ -105,7 +107,7 @@ func (r *run) fetchTokenIDs(ctx context.Context, c *client.Client, f *finishedTu
 		return
 	}
 	r.compareTemplate(ctx, c, f.req, f.ids)
-	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.cache.h == nil {
+	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.cache.history == nil {
 		return
 	}
 	if ids, err := engine.Tokenize(ctx, c, r.engine.Model, nil, f.re.Content); err == nil {
@@ -134,14 +136,14 @@ func (r *run) analyse(rows *store.Together, p *liveSession, f *finishedTurn) {
 	if len(re.TokenIDs) > 0 && !r.job.NoText {
 		store.Put(rows, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "output"}, re.TokenIDs)...)
 	}
-	if r.cache.h == nil {
+	if r.cache.history == nil {
 		return
 	}
 	if re.Status != client.StatusOK && re.FirstNs == nil { // a prompt that failed before its first token was hardly computed
 		return
 	}
 	t := r.seen(p, f)
-	v := r.cache.h.Analyse(t)
+	v := r.cache.history.Analyse(t)
 	if re.Status != client.StatusOK { // a failed turn belongs to the history of the cache, but counts in no figure
 		return
 	}
@@ -201,12 +203,12 @@ func (r *run) endSessionAnalysis(p *liveSession) {
 	if !p.warmup() {
 		r.cache.left[p.repeat]--
 	}
-	if r.cache.h == nil {
+	if r.cache.history == nil {
 		return
 	}
-	r.cache.h.Forget(int(p.id), p.apart)
+	r.cache.history.Forget(int(p.id), p.apart)
 	if p.warmup() || r.cache.left[p.repeat] == 0 {
-		r.cache.h.EndRepeat(p.repeat)
+		r.cache.history.EndRepeat(p.repeat)
 		delete(r.cache.left, p.repeat)
 	}
 }
@@ -214,8 +216,8 @@ func (r *run) endSessionAnalysis(p *liveSession) {
 // compareTemplate compares the first prompt that wb rendered with the server's rendering of the same messages, once per run.
 func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.Request, ids []int32) {
 	r.cache.mu.Lock()
-	done := req.Text == "" || ids == nil || r.cache.first
-	r.cache.first = r.cache.first || !done
+	done := req.Text == "" || ids == nil || r.cache.compared
+	r.cache.compared = r.cache.compared || !done
 	r.cache.mu.Unlock()
 	if done {
 		return

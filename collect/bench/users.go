@@ -15,7 +15,7 @@ import (
 // sharedReadBytes is the size of one read of one of several users: room for many events, and little memory for each user.
 const sharedReadBytes = 8 << 10
 
-// LoadInfo is what a person watching several users sees.
+// LoadInfo is what a person who watches several users sees.
 type LoadInfo struct {
 	Elapsed         time.Duration
 	Streams         int // turns under way
@@ -32,12 +32,13 @@ type sharedLoad struct {
 	backlog                  *backlog
 
 	mu      sync.Mutex
-	ends    []store.SessionEnd
-	clients []*client.Client
+	ends    []store.SessionEnd // that are not committed yet
+	clients []*client.Client   // of all users
 }
 
 func (c *sharedLoad) begun() { c.streams.Add(1) }
 
+// done counts a finished turn, and corrects the number of tokens by its usage.
 func (c *sharedLoad) done(re *client.Reply) {
 	c.streams.Add(-1)
 	c.turns.Add(1)
@@ -56,6 +57,7 @@ func (c *sharedLoad) ended(e store.SessionEnd) {
 	c.ends = append(c.ends, e)
 }
 
+// takeEnds gives the ends of sessions that came since the last call.
 func (c *sharedLoad) takeEnds() []store.SessionEnd {
 	c.mu.Lock()
 	defer c.mu.Unlock()
