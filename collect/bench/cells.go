@@ -16,12 +16,12 @@ import (
 	"wb/data/plain"
 )
 
-// notInPlans are settings of one call, not of a plan.
+// notInPlans are flags of one call of wb run, which a plan cannot set.
 var notInPlans = slices.Concat([]string{"name", "tag", "db", "quiet", "results", "push", "list-conversations", "resume", "help"},
 	repetitionFlags)
 
-// NewSpec makes the spec of a plan, or without one of the single run that the given settings describe. Those go before what the plan says.
-// Mistakes are told with the plan's line or the cell.
+// NewSpec makes the spec of a plan. Without a plan it makes the spec of the single run that the given settings describe.
+// A given setting takes precedence over the plan's. Mistakes name the plan's line or the cell.
 func NewSpec(plan *PlanFile, given Given, rules Rules) (*Spec, error) {
 	s := &Spec{Given: given}
 	flags, run, rep := blank()
@@ -62,7 +62,7 @@ func NewSpec(plan *PlanFile, given Given, rules Rules) (*Spec, error) {
 	return s, nil
 }
 
-// settleRepetition gives the repeats room, and finds mistakes in them.
+// settleRepetition raises the limit of repeats to the number asked for, unless a limit was given, and finds mistakes in both.
 func (s *Spec) settleRepetition(given Given, rules Rules) error {
 	if given["max-repeats"] == nil {
 		s.MaxRepeats = max(s.MaxRepeats, s.Repeats)
@@ -70,13 +70,13 @@ func (s *Spec) settleRepetition(given Given, rules Rules) error {
 	return first(s.Repetition.Validate(rules.Metrics))
 }
 
-// finish chooses what was not chosen, and finds mistakes.
+// finish fills in the settings that nobody chose, and finds mistakes.
 func (s *RunSpec) finish(given func(flag string) bool, rules Rules) error {
 	s.settle(given)
 	return first(s.Validate(given, rules))
 }
 
-// apply gives flags their values.
+// apply sets flags to the given values. Names that are not flags are left out.
 func (g Given) apply(f *pflag.FlagSet) error {
 	for _, name := range slices.Sorted(maps.Keys(g)) {
 		flag := f.Lookup(name)
@@ -90,7 +90,7 @@ func (g Given) apply(f *pflag.FlagSet) error {
 	return nil
 }
 
-// cell makes the spec of one cell: the plan's settings, then the given ones.
+// cell makes the spec of one cell from the plan's settings and then the given ones, which replace them.
 func (p *PlanFile) cell(cell Cell, given Given, rules Rules) (*RunSpec, error) {
 	flags, run, _ := blank()
 	for _, s := range cell.Settings {
@@ -119,14 +119,14 @@ func (p *PlanFile) cell(cell Cell, given Given, rules Rules) (*RunSpec, error) {
 	return run, nil
 }
 
-// override gives a cell the settings that a person gave. Those that the plan varies are refused.
+// override gives a cell the settings from the command line. It refuses those that the plan varies.
 func (p *PlanFile) override(flags *pflag.FlagSet, run *RunSpec, given Given) (err error) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if name == "" || slices.Contains(repetitionFlags, name) {
 			continue
 		}
 		if p.Varies(name) {
-			err = errors.Join(err, fmt.Errorf("flag --%s: plan %s varies it, and its cells would not be what their names say", name, p.Name))
+			err = errors.Join(err, fmt.Errorf("flag --%s: plan %s varies it, so its cells would not match their names", name, p.Name))
 		}
 		values := given[name]
 		if name == "tag" {
@@ -139,50 +139,50 @@ func (p *PlanFile) override(flags *pflag.FlagSet, run *RunSpec, given Given) (er
 	for _, w := range given[""] {
 		w, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimPrefix(w, "--"), "no-"), "=")
 		if p.Varies(ServerSetting + w) {
-			err = errors.Join(err, fmt.Errorf("argument --%s: plan %s varies it, and its cells would not be what their names say", w, p.Name))
+			err = errors.Join(err, fmt.Errorf("argument --%s: plan %s varies it, so its cells would not match their names", w, p.Name))
 		}
 	}
 	run.Target.Words = append(run.Target.Words, given[""]...)
 	return err
 }
 
-// set gives a plan's setting to the flag of its name, or to vLLM.
+// set sets the flag that a plan's setting names, or adds an argument for vLLM.
 func (s *RunSpec) set(flags *pflag.FlagSet, c Choice) error {
 	if name, ok := strings.CutPrefix(c.Name, ServerSetting); ok {
 		return s.setServer(name, c.Values)
 	}
 	f := flags.Lookup(c.Name)
 	if slices.Contains(notInPlans, c.Name) {
-		own := ""
+		instead := ""
 		if c.Name == "repeat" {
-			own = "; a plan says repeats"
+			instead = "; a plan calls it repeats"
 		}
-		return fmt.Errorf("%s: is no setting of a plan, but of one call: wb run PLAN --%s%s", c.Name, c.Name, own)
+		return fmt.Errorf("%s: is not a setting of a plan, only a flag: wb run PLAN --%s%s", c.Name, c.Name, instead)
 	}
 	if f == nil {
-		return fmt.Errorf("%s: is no setting of a plan; those are the flags of wb run, name, about, repeats, max_repeats, until_ci, "+
-			"metric, tags, server, matrix and variants", c.Name)
+		return fmt.Errorf("%s: is not a setting of a plan; the settings are the flags of wb run, and name, about, repeats, max_repeats, "+
+			"until_ci, metric, tags, server, matrix and variants", c.Name)
 	}
 	if c.Name == "url" && plain.RedactURL(c.Values[0]) != c.Values[0] {
-		return errors.New("url: credentials do not belong into a plan, which is recorded; use api_key_env")
+		return errors.New("url: credentials do not belong in a plan, because plans are recorded; use api_key_env")
 	}
 	if _, list := f.Value.(pflag.SliceValue); !list && len(c.Values) != 1 {
 		return fmt.Errorf("%s: wants one value", c.Name)
 	} else if err := set(f, c.Values); err != nil && list {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	} else if errors.Is(err, strconv.ErrSyntax) {
-		kinds := map[string]string{"bool": "truth value (true or false)", "float64": "number"}
-		return fmt.Errorf("%s: wants a %s, not %q", c.Name, cmp.Or(kinds[f.Value.Type()], "whole number"), c.Values[0])
+		kinds := map[string]string{"bool": "true or false", "float64": "a number"}
+		return fmt.Errorf("%s: wants %s, not %q", c.Name, cmp.Or(kinds[f.Value.Type()], "a whole number"), c.Values[0])
 	} else if err != nil {
 		return fmt.Errorf("%s: %q: %w", c.Name, c.Values[0], err)
 	}
 	return nil
 }
 
-// setServer adds one of vLLM's own arguments.
+// setServer adds an argument for vLLM.
 func (s *RunSpec) setServer(name string, values []string) error {
 	if slices.Contains(serve.SecretArgs(), name) {
-		return fmt.Errorf("%s: a secret does not belong into a plan, which is recorded; vLLM reads it from its environment", name)
+		return fmt.Errorf("%s: a secret does not belong in a plan, because plans are recorded; vLLM reads it from its environment", name)
 	}
 	switch words := &s.Target.Words; {
 	case len(values) == 1 && slices.Contains([]string{"true", "yes", "on"}, values[0]):

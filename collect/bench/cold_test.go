@@ -18,7 +18,7 @@ import (
 	"wb/store"
 )
 
-// caching is a server that is not vLLM and has a prefix cache, of which it tells: tokens are words.
+// caching is a server that is not vLLM. It has a prefix cache, in which each word is a token, and reports cached tokens.
 type caching struct {
 	mu   sync.Mutex
 	sent [][]string
@@ -43,12 +43,13 @@ func (c *caching) chat(w http.ResponseWriter, prompt int, messages []data.Messag
 	fmt.Fprint(w, clienttest.Hellos()+clienttest.Ended("length")+usedCached(len(words), min(cached, len(words)-1)))
 }
 
-// usedCached is the usage of a reply of two tokens.
+// usedCached gives the usage of a reply of two tokens.
 func usedCached(prompt, cached int) string {
-	return clienttest.Used(fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":%d}}`, prompt, cached))
+	const usage = `{"prompt_tokens":%d,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":%d}}`
+	return clienttest.Used(fmt.Sprintf(usage, prompt, cached))
 }
 
-// playing plays two conversations against a server, three times unless the plan says otherwise.
+// playing plays two conversations against a server, three times unless change says otherwise.
 func playing(t *testing.T, server http.Handler, change func(*Job)) (db *store.DB, said, warned []string) {
 	t.Helper()
 	srv := httptest.NewServer(server)
@@ -74,14 +75,14 @@ func playing(t *testing.T, server http.Handler, change func(*Job)) (db *store.DB
 const firstTurns = `SELECT string_agg(concat_ws(' ', conversation, repeat, isolation, began_warm, first_cached_tokens < 12), ', '
 	ORDER BY session_id) FROM sessions WHERE NOT warmup`
 
-// A server that takes no salt has sessions kept apart by a line of one length at the head of their prompts.
-// Repeats are as cold as the first pass, and what was done is on record.
+// When a server takes no salt, a line at the head of the prompts keeps sessions apart. All lines have the same length.
+// Repeats are as cold as the first pass, and the isolation is recorded.
 func TestIsolationByLine(t *testing.T) {
 	server := &clienttest.OddServer{Chat: (&caching{}).chat}
 	db, said, warned := playing(t, server, func(p *Job) { p.Warmup = 1 })
 	if got := cell(t, db, firstTurns); got != "talk 1 line false true, bare 1 line false true, talk 2 line false true, "+
 		"bare 2 line false true, talk 3 line false true, bare 3 line false true" {
-		t.Error(got) // the role and the line's first two words are everybody's, and by chance one more
+		t.Error(got) // all sessions share the role and the line's first two words, and by chance sometimes one more word
 	}
 	if got := cell(t, db, "SELECT value FROM raw.setting WHERE source = 'plan' AND name = 'isolation'"); got != "line" {
 		t.Errorf("recorded: %s", got)
@@ -100,7 +101,7 @@ func TestIsolationByLine(t *testing.T) {
 	if len(warned) != 0 || len(said) != 1 || !strings.Contains(said[0], "a line at the head of each session's prompts") {
 		t.Errorf("said %q, warned of %q", said, warned)
 	}
-	// who asks for a salt is warned; who asks for no isolation has warm repeats, and that is known
+	// asking for a salt gives a warning; without isolation repeats begin warm, and the view sessions says so
 	_, _, warned = playing(t, server, func(p *Job) { p.Isolation = IsolationSalt })
 	if len(warned) != 1 || !strings.Contains(warned[0], "takes no cache_salt") {
 		t.Errorf("warned of %q", warned)
@@ -110,7 +111,7 @@ func TestIsolationByLine(t *testing.T) {
 	if got != "false false true true true true" || len(warned) != 0 {
 		t.Errorf("%s, warned of %q", got, warned)
 	}
-	// a server that keeps to no line either is told of
+	// there is a warning when even the line does not keep sessions apart
 	warm := &clienttest.OddServer{Chat: func(w http.ResponseWriter, prompt int, _ []data.Message) {
 		fmt.Fprint(w, clienttest.Hellos()+clienttest.Ended("length")+usedCached(prompt, prompt-1))
 	}}
@@ -132,12 +133,12 @@ func TestIsolationLine(t *testing.T) {
 	}
 	for _, w := range lineWords {
 		if len(w) != 4 {
-			t.Errorf("%q has not four letters", w)
+			t.Errorf("%q does not have four letters", w)
 		}
 	}
 }
 
-// Warm-ups go on until three in a row are alike, at most ten; the run says how many it took, or that it did not get steady.
+// Warm-ups go on until three in a row are steady, but at most ten. The run says how many it took, or that the server did not get steady.
 func TestWarmups(t *testing.T) {
 	for _, c := range []struct {
 		took []float64
@@ -153,7 +154,7 @@ func TestWarmups(t *testing.T) {
 	}
 	var sent atomic.Int32
 	server := &clienttest.OddServer{Chat: func(w http.ResponseWriter, prompt int, _ []data.Message) {
-		if n := sent.Add(1); n%2 == 0 && n <= 12 { // so long that a busy machine does not take as long over the others
+		if n := sent.Add(1); n%2 == 0 && n <= 12 { // longer than a busy machine takes for the others
 			time.Sleep(300 * time.Millisecond)
 		}
 		clienttest.WriteReply(w, clienttest.Hellos(), prompt, 2)
@@ -175,7 +176,7 @@ func TestWarmups(t *testing.T) {
 	if got := cell(t, db, warmedUp); len(said) != 1 || said[0] != "the server is steady after "+got+" warm-ups" || len(warned) != 0 {
 		t.Errorf("%s warm-ups, said %q, warned of %q", got, said, warned)
 	}
-	// one that fails tells nothing of the server's steadiness
+	// a failed warm-up ends the warm-ups
 	failing := &clienttest.OddServer{Chat: func(w http.ResponseWriter, prompt int, messages []data.Message) {
 		if strings.HasPrefix(messages[0].Content, "Session name: ") {
 			http.Error(w, `{"error": "not yet"}`, http.StatusBadRequest)
@@ -184,12 +185,12 @@ func TestWarmups(t *testing.T) {
 		clienttest.WriteReply(w, clienttest.Hellos(), prompt, 2)
 	}}
 	db, _, _ = playing(t, failing, func(p *Job) { p.Warmup = WarmupAuto; p.Isolation = IsolationNone })
-	if got := cell(t, db, "SELECT message FROM raw.event WHERE kind = 'warmup'"); got != "a warm-up failed (http_error): no more are sent" {
+	if got := cell(t, db, "SELECT message FROM raw.event WHERE kind = 'warmup'"); got != "a warm-up failed (http_error), so no more are sent" {
 		t.Error(got)
 	}
 }
 
-// ignore_eos goes to servers that are known to understand it; others are not asked, and the run says so.
+// ignore_eos is sent only to servers that are known to understand it. For other servers the run has a warning.
 func TestIgnoreEOS(t *testing.T) {
 	for owner, want := range map[string]bool{"me": false, "llamacpp": true} {
 		var sent atomic.Int32

@@ -18,19 +18,49 @@ import (
 	"wb/store"
 )
 
-// begin writes what the run is before anything is measured.
+// begin records the run, its server, its model, its tags and its settings before anything is measured.
 func (r *run) begin(ctx context.Context) error {
 	p, e := r.job, r.engine
-	row := store.Run{RunID: r.id, Name: r.name, Status: store.RunRunning, StartedAt: p.Start.UTC(), Simulated: e.Kind() == engine.KindSimulator, WbVersion: p.Build.WbVersion,
-		WbCommit: plain.OrNil(p.Build.WbCommit), GoVersion: runtime.Version(), DuckDBVersion: p.Build.DuckDBVersion, Argv: r.client.Clean(p.Build.Argv), Seed: p.Seed, PID: int64(os.Getpid()),
-		PlanID: p.Part.PlanID, Plan: plain.OrNil(p.Part.PlanText), Spec: plain.OrNil(p.Part.Spec), Cell: plain.OrNil(p.Part.Cell), Executions: new(int32(1)), ChangedAt: new(p.Start.UTC())}
+	row := store.Run{
+		RunID:         r.id,
+		Name:          r.name,
+		Status:        store.RunRunning,
+		StartedAt:     p.Start.UTC(),
+		Simulated:     e.Kind() == engine.KindSimulator,
+		WbVersion:     p.Build.WbVersion,
+		WbCommit:      plain.OrNil(p.Build.WbCommit),
+		GoVersion:     runtime.Version(),
+		DuckDBVersion: p.Build.DuckDBVersion,
+		Argv:          r.client.Clean(p.Build.Argv),
+		Seed:          p.Seed,
+		PID:           int64(os.Getpid()),
+		PlanID:        p.Part.PlanID,
+		Plan:          plain.OrNil(p.Part.PlanText),
+		Spec:          plain.OrNil(p.Part.Spec),
+		Cell:          plain.OrNil(p.Part.Cell),
+		Executions:    new(int32(1)),
+		ChangedAt:     new(p.Start.UTC()),
+	}
 	if h, err := os.Hostname(); err == nil {
 		row.Hostname = &h
 	}
 	row.ProcessStartedAt = store.ProcessStart(row.PID)
-	eng := store.Engine{RunID: r.id, Kind: string(e.Kind()), Version: e.Version, URL: r.client.Base(), Model: e.Model, ModelRoot: e.ModelRoot, MaxModelLenTokens: e.MaxModelLenTokens,
-		BlockSizeTokens: e.BlockSizeTokens, KVCacheSizeTokens: e.KVCacheSizeTokens, PrefixCaching: e.PrefixCaching, HasMetrics: e.HasMetrics, HasTokenize: e.HasTokenize,
-		TokenCounts: "none", ProcessStartedAt: e.ProcessStartedAt}
+	eng := store.Engine{
+		RunID:             r.id,
+		Kind:              string(e.Kind()),
+		Version:           e.Version,
+		URL:               r.client.Base(),
+		Model:             e.Model,
+		ModelRoot:         e.ModelRoot,
+		MaxModelLenTokens: e.MaxModelLenTokens,
+		BlockSizeTokens:   e.BlockSizeTokens,
+		KVCacheSizeTokens: e.KVCacheSizeTokens,
+		PrefixCaching:     e.PrefixCaching,
+		HasMetrics:        e.HasMetrics,
+		HasTokenize:       e.HasTokenize,
+		TokenCounts:       "none",
+		ProcessStartedAt:  e.ProcessStartedAt,
+	}
 	if p.Server.Process != nil && p.Server.Process.Facts().PID != 0 {
 		eng.PID = new(int64(p.Server.Process.Facts().PID))
 	}
@@ -59,10 +89,17 @@ func (r *run) begin(ctx context.Context) error {
 	for _, a := range e.Absent {
 		r.event(store.EventKind(a.Kind), "engine", r.client.Clean(a.Message), nil)
 	}
-	return errors.Join(store.Add(ctx, r.rec, row), store.Add(ctx, r.rec, eng), store.Add(ctx, r.rec, models...), store.Add(ctx, r.rec, tags...), r.settings(ctx), r.rec.Flush(ctx))
+	return errors.Join(
+		store.Add(ctx, r.rec, row),
+		store.Add(ctx, r.rec, eng),
+		store.Add(ctx, r.rec, models...),
+		store.Add(ctx, r.rec, tags...),
+		r.settings(ctx),
+		r.rec.Flush(ctx),
+	)
 }
 
-// settings records every choice and finding as a row of its own, so that two runs can be compared.
+// settings records one row for each setting and for each fact about the server, so that two runs can be compared.
 func (r *run) settings(ctx context.Context) error {
 	p, e := r.job, r.engine
 	var rows []store.Setting
@@ -74,10 +111,27 @@ func (r *run) settings(ctx context.Context) error {
 		ids = append(ids, c.ID)
 		add("conversation", c.ID, c.SHA256()[:16])
 	}
-	for k, v := range map[string]any{"conversations": strings.Join(ids, ","), "max_turns": p.MaxTurns, "max_tokens": p.MaxTokens,
-		"repeat": p.Repeats, "sessions_per_repeat": len(p.AllSessions(1, 1)), "warmup": p.Warmup.String(),
-		"temperature": p.Temperature, "seed": p.Seed, "ignore_eos": p.IgnoreEOS, "timeout": p.Timeout, "isolation": p.Isolation, "users": p.users(), "rate": p.Rate, "sample_hz": p.SampleHz, "no_text": p.NoText, "replies": map[bool]string{true: RepliesScripted, false: RepliesLive}[p.Scripted()],
-		"token_ids": cmp.Or(p.TokenIDs, TokenIDsPrompt), "api": p.apiText(), "rag_placement": fmt.Sprint(p.Placements())} {
+	for k, v := range map[string]any{
+		"conversations":       strings.Join(ids, ","),
+		"max_turns":           p.MaxTurns,
+		"max_tokens":          p.MaxTokens,
+		"repeat":              p.Repeats,
+		"sessions_per_repeat": len(p.AllSessions(1, 1)),
+		"warmup":              p.Warmup.String(),
+		"temperature":         p.Temperature,
+		"seed":                p.Seed,
+		"ignore_eos":          p.IgnoreEOS,
+		"timeout":             p.Timeout,
+		"isolation":           p.Isolation,
+		"users":               p.users(),
+		"rate":                p.Rate,
+		"sample_hz":           p.SampleHz,
+		"no_text":             p.NoText,
+		"replies":             map[bool]string{true: RepliesScripted, false: RepliesLive}[p.Scripted()],
+		"token_ids":           cmp.Or(p.TokenIDs, TokenIDsPrompt),
+		"api":                 p.apiText(),
+		"rag_placement":       fmt.Sprint(p.Placements()),
+	} {
 		add("plan", k, fmt.Sprint(v))
 	}
 	if p.Rate > 0 {
@@ -100,7 +154,8 @@ func (r *run) settings(ctx context.Context) error {
 		}
 	}
 	add("engine", "kind", string(e.Kind()))
-	if e.Kind() != engine.KindSimulator && p.Server.Process == nil { // what wb starts may have another port each time
+	// a server that wb starts may have another port each time, so its URL says nothing about the run
+	if e.Kind() != engine.KindSimulator && p.Server.Process == nil {
 		add("engine", "url", r.client.Base())
 	}
 	add("engine", "model", e.Model)

@@ -17,32 +17,33 @@ import (
 	"wb/store"
 )
 
-// Ledger is what the executor needs of the file that runs are recorded in.
+// Ledger is the part of the file of runs that an Execution needs.
 type Ledger interface {
 	// Executions lists the plans that were begun in the file, the newest first.
 	Executions(ctx context.Context) ([]store.Execution, error)
-	// PlanRuns gives the runs of an execution, and how far each got.
+	// PlanRuns gives the runs of an execution, with what each has finished.
 	PlanRuns(ctx context.Context, plan uuid.UUID) ([]store.PlanRun, error)
-	// Reopen says that runs are gone on with; sessions of theirs that were cut short will be played again.
+	// Reopen marks runs as running again, and marks their sessions that were cut short as repeated: those are played again.
 	Reopen(ctx context.Context, runs []store.PlanRun) error
-	// FinishRuns closes runs.
+	// FinishRuns records the status of runs, the reason for it, and when they ended.
 	FinishRuns(ctx context.Context, ids []uuid.UUID, status store.RunStatus, reason string, ended time.Time) error
-	// Checkpoint folds the log into the file.
+	// Checkpoint merges the database's write-ahead log into the file.
 	Checkpoint(ctx context.Context) error
 }
 
-// Tools are what an execution is done with. Tests give others than the command does.
+// Tools are the functions through which an Execution reaches servers, figures and the clock. Tests replace them.
 type Tools struct {
 	// Connect reaches a server, or starts it.
 	Connect func(ctx context.Context, s *target.Spec, c target.Connection) (*target.Target, error)
 	// Play plays a job and records it.
 	Play func(ctx context.Context, at *target.Target, job Job, watch Watch) (*Result, error)
-	// Width gives half of the 95 % interval of a metric, as a ratio: of a run's own level, or of the change between runs, the widest.
-	// NaN: too few sessions. ErrNoFigures: it is not measured.
+	// Width gives half the width of the 95 % interval of a metric, as a ratio.
+	// For one run it is the interval of the run's level; for several runs, the widest interval of a change between them.
+	// It gives NaN when there are too few sessions, and ErrNoFigures when the metric is not measured.
 	Width func(ctx context.Context, metric string, runs []uuid.UUID) (half float64, err error)
-	// Now is the time.
+	// Now gives the current time.
 	Now func() time.Time
-	// Since gives the time since a moment, on the monotonic clock where the moment has one.
+	// Since gives the time that has passed since a moment. It uses the monotonic clock when the moment has a reading of it.
 	Since func(time.Time) time.Duration
 	Build Build
 }
@@ -50,36 +51,36 @@ type Tools struct {
 // ErrNoFigures is returned by Width when a metric is not measured.
 var ErrNoFigures = errors.New("not measured")
 
-// Teller is told how an execution gets on.
+// Teller receives the progress of an execution, for a person who watches. All functions must be set.
 type Teller struct {
 	Line    func(text string) // a line that stays
 	Warn    func(text string)
 	Chosen  func(all int, chosen []*data.Conversation, left []data.LeftOut, named bool)
-	Making  func(c *data.Conversation) // a generated conversation is made
+	Making  func(c *data.Conversation) // a generated conversation is being made
 	Talk    target.Talk
 	Watch   Watch
 	Failure func(err error) // a job failed
 }
 
-// Execution plays the cells of a spec in turns.
+// Execution plays the cells of a spec, in turns, and keeps the server between cells that can share it.
 type Execution struct {
 	Spec   *Spec
 	Cells  []*CellRun
-	Ledger Ledger // to be set before Play
+	Ledger Ledger // must be set before Play
 
 	tools  Tools
 	tell   Teller
 	began  time.Time
 	planID uuid.UUID
 
-	at        *target.Target
-	atServer  string
-	used      bool // the server has played a session
-	last      *CellRun
-	connected int
+	at        *target.Target // the server that is connected; nil: none
+	atServer  string         // what shared() gives for its cell
+	used      bool           // the server has answered a session
+	last      *CellRun       // the cell that it served last; nil: none
+	connected int            // number of connections so far
 }
 
-// CellRun is one run under way: the only one, or a cell of a plan.
+// CellRun is a run that is being played: the only one, or that of one cell of a plan.
 type CellRun struct {
 	CellSpec
 	Result   Result
@@ -91,31 +92,31 @@ type CellRun struct {
 	key       string // the server's API key
 	convs     []*data.Conversation
 	start     time.Time // zero of the run's clock
-	sessions  int       // of one repeat; 0: not known yet
+	sessions  int       // in one repeat; 0: not known yet
 	done      doneSessions
-	gaveUp    error         // why nothing more comes of it
-	took      time.Duration // of its sessions so far
-	played    int
+	gaveUp    error         // why the cell was given up; nil: it was not
+	took      time.Duration // by its sessions so far, including starts of the server
+	played    int           // sessions so far
 }
 
 // doneSessions are the sessions of a run that need not be played again.
 type doneSessions struct {
-	all     map[store.DoneSession]bool
-	perPass map[int]int // how many, by repeat
+	all       map[store.DoneSession]bool
+	perRepeat map[int]int // number of sessions, by repeat
 }
 
-// add books a session of a run with so many users, whose passes are numbered one after another.
+// add marks a session as done. With several users the session's Repeat also counts the users, so add divides by their number.
 func (d *doneSessions) add(s store.DoneSession, users int) {
 	if d.all == nil {
-		d.all, d.perPass = map[store.DoneSession]bool{}, map[int]int{}
+		d.all, d.perRepeat = map[store.DoneSession]bool{}, map[int]int{}
 	}
 	if !d.all[s] {
 		d.all[s] = true
-		d.perPass[(int(s.Repeat)-1)/users+1]++
+		d.perRepeat[(int(s.Repeat)-1)/users+1]++
 	}
 }
 
-// NewExecution prepares a spec: whatever can be checked before there is a server is. began is the zero of a single run's clock.
+// NewExecution prepares a spec and checks everything that can be checked without a server. began is the zero of a single run's clock.
 func NewExecution(spec *Spec, tools Tools, tell Teller, began time.Time) (*Execution, error) {
 	x := &Execution{Spec: spec, tools: tools, tell: tell, began: began, planID: uuid.New()}
 	library := map[string][]*data.Conversation{}
@@ -132,7 +133,8 @@ func NewExecution(spec *Spec, tools Tools, tell Teller, began time.Time) (*Execu
 	return x, nil
 }
 
-// prepare finds what the cell plays. library holds what was loaded already, by directory.
+// prepare reads the cell's API key, conversations and chat template.
+// library holds the conversations that were already loaded, by directory.
 func (c *CellRun) prepare(library map[string][]*data.Conversation, now func() time.Time) (err error) {
 	if c.key, err = target.APIKey(c.Target.KeyEnv); err != nil {
 		return err
@@ -157,13 +159,13 @@ func (c *CellRun) prepare(library map[string][]*data.Conversation, now func() ti
 	return nil
 }
 
-// Close ends the server that the execution has at hand.
+// Close ends the server that the execution is connected to, if wb started it.
 func (x *Execution) Close() { x.at.Close() }
 
-// Reach has the first cell's server at hand.
+// Reach connects to the first cell's server, or starts it.
 func (x *Execution) Reach(ctx context.Context) error { return x.reach(ctx, x.Cells[0]) }
 
-// Recorded says whether anything is on record.
+// Recorded says whether any run of the execution is in the file.
 func (x *Execution) Recorded() bool {
 	for _, c := range x.Cells {
 		if c.Progress != nil {
@@ -173,7 +175,7 @@ func (x *Execution) Recorded() bool {
 	return false
 }
 
-// reach has the cell's server at hand: the one that is there if it will do, or a new one.
+// reach connects to the cell's server. It keeps the present server if the cell can share it, and otherwise ends that one.
 func (x *Execution) reach(ctx context.Context, c *CellRun) (err error) {
 	if x.at != nil && x.atServer == c.shared() {
 		return nil
@@ -186,12 +188,13 @@ func (x *Execution) reach(ctx context.Context, c *CellRun) (err error) {
 	return Interrupted(ctx, err)
 }
 
-// clock counts from a moment.
+// clock gives a clock that counts nanoseconds from a moment.
 func (x *Execution) clock(from time.Time) client.Clock {
 	return func() int64 { return int64(x.tools.Since(from)) }
 }
 
-// Interrupted is what a person caused by Ctrl-C, whatever came of it first.
+// Interrupted gives ErrInterrupted for any error that came after the context was cancelled: Ctrl-C is its cause, whatever failed first.
+// Other errors, and nil, are returned as they are.
 func Interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return ErrInterrupted
@@ -199,17 +202,17 @@ func Interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// complete says that passes were played.
+// complete says whether all sessions of these repeats were played.
 func (c *CellRun) complete(from, to int) bool {
 	for rep := from; rep <= to; rep++ {
-		if c.sessions == 0 || c.done.perPass[rep] < c.sessions {
+		if c.sessions == 0 || c.done.perRepeat[rep] < c.sessions {
 			return false
 		}
 	}
 	return true
 }
 
-// finished books a session.
+// finished marks a session of the cell as done.
 func (c *CellRun) finished(s store.DoneSession) {
 	users := max(c.Users, 1)
 	if c.Rate > 0 {
@@ -218,7 +221,7 @@ func (c *CellRun) finished(s store.DoneSession) {
 	c.done.add(s, users)
 }
 
-// choose settles which conversations run on this server, and makes the generated ones to its tokeniser's measure.
+// choose decides which conversations fit this server. It also makes the generated ones, sized with the server's tokeniser.
 func (x *Execution) choose(ctx context.Context, c *CellRun) error {
 	s := c.selection
 	if s.ContextTokens == 0 && x.at.Server.MaxModelLenTokens != nil {
@@ -253,7 +256,7 @@ func (x *Execution) choose(ctx context.Context, c *CellRun) error {
 	return nil
 }
 
-// playRepeats plays what is missing of some repeats of a cell. keep says that its server will be wanted again at once.
+// playRepeats plays the sessions of some repeats of a cell that are not done yet. keep says that the next job uses the same server.
 func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, keep bool) error {
 	if c.complete(from, to) {
 		return nil
@@ -261,7 +264,7 @@ func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, k
 	if c.Progress == nil && x.Spec.Plan != "" {
 		c.start = x.tools.Now()
 	}
-	began := x.tools.Now() // a server's start is part of what a visit takes
+	began := x.tools.Now() // before the start of a server, which counts in the estimate of the time left
 	if err := x.reach(ctx, c); err != nil {
 		return err
 	}
@@ -285,7 +288,7 @@ func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, k
 		x.at.Close()
 		x.at = nil
 	}
-	if res.Progress.RunID != uuid.Nil { // a run came to be
+	if res.Progress.RunID != uuid.Nil { // a run was recorded
 		c.Progress = &res.Progress
 	}
 	c.Result.add(res)
@@ -295,17 +298,24 @@ func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, k
 	return err
 }
 
-// job is what is missing of some repeats of a cell.
+// job makes the job that plays the sessions of some repeats of a cell that are not done yet.
 func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
 	j := Job{RunSpec: c.RunSpec, Repeats: x.Spec.Repeats, Conversations: c.convs, Template: c.template, Start: c.start, Build: x.tools.Build,
-		Server: Server{Process: x.at.Process, Settings: x.at.Settings, Limits: x.at.Limits, Same: x.used && x.last == c, Used: x.used, Keep: keep},
-		Part:   Part{Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
+		Server: Server{
+			Process:  x.at.Process,
+			Settings: x.at.Settings,
+			Limits:   x.at.Limits,
+			Same:     x.used && x.last == c,
+			Used:     x.used,
+			Keep:     keep,
+		},
+		Part: Part{Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
 	if x.Spec.Plan != "" {
 		j.Part.PlanID, j.Part.PlanText = &x.planID, x.Spec.Text
 	}
 	if c.Progress == nil {
 		cells := x.Spec.Cells
-		if x.Recorded() { // one run of many has the cells of all
+		if x.Recorded() { // the first run of a plan records the cells of all; later ones do not repeat them
 			cells = nil
 		}
 		var err error
@@ -313,7 +323,7 @@ func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
 			return j, err
 		}
 	}
-	if j.Server.Same && c.Isolation != IsolationRestart { // it is warm
+	if j.Server.Same && c.Isolation != IsolationRestart { // the server served this cell last, so it is warm
 		j.Warmup = 0
 	}
 	c.sessions = len(j.AllSessions(1, 1))
@@ -323,7 +333,7 @@ func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
 	}
 	for d := range c.done.all {
 		if h, ok := hashes[d.Conversation]; ok && h != d.SHA256 {
-			return j, fmt.Errorf("resume plan: conversation %s is not what it was when the plan was begun", d.Conversation)
+			return j, fmt.Errorf("resume plan: conversation %s has changed since the plan was begun", d.Conversation)
 		}
 	}
 	j.Sessions = []SessionPlan{}
@@ -334,14 +344,14 @@ func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
 			continue
 		}
 		j.Sessions = append(j.Sessions, s)
-		if x.Spec.Plan != "" { // only a plan comes back to what it has played
+		if x.Spec.Plan != "" { // only a plan comes back to repeats that it has played
 			c.finished(d)
 		}
 	}
 	return j, nil
 }
 
-// add adds what a job gave.
+// add adds the result of a job. The latest job gives the status, the first error of all jobs is kept, and counts are summed.
 func (r *Result) add(job *Result) {
 	r.RunID, r.Name, r.Status, r.LastError = job.RunID, job.Name, job.Status, cmp.Or(job.LastError, r.LastError)
 	r.FirstError = cmp.Or(r.FirstError, job.FirstError)

@@ -20,7 +20,7 @@ import (
 	"wb/store"
 )
 
-// stage is where executions are played without a server, a file or time: jobs take one second per session.
+// stage plays executions without a server and a file, with a clock on which a job takes one second per session. It is a Ledger too.
 type stage struct {
 	t      *testing.T
 	now    time.Time
@@ -28,14 +28,14 @@ type stage struct {
 	lines  []string
 	warned []string
 	closed map[string]string // how runs ended, by cell
-	spec   string            // that holds the cells
+	spec   string            // the recorded spec that holds the cells
 	older  []store.Execution // other plans in the file
-	plan   string
+	plan   string            // the recorded text of the plan
 
 	connected int
 	fail      func(s *stage, job Job) error // nil: no job fails
-	widths    []float64                     // of the metric, after each look at it
-	noFigures bool
+	widths    []float64                     // that Width gives, one per call
+	noFigures bool                          // Width gives ErrNoFigures
 	runs      map[uuid.UUID]*store.PlanRun
 	reopened  int
 }
@@ -70,7 +70,7 @@ func (s *stage) tools() Tools {
 	}
 }
 
-// play books a job as it is.
+// play notes a job as played, without a server.
 func (s *stage) play(ctx context.Context, _ *target.Target, job Job, _ Watch) (*Result, error) {
 	var passes []string
 	for _, x := range job.Sessions {
@@ -91,7 +91,13 @@ func (s *stage) play(ctx context.Context, _ *target.Target, job Job, _ Watch) (*
 		s.spec = job.Part.Spec
 	}
 	s.runs[run.RunID] = run
-	res := &Result{RunID: run.RunID, Name: run.Name, Status: store.RunOK, Turns: len(job.Sessions), Progress: Progress{RunID: run.RunID, Name: run.Name}}
+	res := &Result{
+		RunID:    run.RunID,
+		Name:     run.Name,
+		Status:   store.RunOK,
+		Turns:    len(job.Sessions),
+		Progress: Progress{RunID: run.RunID, Name: run.Name},
+	}
 	if s.fail != nil {
 		if err := s.fail(s, job); err != nil {
 			res.Status = store.RunFailed
@@ -126,7 +132,7 @@ func (s *stage) teller() Teller {
 	}
 }
 
-// The ledger of a stage is its memory.
+// Executions gives the execution that the stage has played, and the older ones.
 func (s *stage) Executions(context.Context) ([]store.Execution, error) {
 	if s.spec == "" {
 		return nil, nil
@@ -168,7 +174,7 @@ func anyRules() Rules {
 	return Rules{Name: fine, Label: fine, Metrics: []string{"ttft", "tpot"}}
 }
 
-// execute plays a plan, or without one what is given.
+// execute plays a plan, or a single run when plan is "".
 func (s *stage) execute(ctx context.Context, plan string, given Given) error {
 	s.t.Helper()
 	var p *PlanFile
@@ -203,7 +209,7 @@ func (s *stage) playSpec(ctx context.Context, spec *Spec, found *Found) error {
 
 const twoCells = "name: two\nconversations: [simple_qa]\nrepeats: 3\nvariants: {a: {}, b: {seed: 0}}\n"
 
-// Cells are taken in turns, forwards and backwards; one that follows itself stays on its server and is warm.
+// Cells are played in turns, forwards and then backwards. A cell that follows itself keeps its server, which is warm.
 func TestPasses(t *testing.T) {
 	s := newStage(t)
 	if err := s.execute(t.Context(), twoCells, nil); err != nil {
@@ -233,7 +239,7 @@ func TestPasses(t *testing.T) {
 	}
 }
 
-// Cells with other servers do not share one.
+// Cells that need different servers do not share one.
 func TestServersAreNotShared(t *testing.T) {
 	s := newStage(t)
 	plan := "name: two\nconversations: [simple_qa]\nrepeats: 2\nmatrix: {seed: [1, 2]}\n"
@@ -245,7 +251,7 @@ func TestServersAreNotShared(t *testing.T) {
 	}
 }
 
-// A single run plays all that is asked for at once.
+// A single run plays all its repeats in one job.
 func TestSingleRun(t *testing.T) {
 	s := newStage(t)
 	if err := s.execute(t.Context(), "", Given{"conversations": {"simple_qa"}, "repeat": {"3"}}); err != nil {
@@ -254,12 +260,13 @@ func TestSingleRun(t *testing.T) {
 	if want := []string{"1,2,3"}; !slices.Equal(s.jobs, want) {
 		t.Errorf("played %q, want %q", s.jobs, want)
 	}
-	if len(s.closed) != 0 { // its job closes it
+	if len(s.closed) != 0 { // the job closes the run, not the execution
 		t.Errorf("closed %v", s.closed)
 	}
 }
 
-// Repeats go on until the metric is known well enough, or is not measured, or there may be no more of them.
+// Repeats are added until the interval of the metric is narrow enough, or --max-repeats is reached, or the metric is found not to be
+// measured.
 func TestUntilCI(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -270,8 +277,9 @@ func TestUntilCI(t *testing.T) {
 	}{
 		{"known at once", []float64{0.01}, false, 1, "after 2 repeats the interval of ttft is ±1.0 % wide: enough"},
 		{"known later", []float64{math.NaN(), 0.05, 0.02}, false, 3, "after 4 repeats the interval of ttft is ±2.0 % wide: enough"},
-		{"never", []float64{0.5, 0.4, 0.3, 0.2}, false, 4, "after 5 repeats the interval of ttft is ±20.0 % wide, and not 2%; --max-repeats ends it"},
-		{"not measured", nil, true, 1, "ttft is not measured here, so that no repeat would make it better known; --until-ci is left alone"},
+		{"never", []float64{0.5, 0.4, 0.3, 0.2}, false, 4,
+			"after 5 repeats the interval of ttft is ±20.0 % wide; the target was 2%, and --max-repeats is reached"},
+		{"not measured", nil, true, 1, "ttft is not measured here, so more repeats cannot help; --until-ci is ignored"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t)
@@ -291,7 +299,7 @@ func TestUntilCI(t *testing.T) {
 	}
 }
 
-// A cell that breaks is given up and others go on; what would break them all ends the plan.
+// A cell that fails is given up and the others go on. An error that would make all cells fail ends the plan.
 func TestGiveUp(t *testing.T) {
 	broken := errors.New("it broke")
 	for _, c := range []struct {
@@ -327,10 +335,10 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
-// What a plan varies is not said anew, and each of many runs has its name checked.
+// A flag cannot set what a plan varies, and the name of every cell's run is checked.
 func TestPlanAndFlags(t *testing.T) {
 	const varied = "name: v\nconversations: [simple_qa]\nmatrix: {timeout: [5s, 6s]}\n"
-	const refused = "flag --timeout: plan v varies it, and its cells would not be what their names say"
+	const refused = "flag --timeout: plan v varies it, so its cells would not match their names"
 	given := Given{"timeout": {"7s"}}
 	if _, err := NewSpec(mustPlan(t, varied), given, anyRules()); errText(err) != refused {
 		t.Errorf("begun: %v", err)
@@ -354,7 +362,7 @@ func TestPlanAndFlags(t *testing.T) {
 	}
 }
 
-// Ctrl-C that comes while the last server is stopped changes nothing of a plan that is whole.
+// Ctrl-C while the last server is being stopped changes nothing: all passes of the plan were played.
 func TestInterruptedAtTheEnd(t *testing.T) {
 	s := newStage(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -13,41 +13,43 @@ import (
 	"wb/data"
 )
 
-// Flags declares what a run can be told, on the command line and in a plan; metrics are those that Metric can be.
+// Flags declares the settings of a run, which can be given on the command line and in a plan.
 func (s *RunSpec) Flags(f *pflag.FlagSet) {
 	s.Target.Flags(f)
 	f.StringVar(&s.Name, "name", "", "name of the run (default: model and time)")
 	f.StringArrayVar(&s.Tags, "tag", nil, "label `key=value` for the run; may be repeated")
-	f.StringSliceVar(&s.Selection.IDs, "conversations", nil, "conversations to run, by id (default: the core set and your own)")
+	f.StringSliceVar(&s.Selection.IDs, "conversations", nil, "conversations to run, by id (default: the core set and those of --data)")
 	s.Selection.Flags(f)
 	s.Prompting.flags(f)
 	s.Load.flags(f)
-	f.Float64Var(&s.SampleHz, "sample-hz", 20, "GPU samples a second; host and processes are sampled at most 5 and 2 times (0: no samples)")
+	f.Float64Var(&s.SampleHz, "sample-hz", 20,
+		"GPU samples per second; the host is sampled at most 5 times and processes at most 2 times per second (0: no samples)")
 	f.BoolVar(&s.NoText, "no-text", false, "store hashes of prompts and replies, not their text")
 }
 
-// Flags declares them, but for the ids.
+// Flags declares the flags of a selection, except that for ids.
 func (s *Selection) Flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.Include, "include-tags", nil, "only conversations with any of these `tags`")
 	f.StringSliceVar(&s.Exclude, "exclude-tags", nil, "no conversations with any of these `tags`")
 	f.IntVar(&s.Most, "max-conversations", 0, "at most this many, smallest first (0: no limit)")
 	f.StringVar(&s.Context, "context-size", "",
-		"leave out conversations that need more `tokens`, such as 32000 or 32K (default: the server's own context)")
-	f.StringVar(&s.Dir, "data", "", "`directory` with conversation files, which add to the built-in ones or replace them by id")
+		"leave out conversations that need more `tokens`, such as 32000 or 32K (default: the server's context)")
+	f.StringVar(&s.Dir, "data", "",
+		"`directory` with conversation files; they are added to the built-in ones, or replace those with the same id")
 }
 
 func (p *Prompting) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.Placement, "rag-placement", string(data.PlaceSystem),
-		"where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every way")
+		"where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every one")
 	f.StringVar(&p.Replies, "replies", RepliesLive,
-		"what goes into the history: live (the model's answers) or scripted (the files' own, so that two runs send equal prompts)")
-	f.StringVar(&p.API, "api", APIChat, "chat (the server's own template) or completions (prompts rendered here with --chat-template)")
+		"what goes into the history: live (the model's answers) or scripted (the replies in the files, so that two runs send equal prompts)")
+	f.StringVar(&p.API, "api", APIChat, "chat (the server's template) or completions (prompts rendered by wb with --chat-template)")
 	f.StringVar(&p.ChatTemplate, "chat-template", "",
 		"with --api completions: "+strings.Join(data.TemplateNames(), ", ")+" or a .jinja `file`")
-	f.StringVar(&p.TokenIDs, "token-ids", TokenIDsPrompt, "which token ids to get: prompt (asked of the server after each turn), "+
-		"all (generated ones too, in the stream; vLLM 0.11 and newer) or none, without which causes of misses are not known")
+	f.StringVar(&p.TokenIDs, "token-ids", TokenIDsPrompt, "which token ids to get: prompt (wb asks the server after each turn), "+
+		"all (generated ones too, in the stream; vLLM 0.11 and newer) or none (then the causes of misses are not known)")
 	f.IntVar(&p.MaxTurns, "max-turns", 0, "at most this many turns of each conversation (0: all)")
-	f.IntVar(&p.MaxTokens, "max-tokens", 64, "at most this many completion tokens a turn (0: no limit of ours)")
+	f.IntVar(&p.MaxTokens, "max-tokens", 64, "at most this many completion tokens per turn (0: wb sets no limit)")
 	f.Float64Var(&p.Temperature, "temperature", 0, "sampling temperature")
 	f.Int64Var(&p.Seed, "seed", 0, "sampling seed")
 	f.BoolVar(&p.IgnoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM)")
@@ -55,33 +57,33 @@ func (p *Prompting) flags(f *pflag.FlagSet) {
 
 func (l *Load) flags(f *pflag.FlagSet) {
 	l.Warmup = warmupUnset
-	f.Var(&l.Warmup, "warmup", "requests before the first session; recorded, flagged and left out of reports. "+
+	f.Var(&l.Warmup, "warmup", "requests before the first session; they are recorded, flagged and left out of reports. "+
 		"auto: until three in a row are steady, at most 10 (default: auto, 1 for the simulator)")
-	f.DurationVar(&l.Timeout, "timeout", 10*time.Minute, "give a turn up after this long (0: never)")
+	f.DurationVar(&l.Timeout, "timeout", 10*time.Minute, "give up a turn after this long (0: never)")
 	f.StringVar((*string)(&l.Isolation), "isolation", "",
-		"keep sessions out of each other's prefix cache: "+strings.Join(Isolations(), ", ")+
+		"how to keep a session from using cached tokens of another: "+strings.Join(Isolations(), ", ")+
 			" (default: restart for a server that wb starts, else salt, or line where the server takes no salt)")
-	f.IntVar(&l.Users, "users", 1, "users at once, each with sessions of its own, one after another; with --rate the most that play at once")
-	f.DurationVar(&l.Ramp, "ramp", 0, "let the users begin spread over so long, not all at once")
+	f.IntVar(&l.Users, "users", 1, "users that play at once, each one session after another; with --rate, at most this many play at once")
+	f.DurationVar(&l.Ramp, "ramp", 0, "spread the users' first sessions over this time (0: all begin at once)")
 	f.Float64Var(&l.Rate, "rate", 0,
-		"begin so many `sessions` a second, whether earlier ones have ended or not (0: each user begins when the last one has ended)")
+		"begin this many `sessions` per second, even while earlier ones play (0: each user begins a session when its last one has ended)")
 	f.StringVar(&l.Arrival, "arrival", load.Models()[0].Name,
 		"how sessions arrive at a rate: "+strings.Join(load.Names(load.Models()), " or "))
 }
 
-// Flags declares them; metrics are what Metric can be.
+// Flags declares the flags of a repetition; metrics are the values that Metric can have.
 func (r *Repetition) Flags(f *pflag.FlagSet, metrics []string) {
 	f.IntVar(&r.Repeats, "repeat", 1, "run each conversation this many times")
 	f.StringVar(&r.UntilCI, "until-ci", "",
 		"add repeats until the 95 % interval of --metric is within this `percentage` on either side, such as 2%")
-	f.StringVar(&r.Metric, "metric", "ttft", "what --until-ci looks at: "+strings.Join(metrics, ", "))
-	f.IntVar(&r.MaxRepeats, "max-repeats", 20, "at most so many repeats with --until-ci (at least --repeat)")
+	f.StringVar(&r.Metric, "metric", "ttft", "the metric of --until-ci: "+strings.Join(metrics, ", "))
+	f.IntVar(&r.MaxRepeats, "max-repeats", 20, "at most this many repeats with --until-ci (not less than --repeat)")
 }
 
-// repetitionFlags are about one call, and a plan says them in its own words.
+// repetitionFlags are the flags of a Repetition. A plan has settings with other names for them.
 var repetitionFlags = []string{"repeat", "until-ci", "metric", "max-repeats"}
 
-// EnumValues gives the values that a flag can have, where there are few; nil otherwise.
+// EnumValues gives the possible values of a flag that has only a few, and nil for other flags.
 func EnumValues(flag string) []string {
 	return map[string][]string{
 		"engine": {"vllm", "url", "sim"}, "sim-profile": {"eager", "graphs", "instant"}, "isolation": Isolations(),
@@ -97,12 +99,12 @@ func placementNames() (names []string) {
 	return append(names, PlaceAll)
 }
 
-// GivenBy gives the settings that were given by flags: those that a spec has, and no others.
+// GivenBy gives the settings of a spec that were set by flags, with words as the arguments for vLLM. Flags that a spec lacks are left out.
 func GivenBy(f *pflag.FlagSet, words []string) Given {
 	known, _, _ := blank()
 	given := Given{}
-	f.Visit(func(f *pflag.Flag) {
-		if known.Lookup(f.Name) == nil {
+	f.VisitAll(func(f *pflag.Flag) {
+		if !f.Changed || known.Lookup(f.Name) == nil {
 			return
 		}
 		given[f.Name] = []string{f.Value.String()}
@@ -116,7 +118,7 @@ func GivenBy(f *pflag.FlagSet, words []string) Given {
 	return given
 }
 
-// blank gives flags and what they set.
+// blank gives new flags, and the two values that they set.
 func blank() (*pflag.FlagSet, *RunSpec, *Repetition) {
 	f, s, r := pflag.NewFlagSet("run", pflag.ContinueOnError), &RunSpec{}, &Repetition{}
 	s.Flags(f)
@@ -124,7 +126,7 @@ func blank() (*pflag.FlagSet, *RunSpec, *Repetition) {
 	return f, s, r
 }
 
-// set gives a flag its values, those of a list whole.
+// set sets a flag. The values replace the whole list when the flag takes one.
 func set(f *pflag.Flag, values []string) error {
 	f.Changed = true
 	if list, ok := f.Value.(pflag.SliceValue); ok {
@@ -139,6 +141,7 @@ type Warmup int
 // WarmupAuto sends warm-ups until the server is steady.
 const WarmupAuto Warmup = -1
 
+// warmupUnset says that nobody chose; settle then chooses.
 const warmupUnset Warmup = -2
 
 func (w *Warmup) String() string {

@@ -16,15 +16,21 @@ import (
 	"wb/store"
 )
 
-// besideGPU plays one conversation for about two seconds beside a GPU that answers as told.
+// besideGPU plays one conversation for about two seconds while gpus are sampled.
 func besideGPU(t *testing.T, gpus *gpu.GPUs) (*store.DB, *Result, time.Duration) {
 	t.Helper()
 	_, db, c, e, start := against(t, sim.Options{Pace: 50})
-	p := Job{RunSpec: RunSpec{Load: Load{Isolation: IsolationSalt}, Prompting: Prompting{MaxTokens: 25, IgnoreEOS: true}, Recording: Recording{SampleHz: 20}},
+	p := Job{
+		RunSpec: RunSpec{
+			Load:      Load{Isolation: IsolationSalt},
+			Prompting: Prompting{MaxTokens: 25, IgnoreEOS: true},
+			Recording: Recording{SampleHz: 20},
+		},
 		Start:         start,
 		Repeats:       1,
 		OpenGPUs:      func() (*gpu.GPUs, error) { return gpus, nil },
-		Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "one"}, {User: "two"}, {User: "three"}}}}}
+		Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "one"}, {User: "two"}, {User: "three"}}}},
+	}
 	res, err := Run(context.Background(), db, &target.Target{Client: c, Server: e}, p, Watch{})
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +38,7 @@ func besideGPU(t *testing.T, gpus *gpu.GPUs) (*store.DB, *Result, time.Duration)
 	return db, res, time.Since(start)
 }
 
-// A GPU that is lost in the middle: one event for each sampler that noticed, NULL in what it did not say, and a run that ends well.
+// When a GPU is lost during a run, each sampler that notices makes one event. Missing readings are NULL, and the run ends well.
 func TestGPULost(t *testing.T) {
 	g := gputest.FakeGPU(false)
 	d := gputest.Quiet(g)
@@ -54,17 +60,20 @@ func TestGPULost(t *testing.T) {
 	if res.Status != "ok" || res.Turns != 3 || res.Failed != 0 {
 		t.Errorf("%+v", res)
 	}
-	got := cell(t, db, `SELECT (SELECT count(*) FROM turns WHERE status = 'ok' AND completion_tokens = 25) || ' ' || (SELECT count(*) FILTER (WHERE power_w IS NOT NULL) || ' ' || (count(*) FILTER (WHERE power_w IS NULL) > 5) FROM raw.gpu_sample WHERE sample_group = 'fast')`)
+	got := cell(t, db, `SELECT (SELECT count(*) FROM turns WHERE status = 'ok' AND completion_tokens = 25) || ' ' || (
+		SELECT count(*) FILTER (WHERE power_w IS NOT NULL) || ' ' || (count(*) FILTER (WHERE power_w IS NULL) > 5)
+		FROM raw.gpu_sample WHERE sample_group = 'fast')`)
 	if got != "3 10 true" {
 		t.Errorf("whole turns, samples with power, some without: %s", got)
 	}
-	if got := cell(t, db, "SELECT string_agg(source || ': ' || message, '; ' ORDER BY source) FROM raw.event WHERE kind = 'sampler_failed'"); got != "gpu (fast): gpu 0: power: NVML error 15; gpu (slow): gpu 0: energy: NVML error 15" {
+	got = cell(t, db, "SELECT string_agg(source || ': ' || message, '; ' ORDER BY source) FROM raw.event WHERE kind = 'sampler_failed'")
+	if got != "gpu (fast): gpu 0: power: NVML error 15; gpu (slow): gpu 0: energy: NVML error 15" {
 		t.Errorf("events: %s", got)
 	}
 }
 
-// A sampler that hangs for five seconds holds up no turn, and none of the other samplers; the file says so. One that never comes back does not keep a run
-// from ending.
+// A sampler that hangs for five seconds delays no turn and no other sampler, and an event tells of it.
+// A sampler that hangs for ever does not keep a run from ending.
 func TestSamplerBlocked(t *testing.T) {
 	for name, c := range map[string]struct {
 		for_ time.Duration
@@ -90,11 +99,14 @@ func TestSamplerBlocked(t *testing.T) {
 			if res.Status != "ok" || res.Turns != 3 || took > 20*time.Second {
 				t.Errorf("%+v in %v", res, took)
 			}
-			// the server keeps 50 tokens a second: what went on beside it held up no token
+			// the server sends 50 tokens per second, and the sampler beside it delayed none
 			if got := count(t, db, "SELECT max(gap_ms)::BIGINT FROM gaps JOIN measured_turns USING (run_id, turn_id)"); got > 1000 {
 				t.Errorf("largest gap %d ms", got)
 			}
-			if got := cell(t, db, "SELECT (SELECT count(*) FROM raw.host_sample) > 5 AND (SELECT count(*) FROM raw.event WHERE kind = 'frozen') = 0 AND (SELECT count(*) FROM raw.event WHERE kind = '"+c.kind+"') = 1"); got != "true" {
+			got := cell(t, db, `SELECT (SELECT count(*) FROM raw.host_sample) > 5
+				AND (SELECT count(*) FROM raw.event WHERE kind = 'frozen') = 0
+				AND (SELECT count(*) FROM raw.event WHERE kind = '`+c.kind+`') = 1`)
+			if got != "true" {
 				t.Errorf("events: %s", cell(t, db, "SELECT string_agg(kind || ' ' || source || ' ' || message, '; ') FROM raw.event"))
 			}
 		})

@@ -13,28 +13,37 @@ import (
 	"wb/collect/engine"
 	"wb/collect/serve"
 	"wb/collect/target"
-	"wb/data"
 	"wb/data/plain"
 	"wb/store"
 )
 
-// managed is a server that wb started and what of it has been recorded.
+// managed is a server that wb started, with how much about it has been recorded.
 type managed struct {
 	target.Process
 	start  int32 // number of the start, from 1
-	fresh  bool  // no request has reached it
-	phases int   // recorded ones of this start
+	fresh  bool  // it has played no session
+	phases int   // number of phases of this start that are recorded
 }
 
-// recordStart writes what is known of a server process. It is called once a start, with the reason when that failed.
+// recordStart records a start of the server process. It is called once per start; why is the error when the start failed.
 func (r *run) recordStart(ctx context.Context, why error) error {
 	m := &r.server
 	m.start++
 	m.fresh, m.phases = true, 0
 	f := m.Facts()
-	row := store.EngineStart{RunID: r.id, StartID: m.start, Status: "ready", Command: r.client.Clean(plain.Quote(f.Command...)), LogPath: plain.OrNil(f.LogPath),
-		KVCacheSizeTokens: f.Report.KVCacheTokens, KVCacheBytes: f.Report.KVCacheBytes, WeightsBytes: f.Report.WeightsBytes, GraphBytes: f.Report.GraphBytes,
-		WeightsLoadS: f.Report.WeightsS, CompileS: f.Report.CompileS}
+	row := store.EngineStart{
+		RunID:             r.id,
+		StartID:           m.start,
+		Status:            "ready",
+		Command:           r.client.Clean(plain.Quote(f.Command...)),
+		LogPath:           plain.OrNil(f.LogPath),
+		KVCacheSizeTokens: f.Report.KVCacheTokens,
+		KVCacheBytes:      f.Report.KVCacheBytes,
+		WeightsBytes:      f.Report.WeightsBytes,
+		GraphBytes:        f.Report.GraphBytes,
+		WeightsLoadS:      f.Report.WeightsS,
+		CompileS:          f.Report.CompileS,
+	}
 	if f.PID != 0 {
 		row.PID = new(int64(f.PID))
 	}
@@ -44,7 +53,7 @@ func (r *run) recordStart(ctx context.Context, why error) error {
 	return errors.Join(store.Add(ctx, r.rec, row), r.recordPhases(ctx))
 }
 
-// recordPhases writes the phases that came since the last call.
+// recordPhases records the phases of the server's start that have passed since the last call.
 func (r *run) recordPhases(ctx context.Context) error {
 	f := r.server.Facts()
 	var rows []store.EnginePhase
@@ -55,16 +64,16 @@ func (r *run) recordPhases(ctx context.Context) error {
 	return store.Add(ctx, r.rec, rows...)
 }
 
-// stopServer ends a managed server and records how that went.
+// stopServer ends a managed server and records its last phases. It warns when the server's memory stays in use.
 func (r *run) stopServer(ctx context.Context) error {
 	r.env.ServerPID.Store(0)
 	if !r.server.Stop(ctx) {
-		r.warn(store.EventMemoryHeld, "server", "the server is gone and GPU memory is still taken; what comes next may have less of it")
+		r.warn(store.EventMemoryHeld, "server", "the server has ended, but its GPU memory is still in use; the next server may have less of it")
 	}
 	return r.recordPhases(context.WithoutCancel(ctx))
 }
 
-// restart gives the next session a fresh process.
+// restart starts a fresh server process for the next session, unless the present one has played none yet.
 func (r *run) restart(ctx context.Context) error {
 	if r.server.fresh {
 		return nil
@@ -81,11 +90,11 @@ func (r *run) restart(ctx context.Context) error {
 	if rerr := r.recordStart(context.WithoutCancel(ctx), err); err != nil || rerr != nil {
 		return errors.Join(err, rerr)
 	}
-	return r.meet(ctx)
+	return r.probeAgain(ctx)
 }
 
-// meet asks a restarted server who it is: the run's engine row stays that of the first start, what it can do is read anew.
-func (r *run) meet(ctx context.Context) error {
+// probeAgain probes a restarted server again. The run's engine row stays that of the first start.
+func (r *run) probeAgain(ctx context.Context) error {
 	r.client.Close()
 	e, err := engine.Probe(ctx, r.client, r.engine.Model, nil)
 	if err != nil {
@@ -97,13 +106,13 @@ func (r *run) meet(ctx context.Context) error {
 	return nil
 }
 
-// settleIsolation settles the mode that this server allows, and says what is to be told of it.
+// settleIsolation sets the isolation that this server allows. told is a message about a change to line, and "" for none.
 func (r *run) settleIsolation() (told string) {
 	asked := r.job.Isolation
 	switch {
 	case asked != "" && asked != IsolationSalt:
 		return ""
-	case r.salts():
+	case r.takesSalt():
 		r.job.Isolation = IsolationSalt
 		return ""
 	}
@@ -112,11 +121,11 @@ func (r *run) settleIsolation() (told string) {
 		"(--isolation none leaves it out)"
 }
 
-// lineWords are of four letters and one token each in the vocabularies of common models, so that all lines have one length.
+// lineWords have four letters each, and are one token each in the vocabularies of common models, so all lines have the same length.
 var lineWords = strings.Fields("time year life hand part case week work home room area fact book word side kind " +
 	"head game line city name team body back face door road food love idea mind land")
 
-// isolationLine gives a session's own line: 60 bits of its identity in twelve words.
+// isolationLine gives the line that sets a session apart: twelve words that carry 60 bits of a hash of the run and the session.
 func isolationLine(run uuid.UUID, session int32) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s-%d", run, session))
 	var line strings.Builder
@@ -127,7 +136,7 @@ func isolationLine(run uuid.UUID, session int32) string {
 	return line.String()
 }
 
-// prepareIsolation makes sure that the mode works on this server.
+// prepareIsolation checks that the isolation works on this server.
 func (r *run) prepareIsolation(ctx context.Context) error {
 	switch r.job.Isolation {
 	case IsolationReset:
@@ -143,9 +152,9 @@ func (r *run) prepareIsolation(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) salts() bool { return r.engine.Takes().CacheSalt }
+func (r *run) takesSalt() bool { return r.engine.Takes().CacheSalt }
 
-// reset empties the prefix cache.
+// reset empties the server's prefix cache.
 func (r *run) reset(ctx context.Context) error {
 	err := r.engine.EmptyCache(ctx, r.client)
 	if err != nil && ctx.Err() != nil {
@@ -154,8 +163,8 @@ func (r *run) reset(ctx context.Context) error {
 	return err
 }
 
-// proveReset sends one prompt three times: the second must hit, and after a reset the third must not. A status of 200 alone
-// proves nothing through vLLM 0.20.
+// proveReset sends one prompt three times, with a reset before the third. The second must hit the cache and the third must not.
+// A status of 200 is no proof: up to vLLM 0.20 the server answers it even when nothing was reset.
 func (r *run) proveReset(ctx context.Context) error {
 	if err := r.reset(ctx); err != nil {
 		return err
@@ -164,10 +173,16 @@ func (r *run) proveReset(ctx context.Context) error {
 	if r.engine.BlockSizeTokens != nil {
 		block = *r.engine.BlockSizeTokens
 	}
-	prompt := data.Prompt{Messages: []data.Message{{Role: "user", Content: fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))}}}
+	text := fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))
+	req := client.Request{
+		Model:     r.engine.Model,
+		Messages:  []client.Message{{Role: "user", Content: text}},
+		MaxTokens: 1,
+		VLLM:      r.engine.Takes().VLLM,
+	}
 	send := func() (hits int64, known bool, err error) {
-		before, _ := r.look(ctx)
-		re := r.client.Turn(ctx, client.Request{Model: r.engine.Model, Messages: messagesOf(prompt), MaxTokens: 1, VLLM: r.engine.Takes().VLLM}, r.job.Timeout)
+		before, _ := r.readCounters(ctx)
+		re := r.client.Turn(ctx, req, r.job.Timeout)
 		if re.Status == client.StatusInterrupted {
 			return 0, false, ErrInterrupted
 		}
@@ -177,7 +192,7 @@ func (r *run) proveReset(ctx context.Context) error {
 		if re.CachedTokens != nil {
 			return *re.CachedTokens, true, nil
 		}
-		after, ok := r.look(ctx)
+		after, ok := r.readCounters(ctx)
 		return int64(after.Hits - before.Hits), ok && after.Queries > before.Queries, nil
 	}
 	var hits [3]int64
@@ -188,12 +203,13 @@ func (r *run) proveReset(ctx context.Context) error {
 			return err
 		}
 		if !known {
-			r.warn(store.EventResetUnproven, "run", "the server tells neither cached tokens nor cache counters: whether a reset works cannot be seen")
+			r.warn(store.EventResetUnproven, "run",
+				"the server reports neither cached tokens nor cache counters, so wb cannot see whether a reset works")
 			return nil
 		}
 		if i == 1 {
 			if hits[1] == 0 {
-				return nil // nothing is cached that a reset could leave behind
+				return nil // the server caches nothing, so there is nothing to reset
 			}
 			if err := r.reset(ctx); err != nil {
 				return err
@@ -201,16 +217,18 @@ func (r *run) proveReset(ctx context.Context) error {
 		}
 	}
 	if hits[2] == 0 {
-		r.event(store.EventResetProved, "run", fmt.Sprintf("a prompt that hit %d tokens hit none after a reset of the prefix cache", hits[1]), nil)
+		proof := fmt.Sprintf("a prompt that hit %d cached tokens hit none after a reset of the prefix cache", hits[1])
+		r.event(store.EventResetProved, "run", proof, nil)
 	}
 	if hits[2] > 0 {
-		return &engine.ResetError{Why: fmt.Sprintf("it was answered with success and the cache still holds %d tokens of an earlier prompt", hits[2])}
+		why := fmt.Sprintf("it was answered with success, but the cache still holds %d tokens of an earlier prompt", hits[2])
+		return &engine.ResetError{Why: why}
 	}
 	return nil
 }
 
-// look reads the counters without recording them.
-func (r *run) look(ctx context.Context) (engine.Counters, bool) {
+// readCounters reads the server's counters without recording them; ok is false when they could not be read.
+func (r *run) readCounters(ctx context.Context) (_ engine.Counters, ok bool) {
 	if !r.engine.HasMetrics {
 		return engine.Counters{}, false
 	}

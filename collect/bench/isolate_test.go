@@ -22,14 +22,14 @@ import (
 	"wb/store"
 )
 
-// recording is a run that was recorded: the file, the result, and what was said and warned of.
+// recording is a recorded run: its file, its result, and the lines and warnings that a person saw.
 type recording struct {
 	db           *store.DB
 	res          *Result
 	said, warned []string
 }
 
-// recordRun records a run of a plan against a URL.
+// recordRun plays a job against a server and records it in a new file.
 func recordRun(t *testing.T, url string, p Job) (r recording, err error) {
 	t.Helper()
 	p.Start = time.Now()
@@ -53,7 +53,7 @@ func recordRun(t *testing.T, url string, p Job) (r recording, err error) {
 	return r, err
 }
 
-// runAgainst records a run of two turns against a URL, twice unless the plan says otherwise.
+// runAgainst records a run of two turns against a server, with two repeats unless change says otherwise.
 // It gives the file, the result and the warnings.
 func runAgainst(t *testing.T, url string, change func(*Job)) (*store.DB, *Result, []string, error) {
 	t.Helper()
@@ -68,7 +68,7 @@ func runAgainst(t *testing.T, url string, change func(*Job)) (*store.DB, *Result
 	return r.db, r.res, r.warned, err
 }
 
-// simBehind is the simulator behind a handler that may answer in its place.
+// simBehind starts a simulator behind a handler that may answer instead of it, and gives the URL.
 func simBehind(t *testing.T, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
 	s, err := sim.New(sim.Options{Profile: "instant"})
@@ -90,7 +90,9 @@ func TestReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cell(t, db, "SELECT string_agg(cached_tokens::VARCHAR, ' ' ORDER BY turn_id) || ' ' || any_value(isolation) FROM turns"); !strings.HasPrefix(got, "0 ") || !strings.HasSuffix(got, " reset") || strings.Fields(got)[2] != "0" || strings.Fields(got)[1] == "0" {
+	got := cell(t, db, "SELECT string_agg(cached_tokens::VARCHAR, ' ' ORDER BY turn_id) || ' ' || any_value(isolation) FROM turns")
+	f := strings.Fields(got)
+	if !strings.HasPrefix(got, "0 ") || !strings.HasSuffix(got, " reset") || f[2] != "0" || f[1] == "0" {
 		t.Errorf("cached tokens are %s", got)
 	}
 	for _, w := range warned {
@@ -103,8 +105,10 @@ func TestReset(t *testing.T) {
 		wrap func(http.ResponseWriter)
 		want string
 	}{
-		{"it does nothing and says 200", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }, "the cache still holds"},
-		{"it is not there", func(w http.ResponseWriter) { http.Error(w, `{"detail":"Not Found"}`, http.StatusNotFound) }, "the server has no /reset_prefix_cache"},
+		{"it does nothing and answers 200", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }, "the cache still holds"},
+		{"it is not there", func(w http.ResponseWriter) {
+			http.Error(w, `{"detail":"Not Found"}`, http.StatusNotFound)
+		}, "the server has no /reset_prefix_cache"},
 		{"it refuses", func(w http.ResponseWriter) { fmt.Fprint(w, `{"success": false}`) }, "it was refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,8 +123,11 @@ func TestReset(t *testing.T) {
 			})
 			db, res, _, err := runAgainst(t, url, func(p *Job) { p.Isolation = IsolationReset })
 			var e *engine.ResetError
-			if !errors.As(err, &e) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Hint(), "--isolation salt") || res.Status != "failed" {
+			if !errors.As(err, &e) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Hint(), "--isolation salt") {
 				t.Errorf("%v", err)
+			}
+			if res.Status != "failed" {
+				t.Errorf("status %s", res.Status)
 			}
 			if got := cell(t, db, "SELECT count(*)::VARCHAR FROM turns"); got != "0" {
 				t.Errorf("%s turns were measured all the same", got)
@@ -129,11 +136,11 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A server that finds tokens of an earlier session in spite of the salt is told of.
+// There is a warning when a server finds cached tokens of an earlier session in spite of the salt.
 func TestSaltIsChecked(t *testing.T) {
 	url := simBehind(t, func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/v1/chat/completions" { // a proxy that drops what it does not know
+			if r.URL.Path == "/v1/chat/completions" { // as a proxy does that drops fields it does not know
 				var body map[string]any
 				if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 					t.Error(err)
@@ -163,7 +170,8 @@ type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// A release through 0.22 does not tell cached tokens that are 0; its counters do, and only theirs count. The answers are recorded ones.
+// Releases of vLLM up to 0.22 do not report cached tokens when there are none. Their counters show it, when no other client sends requests.
+// The answers are recorded ones.
 func TestOldReleases(t *testing.T) {
 	for _, release := range []string{"vllm-0.17-cpu", "vllm-0.22-cpu"} {
 		for _, alone := range []bool{true, false} {
@@ -191,16 +199,17 @@ func TestOldReleases(t *testing.T) {
 						asked.Add(1)
 						answer(w, read(fmt.Sprintf("chat%d.raw", asked.Load())), "text/event-stream")
 					case "/metrics":
-						// what the counters showed before and after these requests: each looked up 320 tokens, the second found 256
+						// as the counters were before and after these requests: each looked up 320 tokens, and the second found 256
 						n := int(asked.Load())
 						if !alone {
-							n += int(scraped.Add(1)) // somebody else's requests
+							n += int(scraped.Add(1)) // requests of another client
 						}
 						_, text, _ := strings.Cut(read("metrics_before.txt"), "\n\n")
 						for name, v := range map[string]int{"prefix_cache_queries_total": 320 * n, "prefix_cache_hits_total": 256 * max(0, n-1)} {
 							text = replaceSeries(text, "vllm:"+name, v)
 						}
-						fmt.Fprint(w, strings.Replace(text, `finished_reason="stop",model_name="smollm2-135m"} 0.0`, fmt.Sprintf(`finished_reason="stop",model_name="smollm2-135m"} %d`, n), 1))
+						const stopped = `finished_reason="stop",model_name="smollm2-135m"} `
+						fmt.Fprint(w, strings.Replace(text, stopped+"0.0", stopped+fmt.Sprint(n), 1))
 					default:
 						http.NotFound(w, r)
 					}

@@ -12,16 +12,16 @@ import (
 	"wb/store"
 )
 
-// MaxUsers bounds how many sessions play at once.
+// MaxUsers is how many sessions play at once at most.
 const MaxUsers = 1024
 
-// Job is what is played on one server in one go: a run, or some sessions of one that is gone on with.
+// Job is what Run plays on one server: a whole run, or some sessions of a run that other jobs begin or end.
 type Job struct {
 	RunSpec
-	Repeats       int // of everything, for the record; and what is played where Sessions is nil
+	Repeats       int // of the whole run, for the record; also the number of repeats that are played when Sessions is nil
 	Conversations []*data.Conversation
 	Sessions      []SessionPlan  // what to play, in order; nil: everything, Repeats times
-	Template      *data.Template // renders prompts here, for the completions API; nil: the chat API and the server's template
+	Template      *data.Template // with which wb renders prompts for the completions API; nil: the chat API and the server's template
 	Server        Server
 	Part          Part
 	Build         Build
@@ -29,52 +29,52 @@ type Job struct {
 	OpenGPUs      func() (*gpu.GPUs, error) // nil: NVML's
 }
 
-// Server says what is known of the server beforehand.
+// Server says what is known about the server before the job begins.
 type Server struct {
-	Process  target.Process    // nil when the run may not restart it
+	Process  target.Process    // nil: the run may not restart it
 	Settings map[string]string // flags and environment it was started with, for the record
-	Limits   *store.Model      // what its model costs at least; nil: not known
-	Same     bool              // it served the run's last visit, and is on record
-	Used     bool              // it has served others
-	Keep     bool              // it runs on after this job, unless that ends badly
+	Limits   *store.Model      // what a token of its model costs at least; nil: not known
+	Same     bool              // it played the run's last job, so its start is recorded
+	Used     bool              // it has played another job
+	Keep     bool              // it keeps running after this job, unless the job fails
 }
 
-// Part says which part of a spec's execution a job is.
+// Part says which part of an execution a job is.
 type Part struct {
 	Spec     string     // as it is recorded; "" for none
-	PlanID   *uuid.UUID // the execution of a plan that the run belongs to
+	PlanID   *uuid.UUID // the execution of a plan that the run belongs to; nil: no plan
 	PlanText string
 	Cell     string
-	Continue *Progress // the run to go on with; nil begins one
-	Open     bool      // the run goes on after this job, unless that ends badly
+	Continue *Progress // the run to go on with; nil: begin a new one
+	Open     bool      // more jobs of the run follow, unless this one fails
 }
 
-// Build says which wb plays, for the record.
+// Build says which version of wb plays, for the record.
 type Build struct {
 	WbVersion, WbCommit, DuckDBVersion string
 	Argv                               string // secrets removed
 }
 
-// SessionPlan is one pass through a conversation that is to be played.
+// SessionPlan is a session that is to be played.
 type SessionPlan struct {
 	Conversation *data.Conversation
 	Placement    data.Placement
-	Repeat       int // from 1; several users' passes are numbered one after another
+	Repeat       int // from 1; with n users, user u plays repeat r as number (r-1)*n+u
 	User         int // who plays it, from 1
 }
 
-// Progress is how far a run is recorded: the last number of each kind.
+// Progress says how far a run is recorded, as the last number of each kind of row.
 type Progress struct {
 	RunID                            uuid.UUID
 	Name                             string
 	Turns, Sessions, Scrapes, Starts int32
 }
 
-// AllSessions lists the sessions of repeats from to to, the conversations in turn in each. Every user plays them all, each beginning with
-// another one.
+// AllSessions lists the sessions of the repeats from to to, both included. In each repeat every user plays all conversations, and each user
+// begins with another one.
 func (j Job) AllSessions(from, to int) (out []SessionPlan) {
 	users := max(j.Users, 1)
-	if j.Rate > 0 { // whoever is free plays what comes next
+	if j.Rate > 0 { // any free user plays the next session
 		users = 1
 	}
 	for rep := from; rep <= to; rep++ {
@@ -90,7 +90,8 @@ func (j Job) AllSessions(from, to int) (out []SessionPlan) {
 	return out
 }
 
-// variants are the placements to play a conversation with; one without documents is the same in all of them.
+// variants are the placements to play a conversation with. A conversation without documents is the same in all of them and has one.
+// For nil, variants gives the first placement, which warm-ups use.
 func (j Job) variants(c *data.Conversation) []data.Placement {
 	all := j.Placements()
 	if c == nil {
@@ -102,12 +103,12 @@ func (j Job) variants(c *data.Conversation) []data.Placement {
 	return all
 }
 
-// arrivals says when its sessions begin.
+// arrivals says when the job's sessions begin.
 func (j Job) arrivals() (load.Arrivals, error) {
 	return load.New(load.Models(), j.Arrival, load.Settings{Users: j.users(), Ramp: j.Ramp, Rate: j.Rate, Seed: j.Seed})
 }
 
-// apiText names how prompts are sent.
+// apiText names the API and the chat template, for the record.
 func (j Job) apiText() string {
 	if j.Template == nil {
 		return APIChat

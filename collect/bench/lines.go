@@ -8,7 +8,7 @@ import (
 	"wb/data"
 )
 
-// Line says how a turn that is done went.
+// Line is the line that a person sees about a finished turn.
 func (t TurnInfo) Line() string {
 	re := t.Reply
 	if re.Status != client.StatusOK {
@@ -37,16 +37,17 @@ func (t TurnInfo) Line() string {
 	return strings.Join(parts, "  ")
 }
 
-// Line says how it goes.
+// Line is the line that a person sees about several users.
 func (c LoadInfo) Line() string {
-	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s", c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
+	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s",
+		c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
 	if c.Streams == 0 && c.Behind > 0 {
 		text += fmt.Sprintf("  %d turns to record", c.Behind)
 	}
 	return text
 }
 
-// TurnsText says how many turns there were, and what became of them.
+// TurnsText says how many turns were played, failed and skipped.
 func (r *Result) TurnsText() string {
 	s := fmt.Sprintf("%d turns", r.Turns)
 	if r.Turns == 1 {
@@ -62,8 +63,8 @@ func (r *Result) TurnsText() string {
 	return s
 }
 
-// LeftOutLines tell which of all conversations do not run: those that do not fit one by one, others by their number. shows is the command
-// that lists them.
+// LeftOutLines says which conversations do not run. It names those that do not fit one by one, and gives the number of the others.
+// shows is the command that lists them.
 func LeftOutLines(all, chosen int, left []data.LeftOut, shows string) (lines []string) {
 	others := 0
 	for _, l := range left {

@@ -17,8 +17,8 @@ import (
 	"wb/store"
 )
 
-// Order is the order of n cells in a pass, from 0: any, by the seed, and the next pass backwards. Whatever drifts on a machine then falls
-// on all cells alike (ABBA).
+// Order gives the order of n cells in a pass; passes count from 0. The seed decides the order of every second pass, and the pass after it
+// goes through the same order backwards (ABBA). A drift of the machine then affects all cells alike.
 func Order(n int, seed int64, pass int) []int {
 	order := rand.New(rand.NewPCG(uint64(seed), uint64(pass/2))).Perm(n) //nolint:gosec // an order, not a secret
 	if pass%2 == 1 {
@@ -27,7 +27,8 @@ func Order(n int, seed int64, pass int) []int {
 	return order
 }
 
-// Play goes through the passes, and closes the runs. Cells that break are given up while others go on; what would break them all ends it.
+// Play plays all passes and records how the runs ended. A cell that fails is given up while the others go on.
+// An error that would make all cells fail ends the execution.
 func (x *Execution) Play(ctx context.Context) error {
 	whole, err := x.passes(ctx)
 	if !x.Recorded() && err != nil {
@@ -36,7 +37,7 @@ func (x *Execution) Play(ctx context.Context) error {
 	return errors.Join(err, x.finish(context.WithoutCancel(ctx), ctx.Err() != nil, whole, err))
 }
 
-// last is how many passes there are at most.
+// lastPass is the number of the last pass that may be played.
 func (x *Execution) lastPass() int {
 	if x.Spec.UntilCI != "" {
 		return x.Spec.MaxRepeats
@@ -44,10 +45,10 @@ func (x *Execution) lastPass() int {
 	return x.Spec.Repeats
 }
 
-// passes plays every cell once in each pass; whole says that it came to the end of them.
+// passes plays every cell once in each pass. whole says that no pass is missing; the error is then that of the last cell given up.
 func (x *Execution) passes(ctx context.Context) (whole bool, err error) {
 	until, single, last := x.Spec.UntilCI != "", len(x.Cells) == 1, x.lastPass()
-	if single { // what is asked for at once, then one by one
+	if single { // all repeats that were asked for in one job, and further ones one by one
 		if err := x.playRepeats(ctx, x.Cells[0], 1, x.Spec.Repeats, until); err != nil {
 			return false, err
 		}
@@ -80,7 +81,7 @@ func (x *Execution) passes(ctx context.Context) (whole bool, err error) {
 	return true, gaveUp
 }
 
-// pass plays each cell once; gaveUp says which was given up last, and why.
+// pass plays each cell once. gaveUp names the cell that was given up last, with the reason; err ends the execution.
 func (x *Execution) pass(ctx context.Context, pass int) (gaveUp, err error) {
 	order := Order(len(x.Cells), x.Spec.Cells[0].Seed, pass-1)
 	for i, k := range order {
@@ -105,7 +106,8 @@ func (x *Execution) pass(ctx context.Context, pass int) (gaveUp, err error) {
 	return gaveUp, nil
 }
 
-// keeps says whether a cell's server serves the next one, which is the first of those that are left of a pass, or of the pass that follows.
+// keeps says whether the next cell can use a cell's server. The next cell is the first of those left in this pass, or the first of the
+// next pass.
 func (x *Execution) keeps(c *CellRun, left []int, pass int) bool {
 	switch {
 	case len(left) > 0:
@@ -117,14 +119,14 @@ func (x *Execution) keeps(c *CellRun, left []int, pass int) bool {
 	return x.Spec.UntilCI != ""
 }
 
-// breaksAll says whether what broke a cell would break the others.
+// breaksAll says whether the error of a cell would make the other cells fail too.
 func breaksAll(ctx context.Context, c *CellRun, err error) bool {
 	var file *store.Error
 	return ctx.Err() != nil || errors.Is(err, ErrInterrupted) || errors.As(err, &file) ||
 		errors.Is(err, engine.ErrUnreachable) && c.Target.Engine == target.URL
 }
 
-// enough says whether the metric is known as well as was asked for, or will not be better known.
+// enough says whether no more repeats are needed: the interval of the metric is narrow enough, or more repeats cannot make it narrower.
 func (x *Execution) enough(ctx context.Context, pass int) (bool, error) {
 	limit, err := x.Spec.limit()
 	if err != nil {
@@ -139,7 +141,7 @@ func (x *Execution) enough(ctx context.Context, pass int) (bool, error) {
 	metric := x.Spec.Metric
 	width, err := x.tools.Width(ctx, metric, runs)
 	if errors.Is(err, ErrNoFigures) {
-		x.tell.Warn(metric + " is not measured here, so that no repeat would make it better known; --until-ci is left alone")
+		x.tell.Warn(metric + " is not measured here, so more repeats cannot help; --until-ci is ignored")
 		return true, nil
 	}
 	if err != nil {
@@ -147,7 +149,7 @@ func (x *Execution) enough(ctx context.Context, pass int) (bool, error) {
 	}
 	known := fmt.Sprintf("the interval of %s is ±%.1f %% wide", metric, 100*width)
 	if math.IsNaN(width) {
-		known = "too few sessions for an interval of " + metric
+		known = "there are too few sessions for an interval of " + metric
 	}
 	after := fmt.Sprintf("after %s %s", plain.Count(pass, "repeat"), known)
 	switch {
@@ -155,14 +157,14 @@ func (x *Execution) enough(ctx context.Context, pass int) (bool, error) {
 		x.tell.Line(after + ": enough")
 		return true, nil
 	case pass == x.lastPass():
-		x.tell.Line(fmt.Sprintf("%s, and not %s; --max-repeats ends it", after, x.Spec.UntilCI))
+		x.tell.Line(fmt.Sprintf("%s; the target was %s, and --max-repeats is reached", after, x.Spec.UntilCI))
 		return true, nil
 	}
-	x.tell.Line(fmt.Sprintf("%s, wanted is %s", after, x.Spec.UntilCI))
+	x.tell.Line(fmt.Sprintf("%s; the target is %s", after, x.Spec.UntilCI))
 	return false, nil
 }
 
-// tellPlace tells where a plan is and how long it may take.
+// tellPlace tells which repeat and cell of a plan comes next, and about how long the rest takes. Single runs have no such line.
 func (x *Execution) tellPlace(c *CellRun, pass, nth int) {
 	if x.Spec.Plan == "" {
 		return
@@ -181,8 +183,9 @@ func (x *Execution) tellPlace(c *CellRun, pass, nth int) {
 	x.tell.Line(fmt.Sprintf("repeat %d of %d, cell %d of %d: %s%s", pass, x.lastPass(), nth, len(x.Cells), c.Cell, left))
 }
 
-// left estimates the time to the end by what sessions took so far, those of a cell by its own where it has played any.
-func (x *Execution) left() (time.Duration, bool) {
+// left estimates the time until all passes are played, from the mean duration of a session. A cell that has played sessions uses the mean
+// of these; other cells use the mean of all. ok is false before any session was played.
+func (x *Execution) left() (_ time.Duration, ok bool) {
 	var took time.Duration
 	played, most := 0, 0
 	for _, c := range x.Cells {
@@ -220,7 +223,7 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%.1f h", d.Hours())
 }
 
-// finish closes the runs that are still open.
+// finish records the status of the runs that are still open. whole says that all passes were played.
 func (x *Execution) finish(ctx context.Context, cancelled, whole bool, err error) error {
 	if x.Spec.Plan == "" && x.Spec.UntilCI == "" { // the job closed it
 		return nil

@@ -10,7 +10,8 @@ import (
 	"wb/data/yamlfile"
 )
 
-// PlanFile declares runs that belong together: settings they share, and what varies. Each combination is a cell, and each cell a run.
+// PlanFile is a plan as its file says it: the settings that all its runs share, and those that vary. Each combination is a cell, and each
+// cell is one run.
 type PlanFile struct {
 	File       string
 	Name       string
@@ -18,18 +19,18 @@ type PlanFile struct {
 	Tags       []Choice
 	Settings   []Choice // flags of wb run
 	Repeats    int      // of every conversation in every cell
-	MaxRepeats int      // as far as UntilCI may go
+	MaxRepeats int      // limit of the repeats that UntilCI adds
 	UntilCI    string   // such as 2%; "" for none
-	Metric     string   // what UntilCI looks at; "" for the default
+	Metric     string   // whose interval UntilCI is about; "" for the default
 	Variants   []Variant
 	Matrix     []Dimension
 	Text       string // of the file
 }
 
-// Choice is a setting and where it stands.
+// Choice is a setting and its line in the plan's file.
 type Choice struct {
-	Name   string   // with dashes; those of vLLM itself begin with "server."
-	Values []string // one, or those of a list
+	Name   string   // with dashes; names of vLLM's arguments begin with "server."
+	Values []string // one, or all of a list
 	Line   int      // from 1
 }
 
@@ -45,7 +46,7 @@ type Dimension struct {
 	Values []Choice
 }
 
-// ServerSetting begins the names of settings that are vLLM's own.
+// ServerSetting is the prefix of settings that are arguments for vLLM.
 const ServerSetting = "server."
 
 // Limits on plans: more is a mistake.
@@ -57,11 +58,11 @@ const (
 // Cell is one combination of a plan's settings.
 type Cell struct {
 	Name     string   // such as block-size=16/rag-placement=append; "" when nothing varies
-	Settings []Choice // a later one goes before an earlier one
-	Tags     []Choice // the plan's, and what makes the cell
+	Settings []Choice // of two with the same name the later one counts
+	Tags     []Choice // the plan's tags, and one for each setting that makes the cell
 }
 
-// ParsePlan reads a plan. Mistakes are *data.FileError with the line.
+// ParsePlan reads the text of a plan. Mistakes are *data.FileError with the line.
 func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 	bad := func(line int, format string, a ...any) error {
 		return &data.FileError{File: file, Line: line, Msg: fmt.Sprintf(format, a...)}
@@ -91,7 +92,7 @@ func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 		case "metric":
 			p.Metric = r.scalar(e)
 		case "tags":
-			for _, t := range r.mapping(e.node) { // these names are the user's own
+			for _, t := range r.mapping(e.node) { // the user chooses these names, so their underscores stay
 				p.Tags = append(p.Tags, r.choice(t, ""))
 			}
 		case "server":
@@ -122,13 +123,15 @@ func ParsePlan(file string, text []byte) (p *PlanFile, err error) {
 	cells := 1
 	for _, d := range p.Matrix {
 		line := d.Values[0].Line
-		for _, v := range p.Variants { // of two values one would win, and the cell's name tell of the other
+		for _, v := range p.Variants { // only one of the two values would count, and the cell's name would show both
 			if slices.ContainsFunc(v.Settings, func(c Choice) bool { return c.Name == d.Name }) {
-				return nil, bad(line, "matrix: %s is set by variant %s as well", d.Name, v.Name)
+				return nil, bad(line, "matrix: %s is also set by variant %s", d.Name, v.Name)
 			}
 		}
-		if d.Name == "context-size" && (p.Varies("conversations") || slices.ContainsFunc(p.Settings, func(c Choice) bool { return c.Name == "conversations" })) {
-			return nil, bad(line, "matrix: context_size leaves out conversations that are larger, and these are named: name different ones in variants")
+		named := slices.ContainsFunc(p.Settings, func(c Choice) bool { return c.Name == "conversations" })
+		if d.Name == "context-size" && (named || p.Varies("conversations")) {
+			return nil, bad(line, "matrix: context_size leaves out larger conversations, but the plan names its conversations: "+
+				"name different ones in variants")
 		}
 		cells *= len(d.Values)
 		if cells > maxCells {
@@ -147,7 +150,7 @@ type planEntry struct {
 	node *yamlfile.Node
 }
 
-// planReader reads nodes and keeps the first mistake.
+// planReader reads nodes of a plan's file and keeps the first mistake.
 type planReader struct {
 	bad func(line int, format string, a ...any) error
 	err error
@@ -159,13 +162,13 @@ func (r *planReader) fail(line int, format string, a ...any) {
 	}
 }
 
-// settings are entries whose names may be written with underscores.
+// settings reads entries whose names may be written with underscores. It changes the underscores to dashes.
 func (r *planReader) settings(n *yamlfile.Node) []planEntry {
 	out := r.mapping(n)
 	for i := range out {
 		out[i].name = strings.ReplaceAll(out[i].name, "_", "-")
 		if slices.ContainsFunc(out[:i], func(o planEntry) bool { return o.name == out[i].name }) {
-			r.fail(out[i].line, "%s: stands twice", out[i].name)
+			r.fail(out[i].line, "%s: is given twice", out[i].name)
 		}
 	}
 	return out
@@ -183,7 +186,7 @@ func (r *planReader) mapping(n *yamlfile.Node) []planEntry {
 	return out
 }
 
-// text gives a scalar as it was written; the line breaks around one of several lines are not meant.
+// text gives a scalar as it was written. Line breaks at both ends of a text of several lines are cut off.
 func (r *planReader) text(n *yamlfile.Node, name string) string {
 	if n.Kind != yamlfile.Scalar || n.Null {
 		r.fail(n.Line, "%s: wants a value", name)
@@ -237,7 +240,7 @@ func (r *planReader) matrix(n *yamlfile.Node) (out []Dimension) {
 		for _, v := range e.node.Items {
 			c := r.choice(planEntry{e.name, v.Line, v}, "")
 			if slices.ContainsFunc(d.Values, func(o Choice) bool { return slices.Equal(o.Values, c.Values) }) {
-				r.fail(c.Line, "matrix: %s has %s twice", e.name, strings.Join(c.Values, ", "))
+				r.fail(c.Line, "matrix: %s lists %s twice", e.name, strings.Join(c.Values, ", "))
 			}
 			d.Values = append(d.Values, c)
 		}
@@ -270,7 +273,7 @@ func validCellText(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }
 
-// Varies says whether cells differ in a setting, with dashes; those of vLLM begin with "server.".
+// Varies says whether the cells differ in a setting. The name has dashes, and begins with "server." for an argument of vLLM.
 func (p *PlanFile) Varies(name string) bool {
 	if slices.ContainsFunc(p.Matrix, func(d Dimension) bool { return d.Name == name }) {
 		return true
@@ -280,14 +283,15 @@ func (p *PlanFile) Varies(name string) bool {
 	})
 }
 
-// Cells gives every combination, the first value of each dimension first.
+// Cells gives every combination of variants and matrix, in the order of the file; the last dimension changes fastest.
 func (p *PlanFile) Cells() []Cell {
 	cells := []Cell{{Settings: p.Settings, Tags: p.Tags}}
 	join := func(name, more string) string { return strings.TrimPrefix(name+"/"+more, "/") }
 	if len(p.Variants) > 0 {
 		var next []Cell
 		for _, v := range p.Variants {
-			next = append(next, Cell{v.Name, slices.Concat(p.Settings, v.Settings), slices.Concat(p.Tags, []Choice{{Name: "variant", Values: []string{v.Name}}})})
+			tag := Choice{Name: "variant", Values: []string{v.Name}}
+			next = append(next, Cell{v.Name, slices.Concat(p.Settings, v.Settings), slices.Concat(p.Tags, []Choice{tag})})
 		}
 		cells = next
 	}
@@ -298,7 +302,12 @@ func (p *PlanFile) Cells() []Cell {
 			for _, v := range d.Values {
 				v.Name = d.Name
 				label := strings.ReplaceAll(strings.Join(v.Values, "+"), ",", "+")
-				next = append(next, Cell{join(c.Name, short+"="+label), slices.Concat(c.Settings, []Choice{v}), slices.Concat(c.Tags, []Choice{{Name: short, Values: []string{label}}})})
+				tag := Choice{Name: short, Values: []string{label}}
+				next = append(next, Cell{
+					Name:     join(c.Name, short+"="+label),
+					Settings: slices.Concat(c.Settings, []Choice{v}),
+					Tags:     slices.Concat(c.Tags, []Choice{tag}),
+				})
 			}
 		}
 		cells = next

@@ -34,7 +34,13 @@ matrix:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Name != "apc" || p.Repeats != 4 || p.MaxRepeats != 20 || p.UntilCI != "2%" || len(p.Settings) != 4 || p.Settings[1].Name != "conversations" || !slices.Equal(p.Settings[1].Values, []string{"a", "b"}) || p.Settings[3].Name != "server.max-num-seqs" || p.Settings[3].Line != 9 {
+	if p.Name != "apc" || p.Repeats != 4 || p.MaxRepeats != 20 || p.UntilCI != "2%" || len(p.Settings) != 4 {
+		t.Fatalf("%+v", p)
+	}
+	if p.Settings[1].Name != "conversations" || !slices.Equal(p.Settings[1].Values, []string{"a", "b"}) {
+		t.Errorf("%+v", p)
+	}
+	if p.Settings[3].Name != "server.max-num-seqs" || p.Settings[3].Line != 9 {
 		t.Errorf("%+v", p)
 	}
 	cells := p.Cells()
@@ -42,23 +48,33 @@ matrix:
 	for _, c := range cells {
 		names = append(names, c.Name)
 	}
-	want := "small/enable-prefix-caching=true/rag-placement=system small/enable-prefix-caching=true/rag-placement=append small/enable-prefix-caching=false/rag-placement=system small/enable-prefix-caching=false/rag-placement=append " +
-		"big/enable-prefix-caching=true/rag-placement=system big/enable-prefix-caching=true/rag-placement=append big/enable-prefix-caching=false/rag-placement=system big/enable-prefix-caching=false/rag-placement=append"
-	if strings.Join(names, " ") != want {
-		t.Errorf("%s", strings.Join(names, "\n"))
+	want := []string{
+		"small/enable-prefix-caching=true/rag-placement=system",
+		"small/enable-prefix-caching=true/rag-placement=append",
+		"small/enable-prefix-caching=false/rag-placement=system",
+		"small/enable-prefix-caching=false/rag-placement=append",
+		"big/enable-prefix-caching=true/rag-placement=system",
+		"big/enable-prefix-caching=true/rag-placement=append",
+		"big/enable-prefix-caching=false/rag-placement=system",
+		"big/enable-prefix-caching=false/rag-placement=append",
+	}
+	if !slices.Equal(names, want) {
+		t.Fatalf("%s", strings.Join(names, "\n"))
 	}
 	last := cells[7]
-	if s := last.Settings; len(s) != 8 || s[4].Values[0] != "n" || s[5].Name != "server.dtype" || s[6].Name != "server.enable-prefix-caching" || s[6].Values[0] != "false" || s[7].Values[0] != "append" {
+	s := last.Settings
+	if len(s) != 8 || s[4].Values[0] != "n" || s[5].Name != "server.dtype" || s[7].Values[0] != "append" ||
+		s[6].Name != "server.enable-prefix-caching" || s[6].Values[0] != "false" {
 		t.Errorf("%+v", s)
 	}
 	if len(last.Tags) != 4 || last.Tags[1].Values[0] != "big" || last.Tags[2].Name != "enable-prefix-caching" {
 		t.Errorf("%+v", last.Tags)
 	}
-	// cells do not share what they are made of
+	// cells do not share their slices of settings
 	if cells[0].Settings[5].Values[0] != "true" || cells[2].Settings[5].Values[0] != "false" {
 		t.Errorf("%+v", cells[0].Settings)
 	}
-	// one cell when nothing varies
+	// there is one cell when nothing varies
 	if p, err = ParsePlan("p.yaml", []byte("name: x\n")); err != nil || len(p.Cells()) != 1 || p.Cells()[0].Name != "" || p.Repeats != 1 {
 		t.Errorf("%+v (%v)", p, err)
 	}
@@ -73,9 +89,9 @@ func TestBadPlans(t *testing.T) {
 		"name: a\nrepeats: 0\n":                 "p.yaml:2: repeats: wants a number from 1",
 		"name: a\nrepeats: 9\nmax_repeats: 3\n": "p.yaml:1: max_repeats: 3 is less than repeats, 9",
 		"name: a\nmatrix:\n  x: 3\n":            "p.yaml:3: matrix: x wants a list of values",
-		"name: a\nmatrix:\n  x: [1, 1]\n":       "p.yaml:3: matrix: x has 1 twice",
+		"name: a\nmatrix:\n  x: [1, 1]\n":       "p.yaml:3: matrix: x lists 1 twice",
 		"name: a\nx: {y: 1}\n":                  "p.yaml:2: x: wants a value",
-		"name: a\nx_y: 1\nx-y: 2\n":             "p.yaml:3: x-y: stands twice",
+		"name: a\nx_y: 1\nx-y: 2\n":             "p.yaml:3: x-y: is given twice",
 		"name: a\nx: []\n":                      "p.yaml:2: x: an empty list",
 		"name: a\nvariants:\n  'b c': {x: 1}\n": `p.yaml:3: variants: "b c": wants letters, digits and . _ -`,
 		"name: a\n---\nname: b\n":               "p.yaml:3: a second document begins; put each document in a separate file",
@@ -88,12 +104,16 @@ func TestBadPlans(t *testing.T) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
+	_, err := ParsePlan("p.yaml", []byte("name: a\n---\nname: b\n"))
+	if want := "p.yaml:3: a second document begins"; err == nil || !strings.HasPrefix(err.Error(), want) { // package yamlfile adds what to do
+		t.Errorf("two documents: %v, want %s", err, want)
+	}
 	if _, err := ParsePlan("p.yaml", []byte("name: [")); err == nil {
-		t.Error("what is no YAML is read")
+		t.Error("a text that is not YAML gives no error")
 	}
 }
 
-// Passes come in pairs, one the other's mirror; the seed decides.
+// Passes come in pairs, of which the second has the order of the first backwards. The seed decides the order.
 func TestOrder(t *testing.T) {
 	seen := map[string]bool{}
 	for pass := 0; pass < 20; pass += 2 {

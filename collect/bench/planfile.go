@@ -8,15 +8,15 @@ import (
 	"wb/data/yamlfile"
 )
 
-// ReadPlan reads the plan in a file; nil where no file is named.
+// ReadPlan reads the plan in a file. It gives nil when file is "".
 func ReadPlan(file string) (*PlanFile, error) {
 	if file == "" {
 		return nil, nil //nolint:nilnil // a run without a plan
 	}
 	text, err := yamlfile.Read(file, MaxPlanBytes)
 	if err != nil {
-		return nil, plain.WithHint(fmt.Errorf("read plan %w", err), "docs/reference/plans.md describes plans; --conversations chooses conversations, "+
-			"and vLLM's own arguments come after --")
+		return nil, plain.WithHint(fmt.Errorf("read plan %w", err), "docs/reference/plans.md describes plans; "+
+			"--conversations chooses conversations, and arguments for vLLM come after --")
 	}
 	plan, err := ParsePlan(filepath.Base(file), text)
 	return plan, plain.Mistake(err)

@@ -15,15 +15,15 @@ import (
 	"wb/store"
 )
 
-// record records something of a session. Of a single user it is committed when this returns, between turns; several users leave it to the
-// backlog, which does not hold their next turn up.
+// record records the beginning, a turn or the end of a session. For a single user it is committed when record returns, between two turns.
+// Several users put it into the backlog, so that it does not delay their next turn.
 func (r *player) record(ctx context.Context, f finished) error {
 	if !r.alone {
 		return r.users.backlog.push(f)
 	}
 	end := context.WithoutCancel(ctx)
 	if f.turn != nil {
-		r.learn(ctx, r.client, f.turn)
+		r.fetchTokenIDs(ctx, r.client, f.turn)
 	}
 	if err := r.write(end, f); err != nil {
 		return err
@@ -37,35 +37,35 @@ func (r *player) record(ctx context.Context, f finished) error {
 	return errors.Join(r.rec.Flush(end), r.rec.Relieve(end))
 }
 
-// backlog is what several users have finished and what is not recorded yet. Token ids are asked for by several at once, beside the users;
-// rows are made by one, in the order in which turns ended.
+// backlog holds what several users have finished and what is not recorded yet. Several goroutines ask the server for token ids while the
+// users play. One goroutine makes the rows, in the order in which the turns ended.
 type backlog struct {
 	order  chan *job
 	unread chan *job // turns whose token ids are not asked for yet
 
 	mu      sync.Mutex
 	room    sync.Cond
-	asking  int  // of those who ask for ids, how many do
-	ended   bool // nothing more comes
-	bytes   int64
-	jobs    int
-	stopped error // why nothing is taken any more
-	full    func()
-	told    bool
+	asking  int    // goroutines that ask for token ids now
+	ended   bool   // the users have ended, and nothing more comes
+	bytes   int64  // in the backlog, about
+	jobs    int    // in the backlog
+	stopped error  // the error after which nothing is accepted; nil: none
+	full    func() // called once, when users first have to wait
+	told    bool   // full was called
 }
 
 type job struct {
 	finished
 	bytes   int64
-	learned chan struct{} // closed when the ids are there, or will not be
+	learned chan struct{} // closed when the token ids are there, or will not come
 }
 
 const (
-	// Beyond so much that is not recorded users wait.
+	// Users wait while the backlog holds this much.
 	backlogBytes = 24 << 20
 	backlogJobs  = 1 << 14
-	// So many ask for token ids at once while users play: that is work for the server too. More do when the users have ended, or when the
-	// backlog has grown to a part of its bound.
+	// At first fewAsking goroutines ask for token ids at once, because answering is work for the server that is measured. Up to maxAsking
+	// do so when the users have ended, or when the backlog holds muchBytes.
 	fewAsking, maxAsking = 2, 16
 	muchBytes            = backlogBytes / 4
 )
@@ -76,7 +76,7 @@ func newBacklog(full func()) *backlog {
 	return b
 }
 
-// push adds something. It waits only when far too much is there.
+// push adds something that a user finished. It waits only while the backlog is full, and gives the error with which recording stopped.
 func (b *backlog) push(f finished) error {
 	j := &job{finished: f, bytes: 1 << 10, learned: make(chan struct{})}
 	if t := f.turn; t != nil {
@@ -107,7 +107,7 @@ func (b *backlog) push(f finished) error {
 	return stopped
 }
 
-// done takes a job out.
+// done takes a job out of the backlog. After an error nothing more is accepted.
 func (b *backlog) done(j *job, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,7 +119,7 @@ func (b *backlog) done(j *job, err error) {
 	b.room.Broadcast()
 }
 
-// begin waits until one more may ask for token ids; end lets another one.
+// begin waits until one more goroutine may ask for token ids. end lets the next one ask.
 func (b *backlog) begin() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,14 +136,14 @@ func (b *backlog) end() {
 	b.room.Broadcast()
 }
 
-// failed says that nothing is recorded any more.
+// failed says whether recording has stopped with an error.
 func (b *backlog) failed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.stopped != nil
 }
 
-// close says that nothing more comes.
+// close tells the recording goroutines that the users have ended and nothing more comes.
 func (b *backlog) close() {
 	b.mu.Lock()
 	b.ended = true
@@ -153,14 +153,14 @@ func (b *backlog) close() {
 	close(b.unread)
 }
 
-// waiting is how many turns are not recorded yet.
+// waiting is the number of jobs that are not recorded yet.
 func (b *backlog) waiting() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.jobs
 }
 
-// recordUsers records what users finish, until they have all ended and the backlog is closed. The first error is told to stop.
+// recordUsers records what users finish, until the backlog is closed and empty. It calls stop with the first error.
 func (r *run) recordUsers(ctx context.Context, stop func(error)) {
 	b := r.users.backlog
 	var asking sync.WaitGroup
@@ -170,10 +170,10 @@ func (r *run) recordUsers(ctx context.Context, stop func(error)) {
 	for range askers {
 		asking.Go(func() {
 			for {
-				b.begin() // before a turn is taken, so that they are asked for in their order
+				b.begin() // before a turn is taken, so that token ids are asked for in the order of the turns
 				j, more := <-b.unread
 				if more && !b.failed() {
-					r.learn(ctx, asker, j.turn)
+					r.fetchTokenIDs(ctx, asker, j.turn)
 				}
 				b.end()
 				if !more {
@@ -199,24 +199,24 @@ func (r *run) recordUsers(ctx context.Context, stop func(error)) {
 	asking.Wait()
 }
 
-// write puts the rows of something finished into the recorder, those of a turn together.
+// write gives the recorder the rows of something finished. All rows of a turn are added together.
 func (r *run) write(ctx context.Context, f finished) error {
 	switch {
 	case f.begin != nil:
 		return store.Add(ctx, r.rec, *f.begin)
 	case f.end != nil:
-		r.endSessionAnalysis(f.pass)
+		r.endSessionAnalysis(f.session)
 		return nil
 	}
 	var rows store.Together
-	r.doubt(&rows, f.pass, f.turn)
-	r.turnRows(&rows, f.pass, f.turn)
-	r.analyse(&rows, f.pass, f.turn)
+	r.doubt(&rows, f.session, f.turn)
+	r.turnRows(&rows, f.session, f.turn)
+	r.analyse(&rows, f.session, f.turn)
 	return r.rec.AddTogether(ctx, &rows)
 }
 
-// turnRows makes the rows of a turn: itself, its messages and its chunks.
-func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
+// turnRows makes the rows of a turn, its messages and its chunks.
+func (r *run) turnRows(rows *store.Together, p *liveSession, f *finishedTurn) {
 	re, prompt := f.re, f.prompt
 	row := store.Turn{RunID: r.id, TurnID: f.id, SessionID: p.id, Turn: int32(f.number),
 		Status: string(re.Status), Error: plain.OrNil(re.Err), HTTPStatus: re.HTTPStatus, ErrorBody: re.ErrorBody, RequestID: re.RequestID,
@@ -255,13 +255,13 @@ func (r *run) turnRows(rows *store.Together, p *pass, f *finishedTurn) {
 	store.Put(rows, chunks...)
 }
 
-// turnEvent is an event of a turn, which is recorded with it, at the time at which the turn ended.
+// turnEvent makes an event of a turn. It has the time at which the turn ended, and is recorded with the turn.
 func (r *run) turnEvent(f *finishedTurn, kind store.EventKind, message string) store.Event {
 	return store.Event{RunID: r.id, TNs: f.re.DoneNs, Kind: kind, Source: "run", TurnID: &f.id, Message: message}
 }
 
-// doubt tells what of a turn cannot be right.
-func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
+// doubt makes events about figures of a turn that are impossible or contradict each other.
+func (r *run) doubt(rows *store.Together, p *liveSession, f *finishedTurn) {
 	re, ids := f.re, f.ids
 	where := fmt.Sprintf("turn %d of %s: ", f.number, p.what)
 	tell := func(kind store.EventKind, format string, a ...any) {
@@ -271,14 +271,14 @@ func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 		tell(store.EventNoAnswer, "%s", re.NoAnswer())
 	}
 	if len(re.Doubts) > 0 {
-		tell(store.EventUsageRefused, "of the server's usage, what cannot be is left out: %s", r.client.Clean(strings.Join(re.Doubts, "; ")))
+		tell(store.EventUsageRefused, "impossible figures in the server's usage are left out: %s", r.client.Clean(strings.Join(re.Doubts, "; ")))
 	}
 	if re.Status != client.StatusOK {
 		return
 	}
 	if n := re.Tokens; n != nil && *n != *re.CompletionTokens {
-		tell(store.EventUsageDisagrees, "the usage says %d completion tokens, and the stream brought %d; tokens a second and ITL go by the stream",
-			*re.CompletionTokens, *n)
+		tell(store.EventUsageDisagrees, "the usage says %d completion tokens, and the stream brought %d; "+
+			"tokens per second and ITL are those of the stream", *re.CompletionTokens, *n)
 	}
 	if n := *re.CompletionTokens; re.Tokens == nil && int64(re.Events) > n+max(1, n/50) && !re.ByCharacter() {
 		tell(store.EventUsageDisagrees, "the usage says %d completion tokens, and %d events brought text", n, re.Events)
@@ -288,8 +288,8 @@ func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 		if re.Reads != 1 {
 			reads = fmt.Sprintf("%d reads", re.Reads)
 		}
-		tell(store.EventBuffered, "%d events came in %s: something between holds them back, so TTFT is when the first block came, "+
-			"and time per token is of blocks", re.Events, reads)
+		tell(store.EventBuffered, "%d events came in %s: something on the way holds them back, so TTFT is the time of the first block, "+
+			"and times per token are times between blocks", re.Events, reads)
 	}
 	n := re.PromptTokens
 	if n == nil {
@@ -300,10 +300,10 @@ func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 		tell(store.EventContextTruncated, "the usage says %d prompt tokens, and an earlier, shorter prompt that this one holds had %d: "+
 			"the server cut the history; the turn is not compared", *n, p.longest.tokens)
 	case ids != nil && re.PromptIDs == nil && *n < known*9/10:
-		tell(store.EventContextTruncated, "the usage says %d prompt tokens, and /tokenize %d: the server cut the prompt; the turn is not compared",
-			*n, known)
+		tell(store.EventContextTruncated, "the usage says %d prompt tokens, and /tokenize says %d: "+
+			"the server cut the prompt; the turn is not compared", *n, known)
 	case ids != nil && re.PromptIDs == nil && *n != known:
-		tell(store.EventUsageDisagrees, "the usage says %d prompt tokens, and /tokenize %d", *n, known)
+		tell(store.EventUsageDisagrees, "the usage says %d prompt tokens, and /tokenize says %d", *n, known)
 	case ids == nil && bytesOf(f.prompt.Messages) > *n*bytesPerToken:
 		tell(store.EventUsageDisagrees, "the usage says %d prompt tokens, and the messages have %d bytes", *n, bytesOf(f.prompt.Messages))
 	}
@@ -312,18 +312,19 @@ func (r *run) doubt(rows *store.Together, p *pass, f *finishedTurn) {
 	}
 }
 
-// sentTurn is a prompt that was sent, and how many tokens the server counted.
+// sentTurn is a prompt that was sent, with the number of tokens that the server counted in it.
 type sentTurn struct {
 	messages []data.Message
 	tokens   int64
 }
 
-// shorter says whether a prompt that holds this one has clearly more in it: more messages, or more text than could go into the same tokens.
+// shorter says whether a prompt that contains this one is clearly longer.
+// It is when it has more messages, or more text than fits into the same tokens.
 func (s sentTurn) shorter(p data.Prompt) bool {
 	return len(p.Messages) > len(s.messages) || bytesOf(p.Messages) > bytesOf(s.messages)+bytesPerToken
 }
 
-// bytesPerToken is more than a token has in any text that is one: the mean is about 4, and only rows of spaces come to this.
+// bytesPerToken is more bytes than a token has in ordinary text. The mean is about 4, and only rows of spaces reach 32.
 const bytesPerToken = 32
 
 func bytesOf(messages []data.Message) (n int64) {
@@ -333,7 +334,7 @@ func bytesOf(messages []data.Message) (n int64) {
 	return n
 }
 
-// within says whether all messages of a prompt are part of another one, in their order.
+// within says whether a prompt contains all messages of this one, in their order.
 func (s sentTurn) within(p data.Prompt) bool {
 	rest := p.Messages
 	for _, m := range s.messages {
@@ -346,9 +347,9 @@ func (s sentTurn) within(p data.Prompt) bool {
 	return true
 }
 
-// most bounds from above how many tokens a prompt has: a byte makes one at most, and messages that were sent before have no more than the
-// server counted then.
-func (p *pass) most(prompt data.Prompt, text string) int64 {
+// maxPromptTokens gives a number of tokens that a prompt does not exceed. Each byte makes one token at most, and messages that were sent
+// before have no more tokens than the server counted then. text is the rendered prompt, or "".
+func (p *liveSession) maxPromptTokens(prompt data.Prompt, text string) int64 {
 	if text != "" {
 		return int64(len(text)) + engine.TokenizeSlack
 	}

@@ -16,13 +16,13 @@ import (
 	"wb/data"
 )
 
-// slowTokenizer is a simulator behind a handler that answers /tokenize late, and counts the questions.
+// slowTokenizer starts a simulator behind a handler that delays /tokenize and counts its requests.
 func slowTokenizer(t *testing.T, late time.Duration, asked *atomic.Int32) string {
 	t.Helper()
 	return simBehind(t, func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/tokenize" {
-				if asked.Add(1) > 1 { // the first is the probe's
+				if asked.Add(1) > 1 { // the first request is that of the probe
 					time.Sleep(late)
 				}
 			}
@@ -34,7 +34,7 @@ func slowTokenizer(t *testing.T, late time.Duration, asked *atomic.Int32) string
 const pauses = `SELECT round(max(pause))::INTEGER::VARCHAR FROM (
 	SELECT (submit_ns - lag(done_ns) OVER (PARTITION BY client_user ORDER BY submit_ns)) / 1e6 AS pause FROM measured_turns)`
 
-// Token ids are asked for beside the users: a slow /tokenize holds no turn up, and every turn has its ids and causes in the end.
+// Token ids are asked for while users play, so a slow /tokenize delays no turn. In the end every turn has its ids and causes.
 func TestUsersDoNotWaitForTokenIDs(t *testing.T) {
 	var asked atomic.Int32
 	url := slowTokenizer(t, 300*time.Millisecond, &asked)
@@ -61,7 +61,7 @@ func TestUsersDoNotWaitForTokenIDs(t *testing.T) {
 	}
 }
 
-// Nobody is asked for ids where none are wanted; where the stream brings them, /tokenize is not asked.
+// /tokenize is not asked when no token ids are wanted, nor when the stream brings them.
 func TestTokenIDs(t *testing.T) {
 	for ids, want := range map[string]string{TokenIDsNone: "1 0 0 none", TokenIDsPrompt: "9 4 4 prompt", TokenIDsAll: "1 8 4 all"} {
 		var asked atomic.Int32
@@ -78,7 +78,7 @@ func TestTokenIDs(t *testing.T) {
 	}
 }
 
-// A prompt that the context cannot hold is not sent: the server is asked for ids first where it might be so, and only there.
+// A prompt that does not fit into the context is not sent. Only when a prompt might not fit is the server asked for its token ids first.
 func TestOverflowIsFoundBefore(t *testing.T) {
 	for _, c := range []struct {
 		limit, maxTokens int64
@@ -86,7 +86,7 @@ func TestOverflowIsFoundBefore(t *testing.T) {
 	}{
 		{100_000, 4, "ok 4, ok 4"},
 		{120, 4, "ok 4, overflow 4"},
-		{124, 50, "ok 11, overflow 50"}, // what is left is asked for
+		{124, 50, "ok 11, overflow 50"}, // max_tokens is reduced to what is left
 	} {
 		url := simBehind(t, func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -111,7 +111,7 @@ func TestOverflowIsFoundBefore(t *testing.T) {
 	}
 }
 
-// Each repeat has the causes of the first, whoever plays it: repeats exist for evidence and are no traffic to each other.
+// Each repeat has the same causes of misses as the first, whichever user plays it. A repeat is not traffic to another repeat.
 func TestRepeatsHaveTheSameCauses(t *testing.T) {
 	talk := &data.Conversation{ID: "rag", Title: "rag", System: strings.Repeat("Answer from the document. ", 30),
 		Documents: []data.Document{{ID: "d", Text: strings.Repeat("The pump was opened on Monday. ", 40)}},
@@ -156,7 +156,7 @@ func TestRepeatsHaveTheSameCauses(t *testing.T) {
 		if c.users == 1 && (distinct != "1" || n != fmt.Sprint(c.repeat) || what != whole) {
 			t.Errorf("%+v: %s different ones of %s\n%s\n%s", c, distinct, n, what, whole)
 		}
-		// of several users each begins with another conversation, and what the other has was sent before or not
+		// each user begins with another conversation, so first turns differ in what was sent before them
 		got = cell(t, db, strings.Replace(causes, "WHERE NOT warmup", "WHERE NOT warmup AND turn > 1", 1))
 		if c.users > 1 && !strings.HasPrefix(got, "1 6 ") {
 			t.Errorf("%+v: %s", c, got)
@@ -164,7 +164,7 @@ func TestRepeatsHaveTheSameCauses(t *testing.T) {
 	}
 }
 
-// Beyond its bound the backlog makes users wait, once there is room they go on, and after an error nothing is taken.
+// A full backlog makes users wait until there is room. After an error nothing is accepted.
 func TestBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := 0
@@ -179,7 +179,7 @@ func TestBacklog(t *testing.T) {
 		go func() { pushed <- b.push(big()) }()
 		synctest.Wait()
 		if len(pushed) != 0 || full != 1 || b.waiting() != 2 {
-			t.Fatalf("taken beyond the bound: full %d, waiting %d", full, b.waiting())
+			t.Fatalf("a full backlog accepts more: full %d, waiting %d", full, b.waiting())
 		}
 		<-b.order
 		b.done(<-b.order, nil)
@@ -201,7 +201,7 @@ func TestBacklog(t *testing.T) {
 	})
 }
 
-// The line of several users counts tokens as they come, not when their turns end.
+// The rate shown for several users counts tokens when they come, not when their turns end.
 func TestTokensAreCountedAsTheyCome(t *testing.T) {
 	_, db, c, e, start := against(t, sim.Options{Profile: "eager", MaxNumSeqs: 64})
 	talk := &data.Conversation{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}}}

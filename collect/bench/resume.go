@@ -16,7 +16,7 @@ import (
 	"wb/store"
 )
 
-// Found is an execution that can be gone on with.
+// Found is an execution of a plan that can be resumed.
 type Found struct {
 	Spec  *Spec
 	ID    uuid.UUID
@@ -24,12 +24,12 @@ type Found struct {
 	Runs  []store.PlanRun
 }
 
-// anew are settings that may be said anew of a plan that is gone on with: how often and how long. What would make one run of two kinds may
-// not.
-var anew = append([]string{"api-key-env", "timeout", "verbose"}, repetitionFlags...)
+// changeable are the settings that a resumed plan may change, such as the number of repeats and the timeout. Other settings may not change,
+// because one run would then hold sessions that were played differently.
+var changeable = append([]string{"api-key-env", "timeout", "verbose"}, repetitionFlags...)
 
-// Find looks up the execution to go on with: of that plan, or where it is nil the newest that was cut short. given are the settings of
-// this call; where names the file.
+// Find looks up the execution to resume: that of the plan, or the newest that was cut short when plan is nil.
+// given are the settings of this call; where is the path of the file, for messages.
 func Find(ctx context.Context, l Ledger, where string, plan *PlanFile, given Given, rules Rules) (*Found, error) {
 	all, err := l.Executions(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func Find(ctx context.Context, l Ledger, where string, plan *PlanFile, given Giv
 				other = when(e.StartedAt)
 			}
 			continue
-		case found != nil && !unfinished: // a finished one serves only where no other does
+		case found != nil && !unfinished: // a finished one is taken only when there is no other
 			continue
 		}
 		found = e
@@ -61,12 +61,12 @@ func Find(ctx context.Context, l Ledger, where string, plan *PlanFile, given Giv
 	}
 	nothing := func(format string, a ...any) error {
 		return plain.WithHint(fmt.Errorf("resume plan: "+format, a...),
-			"only plans are gone on with, and wb runs lists what the file holds; without --resume it begins anew")
+			"only plans can be resumed, and wb runs lists what the file holds; without --resume the plan begins again")
 	}
 	switch {
 	case found != nil:
 	case other != "":
-		return nil, nothing("%s is not what was begun on %s UTC", plan.File, other)
+		return nil, nothing("%s has changed since it was begun on %s UTC", plan.File, other)
 	case plan != nil:
 		return nil, nothing("%s was never begun in %s", plan.Name, where)
 	default:
@@ -85,22 +85,22 @@ func Find(ctx context.Context, l Ledger, where string, plan *PlanFile, given Giv
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
-// Told says which plan it is, and of when.
+// Told says which plan was found and when it was begun, for messages.
 func (f *Found) Told() string {
 	return fmt.Sprintf("plan %s, begun on %s UTC", f.Spec.Plan, when(f.Begun))
 }
 
-// flagsMark begins the line of a plan's text that held the flags it was begun with, in files of a wb before schema 12.
+// flagsMark begins the first line of a recorded plan that holds the flags it was begun with. Only files from before schema 12 have it.
 const flagsMark = "# flags of wb run: "
 
-// execution is one that is on record.
+// execution is an execution as it is recorded, with its plan.
 type execution struct {
 	store.Execution
 	plan  *PlanFile
-	given Given // beside the plan, in files of a wb before schema 12
+	given Given // the flags in the plan's first line, in files from before schema 12
 }
 
-// recorded reads an execution's plan.
+// recorded reads the plan of a recorded execution.
 func recorded(e store.Execution) (*execution, error) {
 	text, given := e.Plan, Given{}
 	line, rest, ok := strings.Cut(text, "\n")
@@ -111,8 +111,8 @@ func recorded(e store.Execution) (*execution, error) {
 	return &execution{e, p, given}, err
 }
 
-// spec gives the spec to go on with: the recorded one, with those settings of this call that may be said anew. Where the cells are not on
-// record, the plan gives them.
+// spec gives the spec to resume: the recorded one, with the changeable settings of this call. Where the cells are not recorded, they are
+// made from the plan.
 func (e *execution) spec(given Given, rules Rules) (s *Spec, err error) {
 	s = &Spec{Given: e.given}
 	if e.Spec != "" {
@@ -126,7 +126,7 @@ func (e *execution) spec(given Given, rules Rules) (s *Spec, err error) {
 	if s.File = e.plan.File; len(s.Cells) == 0 {
 		was, now := s.Given, Given{}
 		maps.Copy(now, was)
-		for _, name := range anew {
+		for _, name := range changeable {
 			if given[name] != nil {
 				now[name] = given[name]
 			}
@@ -139,29 +139,29 @@ func (e *execution) spec(given Given, rules Rules) (s *Spec, err error) {
 	return s, s.goOn(given, rules)
 }
 
-// unchanged refuses settings of this call that are not what they were, and those that the plan varies.
+// unchanged refuses settings of this call that differ from the recorded ones, and those that the plan varies.
 func (s *Spec) unchanged(plan *PlanFile, given Given) error {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		was, ok := s.Given[name]
 		now := Given{name: given[name]}.Redacted()[name]
 		switch {
 		case plan.Varies(name):
-			return plain.Mistakef("flag --%s: plan %s varies it, and its cells would not be what their names say", name, plan.Name)
-		case slices.Contains(anew, name), ok && slices.Equal(was, now):
+			return plain.Mistakef("flag --%s: plan %s varies it, so its cells would not match their names", name, plan.Name)
+		case slices.Contains(changeable, name), ok && slices.Equal(was, now):
 			continue
 		case name == "":
-			return plain.Mistakef("read vLLM arguments: a resumed plan goes on as it was begun, which was with %q", strings.Join(was, " "))
+			return plain.Mistakef("read vLLM arguments: a resumed plan keeps its settings, and it was begun with %q", strings.Join(was, " "))
 		}
 		text := "without it"
 		if ok {
 			text = "with " + strings.Join(was, ",")
 		}
-		return plain.Mistakef("flag --%s: a resumed plan goes on as it was begun, which was %s", name, text)
+		return plain.Mistakef("flag --%s: a resumed plan keeps its settings, and it was begun %s", name, text)
 	}
 	return nil
 }
 
-// goOn takes over the settings of this call that may be said anew.
+// goOn takes over the changeable settings of this call, and the secrets that are not recorded.
 func (s *Spec) goOn(given Given, rules Rules) error {
 	flags, run, rep := blank()
 	if err := given.apply(flags); err != nil {
@@ -186,7 +186,7 @@ func (s *Spec) goOn(given Given, rules Rules) error {
 		if given["verbose"] != nil {
 			c.Target.Serve.Verbose = run.Target.Serve.Verbose
 		}
-		if words := given[""]; len(words) > 0 { // with the secrets that are not on record
+		if words := given[""]; len(words) > 0 { // the recorded words lack the secrets
 			c.Target.Words = withSecrets(c.Target.Words, words)
 		}
 		if url := given["url"]; url != nil {
@@ -203,7 +203,7 @@ func (s *Spec) goOn(given Given, rules Rules) error {
 	return nil
 }
 
-// withSecrets puts words that were given in the place of the same words without secrets, which end a cell's.
+// withSecrets replaces the last of a cell's recorded words by the given ones, when these are the same except for their secrets.
 func withSecrets(recorded, given []string) []string {
 	clean := target.WithoutSecrets(given)
 	if at := len(recorded) - len(clean); at >= 0 && slices.Equal(recorded[at:], clean) {
@@ -212,13 +212,13 @@ func withSecrets(recorded, given []string) []string {
 	return recorded
 }
 
-// Adopt gives the cells the runs that they go on with; left says that there is something to do.
+// Adopt gives the cells the runs that they go on with, and reopens these. left is false when nothing is left to play; then no run changes.
 func (x *Execution) Adopt(ctx context.Context, f *Found) (left bool, err error) {
 	x.planID = f.ID
 	for _, r := range f.Runs {
 		i := slices.IndexFunc(x.Cells, func(c *CellRun) bool { return c.Cell == r.Cell })
 		if i < 0 {
-			return false, fmt.Errorf("resume plan: run %s is of cell %q, which the plan does not have", r.Name, r.Cell)
+			return false, fmt.Errorf("resume plan: run %s belongs to cell %q, which the plan does not have", r.Name, r.Cell)
 		}
 		c := x.Cells[i]
 		c.Progress = &Progress{RunID: r.RunID, Name: r.Name, Turns: r.Turns, Sessions: r.Sessions, Scrapes: r.Scrapes, Starts: r.Starts}
@@ -226,7 +226,7 @@ func (x *Execution) Adopt(ctx context.Context, f *Found) (left bool, err error) 
 		for _, s := range r.Done {
 			c.finished(s)
 		}
-		c.start = x.began.Add(-x.began.Sub(r.StartedAt)) // the wall clock's distance, then the monotonic clock
+		c.start = x.began.Add(-x.began.Sub(r.StartedAt)) // StartedAt, with a reading of the monotonic clock for what follows
 		left = left || r.Status != store.RunOK
 	}
 	for _, c := range x.Cells {

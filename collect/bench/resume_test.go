@@ -16,7 +16,7 @@ import (
 	"wb/store"
 )
 
-// A plan that was cut short is gone on with by its recorded spec: what was finished is not played again, whatever the flags are now.
+// A plan that was cut short is resumed with its recorded spec. Finished sessions are not played again.
 func TestResume(t *testing.T) {
 	s := newStage(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -41,14 +41,14 @@ func TestResume(t *testing.T) {
 	}
 	for _, c := range found.Spec.Cells {
 		if c.MaxTokens != 7 || c.Timeout != 3*time.Second || !slices.Equal(c.Target.Words, given[""]) {
-			t.Errorf("cell %s goes on with %d tokens, a timeout of %v and %q", c.Cell, c.MaxTokens, c.Timeout, c.Target.Words)
+			t.Errorf("cell %s is resumed with %d tokens, a timeout of %v and %q", c.Cell, c.MaxTokens, c.Timeout, c.Target.Words)
 		}
 	}
 	if err := s.playSpec(t.Context(), found.Spec, found); err != nil {
 		t.Fatal(err)
 	}
 	if s.reopened != 2 {
-		t.Errorf("%d runs were gone on with", s.reopened)
+		t.Errorf("%d runs were reopened", s.reopened)
 	}
 	played := map[string]int{}
 	for _, j := range slices.Concat(first[:2], s.jobs) {
@@ -58,17 +58,18 @@ func TestResume(t *testing.T) {
 	if want := map[string]int{"a1": 1, "a2": 1, "a3": 1, "b1": 1, "b2": 1, "b3": 1}; !maps.Equal(played, want) {
 		t.Errorf("%q, then %q", first, s.jobs)
 	}
-	// and then there is nothing left
+	// after that nothing is left to play
 	if found, err = Find(t.Context(), s, "x.duckdb", mustPlan(t, twoCells), nil, anyRules()); err != nil {
 		t.Fatal(err)
 	}
 	s.jobs, s.lines = nil, nil
-	if err := s.playSpec(t.Context(), found.Spec, found); err != nil || len(s.jobs) > 0 || !slices.Equal(s.lines, []string{"nothing left"}) {
+	err = s.playSpec(t.Context(), found.Spec, found)
+	if err != nil || len(s.jobs) > 0 || !slices.Equal(s.lines, []string{"nothing left"}) {
 		t.Errorf("played %q, told %q (%v)", s.jobs, s.lines, err)
 	}
 }
 
-// What would make one run of two kinds is refused; how often and how long may be said anew.
+// A resumed plan refuses settings that would make its sessions differ from the finished ones. Repeats and timeouts may change.
 func TestResumeAsBegun(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -77,9 +78,9 @@ func TestResumeAsBegun(t *testing.T) {
 	}{
 		{"nothing", nil, ""},
 		{"the same", Given{"seed": {"5"}}, ""},
-		{"another", Given{"seed": {"6"}}, "flag --seed: a resumed plan goes on as it was begun, which was with 5"},
-		{"one more", Given{"max-tokens": {"6"}}, "flag --max-tokens: a resumed plan goes on as it was begun, which was without it"},
-		{"other words", Given{"": {"--jitter", "1"}}, `read vLLM arguments: a resumed plan goes on as it was begun, which was with ""`},
+		{"another", Given{"seed": {"6"}}, "flag --seed: a resumed plan keeps its settings, and it was begun with 5"},
+		{"one more", Given{"max-tokens": {"6"}}, "flag --max-tokens: a resumed plan keeps its settings, and it was begun without it"},
+		{"other words", Given{"": {"--jitter", "1"}}, `read vLLM arguments: a resumed plan keeps its settings, and it was begun with ""`},
 		{"repeats", Given{"repeat": {"9"}}, ""},
 	} {
 		s := newStage(t)
@@ -95,12 +96,13 @@ func TestResumeAsBegun(t *testing.T) {
 		}
 	}
 	none := newStage(t)
-	if _, err := Find(t.Context(), none, "x.duckdb", nil, nil, anyRules()); plain.Hint(err) == "" || !strings.Contains(err.Error(), "x.duckdb holds no plan") {
+	_, err := Find(t.Context(), none, "x.duckdb", nil, nil, anyRules())
+	if plain.Hint(err) == "" || !strings.Contains(err.Error(), "x.duckdb holds no plan") {
 		t.Errorf("%v, hint %q", err, plain.Hint(err))
 	}
 }
 
-// A plan that a wb before schema 12 began has no spec on record: its text and the flags in its first line are what it goes on with.
+// A plan that was begun before schema 12 has no recorded spec. It is resumed from its text and the flags in the first line of that.
 func TestResumeOfOlderPlans(t *testing.T) {
 	flags, err := json.Marshal(Given{"max-tokens": {"9"}, "": {"--jitter", "0.5"}})
 	if err != nil {
@@ -108,7 +110,7 @@ func TestResumeOfOlderPlans(t *testing.T) {
 	}
 	for row, tokens := range map[store.Execution]int{
 		{Plan: twoCells}: 64, {Plan: flagsMark + string(flags) + "\n" + twoCells}: 9,
-		// of a plan whose first run is in another file
+		// the spec of a plan whose first run is in another file has no cells
 		{Plan: twoCells, Spec: `{"given":{"max-tokens":["8"]}}`}: 8,
 	} {
 		e, err := recorded(row)
@@ -119,23 +121,28 @@ func TestResumeOfOlderPlans(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Text != twoCells || s.Plan != "two" || len(s.Cells) != 2 || s.Cells[1].MaxTokens != tokens || s.Repeats != 3 || s.Cells[1].Timeout != 9*time.Second {
+		if s.Text != twoCells || s.Plan != "two" || len(s.Cells) != 2 || s.Repeats != 3 {
+			t.Fatalf("%+v", s)
+		}
+		if s.Cells[1].MaxTokens != tokens || s.Cells[1].Timeout != 9*time.Second {
 			t.Errorf("%+v", s)
 		}
 	}
 }
 
-// A plan of which this machine has no key does not keep others from being gone on with.
+// A plan whose API key this machine lacks does not keep other plans from being resumed.
 func TestResumeBesideOthers(t *testing.T) {
 	s := newStage(t)
-	s.older = []store.Execution{{ID: uuid.New(), Plan: "name: other\napi_key_env: WB_TEST_NO_SUCH_KEY\nvariants: {a: {}, b: {}}\n", Runs: 1, Unended: 1}}
+	const keyed = "name: other\napi_key_env: WB_TEST_NO_SUCH_KEY\nvariants: {a: {}, b: {}}\n"
+	s.older = []store.Execution{{ID: uuid.New(), Plan: keyed, Runs: 1, Unended: 1}}
 	s.fail = func(*stage, Job) error { return ErrInterrupted }
 	_ = s.execute(t.Context(), twoCells, nil)
 	if found, err := Find(t.Context(), s, "x.duckdb", mustPlan(t, twoCells), nil, anyRules()); err != nil || found.Spec.Plan != "two" {
 		t.Errorf("%+v (%v)", found, err)
 	}
-	other := mustPlan(t, s.older[0].Plan)
-	if _, err := Find(t.Context(), s, "x.duckdb", other, nil, anyRules()); err == nil || !strings.Contains(err.Error(), "WB_TEST_NO_SUCH_KEY") {
+	other := mustPlan(t, keyed)
+	_, err := Find(t.Context(), s, "x.duckdb", other, nil, anyRules())
+	if err == nil || !strings.Contains(err.Error(), "WB_TEST_NO_SUCH_KEY") {
 		t.Errorf("without a key: %v", err)
 	}
 	t.Setenv("WB_TEST_A_KEY", "k")

@@ -1,5 +1,8 @@
-// Package bench is what wb run does: it plays conversations against a server, alone or in the cells of a plan, and records what
-// happens.
+// Package bench does what wb run does: it plays conversations against a server and records every turn, for a single run or for the cells
+// of a plan.
+//
+// It must not know how a person sees a run, nor how figures are computed: it tells of its progress through Watch and Teller, and asks for
+// the figures of a metric through Tools.Width.
 package bench
 
 import (
@@ -34,13 +37,13 @@ type Result struct {
 	Turns      int // measured turns, warm-up left out
 	Failed     int // of these, not ok
 	Skipped    int // turns that were not sent because one before them failed
-	Frozen     int // moments in which wb itself did not run
+	Frozen     int // times at which wb itself did not run for a while
 	LastError  string
 	FirstError string
 	Progress   Progress // to go on with
 }
 
-// ErrInterrupted is returned when the context was cancelled; every finished turn is in the file.
+// ErrInterrupted is returned when the context was cancelled. Every finished turn is then in the file.
 var ErrInterrupted = store.ErrInterrupted
 
 // run is the state of one run.
@@ -63,13 +66,13 @@ type run struct {
 	users  *sharedLoad // nil for one user
 }
 
-// counts are what several goroutines of a run count and mark.
+// counts are the counters and marks that several goroutines of a run share.
 type counts struct {
 	scrapes    atomic.Int32
-	badMetrics atomic.Bool // a line of /metrics that cannot be read is on record
+	badMetrics atomic.Bool // an event tells of a line of /metrics that cannot be read
 	lost       lostMetrics
-	active     atomic.Int32 // turn under way, 0 for none
-	since      atomic.Int64 // when it was sent
+	active     atomic.Int32 // id of the turn under way; 0: none
+	since      atomic.Int64 // when that turn was sent, in ns of the run's clock
 	turns      atomic.Int32
 	sessions   atomic.Int32
 	frozen     atomic.Int32
@@ -78,38 +81,39 @@ type counts struct {
 // player is a user, who plays one session after another.
 type player struct {
 	*run
-	client     *client.Client // connections of its own
+	client     *client.Client // whose connections no other user has
 	number     int            // from 1
-	alone      bool           // nobody else plays
-	intendedNs *int64         // when its session was to begin, by the plan; nil: as soon as possible
-	last       *client.Reply  // of its turn before; nil: none yet
+	alone      bool           // there is only this user
+	intendedNs *int64         // when its session was to begin, on the run's clock; nil: as soon as possible
+	last       *client.Reply  // of its last turn; nil: none yet
 }
 
-// Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second; beside a ballast, which takes no memory since
-// nobody writes to it, once in some seconds, for 10 MB more. With many users memory is what is short: 65 % instead of 100 saves 8 MB at 256.
+// Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second. Beside a ballast
+// garbage is collected only once in some seconds, for 10 MB more. The ballast takes no memory, since nobody writes to it.
+// With many users memory is short: collecting at 65 % instead of 100 % saves 8 MB with 256 users.
 const (
 	fewUsers, manyUsers = 16, 128
 	ballastBytes        = 12 << 20
 	manyUsersGC         = 65 // percent
 )
 
-// softMemoryBytes is from where on Go collects garbage as often as it takes to stay below: a server may send much more than a run holds
-// otherwise.
+// softMemoryBytes is the memory limit below which Go tries to stay by collecting garbage more often. It matters when a server sends much
+// more than usual.
 const softMemoryBytes = 112 << 20
 
-// Run plays a job and records it. Whatever happens, what was finished is in the file and the run has a status there.
+// Run plays a job and records it. Also after an error, the file holds every finished turn and the status of the run.
 func Run(ctx context.Context, db *store.DB, at *target.Target, job Job, watch Watch) (*Result, error) {
-	defer leanMemory(job.Load)()
+	defer tuneMemory(job.Load)()
 	r := newRun(at, job, watch)
 	rec, err := db.NewRecorder(ctx, 0, func() {
-		r.event(store.EventBufferFull, "recorder", "the buffer ran full during a turn and was written then: that turn may be slower", nil)
+		r.event(store.EventBufferFull, "recorder", "the buffer was full during a turn and was written then, so that turn may be slower", nil)
 	})
 	if err != nil {
 		return &r.result, err
 	}
 	r.rec = rec
 	r.env = r.newEnv()
-	err = r.whole(ctx)
+	err = r.play(ctx)
 	// a cancelled context must not keep the end of the run from being written
 	end := context.WithoutCancel(ctx)
 	reason, err := r.settleStatus(err)
@@ -118,15 +122,15 @@ func Run(ctx context.Context, db *store.DB, at *target.Target, job Job, watch Wa
 		err = errors.Join(err, rec.FinishRun(end, r.id, r.result.Status, reason, time.Now()))
 	}
 	err = errors.Join(err, rec.Close())
-	debug.FreeOSMemory() // what follows is DuckDB's
+	debug.FreeOSMemory() // DuckDB needs the memory now, for the checkpoint
 	if cerr := db.Checkpoint(end); cerr != nil && err == nil {
 		err = cerr
 	}
 	return &r.result, err
 }
 
-// leanMemory has Go collect garbage as fits so many users, until what it gives is called.
-func leanMemory(l Load) (restore func()) {
+// tuneMemory tunes Go's garbage collection for the number of users. restore sets it back.
+func tuneMemory(l Load) (restore func()) {
 	limit := debug.SetMemoryLimit(softMemoryBytes)
 	back := func() { debug.SetMemoryLimit(limit) }
 	switch {
@@ -140,7 +144,7 @@ func leanMemory(l Load) (restore func()) {
 	return back
 }
 
-// newRun gives a run that has not begun.
+// newRun makes a run that has not begun, or that goes on with job.Part.Continue.
 func newRun(at *target.Target, job Job, watch Watch) *run {
 	r := &run{job: job, client: at.Client, engine: at.Server, watch: watch.filled(), clock: at.Client.Now, id: uuid.New(), name: job.Name}
 	if r.name == "" {
@@ -152,19 +156,19 @@ func newRun(at *target.Target, job Job, watch Watch) *run {
 		r.turns.Store(c.Turns)
 		r.sessions.Store(c.Sessions)
 		r.scrapes.Store(c.Scrapes)
-		r.result = Result{RunID: r.id, Name: r.name, Progress: *c} // whatever happens, there is a run to close
+		r.result = Result{RunID: r.id, Name: r.name, Progress: *c} // also after an error, there is a run to close
 	}
 	if job.concurrent() {
 		r.users = &sharedLoad{backlog: newBacklog(func() {
-			r.event(store.EventBacklogFull, "recorder", "turns ended faster than they could be recorded, and users waited for that; "+
-				"with --token-ids none less is to be done", nil)
+			r.event(store.EventBacklogFull, "recorder", "turns ended faster than they could be recorded, so users had to wait; "+
+				"--token-ids none makes recording faster", nil)
 		})}
 	}
 	r.server.Process = job.Server.Process
 	return r
 }
 
-// settleStatus settles the run's status by how it ended, and says why it is that.
+// settleStatus sets the run's status from the error with which it ended and the number of failed turns. It gives the reason and the error.
 func (r *run) settleStatus(err error) (reason string, _ error) {
 	res, open := &r.result, r.job.Part.Open
 	res.Status, res.Frozen = store.RunOK, int(r.frozen.Load())
@@ -176,7 +180,7 @@ func (r *run) settleStatus(err error) (reason string, _ error) {
 	case res.Turns == 0 && !open:
 		err = errors.New("run turns: no turn was measured")
 		res.Status, reason = store.RunFailed, err.Error()
-	case res.Turns == res.Failed && !open: // of a run that goes on, who knows all of it judges
+	case res.Turns == res.Failed && !open: // for a run that goes on, Execution.finish decides: it knows all jobs of the run
 		hint := ""
 		if strings.HasPrefix(res.FirstError, "HTTP 401") || strings.HasPrefix(res.FirstError, "HTTP 403") {
 			hint = client.KeyHint
@@ -189,7 +193,8 @@ func (r *run) settleStatus(err error) (reason string, _ error) {
 	return reason, err
 }
 
-// defaultName makes a name that a selector of runs takes and a terminal shows, of whatever the server calls its model.
+// defaultName makes the name of a run from the model's name and the time.
+// Characters that do not suit a selector or a terminal become dashes.
 func defaultName(model string, at time.Time) string {
 	plain := strings.Map(func(c rune) rune {
 		if unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("._/:@+-", c) {
@@ -207,34 +212,37 @@ func defaultName(model string, at time.Time) string {
 	return plain + "-" + at.Format("20060102-150405")
 }
 
+// event records an event at the present time. turn is the turn it belongs to; nil: none.
 func (r *run) event(kind store.EventKind, source, message string, turn *int32) {
 	if kind == store.EventFrozen {
 		r.frozen.Add(1)
 	}
-	// an event that cannot be recorded has nowhere else to go: the flush that follows reports the reason
-	_ = store.Add(context.Background(), r.rec, store.Event{RunID: r.id, TNs: r.clock(), Kind: kind, Source: source, TurnID: turn, Message: message})
+	row := store.Event{RunID: r.id, TNs: r.clock(), Kind: kind, Source: source, TurnID: turn, Message: message}
+	_ = store.Add(context.Background(), r.rec, row) // the next flush reports the error
 }
 
+// warn records an event that belongs to no turn, and shows it to the person who watches.
 func (r *run) warn(kind store.EventKind, source, message string) {
 	r.event(kind, source, message, nil)
 	r.watch.Warn(message)
 }
 
-func (r *run) whole(ctx context.Context) error {
+// play plays the job, and records the beginning of the run and the end of its server. Samplers and scrapes run at the same time.
+func (r *run) play(ctx context.Context) error {
 	asked := r.job.Isolation
-	kept := r.settleIsolation()
+	byLine := r.settleIsolation()
 	if r.job.Part.Continue == nil {
 		if err := r.begin(ctx); err != nil {
 			return err
 		}
 	}
 	switch {
-	case kept == "" || r.job.Part.Continue != nil: // or told at the first visit
+	case byLine == "" || r.job.Part.Continue != nil: // the run's first job told it
 	case asked == "":
-		r.event(store.EventIsolatedByLine, "run", kept, nil)
-		r.watch.Say(kept)
+		r.event(store.EventIsolatedByLine, "run", byLine, nil)
+		r.watch.Say(byLine)
 	default:
-		r.warn(store.EventIsolatedByLine, "run", kept)
+		r.warn(store.EventIsolatedByLine, "run", byLine)
 	}
 	if r.job.IgnoreEOS && !r.engine.Takes().IgnoreEOS && r.job.Part.Continue == nil {
 		r.warn(store.EventIgnoreEOS, "run", "--ignore-eos is not sent: this server is not known to understand it, "+
@@ -255,8 +263,9 @@ func (r *run) whole(ctx context.Context) error {
 		go func() { wg.Wait(); close(ended) }()
 		select {
 		case <-ended:
-		case <-time.After(samplersHave):
-			r.warn(store.EventSamplerStuck, "run", fmt.Sprintf("a sampler did not answer within %.0f s of the end: what it would have said is not on record", samplersHave.Seconds()))
+		case <-time.After(samplerLimit):
+			r.warn(store.EventSamplerStuck, "run", fmt.Sprintf("a sampler did not answer within %.0f s of the end of the run: "+
+				"its last readings are not recorded", samplerLimit.Seconds()))
 		}
 	}()
 	r.startSamplers(side, &wg)
@@ -264,18 +273,18 @@ func (r *run) whole(ctx context.Context) error {
 		r.scrape(ctx, "start", 0, false, 0)
 		wg.Go(func() { r.tick(side) })
 	}
-	err = r.all(ctx)
+	err = r.playAll(ctx)
 	if r.engine.HasMetrics && err == nil {
 		r.scrape(ctx, "end", 0, false, 0)
 	}
-	if r.server.Process != nil && (err != nil || !r.job.Server.Keep) { // its end is a fact too
+	if r.server.Process != nil && (err != nil || !r.job.Server.Keep) { // the run records its end too
 		err = errors.Join(err, r.stopServer(ctx))
 	}
 	return err
 }
 
-// all runs warm-up and sessions. A restarted server is as cold as the first: each gets the warm-up.
-func (r *run) all(ctx context.Context) error {
+// playAll plays the warm-ups and the sessions. With isolation by restart each session has its warm-ups, since a restarted server is cold.
+func (r *run) playAll(ctx context.Context) error {
 	if err := r.prepareIsolation(ctx); err != nil {
 		return err
 	}
@@ -301,7 +310,7 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// isolated runs one session, apart from those before it as the plan says.
+// isolated plays one session. Before it, it restarts the server or empties the prefix cache, if that is the isolation.
 func (r *player) isolated(ctx context.Context, c *data.Conversation, v data.Placement, rep, left int) error {
 	switch r.job.Isolation {
 	case IsolationRestart:
@@ -320,13 +329,14 @@ func (r *player) isolated(ctx context.Context, c *data.Conversation, v data.Plac
 	return r.session(ctx, c, v, rep, r.job.MaxTurns, left)
 }
 
-// tellTurn shows a turn; those of several users would run past anybody's eyes.
+// tellTurn shows a turn of a single user. The turns of several users would pass too fast to read.
 func (r *player) tellTurn(t TurnInfo) {
 	if r.alone {
 		r.watch.Turn(t)
 	}
 }
 
+// message makes the row of a message, without its text when the run keeps none.
 func (r *run) message(hash, role, content, reasoning string) store.Message {
 	m := store.Message{SHA256: hash, Role: role, ContentBytes: int64(len(content))}
 	if !r.job.NoText {
@@ -335,5 +345,5 @@ func (r *run) message(hash, role, content, reasoning string) store.Message {
 	return m
 }
 
-// samplersHave is how long the reading under way may take when a run ends; one that hangs is left behind.
-const samplersHave = 5 * time.Second
+// samplerLimit is how long the run waits at its end for a reading that is under way. A reading that takes longer is given up.
+const samplerLimit = 5 * time.Second

@@ -9,7 +9,7 @@ import (
 	"wb/store"
 )
 
-// startSamplers begins sampling and, beside it, reads the facts of the machine, which on a large one takes a while.
+// startSamplers starts the samplers. At the same time it reads the facts of the machine, which takes a while on a large one.
 func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
 	if r.job.Part.Continue == nil {
 		wg.Go(func() { sample.RecordHost(ctx, r.env) })
@@ -28,7 +28,7 @@ func (r *run) startSamplers(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
-// newEnv is what samplers need of this run.
+// newEnv makes what the samplers need to know about this run.
 func (r *run) newEnv() *sample.Env {
 	tell := func(kind store.EventKind, source, message string) {
 		var turn *int32
@@ -38,5 +38,14 @@ func (r *run) newEnv() *sample.Env {
 		r.event(kind, source, message, turn)
 	}
 	note := func(kind store.EventKind, source, message string) { r.event(kind, source, message, nil) }
-	return &sample.Env{RunID: r.id, Rec: r.rec, Now: r.clock, Tell: tell, Note: note, Warn: r.warn, Begins: r.job.Part.Continue == nil, OpenGPUs: r.job.OpenGPUs}
+	return &sample.Env{
+		RunID:    r.id,
+		Rec:      r.rec,
+		Now:      r.clock,
+		Tell:     tell,
+		Note:     note,
+		Warn:     r.warn,
+		Begins:   r.job.Part.Continue == nil,
+		OpenGPUs: r.job.OpenGPUs,
+	}
 }

@@ -11,8 +11,8 @@ import (
 	"wb/store"
 )
 
-// scrape reads /metrics and records it. Given a finished-request count, it reads again until the count has moved past it:
-// the server books a request just after it sent the last byte.
+// scrape reads /metrics and records what it finds. past is the number of finished requests to wait for, or 0: the server counts a request
+// just after it has sent the last byte, so scrape reads up to ten times until it is counted. during is for scrapes while turns run.
 func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool, past float64) (seen engine.Counters) {
 	if r.lost.hangs.Load() >= engine.EnoughHangs {
 		return seen
@@ -20,7 +20,7 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	var s *engine.Scrape
 	for try := range 10 {
 		s = engine.ReadMetrics(ctx, r.client, during)
-		if during { // beside the turns, which know when the engine may be another one
+		if during { // r.engine belongs to the goroutine of the turns, and a restart changes it
 			break
 		}
 		var ok bool
@@ -41,7 +41,7 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	}
 	if s.Err != nil && ctx.Err() == nil {
 		row.Error = new(s.Err.Error())
-		r.lose(s.Err)
+		r.metricsFailed(s.Err)
 	} else if s.Err == nil {
 		r.lost.hangs.Store(0)
 	}
@@ -59,28 +59,28 @@ func (r *run) scrape(ctx context.Context, phase string, turn int32, during bool,
 	return seen
 }
 
-// lostMetrics is what a run knows of readings of /metrics that failed.
+// lostMetrics counts readings of /metrics that failed.
 type lostMetrics struct {
-	told  atomic.Bool
-	hangs atomic.Int32 // in a row
+	told  atomic.Bool  // an event tells that a reading failed
+	hangs atomic.Int32 // readings in a row that hung
 }
 
-// lose tells once that /metrics, which was there, is not any more, and once that it is given up.
-func (r *run) lose(why error) {
+// metricsFailed tells once that /metrics cannot be read any more, and once that wb has stopped reading it.
+func (r *run) metricsFailed(why error) {
 	text := "/metrics: " + why.Error()
 	if errors.Is(why, context.DeadlineExceeded) && r.lost.hangs.Add(1) == engine.EnoughHangs {
-		r.warn(store.EventNoMetrics, "metrics", text+"; it is not read any more")
+		r.warn(store.EventNoMetrics, "metrics", text+"; wb does not read it any more")
 		r.lost.told.Store(true)
 	}
 	if !r.lost.told.Swap(true) {
-		r.event(store.EventNoMetrics, "metrics", text+"; counters of that moment are missing", nil)
+		r.event(store.EventNoMetrics, "metrics", text+"; the counters of that moment are missing", nil)
 	}
 }
 
-// seriesAtOnce is how many series become rows at once: a page may have very many.
+// seriesAtOnce is how many series become rows at once, since a page may have very many.
 const seriesAtOnce = 8192
 
-// tick scrapes once a second inside turns that last longer.
+// tick scrapes once per second: always with several users, and else only during turns that last longer than a second.
 func (r *run) tick(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -90,7 +90,7 @@ func (r *run) tick(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if r.users != nil { // with several at once there is no before and after
+		if r.users != nil { // turns of several users overlap, so there are no scrapes before and after each
 			r.scrape(ctx, "tick", 0, true, 0)
 		} else if turn := r.active.Load(); turn != 0 && r.clock()-r.since.Load() > int64(time.Second) {
 			r.scrape(ctx, "tick", turn, true, 0)

@@ -9,14 +9,30 @@ import (
 	"wb/queries/table"
 )
 
-// SelectionTable lists all conversations, and what becomes of each.
+// SelectionTable lists all conversations, whether each would run, and if not, why not.
 func SelectionTable(all []*data.Conversation, s data.Selection) (*table.Table, error) {
 	chosen, left, err := data.Select(all, s)
 	if err != nil && left == nil {
 		return nil, plain.Mistake(err)
 	}
-	t := &table.Table{Name: "conversations", Title: "Conversations", About: "expected_tokens: size of the longest prompt with the file's own replies. Generated ones are sized by the server's tokeniser.",
-		Columns: []table.Column{{Name: "id"}, {Name: "title"}, {Name: "tags"}, {Name: "language"}, {Name: "domain"}, {Name: "turns"}, {Name: "documents"}, {Name: "expected_tokens", Unit: "tokens"}, {Name: "runs"}, {Name: "why_not"}}}
+	t := &table.Table{
+		Name:  "conversations",
+		Title: "Conversations",
+		About: "expected_tokens: size of the longest prompt with the replies in the file. " +
+			"Generated conversations are sized by the server's tokeniser.",
+		Columns: []table.Column{
+			{Name: "id"},
+			{Name: "title"},
+			{Name: "tags"},
+			{Name: "language"},
+			{Name: "domain"},
+			{Name: "turns"},
+			{Name: "documents"},
+			{Name: "expected_tokens", Unit: "tokens"},
+			{Name: "runs"},
+			{Name: "why_not"},
+		},
+	}
 	for _, c := range all {
 		turns, docs := int64(len(c.Turns)), int64(len(c.Documents))
 		if c.Generate != nil {
@@ -31,7 +47,9 @@ func SelectionTable(all []*data.Conversation, s data.Selection) (*table.Table, e
 				why = l.Why
 			}
 		}
-		t.Rows = append(t.Rows, []any{c.ID, c.Title, strings.Join(c.Tags, " "), lang, c.Domain, turns, docs, int64(c.Tokens()), slices.Contains(chosen, c), why})
+		t.Rows = append(t.Rows, []any{
+			c.ID, c.Title, strings.Join(c.Tags, " "), lang, c.Domain, turns, docs, int64(c.Tokens()), slices.Contains(chosen, c), why,
+		})
 	}
 	return t, nil
 }

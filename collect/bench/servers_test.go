@@ -21,7 +21,7 @@ import (
 	"wb/store/storetest"
 )
 
-// playOdd plays a talk of three turns against a server and gives the file of the run.
+// playOdd plays a conversation of three turns against a server and gives the file of the run and its result.
 func playOdd(t *testing.T, o *clienttest.OddServer, model string) (db *store.DB, res *Result) {
 	t.Helper()
 	srv := httptest.NewServer(o)
@@ -39,11 +39,19 @@ func playOdd(t *testing.T, o *clienttest.OddServer, model string) (db *store.DB,
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	talk := &data.Conversation{ID: "talk", Title: "Talk", System: "Be brief.", Turns: []data.Turn{{User: "What was done on Monday?"}, {User: "And on Tuesday?"}, {User: "Thank you. Once more, please."}}}
-	res, err = Run(t.Context(), db, &target.Target{Client: c, Server: e}, Job{RunSpec: RunSpec{Load: Load{Isolation: IsolationNone}, Prompting: Prompting{MaxTokens: 8}},
+	talk := &data.Conversation{
+		ID:     "talk",
+		Title:  "Talk",
+		System: "Be brief.",
+		Turns:  []data.Turn{{User: "What was done on Monday?"}, {User: "And on Tuesday?"}, {User: "Thank you. Once more, please."}},
+	}
+	job := Job{
+		RunSpec:       RunSpec{Load: Load{Isolation: IsolationNone}, Prompting: Prompting{MaxTokens: 8}},
 		Conversations: []*data.Conversation{talk},
 		Repeats:       1,
-		Start:         start}, Watch{})
+		Start:         start,
+	}
+	res, err = Run(t.Context(), db, &target.Target{Client: c, Server: e}, job, Watch{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,21 +60,26 @@ func playOdd(t *testing.T, o *clienttest.OddServer, model string) (db *store.DB,
 
 func events(t *testing.T, db *store.DB, like string) string {
 	t.Helper()
-	return cell(t, db, "SELECT coalesce(string_agg(kind || ' ' || coalesce(turn_id::VARCHAR, '-'), ', ' ORDER BY t_ns), '') FROM raw.event WHERE kind LIKE '"+like+"'")
+	return cell(t, db, `SELECT coalesce(string_agg(kind || ' ' || coalesce(turn_id::VARCHAR, '-'), ', ' ORDER BY t_ns), '')
+		FROM raw.event WHERE kind LIKE '`+like+`'`)
 }
 
-// A reply without an answer is told of, and no empty message goes into the history.
+// An event tells of a reply without an answer, and no empty message goes into the history.
 func TestNoAnswer(t *testing.T) {
 	prompts := make(chan []data.Message, 3)
 	o := &clienttest.OddServer{Chat: func(w http.ResponseWriter, n int, ms []data.Message) {
 		prompts <- ms
-		clienttest.WriteReply(w, clienttest.Text(`{"reasoning_content":"Let me think"}`, "", "")+clienttest.Text(`{"reasoning_content":" about it"}`, "", ""), n, 8)
+		events := clienttest.Text(`{"reasoning_content":"Let me think"}`, "", "") +
+			clienttest.Text(`{"reasoning_content":" about it"}`, "", "")
+		clienttest.WriteReply(w, events, n, 8)
 	}}
 	db, res := playOdd(t, o, "")
 	if got := events(t, db, "no_answer"); res.Failed != 0 || got != "no_answer 1, no_answer 2, no_answer 3" {
 		t.Errorf("%+v, events %s", res, got)
 	}
-	if got := cell(t, db, "SELECT message FROM raw.event WHERE kind = 'no_answer' AND turn_id = 1"); got != "turn 1 of talk/system: nothing but reasoning came within 8 completion tokens; --max-tokens allows more; the history goes on without an answer" {
+	const told = "turn 1 of talk/system: nothing but reasoning came within 8 completion tokens; --max-tokens allows more; " +
+		"the history goes on without an answer"
+	if got := cell(t, db, "SELECT message FROM raw.event WHERE kind = 'no_answer' AND turn_id = 1"); got != told {
 		t.Error(got)
 	}
 	<-prompts
@@ -83,7 +96,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// A history that the server cuts is noticed where prompt tokens fall though the text grew.
+// wb notices that a server cut the history when prompt tokens fall although the text grew.
 func TestContextTruncated(t *testing.T) {
 	o := &clienttest.OddServer{Chat: func(w http.ResponseWriter, n int, _ []data.Message) {
 		if n > 12 {
@@ -92,10 +105,11 @@ func TestContextTruncated(t *testing.T) {
 		clienttest.WriteReply(w, clienttest.Hellos(), n, 2)
 	}}
 	db, _ := playOdd(t, o, "")
-	if got := cell(t, db, "SELECT string_agg(prompt_tokens::VARCHAR, ' ' ORDER BY turn_id) FROM raw.turn") + ": " + events(t, db, "context%"); got != "7 12 8: context_truncated 3" {
+	got := cell(t, db, "SELECT string_agg(prompt_tokens::VARCHAR, ' ' ORDER BY turn_id) FROM raw.turn") + ": " + events(t, db, "context%")
+	if got != "7 12 8: context_truncated 3" {
 		t.Error(got)
 	}
-	// a longer prompt has more tokens than a shorter one that it holds
+	// a longer prompt has more tokens than a shorter one that it contains
 	o = &clienttest.OddServer{Chat: func(w http.ResponseWriter, n int, _ []data.Message) {
 		clienttest.WriteReply(w, clienttest.Hellos(), min(n, 12), 2)
 	}}
@@ -103,7 +117,7 @@ func TestContextTruncated(t *testing.T) {
 	if got := events(t, db, "context%"); got != "context_truncated 3" {
 		t.Error(got)
 	}
-	// tokens that the server itself counts in the prompt
+	// the usage says fewer tokens than the server's /tokenize
 	tokens := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tokens":[1,2,3,4,5,6,7,8,9,10,11,12]}`) }
 	o = &clienttest.OddServer{Tokenize: tokens, Chat: func(w http.ResponseWriter, _ int, _ []data.Message) {
 		clienttest.WriteReply(w, clienttest.Hellos(), 7, 2)
@@ -114,7 +128,7 @@ func TestContextTruncated(t *testing.T) {
 	}
 }
 
-// A usage that cannot be that of the text is told of: fewer tokens than events that brought some, or than the prompt could be put into.
+// An event tells of a usage that does not match the text: fewer completion tokens than events with text, or too few tokens for the prompt.
 func TestUsageDisagrees(t *testing.T) {
 	eight := strings.Repeat(clienttest.Word("seven "), 8)
 	letters := strings.Repeat(clienttest.Word("a"), 8)
@@ -139,7 +153,7 @@ func TestUsageDisagrees(t *testing.T) {
 	}
 }
 
-// What something on the way holds back and sends at once has no time per token, and is told of.
+// When something on the way holds events back and sends them at once, there is no time per token, and an event tells why.
 func TestBuffered(t *testing.T) {
 	o := &clienttest.OddServer{Chat: func(w http.ResponseWriter, n int, _ []data.Message) {
 		time.Sleep(40 * time.Millisecond)
@@ -149,12 +163,13 @@ func TestBuffered(t *testing.T) {
 		clienttest.WriteReply(w, "", n, 4)
 	}}
 	db, _ := playOdd(t, o, "")
-	if got := events(t, db, "buffered") + ": " + cell(t, db, "SELECT count(tpot_ms) || ' ' || count(decode_tokens_per_s) || ' ' || count(*) FROM turns"); got != "buffered 1, buffered 2, buffered 3: 0 0 3" {
+	figures := cell(t, db, "SELECT count(tpot_ms) || ' ' || count(decode_tokens_per_s) || ' ' || count(*) FROM turns")
+	if got := events(t, db, "buffered") + ": " + figures; got != "buffered 1, buffered 2, buffered 3: 0 0 3" {
 		t.Error(got)
 	}
 }
 
-// A server that is loading its model is waited for: no turn is lost, and the wait is in no figure.
+// wb waits for a server that is loading its model. No turn is lost, and the wait is in no figure.
 func TestLoading(t *testing.T) {
 	busy := func(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -186,43 +201,81 @@ func TestLoading(t *testing.T) {
 	}
 }
 
-// Kinds F and G: what a server does not have, or has and does not do right, is found out with a check, costs two seconds at most and is one
-// event.
-func TestAbsences(t *testing.T) {
-	const counters = "# TYPE vllm:prefix_cache_queries_total counter\nvllm:prefix_cache_queries_total{engine=\"0\"} 7.0\nvllm:prefix_cache_hits_total 3.0\nvllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"100\"} 1.0\n"
+// absence is a server that lacks something, or does something wrong, and what wb finds.
+type absence struct {
+	name   string
+	server *clienttest.OddServer
+	model  string
+	want   string // events
+	kind   engine.Kind
+	series int64 // of a scrape
+	ids    bool
+}
+
+func absences() []absence {
+	const counters = "# TYPE vllm:prefix_cache_queries_total counter\n" +
+		"vllm:prefix_cache_queries_total{engine=\"0\"} 7.0\n" +
+		"vllm:prefix_cache_hits_total 3.0\n" +
+		"vllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"100\"} 1.0\n"
+	const llamaCounters = "# TYPE llamacpp:x counter\nllamacpp:x 3\nllamacpp:y{a=\"b\"} 4 1790000000000\n"
 	page := func(s string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s) }
 	}
 	quoted, _ := json.Marshal(counters)
-	for _, c := range []struct {
-		name   string
-		server *clienttest.OddServer
-		model  string
-		want   string // events
-		kind   engine.Kind
-		series int64 // of a scrape
-		ids    bool
-	}{
-		{"nothing but chat", &clienttest.OddServer{}, "", "no_metrics, no_tokenize", engine.KindOpenAI, 0, false},
-		{"llama.cpp's tokenize", &clienttest.OddServer{Tokenize: page(`{"tokens":[]}`)}, "", "no_metrics, no_tokenize", engine.KindOpenAI, 0, false},
-		{"a page that has the word", &clienttest.OddServer{Tokenize: page(`<script>x={"tokens":1}</script>`)}, "", "no_metrics, no_tokenize", engine.KindOpenAI, 0, false},
-		{"ids that are texts", &clienttest.OddServer{Tokenize: page(`{"tokens":["a","b"]}`)}, "", "no_metrics, no_tokenize", engine.KindOpenAI, 0, false},
-		{"a count that disagrees", &clienttest.OddServer{Tokenize: page(`{"tokens":[1,2],"count":9}`)}, "", "no_metrics, no_tokenize", engine.KindOpenAI, 0, false},
-		{"tokenize that fails", &clienttest.OddServer{Tokenize: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "crashed", http.StatusInternalServerError) }}, "", "no_metrics, no_tokenize", engine.KindOpenAI, 0, false},
+	const neither = "no_metrics, no_tokenize"
+	const noList = "no_metrics, no_models, no_tokenize"
+	return []absence{
+		{"nothing but chat", &clienttest.OddServer{}, "", neither, engine.KindOpenAI, 0, false},
+		{"llama.cpp's tokenize", &clienttest.OddServer{
+			Tokenize: page(`{"tokens":[]}`),
+		}, "", neither, engine.KindOpenAI, 0, false},
+		{"a page that has the word", &clienttest.OddServer{
+			Tokenize: page(`<script>x={"tokens":1}</script>`),
+		}, "", neither, engine.KindOpenAI, 0, false},
+		{"ids that are texts", &clienttest.OddServer{
+			Tokenize: page(`{"tokens":["a","b"]}`),
+		}, "", neither, engine.KindOpenAI, 0, false},
+		{"a count that disagrees", &clienttest.OddServer{
+			Tokenize: page(`{"tokens":[1,2],"count":9}`),
+		}, "", neither, engine.KindOpenAI, 0, false},
+		{"tokenize that fails", &clienttest.OddServer{Tokenize: func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "crashed", http.StatusInternalServerError)
+		}}, "", neither, engine.KindOpenAI, 0, false},
 		{"tokenize that hangs", &clienttest.OddServer{Tokenize: func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // or nobody would notice that the client hangs up
+			_, _ = io.Copy(io.Discard, r.Body) // without this the server does not notice that the client hangs up
 			<-r.Context().Done()
 		}, Metrics: page(counters)}, "", "no_tokenize", engine.KindVLLM, 3, false},
-		{"tokenize", &clienttest.OddServer{Tokenize: page(`{"tokens":[1,2,3,4,5,6,7],"count":7}`), Metrics: page(counters)}, "", "", engine.KindVLLM, 3, true},
-		{"one bad line", &clienttest.OddServer{Metrics: page(counters + "slots -nan\nok 1\n")}, "", "metrics_line, no_tokenize", engine.KindVLLM, 4, false},
-		{"one JSON text", &clienttest.OddServer{Metrics: page(string(quoted))}, "", "no_tokenize", engine.KindVLLM, 3, false},
-		{"carriage returns", &clienttest.OddServer{Metrics: page(strings.ReplaceAll(counters, "\n", "\r\n"))}, "", "no_tokenize", engine.KindVLLM, 3, false},
-		{"another's counters", &clienttest.OddServer{Metrics: page("# TYPE llamacpp:x counter\nllamacpp:x 3\nllamacpp:y{a=\"b\"} 4 1790000000000\n")}, "", "no_tokenize", engine.KindOpenAI, 2, false},
-		{"no counters", &clienttest.OddServer{Metrics: page(`{"error":"unknown endpoint"}`)}, "", "no_metrics, no_tokenize", engine.KindOpenAI, 0, false},
-		{"no list", &clienttest.OddServer{Models: http.NotFound}, "named", "no_metrics, no_models, no_tokenize", engine.KindOpenAI, 0, false},
-		{"an empty list", &clienttest.OddServer{Models: page(`{"object":"list","data":null}`)}, "named", "no_metrics, no_models, no_tokenize", engine.KindOpenAI, 0, false},
-		{"a list that is none", &clienttest.OddServer{Models: page(`[]`)}, "named", "no_metrics, no_models, no_tokenize", engine.KindOpenAI, 0, false},
-	} {
+		{"tokenize", &clienttest.OddServer{
+			Tokenize: page(`{"tokens":[1,2,3,4,5,6,7],"count":7}`),
+			Metrics:  page(counters),
+		}, "", "", engine.KindVLLM, 3, true},
+		{"one bad line", &clienttest.OddServer{
+			Metrics: page(counters + "slots -nan\nok 1\n"),
+		}, "", "metrics_line, no_tokenize", engine.KindVLLM, 4, false},
+		{"one JSON text", &clienttest.OddServer{
+			Metrics: page(string(quoted)),
+		}, "", "no_tokenize", engine.KindVLLM, 3, false},
+		{"carriage returns", &clienttest.OddServer{
+			Metrics: page(strings.ReplaceAll(counters, "\n", "\r\n")),
+		}, "", "no_tokenize", engine.KindVLLM, 3, false},
+		{"another's counters", &clienttest.OddServer{
+			Metrics: page(llamaCounters),
+		}, "", "no_tokenize", engine.KindOpenAI, 2, false},
+		{"no counters", &clienttest.OddServer{
+			Metrics: page(`{"error":"unknown endpoint"}`),
+		}, "", neither, engine.KindOpenAI, 0, false},
+		{"no list", &clienttest.OddServer{Models: http.NotFound}, "named", noList, engine.KindOpenAI, 0, false},
+		{"an empty list", &clienttest.OddServer{
+			Models: page(`{"object":"list","data":null}`),
+		}, "named", noList, engine.KindOpenAI, 0, false},
+		{"a list of another form", &clienttest.OddServer{Models: page(`[]`)}, "named", noList, engine.KindOpenAI, 0, false},
+	}
+}
+
+// Kinds F and G: a check finds each thing that a server lacks, or that it has and does wrong. It takes two seconds at most, and makes one
+// event.
+func TestAbsences(t *testing.T) {
+	for _, c := range absences() {
 		t.Run(c.name, func(t *testing.T) {
 			began := time.Now()
 			db, res := playOdd(t, c.server, c.model)
@@ -232,10 +285,13 @@ func TestAbsences(t *testing.T) {
 			if res.Turns != 3 || res.Failed != 0 {
 				t.Errorf("%+v", res)
 			}
-			if got := cell(t, db, "SELECT coalesce(string_agg(kind, ', ' ORDER BY kind), '') FROM raw.event WHERE kind LIKE 'no\\_%' ESCAPE '\\' AND kind NOT IN ('no_gpu') OR kind LIKE 'metrics%'"); got != c.want {
+			got := cell(t, db, `SELECT coalesce(string_agg(kind, ', ' ORDER BY kind), '') FROM raw.event
+				WHERE kind LIKE 'no\_%' ESCAPE '\' AND kind NOT IN ('no_gpu') OR kind LIKE 'metrics%'`)
+			if got != c.want {
 				t.Errorf("events %q, want %q", got, c.want)
 			}
-			if got := cell(t, db, "SELECT kind || ' ' || has_tokenize || ' ' || has_metrics FROM raw.engine"); got != fmt.Sprint(string(c.kind), " ", c.ids, " ", c.series > 0) {
+			got = cell(t, db, "SELECT kind || ' ' || has_tokenize || ' ' || has_metrics FROM raw.engine")
+			if got != fmt.Sprint(string(c.kind), " ", c.ids, " ", c.series > 0) {
 				t.Errorf("engine is %s", got)
 			}
 			if n := count(t, db, "SELECT count(*) FROM raw.engine_metric"); n != 8*c.series {
@@ -245,7 +301,7 @@ func TestAbsences(t *testing.T) {
 	}
 }
 
-// Kind F: /metrics that answered before the run and fails in it is told of once.
+// Kind F: when /metrics answered before the run and fails during it, one event tells of it.
 func TestMetricsLost(t *testing.T) {
 	var n atomic.Int32
 	o := &clienttest.OddServer{Metrics: func(w http.ResponseWriter, _ *http.Request) {

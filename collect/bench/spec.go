@@ -14,28 +14,28 @@ import (
 	"wb/data/plain"
 )
 
-// Spec says what is played: values only. It is what raw.run records, and what a plan that was cut short is gone on with.
+// Spec says what is played, as values only. raw.run records it, and a plan that was cut short is resumed from it.
 type Spec struct {
 	Plan  string `json:"plan,omitempty"` // its name; "" for a single run
 	File  string `json:"file,omitempty"` // where the plan was read, for messages
-	Text  string `json:"-"`              // of the plan, which is recorded beside the spec
+	Text  string `json:"-"`              // of the plan's file; it is recorded beside the spec
 	Given Given  `json:"given,omitempty"`
 	Repetition
 	Cells []CellSpec `json:"cells"`
 }
 
-// Given are the settings that a person gave beside the plan, by the names of their flags; those of "" are vLLM's own arguments.
+// Given are the settings from the command line, by the names of their flags. The name "" holds the arguments for vLLM.
 type Given map[string][]string
 
-// CellSpec is one run of a spec: the only one, or a combination of what a plan varies.
+// CellSpec is one run of a spec: the only one, or one cell of a plan.
 type CellSpec struct {
 	Cell string `json:"cell,omitempty"` // such as block-size=16/rag-placement=append; "" when nothing varies
 	RunSpec
 }
 
-// RunSpec says what one run plays, and against whom.
+// RunSpec says what one run plays, and against which server.
 type RunSpec struct {
-	Name string   `json:"name,omitempty"` // "" makes one from model and time
+	Name string   `json:"name,omitempty"` // "": wb makes one from the model and the time
 	Tags []string `json:"tags,omitempty"` // key=value
 
 	Target    target.Spec `json:"target"`
@@ -51,77 +51,77 @@ type Selection struct {
 	Include []string `json:"include_tags,omitempty"`
 	Exclude []string `json:"exclude_tags,omitempty"`
 	Most    int      `json:"max_conversations,omitempty"` // 0: no limit
-	Context string   `json:"context_size,omitempty"`      // tokens, such as 32K; "": the server's own
-	Dir     string   `json:"data,omitempty"`              // with conversation files of the user's own
+	Context string   `json:"context_size,omitempty"`      // tokens, such as 32K; "": the server's context
+	Dir     string   `json:"data,omitempty"`              // a directory with the user's conversation files
 }
 
 // Prompting says what is sent in a turn.
 type Prompting struct {
-	Placement    string  `json:"rag_placement,omitempty"` // of documents; all: each conversation in every way; "": in the system prompt
-	Replies      string  `json:"replies,omitempty"`       // live, or scripted: the files' own go into the history
+	Placement    string  `json:"rag_placement,omitempty"` // of documents; all: each conversation in every one; "": in the system prompt
+	Replies      string  `json:"replies,omitempty"`       // live, or scripted: the replies in the files go into the history
 	API          string  `json:"api,omitempty"`           // chat, or completions
-	ChatTemplate string  `json:"chat_template,omitempty"` // renders prompts here, for the completions API
+	ChatTemplate string  `json:"chat_template,omitempty"` // with which wb renders prompts for the completions API
 	TokenIDs     string  `json:"token_ids,omitempty"`     // TokenIDsNone, TokenIDsPrompt (as "" is) or TokenIDsAll
 	MaxTurns     int     `json:"max_turns,omitempty"`     // of each conversation; 0: all
-	MaxTokens    int     `json:"max_tokens,omitempty"`    // most completion tokens a turn; 0: what the conversation or the server allows
+	MaxTokens    int     `json:"max_tokens,omitempty"`    // most completion tokens per turn; 0: what the conversation or the server allows
 	Temperature  float64 `json:"temperature,omitempty"`
 	Seed         int64   `json:"seed,omitempty"`
 	IgnoreEOS    bool    `json:"ignore_eos,omitempty"`
 }
 
-// Load says how sessions follow each other.
+// Load says how many sessions are played at once, and when they begin.
 type Load struct {
-	Users     int           `json:"users,omitempty"` // at once; 0: one (closed loop), or as many as come, up to MaxUsers (open loop)
-	Rate      float64       `json:"rate,omitempty"`  // sessions begun a second; 0: closed loop
+	Users     int           `json:"users,omitempty"` // at once; 0: one without a rate, and up to MaxUsers with a rate
+	Rate      float64       `json:"rate,omitempty"`  // sessions begun per second; 0: each user begins one when the last has ended
 	Arrival   string        `json:"arrival,omitempty"`
 	Ramp      time.Duration `json:"ramp_ns,omitempty"`
 	Warmup    Warmup        `json:"warmup"`
-	Isolation Isolation     `json:"isolation,omitempty"`  // "": by salt where the server takes one, else by line
+	Isolation Isolation     `json:"isolation,omitempty"`  // "": salt where the server takes one, else line
 	Timeout   time.Duration `json:"timeout_ns,omitempty"` // of one turn; 0: none
 }
 
 // Recording says what is kept.
 type Recording struct {
-	SampleHz float64 `json:"sample_hz,omitempty"` // of the fast GPU group; 0 samples nothing
+	SampleHz float64 `json:"sample_hz,omitempty"` // samples per second of the fast GPU group; 0: no samples at all
 	NoText   bool    `json:"no_text,omitempty"`   // hashes instead of prompts and replies
 }
 
 // Repetition says how often everything is played.
 type Repetition struct {
 	Repeats    int    `json:"repeats"`
-	MaxRepeats int    `json:"max_repeats,omitempty"` // as far as UntilCI may go
+	MaxRepeats int    `json:"max_repeats,omitempty"` // limit of the repeats that UntilCI adds
 	UntilCI    string `json:"until_ci,omitempty"`    // such as 2%; "" for none
-	Metric     string `json:"metric,omitempty"`      // what UntilCI looks at
+	Metric     string `json:"metric,omitempty"`      // whose interval UntilCI is about
 }
 
-// Isolation is how sessions are kept from each other's prefix cache.
+// Isolation is what keeps one session from using cached tokens of another.
 type Isolation string
 
 // Isolation modes.
 const (
 	IsolationRestart Isolation = "restart" // a fresh server process for each session
 	IsolationReset   Isolation = "reset"   // the prefix cache is emptied before each session
-	IsolationSalt    Isolation = "salt"    // a cache_salt of its own for each session
-	IsolationLine    Isolation = "line"    // a line of its own at the head of each session's first message
+	IsolationSalt    Isolation = "salt"    // each session has a different cache_salt
+	IsolationLine    Isolation = "line"    // each session has a different line at the head of its first message
 	IsolationNone    Isolation = "none"
 )
 
-// Isolations lists the modes.
+// Isolations lists the names of the isolation modes.
 func Isolations() []string {
 	return []string{string(IsolationRestart), string(IsolationReset), string(IsolationSalt), string(IsolationLine), string(IsolationNone)}
 }
 
-// Which token ids are got.
+// Values of Prompting.TokenIDs: which token ids wb gets.
 const (
 	TokenIDsNone   = "none"
-	TokenIDsPrompt = "prompt" // of prompts, and of the texts of replies, by /tokenize after the turn
+	TokenIDsPrompt = "prompt" // of prompts, and of the texts of replies, from /tokenize after the turn
 	TokenIDsAll    = "all"    // of prompts and generated tokens, in the stream
 )
 
-// TokenIDs lists them.
+// TokenIDs lists the values of Prompting.TokenIDs.
 func TokenIDs() []string { return []string{TokenIDsNone, TokenIDsPrompt, TokenIDsAll} }
 
-// Ways to say what goes into the history, by which API prompts are sent, and to place documents in every way.
+// Values of Prompting.Replies, Prompting.API and Prompting.Placement. PlaceAll plays each conversation in every placement.
 const (
 	RepliesLive     = "live"
 	RepliesScripted = "scripted"
@@ -130,10 +130,10 @@ const (
 	PlaceAll        = "all"
 )
 
-// Scripted says whether the files' own replies go into the history.
+// Scripted says whether the replies in the files go into the history.
 func (p Prompting) Scripted() bool { return p.Replies == RepliesScripted }
 
-// Placements are those of documents; several make sessions of their own.
+// Placements gives the placements of documents. Each of them is a different variant, and so a different session.
 func (p Prompting) Placements() []data.Placement {
 	if p.Placement == PlaceAll {
 		return data.Placements()
@@ -151,7 +151,7 @@ func (s RunSpec) TagMap() map[string]string {
 	return tags
 }
 
-// Label is what runs of the plan are labelled with, plan=…: its name, or the one that was given.
+// Label is the value of the tag plan=… of the plan's runs: the name that was given on the command line, or else the plan's name.
 func (s *Spec) Label() string {
 	if name := s.Given["name"]; name != nil {
 		return name[0]
@@ -162,7 +162,7 @@ func (s *Spec) Label() string {
 // concurrent says whether several sessions may be under way at once.
 func (l Load) concurrent() bool { return l.Users > 1 || l.Rate > 0 }
 
-// users is how many may play at once.
+// users is how many users may play at once.
 func (l Load) users() int {
 	if l.Users == 0 && l.Rate > 0 {
 		return MaxUsers
@@ -170,7 +170,7 @@ func (l Load) users() int {
 	return max(l.Users, 1)
 }
 
-// shared tells cells apart that cannot be served by one server in turn.
+// shared gives a key of what a cell needs from a server. Cells with equal keys can use one server in turns.
 func (s CellSpec) shared() string {
 	restarts, resets := s.Isolation == IsolationRestart, s.Isolation == IsolationReset
 	key := fmt.Sprint(s.Target.Engine, s.Target.URL, s.Target.Model, s.Target.Words, s.Seed, s.Target.SimProfile, s.Target.SimFaults,
@@ -181,13 +181,13 @@ func (s CellSpec) shared() string {
 	return key
 }
 
-// Verbose says whether a failure tells the end of the server's log.
+// Verbose says whether the end of the server's log is printed after a failure.
 func (s *Spec) Verbose() bool {
 	return slices.ContainsFunc(s.Cells, func(c CellSpec) bool { return c.Target.Serve.Verbose })
 }
 
-// Recorded gives the spec with these cells as text for raw.run, without secrets. Where vLLM is and where logs go is this machine's
-// affair: what stands there by default is not on record.
+// Recorded gives the spec with these cells as text for raw.run, without secrets. The paths of vLLM and of the logs depend on the machine,
+// so they are left out when they are the default ones.
 func (s *Spec) Recorded(cells []CellSpec) (string, error) {
 	_, usual, _ := blank()
 	c := *s
@@ -228,7 +228,7 @@ func ReadSpec(recorded, planText string) (*Spec, error) {
 	return s, nil
 }
 
-// Redacted gives them without secrets.
+// Redacted gives a copy of the settings without secrets.
 func (g Given) Redacted() Given {
 	out := maps.Clone(g)
 	if words := out[""]; len(words) > 0 {

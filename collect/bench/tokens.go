@@ -16,9 +16,9 @@ import (
 	"wb/store"
 )
 
-// promptIDs gives the token ids of a turn's prompt, nil when the server does not tell them.
+// promptIDs asks the server for the token ids of a turn's prompt. It gives nil when they are not wanted or cannot be had.
 func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Request) []int32 {
-	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.cache.untold.Load() >= enoughFailures {
+	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.cache.failures.Load() >= enoughFailures {
 		return nil
 	}
 	messages := req.Messages
@@ -27,16 +27,16 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 	}
 	ids, err := engine.Tokenize(ctx, c, r.engine.Model, messages, req.Text)
 	if err == nil {
-		r.cache.untold.Store(0)
+		r.cache.failures.Store(0)
 		return ids
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
-	n := r.cache.untold.Add(1)
+	n := r.cache.failures.Add(1)
 	if errors.Is(err, context.DeadlineExceeded) { // one that hangs is not asked again
-		if r.cache.untold.Swap(enoughFailures) >= enoughFailures && n > 1 {
-			return nil // another one told
+		if r.cache.failures.Swap(enoughFailures) >= enoughFailures && n > 1 {
+			return nil // another goroutine told of it
 		}
 		n = enoughFailures
 	}
@@ -49,25 +49,27 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 	return nil
 }
 
-// enoughFailures is after how many failures in a row a server is not asked for token ids any more.
+// enoughFailures is the number of failures in a row after which wb does not ask the server for token ids any more.
 const enoughFailures = 3
 
-// cacheAnalysis is what a run knows of the server's prefix cache.
+// cacheAnalysis is what a run knows about the server's prefix cache.
 type cacheAnalysis struct {
-	untold atomic.Int32 // failures in a row to get token ids
+	failures atomic.Int32 // failures in a row to get token ids
 
-	mu    sync.Mutex
-	h     *prefix.History      // nil when the server does not tell its block size
-	first bool                 // a rendered prompt has been held against the server's own
-	last  map[int32]sentPrompt // of each session's last turn
-	left  map[int]int          // sessions of each repeat that have not ended
+	mu       sync.Mutex
+	history  *prefix.History      // nil when the server does not report its block size, or does not cache
+	compared bool                 // a prompt rendered by wb has been compared with the server's rendering
+	last     map[int32]sentPrompt // the last prompt of each session
+	left     map[int]int          // sessions of each repeat that have not ended
 }
 
+// sentPrompt is the prompt of a turn as token ids.
 type sentPrompt struct {
 	turn int32
 	ids  []int32
 }
 
+// beginCacheAnalysis prepares the analysis for the sessions that will be played.
 func (r *run) beginCacheAnalysis(todo []SessionPlan) {
 	r.cache.last, r.cache.left = map[int32]sentPrompt{}, map[int]int{}
 	for _, s := range todo {
@@ -80,18 +82,18 @@ func (r *run) beginCacheAnalysis(todo []SessionPlan) {
 	if r.engine.KVCacheSizeTokens != nil {
 		pool = int(*r.engine.KVCacheSizeTokens)
 	}
-	r.cache.h = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
+	r.cache.history = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
 }
 
-// cold says that the cache was emptied.
+// cold tells the analysis that the server's cache was emptied.
 func (r *run) cold() {
-	if r.cache.h != nil {
-		r.cache.h.Cold()
+	if r.cache.history != nil {
+		r.cache.history.Cold()
 	}
 }
 
-// learn asks for the token ids of a turn that its stream did not bring.
-func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
+// fetchTokenIDs asks the server for those token ids of a turn that its stream did not bring.
+func (r *run) fetchTokenIDs(ctx context.Context, c *client.Client, f *finishedTurn) {
 	if f.re.Status == client.StatusOverflow || r.job.TokenIDs == TokenIDsNone {
 		return
 	}
@@ -105,7 +107,7 @@ func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
 		return
 	}
 	r.compareTemplate(ctx, c, f.req, f.ids)
-	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.cache.h == nil {
+	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.cache.history == nil {
 		return
 	}
 	if ids, err := engine.Tokenize(ctx, c, r.engine.Model, nil, f.re.Content); err == nil {
@@ -113,8 +115,8 @@ func (r *run) learn(ctx context.Context, c *client.Client, f *finishedTurn) {
 	}
 }
 
-// analyse makes the rows of a turn's token ids, of what its prompt could have reused and why the rest was computed.
-func (r *run) analyse(rows *store.Together, p *pass, f *finishedTurn) {
+// analyse makes the rows of a turn's token ids, of the cached tokens that were possible, and of its misses by cause.
+func (r *run) analyse(rows *store.Together, p *liveSession, f *finishedTurn) {
 	re, ids := f.re, f.ids
 	if ids == nil || re.Status == client.StatusOverflow {
 		return
@@ -128,30 +130,33 @@ func (r *run) analyse(rows *store.Together, p *pass, f *finishedTurn) {
 		}
 	}
 	r.cache.last[p.id] = sentPrompt{f.id, ids}
-	if !r.job.NoText { // ids are text to whoever has the tokeniser
+	if !r.job.NoText { // with the tokeniser, token ids can be turned back into text
 		store.Put(rows, store.TurnTokens(row, rest)...)
 	}
 	if len(re.TokenIDs) > 0 && !r.job.NoText {
 		store.Put(rows, store.TurnTokens(store.TurnToken{RunID: r.id, TurnID: f.id, Kind: "output"}, re.TokenIDs)...)
 	}
-	if r.cache.h == nil || (re.Status != client.StatusOK && re.FirstNs == nil) { // what failed before its first token was hardly computed
+	if r.cache.history == nil {
+		return
+	}
+	if re.Status != client.StatusOK && re.FirstNs == nil { // a prompt that failed before its first token was hardly computed
 		return
 	}
 	t := r.seen(p, f)
-	v := r.cache.h.Analyse(t)
-	if re.Status != client.StatusOK { // it belongs to the history of the cache, and counts in nothing
+	v := r.cache.history.Analyse(t)
+	if re.Status != client.StatusOK { // a failed turn belongs to the history of the cache, but counts in no figure
 		return
 	}
 	store.Put(rows, r.cacheTurn(f.id, v))
 	for _, cause := range prefix.Causes() {
-		if n := v.Missed[cause]; n > 0 && t.Achieved >= 0 { // or what was missed is not known
+		if n := v.Missed[cause]; n > 0 && t.Achieved >= 0 { // without cached tokens the misses are not known
 			store.Put(rows, store.CacheMiss{RunID: r.id, TurnID: f.id, Cause: string(cause), Tokens: int64(n)})
 		}
 	}
 }
 
-// seen is a turn as the server's cache saw it.
-func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
+// seen describes a turn as the server's cache saw it. Achieved is -1 when the server did not report cached tokens.
+func (r *run) seen(p *liveSession, f *finishedTurn) prefix.Turn {
 	re := f.re
 	t := prefix.Turn{Prompt: f.ids, Output: re.TokenIDs, ReplyIDs: f.replyIDs, Generated: 1, Salt: p.apart,
 		Session: int(p.id), Repeat: p.repeat, Apart: p.warmup(), Reply: f.answer, Foreign: f.answer != re.Content, Achieved: -1,
@@ -168,7 +173,7 @@ func (r *run) seen(p *pass, f *finishedTurn) prefix.Turn {
 	return t
 }
 
-// cacheTurn is the row of a verdict.
+// cacheTurn makes the row of an analysis.
 func (r *run) cacheTurn(turn int32, v prefix.Analysis) store.CacheTurn {
 	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common),
 		BlockIdealTokens: int64(v.BlockIdeal), TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
@@ -189,40 +194,45 @@ func (r *run) cacheTurn(turn int32, v prefix.Analysis) store.CacheTurn {
 	return c
 }
 
-// endSessionAnalysis lets go of what only the session's own turns are compared with, and with the last session of a repeat of what that sent.
-func (r *run) endSessionAnalysis(p *pass) {
+// endSessionAnalysis drops what is kept for comparisons within the session. After the last session of a repeat it drops what is kept for
+// the repeat.
+func (r *run) endSessionAnalysis(p *liveSession) {
 	r.cache.mu.Lock()
 	defer r.cache.mu.Unlock()
 	delete(r.cache.last, p.id)
 	if !p.warmup() {
 		r.cache.left[p.repeat]--
 	}
-	if r.cache.h == nil {
+	if r.cache.history == nil {
 		return
 	}
-	r.cache.h.Forget(int(p.id), p.apart)
+	r.cache.history.Forget(int(p.id), p.apart)
 	if p.warmup() || r.cache.left[p.repeat] == 0 {
-		r.cache.h.EndRepeat(p.repeat)
+		r.cache.history.EndRepeat(p.repeat)
 		delete(r.cache.left, p.repeat)
 	}
 }
 
-// compareTemplate holds a prompt rendered here against the server's own rendering of the same messages, once a run.
+// compareTemplate compares the first prompt that wb rendered with the server's rendering of the same messages, once per run.
 func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.Request, ids []int32) {
 	r.cache.mu.Lock()
-	done := req.Text == "" || ids == nil || r.cache.first
-	r.cache.first = r.cache.first || !done
+	done := req.Text == "" || ids == nil || r.cache.compared
+	r.cache.compared = r.cache.compared || !done
 	r.cache.mu.Unlock()
 	if done {
 		return
 	}
-	own, err := engine.Tokenize(ctx, c, r.engine.Model, req.Messages, "")
+	servers, err := engine.Tokenize(ctx, c, r.engine.Model, req.Messages, "")
+	name := r.job.Template.Name
 	switch {
 	case err != nil:
 		r.event(store.EventTemplateNotCompared, "run", err.Error(), nil)
-	case slices.Equal(own, ids):
-		r.event(store.EventTemplateSame, "run", fmt.Sprintf("the prompt rendered with %s has the token ids of the server's own template", r.job.Template.Name), nil)
+	case slices.Equal(servers, ids):
+		text := fmt.Sprintf("the prompt rendered with %s has the token ids of the server's template", name)
+		r.event(store.EventTemplateSame, "run", text, nil)
 	default:
-		r.event(store.EventTemplateDiffers, "run", fmt.Sprintf("the prompt rendered with %s leaves the server's own template at token %d (%d tokens here, %d there)", r.job.Template.Name, prefix.LCP(own, ids), len(ids), len(own)), nil)
+		text := fmt.Sprintf("the prompt rendered with %s differs from the server's template at token %d (%d tokens here, %d there)",
+			name, prefix.LCP(servers, ids), len(ids), len(servers))
+		r.event(store.EventTemplateDiffers, "run", text, nil)
 	}
 }

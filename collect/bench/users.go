@@ -12,32 +12,33 @@ import (
 	"wb/store"
 )
 
-// sharedReadBytes is what one of several users reads at once: many events, and little memory each.
+// sharedReadBytes is the size of one read of one of several users: room for many events, and little memory for each user.
 const sharedReadBytes = 8 << 10
 
-// LoadInfo is what a person watching several users sees.
+// LoadInfo is what a person who watches several users sees.
 type LoadInfo struct {
 	Elapsed         time.Duration
 	Streams         int // turns under way
-	Turns           int // that ended so far, measured and failed ones
-	Sessions, Total int // that ended, of all
-	Behind          int // turns that ended and are not recorded yet
+	Turns           int // that have ended, failed ones included
+	Sessions, Total int // that have ended, and all
+	Behind          int // turns that have ended and are not recorded yet
 	TokensPerS      float64
 }
 
-// sharedLoad is what several users have in common. Rows are committed by one goroutine, once a second: a user's turn waits for nobody's disk.
+// sharedLoad is what several users share. One goroutine commits the rows once per second, so that no turn waits for the disk.
 type sharedLoad struct {
 	streams, turns, sessions atomic.Int32
-	tokens                   atomic.Int64 // an event counts for one until the turn tells how many there were
+	tokens                   atomic.Int64 // an event counts as one token until the turn's usage gives the number
 	backlog                  *backlog
 
 	mu      sync.Mutex
-	ends    []store.SessionEnd
-	clients []*client.Client
+	ends    []store.SessionEnd // that are not committed yet
+	clients []*client.Client   // of all users
 }
 
 func (c *sharedLoad) begun() { c.streams.Add(1) }
 
+// done counts a finished turn, and corrects the number of tokens by its usage.
 func (c *sharedLoad) done(re *client.Reply) {
 	c.streams.Add(-1)
 	c.turns.Add(1)
@@ -48,7 +49,7 @@ func (c *sharedLoad) done(re *client.Reply) {
 	c.tokens.Add(*n - re.Streamed)
 }
 
-// ended books the end of a session whose turns are with the recorder.
+// ended notes the end of a session. Its turns are already with the recorder.
 func (c *sharedLoad) ended(e store.SessionEnd) {
 	c.sessions.Add(1)
 	c.mu.Lock()
@@ -56,7 +57,8 @@ func (c *sharedLoad) ended(e store.SessionEnd) {
 	c.ends = append(c.ends, e)
 }
 
-func (c *sharedLoad) take() []store.SessionEnd {
+// takeEnds gives the ends of sessions that came since the last call.
+func (c *sharedLoad) takeEnds() []store.SessionEnd {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.ends
@@ -64,8 +66,8 @@ func (c *sharedLoad) take() []store.SessionEnd {
 	return out
 }
 
-// playUsers plays sessions of several users at once: in a closed loop each user its own, one after another; at a rate whoever is free the next one, at the
-// time that was drawn for it. The first error ends it.
+// playUsers plays the sessions of several users at once. In a closed loop each user plays its sessions one after another. At a rate each
+// session begins at the time that was drawn for it, and any free user plays it. The first error ends all.
 func (r *run) playUsers(ctx context.Context, todo []SessionPlan) error {
 	arrivals, err := r.job.arrivals()
 	if err != nil {
@@ -73,7 +75,7 @@ func (r *run) playUsers(ctx context.Context, todo []SessionPlan) error {
 	}
 	playing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	defer r.users.hangUp()
+	defer r.users.closeClients()
 	var side sync.WaitGroup
 	flushing, done := context.WithCancel(context.WithoutCancel(ctx))
 	side.Go(func() {
@@ -103,7 +105,7 @@ func (r *run) playUsers(ctx context.Context, todo []SessionPlan) error {
 	return err
 }
 
-// newPlayer gives a user with connections of its own, the one for turns open.
+// newPlayer makes a user with separate connections. The connection for turns is already open.
 func (r *run) newPlayer(ctx context.Context, number int) *player {
 	p := &player{run: r, client: r.client.Another(ctx, sharedReadBytes), number: number}
 	p.client.CountEvents(&r.users.tokens)
@@ -113,8 +115,8 @@ func (r *run) newPlayer(ctx context.Context, number int) *player {
 	return p
 }
 
-// hangUp closes the connections of all users.
-func (c *sharedLoad) hangUp() {
+// closeClients closes the connections of all users.
+func (c *sharedLoad) closeClients() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, x := range c.clients {
@@ -123,16 +125,16 @@ func (c *sharedLoad) hangUp() {
 	c.clients = nil
 }
 
-// allPlay has each user play its own sessions, one after another.
+// allPlay lets each user play its sessions, one after another. It calls stop with an error that ends the run.
 func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arrivals, todo []SessionPlan, stop context.CancelCauseFunc) {
-	own := map[int][]SessionPlan{}
+	byUser := map[int][]SessionPlan{}
 	for _, s := range todo {
-		own[s.User] = append(own[s.User], s)
+		byUser[s.User] = append(byUser[s.User], s)
 	}
-	ready := make(chan struct{}) // all begin at once, when everybody has a connection
+	ready := make(chan struct{}) // closed when every user has a connection
 	var connected sync.WaitGroup
-	slots := make(chan struct{}, 32) // dialling at once
-	for user, sessions := range own {
+	slots := make(chan struct{}, 32) // for users that connect at the same time
+	for user, sessions := range byUser {
 		connected.Add(1)
 		wg.Go(func() {
 			slots <- struct{}{}
@@ -158,13 +160,15 @@ func (r *run) allPlay(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arr
 	close(ready)
 }
 
-// arrive begins sessions at the times that the rate gives, whether others have ended or not. One that finds no free user waits, and its first turn tells by
-// how much it was late.
-func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arrivals, todo []SessionPlan, stop context.CancelCauseFunc) error {
+// arrive begins sessions at the times that the rate gives, whether others have ended or not. A session that finds no free user waits.
+// Its first turn records when the session was to begin, which shows how late it was.
+func (r *run) arrive(
+	ctx context.Context, wg *sync.WaitGroup, arrivals load.Arrivals, todo []SessionPlan, stop context.CancelCauseFunc,
+) error {
 	limit := r.job.users()
 	free := make(chan *player, limit)
 	made := 0
-	for range min(limit, 16, len(todo)) { // at hand before the first comes
+	for range min(limit, 16, len(todo)) { // connected before the first session
 		made++
 		free <- r.newPlayer(ctx, made)
 	}
@@ -179,7 +183,7 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arri
 		case <-t.C:
 		}
 		var p *player
-		number := 0 // of a user who has to connect first; others do not wait for that
+		number := 0 // of a new user; it connects in its goroutine, so that other sessions do not wait for that
 		select {
 		case p = <-free:
 		default:
@@ -208,10 +212,10 @@ func (r *run) arrive(ctx context.Context, wg *sync.WaitGroup, arrivals load.Arri
 	return nil
 }
 
-// shortPace is how long a time must be for a rate over it: the last, which ends when the users do, is shorter.
+// shortPace is the shortest time, in ns, over which flushUsers computes a rate. The last interval ends with the users and may be shorter.
 const shortPace = int64(time.Second / 2)
 
-// flushUsers commits once a second until it is told to end, and once more then.
+// flushUsers commits rows and shows the load once per second until ctx is cancelled, and once more then.
 func (r *run) flushUsers(ctx context.Context, sessions int) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -224,7 +228,7 @@ func (r *run) flushUsers(ctx context.Context, sessions int) error {
 			end = true
 		case <-t.C:
 		}
-		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.users.take()...); err != nil {
+		if err := r.rec.FinishSessions(context.WithoutCancel(ctx), r.id, r.users.takeEnds()...); err != nil {
 			return err
 		}
 		if err := r.rec.Relieve(context.WithoutCancel(ctx)); err != nil {

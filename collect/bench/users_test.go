@@ -15,7 +15,7 @@ import (
 	"wb/store/storetest"
 )
 
-// against gives a simulator, a file, and what a run needs of both.
+// against starts a simulator and makes a file, a client and the zero of a run's clock.
 func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *client.Client, e *engine.Server, start time.Time) {
 	t.Helper()
 	ctx := context.Background()
@@ -42,13 +42,14 @@ func against(t testing.TB, o sim.Options) (srv *sim.Server, db *store.DB, c *cli
 	return srv, db, c, e, start
 }
 
-// usersRun plays a plan against a simulator that takes no time and gives its file.
+// usersRun plays a job with three conversations against a simulator that takes no time.
 func usersRun(t *testing.T, p Job) (*store.DB, *Result, error) {
 	t.Helper()
 	_, db, c, e, start := against(t, sim.Options{Profile: "instant", MaxNumSeqs: 256})
 	p.Start, p.Isolation, p.MaxTokens, p.SampleHz = start, IsolationSalt, 6, 20
 	for _, id := range []string{"a", "b", "c"} {
-		p.Conversations = append(p.Conversations, &data.Conversation{ID: id, Title: id, Turns: []data.Turn{{User: "one " + id}, {User: "two"}, {User: "three"}}})
+		turns := []data.Turn{{User: "one " + id}, {User: "two"}, {User: "three"}}
+		p.Conversations = append(p.Conversations, &data.Conversation{ID: id, Title: id, Turns: turns})
 	}
 	res, err := Run(context.Background(), db, &target.Target{Client: c, Server: e}, p, Watch{})
 	return db, res, err
@@ -62,7 +63,7 @@ func count(t *testing.T, db *store.DB, q string) (n int64) {
 	return n
 }
 
-// Every user plays every conversation, at the same time as the others, and every turn is there once with its chunks.
+// Every user plays every conversation, at the same time as the others. Every turn is recorded once, with its chunks.
 func TestUsers(t *testing.T) {
 	db, res, err := usersRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 9, Warmup: 1}},
 		Repeats: 2})
@@ -70,16 +71,23 @@ func TestUsers(t *testing.T) {
 		t.Fatalf("%+v (%v)", res, err)
 	}
 	for q, want := range map[string]int64{
-		"SELECT count(*) FROM measured_turns":                                                                                    9 * 2 * 3 * 3,
-		"SELECT count(DISTINCT (conversation, repeat, turn)) FROM measured_turns":                                                9 * 2 * 3 * 3,
-		"SELECT count(DISTINCT client_user) FROM sessions WHERE NOT warmup":                                                      9,
-		"SELECT count(*) FROM sessions WHERE status <> 'ok' OR ended_ns IS NULL OR ended_ns <= started_ns":                       0,
-		"SELECT count(DISTINCT turn_id) - count(*) FROM raw.turn":                                                                0,
-		"SELECT count(*) FROM turns t WHERE completion_tokens <> (SELECT sum(tokens) FROM chunks c WHERE c.turn_id = t.turn_id)": 0,
-		"SELECT count(*) FROM turns WHERE turn = 1 AND cached_tokens > 0":                                                        0, // each session has its salt
-		"SELECT count(*) FROM turn_counters":                                                                                     1, // the warm-up's: with several at once nothing is one turn's
-		"SELECT CASE WHEN max(n) > 1 THEN 1 ELSE 0 END FROM (SELECT (SELECT count(*) FROM raw.session b WHERE NOT b.warmup AND b.started_ns < a.ended_ns AND b.ended_ns > a.started_ns) AS n FROM raw.session a WHERE NOT a.warmup)": 1,
-		"SELECT count(*) FROM (SELECT client_user FROM raw.session WHERE NOT warmup GROUP BY client_user HAVING count(*) <> 6)":                                                                                                      0,
+		"SELECT count(*) FROM measured_turns":                                                              9 * 2 * 3 * 3,
+		"SELECT count(DISTINCT (conversation, repeat, turn)) FROM measured_turns":                          9 * 2 * 3 * 3,
+		"SELECT count(DISTINCT client_user) FROM sessions WHERE NOT warmup":                                9,
+		"SELECT count(*) FROM sessions WHERE status <> 'ok' OR ended_ns IS NULL OR ended_ns <= started_ns": 0,
+		"SELECT count(DISTINCT turn_id) - count(*) FROM raw.turn":                                          0,
+		`SELECT count(*) FROM turns t
+			WHERE completion_tokens <> (SELECT sum(tokens) FROM chunks c WHERE c.turn_id = t.turn_id)`: 0,
+		// each session has a different salt
+		"SELECT count(*) FROM turns WHERE turn = 1 AND cached_tokens > 0": 0,
+		// only that of the warm-up: when several turns overlap, counters belong to no single one
+		"SELECT count(*) FROM turn_counters": 1,
+		`SELECT CASE WHEN max(n) > 1 THEN 1 ELSE 0 END FROM (
+			SELECT (
+				SELECT count(*) FROM raw.session b WHERE NOT b.warmup AND b.started_ns < a.ended_ns AND b.ended_ns > a.started_ns
+			) AS n FROM raw.session a WHERE NOT a.warmup)`: 1,
+		`SELECT count(*) FROM (
+			SELECT client_user FROM raw.session WHERE NOT warmup GROUP BY client_user HAVING count(*) <> 6)`: 0,
 	} {
 		if got := count(t, db, q); got != want {
 			t.Errorf("%s gives %d, want %d", q, got, want)
@@ -87,14 +95,17 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// At a rate sessions begin when the plan says; those that find everybody busy wait, and that is in their time to first token.
+// At a rate sessions begin at the times that the rate gives. A session that finds no free user waits, and ttft_with_wait_ms includes that.
 func TestRate(t *testing.T) {
 	db, res, err := usersRun(t, Job{RunSpec: RunSpec{Load: Load{Users: 1, Rate: 200, Arrival: "constant"}},
 		Repeats: 10})
 	if err != nil || res.Turns != 10*3*3 {
 		t.Fatalf("%+v (%v)", res, err)
 	}
-	if n := count(t, db, "SELECT count(*) FROM (SELECT intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns) AS gap FROM raw.turn WHERE intended_ns IS NOT NULL) WHERE gap <> 5000000"); n != 0 {
+	n := count(t, db, `SELECT count(*) FROM (
+		SELECT intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns) AS gap FROM raw.turn WHERE intended_ns IS NOT NULL
+	) WHERE gap <> 5000000`)
+	if n != 0 {
 		t.Errorf("%d gaps are not 5 ms", n)
 	}
 	for q, want := range map[string]int64{
@@ -106,14 +117,17 @@ func TestRate(t *testing.T) {
 			t.Errorf("%s gives %d, want %d", q, got, want)
 		}
 	}
-	// Poisson gaps have a standard deviation like their mean
+	// Poisson gaps have a standard deviation as large as their mean
 	db, _, err = usersRun(t, Job{RunSpec: RunSpec{Load: Load{Rate: 1000, Arrival: "poisson"}, Prompting: Prompting{MaxTurns: 1}},
 		Repeats: 60})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var mean, deviation float64
-	if err := storetest.Scan(db, "SELECT avg(gap), stddev(gap) FROM (SELECT (intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns)) / 1e6 AS gap FROM raw.turn WHERE intended_ns IS NOT NULL)", &mean, &deviation); err != nil {
+	const gaps = `SELECT avg(gap), stddev(gap) FROM (
+		SELECT (intended_ns - lag(intended_ns) OVER (ORDER BY intended_ns)) / 1e6 AS gap
+		FROM raw.turn WHERE intended_ns IS NOT NULL)`
+	if err := storetest.Scan(db, gaps, &mean, &deviation); err != nil {
 		t.Fatal(err)
 	}
 	if mean < 0.8 || mean > 1.2 || deviation < 0.75*mean || deviation > 1.25*mean {
@@ -121,17 +135,23 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// soloRun plays a plan of one conversation against a simulator of 14 ms a token, until what is to happen happens.
+// soloRun plays one conversation again and again against a simulator that takes 14 ms per token. After 2.5 s it calls happen.
 func soloRun(t *testing.T, users int, happen func(srv *sim.Server, cancel func())) (*store.DB, *Result, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	srv, db, c, e, start := against(t, sim.Options{Profile: "eager", MaxNumSeqs: 64})
 	time.AfterFunc(2500*time.Millisecond, func() { happen(srv, cancel) })
-	res, err := Run(ctx, db, &target.Target{Client: c, Server: e}, Job{RunSpec: RunSpec{Load: Load{Users: users, Isolation: IsolationSalt}, Prompting: Prompting{MaxTokens: 20}},
+	job := Job{
+		RunSpec: RunSpec{
+			Load:      Load{Users: users, Isolation: IsolationSalt},
+			Prompting: Prompting{MaxTokens: 20},
+		},
 		Repeats:       100,
 		Start:         start,
-		Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}, {User: "y"}}}}}, Watch{})
+		Conversations: []*data.Conversation{{ID: "a", Title: "a", Turns: []data.Turn{{User: "x"}, {User: "y"}}}},
+	}
+	res, err := Run(ctx, db, &target.Target{Client: c, Server: e}, job, Watch{})
 	if n := count(t, db, "SELECT count(*) FROM raw.session WHERE status = 'running' OR ended_ns IS NULL"); n != 0 {
 		t.Errorf("%d sessions have no end", n)
 	}
@@ -141,7 +161,7 @@ func soloRun(t *testing.T, users int, happen func(srv *sim.Server, cancel func()
 	return db, res, err
 }
 
-// A server that is gone ends everybody, and what was finished is there.
+// When the server is gone, all users stop, and what was finished is recorded.
 func TestUsersAndADeadServer(t *testing.T) {
 	_, res, err := soloRun(t, 4, func(srv *sim.Server, _ func()) { srv.Close() })
 	if !errors.Is(err, engine.ErrUnreachable) || res.Status != "failed" || res.Failed < 1 {
@@ -149,7 +169,7 @@ func TestUsersAndADeadServer(t *testing.T) {
 	}
 }
 
-// Interrupted, users stop and their sessions say so.
+// After an interrupt users stop, and their sessions are recorded as interrupted.
 func TestUsersInterrupted(t *testing.T) {
 	db, res, err := soloRun(t, 5, func(_ *sim.Server, cancel func()) { cancel() })
 	if !errors.Is(err, ErrInterrupted) || res.Status != "interrupted" {

@@ -17,14 +17,14 @@ import (
 	"wb/data/plain"
 )
 
-// Rules are what names and labels must be like for whoever reads them.
+// Rules say which names, labels and metrics are valid. They come from the packages that read these later.
 type Rules struct {
-	Name    func(text string) (why string) // of a run; "" when it will do
-	Label   func(text string) (why string)
-	Metrics []string
+	Name    func(text string) (why string) // what is wrong with the name of a run; "": nothing
+	Label   func(text string) (why string) // what is wrong with the key or value of a tag; "": nothing
+	Metrics []string                       // that Repetition.Metric may name
 }
 
-// mistakes collects what is wrong.
+// mistakes collects the mistakes in settings.
 type mistakes struct{ errs []error }
 
 func (m *mistakes) add(format string, a ...any) {
@@ -35,7 +35,7 @@ func (m *mistakes) hint(hint, format string, a ...any) {
 	m.errs = append(m.errs, plain.WithHint(plain.Mistakef(format, a...), hint))
 }
 
-// settle chooses what was not chosen. given says which flags were given.
+// settle fills in the settings that nobody chose. given says which flags were given.
 func (s *RunSpec) settle(given func(flag string) bool) {
 	s.Target.Settle()
 	if s.Warmup == warmupUnset {
@@ -43,11 +43,11 @@ func (s *RunSpec) settle(given func(flag string) bool) {
 			s.Warmup = 1
 		}
 	}
-	if s.Isolation == "" && s.Target.Engine == target.VLLM && !s.concurrent() { // else the server's answers decide
+	if s.Isolation == "" && s.Target.Engine == target.VLLM && !s.concurrent() { // else settleIsolation decides, which knows the server
 		s.Isolation = IsolationRestart
 	}
 	if s.Rate > 0 && !given("users") {
-		s.Users = 0 // as many as come
+		s.Users = 0 // up to MaxUsers
 	}
 }
 
@@ -98,7 +98,7 @@ func (p Prompting) validate(m *mistakes) {
 		}
 	}
 	if p.Temperature < 0 || math.IsNaN(p.Temperature) || math.IsInf(p.Temperature, 0) {
-		m.add("flag --temperature: %v is no temperature", p.Temperature)
+		m.add("flag --temperature: %v is not a valid temperature", p.Temperature)
 	}
 	if p.Placement != PlaceAll && !slices.Contains(data.Placements(), data.Placement(p.Placement)) {
 		m.add("flag --rag-placement: wants system, first-user, before-last, append or all, not %q", p.Placement)
@@ -111,7 +111,7 @@ func (p Prompting) validate(m *mistakes) {
 	case p.API == APICompletions && p.ChatTemplate == "":
 		m.add("flag --api: completions needs --chat-template")
 	case p.API == APIChat && p.ChatTemplate != "":
-		m.hint("add --api completions", "flag --chat-template: the chat API uses the server's own template")
+		m.hint("add --api completions", "flag --chat-template: the chat API uses the server's template")
 	case !slices.Contains(TokenIDs(), p.TokenIDs):
 		m.add("flag --token-ids: wants none, prompt or all, not %q", p.TokenIDs)
 	}
@@ -133,11 +133,11 @@ func (l Load) validate(m *mistakes, given func(flag string) bool, engine target.
 	case l.Users < 0 || l.Users < 1 && (l.Rate == 0 || given("users")) || l.Users > MaxUsers:
 		m.add("flag --users: wants 1 to %d, not %d", MaxUsers, l.Users)
 	case l.Rate > 0 && l.Ramp > 0:
-		m.add("flag --ramp: sessions begin when --rate says")
+		m.add("flag --ramp: does not go with --rate, which says when sessions begin")
 	case l.Rate == 0 && given("arrival"):
-		m.add("flag --arrival: there is no --rate")
+		m.add("flag --arrival: needs --rate")
 	case !(l.Rate >= 0 && l.Rate <= 1e4):
-		m.add("flag --rate: wants sessions a second, up to 10,000, not %v", l.Rate)
+		m.add("flag --rate: wants sessions per second, up to 10,000, not %v", l.Rate)
 	case l.Ramp < 0:
 		m.add("flag --ramp: %v is negative", l.Ramp)
 	case !slices.Contains(load.Names(load.Models()), l.Arrival):
@@ -145,7 +145,7 @@ func (l Load) validate(m *mistakes, given func(flag string) bool, engine target.
 	}
 }
 
-// Choice checks the selection and gives it as the conversations know it.
+// Choice checks the selection and converts it for package data.
 func (s Selection) Choice() (data.Selection, error) {
 	out := data.Selection{IDs: s.IDs, Include: s.Include, Exclude: s.Exclude, Max: s.Most}
 	if s.Most < 0 {
@@ -171,7 +171,7 @@ func (s Selection) Choice() (data.Selection, error) {
 	return out, nil
 }
 
-// Validate finds mistakes.
+// Validate finds mistakes. metrics are the values that Metric can have.
 func (r Repetition) Validate(metrics []string) []error {
 	var m mistakes
 	switch limit, err := r.limit(); {
@@ -189,10 +189,10 @@ func (r Repetition) Validate(metrics []string) []error {
 	return m.errs
 }
 
-// limit is UntilCI as a ratio; 0 for none.
+// limit gives UntilCI as a ratio, and 0 for none.
 func (r Repetition) limit() (float64, error) { return Percentage(r.UntilCI) }
 
-// Percentage reads 2% as 0.02; "" is 0.
+// Percentage reads 2% as 0.02, and "" as 0.
 func Percentage(s string) (float64, error) {
 	if s == "" {
 		return 0, nil
@@ -205,7 +205,7 @@ func Percentage(s string) (float64, error) {
 	return v / 100, nil
 }
 
-// first gives the first of several mistakes: what follows it often follows from it.
+// first gives the first of several mistakes, and nil for none. Later mistakes are often consequences of the first.
 func first(errs []error) error {
 	if len(errs) == 0 {
 		return nil
@@ -213,9 +213,9 @@ func first(errs []error) error {
 	return errs[0]
 }
 
-var errNoSpec = errors.New("a spec has no cells")
+var errNoSpec = errors.New("the spec has no cells")
 
-// Validate finds mistakes in a whole spec, such as one that was recorded by hand.
+// Validate finds mistakes in a whole spec, such as a recorded one that somebody edited.
 func (s *Spec) Validate(rules Rules) (errs []error) {
 	if len(s.Cells) == 0 {
 		return []error{errNoSpec}

@@ -13,13 +13,14 @@ import (
 )
 
 const (
-	steadyWarmups = 3    // in a row, to be called steady
-	steadyWithin  = 0.05 // of their median
-	mostWarmups   = 10
+	steadyWarmups = 3    // warm-ups in a row that must be steady
+	steadyWithin  = 0.05 // how far a steady one may be from their median, as a ratio of it
+	mostWarmups   = 10   // at most, when the server does not get steady
 )
 
-// warmUp sends first turns that count in no report, those of the conversations in turn; or, until the server is steady, the first one's.
-// A server is not warm after one request: on an H200 the median TTFT of equal runs of one vLLM went 61, 43, 38, 41 and 32 ms.
+// warmUp sends first turns of conversations; they count in no report. A given number of warm-ups takes the conversations in turn.
+// WarmupAuto sends the first turn of the first conversation until the server is steady.
+// One request does not warm a server up: on an H200 the median TTFT of equal runs of one vLLM was 61, 43, 38, 41 and 32 ms.
 func (r *player) warmUp(ctx context.Context, cs []*data.Conversation, v data.Placement) error {
 	for i := range max(int(r.job.Warmup), 0) {
 		if err := r.session(ctx, cs[i%len(cs)], v, 0, 1, 0); err != nil {
@@ -36,7 +37,7 @@ func (r *player) warmUp(ctx context.Context, cs []*data.Conversation, v data.Pla
 		}
 		re := r.last
 		if re.Status != client.StatusOK || re.FirstNs == nil {
-			r.event(store.EventWarmup, "run", fmt.Sprintf("a warm-up failed (%s): no more are sent", re.Status), nil)
+			r.event(store.EventWarmup, "run", fmt.Sprintf("a warm-up failed (%s), so no more are sent", re.Status), nil)
 			return nil
 		}
 		took = append(took, float64(*re.FirstNs-re.SubmitNs)/1e6)
@@ -47,8 +48,8 @@ func (r *player) warmUp(ctx context.Context, cs []*data.Conversation, v data.Pla
 	}
 	found := fmt.Sprintf("TTFT of %d warm-ups: %s ms", len(took), strings.Join(texts, ", "))
 	if !steady(took) {
-		r.warn(store.EventNotSteady, "run", fmt.Sprintf("the server did not get steady: no %d warm-ups in a row lie within %.0f %% of their median (%s)",
-			steadyWarmups, 100*steadyWithin, found))
+		r.warn(store.EventNotSteady, "run", fmt.Sprintf("the server did not get steady: "+
+			"no %d warm-ups in a row lie within %.0f %% of their median (%s)", steadyWarmups, 100*steadyWithin, found))
 		return nil
 	}
 	r.event(store.EventWarmup, "run", "the server is steady; "+found, nil)
@@ -56,7 +57,7 @@ func (r *player) warmUp(ctx context.Context, cs []*data.Conversation, v data.Pla
 	return nil
 }
 
-// steady says whether the last warm-ups lie close to their median.
+// steady says whether the last steadyWarmups times lie close to their median.
 func steady(took []float64) bool {
 	if len(took) < steadyWarmups {
 		return false

@@ -2,7 +2,7 @@ package bench
 
 import "wb/collect/client"
 
-// TurnInfo is what a person watching a run sees of one turn.
+// TurnInfo is what a person who watches a run sees of one turn.
 type TurnInfo struct {
 	Conversation         string
 	Repeat, Turn, Turns  int
@@ -13,16 +13,16 @@ type TurnInfo struct {
 	SessionsLeft, TurnID int
 }
 
-// Watch receives what happens during a run; its functions must be quick and may be nil.
+// Watch receives what happens during a run. Its functions must be quick, and may be nil.
 type Watch struct {
 	Turn    func(TurnInfo)
 	Warn    func(string)
-	Say     func(string)
-	Restart func() // the server is being restarted
-	Load    func(LoadInfo)
+	Say     func(string)   // a line that is no warning
+	Restart func()         // the server is being restarted
+	Load    func(LoadInfo) // once per second, with several users
 }
 
-// filled gives functions that do nothing for those that are nil, but for Load.
+// filled replaces nil functions with functions that do nothing, except for Load.
 func (w Watch) filled() Watch {
 	if w.Turn == nil {
 		w.Turn = func(TurnInfo) {}

@@ -2,14 +2,14 @@ package load
 
 import "time"
 
-// closed is a closed loop: a user's session begins when the one before has ended.
+// closed is a closed loop: each user begins a session when its last one has ended.
 type closed struct{ Settings }
 
 func newClosed(s Settings) Arrivals { return closed{s} }
 
 func (closed) Closed() bool { return true }
 
-// At spreads the users over the ramp. Those that are left when a plan is resumed keep their places.
+// At spreads the beginnings of the users evenly over the ramp. When a resumed plan has fewer users left, each keeps its time.
 func (c closed) At(i int) time.Duration {
 	return c.Ramp * time.Duration(i) / time.Duration(max(c.Users, 1))
 }

@@ -1,6 +1,6 @@
 package load
 
-// newConstant gives equal gaps.
+// newConstant makes arrivals with equal gaps.
 func newConstant(s Settings) Arrivals {
 	return &gaps{rate: s.Rate, next: func() float64 { return 1 }}
 }

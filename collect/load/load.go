@@ -1,4 +1,4 @@
-// Package load says when sessions begin. One file gives one model of arrivals.
+// Package load decides when sessions begin. Each model of arrivals is one file. The package must not know what a session is.
 package load
 
 import (
@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// Arrivals says when sessions begin, counted from the first.
+// Arrivals says when sessions begin, as the time since the first one.
 type Arrivals interface {
-	// Closed says whether users play sessions of their own, one after another: At then says when each user begins. Otherwise it says
-	// when each session does, whether others have ended or not.
+	// Closed says whether this is a closed loop, in which each user plays one session after another. At then says when each user begins.
+	// Otherwise At says when each session begins, whether earlier ones have ended or not.
 	Closed() bool
-	// At gives when user or session i begins, from 0.
+	// At gives the time at which user or session i begins; i counts from 0.
 	At(i int) time.Duration
 }
 
-// Settings are what models of arrivals are told.
+// Settings are the settings of all models of arrivals.
 type Settings struct {
 	Users int           // at once
-	Ramp  time.Duration // users of a closed loop begin spread over so long
-	Rate  float64       // sessions begun a second; 0: a closed loop
+	Ramp  time.Duration // over which the users of a closed loop begin
+	Rate  float64       // sessions begun per second; 0: a closed loop
 	Seed  int64
 }
 
 // Model makes arrivals at a rate.
 type Model struct {
-	Name string // as people choose it
+	Name string // the value of the flag --arrival
 	New  func(Settings) Arrivals
 }
 
-// Models lists those that sessions can arrive by at a rate, the default first.
+// Models lists the models of arrivals at a rate. The first is the default.
 func Models() []Model {
 	return []Model{
 		{"poisson", newPoisson},
@@ -45,7 +45,7 @@ func Names(models []Model) (names []string) {
 	return names
 }
 
-// New gives the arrivals of one of the models, the first for the name ""; without a rate those of a closed loop.
+// New makes the arrivals of the model with this name; "" means the first model. Without a rate it makes a closed loop, whatever the name.
 func New(models []Model, name string, s Settings) (Arrivals, error) {
 	if s.Rate == 0 {
 		return newClosed(s), nil
@@ -58,11 +58,11 @@ func New(models []Model, name string, s Settings) (Arrivals, error) {
 	return nil, fmt.Errorf("choose arrivals %q: there is no model of that name", name)
 }
 
-// gaps are arrivals at a rate, by the gaps between them.
+// gaps makes arrivals at a rate from the gaps between them.
 type gaps struct {
-	rate float64
-	next func() float64 // the next gap over the mean gap
-	at   []time.Duration
+	rate float64         // arrivals per second
+	next func() float64  // gives the next gap, as a ratio of the mean gap
+	at   []time.Duration // the arrivals so far
 }
 
 func (g *gaps) Closed() bool { return false }

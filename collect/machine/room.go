@@ -13,14 +13,14 @@ import (
 	"wb/data/plain"
 )
 
-// Room is the memory that a model can have on this machine.
+// Room is the memory that a model can use on this machine.
 type Room struct {
 	Memory serve.Memory
 	Device string // name of the GPU, or "no GPU"
 }
 
-// ModelRoom looks at the first GPU, or at the machine's memory when there is none. Whole memory counts, not what is free
-// just now: what runs at the moment can be ended.
+// ModelRoom gives the memory of the first GPU, or of the machine when it has no GPU. For a GPU the whole memory counts, not only what is
+// free now, because programs that use it can be ended.
 func ModelRoom(ctx context.Context) Room {
 	if g, err := gpu.Open(); err == nil {
 		defer g.Close()
@@ -47,17 +47,17 @@ func (r Room) String() string {
 	return fmt.Sprintf("%s, %s", r.Device, plain.InGiB(r.Memory.TotalBytes))
 }
 
-// A context below this is of no use for conversations with documents.
+// usefulTokens is the shortest context that suffices for conversations with documents.
 const usefulTokens = 4096
 
-// Fits says whether a model leaves room for a context that is of use, and how long the context may be: tokens of one
-// sequence, at most the model's own. The single-user settings are assumed.
+// Fits says whether a model leaves room for a useful context. tokens is the longest context of one sequence that fits, at most that of the
+// model. The settings are those of the preset single-user.
 func (r Room) Fits(m data.Model) (fits bool, tokens int64) {
 	facts := &data.ModelFacts{Shape: m.Shape, WeightsBytes: m.WeightsBytes, ContextTokens: m.ContextTokens}
 	memory := r.Memory
 	if memory.CPU {
 		memory.KVBytes = max(1, (memory.FreeBytes-m.WeightsBytes-2<<30)/2)
-		if m.Quantization != "" { // vLLM's CPU build runs few quantisations; wb recommends none there
+		if m.Quantization != "" { // vLLM's CPU build runs few quantisations, so wb recommends none of them
 			return false, 0
 		}
 	}
@@ -70,12 +70,12 @@ func (r Room) Fits(m data.Model) (fits bool, tokens int64) {
 	return false, 0
 }
 
-// cpuWeightsBytes is what a CPU reads for each token without trying a person's patience: at the 10 to 20 GB/s of a desktop's memory
-// that is 10 tokens a second or more.
+// cpuWeightsBytes is the size of weights with which a CPU is still fast enough for a person. A CPU reads all weights for each token, and
+// a desktop's memory gives 10 to 20 GB/s, so that is 10 tokens per second or more.
 const cpuWeightsBytes = 1 << 30
 
-// Recommend chooses the model that wb setup downloads: on a GPU the largest of the recommended ones that fits, else the
-// largest open one that does; without a GPU the largest that a CPU reads fast enough. It fails when none fits.
+// Recommend chooses the model that wb setup downloads. It takes the largest recommended model that fits, or else the largest other one that
+// fits. Gated models are left out, and without a GPU also those that a CPU does not read fast enough. It fails when none fits.
 func (r Room) Recommend() (data.Model, error) {
 	all, err := data.Models()
 	if err != nil {
@@ -93,7 +93,8 @@ func (r Room) Recommend() (data.Model, error) {
 		}
 	}
 	if best == nil {
-		return data.Model{}, fmt.Errorf("recommend a model: none of those wb knows fits (%s); wb run without --url uses the simulator", r)
+		return data.Model{}, fmt.Errorf("recommend a model: none of the models that wb knows fits (%s); "+
+			"wb run without --url uses the simulator", r)
 	}
 	return *best, nil
 }

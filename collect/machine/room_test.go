@@ -22,7 +22,14 @@ func TestRoom(t *testing.T) {
 	for _, tt := range []struct {
 		room Room
 		want string
-	}{{gpu(80), "phi-4-mini"}, {gpu(12), "phi-4-mini"}, {gpu(8), "smollm2-1.7b"}, {gpu(6), "smollm2-1.7b"}, {gpu(4), "qwen3-0.6b"}, {cpu, "smollm2-135m"}} {
+	}{
+		{gpu(80), "phi-4-mini"},
+		{gpu(12), "phi-4-mini"},
+		{gpu(8), "smollm2-1.7b"},
+		{gpu(6), "smollm2-1.7b"},
+		{gpu(4), "qwen3-0.6b"},
+		{cpu, "smollm2-135m"},
+	} {
 		m, err := tt.room.Recommend()
 		if err != nil || m.Name != tt.want {
 			t.Errorf("%v: %s, want %s (%v)", tt.room, m.Name, tt.want, err)
@@ -31,7 +38,7 @@ func TestRoom(t *testing.T) {
 	if m, err := gpu(1).Recommend(); err == nil && m.Name != "smollm2-135m" {
 		t.Errorf("%s into 1 GiB", m.Name)
 	}
-	// more memory never fits less
+	// with more memory, the context that fits is never shorter
 	for _, m := range all {
 		last := int64(0)
 		for _, gib := range []int64{4, 8, 16, 24, 48, 80} {
@@ -47,7 +54,7 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// A server that is not there has a remedy of its own: the doctor does not send to the doctor.
+// When no server answers, the remedy does not recommend wb doctor, which is running already.
 func TestDiagnoseNoServer(t *testing.T) {
 	c, err := client.New("http://127.0.0.1:1", "", func() int64 { return 0 })
 	if err != nil {

@@ -10,16 +10,32 @@ import (
 	"wb/queries/table"
 )
 
-// ModelTable is the registry with what this machine makes of it.
+// ModelTable lists the models of the registry. It says which fit on this machine, and which are in the cache.
 func ModelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 	models, err := data.Models()
 	if err != nil {
 		return nil, err
 	}
 	room := ModelRoom(ctx)
-	t := &table.Table{Name: "models", Title: "Models", About: fmt.Sprintf("memory_bytes: weights and the KV cache of 8,192 tokens in 16 bits. fits: on this machine, %s.", room),
-		Columns: []table.Column{{Name: "name"}, {Name: "parameters"}, {Name: "quantization"}, {Name: "weights_bytes"}, {Name: "context_tokens"}, {Name: "memory_bytes"}, {Name: "fits"},
-			{Name: "fits_tokens"}, {Name: "license"}, {Name: "gated"}, {Name: "here"}, {Name: "repo"}}}
+	t := &table.Table{
+		Name:  "models",
+		Title: "Models",
+		About: fmt.Sprintf("memory_bytes: weights and the KV cache of 8,192 tokens in 16 bits. fits: on this machine, %s.", room),
+		Columns: []table.Column{
+			{Name: "name"},
+			{Name: "parameters"},
+			{Name: "quantization"},
+			{Name: "weights_bytes"},
+			{Name: "context_tokens"},
+			{Name: "memory_bytes"},
+			{Name: "fits"},
+			{Name: "fits_tokens"},
+			{Name: "license"},
+			{Name: "gated"},
+			{Name: "here"},
+			{Name: "repo"},
+		},
+	}
 	for _, m := range models {
 		q := m.Quantization
 		if q == "" {
@@ -35,14 +51,21 @@ func ModelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 			}
 		}
 		fits, tokens := room.Fits(m)
-		t.Rows = append(t.Rows, []any{m.Name, m.Parameters, q, m.WeightsBytes, m.ContextTokens, m.WeightsBytes + m.Shape.KVBytes(8192, 512, 2), fits, tokens, m.License, m.Gated, here, m.Repo})
+		memory := m.WeightsBytes + m.Shape.KVBytes(8192, 512, 2)
+		t.Rows = append(t.Rows, []any{
+			m.Name, m.Parameters, q, m.WeightsBytes, m.ContextTokens, memory, fits, tokens, m.License, m.Gated, here, m.Repo,
+		})
 	}
 	return t, nil
 }
 
-// CacheTable lists what is in the hub's cache.
+// CacheTable lists the models in the hub's cache.
 func CacheTable(h *hub.Client, have []hub.Cached) *table.Table {
-	t := &table.Table{Name: "cached_models", Title: "Models in " + h.CacheDir, Columns: []table.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}}}
+	t := &table.Table{
+		Name:    "cached_models",
+		Title:   "Models in " + h.CacheDir,
+		Columns: []table.Column{{Name: "repo"}, {Name: "revisions"}, {Name: "bytes"}, {Name: "complete"}, {Name: "changed"}},
+	}
 	for _, c := range have {
 		changed := c.ChangedAt.UTC().Format("2006-01-02 15:04")
 		t.Rows = append(t.Rows, []any{c.Repo, strings.Join(c.Revisions, " "), c.Bytes, c.Complete, changed})
@@ -50,7 +73,7 @@ func CacheTable(h *hub.Client, have []hub.Cached) *table.Table {
 	return t
 }
 
-// FindingsTable lists findings.
+// FindingsTable makes the table of findings.
 func FindingsTable(findings []Finding) *table.Table {
 	t := &table.Table{Name: "doctor", Title: "Doctor",
 		Columns: []table.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}

@@ -14,18 +14,18 @@ import (
 	"time"
 )
 
-// closedLoop is what streams kept of their tokens in a closed loop, in which each sends its next request when the last has ended.
+// closedLoop sums up the times of streams in a closed loop, in which each stream sends its next request when the last has ended.
 type closedLoop struct {
-	// of all streams: what their turns take by the server's pace, and what passed from each's first request to its last token
-	ideal, took time.Duration
+	ideal time.Duration // that the turns of all streams take at the server's pace
+	took  time.Duration // from the first request to the last token, summed over all streams
 }
 
-// ratio is tokens a second over those that the pace allows, 0 to 1.
+// ratio gives tokens per second over those that the pace allows, 0 to 1.
 func (c closedLoop) ratio() float64 { return c.ideal.Seconds() / c.took.Seconds() }
 
-// bareLoop plays a Level with a client that keeps nothing: it reads, counts lines and sends again. Its history is as long as wb's and its
-// options are the same, so that the server has as much to do. What it loses is the server's and the machine's; what wb loses beyond that
-// is its own.
+// bareLoop plays a Level with a client that keeps nothing: it reads, counts lines and sends the next request. Its history is as long as
+// wb's and its options are the same, so that the server has as much to do. Throughput that this client loses is lost by the server and the
+// machine. What wb loses beyond that, wb itself causes.
 func (l Level) bareLoop(ctx context.Context, url, model string) (total closedLoop, err error) {
 	var mu sync.Mutex
 	var errs []error
@@ -37,7 +37,7 @@ func (l Level) bareLoop(ctx context.Context, url, model string) (total closedLoo
 			t := &http.Transport{}
 			defer t.CloseIdleConnections()
 			client := &http.Client{Transport: t}
-			err := bareTurn(ctx, client, url, model, 0, 1) // connected beforehand, as wb's users are
+			err := bareTurn(ctx, client, url, model, 0, 1) // connects before the measurement, as wb's users do
 			connected.Done()
 			<-begin
 			began := time.Now()
@@ -58,7 +58,7 @@ func (l Level) bareLoop(ctx context.Context, url, model string) (total closedLoo
 	return total, errors.Join(errs...)
 }
 
-// bareTurn sends a request after some turns and reads its stream.
+// bareTurn sends a request with a history of some turns before it and reads the stream. It fails when fewer events than tokens come.
 func bareTurn(ctx context.Context, client *http.Client, url, model string, before, tokens int) error {
 	messages := []map[string]string{{"role": "system", "content": "Count."}}
 	for range before {

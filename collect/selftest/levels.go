@@ -1,5 +1,5 @@
-// Package selftest plays streams against a server that writes down when it really sent each token, so that what wb recorded can be compared
-// with the truth.
+// Package selftest plays streams against a simulator that writes down when it really sent each token. It records what the simulator wrote
+// together with what wb measured. It must not know how the two are compared: reports do that.
 package selftest
 
 import (
@@ -24,13 +24,13 @@ import (
 // Level is one load of a self-test.
 type Level struct {
 	Streams int
-	Pace    float64 // tokens a second of each
-	Turns   int     // of each stream
-	Faults  []string
-	Loop    bool // all streams begin at once, and end together; beside them a bare client is measured
+	Pace    float64  // tokens per second of each stream
+	Turns   int      // of each stream
+	Faults  []string // of the simulator, as wb sim --fault takes them
+	Loop    bool     // all streams begin at once and end together, and a bare client is measured too
 }
 
-// Lengths of a reply.
+// Lengths of a reply, in tokens.
 const (
 	selftestTokens = 50
 	loopTokens     = 100
@@ -43,12 +43,12 @@ func (l Level) tokens() int {
 	return selftestTokens
 }
 
-// turn is how long a turn takes by the server's pace.
+// turn is how long a turn takes at the server's pace.
 func (l Level) turn() time.Duration {
 	return sim.PacedFrontend + time.Duration(float64(l.tokens())/l.Pace*float64(time.Second))
 }
 
-// Levels are those of the command: more streams, then faster ones, then closed loops, then a stall that must be found.
+// Levels lists the levels of wb selftest: more and more streams, then faster ones, then closed loops, then a stall that wb must find.
 func Levels() []Level {
 	paced := func(streams int, pace float64, turns int) Level {
 		return Level{Streams: streams, Pace: pace, Turns: turns}
@@ -62,7 +62,7 @@ func Levels() []Level {
 		{Streams: 1, Pace: 100, Turns: 4, Faults: []string{"stall@3:20:500ms"}}}
 }
 
-// Name tells it in a few characters.
+// Name names the level in a few characters.
 func (l Level) Name() string {
 	switch {
 	case l.Faults != nil:
@@ -73,13 +73,13 @@ func (l Level) Name() string {
 	return fmt.Sprintf("%dx%g", l.Streams, l.Pace)
 }
 
-// String tells it to people.
+// String describes the level for people.
 func (l Level) String() string {
 	if l.Faults != nil {
 		return "a stall of 500 ms"
 	}
 	if l.Loop {
-		return fmt.Sprintf("%d streams of %g tokens/s that end together, and a bare client beside them", l.Streams, l.Pace)
+		return fmt.Sprintf("%d streams of %g tokens/s that end together, and the same with a bare client", l.Streams, l.Pace)
 	}
 	if l.Streams == 1 {
 		return fmt.Sprintf("1 stream of %g tokens/s", l.Pace)
@@ -87,7 +87,7 @@ func (l Level) String() string {
 	return fmt.Sprintf("%d streams of %g tokens/s", l.Streams, l.Pace)
 }
 
-// run plays a level with the file open for it alone, and gives memory back: one level is not to be measured with what others left.
+// run plays a level. It opens the file only for this level and frees memory afterwards, so that one level does not affect the next.
 func (l Level) run(ctx context.Context, path, dir string, build bench.Build) (id uuid.UUID, err error) {
 	db, err := store.Open(ctx, path)
 	if err != nil {
@@ -99,7 +99,7 @@ func (l Level) run(ctx context.Context, path, dir string, build bench.Build) (id
 	return id, err
 }
 
-// record puts the truth beside what was measured.
+// record records what the simulator wrote down in a file. start is the zero of the run's clock, and bare what a bare client measured.
 func (l Level) record(ctx context.Context, db *store.DB, run uuid.UUID, file string, start time.Time, bare closedLoop) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -127,7 +127,7 @@ func (l Level) record(ctx context.Context, db *store.DB, run uuid.UUID, file str
 			err = fmt.Errorf("read served log: %w", derr)
 			break
 		}
-		zero := x.BeganNs - start.UnixNano() // both processes' clocks are this machine's
+		zero := x.BeganNs - start.UnixNano() // both processes use the clock of this machine
 		rows := []store.Served{{RunID: run, RequestID: x.ID, TNs: zero + x.ReceivedNs}}
 		for i, at := range x.SentNs {
 			rows = append(rows, store.Served{RunID: run, RequestID: x.ID, Seq: int32(i + 1), TNs: zero + at, Tokens: int32(x.Tokens[i])})

@@ -15,7 +15,7 @@ func TestLevelsOf(t *testing.T) {
 	}{
 		{[]int{8, 64}, "[8x100 64x100] <nil>"},
 		{[]int{5}, "[5x100] <nil>"},
-		{nil, "[] names no number"},
+		{nil, "[] wants at least one number"},
 		{[]int{0}, "[] wants 1 to 1024, not 0"},
 	} {
 		all, err := LevelsOf(c.streams)
@@ -29,7 +29,7 @@ func TestLevelsOf(t *testing.T) {
 	}
 }
 
-// A level knows how long the server takes for a turn, and what is played of it.
+// A level gives the time that the server takes for a turn, and the job that is played.
 func TestLevel(t *testing.T) {
 	all := Levels()
 	if last := all[len(all)-1]; last.Name() != "stall" || last.String() != "a stall of 500 ms" {

@@ -24,15 +24,15 @@ import (
 
 var simulatorURL = regexp.MustCompile(`^simulator at (\S+) `)
 
-// referenceServer is a simulator in a process of its own, which writes down what it did.
+// referenceServer is a simulator in a separate process, which writes down when it sent each token.
 type referenceServer struct {
 	url   string
 	cmd   *exec.Cmd
-	lines *bufio.Scanner // what it says
+	lines *bufio.Scanner // of its standard error
 	ended bool
 }
 
-// startReference starts wb itself as the truth server of a level; what it did goes into a file.
+// startReference starts the reference server of a level, which is wb sim. The server writes into file when it sent each token.
 func (l Level) startReference(ctx context.Context, file string) (*referenceServer, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -62,19 +62,19 @@ func (l Level) startReference(ctx context.Context, file string) (*referenceServe
 	return nil, errors.Join(fmt.Errorf("start reference server: it said %q", s.lines.Text()), s.end())
 }
 
-// end ends it, and waits until what it did is in the file; a second call does nothing.
+// end ends the server and waits until its file is complete. A second call does nothing.
 func (s *referenceServer) end() error {
 	if s.ended {
 		return nil
 	}
 	s.ended = true
 	_ = s.cmd.Process.Signal(os.Interrupt)
-	for s.lines.Scan() { // nobody reads more of it
+	for s.lines.Scan() { // drop the rest, so that the server can write and end
 	}
 	return s.cmd.Wait()
 }
 
-// play runs one level against a truth server of its own and records what both sides saw.
+// play starts a reference server for a level, plays the level against it, and records what both sides saw.
 func (l Level) play(ctx context.Context, db *store.DB, dir string, build bench.Build) (id uuid.UUID, err error) {
 	file := filepath.Join(dir, "served-"+l.Name())
 	server, err := l.startReference(ctx, file)
@@ -103,13 +103,13 @@ func (l Level) play(ctx context.Context, db *store.DB, dir string, build bench.B
 	if res.Failed > 0 {
 		return id, fmt.Errorf("test wb itself: %d of %d turns failed: %s", res.Failed, res.Turns, res.FirstError)
 	}
-	if err := server.end(); err != nil { // the truth is whole when its writer has ended
+	if err := server.end(); err != nil { // the server's file is complete only when the server has ended
 		return id, fmt.Errorf("end reference server: %w", err)
 	}
 	return res.RunID, l.record(ctx, db, res.RunID, file, start, bare)
 }
 
-// job is what wb plays of a level.
+// job makes the job that wb plays for a level.
 func (l Level) job(start time.Time, build bench.Build) bench.Job {
 	conversation := &data.Conversation{ID: "selftest", Title: "Self-test", System: "Count."}
 	for i := range l.Turns {

@@ -14,7 +14,7 @@ import (
 	"wb/store"
 )
 
-// LevelsOf are paced levels with so many streams, at 100 tokens a second each.
+// LevelsOf gives paced levels with these numbers of streams, at 100 tokens per second each.
 func LevelsOf(streams []int) (all []Level, err error) {
 	all = slices.DeleteFunc(Levels(), func(l Level) bool {
 		return l.Pace != 100 || l.Faults != nil || l.Loop || !slices.Contains(streams, l.Streams)
@@ -28,14 +28,16 @@ func LevelsOf(streams []int) (all []Level, err error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("names no number")
+		return nil, errors.New("wants at least one number")
 	}
 	return all, nil
 }
 
-// Run plays levels, one after the other, into the file at a path. It gives the ids of their runs, and of the one with the stall, "" for
-// none.
-func Run(ctx context.Context, path string, all []Level, build bench.Build, tell func(line string)) (runs []string, stall string, err error) {
+// Run plays levels, one after the other, and records them in the file at path. It gives the ids of their runs. stall is the id of the run
+// with the stall, and "" for none.
+func Run(
+	ctx context.Context, path string, all []Level, build bench.Build, tell func(line string),
+) (runs []string, stall string, err error) {
 	dir, err := os.MkdirTemp("", "wb-selftest-")
 	if err != nil {
 		return nil, "", fmt.Errorf("make directory: %w", err)
@@ -55,7 +57,7 @@ func Run(ctx context.Context, path string, all []Level, build bench.Build, tell 
 	return runs, stall, nil
 }
 
-// RecordHolds writes, with a run, up to how many tokens a second wb's figures hold.
+// RecordHolds records, with a run, up to how many tokens per second wb's figures hold on this machine.
 func RecordHolds(ctx context.Context, db *store.DB, run string, tokensPerS float64) error {
 	id, err := uuid.Parse(run)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"wb/data/plain"
 )
 
-// WithoutSecrets gives words of a command line without credentials in URLs and without secrets given to vLLM.
+// WithoutSecrets gives a copy of the words of a command line without credentials in URLs and without secrets given to vLLM.
 func WithoutSecrets(words []string) []string {
 	out := make([]string, len(words))
-	secret := false // the words that follow belong to a secret flag
+	secret := false // whether the following words are values of a secret flag
 	for i, a := range words {
 		a = plain.Redact(a)
 		if name, isFlag := strings.CutPrefix(a, "--"); isFlag {

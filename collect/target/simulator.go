@@ -13,7 +13,7 @@ import (
 	"wb/data/plain"
 )
 
-// simulator is the embedded simulator as a server that wb can restart.
+// simulator is the embedded simulator as a Process that can be restarted.
 type simulator struct {
 	options sim.Options
 	addr    string
@@ -24,7 +24,7 @@ type simulator struct {
 	facts serve.Facts
 }
 
-// startSimulator starts one at a free port and gives its URL.
+// startSimulator starts a simulator at a free port and gives its URL.
 func startSimulator(ctx context.Context, o sim.Options) (*simulator, string, error) {
 	s := &simulator{options: o, addr: "127.0.0.1:0", ctx: context.WithoutCancel(ctx)}
 	if err := s.Start(ctx); err != nil {
@@ -33,7 +33,7 @@ func startSimulator(ctx context.Context, o sim.Options) (*simulator, string, err
 	return s, "http://" + s.addr, nil
 }
 
-// Start starts a fresh simulator where the last one was.
+// Start starts a fresh simulator at the address of the last one.
 func (s *simulator) Start(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *simulator) Start(context.Context) error {
 	return nil
 }
 
-// Stop ends it; a second call does nothing.
+// Stop ends the simulator. It always gives true, and a second call does nothing.
 func (s *simulator) Stop(context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,13 +66,13 @@ func (s *simulator) Stop(context.Context) bool {
 		return true
 	}
 	s.facts.Phases = append(s.facts.Phases, serve.PhaseTime{Phase: serve.PhaseStopping, At: time.Now()})
-	_ = s.cur.Close() // its connections go with it
+	_ = s.cur.Close() // this also closes its connections
 	s.facts.Phases = append(s.facts.Phases, serve.PhaseTime{Phase: serve.PhaseExited, At: time.Now()})
 	s.cur = nil
 	return true
 }
 
-// Facts are those of the last start.
+// Facts gives the facts of the last start.
 func (s *simulator) Facts() serve.Facts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,5 +81,5 @@ func (s *simulator) Facts() serve.Facts {
 	return f
 }
 
-// Err is nil: a simulator inside wb does not die on its own.
+// Err gives nil, because a simulator inside wb ends only when wb stops it.
 func (s *simulator) Err(context.Context) error { return nil }

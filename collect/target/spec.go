@@ -1,4 +1,5 @@
-// Package target gets the server of a run: it reaches one that is there, or starts vLLM or the embedded simulator.
+// Package target connects to the server of a run: one that is already there, or vLLM or the embedded simulator, which it starts.
+// It must not know what is played against the server.
 package target
 
 import (
@@ -18,26 +19,26 @@ import (
 	"wb/data/plain"
 )
 
-// Kind is who answers.
+// Kind says what kind of server a run is played against.
 type Kind string
 
 // Kinds of targets.
 const (
 	Sim  Kind = "sim"  // the embedded simulator
 	VLLM Kind = "vllm" // started by wb
-	URL  Kind = "url"  // a server that runs already
+	URL  Kind = "url"  // a server that is already running
 )
 
-// Kinds lists them.
+// Kinds lists the names of the kinds.
 func Kinds() []string { return []string{string(VLLM), string(URL), string(Sim)} }
 
-// Spec says which server answers. It holds values only.
+// Spec says which server a run is played against. It holds values only.
 type Spec struct {
 	Engine Kind     `json:"engine,omitempty"`
 	URL    string   `json:"url,omitempty"`
 	Model  string   `json:"model,omitempty"`
-	KeyEnv string   `json:"api_key_env,omitempty"` // name of an environment variable
-	Words  []string `json:"words,omitempty"`       // vLLM's own arguments
+	KeyEnv string   `json:"api_key_env,omitempty"` // name of the environment variable with the API key
+	Words  []string `json:"words,omitempty"`       // arguments for vLLM
 
 	SimProfile string   `json:"sim_profile,omitempty"`
 	SimFaults  []string `json:"sim_faults,omitempty"`
@@ -47,35 +48,36 @@ type Spec struct {
 
 // Serve says how a vLLM is started.
 type Serve struct {
-	VLLM        string        `json:"vllm,omitempty"` // an executable or a virtual environment; "" looks for one
+	VLLM        string        `json:"vllm,omitempty"` // an executable or a virtual environment; "": wb looks for one
 	Preset      string        `json:"preset,omitempty"`
 	Port        string        `json:"port,omitempty"` // a number, or auto
 	LogDir      string        `json:"log_dir,omitempty"`
 	Utilization float64       `json:"gpu_memory_utilization,omitempty"`
 	MaxModelLen string        `json:"max_model_len,omitempty"` // tokens, such as 8K
 	Timeout     time.Duration `json:"server_timeout_ns,omitempty"`
-	Verbose     bool          `json:"verbose,omitempty"` // a failure tells the end of the server's log
+	Verbose     bool          `json:"verbose,omitempty"` // print the end of the server's log after a failure
 }
 
-// Flags declares them.
+// Flags declares the flags of a spec.
 func (s *Spec) Flags(f *pflag.FlagSet) {
-	f.StringVar((*string)(&s.Engine), "engine", "", "who answers: vllm (started by wb), url or sim (default: url with --url, else sim)")
+	f.StringVar((*string)(&s.Engine), "engine", "",
+		"which server answers: vllm (started by wb), url or sim (default: url with --url, else sim)")
 	f.StringVar(&s.URL, "url", "", "base URL of an OpenAI-compatible server, such as http://localhost:8001")
-	f.StringVar(&s.Model, "model", "", "with --url, the name the server knows, if it serves several; with --engine vllm, the model to serve: "+
-		"a name of wb models list, ORG/NAME[@REVISION] or a directory")
+	f.StringVar(&s.Model, "model", "", "with --url, the server's name for the model, if it serves several; "+
+		"with --engine vllm, the model to serve: a name of wb models list, ORG/NAME[@REVISION] or a directory")
 	f.StringVar(&s.KeyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&s.SimProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
 	f.StringArrayVar(&s.SimFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/design/simulator.md lists the faults")
 	s.Serve.Flags(f)
 }
 
-// VLLMFlag declares where vLLM is.
+// VLLMFlag declares the flag --vllm, which says where vLLM is.
 func VLLMFlag(f *pflag.FlagSet, at *string) {
 	f.StringVar(at, "vllm", os.Getenv("WB_VLLM"),
 		"where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
 }
 
-// Flags declares them.
+// Flags declares the flags for a vLLM that wb starts.
 func (s *Serve) Flags(f *pflag.FlagSet) {
 	VLLMFlag(f, &s.VLLM)
 	f.StringVar(&s.Preset, "preset", "",
@@ -83,13 +85,13 @@ func (s *Serve) Flags(f *pflag.FlagSet) {
 	f.StringVar(&s.Port, "port", "8001", "port of the server; auto takes a free one when 8001 is taken")
 	f.Float64Var(&s.Utilization, "gpu-memory-utilization", 0, "share of the GPU's memory that vLLM may use, 0 to 1 (0: vLLM's default)")
 	f.StringVar(&s.MaxModelLen, "max-model-len", "",
-		"longest context in `tokens`, such as 8192 or 8K (default: the model's own, or what fits)")
-	f.DurationVar(&s.Timeout, "server-timeout", 15*time.Minute, "give a start up after this long")
+		"longest context in `tokens`, such as 8192 or 8K (default: the model's context, or what fits)")
+	f.DurationVar(&s.Timeout, "server-timeout", 15*time.Minute, "give up a start after this long")
 	f.StringVar(&s.LogDir, "log-dir", defaultLogDir(), "`directory` for the server's logs")
 	f.BoolVar(&s.Verbose, "verbose", false, "on failure, print the end of the server's log")
 }
 
-// ServeFlags are the names of the flags that are for a server that wb starts.
+// ServeFlags lists the names of the flags for a vLLM that wb starts.
 func ServeFlags() []string {
 	return []string{"vllm", "preset", "port", "gpu-memory-utilization", "max-model-len", "server-timeout", "log-dir", "verbose"}
 }
@@ -102,7 +104,7 @@ func defaultLogDir() string {
 	return filepath.Join(d, "wb", "logs")
 }
 
-// Settle chooses what was not chosen: the kind of target.
+// Settle chooses the kind of server, if nobody chose it.
 func (s *Spec) Settle() {
 	if s.Engine != "" {
 		return
@@ -112,7 +114,7 @@ func (s *Spec) Settle() {
 	}
 }
 
-// Validate finds mistakes, after Settle. given says which flags were given.
+// Validate finds mistakes. It must be called after Settle. given says which flags were given.
 func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 	bad := func(hint, format string, a ...any) {
 		errs = append(errs, plain.WithHint(plain.Mistakef(format, a...), hint))
@@ -133,7 +135,7 @@ func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 	case s.Engine != URL && s.URL != "":
 		bad("", "flag --url: does not go with --engine %s", s.Engine)
 	case s.Engine == Sim && s.Model != "":
-		bad("add --engine vllm to start vLLM with it, or --url for a server that runs",
+		bad("add --engine vllm to start vLLM with it, or --url for a server that is running",
 			"flag --model: the simulator has no models to choose from")
 	case s.Engine == VLLM && s.Model == "":
 		bad("wb models list shows names; wb setup chooses one for this machine", "flag --engine: vllm needs --model")
@@ -149,7 +151,7 @@ func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 	return errs
 }
 
-// Launch checks how a vLLM is to be started and makes it a launch; what it tells the person is still to be set.
+// Launch checks the settings and makes the launch of a vLLM from them. The caller still sets the functions that tell a person about it.
 func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.Launch, error) {
 	l := &serve.Launch{Model: model, VLLM: s.VLLM, Port: 8001, LogDir: s.LogDir,
 		Wishes:  serve.Wishes{Preset: s.Preset, Utilization: s.Utilization, Words: words},
@@ -176,15 +178,15 @@ func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.La
 		return nil, plain.Mistakef("flag --preset: wants one of %s, not %q", strings.Join(serve.PresetNames(), ", "), s.Preset)
 	}
 	if s.Timeout <= 0 {
-		return nil, plain.Mistakef("flag --server-timeout: %v is no time", s.Timeout)
+		return nil, plain.Mistakef("flag --server-timeout: %v is not a valid time", s.Timeout)
 	}
 	var probe serve.Args
 	if err := probe.Merge(words); err != nil {
 		return nil, plain.Mistake(err)
 	}
-	for _, own := range []string{"port", "model"} {
-		if _, ok := probe.Get(own); ok {
-			return nil, plain.Mistakef("read vLLM arguments: --%s is wb's own flag; give it before --", own)
+	for _, name := range []string{"port", "model"} {
+		if _, ok := probe.Get(name); ok {
+			return nil, plain.Mistakef("read vLLM arguments: --%s is a flag of wb; give it before --", name)
 		}
 	}
 	h, err := hub.FromEnv(os.Getenv)
@@ -192,7 +194,7 @@ func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.La
 	return l, err
 }
 
-// simOptions are what the embedded simulator is told: its flags, and those of vLLM's arguments that it knows.
+// simOptions makes the options of the embedded simulator from its flags and from the arguments for vLLM, of which it knows some.
 func (s *Spec) simOptions(seed int64) (sim.Options, error) {
 	so := sim.Options{Profile: s.SimProfile, Seed: seed}
 	if _, err := sim.Profile(s.SimProfile); err != nil {
@@ -219,10 +221,15 @@ func (s *Spec) simOptions(seed int64) (sim.Options, error) {
 	return so, err
 }
 
-// simArgument sets what one of vLLM's arguments means to the simulator.
+// simArgument sets the option of the simulator that matches an argument of vLLM.
 func simArgument(so *sim.Options, name, value string) error {
-	counts := map[string]*int{"block-size": &so.BlockSize, "max-num-batched-tokens": &so.MaxNumBatchedTokens, "max-num-seqs": &so.MaxNumSeqs,
-		"max-model-len": &so.MaxModelLen, "kv-tokens": &so.CapacityTokens}
+	counts := map[string]*int{
+		"block-size":             &so.BlockSize,
+		"max-num-batched-tokens": &so.MaxNumBatchedTokens,
+		"max-num-seqs":           &so.MaxNumSeqs,
+		"max-model-len":          &so.MaxModelLen,
+		"kv-tokens":              &so.CapacityTokens,
+	}
 	switch to, ok := counts[name]; {
 	case ok:
 		n, ok := serve.ParseCount(value)
@@ -240,8 +247,8 @@ func simArgument(so *sim.Options, name, value string) error {
 		}
 		*map[string]*float64{"jitter": &so.JitterRatio, "prefill-factor": &so.PrefillFactor}[name] = f
 	default:
-		return fmt.Errorf("read simulator arguments: --%s is not one that it knows; it knows --block-size, --enable-prefix-caching, "+
-			"--max-model-len, --max-num-batched-tokens, --max-num-seqs, and its own --jitter, --kv-tokens and --prefill-factor", name)
+		return fmt.Errorf("read simulator arguments: the simulator does not know --%s; it knows --block-size, --enable-prefix-caching, "+
+			"--max-model-len, --max-num-batched-tokens, --max-num-seqs, and its special --jitter, --kv-tokens and --prefill-factor", name)
 	}
 	return nil
 }

@@ -16,15 +16,15 @@ import (
 	"wb/store"
 )
 
-// Process is a server whose life is wb's own business. It is running when a run begins; after Stop nothing of it is left.
+// Process is a server that wb starts and stops. It is running when a run begins, and after Stop nothing of it is left.
 type Process interface {
 	// Start starts it again at the same URL.
 	Start(ctx context.Context) error
-	// Stop ends it and gives false when its memory stays taken.
+	// Stop ends it. released is false when its memory stays in use.
 	Stop(ctx context.Context) (released bool)
-	// Facts are those of the process started last.
+	// Facts gives the facts of the process that was started last.
 	Facts() serve.Facts
-	// Err explains why it is gone; nil while it runs.
+	// Err explains why the process has ended. It gives nil while the process runs.
 	Err(ctx context.Context) error
 }
 
@@ -32,14 +32,14 @@ type Process interface {
 type Target struct {
 	Client   *client.Client
 	Server   *engine.Server
-	Process  Process           // nil when the run may not restart it
+	Process  Process           // nil: the run may not restart it
 	Settings map[string]string // flags and environment it was started with, for the record
-	Limits   *store.Model      // what its model costs at least; nil: not known
+	Limits   *store.Model      // what a token of its model costs at least; nil: not known
 
 	end func()
 }
 
-// Close ends what wb started; nil and a second call do nothing.
+// Close ends the server if wb started it. A call for nil, and a second call, do nothing.
 func (t *Target) Close() {
 	if t != nil && t.end != nil {
 		t.end()
@@ -49,40 +49,41 @@ func (t *Target) Close() {
 
 // Connection says how a target is connected to.
 type Connection struct {
-	Key      string       // the server's API key; "" for none
+	Key      string       // the server's API key; "": none
 	Clock    client.Clock // of the run
 	Seed     int64        // of a simulator's replies
-	Jitter   int64        // a simulator's seed of jitter, another at each connection
-	Restarts bool         // each session wants a fresh process
-	Resets   bool         // the prefix cache is to be emptied between sessions
+	Jitter   int64        // seed of a simulator's jitter; each connection has another one
+	Restarts bool         // each session needs a fresh process
+	Resets   bool         // the prefix cache is emptied between sessions
 	Talk     Talk
 }
 
-// Talk is what a person is told meanwhile.
+// Talk receives what a person is told while wb connects to a server.
 type Talk struct {
 	Say   func(text string)                     // one line that stays
-	Start func(l *serve.Launch) (done func())   // sets what a launch tells; done ends its live line
+	Start func(l *serve.Launch) (done func())   // sets the functions that a launch reports to; done ends its live line
 	Ready func(name, url string, f serve.Facts) // vLLM answers
 	Fail  func(err error)                       // a start failed
 	Model func(profile string)                  // a simulator answers
 }
 
-// APIKey reads the key from the environment variable of that name, "" for none.
+// APIKey reads the API key from the environment variable with this name. It gives "" for the name "".
+// A variable that is empty, or whose value cannot be a key, is a mistake.
 func APIKey(variable string) (string, error) {
 	if variable == "" {
 		return "", nil
 	}
-	key := strings.TrimSpace(os.Getenv(variable)) // files, from which keys come, end in a newline
+	key := strings.TrimSpace(os.Getenv(variable)) // a key that was read from a file may end in a newline
 	switch {
 	case key == "":
 		return "", plain.Mistakef("flag --api-key-env: the environment has no %s", variable)
 	case strings.ContainsFunc(key, unicode.IsControl):
-		return "", plain.Mistakef("flag --api-key-env: %s holds a line break or another control character, which no key has", variable)
+		return "", plain.Mistakef("flag --api-key-env: %s holds a line break or another control character, which a key cannot have", variable)
 	}
 	return key, nil
 }
 
-// Connect reaches the server, or starts it. What it gives is to be closed, error or not.
+// Connect connects to the server, or starts it. The caller must close the Target, also after an error.
 func (s *Spec) Connect(ctx context.Context, c Connection) (*Target, error) {
 	if s.Engine == VLLM {
 		return s.startVLLM(ctx, c)
@@ -105,7 +106,7 @@ func (s *Spec) Connect(ctx context.Context, c Connection) (*Target, error) {
 		}
 		c.Talk.Model(s.SimProfile)
 	}
-	if err := t.meet(ctx, base, s.Model, c); err != nil {
+	if err := t.probe(ctx, base, s.Model, c); err != nil {
 		return t, err
 	}
 	h, err := hub.FromEnv(os.Getenv)
@@ -116,7 +117,7 @@ func (s *Spec) Connect(ctx context.Context, c Connection) (*Target, error) {
 	return t, nil
 }
 
-// simSettings are a simulator's arguments as they are recorded of a vLLM.
+// simSettings gives a simulator's arguments in the form in which those of a vLLM are recorded.
 func (s *Spec) simSettings() map[string]string {
 	out := map[string]string{}
 	for i, w := range s.Words {
@@ -130,9 +131,9 @@ func (s *Spec) simSettings() map[string]string {
 	return out
 }
 
-// startVLLM starts vLLM and asks it who it is.
+// startVLLM starts vLLM and probes it.
 func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
-	l, err := s.Serve.Launch(s.Model, s.Words, time.Now()) // each server has logs of its own
+	l, err := s.Serve.Launch(s.Model, s.Words, time.Now()) // the time makes a separate log for each server
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
 	t := &Target{Process: m, end: m.Close}
 	_, t.Settings = m.Options.Recorded()
 	if k, ok := m.Options.Args.Get("api-key"); ok && c.Key == "" {
-		c.Key, _, _ = strings.Cut(k, "\x00") // vLLM takes several
+		c.Key, _, _ = strings.Cut(k, "\x00") // vLLM accepts several keys; the first will do
 	}
 	if c.Key == "" {
 		c.Key = m.Options.Getenv("VLLM_API_KEY")
@@ -157,7 +158,7 @@ func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
 		return t, err
 	}
 	c.Talk.Ready(m.Options.ServedName, m.Options.URL(), m.Facts())
-	if err := t.meet(ctx, m.Options.URL(), m.Options.ServedName, c); err != nil {
+	if err := t.probe(ctx, m.Options.URL(), m.Options.ServedName, c); err != nil {
 		return t, err
 	}
 	_, t.Server.Details = m.Options.Args.Get("enable-prompt-tokens-details")
@@ -165,8 +166,8 @@ func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
 	return t, nil
 }
 
-// meet asks the server at a URL who it is.
-func (t *Target) meet(ctx context.Context, base, model string, c Connection) (err error) {
+// probe makes the client for the server at a URL and probes the server.
+func (t *Target) probe(ctx context.Context, base, model string, c Connection) (err error) {
 	if t.Client, err = client.New(base, c.Key, c.Clock); err != nil {
 		return plain.Mistake(err)
 	}

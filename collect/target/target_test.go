@@ -30,7 +30,12 @@ func TestWithoutSecrets(t *testing.T) {
 func TestAPIKey(t *testing.T) {
 	t.Setenv("WB_TEST_KEY", " sk-1\n")
 	t.Setenv("WB_TEST_BAD", "a\nb")
-	for name, want := range map[string]string{"": "", "WB_TEST_KEY": "sk-1", "WB_TEST_BAD": "a line break", "WB_TEST_NONE": "the environment has no WB_TEST_NONE"} {
+	for name, want := range map[string]string{
+		"":             "",
+		"WB_TEST_KEY":  "sk-1",
+		"WB_TEST_BAD":  "a line break",
+		"WB_TEST_NONE": "the environment has no WB_TEST_NONE",
+	} {
 		key, err := APIKey(name)
 		if err == nil && key != want || err != nil && (!strings.Contains(err.Error(), want) || !plain.IsMistake(err)) {
 			t.Errorf("%s: %q (%v), want %q", name, key, err, want)
@@ -38,7 +43,7 @@ func TestAPIKey(t *testing.T) {
 	}
 }
 
-// The embedded simulator is connected to as a server is, and started again where it was.
+// Connect starts the embedded simulator, and its process starts again at the same address.
 func TestConnectToSimulator(t *testing.T) {
 	s := &Spec{Engine: Sim, SimProfile: "instant", Words: []string{"--block-size", "32", "--no-enable-prefix-caching"}}
 	start := time.Now()
@@ -76,7 +81,7 @@ func TestConnectToSimulator(t *testing.T) {
 	}
 }
 
-// A server that is not there is told of, and what was begun can be closed.
+// Without a server Connect gives an error with a hint, and its Target can still be closed.
 func TestConnectToNothing(t *testing.T) {
 	s := &Spec{Engine: URL, URL: "http://127.0.0.1:1"}
 	at, err := s.Connect(t.Context(), Connection{Clock: func() int64 { return 0 }})
@@ -86,6 +91,6 @@ func TestConnectToNothing(t *testing.T) {
 	at.Close()
 	s.URL = "http://host:99999"
 	if _, err := s.Connect(t.Context(), Connection{Clock: func() int64 { return 0 }}); !plain.IsMistake(err) {
-		t.Errorf("%v is no mistake", err)
+		t.Errorf("%v is not a mistake", err)
 	}
 }
