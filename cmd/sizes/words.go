@@ -73,6 +73,7 @@ func readVocabulary(module fs.FS) (v vocabulary, err error) {
 	if err != nil {
 		return v, nil // a folder of a test has no changelog
 	}
+	var names []string
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
 		if list, ok := strings.CutPrefix(line, wordMark); ok {
@@ -81,16 +82,15 @@ func readVocabulary(module fs.FS) (v vocabulary, err error) {
 			}
 		}
 		if list, ok := strings.CutPrefix(line, exceptMark); ok {
-			var names []string
 			for _, n := range code.FindAllString(list, -1) {
 				names = append(names, regexp.QuoteMeta(strings.Trim(n, "`")))
 			}
-			if v.except, err = regexp.Compile(strings.Join(names, "|")); err != nil {
-				return v, err
-			}
 		}
 	}
-	return v, nil
+	if len(names) > 0 {
+		v.except, err = regexp.Compile(strings.Join(names, "|"))
+	}
+	return v, err
 }
 
 // prose says whether the words of a file are ours: code, documents and stories, and not the texts of conversations or captured answers.

@@ -35,7 +35,8 @@ func TestSentencesOfMarkdown(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	module := fstest.MapFS{
-		"CHANGELOG.md":           {Data: []byte("- Words that are not used any more: foo, bar.\n- Names that keep one of them: `raw.foo`, `FooAll`.\nfoo\n")},
+		"CHANGELOG.md": {Data: []byte("- Words that are not used any more: foo, bar.\n- Names that keep one of them: `raw.foo`.\n" +
+			"- Names that keep one of them: `FooAll`.\nfoo\n")},
 		"a.go":                   {Data: []byte("package a\n\nvar isFoo, Food, FOO_BAR, rawfoo = 1, 2, 3, 4 // raw.foo, FooAll and foos\n")},
 		"b.md":                   {Data: []byte("Bar none.\n")},
 		"x/testdata/story.txtar": {Data: []byte("# bars\n")},
@@ -51,7 +52,8 @@ func TestWords(t *testing.T) {
 	for _, v := range found {
 		got += fmt.Sprintf("%s:%d %s\n", v.file, v.line, strings.Fields(v.message)[0])
 	}
-	want := "Makefile:1 \"foo\"\na.go:3 \"bar\"\na.go:3 \"foo\"\na.go:3 \"foo\"\na.go:3 \"foos\"\nb.md:1 \"bar\"\nx/testdata/story.txtar:1 \"bars\"\n"
+	want := "Makefile:1 \"foo\"\na.go:3 \"bar\"\na.go:3 \"foo\"\na.go:3 \"foo\"\na.go:3 \"foos\"\nb.md:1 \"bar\"\n" +
+		"x/testdata/story.txtar:1 \"bars\"\n"
 	if got != want {
 		t.Errorf("found\n%swant\n%s", got, want)
 	}

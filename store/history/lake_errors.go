@@ -68,7 +68,7 @@ func lakeCause(op, text string) (remedy string, cause error) {
 		return "free some space; the local file has not changed, and nothing of the run is in the lake",
 			errors.New("no space left where its Parquet files are")
 	case has("Permission denied"):
-		return "check who owns the folder", errors.New("no permission to write there")
+		return "check the permissions of the folder", errors.New("no permission to write there")
 	case has("in connection info string") || has("invalid connection option"):
 		return "such as postgres:host=db.example dbname=wb",
 			errors.New("its connection text is not one that PostgreSQL understands")
