@@ -164,7 +164,7 @@ func (r *run) reset(ctx context.Context) error {
 }
 
 // proveReset sends one prompt three times, with a reset before the third. The second must hit the cache and the third must not.
-// A status of 200 is no proof: up to vLLM 0.20 the server answers it even when nothing was reset.
+// A status of 200 proves nothing: up to vLLM 0.20 the server answers it even when nothing was reset.
 func (r *run) proveReset(ctx context.Context) error {
 	if err := r.reset(ctx); err != nil {
 		return err

@@ -17,7 +17,7 @@ type TurnInfo struct {
 type Watch struct {
 	Turn    func(TurnInfo)
 	Warn    func(string)
-	Say     func(string)   // a line that is no warning
+	Say     func(string)   // a line that is not a warning
 	Restart func()         // the server is being restarted
 	Load    func(LoadInfo) // once per second, with several users
 }

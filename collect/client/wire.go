@@ -111,7 +111,7 @@ func (d *wireDelta) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Lenient is json.Unmarshal, except that a member of another type than expected is no error. The other members are read, and the error
+// Lenient is json.Unmarshal, except that a member of another type than expected is not an error. The other members are read, and the error
 // would stop the reading of the value around it.
 func Lenient(b []byte, v any) error {
 	err := json.Unmarshal(b, v)

@@ -221,7 +221,7 @@ func (l Lake) refuseParquet() error {
 const reachWithin = 10 * time.Second
 
 // Reach checks that a lake can be used, before there is something to push. It opens the lake for reading.
-// A lake in a folder that does not exist yet is no error, because Push makes it.
+// A lake in a folder that does not exist yet is not an error, because Push makes it.
 func Reach(ctx context.Context, l Lake) (err error) {
 	if err := l.refuseParquet(); err != nil {
 		return err
