@@ -237,10 +237,10 @@ func TestRatiosAboveOne(t *testing.T) {
 	}
 	want := map[int64]string{
 		1: "<nil> <nil> unknown: tokens came in 0.62 of the time that NVIDIA H200 needs: " +
-			"the model's size, the GPU or the tokens a step (1.0) is not that",
+			"the model's size, the GPU or the tokens per step (1.0) must be wrong",
 		2: "0.4198 270.3 NVIDIA H200",
 		3: "0.0489 <nil> unknown: prefill took 0.02 of the time that NVIDIA H200 needs: " +
-			"the model's size, the GPU or the cached tokens (0) are not that",
+			"the model's size, the GPU or the cached tokens (0) must be wrong",
 	}
 	for _, row := range tb.Rows {
 		get := func(column string) any { return row[tb.ColumnIndex(column)] }

@@ -57,7 +57,7 @@ func drifting(t *testing.T, level map[string]func(pass, turn int) float64) *stor
 	})
 }
 
-// A steady run has no remark; one that slows, one that was cold and one whose turns hang together have theirs, and no other.
+// A steady run has no remark; one that slows, one that was cold and one whose turns are correlated have their remark, and no other.
 func TestDrift(t *testing.T) {
 	wave := 0.0
 	rng := rand.New(rand.NewPCG(4, 3))
@@ -80,7 +80,7 @@ func TestDrift(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"steady": "", "slowing": "it got ", "cold": "the first session was", "hanging": "neighbouring turns hang together",
+		"steady": "", "slowing": "it got ", "cold": "the first session was", "hanging": "neighbouring turns are correlated",
 	} {
 		tb, err := drift.Run(context.Background(), db, queries.Options{Runs: name})
 		if err != nil {

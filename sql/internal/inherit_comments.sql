@@ -1,11 +1,11 @@
--- statements that give each column of a view, which the views' own texts do not comment, the comment of the column it comes from
-WITH RECURSIVE shown AS ( -- DuckDB's own text of a view, each word apart
+-- statements that give each view column without a comment in sql/views the comment of the column it comes from
+WITH RECURSIVE shown AS ( -- DuckDB's text of a view, with spaces between all words
   SELECT view_name, regexp_replace(replace(sql, '"', ''), '[();,]', ' ', 'g') || ' ' AS text
   FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal),
 relations AS (
   SELECT schema_name, table_name, 'raw.' || table_name AS name FROM duckdb_tables() WHERE schema_name = 'raw'
   UNION ALL SELECT 'main', view_name, view_name FROM shown),
-sources AS ( -- what a view reads: selected_X first X, all first raw tables, then views, each as they come in its text
+sources AS ( -- what a view reads: selected_X reads X first; then come raw tables, then views, each in the order of the text
   SELECT s.view_name, r.schema_name, r.table_name, s.view_name <> 'selected_' || r.name AS other, r.schema_name = 'main' AS is_view,
     least(nullif(instr(s.text, ' FROM ' || r.name || ' '), 0), nullif(instr(s.text, ' JOIN ' || r.name || ' '), 0)) AS place
   FROM shown s CROSS JOIN relations r WHERE s.view_name <> r.name AND (place IS NOT NULL OR NOT other)),

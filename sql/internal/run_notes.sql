@@ -5,7 +5,8 @@ FROM runs r
 LEFT JOIN (
   SELECT run_id, count(*) AS turns, count(*) FILTER (WHERE status NOT IN ('ok', 'interrupted')) AS failed,
     count(*) FILTER (WHERE status = 'ok' AND completion_tokens > 1 AND tpot_ms IS NULL) AS untold,
-    count(DISTINCT session_id) FILTER (WHERE began_warm) AS warm, count(DISTINCT session_id) AS sessions, any_value(isolation) AS isolation
+    count(DISTINCT session_id) FILTER (WHERE began_warm) AS warm, count(DISTINCT session_id) AS sessions,
+      any_value(isolation) AS isolation
   FROM turns WHERE NOT warmup AND NOT repeated GROUP BY run_id
 ) t USING (run_id)
 LEFT JOIN (
