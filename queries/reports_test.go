@@ -167,7 +167,7 @@ func TestEveryReport(t *testing.T) {
 			if len(tb.Runs) != i+1 || tb.Simulated() != (selector == "all") {
 				t.Errorf("%s over %s: runs %v, simulated %v", name, selector, tb.Runs, tb.Simulated())
 			}
-			// warm-up and failed turns have token counts that stand out
+			// warm-up and failed turns have unusual token counts
 			standsOut := func(tokens string) bool { return strings.Contains(fixture.Text(t, tb), tokens) }
 			if !countsAll[name] && slices.ContainsFunc([]string{"8888", "9999", "7777"}, standsOut) {
 				t.Errorf("%s over %s counts warm-up or failed turns:\n%s", name, selector, fixture.Text(t, tb))

@@ -427,9 +427,9 @@ func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 	for rows.Next() {
 		var name, status, reason string
 		var isolation sql.NullString
-		var turns, failed, untold, lied, refused, silent, truncated, warm, sessions sql.NullInt64
-		if err := rows.Scan(&name, &status, &reason, &turns, &failed, &untold, &lied, &refused, &silent, &truncated, &warm, &sessions,
-			&isolation); err != nil {
+		var turns, failed, uncounted, disagreeing, impossible, unanswered, truncated, warm, sessions sql.NullInt64
+		if err := rows.Scan(&name, &status, &reason, &turns, &failed, &uncounted, &disagreeing, &impossible, &unanswered, &truncated,
+			&warm, &sessions, &isolation); err != nil {
 			return err
 		}
 		if status != "ok" {
@@ -449,12 +449,12 @@ func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 			failed.Int64, turns.Int64, name)
 		note(warm, "%d of %d sessions of run %s began warm: their first prompt was in the prefix cache already (isolation %s)",
 			warm.Int64, sessions.Int64, name, isolation.String)
-		note(lied, "the usage of %s gives other token counts than were sent or streamed (wb query run_events)", some(lied))
-		note(refused, "the usage of %s gives impossible token counts, which are left out (wb query run_events)", some(refused))
-		note(untold, "the time per token of %s is not known: their tokens came at once, or several per event, "+
-			"and the server does not say how many", some(untold))
-		note(silent, "%s got no answer, only reasoning, tool calls or nothing; --max-tokens allows more (wb query run_events)",
-			some(silent))
+		note(disagreeing, "the usage of %s gives other token counts than were sent or streamed (wb query run_events)", some(disagreeing))
+		note(impossible, "the usage of %s gives impossible token counts, which are left out (wb query run_events)", some(impossible))
+		note(uncounted, "the time per token of %s is not known: their tokens came at once, or several per event, "+
+			"and the server does not say how many", some(uncounted))
+		note(unanswered, "%s got no answer, only reasoning, tool calls or nothing; --max-tokens allows more (wb query run_events)",
+			some(unanswered))
 		note(truncated, "the server cut the history of %s, as the conversation was longer than its context (wb query run_events)",
 			some(truncated))
 	}

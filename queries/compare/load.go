@@ -74,7 +74,7 @@ type Calibration struct {
 
 // Unequal is why turns may not be equal.
 type Unequal struct {
-	Settings string // names of those that differ and make turns differ, joined by "and"; "" for none
+	Settings string // names of differing settings that make turns differ, joined by "and"; "" for none
 	Live     bool   // the server decided what was sent as history, or how much came back
 }
 
@@ -146,7 +146,7 @@ func turnsOf(t *table.Table, metrics []Metric) []Turn {
 		}
 		for _, m := range metrics {
 			v := number(get(m.Column))
-			if !m.Ratio && v <= 0 { // there is no logarithm of it
+			if !m.Ratio && v <= 0 { // it has no logarithm, so it is not compared
 				v = math.NaN()
 			}
 			x.Values = append(x.Values, v)

@@ -154,7 +154,7 @@ func TestVerdictEdges(t *testing.T) {
 	up := synthetic(rng, "h", 10, 1.2)
 	w := decide(pair(synthetic(rng, "b", 10, 1), up), []Metric{{Name: "tok_s", Higher: true}}, Comparison{Margin: 0.02})
 	if w[0].Outcome != Faster {
-		t.Errorf("more tokens a second are %s", w[0].Outcome)
+		t.Errorf("more tokens per second are %s", w[0].Outcome)
 	}
 	if n := noiseWithin(synthetic(rng, "b", 10, 1), 0, Metric{}, "all"); math.IsNaN(n) || n <= 0 || n > 0.02 {
 		t.Errorf("noise %v", n)

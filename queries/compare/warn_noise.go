@@ -7,7 +7,7 @@ import (
 
 // Kinds of warnings about noise.
 const (
-	KindCalibratedNoise Kind = "calibrated_noise" // the noise is that of a calibration
+	KindCalibratedNoise Kind = "calibrated_noise" // the noise comes from a calibration
 	KindWithinNoise     Kind = "within_noise"     // there is a verdict, but equal runs differ as much
 )
 

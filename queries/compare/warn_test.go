@@ -166,7 +166,7 @@ func TestWarningIsOneFile(t *testing.T) {
 	}
 }
 
-// The order of the notes is that of the list, in a result that has nearly all of them.
+// The notes are in the order of the list, in a result that has nearly all of them.
 func TestWarningsInOrder(t *testing.T) {
 	r, plants := quiet(), plantedInPairs()
 	maps.Copy(plants, plantedInRuns())

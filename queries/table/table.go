@@ -12,7 +12,7 @@ type Table struct {
 	About   string   // what the columns mean and what is left out; may be ""
 	SQL     string   // the text that ran, with its header
 	Params  []Param  // values of the query's variables, in the order of the header
-	Runs    []RunRef // runs the query was asked about; empty for queries that take no runs
+	Runs    []RunRef // runs that the query is about; empty for queries that take no runs
 	Charts  []Chart  // charts declared by the header; every column they name exists in Columns
 	Columns []Column // in the order of the SELECT list
 	// Rows are len(Columns) wide. A cell is one of nil, bool, int64, float64, string, time.Time, []any or

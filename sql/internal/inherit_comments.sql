@@ -14,11 +14,11 @@ origins AS (
   FROM duckdb_columns() v JOIN sources s ON s.view_name = v.table_name
     JOIN duckdb_columns() x ON x.schema_name = s.schema_name AND x.table_name = s.table_name AND x.column_name = v.column_name
   WHERE v.schema_name = 'main' AND v.comment IS NULL GROUP BY ALL),
-told AS (
+commented AS (
   SELECT schema_name, table_name, column_name, comment, false AS inherited FROM duckdb_columns()
   WHERE schema_name IN ('raw', 'main') AND comment IS NOT NULL
   UNION ALL
   SELECT 'main', o.table_name, o.column_name, t.comment, true
-  FROM origins o JOIN told t ON t.schema_name = o.origin.schema AND t.table_name = o.origin.table AND t.column_name = o.column_name)
+  FROM origins o JOIN commented t ON t.schema_name = o.origin.schema AND t.table_name = o.origin.table AND t.column_name = o.column_name)
 SELECT format('COMMENT ON COLUMN main."{}"."{}" IS ''{}'';', table_name, column_name, replace(comment, '''', ''''''))
-FROM told WHERE inherited
+FROM commented WHERE inherited

@@ -19,7 +19,7 @@ gpus AS (
   SELECT s.run_id, s.turn_id, s.seq, min(u.gpu_util_ratio) AS gpu_util_min_ratio, min(u.sm_clock_mhz) AS sm_clock_min_mhz,
     bit_or(u.throttle_reasons) AS throttle_reasons
   FROM s JOIN raw.gpu_sample u ON u.run_id = s.run_id AND u.t_ns BETWEEN s.from_ns - 50000000 AND s.t_ns + 50000000 GROUP BY ALL),
-told AS (
+noted AS (
   SELECT s.run_id, s.turn_id, s.seq, string_agg(DISTINCT e.kind, ' ') AS events
   FROM s JOIN raw.event e ON e.run_id = s.run_id AND e.t_ns BETWEEN s.from_ns AND s.t_ns + 1000000000 GROUP BY ALL)
 SELECT s.run, s.conversation, s.repeat, s.turn, s.seq, round(s.from_ns / 1e9, 3) AS elapsed_s, round(s.gap_ms, 2) AS gap_ms,
@@ -27,6 +27,6 @@ SELECT s.run, s.conversation, s.repeat, s.turn, s.seq, round(s.from_ns / 1e9, 3)
   round(s.gap_ms / nullif(s.median_ms, 0), 1) AS times_median, round(h.wb_late_ms, 1) AS wb_late_ms, round(h.cpu_ratio, 3) AS cpu_ratio,
   u.gpu_util_min_ratio, u.sm_clock_min_mhz, u.throttle_reasons, c.server_preemptions, c.server_requests, e.events
 FROM s LEFT JOIN hosts h USING (run_id, turn_id, seq) LEFT JOIN gpus u USING (run_id, turn_id, seq)
-  LEFT JOIN told e USING (run_id, turn_id, seq)
+  LEFT JOIN noted e USING (run_id, turn_id, seq)
   LEFT JOIN selected_turn_counters c ON c.run_id = s.run_id AND c.turn_id = s.turn_id
 ORDER BY s.gap_ms DESC, s.turn_id, s.seq;
