@@ -13,7 +13,8 @@ import (
 	"wb/store"
 )
 
-// HoldsTo is the load, tokens a second, up to which mean TTFT, mean ITL and the load itself hold within 1 %: of all that were tried, from the least on.
+// HoldsTo gives the highest load, in tokens per second, up to which mean TTFT, mean ITL and the load itself are within 1 %.
+// It goes through the loads that were tried from the lowest up, and ends at the first that does not hold.
 func HoldsTo(t *table.Table) float64 {
 	type tried struct {
 		load float64
@@ -32,7 +33,9 @@ func HoldsTo(t *table.Table) float64 {
 		}
 		name := strings.TrimPrefix(fmt.Sprint(row[t.ColumnIndex("run")]), "selftest/")
 		if !strings.HasPrefix(name, "stall") && !strings.HasPrefix(name, "loop-") {
-			all = append(all, tried{get("streams") * get("pace_tokens_per_s"), math.Abs(get("ttft_error_mean_ratio")) <= 0.01 && math.Abs(get("itl_error_mean_ratio")) <= 0.01 && get("load_kept_ratio") >= 0.99})
+			held := math.Abs(get("ttft_error_mean_ratio")) <= 0.01 && math.Abs(get("itl_error_mean_ratio")) <= 0.01 &&
+				get("load_kept_ratio") >= 0.99
+			all = append(all, tried{get("streams") * get("pace_tokens_per_s"), held})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b tried) int { return cmp.Compare(a.load, b.load) })
@@ -46,10 +49,10 @@ func HoldsTo(t *table.Table) float64 {
 	return holds
 }
 
-// loopMargin is how much less than a bare client wb may keep in a closed loop.
+// loopMargin is how much less of the pace than a bare client wb may keep in a closed loop, as a share.
 const loopMargin = 0.01
 
-// LoopsKept says what closed loops of a self-test kept, beside a bare client.
+// LoopsKept says how much of their pace the closed loops of a self-test kept, one line each, compared with a bare client.
 func LoopsKept(t *table.Table) (lines []string) {
 	for _, row := range t.Rows {
 		kept, ok := row[t.ColumnIndex("kept_ratio")].(float64)
@@ -79,7 +82,8 @@ func StallFound(ctx context.Context, db *store.DB, run string) (found string, er
 	}
 	for _, row := range t.Rows {
 		if gap, ok := row[t.ColumnIndex("gap_ms")].(float64); ok && gap >= 500 {
-			return fmt.Sprintf("the planted stall of 500 ms was found: %.1f ms in turn %v (wb query stalls)", gap, row[t.ColumnIndex("turn")]), nil
+			turn := row[t.ColumnIndex("turn")]
+			return fmt.Sprintf("the planted stall of 500 ms was found: %.1f ms in turn %v (wb query stalls)", gap, turn), nil
 		}
 	}
 	return "", errors.New("test wb itself: the planted stall of 500 ms was not found")

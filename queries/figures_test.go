@@ -12,13 +12,13 @@ import (
 	"wb/queries/internal/fixture"
 )
 
-// figure is a report over some runs, and what some of its columns must hold: one line per row.
+// figure is a report over some runs, and the expected values of some of its columns: one line per row.
 type figure struct{ report, runs, columns, want string }
 
-// figuresOfCaches are of what the cache gave, and the contexts it had to give.
+// figuresOfCaches are about cached tokens, and the contexts that they belong to.
 func figuresOfCaches() []figure {
 	return []figure{
-		// turn 1 of qa: turns 2 and 4, of which only turn 2 (0 of 100) says what was cached; turn 2: 128/200
+		// turn 1 of qa: turns 2 and 4, of which only turn 2 (0 of 100) has a count of cached tokens; turn 2: 128/200
 		{"cache_hit_by_turn", "latest",
 			"series turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents",
 			"qa 1 2 220 0 100 0 0\n" +
@@ -30,7 +30,7 @@ func figuresOfCaches() []figure {
 				"qa · " + fixture.Late + " 0\n" +
 				"qa · " + fixture.Late + " 0.64\n" +
 				"rag · " + fixture.Late + " NULL"},
-		// warm-up without scrapes; equal; 12 more hits than said; counters that went back; one that nobody said, two requests
+		// warm-up without scrapes; equal; 12 more hits than reported; counters that went back; none reported, and two requests
 		{"cache_counters_agree", "latest",
 			"prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens difference_tokens agree server_requests",
 			"8888 NULL 8888 NULL NULL NULL NULL\n" +
@@ -61,10 +61,10 @@ func figuresOfCaches() []figure {
 	}
 }
 
-// figuresOfTime are of when tokens came, what held them up, and how far those times can be trusted.
+// figuresOfTime are about when tokens came, what delayed them, and how accurate those times are.
 func figuresOfTime() []figure {
 	return []figure{
-		// turn 2: 1.1−1; turn 4 from submit, nothing being written: 3.3−3; turn 3: 2.05−2
+		// turn 2: 1.1−1; turn 4 from submit, as it has no time of writing: 3.3−3; turn 3: 2.05−2
 		{"ttft_by_turn", "latest",
 			"conversation turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens uncached_tokens",
 			"qa 1 2 200 100 300 110 100\n" +
@@ -77,7 +77,7 @@ func figuresOfTime() []figure {
 			"qa tokens 14 42.857 20 50 116.5 215.3 240\n" +
 				"rag events 2 200 200 200 200 200 200"},
 		// e2e 511+261+310+600 ms; 26 tokens/1.682 s; 22 tokens after the first in 400+200+400 ms; 920 tokens in 100+50+300+200 ms;
-		// 172 tokens to prefill in the 100+50 ms of the two turns that say so
+		// 172 tokens to prefill in the 100+50 ms of the two turns that report them
 		{"throughput_by_run", "latest",
 			"turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s " +
 				"prompt_tokens_per_s prefill_tokens_per_s",
@@ -100,7 +100,7 @@ func figuresOfTime() []figure {
 	}
 }
 
-// figuresOfMachines are of energy, memory and the GPU.
+// figuresOfMachines are about energy, memory and the GPU.
 func figuresOfMachines() []figure {
 	nothing := ""
 	for s := 2; s <= 8; s++ {
@@ -138,7 +138,7 @@ func figuresOfMachines() []figure {
 	}
 }
 
-// figuresOfRuns are of what is told of whole runs, conversations and single turns.
+// figuresOfRuns are about whole runs, conversations and single turns.
 func figuresOfRuns() []figure {
 	return []figure{
 		{"run_differences", "last:2",
@@ -146,13 +146,13 @@ func figuresOfRuns() []figure {
 			"plan only (unset) x 0\n" +
 				"plan repeats 2 1 0\n" +
 				"engine version 0.2 0.3 0"},
-		// repeats is 1, 2, 1: first and last agree and one other value stands between them
+		// repeats is 1, 2, 1: first and last agree, and there is one other value between them
 		{"run_differences", "all",
 			"source name first_run last_run other_values",
 			"plan only (unset) x 0\n" +
 				"plan repeats 1 1 1\n" +
 				"engine version 0.1 0.3 1"},
-		// tpot 40, 50 (one token has none) and 50; decode 25, 20 and 20; hits 128 of the 300 tokens of turns that say
+		// tpot 40, 50 (one token has none) and 50; decode 25, 20 and 20; hits 128 of the 300 tokens of turns that report them
 		{"conversation_summary", "latest",
 			"conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms " +
 				"decode_tokens_per_s busy_s energy_j",

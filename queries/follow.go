@@ -10,8 +10,8 @@ import (
 	"wb/store"
 )
 
-// Follow tells how the run that was begun last gets on, a line whenever that changes, until it has ended. It opens the history anew each
-// time.
+// Follow reports the progress of the run that was begun last: one line whenever it changes, until the run has ended. It looks every so
+// often, and opens the history again each time.
 func Follow(ctx context.Context, open func() (*store.DB, error), every time.Duration, tell func(line string)) error {
 	before := ""
 	for {

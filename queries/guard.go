@@ -13,23 +13,23 @@ import (
 	wbsql "wb/sql"
 )
 
-// guard decides which statements of a query are run. DuckDB's own parser reads them (json_serialize_sql, "SQL to and from JSON" in DuckDB's
-// documentation), so that no second reading of a text can differ from what is run: a statement runs when that parser alone has found it to
-// be one SELECT, or when it is put together here from such SELECTs. Everything else is refused.
+// guard decides which statements of a query are run. The parser of DuckDB reads them (json_serialize_sql, "SQL to and from JSON" in
+// DuckDB's documentation), so that wb and DuckDB cannot read a text differently. A statement runs if that parser has found it to be one
+// SELECT, or if it is built here from such SELECTs. Everything else is refused.
 type guard struct {
 	conn      *sql.Conn
 	file      string          // of the query, for messages
-	elsewhere bool            // a folder or a lake, where DuckDB itself does not keep a query from writing
-	macros    map[string]bool // that give tables and are known to be harmless: those of the file and of the query
+	elsewhere bool            // the history is a folder or a lake, where DuckDB itself does not prevent a query from writing
+	macros    map[string]bool // table macros that are known to be harmless: those of the file and of the query
 }
 
-// maxTreeBytes bounds a statement as the parser gives it; DuckDB takes time with the square of what it joins with UNION.
+// maxTreeBytes limits the size of a statement's parse tree: the time that DuckDB takes grows with the square of the parts of a UNION.
 const maxTreeBytes = 8 << 20
 
-// errNoSelect is what the parser says of statements that it reads and that are no SELECT.
+// errNoSelect is the parser's answer for statements that are valid and are not a SELECT.
 var errNoSelect = errors.New("not a SELECT")
 
-// statements gives the statements of a text as they are to be run. The last is the one that answers.
+// statements gives the statements of a text as they are to be run. The last one gives the answer.
 func (g *guard) statements(ctx context.Context, text string) ([]string, error) {
 	n, err := g.parse(ctx, text)
 	switch {
@@ -38,7 +38,8 @@ func (g *guard) statements(ctx context.Context, text string) ([]string, error) {
 	case err == nil && n == 1:
 		return []string{text}, nil
 	case err == nil:
-		return nil, fmt.Errorf("%s: statement 1 of %d would give an answer that nobody sees; a query has one answer, its last", g.file, n)
+		return nil, fmt.Errorf("%s: the answer of statement 1 of %d would not be shown; a query has one answer, that of its last statement",
+			g.file, n)
 	case !errors.Is(err, errNoSelect):
 		return nil, err
 	}
@@ -50,7 +51,8 @@ func (g *guard) statements(ctx context.Context, text string) ([]string, error) {
 			return nil, err
 		}
 		if last := i == len(parts)-1; answers && !last {
-			return nil, fmt.Errorf("%s: statement %d of %d (%s) would give an answer that nobody sees; a query has one answer, its last",
+			return nil, fmt.Errorf("%s: the answer of statement %d of %d (%s) would not be shown; "+
+				"a query has one answer, that of its last statement",
 				g.file, i+1, len(parts), firstWord(p))
 		} else if !answers && last {
 			return nil, fmt.Errorf("%s: its last statement (%s) gives no answer; end with a SELECT", g.file, firstWord(p))
@@ -59,7 +61,7 @@ func (g *guard) statements(ctx context.Context, text string) ([]string, error) {
 	return out, nil
 }
 
-// parse has DuckDB read a text, and gives how many statements it holds. Each of them is a SELECT that may be run, else there is an error.
+// parse has DuckDB read a text, and gives how many statements it holds. It is an error if one of them is not a SELECT that may be run.
 func (g *guard) parse(ctx context.Context, text string) (n int, err error) {
 	var tree []byte
 	var size int64
@@ -94,11 +96,11 @@ func (g *guard) parse(ctx context.Context, text string) (n int, err error) {
 	return len(a.Statements), nil
 }
 
-// one is parse of what must be a single SELECT.
+// one checks a text that must be a single SELECT.
 func (g *guard) one(ctx context.Context, text string) error {
 	n, err := g.parse(ctx, text)
 	if err == nil && n != 1 {
-		err = fmt.Errorf("%s: %d statements where one is wanted", g.file, n)
+		err = fmt.Errorf("%s: it has %d statements, and one is wanted", g.file, n)
 	}
 	return err
 }
@@ -138,17 +140,17 @@ func (g *guard) check(x map[string]any) error {
 	}
 	if name := text("function_name"); name != "" {
 		if slices.Contains(deniedFunctions, name) || strings.HasPrefix(name, "__") || g.elsewhere && name == "current_setting" {
-			return fmt.Errorf("%s: %s: a query does not call it", g.file, name)
+			return fmt.Errorf("%s: %s: a query may not call this function", g.file, name)
 		}
 		if g.elsewhere && (strings.HasPrefix(text("schema"), "_") || strings.HasPrefix(text("catalog"), "_")) {
-			return fmt.Errorf("%s: %s: a query on a folder or a lake does not call the functions of its catalog", g.file, name)
+			return fmt.Errorf("%s: %s: a query on a folder or a lake may not call the functions of its catalog", g.file, name)
 		}
 	}
 	return nil
 }
 
-// tableFunctions are those of DuckDB that only compute or describe what the connection is to. The others read files, run text as SQL, or
-// switch logs and profiles on, some of which write files or end the process.
+// tableFunctions are functions of DuckDB that only compute, or describe what the connection is to. The others read files, run text as SQL,
+// or switch on logs and profiles, some of which write files or end the process.
 var tableFunctions = []string{
 	"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "histogram", "histogram_values", "summary",
 	"icu_calendar_names", "pg_timezone_names", "duckdb_columns", "duckdb_constraints", "duckdb_dependencies", "duckdb_functions",
@@ -157,17 +159,17 @@ var tableFunctions = []string{
 	"pragma_platform", "pragma_show", "pragma_storage_info", "pragma_table_info", "pragma_user_agent", "pragma_version",
 }
 
-// fileFunctions are those that a query may call besides on a file. On a lake they would say how it was connected to.
+// fileFunctions are further functions that a query on a file may call. On a lake they would show how it was connected.
 var fileFunctions = []string{"duckdb_databases", "duckdb_extensions", "duckdb_settings", "duckdb_temporary_files"}
 
-// lakeFunctions are those of DuckLake that only read.
+// lakeFunctions are functions of DuckLake that only read.
 var lakeFunctions = []string{
 	"ducklake_snapshots", "ducklake_current_snapshot", "ducklake_table_info", "ducklake_list_files", "ducklake_table_changes",
 	"ducklake_table_insertions", "ducklake_table_deletions",
 }
 
-// deniedFunctions have effects, or say what a lake's connection was made with. So do those whose names begin with two underscores.
-// json_serialize_plan has DuckDB plan any text, and planning alone writes files and opens others.
+// deniedFunctions have effects, or show the settings of a lake's connection. So do all whose names begin with two underscores.
+// json_serialize_plan has DuckDB plan any text, and planning alone can write files and open others.
 var deniedFunctions = []string{
 	"query", "query_table", "json_execute_serialized_sql", "json_serialize_plan", "nextval", "currval", "write_log", "getenv",
 }
@@ -176,26 +178,26 @@ func (g *guard) tableFunction(schema, name string) error {
 	known := slices.Contains(tableFunctions, name) || g.macros[name] ||
 		slices.Contains(map[bool][]string{true: lakeFunctions, false: fileFunctions}[g.elsewhere], name)
 	if !known || !slices.Contains([]string{"", "main", "system", "temp", "memory", "pg_catalog"}, schema) {
-		return fmt.Errorf("%s: %s: a query does not call this function in FROM; it reads the tables and views of the history",
+		return fmt.Errorf("%s: %s: a query may not call this function in FROM; it reads the tables and views of the history",
 			g.file, dotted(schema, name))
 	}
 	return nil
 }
 
-// table checks a relation on a folder or a lake, where DuckDB would open files that lie beside those of the history, and the catalog.
+// table checks a relation of a query on a folder or a lake, where DuckDB could open the catalog, and other files than those of the history.
 func (g *guard) table(catalog, schema, name string) error {
 	if !g.elsewhere {
 		return nil
 	}
 	full := dotted(catalog, schema, name)
 	if strings.ContainsAny(name, `/\.*?[:`) {
-		return fmt.Errorf("%s: %s: a query on a folder or a lake reads no files by name", g.file, full)
+		return fmt.Errorf("%s: %s: a query on a folder or a lake may not read files by name", g.file, full)
 	}
 	telling := []string{"duckdb_databases", "duckdb_secrets", "duckdb_settings", "pg_settings", "duckdb_logs", "pragma_database_list"}
 	schemas := []string{"", "main", "raw", "temp", "memory", "system", "information_schema", "pg_catalog"}
 	if !slices.Contains(schemas, schema) || !slices.Contains([]string{"", "temp", "memory", "system"}, catalog) ||
 		slices.Contains(telling, name) {
-		return fmt.Errorf("%s: %s: a query on a folder or a lake does not reach its catalog or another database", g.file, full)
+		return fmt.Errorf("%s: %s: a query on a folder or a lake may not read its catalog or another database", g.file, full)
 	}
 	return nil
 }
@@ -204,7 +206,7 @@ func dotted(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ".")
 }
 
-// Statements that hold a SELECT, or an expression, which is checked as one.
+// Statements that contain a SELECT, or an expression, which is checked as a SELECT.
 var (
 	word         = `[\p{L}_][\p{L}\p{N}_]*`
 	name         = `("(?:[^"]|"")+"|` + word + `)`
@@ -226,23 +228,23 @@ var (
 	}
 )
 
-// statement gives one statement of several as it is to be run, and whether it is run for its rows.
+// statement gives one of several statements as it is to be run, and whether it gives an answer.
 func (g *guard) statement(ctx context.Context, text string) (run string, answers bool, err error) {
 	switch n, err := g.parse(ctx, text); {
 	case err == nil && n == 1:
 		return text, true, nil
 	case err == nil:
-		return "", false, fmt.Errorf("%s: %s: wb and DuckDB do not agree where this statement ends", g.file, firstWord(text))
+		return "", false, fmt.Errorf("%s: %s: wb and DuckDB do not agree on where this statement ends", g.file, firstWord(text))
 	case !errors.Is(err, errNoSelect):
 		return "", false, err
 	}
-	text = strings.TrimSpace(uncommented(text)) // what follows is read, and run, without comments
+	text = strings.TrimSpace(uncommented(text)) // from here on it is read, and run, without comments
 	switch word := firstWord(text); word {
 	case "SET":
 		if m := setVariable.FindStringSubmatch(text); m != nil {
 			return "SET VARIABLE " + m[1] + " = (" + m[2] + "\n)", false, g.one(ctx, "SELECT ("+m[2]+"\n)")
 		}
-		return "", false, g.refused("SET", "only SET VARIABLE; wb locks DuckDB's settings")
+		return "", false, g.refused("SET", "only SET VARIABLE is allowed; wb locks DuckDB's settings")
 	case "EXPLAIN":
 		if m := explain.FindStringSubmatch(text); m != nil {
 			return text, true, g.one(ctx, m[1])
@@ -269,12 +271,12 @@ func (g *guard) statement(ctx context.Context, text string) (run string, answers
 
 func (g *guard) refused(what, why string) error {
 	if why == "" {
-		why = "only SELECT and its kinds, with SET VARIABLE and CREATE TEMP TABLE, VIEW or MACRO before it"
+		why = "SELECT and its variants are allowed, with SET VARIABLE and CREATE TEMP TABLE, VIEW or MACRO before it"
 	}
 	return fmt.Errorf("%s: %s: a query only reads: %s", g.file, what, why)
 }
 
-// macro checks the body of one. Its name must be new: one of two functions of a name would be checked, and the other one called.
+// macro checks the body of a macro. Its name must be new: of two functions of one name, the wrong one might be checked.
 func (g *guard) macro(ctx context.Context, quoted string, table bool, body string) error {
 	name := strings.ToLower(strings.ReplaceAll(strings.Trim(quoted, `"`), `""`, `"`))
 	var taken bool
@@ -292,28 +294,28 @@ func (g *guard) macro(ctx context.Context, quoted string, table bool, body strin
 	return err
 }
 
-// pivot lets a PIVOT through that takes its columns from the data, which DuckDB's parser makes several statements of. It cannot be read as
-// one, so what could do harm must not be in its text at all; and only on a file, whose connection can read and write nothing else.
+// pivot allows a PIVOT that takes its columns from the data. DuckDB's parser turns it into several statements, so it cannot be checked as
+// one: words that could do harm must not be in its text at all. It is allowed only on a file, whose connection can reach nothing else.
 func (g *guard) pivot(text string) error {
 	low := strings.ToLower(text)
 	if !strings.Contains(low, "pivot") {
 		return g.refused(firstWord(text), "")
 	}
 	if g.elsewhere {
-		return g.refused("PIVOT", "on a folder or a lake with its values named: PIVOT … ON column IN ('a', 'b')")
+		return g.refused("PIVOT", "on a folder or a lake its values must be named: PIVOT … ON column IN ('a', 'b')")
 	}
 	for _, word := range []string{
 		"logging", "profiling", "query", "serialized", "checkpoint", "peg_parser", "duckdb_logs", "write_log", "nextval", "__", "u&",
 	} {
 		if strings.Contains(low, word) {
-			why := fmt.Sprintf("with %q in its text only where its values are named: PIVOT … ON column IN ('a', 'b')", word)
+			why := fmt.Sprintf("with %q in its text, its values must be named: PIVOT … ON column IN ('a', 'b')", word)
 			return g.refused("PIVOT", why)
 		}
 	}
 	return nil
 }
 
-// fileMacros finds the table macros that somebody put into the file, unless their names are DuckDB's.
+// fileMacros finds the table macros that somebody put into the file, except those with the name of a DuckDB function.
 func (g *guard) fileMacros(ctx context.Context) error {
 	g.macros = map[string]bool{}
 	rows, err := g.conn.QueryContext(ctx, wbsql.Statement("file_macros"))
@@ -333,18 +335,18 @@ func (g *guard) fileMacros(ctx context.Context) error {
 
 func (g *guard) wrap(err error) error { return (&Query{File: g.file}).wrap(err) }
 
-// excerptless drops the excerpt of the text, whose caret says nothing on one line.
+// excerptless drops the excerpt of the text from an error of DuckDB: its caret means nothing when all is on one line.
 func excerptless(msg string) string {
 	msg, _, _ = strings.Cut(strings.Join(strings.Fields(msg), " "), " LINE ")
 	return msg
 }
 
-// isComment says whether a text begins with one.
+// isComment says whether a text begins with a comment.
 func isComment(text string) bool {
 	return strings.HasPrefix(text, "--") || strings.HasPrefix(text, "/*")
 }
 
-// uncommented puts a space in the place of each comment.
+// uncommented replaces each comment by a space.
 func uncommented(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
@@ -359,8 +361,8 @@ func uncommented(text string) string {
 	return out.String()
 }
 
-// split cuts a text at the semicolons outside of strings, quoted names and comments (DuckDB's scan.l), and drops what stands before a
-// statement's first word. It says only where to cut: DuckDB's parser reads each part by itself, so a wrong cut is refused and never run.
+// split cuts a text at the semicolons outside of strings, quoted names and comments (DuckDB's scan.l), and drops what comes before the
+// first word of a statement. A wrong cut is not dangerous: DuckDB's parser reads each part by itself, and refuses what it cannot read.
 func split(text string) (parts []string) {
 	start := -1 // of the statement
 	for i := 0; i < len(text); {
@@ -382,7 +384,7 @@ func split(text string) (parts []string) {
 	return parts
 }
 
-// lexeme gives where the comment, string, quoted name or word ends that begins at i; else the next byte.
+// lexeme gives the end of the comment, string, quoted name or word that begins at i, or else the next byte.
 func lexeme(text string, i int) int {
 	rest := text[i:]
 	to := func(n int) int {
@@ -417,7 +419,7 @@ func lexeme(text string, i int) int {
 	return i + 1
 }
 
-// commentEnd gives where a comment ends; they nest. -1 where it does not.
+// commentEnd gives where a comment ends, or -1 if it does not end. Comments nest.
 func commentEnd(s string) int {
 	depth := 0
 	for i := 0; i+1 < len(s); i++ {
@@ -436,8 +438,8 @@ func commentEnd(s string) int {
 	return -1
 }
 
-// quoteEnd gives where the string or name ends whose quote stands at from: at the next one that is not doubled, nor, with escapes, after a
-// backslash.
+// quoteEnd gives the end of the string or name whose opening quote is at from: the next quote that is not doubled and, with escapes, does
+// not follow a backslash. It is -1 if there is none.
 func quoteEnd(s string, from int, escapes bool) int {
 	for i := from + 1; i < len(s); i++ {
 		switch {
@@ -458,7 +460,7 @@ func wordByte(c byte) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80
 }
 
-// firstWord is what a statement begins with, in capitals.
+// firstWord gives the first word of a statement, in capitals.
 func firstWord(text string) string {
 	n := 0
 	for n < len(text) && wordByte(text[n]) {

@@ -63,7 +63,7 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// What people write runs, in files and in folders; what a lake or a folder is not asked for runs on a file only.
+// Ordinary queries run on files and on folders. Some that are refused on a folder or a lake run on a file.
 func TestQueriesThatRun(t *testing.T) {
 	file, folder := fixture.History(t), exported(t)
 	for _, c := range []struct {
@@ -126,7 +126,7 @@ func TestQueriesThatRun(t *testing.T) {
 	}
 }
 
-// Every report runs as strangers' SQL would.
+// Every report also runs as a query of a user, which the guard checks.
 func TestReportsPassTheGuard(t *testing.T) {
 	names, err := Library{}.Names()
 	if err != nil {
@@ -147,29 +147,35 @@ func TestReportsPassTheGuard(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	file, folder := fixture.History(t), exported(t)
-	const allowed = "only SELECT and its kinds, with SET VARIABLE and CREATE TEMP TABLE, VIEW or MACRO before it"
+	const allowed = "SELECT and its variants are allowed, with SET VARIABLE and CREATE TEMP TABLE, VIEW or MACRO before it"
 	for _, c := range []struct {
 		db         *store.DB
 		text, want string
 	}{
 		{file, "COPY raw.run TO 'x'", "-c: COPY: a query only reads: " + allowed},
-		{file, "SELECT 1; SELECT 2", "-c: statement 1 of 2 would give an answer that nobody sees; a query has one answer, its last"},
-		{file, "SET VARIABLE x = 1; SELECT 1; FROM runs", "-c: statement 2 of 3 (SELECT) would give an answer that nobody sees; a query has one answer, its last"},
+		{file, "SELECT 1; SELECT 2",
+			"-c: the answer of statement 1 of 2 would not be shown; a query has one answer, that of its last statement"},
+		{file, "SET VARIABLE x = 1; SELECT 1; FROM runs",
+			"-c: the answer of statement 2 of 3 (SELECT) would not be shown; a query has one answer, that of its last statement"},
 		{file, "SET VARIABLE x = 1", "-c: its last statement (SET) gives no answer; end with a SELECT"},
-		{file, "SET threads = 2; SELECT 1", "-c: SET: a query only reads: only SET VARIABLE; wb locks DuckDB's settings"},
+		{file, "SET threads = 2; SELECT 1", "-c: SET: a query only reads: only SET VARIABLE is allowed; wb locks DuckDB's settings"},
 		{file, "SET VARIABLE x = (1; SELECT 1", `-c: Parser Error: syntax error at or near ";"`},
 		{file, " -- nothing", "-c: holds no SQL"},
-		{file, "FROM enable_logging()", "-c: enable_logging: a query does not call this function in FROM; it reads the tables and views of the history"},
-		{file, "SELECT json_serialize_plan('EXPORT DATABASE ''x''')", "-c: json_serialize_plan: a query does not call it"},
-		{file, "SELECT (1, 2) AS a", "-c: a column holds a struct whose members have no names: name them, as in {a: 1}, or cast it to VARCHAR"},
-		{folder, "FROM pg_settings", "-c: pg_settings: a query on a folder or a lake does not reach its catalog or another database"},
-		{folder, "SELECT current_setting('allowed_directories')", "-c: current_setting: a query does not call it"},
-		{file, "SELECT query('SELECT 1')", "-c: query: a query does not call it"},
+		{file, "FROM enable_logging()",
+			"-c: enable_logging: a query may not call this function in FROM; it reads the tables and views of the history"},
+		{file, "SELECT json_serialize_plan('EXPORT DATABASE ''x''')", "-c: json_serialize_plan: a query may not call this function"},
+		{file, "SELECT (1, 2) AS a",
+			"-c: a column holds a struct whose members have no names: name them, as in {a: 1}, or cast it to VARCHAR"},
+		{folder, "FROM pg_settings", "-c: pg_settings: a query on a folder or a lake may not read its catalog or another database"},
+		{folder, "SELECT current_setting('allowed_directories')", "-c: current_setting: a query may not call this function"},
+		{file, "SELECT query('SELECT 1')", "-c: query: a query may not call this function"},
 		{file, "CREATE TEMP MACRO abs(a) AS 1; SELECT 1", "-c: CREATE MACRO abs: DuckDB or the file has a function of this name"},
-		{folder, "FROM '/etc/passwd'", "-c: /etc/passwd: a query on a folder or a lake reads no files by name"},
-		{folder, "FROM _lake.main.run", "-c: _lake.main.run: a query on a folder or a lake does not reach its catalog or another database"},
-		{folder, "PIVOT runs ON status", "-c: PIVOT: a query only reads: on a folder or a lake with its values named: PIVOT … ON column IN ('a', 'b')"},
-		{folder, "FROM duckdb_settings()", "-c: duckdb_settings: a query does not call this function in FROM; it reads the tables and views of the history"},
+		{folder, "FROM '/etc/passwd'", "-c: /etc/passwd: a query on a folder or a lake may not read files by name"},
+		{folder, "FROM _lake.main.run", "-c: _lake.main.run: a query on a folder or a lake may not read its catalog or another database"},
+		{folder, "PIVOT runs ON status",
+			"-c: PIVOT: a query only reads: on a folder or a lake its values must be named: PIVOT … ON column IN ('a', 'b')"},
+		{folder, "FROM duckdb_settings()",
+			"-c: duckdb_settings: a query may not call this function in FROM; it reads the tables and views of the history"},
 	} {
 		if _, err := AdHoc(c.text).Run(context.Background(), c.db, Options{}); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got %v\nwant %s", c.text, err, c.want)
@@ -180,21 +186,22 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	const want = "run query -c: the file is open for writing, and only wb's own queries run then"
+	const want = "run query -c: the file is open for writing, and then only the queries of wb run"
 	if _, err := AdHoc("SELECT 1").Run(context.Background(), w, Options{}); err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 }
 
-// harmless says whether a text of hostile.json is a question after all: its strings and comments hold what looks like a statement, or it
-// asks of a file what would tell where a lake is.
+// harmless says whether a text of hostile.json is a question after all: what looks like a statement is in its strings and comments, or it
+// asks a file for what would show where a lake is.
 func harmless(text string, elsewhere bool) bool {
 	has := func(start string) bool { return strings.HasPrefix(text, start) }
 	if slices.ContainsFunc([]string{"SELECT 1 --\u2028", "SELECT 1 /* /* */;", "SELECT $a$ $b$", `SELECT e'a\';`}, has) {
 		return true
 	}
-	return !elsewhere && slices.ContainsFunc([]string{"FROM duckdb_logs", "SELECT path FROM duckdb_databases", "PRAGMA database_list", "FROM pragma_database_list",
-		"FROM duckdb_settings()"}, has)
+	return !elsewhere && slices.ContainsFunc([]string{
+		"FROM duckdb_logs", "SELECT path FROM duckdb_databases", "PRAGMA database_list", "FROM pragma_database_list", "FROM duckdb_settings()",
+	}, has)
 }
 
 func TestHostile(t *testing.T) {
@@ -241,7 +248,7 @@ func attack(ctx context.Context, t *testing.T, base, history, data string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(out) // where DuckDB would put what has no path
+	t.Chdir(out) // DuckDB would write files without a path here
 	before := checksums(t, base)
 	db, err := elsewhere.OpenRead(ctx, history)
 	if err != nil {
@@ -292,7 +299,7 @@ func hostile(t testing.TB, data, out, secret string) (texts []string) {
 	return texts
 }
 
-// checksums lists every file below a folder with what it holds.
+// checksums lists every file below a folder with the hash of its content.
 func checksums(t testing.TB, dir string) (out []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {

@@ -43,7 +43,7 @@ func TestRoofline(t *testing.T) {
 	model := phi35Model(t)
 	cases := []struct {
 		context              int64
-		limit, graphs, eager float64 // ms a token
+		limit, graphs, eager float64 // ms per token
 		mbuGraphs            float64
 	}{{991, 1.63, 3.43, 14.2, 0.48}, {7155, 2.14, 4.16, 14.3, 0.51}, {28307, 3.87, 7.01, 16.0, 0.55}, {88451, 8.80, 16.1, 16.0, 0.55}}
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
@@ -104,7 +104,7 @@ func TestRoofline(t *testing.T) {
 	}
 }
 
-// captured is a turn that vLLM 0.26 on an H200 answered (a model of Phi-3.5-mini's shape), and what its counters grew by.
+// captured is a turn that vLLM 0.26 answered on an H200 (a model of the shape of Phi-3.5-mini), and the growth of its counters.
 type captured struct {
 	prompt, cached           int64
 	ttft, itl                float64 // ms
@@ -152,7 +152,7 @@ func addCaptured(ctx context.Context, r *store.Recorder, run uuid.UUID, turns []
 }
 
 // A step of speculation reads the weights once for several tokens.
-// A load from the host is a hit that the device's own counter does not know.
+// A load from the host is a hit that the counter of the device does not include.
 func TestLimitsOfCaptures(t *testing.T) {
 	model := phi35Model(t)
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
@@ -171,7 +171,7 @@ func TestLimitsOfCaptures(t *testing.T) {
 	}
 }
 
-// checkLimits holds the report of limits against what follows from captured turns by hand.
+// checkLimits compares the report of limits with what was computed from captured turns by hand.
 func checkLimits(t *testing.T, db *store.DB, name string, turns []captured) {
 	t.Helper()
 	limits, err := find(t, "roofline").Run(context.Background(), db, Options{Runs: name})
@@ -194,7 +194,7 @@ func checkLimits(t *testing.T, db *store.DB, name string, turns []captured) {
 			t.Errorf("%s, prompt of %d: MBU %v, want %v", name, c.prompt, got, want)
 		}
 		if got := cell(i, "step_tokens"); math.Abs(got-steps) > 0.01 {
-			t.Errorf("%s, prompt of %d: %v tokens a step, want %v", name, c.prompt, got, steps)
+			t.Errorf("%s, prompt of %d: %v tokens per step, want %v", name, c.prompt, got, steps)
 		}
 		if cell(i, "mfu_ratio") > 1.02 || cell(i, "times_limit") < 0.98 {
 			t.Errorf("%s: %v", name, row)
@@ -202,7 +202,7 @@ func checkLimits(t *testing.T, db *store.DB, name string, turns []captured) {
 	}
 }
 
-// checkCounters wants the server's counters to agree with its answers, hits in the host's memory included.
+// checkCounters expects the server's counters to agree with its answers, hits in host memory included.
 func checkCounters(t *testing.T, db *store.DB, name string, turns []captured) {
 	t.Helper()
 	agree, err := find(t, "cache_counters_agree").Run(context.Background(), db, Options{Runs: name})
@@ -217,12 +217,12 @@ func checkCounters(t *testing.T, db *store.DB, name string, turns []captured) {
 	}
 }
 
-// A turn that is faster than its GPU can be has no ratio but a reason; an event is taken for a step where no counter tells.
+// A turn that is faster than its GPU can be has a reason in place of ratios. An event is taken as a step where no counter says otherwise.
 func TestRatiosAboveOne(t *testing.T) {
 	model := phi35Model(t)
 	run := uuid.MustParse(fixture.BaseID)
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
-		fast := fixture.Turn(run, 1, 1, 1, "ok", 0, 0, 4, 4.023, 4.023, 700, 0, 24) // a millisecond a token, of 1.6
+		fast := fixture.Turn(run, 1, 1, 1, "ok", 0, 0, 4, 4.023, 4.023, 700, 0, 24) // 1 ms per token, and 1.6 is the limit
 		events := fixture.Turn(run, 2, 1, 2, "ok", 10, 10, 14, 14.023, 14.023, 700, 0, 24)
 		events.TokenEvents, events.TokenReads = new(int32(7)), new(int32(7)) // 23 tokens in 6
 		prefill := fixture.Turn(run, 3, 1, 3, "ok", 20, 20, 20.001, 21, 21, 7000, 0, 24)
@@ -237,10 +237,10 @@ func TestRatiosAboveOne(t *testing.T) {
 	}
 	want := map[int64]string{
 		1: "<nil> <nil> unknown: tokens came in 0.62 of the time that NVIDIA H200 needs: " +
-			"the model's size, the GPU or the tokens a step (1.0) is not that",
+			"the model's size, the GPU or the tokens per step (1.0) must be wrong",
 		2: "0.4198 270.3 NVIDIA H200",
 		3: "0.0489 <nil> unknown: prefill took 0.02 of the time that NVIDIA H200 needs: " +
-			"the model's size, the GPU or the cached tokens (0) are not that",
+			"the model's size, the GPU or the cached tokens (0) must be wrong",
 	}
 	for _, row := range tb.Rows {
 		get := func(column string) any { return row[tb.ColumnIndex(column)] }
@@ -250,7 +250,7 @@ func TestRatiosAboveOne(t *testing.T) {
 	}
 }
 
-// Every row of the table of peaks has a source, plausible figures and a name of its own.
+// Every row of the table of peaks has a source, plausible figures and a name that no other row has.
 func TestPeaks(t *testing.T) {
 	db := fixture.History(t)
 	tb, err := AdHoc("SELECT gpu_name, memory_bandwidth_bytes_per_s, bf16_flop_per_s, fp8_flop_per_s, source FROM "+

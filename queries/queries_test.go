@@ -21,119 +21,6 @@ import (
 	"wb/store"
 )
 
-func TestParseErrors(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"", "q.sql:1: holds no SQL"},
-		{"-- title: x\n\n-- only comments\n", "q.sql:1: holds no SQL"},
-		{"-- title: x\n-- colour: red\nSELECT 1", `q.sql:2: unknown key "colour"; known are title, about, var and chart`},
-		{"-- title: x\n-- title: y\nSELECT 1", "q.sql:2: title: given twice"},
-		{"-- about: x\n\n-- about: y\nSELECT 1", "q.sql:3: about: given twice"},
-		{"-- title:\nSELECT 1", "q.sql:1: title: needs a value"},
-		{"-- title:   \r\nSELECT 1", "q.sql:1: title: needs a value"},
-		{"-- title:x\nSELECT 1", "q.sql:1: title: wants a space after the colon"},
-		{"-- var: runs\nSELECT 1", `q.sql:1: var: wants NAME = DEFAULT, not "runs"`},
-		{"-- var: Runs = latest\nSELECT 1", `q.sql:1: var: wants NAME = DEFAULT, not "Runs = latest"`},
-		{"-- var: 2x = 1\nSELECT 1", `q.sql:1: var: wants NAME = DEFAULT, not "2x = 1"`},
-		{"-- var: a = 1\n-- var: a = 2\nSELECT 1", "q.sql:2: var: a is declared twice"},
-		{"-- var: a = 'x\nSELECT 1", "q.sql:1: var: a: the quote is not closed"},
-		{"-- chart: pie x=a y=b\nSELECT 1", `q.sql:1: chart: unknown kind "pie"; known are line, area, bar, scatter, interval`},
-		{"-- chart: interval x=a y=b,c\nSELECT 1", `q.sql:1: chart: interval: wants y=VALUE,LOW,HIGH and no logarithmic axis`},
-		{"-- chart: line\nSELECT 1", "q.sql:1: chart: needs x=COLUMN and y=COLUMN"},
-		{"-- chart: line x=a\nSELECT 1", "q.sql:1: chart: needs x=COLUMN and y=COLUMN"},
-		{"-- chart: line y=a\nSELECT 1", "q.sql:1: chart: needs x=COLUMN and y=COLUMN"},
-		{"-- chart: line x=a y=b,\nSELECT 1", `q.sql:1: chart: "" is no column name`},
-		{"-- chart: line x=\"a b\" y=b\nSELECT 1", `q.sql:1: chart: "a b" is no column name`},
-		{"-- chart: line x=a y=b series=\"c d\"\nSELECT 1", `q.sql:1: chart: "c d" is no column name`},
-		{"-- chart: line x=a y=b and more\nSELECT 1", `q.sql:1: chart: wants KEY=VALUE, not "and more"`},
-		{"-- chart: line x=a y=b title=\"open\nSELECT 1", `q.sql:1: chart: wants KEY=VALUE, not "title=\"open"`},
-		{"-- chart: line x=a y=b z=c\nSELECT 1", "q.sql:1: chart: z: unknown option; known are x, y, series, title, stack, logx and logy"},
-		{"-- chart: line x=a x=b y=c\nSELECT 1", "q.sql:1: chart: x is given twice"},
-		{"-- chart: line x=a y=b logx=yes\nSELECT 1", `q.sql:1: chart: logx: wants true or false, not "yes"`},
-		{"-- chart: line x=a y=b stack=true\nSELECT 1", "q.sql:1: chart: stack: only bar and area stack"},
-		{strings.Repeat("x", MaxQueryBytes+1), "q.sql:1: longer than 1048576 bytes"},
-	} {
-		q, err := Parse("q.sql", c.text)
-		var he *HeaderError
-		if !errors.As(err, &he) || err.Error() != c.want || q != nil {
-			t.Errorf("%.60q: got %v\nwant %s", c.text, err, c.want)
-		}
-	}
-}
-
-func TestParse(t *testing.T) {
-	full := strings.Join([]string{
-		"-- title: Title: with a colon",
-		"-- about: What it means -- and a dash",
-		"-- var: runs = latest          -- which runs: ids, names",
-		"-- var: factor=5",
-		"-- var: model = 'a -- b' -- a text",
-		`-- var: digits = "0123"`,
-		"-- var: none =",
-		"-- var: words = two words",
-		"",
-		"-- a free comment, ignored",
-		"-- Note: upper case is free too",
-		"-- see https://duckdb.org: it is no key",
-		"-- chart: bar x=a y=b,c series=d title=\"Two words\" stack=true logx=true logy=false",
-		"--chart: scatter\tx=a\ty=b",
-		"  SELECT 1 -- title: not a header any more",
-		"-- colour: neither is this",
-	}, "\n")
-	want := Query{Name: "q", File: "dir/q.sql", Title: "Title: with a colon", About: "What it means -- and a dash",
-		Vars: []Var{{Name: "runs", Default: "latest", About: "which runs: ids, names"}, {Name: "factor", Default: "5"}, {Name: "model", Default: "a -- b", About: "a text", quoted: true},
-			{Name: "digits", Default: "0123", quoted: true}, {Name: "none"}, {Name: "words", Default: "two words"}},
-		Charts: []table.Chart{{Kind: "bar", X: "a", Y: []string{"b", "c"}, Series: "d", Title: "Two words", Stack: true, LogX: true}, {Kind: "scatter", X: "a", Y: []string{"b"}}}}
-	for name, text := range map[string]string{"LF": full, "CRLF": strings.ReplaceAll(full, "\n", "\r\n"), "BOM": "\ufeff" + full, "BOM and CRLF": "\ufeff" + strings.ReplaceAll(full, "\n", "\r\n")} {
-		want.SQL = text
-		if got, err := Parse("dir/q.sql", text); err != nil || !reflect.DeepEqual(*got, want) {
-			t.Errorf("%s: %v\n%+v\nwant\n%+v", name, err, got, want)
-		}
-	}
-	for text, title := range map[string]string{"SELECT 1": "q", "-- about: x\nSELECT 1": "q", strings.Repeat("x", MaxQueryBytes): "q", "-- title: t\n/* a body */": "t"} {
-		if got, err := Parse("q.sql", text); err != nil || got.Title != title || got.SQL != text {
-			t.Errorf("%.40q: %v", text, err)
-		}
-	}
-}
-
-func FuzzHeader(f *testing.F) {
-	for _, s := range []string{"SELECT 1", "-- title: a\n-- var: x = 'y' -- z\n-- chart: bar x=a y=b,c title=\"d e\" stack=true\nSELECT 1", "\ufeff-- about: x\r\n--chart:", "-- chart: line x= y=\"\"\nS", "-- var: a=\"\nS"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		q, err := Parse("q.sql", text)
-		again, err2 := Parse("q.sql", text)
-		if fmt.Sprint(err) != fmt.Sprint(err2) || !reflect.DeepEqual(q, again) {
-			t.Errorf("parsed twice: %v %v and %v %v", q, err, again, err2)
-		}
-		if err != nil {
-			var he *HeaderError
-			if !errors.As(err, &he) || he.Line < 1 || he.Line > strings.Count(text, "\n")+1 || strings.Contains(he.Error(), "\n") {
-				t.Errorf("error %q", err)
-			}
-			return
-		}
-		if q.Title == "" || q.SQL != text {
-			t.Errorf("query %+v", q)
-		}
-		for _, c := range q.Charts {
-			if c.X == "" || len(c.Y) == 0 {
-				t.Errorf("chart without axes: %+v", c)
-			}
-			for _, col := range c.References() {
-				if !identifier.MatchString(col) {
-					t.Errorf("column %q", col)
-				}
-			}
-		}
-		for _, v := range q.Vars {
-			if !identifier.MatchString(v.Name) {
-				t.Errorf("variable %q", v.Name)
-			}
-		}
-	})
-}
-
 func write(t testing.TB, p, text string) string {
 	t.Helper()
 	if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
@@ -143,7 +30,7 @@ func write(t testing.TB, p, text string) string {
 }
 
 func TestFind(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "own [1]") // a name that a glob would misread
+	dir := filepath.Join(t.TempDir(), "mine [1]") // a name that a glob would misread
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +38,7 @@ func TestFind(t *testing.T) {
 	extra := write(t, filepath.Join(dir, "extra.sql"), "-- title: extra\n-- var: a = 1\n-- var: b = x\nSELECT 2")
 	write(t, filepath.Join(dir, "notes.txt"), "no query")
 	write(t, filepath.Join(dir, "broken.sql"), "-- colour: red\nSELECT 1")
-	own := Library{Dir: dir}
+	mine := Library{Dir: dir}
 	for _, c := range []struct {
 		lib               Library
 		name, title, file string
@@ -159,20 +46,21 @@ func TestFind(t *testing.T) {
 	}{
 		{Library{}, "ttft_by_turn", "Time to first token by turn", "ttft_by_turn.sql", ""},
 		{Library{}, "ttft_by_turn.sql", "Time to first token by turn", "ttft_by_turn.sql", ""},
-		{own, "ttft_by_turn", "mine", shadow, ""},
-		{own, "ttft_by_turn.sql", "mine", shadow, ""},
-		{own, "extra", "extra", extra, ""},
-		{own, "itl_percentiles", "Inter-token latency", "itl_percentiles.sql", ""},
+		{mine, "ttft_by_turn", "mine", shadow, ""},
+		{mine, "ttft_by_turn.sql", "mine", shadow, ""},
+		{mine, "extra", "extra", extra, ""},
+		{mine, "itl_percentiles", "Inter-token latency", "itl_percentiles.sql", ""},
 		{Library{}, extra, "extra", extra, ""},
 		{Library{}, "extra", "", "", `find query "extra": unknown query`},
-		{own, "extraa", "", "", `find query "extraa": unknown query; did you mean extra?`},
+		{mine, "extraa", "", "", `find query "extraa": unknown query; did you mean extra?`},
 		{Library{}, "tfft_by_turn", "", "", `find query "tfft_by_turn": unknown query; did you mean ttft_by_turn?`},
 		{Library{}, "stals.sql", "", "", `find query "stals.sql": unknown query, and no such file; did you mean stalls?`},
 		{Library{}, "zzzzzzzzzzzz", "", "", `find query "zzzzzzzzzzzz": unknown query`},
 		{Library{}, "", "", "", `find query "": unknown query`},
 		{Library{}, "../reports/stalls", "", "", "read query: ../reports/stalls: no such file"},
-		{own, "broken", "", "", filepath.Join(dir, "broken.sql") + `:1: unknown key "colour"; known are title, about, var and chart`},
-		{Library{Dir: filepath.Join(dir, "absent")}, "stalls", "", "", `find query "stalls": open ` + filepath.Join(dir, "absent") + ": no such file or directory"},
+		{mine, "broken", "", "", filepath.Join(dir, "broken.sql") + `:1: unknown key "colour"; known are title, about, var and chart`},
+		{Library{Dir: filepath.Join(dir, "absent")}, "stalls", "", "",
+			`find query "stalls": open ` + filepath.Join(dir, "absent") + ": no such file or directory"},
 	} {
 		q, err := c.lib.Find(c.name)
 		if c.want != "" {
@@ -190,11 +78,11 @@ func TestFind(t *testing.T) {
 	if err != nil || len(builtin) < 19 || builtin[0] != "cache_counters_agree" || builtin[len(builtin)-1] != "turn_details" {
 		t.Errorf("built-in names are %v, %v", builtin, err)
 	}
-	both, err := own.Names()
+	both, err := mine.Names()
 	if err != nil || len(both) != len(builtin)+1 {
 		t.Errorf("names are %v, %v", both, err)
 	}
-	list, err := own.List()
+	list, err := mine.List()
 	if err != nil || len(list.Rows) != len(both) {
 		t.Fatalf("list is %v, %v", list, err)
 	}
@@ -210,15 +98,30 @@ func TestSelect(t *testing.T) {
 	conn := fixture.Conn(t, fixture.History(t))
 	for _, c := range []struct{ selector, want string }{
 		{"latest", fixture.Late}, {"latest~0", fixture.Late}, {"latest~1", fixture.Early}, {"latest~2", "base"},
-		{"latest~3", `! select runs "latest~3": no such run: the file holds 3`}, {"latest~x", `! select runs "latest~x": latest~N wants a whole number`}, {"latest~-1", `! select runs "latest~-1": latest~N wants a whole number`},
+		{"latest~3", `! select runs "latest~3": no such run: the file holds 3`},
+		{"latest~x", `! select runs "latest~x": latest~N wants a whole number`},
+		{"latest~-1", `! select runs "latest~-1": latest~N wants a whole number`},
 		{"last:1", fixture.Late}, {"last:2", fixture.Early + ", " + fixture.Late}, {"last:99", "base, " + fixture.Early + ", " + fixture.Late},
-		{"last:0", `! select runs "last:0": last:N wants a whole number from 1`}, {"last:", `! select runs "last:": last:N wants a whole number from 1`},
+		{"last:0", `! select runs "last:0": last:N wants a whole number from 1`},
+		{"last:", `! select runs "last:": last:N wants a whole number from 1`},
 		{"all", "base, " + fixture.Early + ", " + fixture.Late},
 		{"base", "base"}, {"tuned", fixture.Early + ", " + fixture.Late}, {fixture.Late, fixture.Late},
-		{fixture.BaseID, "base"}, {strings.ToUpper(fixture.LateID), fixture.Late}, {"1111", "base"}, {"AAAA1", fixture.Late}, {"aaaa1111-0000", fixture.Late},
-		{"aaaa", `! select runs "aaaa": 2 runs start with it; give more of the id`}, {"111", `! select runs "111": no such run`}, {"bbbb", `! select runs "bbbb": no such run`},
-		{"tag:host=lab", "base, " + fixture.Late}, {"tag:host=attic", fixture.Early}, {"tag:note=x=y", "base"}, {"tag:host=la", `! select runs "tag:host=la": no such run`}, {"tag:host", `! select runs "tag:host": wants tag:KEY=VALUE`},
-		{"latest,base", "base, " + fixture.Late}, {" latest , base, latest", "base, " + fixture.Late}, {"latest,nosuch", `! select runs "nosuch": no such run`},
+		{fixture.BaseID, "base"},
+		{strings.ToUpper(fixture.LateID), fixture.Late},
+		{"1111", "base"},
+		{"AAAA1", fixture.Late},
+		{"aaaa1111-0000", fixture.Late},
+		{"aaaa", `! select runs "aaaa": 2 runs start with it; give more of the id`},
+		{"111", `! select runs "111": no such run`},
+		{"bbbb", `! select runs "bbbb": no such run`},
+		{"tag:host=lab", "base, " + fixture.Late},
+		{"tag:host=attic", fixture.Early},
+		{"tag:note=x=y", "base"},
+		{"tag:host=la", `! select runs "tag:host=la": no such run`},
+		{"tag:host", `! select runs "tag:host": wants tag:KEY=VALUE`},
+		{"latest,base", "base, " + fixture.Late},
+		{" latest , base, latest", "base, " + fixture.Late},
+		{"latest,nosuch", `! select runs "nosuch": no such run`},
 		{"", `! select runs "": no such run`}, {"'; DROP TABLE raw.run; --", `! select runs "'; DROP TABLE raw.run; --": no such run`},
 	} {
 		refs, err := Select(ctx, conn, c.selector)
@@ -242,16 +145,19 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// Two runs of one moment: "latest" is the one the views take too.
+// Of two runs that began at the same moment, "latest" is the one that the views take too.
 func TestSelectEdges(t *testing.T) {
 	ctx := context.Background()
 	db := fixture.Record(t, fixture.Path(t), fixture.Empty)
-	if _, err := find(t, "run_overview").Run(ctx, db, Options{}); err == nil || err.Error() != `select runs "latest": no such run: the file holds no runs yet` || !errors.Is(err, ErrNoRuns) {
+	if _, err := find(t, "run_overview").Run(ctx, db, Options{}); !errors.Is(err, ErrNoRuns) ||
+		err.Error() != `select runs "latest": no such run: the file holds no runs yet` {
 		t.Errorf("empty file: %v", err)
 	}
 	db = fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		return store.Add(ctx, r, store.Run{RunID: uuid.MustParse(fixture.EarlyID), Name: "one", Status: "ok", StartedAt: at}, store.Run{RunID: uuid.MustParse(fixture.BaseID), Name: "two", Status: "ok", StartedAt: at})
+		return store.Add(ctx, r,
+			store.Run{RunID: uuid.MustParse(fixture.EarlyID), Name: "one", Status: "ok", StartedAt: at},
+			store.Run{RunID: uuid.MustParse(fixture.BaseID), Name: "two", Status: "ok", StartedAt: at})
 	})
 	var view string
 	if err := fixture.Conn(t, db).QueryRowContext(ctx, "SELECT run FROM selected_runs").Scan(&view); err != nil {
@@ -276,7 +182,8 @@ func TestVariables(t *testing.T) {
 	ctx := context.Background()
 	db := fixture.History(t)
 	const head = "-- var: n = 5\n-- var: s = some text\n-- var: q = '7'\n-- var: b = true\n-- var: e =\n-- var: order = 1\n"
-	show := head + "SELECT getvariable('n') AS n, typeof(getvariable('n')) AS tn, getvariable('s') AS s, typeof(getvariable('s')) AS ts, getvariable('q') AS q, typeof(getvariable('q')) AS tq, " +
+	show := head + "SELECT getvariable('n') AS n, typeof(getvariable('n')) AS tn, getvariable('s') AS s, typeof(getvariable('s')) AS ts, " +
+		"getvariable('q') AS q, typeof(getvariable('q')) AS tq, " +
 		"getvariable('b') AS b, getvariable('e') AS e, getvariable('order') AS o"
 	evil := "'; DROP TABLE raw.run; --"
 	for _, c := range []struct {
@@ -284,7 +191,8 @@ func TestVariables(t *testing.T) {
 		want string
 	}{
 		{nil, "5 BIGINT some text VARCHAR 7 VARCHAR true NULL 1"},
-		{map[string]string{"n": "2.5", "s": "12", "q": "0012", "b": "false", "e": "3", "order": "-2"}, "2.5 DOUBLE 12 VARCHAR 0012 VARCHAR false 3 -2"},
+		{map[string]string{"n": "2.5", "s": "12", "q": "0012", "b": "false", "e": "3", "order": "-2"},
+			"2.5 DOUBLE 12 VARCHAR 0012 VARCHAR false 3 -2"},
 		{map[string]string{"s": evil, "e": evil}, "5 BIGINT " + evil + " VARCHAR 7 VARCHAR true " + evil + " 1"},
 		{map[string]string{"s": "", "e": "nan"}, "5 BIGINT  VARCHAR 7 VARCHAR true nan 1"},
 		{map[string]string{"n": "many"}, `! q.sql: variable n: wants a value such as 5, not "many"`},
@@ -306,19 +214,23 @@ func TestVariables(t *testing.T) {
 			t.Errorf("%v: got %s\nwant %s", c.set, got, c.want)
 		}
 	}
-	if _, err := parsed(t, "SELECT 1").Run(ctx, db, Options{Set: map[string]string{"m": "1"}}); err == nil || err.Error() != `q.sql: no variable "m"; it has none` {
+	if _, err := parsed(t, "SELECT 1").Run(ctx, db, Options{Set: map[string]string{"m": "1"}}); err == nil ||
+		err.Error() != `q.sql: no variable "m"; it has none` {
 		t.Errorf("got %v", err)
 	}
-	tb, err := AdHoc("SELECT getvariable('z') AS z, getvariable('a') AS a, count(*) AS n FROM selected_runs").Run(ctx, db, Options{Runs: "last:2", Set: map[string]string{"z": "1", "a": evil}})
-	if err != nil || fixture.Text(t, tb) != "1 "+evil+" 2" || !reflect.DeepEqual(tb.Params, []table.Param{{Name: "a", Value: evil}, {Name: "runs", Value: "last:2"}, {Name: "z", Value: "1"}}) || len(tb.Runs) != 2 {
+	tb, err := AdHoc("SELECT getvariable('z') AS z, getvariable('a') AS a, count(*) AS n FROM selected_runs").
+		Run(ctx, db, Options{Runs: "last:2", Set: map[string]string{"z": "1", "a": evil}})
+	params := []table.Param{{Name: "a", Value: evil}, {Name: "runs", Value: "last:2"}, {Name: "z", Value: "1"}}
+	if err != nil || fixture.Text(t, tb) != "1 "+evil+" 2" || !reflect.DeepEqual(tb.Params, params) || len(tb.Runs) != 2 {
 		t.Errorf("got %+v, %v", tb, err)
 	}
-	if _, err := AdHoc("SELECT 1").Run(ctx, db, Options{Set: map[string]string{"a b": "1"}}); err == nil || err.Error() != `set variable "a b": not a name` {
+	if _, err := AdHoc("SELECT 1").Run(ctx, db, Options{Set: map[string]string{"a b": "1"}}); err == nil ||
+		err.Error() != `set variable "a b": not a name` {
 		t.Errorf("got %v", err)
 	}
 }
 
-// What a query leaves behind on its connection is not there for the next.
+// What a query leaves on its connection is not there for the next query.
 func TestQueriesDoNotMeet(t *testing.T) {
 	ctx := context.Background()
 	db := fixture.History(t)
@@ -326,12 +238,13 @@ func TestQueriesDoNotMeet(t *testing.T) {
 		if _, err := AdHoc(left).Run(ctx, db, Options{Runs: "base"}); err != nil {
 			t.Fatal(err)
 		}
-		tb, err := AdHoc("SET VARIABLE y = 1; SELECT getvariable('x') AS x, getvariable('runs') AS r, (SELECT count(*) FROM duckdb_tables() WHERE temporary) AS n").Run(ctx, db, Options{})
+		tb, err := AdHoc("SET VARIABLE y = 1; SELECT getvariable('x') AS x, getvariable('runs') AS r, "+
+			"(SELECT count(*) FROM duckdb_tables() WHERE temporary) AS n").Run(ctx, db, Options{})
 		if err != nil || fixture.Text(t, tb) != "NULL NULL 0" {
 			t.Errorf("after %s: %v, %v", left, tb, err)
 		}
 	}
-	for range 3 { // whoever takes a connection finds nothing on it
+	for range 3 { // a connection has no variables when it is taken
 		var left int
 		const all = "SELECT count(*) FROM duckdb_variables()"
 		if err := fixture.Conn(t, db).QueryRowContext(ctx, all).Scan(&left); err != nil || left != 0 {
@@ -395,24 +308,50 @@ func TestValues(t *testing.T) {
 		typ  string
 	}{
 		{"NULL::BIGINT", nil, "BIGINT"}, {"true", true, "BOOLEAN"}, {"'x'", "x", "VARCHAR"}, {"''", "", "VARCHAR"},
-		{"1::TINYINT", int64(1), "TINYINT"}, {"-2::SMALLINT", int64(-2), "SMALLINT"}, {"3", int64(3), "INTEGER"}, {"4::BIGINT", int64(4), "BIGINT"},
-		{"255::UTINYINT", int64(255), "UTINYINT"}, {"65535::USMALLINT", int64(65535), "USMALLINT"}, {"4294967295::UINTEGER", int64(4294967295), "UINTEGER"},
+		{"1::TINYINT", int64(1), "TINYINT"},
+		{"-2::SMALLINT", int64(-2), "SMALLINT"},
+		{"3", int64(3), "INTEGER"},
+		{"4::BIGINT", int64(4), "BIGINT"},
+		{"255::UTINYINT", int64(255), "UTINYINT"},
+		{"65535::USMALLINT", int64(65535), "USMALLINT"},
+		{"4294967295::UINTEGER", int64(4294967295), "UINTEGER"},
 		{"9223372036854775807::UBIGINT", int64(math.MaxInt64), "UBIGINT"}, {"18446744073709551615::UBIGINT", "18446744073709551615", "UBIGINT"},
-		{"-5::HUGEINT", int64(-5), "HUGEINT"}, {"9223372036854775808::HUGEINT", "9223372036854775808", "HUGEINT"}, {"'-170141183460469231731687303715884105728'::HUGEINT", "-170141183460469231731687303715884105728", "HUGEINT"},
+		{"-5::HUGEINT", int64(-5), "HUGEINT"},
+		{"9223372036854775808::HUGEINT", "9223372036854775808", "HUGEINT"},
+		{"'-170141183460469231731687303715884105728'::HUGEINT",
+			"-170141183460469231731687303715884105728", "HUGEINT"},
 		{"sum(5)", int64(5), "HUGEINT"},
-		{"1.25::DECIMAL(9,2)", 1.25, "DECIMAL(9,2)"}, {"-7::DECIMAL(38,0)", int64(-7), "DECIMAL(38,0)"}, {"123456789012345678901234567890::DECIMAL(38,0)", "123456789012345678901234567890", "DECIMAL(38,0)"},
-		{"1.5::FLOAT", 1.5, "FLOAT"}, {"0.1::DOUBLE", 0.1, "DOUBLE"}, {"'inf'::DOUBLE", math.Inf(1), "DOUBLE"}, {"'-inf'::FLOAT", math.Inf(-1), "FLOAT"}, {"1 / 0", math.Inf(1), "DOUBLE"},
+		{"1.25::DECIMAL(9,2)", 1.25, "DECIMAL(9,2)"},
+		{"-7::DECIMAL(38,0)", int64(-7), "DECIMAL(38,0)"},
+		{"123456789012345678901234567890::DECIMAL(38,0)", "123456789012345678901234567890", "DECIMAL(38,0)"},
+		{"1.5::FLOAT", 1.5, "FLOAT"},
+		{"0.1::DOUBLE", 0.1, "DOUBLE"},
+		{"'inf'::DOUBLE", math.Inf(1), "DOUBLE"},
+		{"'-inf'::FLOAT", math.Inf(-1), "FLOAT"},
+		{"1 / 0", math.Inf(1), "DOUBLE"},
 		{"'b'::ENUM('a', 'b')", "b", "ENUM"},
 		{"'" + id + "'::UUID", id, "UUID"}, {"'0123456789abcdef'::BLOB", hex, "BLOB"}, {"'\\xff'::BLOB", "ff", "BLOB"}, {"''::BLOB", "", "BLOB"},
-		{"TIMESTAMP '2026-01-02 03:04:05.678901'", at, "TIMESTAMP"}, {"TIMESTAMP_NS '2026-01-02 03:04:05.678901234'", at.Add(234), "TIMESTAMP_NS"}, {"TIMESTAMP_S '2026-01-02 03:04:05'", at.Truncate(time.Second), "TIMESTAMP_S"},
-		{"TIMESTAMPTZ '2026-01-02 04:04:05.678901+01'", at, "TIMESTAMPTZ"}, {"DATE '2026-01-02'", time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), "DATE"},
-		{"TIME '03:04:05.5'", time.Date(1, 1, 1, 3, 4, 5, 5e8, time.UTC), "TIME"}, {"INTERVAL '1 month 2 days 3 seconds'", "1 months 2 days 3000000 µs", "INTERVAL"},
-		{"[1, NULL, 170141183460469231731687303715884105727]::HUGEINT[]", []any{int64(1), nil, "170141183460469231731687303715884105727"}, "HUGEINT[]"},
-		{"[1, 2]::TINYINT[2]", []any{int64(1), int64(2)}, "TINYINT[2]"}, {"[['" + id + "'::UUID]]", []any{[]any{id}}, "UUID[][]"}, {"['0123456789abcdef'::BLOB]", []any{hex}, "BLOB[]"},
-		{"{'a': 1::TINYINT, 'b \"c\", d': '" + id + "'::UUID, 'e(': ['0123456789abcdef'::BLOB], 'n': NULL::INT}", map[string]any{"a": int64(1), `b "c", d`: id, "e(": []any{hex}, "n": nil}, "*"},
-		{"{'d': DATE '2026-01-02', 't': [TIME '03:04:05'], 'at': TIMESTAMP '2026-01-02 03:04:05.678901'}", map[string]any{"d": "2026-01-02", "t": []any{"03:04:05"}, "at": at}, "*"},
-		{"MAP {1: 'x', 2: NULL}", map[string]any{"1": "x", "2": nil}, "MAP(INTEGER, VARCHAR)"}, {"MAP {DATE '2026-01-02': {'u': '" + id + "'::UUID}}", map[string]any{"2026-01-02": map[string]any{"u": id}}, "*"},
-		{"union_value(x := '" + id + "'::UUID)", id, "*"}, {"'{\"a\": [1.5, null]}'::JSON", map[string]any{"a": []any{1.5, nil}}, "JSON"}, {"'101'::BIT", "101", "BIT"},
+		{"TIMESTAMP '2026-01-02 03:04:05.678901'", at, "TIMESTAMP"},
+		{"TIMESTAMP_NS '2026-01-02 03:04:05.678901234'", at.Add(234), "TIMESTAMP_NS"},
+		{"TIMESTAMP_S '2026-01-02 03:04:05'", at.Truncate(time.Second), "TIMESTAMP_S"},
+		{"TIMESTAMPTZ '2026-01-02 04:04:05.678901+01'", at, "TIMESTAMPTZ"},
+		{"DATE '2026-01-02'", time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), "DATE"},
+		{"TIME '03:04:05.5'", time.Date(1, 1, 1, 3, 4, 5, 5e8, time.UTC), "TIME"},
+		{"INTERVAL '1 month 2 days 3 seconds'", "1 months 2 days 3000000 µs", "INTERVAL"},
+		{"[1, NULL, 170141183460469231731687303715884105727]::HUGEINT[]",
+			[]any{int64(1), nil, "170141183460469231731687303715884105727"}, "HUGEINT[]"},
+		{"[1, 2]::TINYINT[2]", []any{int64(1), int64(2)}, "TINYINT[2]"},
+		{"[['" + id + "'::UUID]]", []any{[]any{id}}, "UUID[][]"},
+		{"['0123456789abcdef'::BLOB]", []any{hex}, "BLOB[]"},
+		{"{'a': 1::TINYINT, 'b \"c\", d': '" + id + "'::UUID, 'e(': ['0123456789abcdef'::BLOB], 'n': NULL::INT}",
+			map[string]any{"a": int64(1), `b "c", d`: id, "e(": []any{hex}, "n": nil}, "*"},
+		{"{'d': DATE '2026-01-02', 't': [TIME '03:04:05'], 'at': TIMESTAMP '2026-01-02 03:04:05.678901'}",
+			map[string]any{"d": "2026-01-02", "t": []any{"03:04:05"}, "at": at}, "*"},
+		{"MAP {1: 'x', 2: NULL}", map[string]any{"1": "x", "2": nil}, "MAP(INTEGER, VARCHAR)"},
+		{"MAP {DATE '2026-01-02': {'u': '" + id + "'::UUID}}", map[string]any{"2026-01-02": map[string]any{"u": id}}, "*"},
+		{"union_value(x := '" + id + "'::UUID)", id, "*"},
+		{"'{\"a\": [1.5, null]}'::JSON", map[string]any{"a": []any{1.5, nil}}, "JSON"},
+		{"'101'::BIT", "101", "BIT"},
 	} {
 		tb, err := AdHoc("SELECT "+c.expr+" AS total_bytes").Run(ctx, db, Options{})
 		if err != nil {
@@ -453,7 +392,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("the next query: %v", err)
 		}
 	}
-	// whatever was under way when the time was over: opening, judging the text, or the query itself
+	// the time may be over while the file is opened, the text is checked, or the query runs
 	for pause := time.Duration(1); pause < 40*time.Millisecond; pause *= 3 {
 		ctx, cancel := context.WithTimeout(context.Background(), pause)
 		_, err := AdHoc("SELECT count(*) FROM range(1e12::BIGINT)").Run(ctx, db, Options{})
@@ -466,9 +405,11 @@ func TestCancel(t *testing.T) {
 
 func TestUnitOf(t *testing.T) {
 	for column, want := range map[string]string{
-		"ttft_ms": "ms", "t_ns": "ns", "wait_us": "µs", "elapsed_s": "s", "size_bytes": "bytes", "used_mib": "MiB", "used_gib": "GiB", "prompt_tokens": "tokens", "power_w": "W",
-		"energy_mj": "mJ", "energy_j": "J", "energy_wh": "Wh", "sm_clock_mhz": "MHz", "temperature_c": "°C", "hit_ratio": "ratio", "decode_tokens_per_s": "tokens/s",
-		"pcie_tx_bytes_per_s": "bytes/s", "requests_per_s": "1/s", "turn": "", "status": "", "run": "", "": "", "_ms": "", "tokens": "", "ms": "", "hits": "",
+		"ttft_ms": "ms", "t_ns": "ns", "wait_us": "µs", "elapsed_s": "s", "size_bytes": "bytes", "used_mib": "MiB", "used_gib": "GiB",
+		"prompt_tokens": "tokens", "power_w": "W", "energy_mj": "mJ", "energy_j": "J", "energy_wh": "Wh",
+		"sm_clock_mhz": "MHz", "temperature_c": "°C", "hit_ratio": "ratio", "decode_tokens_per_s": "tokens/s",
+		"pcie_tx_bytes_per_s": "bytes/s", "requests_per_s": "1/s", "turn": "", "status": "", "run": "",
+		"": "", "_ms": "", "tokens": "", "ms": "", "hits": "",
 	} {
 		if got := table.UnitOf(column); got != want {
 			t.Errorf("UnitOf(%q) is %q, want %q", column, got, want)
@@ -476,7 +417,7 @@ func TestUnitOf(t *testing.T) {
 	}
 }
 
-// A table is bounded, and says when it was cut.
+// A table has at most MaxRows rows, and says when rows were left out.
 func TestMaxRows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads a million rows")

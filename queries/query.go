@@ -1,5 +1,5 @@
-// Package queries finds, parses, binds and runs saved queries: .sql files that run unchanged in the DuckDB shell, with a
-// leading comment block that says what they are, which variables they read and how to draw them.
+// Package queries finds, parses and runs saved queries. They are .sql files that run unchanged in the DuckDB shell. A comment block at
+// their head says what they show, which variables they read and how to draw them.
 package queries
 
 import (
@@ -30,7 +30,7 @@ type Query struct {
 	Charts []table.Chart
 	SQL    string // the whole text, header included
 
-	builtin bool // wb's own
+	builtin bool // it is a report of wb
 }
 
 // Var is a variable a query reads with getvariable('name').
@@ -39,10 +39,10 @@ type Var struct {
 	Default string // "" leaves the variable unset unless it was written in quotes
 	About   string
 
-	quoted bool // a text, whatever it looks like
+	quoted bool // the default was in quotes: the value is a text, whatever it looks like
 }
 
-// RunsVar is the variable that says which runs a query is about; its value is a selector, bound as a list of run ids.
+// RunsVar is the variable that says which runs a query is about. Its value is a selector, and the query gets a list of run ids.
 const RunsVar = "runs"
 
 // HeaderError is a mistake in the comment block of a query file.
@@ -57,7 +57,7 @@ func (e *HeaderError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e
 // Hint says where headers are described.
 func (e *HeaderError) Hint() string { return "docs/reference/queries.md describes the header" }
 
-// MaxQueryBytes bounds the text of a query.
+// MaxQueryBytes is the largest size of a query's text.
 const MaxQueryBytes = 1 << 20
 
 var (
@@ -71,8 +71,8 @@ var (
 
 var chartKinds = []string{"line", "area", "bar", "scatter", "interval"}
 
-// Parse reads the header of a query file. Comment lines that are not "-- key: value" are left alone.
-// A line that begins with "--" and at least three spaces goes on with the value of the line before it.
+// Parse reads the header of a query file. Comment lines that are not "-- key: value" are ignored.
+// A line that begins with "--" and at least three spaces continues the value of the line before it, even if it looks like a key.
 // An unknown key, a repeated title or a malformed line is a *HeaderError.
 func Parse(file, text string) (*Query, error) {
 	name := strings.TrimSuffix(filepath.Base(file), ".sql")
@@ -222,14 +222,14 @@ func parseChart(value string) (table.Chart, error) {
 	}
 	for _, col := range c.References() {
 		if !identifier.MatchString(col) {
-			return c, fmt.Errorf("%q is no column name", col)
+			return c, fmt.Errorf("%q is not a valid column name", col)
 		}
 	}
 	if c.Kind == "interval" && (len(c.Y) != 3 || c.LogX || c.LogY) {
-		return c, errors.New("interval: wants y=VALUE,LOW,HIGH and no logarithmic axis")
+		return c, errors.New("interval: wants y=VALUE,LOW,HIGH and linear axes")
 	}
 	if c.Stack && c.Kind != "bar" && c.Kind != "area" {
-		return c, errors.New("stack: only bar and area stack")
+		return c, errors.New("stack: only bar and area charts can be stacked")
 	}
 	return c, nil
 }
@@ -244,7 +244,7 @@ func flag(v string) (bool, error) {
 	return false, fmt.Errorf("wants true or false, not %q", v)
 }
 
-// Library is where saved queries are looked for: a directory of the user's first, then the built-in reports.
+// Library is where saved queries are looked for: first a directory of the user, then the built-in reports.
 type Library struct {
 	Dir string // "" for none
 }
@@ -252,8 +252,8 @@ type Library struct {
 // ErrUnknownQuery is returned for a name that is neither a file nor a saved query.
 var ErrUnknownQuery = plain.WithHint(errors.New("unknown query"), "wb query --list shows the saved queries")
 
-// Find gives a query by name ("ttft_by_turn") or the path of a file, which has a slash or ends in ".sql". Other names, and a file's that is
-// not there, are looked up in the directory and then among the built-in reports.
+// Find gives a query by name ("ttft_by_turn") or by the path of a file, which has a slash or ends in ".sql". Names without a slash that are
+// not an existing file are looked up in the directory and then among the built-in reports.
 func (l Library) Find(name string) (*Query, error) {
 	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".sql") && there(name) {
 		return readFile(name)
@@ -278,7 +278,7 @@ func (l Library) Find(name string) (*Query, error) {
 	return q, err
 }
 
-// Builtin gives a report that wb brings, whatever files there are. Only these run on a connection that can write.
+// Builtin gives a report of wb, whatever files of the user have the same name. Only these run on a connection that can write.
 func Builtin(name string) (*Query, error) {
 	base := strings.TrimSuffix(name, ".sql") + ".sql"
 	text, err := fs.ReadFile(wbsql.Files, "reports/"+base)
@@ -292,7 +292,7 @@ func Builtin(name string) (*Query, error) {
 	return q, err
 }
 
-// Internal gives a query of wb's own about runs, whose text is a statement of sql/internal without its comment.
+// Internal gives a query about runs whose text is a statement of sql/internal, without the comment in its first line.
 func Internal(statement, name, title string) *Query {
 	_, text, _ := strings.Cut(strings.TrimSuffix(wbsql.Statement(statement), "\n"), "\n")
 	return &Query{Name: name, File: name, Title: title, Vars: []Var{{Name: RunsVar, Default: "latest"}}, SQL: text, builtin: true}
@@ -303,13 +303,13 @@ func there(path string) bool {
 	return err == nil
 }
 
-// visible says whether a file of a directory is one that its owner put there as a query: editors and systems leave hidden ones.
+// visible says whether a file of a directory is a query. Hidden files are not: editors and systems leave them there.
 func visible(name string) bool {
 	return strings.HasSuffix(name, ".sql") && !strings.HasPrefix(name, ".")
 }
 
 func readFile(p string) (*Query, error) {
-	st, err := os.Stat(p) // a pipe would be waited for
+	st, err := os.Stat(p) // only a regular file is opened: a pipe would block
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read query: %s: no such file", p)
@@ -374,11 +374,11 @@ func (l Library) Names() ([]string, error) {
 		return nil, err
 	}
 	if l.Dir != "" {
-		own, err := os.ReadDir(l.Dir)
+		entries, err := os.ReadDir(l.Dir)
 		if err != nil {
 			return nil, fmt.Errorf("list queries: %w", err)
 		}
-		for _, e := range own {
+		for _, e := range entries {
 			if st, err := os.Stat(filepath.Join(l.Dir, e.Name())); err == nil && st.Mode().IsRegular() && visible(e.Name()) {
 				files = append(files, e.Name())
 			}
@@ -391,7 +391,7 @@ func (l Library) Names() ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// AdHoc is a query from the command line.
+// AdHoc gives a query from the command line.
 func AdHoc(text string) *Query { return &Query{File: "-c", Title: "query", SQL: text} }
 
 // List gives the saved queries as a table.
@@ -418,7 +418,7 @@ func (l Library) List() (*table.Table, error) {
 	return t, nil
 }
 
-// ParseSettings reads values of variables, NAME=VALUE each.
+// ParseSettings reads values of variables, each written as NAME=VALUE.
 func ParseSettings(texts []string) (map[string]string, error) {
 	set := map[string]string{}
 	for _, s := range texts {
@@ -427,7 +427,7 @@ func ParseSettings(texts []string) (map[string]string, error) {
 			return nil, fmt.Errorf("wants NAME=VALUE, not %q", s)
 		}
 		if k == RunsVar {
-			return nil, errors.New("runs are chosen with --runs")
+			return nil, errors.New("choose runs with --runs")
 		}
 		set[k] = v
 	}

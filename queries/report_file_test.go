@@ -11,7 +11,7 @@ import (
 	"wb/queries/internal/fixture"
 )
 
-// A new report is one file in a folder: it is listed beside wb's own, takes runs and variables, and declares its chart.
+// A new report is one file in a folder: it is listed with those of wb, takes runs and variables, and declares its chart.
 func TestReportIsOneFile(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "toy.sql"), `-- title: Turns of a run

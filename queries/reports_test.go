@@ -29,7 +29,7 @@ func find(t testing.TB, name string) *Query {
 	return q
 }
 
-// What each report answers with, column by column; the chart and the documents of a reader rely on the names.
+// reportColumns are the columns of each report. Charts and documents rely on their names.
 var reportColumns = map[string]string{
 	"cache_counters_agree": "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens " +
 		"external_hit_tokens difference_tokens agree server_requests",
@@ -97,7 +97,7 @@ var reportColumns = map[string]string{
 		"server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
 }
 
-// How many rows each report has over the latest run, the last two and all.
+// reportRows is how many rows each report has over the latest run, the last two and all.
 var reportRows = map[string][3]int{
 	"cache_counters_agree":    {5, 5, 6},
 	"cache_hit_by_turn":       {3, 3, 4},
@@ -167,7 +167,7 @@ func TestEveryReport(t *testing.T) {
 			if len(tb.Runs) != i+1 || tb.Simulated() != (selector == "all") {
 				t.Errorf("%s over %s: runs %v, simulated %v", name, selector, tb.Runs, tb.Simulated())
 			}
-			// warm-up and failed turns have token counts that stand out
+			// warm-up and failed turns have unusual token counts
 			standsOut := func(tokens string) bool { return strings.Contains(fixture.Text(t, tb), tokens) }
 			if !countsAll[name] && slices.ContainsFunc([]string{"8888", "9999", "7777"}, standsOut) {
 				t.Errorf("%s over %s counts warm-up or failed turns:\n%s", name, selector, fixture.Text(t, tb))
@@ -179,7 +179,7 @@ func TestEveryReport(t *testing.T) {
 	}
 }
 
-// Variables move the figures: a wider bucket, a lower bar for stalls.
+// Variables change the figures: a wider bucket, a lower limit for stalls.
 func TestReportVariables(t *testing.T) {
 	ctx := context.Background()
 	db := fixture.History(t)
@@ -200,7 +200,7 @@ func TestReportVariables(t *testing.T) {
 	}
 }
 
-// A report read in the DuckDB shell, no variable set, says what wb says with its defaults.
+// A report that runs in the DuckDB shell without variables gives what wb gives with its defaults.
 func TestPlainSQLIsTheDefault(t *testing.T) {
 	ctx := context.Background()
 	p := fixture.Path(t)
@@ -247,7 +247,7 @@ func TestPlainSQLIsTheDefault(t *testing.T) {
 		}
 		compared++
 	}
-	if compared != len(names)-5 { // run_differences and compare_turns take two runs, and those about machines take all
+	if compared != len(names)-5 { // run_differences and compare_turns take two runs, and the reports about machines take all
 		t.Errorf("%d of %d reports compared", compared, len(names))
 	}
 }
@@ -308,13 +308,14 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
-// Only turns that were alone count: the third ran beside a restart, the fourth beside somebody else.
+// Only turns that were alone count: the server was restarted during the third, and answered somebody else during the fourth.
 func TestTTFTSplit(t *testing.T) {
 	tb, err := find(t, "ttft_split").Run(context.Background(), fixture.History(t), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "1 1 100 25 250 25 -200\n2 1 50 25 250 25 -250" // the fixture's server takes longer than its client sees; the parts add up to TTFT
+	// the server of the fixture takes longer than its client sees; the parts add up to TTFT
+	want := "1 1 100 25 250 25 -200\n2 1 50 25 250 25 -250"
 	if got := fixture.Text(t, tb, "turn", "turns", "ttft_p50_ms", "queue_ms", "prefill_ms", "server_other_ms", "outside_ms"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -22,18 +22,18 @@ import (
 	"wb/store"
 )
 
-// Options say what a query is asked about.
+// Options choose the runs of a query and the values of its variables.
 type Options struct {
-	Runs string            // selector; "" means the query's own default
+	Runs string            // selector; "" means the default in the query
 	Set  map[string]string // values for the query's variables
 }
 
 // MaxRows is the most rows that a table holds in memory.
 const MaxRows = 1_000_000
 
-// Run binds the variables and runs the query. Variables are values, never pasted into the text. Errors name what is
-// wrong: an unknown variable, a selector that finds nothing, a chart's missing column, or DuckDB's own message.
-// When ctx ends, its error is what is given, whatever DuckDB says of being interrupted.
+// Run sets the variables and runs the query. Variables are passed as values and never put into the text. Errors say what is
+// wrong: an unknown variable, a selector that finds nothing, a missing column of a chart, or the message of DuckDB.
+// When ctx ends, Run returns the error of ctx, whatever DuckDB says about the interruption.
 func (q *Query) Run(ctx context.Context, db *store.DB, o Options) (*table.Table, error) {
 	t, err := q.run(ctx, db, o)
 	if err != nil && ctx.Err() != nil {
@@ -48,14 +48,14 @@ func (q *Query) run(ctx context.Context, db *store.DB, o Options) (*table.Table,
 		return nil, fmt.Errorf("%s: holds a NUL byte, where DuckDB would stop reading", q.File)
 	}
 	if !q.builtin && !db.ReadOnly() {
-		return nil, fmt.Errorf("run query %s: the file is open for writing, and only wb's own queries run then", q.File)
+		return nil, fmt.Errorf("run query %s: the file is open for writing, and then only the queries of wb run", q.File)
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, q.wrap(err)
 	}
-	// the connection is not used again: variables and temporary tables end with it
-	defer conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it gives ErrBadConn back
+	// the connection is closed, so that variables and temporary tables end with it
+	defer conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns ErrBadConn
 	statements := []string{q.SQL}
 	if !q.builtin {
 		g := guard{conn: conn, file: q.File, elsewhere: db.Elsewhere()}
@@ -93,7 +93,7 @@ func (q *Query) run(ctx context.Context, db *store.DB, o Options) (*table.Table,
 	if err := runNotes(ctx, conn, t); err != nil {
 		return nil, q.wrap(err)
 	}
-	if len(t.Runs) == 0 { // nobody said which runs: the figures may be of any
+	if len(t.Runs) == 0 { // no runs were chosen: the figures may come from any run
 		if err := conn.QueryRowContext(ctx, wbsql.Statement("any_simulated")).Scan(&t.AnySimulated); err != nil {
 			return nil, q.wrap(err)
 		}
@@ -174,7 +174,7 @@ func varsHint(names []string) string {
 	return "; it has " + strings.Join(names, ", ")
 }
 
-// kind is what the default makes of a variable: "text", "number" or "bool"; "" where nothing is said.
+// kind gives the kind of value that the default asks for: "text", "number" or "bool"; "" without a default.
 func (v Var) kind() string {
 	switch {
 	case v.quoted:
@@ -195,7 +195,7 @@ func kindOf(value string) string {
 	return "number"
 }
 
-// typed reads a value as the number or truth value it looks like; words such as inf and nan stay text.
+// typed reads a value as the number or boolean it looks like. Words such as inf and nan stay text.
 func typed(s string) any {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n
@@ -210,7 +210,7 @@ func typed(s string) any {
 }
 
 func (q *Query) wrap(err error) error {
-	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} { // the driver adds DuckDB's words on a second line
+	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} { // the driver adds DuckDB's message on a second line
 		if errors.Is(err, cause) {
 			return fmt.Errorf("run query %s: %w", q.File, cause)
 		}
@@ -219,7 +219,7 @@ func (q *Query) wrap(err error) error {
 		return fmt.Errorf("%s: a column holds a struct whose members have no names: name them, as in {a: 1}, or cast it to VARCHAR", q.File)
 	}
 	var de *duckdb.Error
-	if errors.As(err, &de) { // the excerpt with its caret says nothing on one line
+	if errors.As(err, &de) { // the excerpt with its caret means nothing when all is on one line
 		return fmt.Errorf("%s: %s", q.File, excerptless(de.Msg))
 	}
 	return fmt.Errorf("run query %s: %w", q.File, err)
@@ -235,7 +235,7 @@ func read(rows *sql.Rows, t *table.Table) error {
 		t.Columns = append(t.Columns, table.Column{Name: c.Name(), Type: c.DatabaseTypeName(), Unit: table.UnitOf(c.Name())})
 	}
 	scan := make([]any, len(types))
-	var slab []any // cells of many rows at once
+	var slab []any // memory for the cells of many rows
 	for rows.Next() {
 		if len(t.Rows) == MaxRows {
 			t.Notes = append(t.Notes, fmt.Sprintf("only the first %d rows are shown", MaxRows))
@@ -260,8 +260,8 @@ func read(rows *sql.Rows, t *table.Table) error {
 	return rows.Err()
 }
 
-// value turns what the driver gives for a DuckDB type into the few types a Table promises. The type tells a UUID from 16
-// bytes of a BLOB, and a day or a time of day inside a list from a moment.
+// value turns what the driver gives for a DuckDB type into the few types that a Table promises. The type tells a UUID from a BLOB of
+// 16 bytes and, inside a list, a day or a time of day from a timestamp.
 func value(v any, typ string) any {
 	switch x := v.(type) {
 	case nil, bool, int64, float64, string:
@@ -338,10 +338,10 @@ func value(v any, typ string) any {
 	return fmt.Sprint(v)
 }
 
-// exactBits are those of a whole number that a float64 holds as it is.
+// exactBits is how many bits of a whole number a float64 holds exactly.
 const exactBits = 53
 
-// endless gives DuckDB's infinite times, which the driver takes for some year, as words, and times of day that have a zone with it.
+// endless gives infinite times of DuckDB, which the driver turns into some year, as words. It gives times of day with a zone as text.
 func endless(t time.Time, typ string) any {
 	const day = 24 * 60 * 60
 	switch t.Unix() {
@@ -356,7 +356,7 @@ func endless(t time.Time, typ string) any {
 	return t
 }
 
-// inner is plain for a value inside another, where no Column tells that a time is a day or a time of day.
+// inner is value for a value inside another one, where no Column says that a time is a day or a time of day.
 func inner(v any, typ string) any {
 	if t, ok := v.(time.Time); ok {
 		switch typ {
@@ -369,7 +369,7 @@ func inner(v any, typ string) any {
 	return value(v, typ)
 }
 
-// parts splits what stands in the brackets of a type: MAP(INTEGER, STRUCT("a" UUID, "b" BLOB)) gives two.
+// parts splits what is in the brackets of a type: MAP(INTEGER, STRUCT("a" UUID, "b" BLOB)) gives two parts.
 func parts(typ string) []string {
 	from, to := strings.IndexByte(typ, '('), strings.LastIndexByte(typ, ')')
 	if from < 0 || to < from {
@@ -413,7 +413,7 @@ func members(typ string) map[string]string {
 	return out
 }
 
-// runNotes adds what a reader must know of the runs: that they did not end well, or that turns of theirs do not count.
+// runNotes adds what a reader must know about the runs: that they did not end well, or that some of their turns do not count.
 func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 	ids := make([]string, len(t.Runs))
 	for i, r := range t.Runs {
@@ -427,9 +427,9 @@ func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 	for rows.Next() {
 		var name, status, reason string
 		var isolation sql.NullString
-		var turns, failed, untold, lied, refused, silent, truncated, warm, sessions sql.NullInt64
-		if err := rows.Scan(&name, &status, &reason, &turns, &failed, &untold, &lied, &refused, &silent, &truncated, &warm, &sessions,
-			&isolation); err != nil {
+		var turns, failed, uncounted, disagreeing, impossible, unanswered, truncated, warm, sessions sql.NullInt64
+		if err := rows.Scan(&name, &status, &reason, &turns, &failed, &uncounted, &disagreeing, &impossible, &unanswered, &truncated,
+			&warm, &sessions, &isolation); err != nil {
 			return err
 		}
 		if status != "ok" {
@@ -449,13 +449,14 @@ func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 			failed.Int64, turns.Int64, name)
 		note(warm, "%d of %d sessions of run %s began warm: their first prompt was in the prefix cache already (isolation %s)",
 			warm.Int64, sessions.Int64, name, isolation.String)
-		note(lied, "the usage of %s says other tokens than were sent or streamed (wb query run_events)", some(lied))
-		note(refused, "the usage of %s says what cannot be, and that is left out (wb query run_events)", some(refused))
-		note(untold, "the time per token of %s is not known: their tokens came at once, or several an event, "+
-			"and the server does not say how many", some(untold))
-		note(silent, "%s brought no answer, only reasoning, tool calls or nothing; --max-tokens allows more (wb query run_events)",
-			some(silent))
-		note(truncated, "the server cut the history of %s: a longer conversation than its context (wb query run_events)", some(truncated))
+		note(disagreeing, "the usage of %s gives other token counts than were sent or streamed (wb query run_events)", some(disagreeing))
+		note(impossible, "the usage of %s gives impossible token counts, which are left out (wb query run_events)", some(impossible))
+		note(uncounted, "the time per token of %s is not known: their tokens came at once, or several per event, "+
+			"and the server does not say how many", some(uncounted))
+		note(unanswered, "%s got no answer, only reasoning, tool calls or nothing; --max-tokens allows more (wb query run_events)",
+			some(unanswered))
+		note(truncated, "the server cut the history of %s, as the conversation was longer than its context (wb query run_events)",
+			some(truncated))
 	}
 	return rows.Err()
 }
@@ -467,7 +468,7 @@ func counted(n int, one, many string) string {
 	return fmt.Sprint(n, " ", many)
 }
 
-// Several runs saved queries over the selected runs, and gives those that have rows; of a single one, also without.
+// Several runs saved queries over the selected runs, and gives the tables that have rows. A single query gives its table in any case.
 func Several(ctx context.Context, db *store.DB, selector string, names ...string) (tables []*table.Table, err error) {
 	for _, name := range names {
 		q, err := Builtin(name)

@@ -23,17 +23,17 @@ var ErrNoRuns = plain.WithHint(errors.New("no such run"), "wb runs shows the run
 
 var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
 
-// CheckName says why a run cannot be given a name, "" when it can: it must be told from a selector, and be readable where it is shown.
+// CheckName says why a run cannot have a name, or "" when it can. A name must not look like a selector, and must be readable.
 func CheckName(name string) (why string) {
 	begins := func(with string) bool { return strings.HasPrefix(name, with) }
 	reserved := name == "latest" || name == "all" || slices.ContainsFunc([]string{"latest~", "last:", "tag:", "plan:"}, begins)
 	if reserved || strings.ContainsAny(name, `,"`) {
-		return "could not be told from a selector of runs"
+		return "could be taken for a selector of runs"
 	}
 	return CheckLabel(name)
 }
 
-// CheckLabel says why a text cannot be a name or a tag, "" when it can.
+// CheckLabel says why a text cannot be a name or a tag, or "" when it can.
 func CheckLabel(text string) (why string) {
 	switch {
 	case strings.TrimSpace(text) == "":
@@ -48,7 +48,7 @@ func CheckLabel(text string) (why string) {
 	return ""
 }
 
-// CheckTags says what is wrong with tags of the form KEY=VALUE; KEY= takes one away.
+// CheckTags says what is wrong with tags of the form KEY=VALUE. KEY= removes a tag.
 func CheckTags(tags []string) error {
 	for _, t := range tags {
 		k, v, ok := strings.Cut(t, "=")
@@ -75,8 +75,8 @@ type selectable struct {
 
 // Select resolves a selector: a comma-separated list of "latest", "latest~N" (the Nth before it), "last:N", "all", run ids
 // or the start of one (4 characters or more), names, "tag:key=value", and "plan:name", the runs of the newest execution of a
-// plan. A part in double quotes may have commas and spaces at its ends; so may a name or tag that is all there is. The runs come in
-// the order they started, each once.
+// plan. A part in double quotes may have commas, and spaces at its ends. So may a name or tag that is the whole selector. The runs are
+// returned in the order in which they started, each once.
 func Select(ctx context.Context, conn *sql.Conn, selector string) ([]table.RunRef, error) {
 	all, err := selectables(ctx, conn)
 	if err != nil {
@@ -124,7 +124,7 @@ func selectables(ctx context.Context, conn *sql.Conn) (all []selectable, err err
 	return all, rows.Err()
 }
 
-// is says whether a part of a selector is the run's name, its id or one of its tags, as it is written.
+// is says whether a part of a selector, exactly as written, is the run's name, its id or one of its tags.
 func (r selectable) is(part string) bool {
 	if tag, ok := strings.CutPrefix(part, "tag:"); ok && slices.Contains(r.tags, any(tag)) {
 		return true
@@ -132,11 +132,11 @@ func (r selectable) is(part string) bool {
 	return r.name == part || r.Name == part || r.ID == part
 }
 
-// selectorParts splits at the commas outside of double quotes, of which two inside stand for one.
+// selectorParts splits a selector at the commas outside of double quotes. Inside quotes, two double quotes stand for one.
 func selectorParts(selector string) ([]string, error) {
 	var parts []string
 	var part strings.Builder
-	quoted, was := false, false // inside quotes; the part had some
+	quoted, was := false, false // we are inside quotes; the part had quotes
 	end := func() {
 		text := part.String()
 		if !was {
@@ -158,7 +158,7 @@ func selectorParts(selector string) ([]string, error) {
 			quoted, was = true, true
 		case c == ',' && !quoted:
 			end()
-		case c == ' ' && was && !quoted: // behind the quotes
+		case c == ' ' && was && !quoted: // after the quotes
 		default:
 			part.WriteByte(c)
 		}
@@ -170,7 +170,7 @@ func selectorParts(selector string) ([]string, error) {
 	return parts, nil
 }
 
-// pickRuns marks the runs of one part of a selector. It fails when there is none.
+// pickRuns marks the runs of one part of a selector. It is an error if there are none.
 func pickRuns(all []selectable, picked []bool, part string) error {
 	found := 0
 	pick := func(ok func(i int) bool) {

@@ -13,7 +13,7 @@ import (
 	"wb/store"
 )
 
-// Whatever a run is named, and however it is tagged, it can be selected, alone and beside others.
+// A run can be selected by any name and any tag, alone and together with others.
 func TestSelectOddNames(t *testing.T) {
 	names := []string{"plain", "a, b", " ", " edge ", `q"uote`, `"all"`, "tag:x=y", "last:", "la,test", "caf\u00e9 \U0001f600", "deadbeef"}
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
@@ -71,14 +71,17 @@ func TestSelectOddNames(t *testing.T) {
 }
 
 func TestCheckName(t *testing.T) {
+	const (
+		selector = "could be taken for a selector of runs"
+		unseen   = "has characters that cannot be seen"
+		spaces   = "begins or ends with a space"
+	)
 	for name, want := range map[string]string{
 		"a": "", "a b": "", "caf\u00e9": "", "x/y=1": "", "a\U0001f600": "", "latests": "",
-		"": "is empty", " ": "is empty", "\t": "is empty", " a": "begins or ends with a space", "a ": "begins or ends with a space",
-		"a\nb": "has characters that cannot be seen", "a\x1b[0m": "has characters that cannot be seen", "a\u202eb": "has characters that cannot be seen",
-		"a\u200bb": "has characters that cannot be seen", "a\xff": "is not UTF-8",
-		"a,b": "could not be told from a selector of runs", `a"b`: "could not be told from a selector of runs", "latest": "could not be told from a selector of runs",
-		"latest~1": "could not be told from a selector of runs", "last:3": "could not be told from a selector of runs", "tag:a=b": "could not be told from a selector of runs",
-		"plan:x": "could not be told from a selector of runs", "all": "could not be told from a selector of runs",
+		"": "is empty", " ": "is empty", "\t": "is empty", " a": spaces, "a ": spaces,
+		"a\nb": unseen, "a\x1b[0m": unseen, "a\u202eb": unseen, "a\u200bb": unseen, "a\xff": "is not UTF-8",
+		"a,b": selector, `a"b`: selector, "latest": selector, "latest~1": selector, "last:3": selector, "tag:a=b": selector,
+		"plan:x": selector, "all": selector,
 	} {
 		if got := CheckName(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)

@@ -17,7 +17,7 @@ type WhatIf struct {
 	Runs       string  // selector
 	BlockSizes []int   // tokens in a KV block
 	PoolTokens []int64 // tokens the KV cache holds; 0: no limit
-	Shared     bool    // as if nothing kept sessions apart: no salts, no restarts, no resets
+	Shared     bool    // without isolation between sessions: no salts, no restarts, no resets
 }
 
 // replayed is one recorded request.
@@ -28,15 +28,15 @@ type replayed struct {
 	prompt    []int32
 	output    []int32
 	generated int64
-	measured  bool // it counts: it ended well, is no warm-up, and its session was not played again
-	guessed   bool // the tokens after it in the next prompt are what it generated
+	measured  bool // it counts: it ended well, is not warm-up, and its session was not played again
+	guessed   bool // the tokens after it in the next prompt may be taken as its output
 }
 
 // ErrNoTokens is returned when the runs hold no token ids.
 var ErrNoTokens = errors.New("no token ids were recorded")
 
-// Simulate replays the prompts of recorded runs through vLLM's cache with other block sizes and pools: the hit ratio each would
-// have had. Warm-up is replayed and counts in no figure.
+// Simulate replays the prompts of recorded runs through vLLM's cache with other block sizes and pools, and gives the hit ratio that each
+// would have had. Warm-up is replayed and counts in no figure. ErrNoTokens says that a run has no token ids.
 func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*table.Table, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -48,10 +48,10 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*table.Table, error)
 		return nil, err
 	}
 	t := &table.Table{Name: "cache_simulate", Title: "Prefix cache by block size and capacity", Runs: refs,
-		About: "The recorded prompts replayed through vLLM's cache, with other block sizes and pools. " +
-			"hit_ratio: cached over prompt tokens of measured turns; " +
-			"warm-up, failed turns and sessions that were played again are left out. " +
-			"refused: those of the turns that the pool could not hold; nothing of them was cached.",
+		About: "The recorded prompts, replayed through vLLM's cache with other block sizes and pools. " +
+			"hit_ratio: cached over prompt tokens of measured turns. " +
+			"Warm-up, failed turns and sessions that were played again are left out. " +
+			"refused: turns that the pool could not hold; nothing of them was cached.",
 		Charts: []table.Chart{{Kind: "line", X: "block_size_tokens", Y: []string{"hit_ratio"}, Series: "series", LogX: true}}}
 	for _, name := range []string{
 		"run", "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio", "refused", "series",
@@ -59,7 +59,7 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*table.Table, error)
 		t.Columns = append(t.Columns, table.Column{Name: name, Unit: table.UnitOf(name)})
 	}
 	if w.Shared {
-		t.Notes = append(t.Notes, "Sessions share one cache here, whatever kept them apart when they were recorded.")
+		t.Notes = append(t.Notes, "Sessions share one cache here, even if they were isolated when they were recorded.")
 	}
 	for _, ref := range refs {
 		turns, err := readTokens(ctx, conn, ref.ID)
@@ -94,8 +94,8 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*table.Table, error)
 	return t, nil
 }
 
-// replay runs requests one after the other, as a single user's come. Whatever the cache, n and prompt are of the turns that were measured;
-// of these it refused some, which had nothing cached.
+// replay runs requests one after the other, as those of a single user. n and prompt count the measured turns and their prompt tokens, which
+// do not depend on the cache. cached counts the tokens that hit, and refused the turns that did not fit, which have no hits.
 func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cached, refused int64) {
 	for _, t := range turns {
 		if t.measured {
@@ -105,7 +105,7 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 	}
 	blocks := 0
 	if pool > 0 {
-		if blocks = int(pool)/size - 1; blocks < 1 { // one block is vLLM's own
+		if blocks = int(pool)/size - 1; blocks < 1 { // vLLM keeps one block for itself
 			return n, prompt, 0, n
 		}
 	}
@@ -121,7 +121,7 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 				salt = fmt.Sprint(t.session)
 			}
 		}
-		if t.warmup { // a warm-up is always apart
+		if t.warmup { // a warm-up always has a separate salt
 			salt = fmt.Sprint("warm-up ", t.session)
 		}
 		session = t.session
@@ -142,8 +142,8 @@ func replay(turns []replayed, size int, pool int64, shared bool) (n, prompt, cac
 	return n, prompt, cached, refused
 }
 
-// readTokens puts the prompts of a run together again, in the order they were sent. Where the ids of a reply were not recorded, the
-// tokens that stand in its place in the next prompt are taken.
+// readTokens rebuilds the prompts of a run, in the order in which they were sent. Where the ids of a reply were not recorded, it takes
+// the tokens that are in its place in the next prompt.
 func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, error) {
 	rows, err := conn.QueryContext(ctx, wbsql.Statement("recorded_tokens"), runID)
 	if err != nil {
@@ -171,7 +171,7 @@ func readTokens(ctx context.Context, conn *sql.Conn, runID string) ([]replayed, 
 		if sharedTurn.Valid {
 			i, ok := at[sharedTurn.Int32]
 			if !ok || shared > int64(len(out[i].prompt)) {
-				return nil, fmt.Errorf("read token ids: turn %d begins as turn %d, which is not there whole", turn, sharedTurn.Int32)
+				return nil, fmt.Errorf("read token ids: turn %d begins like turn %d, which is missing or incomplete", turn, sharedTurn.Int32)
 			}
 			ids = append(ids, out[i].prompt[:shared]...)
 		}

@@ -10,7 +10,7 @@ import (
 	"wb/queries/internal/fixture"
 )
 
-// Whatever the cache, turns and prompt tokens are those that were measured: rows of one table have one denominator.
+// The counts of turns and prompt tokens do not depend on the cache: all rows of the table have the same denominator.
 func TestReplayDenominators(t *testing.T) {
 	ids := func(n int) []int32 {
 		out := make([]int32, n)
@@ -44,7 +44,7 @@ func TestReplayDenominators(t *testing.T) {
 	}
 }
 
-// Prompts and replies are put together from their parts, and from rows of an older wb, which hold them whole.
+// Prompts and replies are rebuilt from their parts, and from rows of an older wb, which hold all of the ids.
 func TestReadTokens(t *testing.T) {
 	ctx := context.Background()
 	turns, err := readTokens(ctx, fixture.Conn(t, fixture.History(t)), fixture.LateID)

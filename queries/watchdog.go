@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	// A query may take DuckDB's own gigabyte, and its answer as much again and more, since it is turned into rows and then into text.
+	// A query may take the gigabyte that DuckDB may use. Its answer takes as much again and more, as it becomes rows and then text.
 	answerBytes = 4 << 30
-	// DuckDB stops at once when it is interrupted; an answer with one huge value does not stop before the driver has read it.
+	// DuckDB stops at once when it is interrupted, but an answer with one huge value stops only after the driver has read it.
 	stopWithin = 3 * time.Second
-	// lookEvery is how often a query is looked at.
+	// lookEvery is how often the memory of a query is checked.
 	lookEvery = 200 * time.Millisecond
 )
 
-// LimitMemory watches over a query that may be a stranger's. It calls end, which must end the program, when the query takes too much memory,
-// with why, or when it does not stop within seconds of being told to, with nil. The query reads only, so that nothing is lost.
+// LimitMemory watches a query, which somebody else may have written. It calls end, which must end the program, in two cases: with the
+// reason when the query takes too much memory, and with nil when it does not stop within seconds after ctx has ended. Nothing is lost, as
+// queries only read.
 func LimitMemory(ctx context.Context, end func(why error)) (stop func()) {
 	over, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	self := process.Process{Pid: int32(os.Getpid())}
@@ -36,7 +37,7 @@ func LimitMemory(ctx context.Context, end func(why error)) (stop func()) {
 			case <-tick.C:
 			}
 			if m, err := self.MemoryInfo(); err == nil && m.RSS > answerBytes {
-				end(plain.WithHint(fmt.Errorf("query: it takes %s of memory, and may take 4", plain.BytesIn(int64(m.RSS), plain.GB, 1)),
+				end(plain.WithHint(fmt.Errorf("query: it takes %s of memory, and 4 are allowed", plain.BytesIn(int64(m.RSS), plain.GB, 1)),
 					"select less, or write it to a file in the DuckDB shell"))
 			}
 			switch {
@@ -51,7 +52,7 @@ func LimitMemory(ctx context.Context, end func(why error)) (stop func()) {
 	return cancel
 }
 
-// TooLong is why the context of a query ended whose time was over.
+// TooLong is the cause of the end of a query's context when its time was over.
 type TooLong struct{ Limit time.Duration }
 
 func (t TooLong) Error() string { return fmt.Sprintf("it takes longer than %v", t.Limit) }

@@ -2,8 +2,8 @@ package sql
 
 import "strings"
 
-// Text gives a string as a literal of SQL.
+// Text gives a string as an SQL literal.
 func Text(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// Name gives a name as SQL reads it whatever is in it.
+// Name gives a quoted name, which SQL accepts whatever characters are in it.
 func Name(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

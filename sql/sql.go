@@ -1,6 +1,9 @@
-// Package sql holds all SQL text of wb and nothing else: migrations (schema/NNNN_*.sql, append-only), the views for people
-// (gpus.sql, which is data, and views/*.sql in the order of their names, all re-applied whenever they change), the saved queries
-// (reports/*.sql), and the statements that Go runs (internal/*.sql).
+// Package sql holds all SQL text of wb and nothing else.
+//
+//   - schema/NNNN_*.sql are migrations. Only new ones are added.
+//   - gpus.sql (data) and views/*.sql are the views for people. They are applied in the order of their names, and again when they change.
+//   - reports/*.sql are the saved queries.
+//   - internal/*.sql are the statements that Go runs.
 package sql
 
 import "embed"
@@ -10,8 +13,8 @@ import "embed"
 //go:embed schema/*.sql gpus.sql views/*.sql reports/*.sql internal/*.sql
 var Files embed.FS
 
-// Statement gives a statement that Go runs: the text of internal/NAME.sql. A name that is not there is a mistake of the
-// program, and panics.
+// Statement gives a statement that Go runs: the text of internal/NAME.sql. It panics if there is no such file, which is a mistake
+// in the program.
 func Statement(name string) string {
 	text, err := Files.ReadFile("internal/" + name + ".sql")
 	if err != nil {

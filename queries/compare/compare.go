@@ -1,8 +1,8 @@
-// Package compare says by how much runs differ, and whether that is more than chance.
+// Package compare says by how much runs differ, and whether the difference is more than chance.
 //
-// The database is read first (load.go). All that follows is pure: which turns go with which (pair.go), by how much they differ and
-// between which bounds (estimate.go), what that means (decide.go), what equal runs show (noise.go), and what a reader must know besides
-// (warn_*.go). The English is apart from the figures (words.go).
+// The database is read first (load.go). All that follows needs no database: which turns are compared with each other (pair.go), by how
+// much they differ, with an interval (estimate.go), what that means (decide.go), how much equal runs differ (noise.go), and what else a
+// reader must know (warn_*.go). The words are separate from the figures (words.go).
 package compare
 
 import (
@@ -20,32 +20,32 @@ type Comparison struct {
 	Base, Head string // selectors
 	Metrics    []string
 	By         string  // "", turn, context or conversation
-	Margin     float64 // differences within it are of no account, 0.02 for 2 %
+	Margin     float64 // differences within it do not matter; 0.02 for 2 %
 }
 
-// Result is what came of a comparison, with all that its words are made of.
+// Result is the outcome of a comparison, with all the values that its texts are made from.
 type Result struct {
 	Comparison Comparison
 	Base, Head Side
 	Facts      Facts
-	Verdicts   []Verdict // by group, "all" first, and in each by metric as they were asked for
+	Verdicts   []Verdict // by group, "all" first, and within a group by metric, in the order of Comparison.Metrics
 	Warnings   []Warning // what a reader of the verdicts must know
 
 	warmth  warmth
 	pairing pairing
-	noiseOf string // day of the calibration that gave the noise, "" for none
+	noiseOf string // day of the calibration that the noise comes from; "" for none
 }
 
 // ErrNothingMeasured is returned when a side has no turn that counts.
 var ErrNothingMeasured = plain.WithHint(errors.New("no measured turn"),
-	"wb query failed_turns --runs all says what became of its turns")
+	"wb query failed_turns --runs all shows what happened to its turns")
 
-// Run compares two selections of runs. The unit of evidence is a session: each gives one value, the median over its turns of the
-// quotient with the same turn of the other side, where prompt and output tokens agree in four of five turns; otherwise sessions are
-// compared without pairing, and a warning says so. Where a side had several server processes and one of them served several sessions,
-// the unit is the process: its sessions hang together by the level that a process has of its own.
+// Run compares two selections of runs. The unit of evidence is a session, which gives one value: the median over its turns of the
+// quotient with the same turn of the other side. That needs equal prompt and output tokens in at least four of five turns. Otherwise
+// sessions are compared without pairing, and a warning says so. If a side had several server processes and one of them served several
+// sessions, the unit is the process: some processes are faster than others, so sessions of one process are not independent.
 //
-// An unknown metric or grouping, a selector that finds nothing and a run on both sides are errors; ErrNothingMeasured says that a side
+// An unknown metric or grouping, a selector that finds nothing and a run on both sides are errors. ErrNothingMeasured says that a side
 // has no turn that counts.
 func Run(ctx context.Context, db *store.DB, c Comparison) (*Result, error) {
 	metrics, err := c.metrics()
@@ -58,7 +58,7 @@ func Run(ctx context.Context, db *store.DB, c Comparison) (*Result, error) {
 	}
 	r := &Result{Comparison: c, Base: base, Head: head, warmth: warmthOf(base, head)}
 	b, h, err := r.observed()
-	if err != nil { // before all that is read besides
+	if err != nil { // checked before anything else is read
 		return nil, err
 	}
 	if r.Facts, err = loadFacts(ctx, db, base, head, metrics); err != nil {
@@ -83,7 +83,7 @@ func (r *Result) observed() (base, head []observation, err error) {
 	return base, head, nil
 }
 
-// work pairs, estimates and decides, and finds the warnings: all that needs no database.
+// work pairs, estimates and decides, and finds the warnings. It needs no database.
 func (r *Result) work(base, head []observation, metrics []Metric) {
 	r.pairing = pair(base, head)
 	r.Verdicts = decide(r.pairing, metrics, r.Comparison)
@@ -92,7 +92,8 @@ func (r *Result) work(base, head []observation, metrics []Metric) {
 	r.Warnings = warn(r, checks())
 }
 
-// foreign marks the verdicts of sides that do not do the same. Where one is simulated, or began warm and the other cold, there is none.
+// foreign marks the verdicts of sides that cannot be compared. If only one is simulated, or one began warm and the other cold, there is
+// no verdict.
 func (r *Result) foreign() {
 	none := r.Base.Simulated() != r.Head.Simulated() || r.warmth.apart
 	for i := range r.Verdicts {
@@ -107,8 +108,8 @@ func (r *Result) foreign() {
 // Table gives the result for people.
 func (r *Result) Table() *table.Table { return tableOf(r) }
 
-// Narrow compares the first of some runs with each other one, in tables that fit a terminal, and gives the verdicts of the last.
-// What cannot be compared is told to warn.
+// Narrow compares the first of some runs with each of the others, in tables that fit a terminal, and gives the verdicts of the last
+// comparison. It passes the error of a failed comparison to warn.
 func Narrow(ctx context.Context, db *store.DB, runs, metrics []string, warn func(string)) (tables []*table.Table, last []Verdict) {
 	for _, head := range runs[1:] {
 		r, err := Run(ctx, db, Comparison{Base: runs[0], Head: head, Metrics: metrics, Margin: 0.02})
@@ -118,7 +119,7 @@ func Narrow(ctx context.Context, db *store.DB, runs, metrics []string, warn func
 		}
 		t := r.Table()
 		t.About, t.Charts = "", nil
-		for _, column := range []string{"group", "p", "p_holm", "label"} { // wb compare has them all
+		for _, column := range []string{"group", "p", "p_holm", "label"} { // wb compare shows all columns
 			t.Columns, t.Rows = t.Without(column)
 		}
 		tables, last = append(tables, t), r.Verdicts

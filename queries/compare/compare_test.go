@@ -20,7 +20,7 @@ import (
 	"wb/store"
 )
 
-// pairOfRuns records two runs of so many turns in sessions of ten, the second slower by a factor in TTFT.
+// pairOfRuns records two runs of so many turns, in sessions of ten turns. TTFT of the second run is higher by a factor.
 func pairOfRuns(t testing.TB, turns, events int, factor float64) *store.DB {
 	t.Helper()
 	return fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
@@ -99,12 +99,12 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// warmthNames are runs whose sessions began cold, some or all of them warm, with a template in the cache, or without a word of it.
+// warmthNames are runs whose sessions began cold, some or all of them warm, with a template in the cache, or without a report of it.
 var warmthNames = []string{"cold", "mixed", "warm", "template", "untold"}
 
 func warmthID(name string) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte(name)) }
 
-// addWarmth records such a run: eight sessions of a turn, of 1,000 tokens each.
+// addWarmth records such a run: eight sessions of one turn, each with 1,000 prompt tokens.
 func addWarmth(ctx context.Context, r *store.Recorder, name string) error {
 	run := warmthID(name)
 	errs := []error{store.Add(ctx, r, store.Run{RunID: run, Name: name, Status: "ok"}),
@@ -126,7 +126,7 @@ func addWarmth(ctx context.Context, r *store.Recorder, name string) error {
 		at, id := float64(pass)*50, int32(pass+1)
 		s := store.Session{RunID: run, SessionID: id, Conversation: "c", Repeat: id, Isolation: "none",
 			StartedNs: fixture.Sec(at), EndedNs: new(fixture.Sec(at + 50)), Status: "ok"}
-		if name == "cold" && pass == 0 { // which counters told, and not the usage
+		if name == "cold" && pass == 0 { // known from counters, and not from the usage
 			s.FirstCachedTokens, cached = new(int64(0)), -1
 		}
 		end := at + ttft + 0.63
@@ -136,8 +136,8 @@ func addWarmth(ctx context.Context, r *store.Recorder, name string) error {
 	return errors.Join(errs...)
 }
 
-// Sessions whose first prompt was in the cache are another experiment: they are paired with none, told of in tables, and a side that has no
-// others is not compared with cold ones. A prompt's beginning that all share, as a template has it, does not make it warm.
+// Sessions whose first prompt was in the cache are another experiment: they are not compared with cold ones, and tables say how many there
+// are. The start of a prompt that all prompts share, as from a template, does not make a session warm.
 func TestWarmSessions(t *testing.T) {
 	ctx := context.Background()
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
@@ -158,7 +158,7 @@ func TestWarmSessions(t *testing.T) {
 		{"cold", "mixed", Inconclusive, 1, "7 of 8 sessions of head are left out: they began warm"},
 		{"cold", "warm", Inconclusive, 8,
 			"0 sessions of base and 8 of head began warm, with their first prompt in the prefix cache, and 8 and 0 cold"},
-		{"warm", "mixed", Equivalent, 7, "1 of 8 sessions of head are left out: they began cold, and others warm"},
+		{"warm", "mixed", Equivalent, 7, "1 of 8 sessions of head are left out: they began cold, and the others warm"},
 		{"mixed", "untold", Slower, 8, ""},
 	} {
 		r, err := Run(ctx, db, Comparison{Base: c.base, Head: c.head, Metrics: []string{"ttft"}, Margin: 0.02})
@@ -173,12 +173,12 @@ func TestWarmSessions(t *testing.T) {
 	}
 	checkWarmthReports(t, db)
 	half, err := Width(ctx, db, "ttft", []string{warmthID("mixed").String()})
-	if err != nil || half > 0.001 { // seven warm ones, all alike
+	if err != nil || half > 0.001 { // seven warm sessions, all equal
 		t.Errorf("known to ±%v (%v)", half, err)
 	}
 }
 
-// checkWarmthReports wants the reports to count what began warm, and to note it where there is any.
+// checkWarmthReports expects the reports to count sessions that began warm, and to have a note where there are any.
 func checkWarmthReports(t *testing.T, db *store.DB) {
 	t.Helper()
 	for _, c := range []struct{ report, column, want string }{

@@ -13,7 +13,7 @@ type Outcome string
 
 // Outcomes.
 const (
-	Faster       Outcome = "faster" // better, for what is no time
+	Faster       Outcome = "faster" // better, for figures that are not times
 	Slower       Outcome = "slower"
 	Equivalent   Outcome = "equivalent" // the interval lies within the margin
 	Inconclusive Outcome = "inconclusive"
@@ -22,19 +22,19 @@ const (
 // Verdict is the answer for one metric and group.
 type Verdict struct {
 	Metric Metric
-	Group  string // "all", or a value of what it is grouped by
+	Group  string // "all", or the name of one group
 	Estimate
 	Evidence
-	Noise   float64 // the largest change that the interval of equal runs holds; NaN: not known
-	Foreign bool    // the sides do not do the same: one is simulated, or they have no conversation in common
+	Noise   float64 // the largest change within the interval of equal runs; NaN where it is not known
+	Foreign bool    // the sides cannot be compared: only one is simulated, one began warm, or they have no conversation in common
 	Outcome Outcome
-	More    int // sessions that would settle an inconclusive one; 0: not known, or more than a thousand
+	More    int // further sessions that an inconclusive verdict needs; 0: not known, or more than a thousand
 }
 
-// manySessions are so many that nobody wants to hear of more.
+// manySessions is the largest value of Verdict.More: nobody plays more than that.
 const manySessions = 1000
 
-// decide gives the verdicts, by group and in each by metric.
+// decide gives the verdicts, by group and within a group by metric.
 func decide(p pairing, metrics []Metric, c Comparison) (out []Verdict) {
 	for _, g := range p.groups(c.By) {
 		in := p.within(g)
@@ -52,23 +52,23 @@ func decide(p pairing, metrics []Metric, c Comparison) (out []Verdict) {
 	return out
 }
 
-// adjust fills in Adjusted for the metrics of one group, and gives how many questions each is one of. The first metric is the question; the
-// others are looked at besides, and their verdicts pay for it: those that there is something to see of.
+// adjust fills in Adjusted for the metrics of one group, and gives how many tests each of them is one of. The first metric is the primary
+// one. The others are secondary, and Holm's correction makes their verdicts stricter; metrics without figures are not counted.
 func adjust(group []Verdict) (questions []int) {
 	var p []float64
-	var besides []int
+	var secondary []int
 	for i := range group {
 		group[i].Adjusted = group[i].P
 		if i > 0 && group[i].Measured {
-			besides, p = append(besides, i), append(p, group[i].P)
+			secondary, p = append(secondary, i), append(p, group[i].P)
 		}
 	}
 	for i, adjusted := range stats.Holm(nanToOne(p)) {
-		group[besides[i]].Adjusted = adjusted
+		group[secondary[i]].Adjusted = adjusted
 	}
 	questions = make([]int, len(group))
 	for i := range questions {
-		questions[i] = len(besides)
+		questions[i] = len(secondary)
 		if i == 0 {
 			questions[i] = 1
 		}
@@ -86,7 +86,7 @@ func nanToOne(p []float64) []float64 {
 	return out
 }
 
-// settle gives the outcome; questions is how many are asked at once.
+// settle sets the outcome and More. questions is how many tests are made at once.
 func (v *Verdict) settle(margin float64, questions int) {
 	v.Outcome = v.outcome(margin)
 	v.More = 0
@@ -95,7 +95,7 @@ func (v *Verdict) settle(margin float64, questions int) {
 	}
 }
 
-// outcome says what the estimate means. Equivalence goes first: a difference that is certain and of no account is no difference.
+// outcome says what the estimate means. Equivalence comes first: a difference that is certain but within the margin does not matter.
 func (v *Verdict) outcome(margin float64) Outcome {
 	up, down := Slower, Faster
 	if v.Metric.Higher {
@@ -114,7 +114,7 @@ func (v *Verdict) outcome(margin float64) Outcome {
 	return Inconclusive
 }
 
-// more says how many sessions more would settle it; 0 for not known, or too many.
+// more says how many further sessions would give a verdict; 0 if that is not known, or too many.
 func (v *Verdict) more(margin float64, questions int) int {
 	units, more := cmp.Or(v.Processes, v.Sessions), 0
 	switch {
@@ -123,7 +123,7 @@ func (v *Verdict) more(margin float64, questions int) int {
 	case !v.Enough:
 		more = fewSessions - v.Sessions
 	default:
-		// the interval shrinks with the root of the number of sessions; it has to get off 0, or into the margin
+		// the interval shrinks with the root of the number of sessions: it has to exclude 0, or to lie within the margin
 		half := (v.High - v.Low) / 2
 		off := math.Max(math.Abs(v.Change), margin-math.Abs(v.Change))
 		if off > 0 && half > 0 {
@@ -131,7 +131,7 @@ func (v *Verdict) more(margin float64, questions int) int {
 			more = max(int(math.Ceil(float64(units)*factor*factor))-units, 1)
 		}
 	}
-	// with fewer, not even differences that all point one way reach p: the exact tests' floor, times the questions asked
+	// with fewer sessions, not even differences of one sign reach p: the smallest p of the exact tests, times the number of tests
 	floor := stats.SignedRankFloor
 	if !v.Paired || v.Processes > 0 {
 		floor = func(n int) float64 { return stats.RankSumFloor(n, n) }
@@ -141,7 +141,7 @@ func (v *Verdict) more(margin float64, questions int) int {
 		least++
 	}
 	more = max(more, least-units)
-	if v.Processes > 0 { // told in sessions, as the others are
+	if v.Processes > 0 { // given in sessions, as in other cases
 		more = (more*v.Sessions + v.Processes - 1) / v.Processes
 	}
 	if more > manySessions {

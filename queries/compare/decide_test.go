@@ -22,7 +22,7 @@ func TestOutcome(t *testing.T) {
 		"inside the margin":                 {lower, -0.01, 0.015, 0.9, true, Equivalent},
 		"certain, and inside the margin":    {lower, 0.01, 0.015, 0.001, true, Equivalent},
 		"the interval holds 0":              {lower, -0.05, 0.15, 0.01, true, Inconclusive},
-		"the test does not refuse chance":   {lower, 0.05, 0.15, 0.06, true, Inconclusive},
+		"the test does not reject chance":   {lower, 0.05, 0.15, 0.06, true, Inconclusive},
 		"too few":                           {lower, 0.05, 0.15, 0.01, false, Inconclusive},
 		"too few, and inside of the margin": {lower, 0, 0, 1, false, Inconclusive},
 	} {
@@ -57,7 +57,7 @@ func TestMore(t *testing.T) {
 	}
 }
 
-// The first metric is the question itself. The others pay for being several, as far as there is something to see of them.
+// The first metric is primary. The others are corrected for being several, as far as they have figures.
 func TestAdjust(t *testing.T) {
 	group := make([]Verdict, 4)
 	for i, p := range []float64{0.01, 0.01, 0.02, math.NaN()} {
@@ -70,7 +70,7 @@ func TestAdjust(t *testing.T) {
 	}
 }
 
-// A verdict that is none needs no more sessions, and neither does a metric that nobody has.
+// An equivalent verdict needs no more sessions, and neither does a metric without figures.
 func TestSettle(t *testing.T) {
 	same := Verdict{More: 9}
 	same.Evidence = Evidence{Sessions: 10, Enough: true, Measured: true, Paired: true}

@@ -20,7 +20,7 @@ import (
 	"wb/store"
 )
 
-// drifting records runs of 12 passes through 5 turns: TTFT by turn, times what level says of pass and turn, with 0.5 % of jitter.
+// drifting records runs of 12 sessions of 5 turns. TTFT grows with the turn, and is multiplied by level(pass, turn) and 0.5 % of jitter.
 func drifting(t *testing.T, level map[string]func(pass, turn int) float64) *store.DB {
 	t.Helper()
 	return fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
@@ -57,7 +57,7 @@ func drifting(t *testing.T, level map[string]func(pass, turn int) float64) *stor
 	})
 }
 
-// A steady run has no remark; one that slows, one that was cold and one whose turns hang together have theirs, and no other.
+// A steady run has no remark; one that slows, one that was cold and one whose turns are correlated have their remark, and no other.
 func TestDrift(t *testing.T) {
 	wave := 0.0
 	rng := rand.New(rand.NewPCG(4, 3))
@@ -80,7 +80,7 @@ func TestDrift(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"steady": "", "slowing": "it got ", "cold": "the first session was", "hanging": "neighbouring turns hang together",
+		"steady": "", "slowing": "it got ", "cold": "the first session was", "hanging": "neighbouring turns are correlated",
 	} {
 		tb, err := drift.Run(context.Background(), db, queries.Options{Runs: name})
 		if err != nil {
@@ -91,7 +91,7 @@ func TestDrift(t *testing.T) {
 			if row[1] == "ttft" {
 				got, _ = row[tb.ColumnIndex("remark")].(string)
 			} else if row[tb.ColumnIndex("remark")] != nil {
-				t.Errorf("%s: a remark on TPOT, which held still: %v", name, row)
+				t.Errorf("%s: a remark on TPOT, which did not change: %v", name, row)
 			}
 		}
 		if (want == "") != (got == "") || !strings.Contains(got, want) {
@@ -101,7 +101,7 @@ func TestDrift(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	// what matters stands under a comparison too
+	// a comparison has the remark as a note
 	r, err := Run(context.Background(), db, Comparison{Base: "steady", Head: "slowing", Metrics: []string{"ttft"}, Margin: 0.02})
 	if err != nil {
 		t.Fatal(err)

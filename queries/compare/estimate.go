@@ -9,44 +9,44 @@ import (
 	"wb/queries/stats"
 )
 
-// Estimate is by how much head differs from base. What is not known is NaN.
+// Estimate says by how much head differs from base. A figure that is not known is NaN.
 type Estimate struct {
-	Base, Head  float64                      // medians over the turns that the change is of, in the metric's unit
+	Base, Head  float64                      // medians over the turns that are compared, in the metric's unit
 	Change      float64                      // quotient less 1, or difference of ratios; positive: head has more
 	Low, High   float64                      // 95 % interval of Change
-	P, Adjusted float64                      // Wilcoxon's, and after Holm over the metrics of the group
-	pAt         func(change float64) float64 // Wilcoxon's p of the true change being this one; nil where nothing was compared
+	P, Adjusted float64                      // Wilcoxon's p, and the same after Holm's correction over the metrics of the group
+	pAt         func(change float64) float64 // Wilcoxon's p if the true change were this one; nil where nothing was compared
 }
 
-// Evidence is what an estimate rests on.
+// Evidence says how much data an estimate is based on.
 type Evidence struct {
 	Sessions  int  // pairs of sessions, or the smaller number of sessions when they are not paired
-	Processes int  // of servers, the smaller number; 0 where sessions are the unit of evidence
-	Turns     int  // the smaller number
-	Paired    bool // turns were compared with their equals on the other side
-	Enough    bool // sessions, or processes, for a verdict
-	Measured  bool // there are figures of it, on one side at least
+	Processes int  // server processes, the smaller number of both sides; 0 where sessions are the unit of evidence
+	Turns     int  // the smaller number of both sides
+	Paired    bool // each turn was compared with the same turn of the other side
+	Enough    bool // there are enough sessions, or processes, for a verdict
+	Measured  bool // there are figures of the metric, on one side at least
 }
 
 const (
 	level = 0.95
 	draws = 1000
-	// ends that stand far out in the tails want more draws, and few sessions cost little
+	// with few sessions the ends are far out in the tails and need more draws, which cost little
 	fewDraws, fewUnits = 2000, 40
-	// many sessions cost much, and the ends of 500 draws scatter by 3 % of the interval only
+	// draws of many sessions cost much, and the ends of 500 draws vary only by 3 % of the interval
 	manyDraws, manyUnits = 500, 400
-	// fewer sessions than this say nothing that could be relied on: an exact two-sided test of 5 cannot reach p = 0.05
+	// fewer sessions than this are not enough for a verdict: an exact two-sided test of 5 cannot reach p = 0.05
 	fewSessions = 6
 )
 
-// What the streams of random numbers are for. A stream of its own keeps one interval from moving another.
+// The streams of random numbers. Each use has a separate stream, so that one interval does not change another.
 const (
 	streamChange = 20
 	streamNoise  = 21
 	streamLevel  = 22
 )
 
-// estimate gives by how much the sides of a pairing differ in a metric, the i-th of their values.
+// estimate says by how much the sides of a pairing differ in a metric m, which is the i-th of the values of each turn.
 func estimate(p pairing, i int, m Metric) (Estimate, Evidence) {
 	switch {
 	case p.unit == unitProcess:
@@ -57,7 +57,7 @@ func estimate(p pairing, i int, m Metric) (Estimate, Evidence) {
 	return estimateSamples(p, i, m)
 }
 
-// unestimated has no answer yet, only each side's own figures.
+// unestimated gives an estimate that has only the medians of both sides.
 func unestimated(p pairing, i int) (Estimate, Evidence) {
 	value := func(o observation) float64 { return o.values[i] }
 	b, h := known(p.base, value), known(p.head, value)
@@ -66,7 +66,7 @@ func unestimated(p pairing, i int) (Estimate, Evidence) {
 		Evidence{Paired: p.paired, Measured: len(b)+len(h) > 0}
 }
 
-// estimatePaired takes the difference of each turn from its equal on the other side.
+// estimatePaired takes the difference of each turn from the same turn of the other side.
 func estimatePaired(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
 	scale, back := m.scales()
 	e, ev = unestimated(p, i)
@@ -87,7 +87,7 @@ func estimatePaired(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
 	if len(d) == 0 {
 		return e, ev
 	}
-	e.Base, e.Head = stats.Median(x), stats.Median(y) // of what the change is of
+	e.Base, e.Head = stats.Median(x), stats.Median(y) // only of turns that were compared
 	e.Change = back(stats.HodgesLehmann(d))
 	low, high := interval(d, m.seeded(streamChange))
 	e.Low, e.High = back(low), back(high)
@@ -131,9 +131,9 @@ func estimateSamples(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
 	return e, ev
 }
 
-// estimateProcesses compares server processes as two samples. Each gives one value: the median over its sessions of the median over their
-// turns of how far the turn is from the middle between both sides' means of its kind. The interval is exact, as the bootstrap of a
-// handful would be too narrow.
+// estimateProcesses compares server processes as two samples. Each process gives one value. For each of its turns it takes the distance
+// from the middle between the means that both sides have for such turns. The value is the median over its sessions of the median over
+// their turns. The interval is exact, as a bootstrap of a few processes would be too narrow.
 func estimateProcesses(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
 	scale, back := m.scales()
 	e, ev = unestimated(p, i)
@@ -148,7 +148,7 @@ func estimateProcesses(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
 		}
 		return scale(o.values[i]) - x
 	}
-	if p.paired { // the figures beside the change are those that it is of
+	if p.paired { // base and head are medians of the compared turns only
 		compared := func(o observation) float64 {
 			if math.IsNaN(value(o)) {
 				return math.NaN()
@@ -173,10 +173,10 @@ func estimateProcesses(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
 	return e, ev
 }
 
-// amounts tells turns that may be compared with each other, whichever pass they are of.
+// amounts gives a key that is equal for turns that may be compared with each other, in whichever repeat they were played.
 func (o observation) amounts() string { return fmt.Sprint(o.kind, " ", o.prompt, " ", o.output) }
 
-// middles gives the middle between both sides' means, of the turns that both have.
+// middles gives the middle between the means of both sides, for the turns that both have.
 func middles(p pairing, value func(observation) float64) map[string]float64 {
 	means := func(os []observation) map[string]float64 {
 		per := map[string][]float64{}
@@ -200,7 +200,7 @@ func middles(p pairing, value func(observation) float64) map[string]float64 {
 	return middle
 }
 
-// samplesAt gives RankSum's p of a change.
+// samplesAt gives a function for the p of RankSum if the true change were the given one.
 func samplesAt(a, b []float64, m Metric) func(float64) float64 {
 	return func(change float64) float64 {
 		moved := slices.Clone(a)
@@ -212,7 +212,7 @@ func samplesAt(a, b []float64, m Metric) func(float64) float64 {
 	}
 }
 
-// drawsFor says how many bootstrap draws so many sessions take.
+// drawsFor says how many bootstrap draws are made for n sessions.
 func drawsFor(n int) int {
 	switch {
 	case n <= fewUnits:
@@ -223,7 +223,7 @@ func drawsFor(n int) int {
 	return draws
 }
 
-// interval bootstraps the Hodges–Lehmann estimate of paired differences, one a session; NaN for fewer than two.
+// interval bootstraps the Hodges–Lehmann estimate of paired differences, one per session; NaN for fewer than two.
 func interval(d []float64, rng *rand.Rand) (low, high float64) {
 	if len(d) < 2 {
 		return math.NaN(), math.NaN()

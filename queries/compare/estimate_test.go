@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// passes gives sessions of one turn each, with a figure each; amounts is how many tokens came back.
+// passes gives sessions of one turn and one figure each. amounts is how many tokens came back.
 func passes(process string, amounts int64, figures ...float64) (out []observation) {
 	for i, f := range figures {
 		o := observed("a", i, 1, f)
@@ -61,7 +61,7 @@ func TestEstimate(t *testing.T) {
 	})
 }
 
-// Two sessions a process: the unit is the process, and its figures are compared with the middle of their kind.
+// With two sessions per process, the unit is the process, and its figures are compared with the middle of both sides.
 func TestEstimateProcesses(t *testing.T) {
 	side := func(name string, factor float64) (out []observation) {
 		for i := range 8 {
@@ -82,7 +82,7 @@ func TestEstimateProcesses(t *testing.T) {
 
 func TestNoiseWithin(t *testing.T) {
 	var side []observation
-	for i := range 12 { // passes 1, 3, 5 … take a hundredth more than those before them
+	for i := range 12 { // every second repeat takes 1 % more than the one before
 		side = append(side, passes("", 64, make([]float64, i+1)...)[i])
 		side[i].values = []float64{10 * math.Pow(1.01, float64(i%2))}
 	}

@@ -17,7 +17,7 @@ type Gate struct {
 	Text   string  // as it was given
 }
 
-// ParseGate reads limits, several with commas. A limit that cannot be read, or of no metric, is an error.
+// ParseGate reads limits, separated by commas. A limit that cannot be read, or that names an unknown metric, is an error.
 func ParseGate(text string) ([]Gate, error) {
 	var out []Gate
 	for part := range strings.SplitSeq(text, ",") {
@@ -57,21 +57,21 @@ func parseLimit(text string) (Gate, error) {
 	return g, nil
 }
 
-// GateState is how a gate stands.
+// GateState is the result of checking a gate.
 type GateState string
 
 // States of a gate.
 const (
 	GateHolds    GateState = "holds"
 	GateBreached GateState = "breached"     // certainly
-	GateOpen     GateState = "not shown"    // neither to hold nor to be breached
+	GateOpen     GateState = "not shown"    // neither shown to hold nor to be breached
 	GateUnknown  GateState = "not measured" // there is nothing to check
-	GateForeign  GateState = "not checked"  // the sides do not do the same
+	GateForeign  GateState = "not checked"  // the sides cannot be compared
 )
 
-// CheckGates checks the verdicts over all turns and says how each gate stands. A breach is certain when the whole interval lies beyond the
-// limit and Wilcoxon's test refuses a change as large as the limit at 5 %, after Holm over the limits; a limit holds when the whole
-// interval is within it.
+// CheckGates checks each gate against the verdicts over all turns. A gate is breached when the whole interval lies beyond the limit and
+// Wilcoxon's test rejects a change as large as the limit at 5 %, after Holm's correction over the limits. A gate holds when the whole
+// interval is within the limit.
 func CheckGates(gates []Gate, verdicts []Verdict) []GateState {
 	p := make([]float64, len(gates))
 	for i, g := range gates {
@@ -88,7 +88,7 @@ func CheckGates(gates []Gate, verdicts []Verdict) []GateState {
 	return out
 }
 
-// verdict finds what the gate is about; nil where there is nothing to check.
+// verdict finds the verdict that the gate is about; nil where there is nothing to check.
 func (g Gate) verdict(verdicts []Verdict) *Verdict {
 	i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Metric.Name == g.Metric && v.Group == all })
 	if i < 0 || !verdicts[i].Measured || verdicts[i].pAt == nil {
@@ -97,7 +97,7 @@ func (g Gate) verdict(verdicts []Verdict) *Verdict {
 	return &verdicts[i]
 }
 
-// state says how the gate stands; p is that of the true change being the limit.
+// state gives the state of the gate. p is the p value if the true change were the limit.
 func (g Gate) state(v *Verdict, p float64) GateState {
 	switch {
 	case v == nil:

@@ -8,7 +8,7 @@ import (
 
 func TestGate(t *testing.T) {
 	if raced { // the tests of queries/stats run its workers
-		t.Skip("it is about figures, and takes minutes under the race detector")
+		t.Skip("it takes minutes under the race detector")
 	}
 	gates, err := ParseGate("ttft<=+3%, hit_ratio>=-1pp,tok_s>=-2.5%")
 	if err != nil || len(gates) != 3 || gates[0].Limit != 0.03 || !gates[0].AtMost || gates[1].Limit != -0.01 || gates[2].Limit != -0.025 {
@@ -39,7 +39,7 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: %s, want %s: %+v", name, got[0], tt.want, tt.v)
 		}
 	}
-	// a fall by more than all of it is no change that could be
+	// no figure can fall by more than 100 %
 	if got := CheckGates([]Gate{{Metric: "ttft", Limit: -2}, {Metric: "ttft", AtMost: true, Limit: -2}}, of(10, 1.01)); got[0] != GateHolds ||
 		got[1] != GateBreached {
 		t.Errorf("limits of -200 %%: %v", got)
@@ -50,7 +50,7 @@ func TestGate(t *testing.T) {
 	if one, both := CheckGates(gates[:1], six)[0], CheckGates(two, six)[1]; one != GateBreached || both != GateOpen {
 		t.Errorf("one of one limit is %s, one of two %s", one, both)
 	}
-	// at the limit itself a breach is called in at most 2.5 of 100
+	// if the change is exactly the limit, at most 2.5 of 100 gates are breached
 	called := 0
 	for range 300 {
 		if CheckGates(gates[:1], of(3, 1.03))[0] == GateBreached {
@@ -74,7 +74,7 @@ func FuzzGate(f *testing.F) {
 	})
 }
 
-// How a gate stands, by where the interval lies and what the test says of the limit.
+// The state of a gate depends on the interval and on the test of the limit.
 func TestGateState(t *testing.T) {
 	atMost, atLeast := Gate{Metric: "ttft", AtMost: true, Limit: 0.03}, Gate{Metric: "tok_s", Limit: -0.03}
 	for name, c := range map[string]struct {

@@ -15,21 +15,21 @@ import (
 	"wb/store"
 )
 
-// Side is one of the two selections of runs, as the file has it.
+// Side is one of the two selections of runs, as it was read from the file.
 type Side struct {
 	Selector string
 	Runs     []table.RunRef
-	Turns    []Turn   // all measured ones, in the order they were sent
-	Notes    []string // what a reader must know of the runs
-	SQL      string   // of the saved query
+	Turns    []Turn   // all measured turns, in the order in which they were sent
+	Notes    []string // what a reader must know about the runs
+	SQL      string   // text of the saved query
 }
 
 // Turn is one measured turn.
 type Turn struct {
 	Run, Conversation, Variant string
-	Nth, Turn                  int64  // pass through the conversation, and turn of it, from 1
-	Process                    string // of the server; "" where it is not known
-	PromptTokens, OutputTokens int64  // unknownTokens where the server did not tell
+	Nth, Turn                  int64  // number of the session among those of its conversation, and turn of the conversation, from 1
+	Process                    string // server process; "" where it is not known
+	PromptTokens, OutputTokens int64  // unknownTokens where the server did not report them
 	Truncated                  bool   // the server cut its history
 	Buffered                   bool   // its tokens came in blocks
 	BeganWarm                  *bool  // the session's first prompt was in the prefix cache; nil where that is not known
@@ -57,7 +57,7 @@ func (s Side) ids() string {
 	return strings.Join(ids, ",")
 }
 
-// Facts are what else the file tells of the compared runs.
+// Facts are what else the file says about the compared runs.
 type Facts struct {
 	Calibration *Calibration // nil where there is none
 	Differing   []string     // settings that are not the same, such as plan.users, in order
@@ -69,28 +69,28 @@ type Facts struct {
 // Calibration is two runs that are equal on purpose, on the machine of a comparison.
 type Calibration struct {
 	Base, Head Side
-	Day        string // it began, such as 2026-11-30
+	Day        string // day on which it began, such as 2026-11-30
 }
 
 // Unequal is why turns may not be equal.
 type Unequal struct {
-	Settings string // names of those that differ and make turns differ, joined by "and"; "" for none
-	Live     bool   // what is sent or how much comes back was left to the server
+	Settings string // names of differing settings that make turns differ, joined by "and"; "" for none
+	Live     bool   // the server decided what was sent as history, or how much came back
 }
 
-// Machine is what befell the machine. A figure that is not known is 0.
+// Machine is what happened on the machine. A figure that is not known is 0.
 type Machine struct {
-	Frozen       int64   // times that wb was kept from running
-	HotSamples   int64   // GPU samples that were slowed down by heat or hardware
-	ClientCores  float64 // that wb itself kept busy, in a tenth of the readings
-	BaseClockMHz float64 // of the GPU's SMs, median while busy
+	Frozen       int64   // how many times wb was kept from running
+	HotSamples   int64   // GPU samples in which heat or hardware slowed the GPU down
+	ClientCores  float64 // cores that wb itself kept busy, 90th percentile of the readings
+	BaseClockMHz float64 // clock of the GPU's SMs, median while busy
 	HeadClockMHz float64
 }
 
 // Drift is what the saved query drift remarks on a metric of a run.
 type Drift struct{ Metric, Run, Remark string }
 
-// CalibrationTag is the label of runs that are equal on purpose: what differs between them is the machine's noise.
+// CalibrationTag is the label of runs that are equal on purpose. Their differences are the noise of the machine.
 const CalibrationTag = "calibration=aa"
 
 // loadSides reads both sides, which have no run in common.
@@ -146,7 +146,7 @@ func turnsOf(t *table.Table, metrics []Metric) []Turn {
 		}
 		for _, m := range metrics {
 			v := number(get(m.Column))
-			if !m.Ratio && v <= 0 { // it has no logarithm
+			if !m.Ratio && v <= 0 { // it has no logarithm, so it is not compared
 				v = math.NaN()
 			}
 			x.Values = append(x.Values, v)
@@ -156,7 +156,7 @@ func turnsOf(t *table.Table, metrics []Metric) []Turn {
 	return out
 }
 
-// number is a cell as a figure; NaN: not known.
+// number gives a cell as a figure; NaN where it is not known.
 func number(v any) float64 {
 	switch v := v.(type) {
 	case float64:
@@ -167,7 +167,7 @@ func number(v any) float64 {
 	return math.NaN()
 }
 
-// loadFacts reads what a comparison of two sides needs besides their turns.
+// loadFacts reads what a comparison needs in addition to the turns of both sides.
 func loadFacts(ctx context.Context, db *store.DB, base, head Side, metrics []Metric) (f Facts, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -204,8 +204,8 @@ func loadFacts(ctx context.Context, db *store.DB, base, head Side, metrics []Met
 	return f, err
 }
 
-// calibrationOf finds the newest calibration on the same machine with the same server, its settings and model; day is "" for none, and
-// where it is what is being compared.
+// calibrationOf finds the newest calibration on the same machine with the same server, settings and model. day is "" if there is none, or
+// if the calibration itself is being compared.
 func calibrationOf(ctx context.Context, conn *sql.Conn, base Side) (runs [2]string, day string, err error) {
 	key, value, _ := strings.Cut(CalibrationTag, "=")
 	id := base.Runs[0].ID
@@ -249,7 +249,7 @@ func differing(ctx context.Context, conn *sql.Conn, base, head Side) (names []st
 	return names, nil
 }
 
-// loadDrift reads what the saved query of that name remarks on the runs.
+// loadDrift reads the remarks of the saved query drift on the runs.
 func loadDrift(ctx context.Context, db *store.DB, runs string) (out []Drift, err error) {
 	q, err := queries.Builtin("drift")
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Metric is something two sets of runs are compared by.
+// Metric is a figure by which two sets of runs are compared.
 type Metric struct {
 	Name   string // as on the command line
-	Column string // of the saved query compare_turns
-	Ratio  bool   // a ratio from 0 to 1, compared by its difference; everything else by its quotient
+	Column string // column of the saved query compare_turns
+	Ratio  bool   // a ratio from 0 to 1, which is compared by its difference; other metrics are compared by their quotient
 	Higher bool   // more is better
 }
 
@@ -40,7 +40,7 @@ func MetricNames() (names []string) {
 	return names
 }
 
-// MetricNamed finds a metric; ok is false where there is none of that name.
+// MetricNamed finds a metric by name; ok is false if there is none.
 func MetricNamed(name string) (m Metric, ok bool) {
 	i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == name })
 	if i < 0 {
@@ -49,11 +49,11 @@ func MetricNamed(name string) (m Metric, ok bool) {
 	return Metrics()[i], true
 }
 
-// metrics gives what is compared, each metric once, and refuses what there is no metric or grouping of.
+// metrics gives the metrics that are compared, each once. An unknown metric or grouping is an error.
 func (c Comparison) metrics() ([]Metric, error) {
 	var out []Metric
 	for k, name := range c.Metrics {
-		if slices.Contains(c.Metrics[:k], name) { // asked once is enough
+		if slices.Contains(c.Metrics[:k], name) { // it was named before
 			continue
 		}
 		m, ok := MetricNamed(name)
@@ -72,7 +72,8 @@ func (c Comparison) metrics() ([]Metric, error) {
 	return out, nil
 }
 
-// scales give what differences are taken of, and what a difference means.
+// scales gives two functions: scale turns a figure into the value of which differences are taken, and back turns a difference into a
+// change.
 func (m Metric) scales() (scale, back func(float64) float64) {
 	if m.Ratio {
 		same := func(v float64) float64 { return v }
@@ -81,7 +82,7 @@ func (m Metric) scales() (scale, back func(float64) float64) {
 	return math.Log, math.Expm1
 }
 
-// step is a change in what differences are taken in. Nothing falls by more than all of it.
+// step turns a change into a difference of scaled values. A figure cannot fall by more than 100 %.
 func (m Metric) step(change float64) float64 {
 	if m.Ratio {
 		return change
@@ -89,7 +90,7 @@ func (m Metric) step(change float64) float64 {
 	return math.Log1p(math.Max(change, -1))
 }
 
-// seeded gives the numbers that intervals of a metric are drawn with: the same figures give the same interval, whatever else is asked.
+// seeded gives the random numbers for intervals of a metric. The same figures give the same interval, whatever else is compared.
 func (m Metric) seeded(stream uint64) *rand.Rand {
 	i := slices.IndexFunc(Metrics(), func(k Metric) bool { return k.Name == m.Name })
 	return rand.New(rand.NewPCG(stream, uint64(i))) //nolint:gosec // statistics, and -1 for no metric is a seed too

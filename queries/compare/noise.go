@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// noise fills in what equal runs show: those of a calibration, else the passes of base compared with each other.
+// noise fills in how much equal runs differ: the two runs of a calibration, or else the repeats of base compared with each other.
 func (r *Result) noise(metrics []Metric) {
 	equals := r.Facts.Calibration.verdicts(metrics, r.Comparison)
 	if len(equals) > 0 {
@@ -13,7 +13,7 @@ func (r *Result) noise(metrics []Metric) {
 	}
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
-		if r.pairing.unit != unitProcess { // passes of one process do not show how processes differ
+		if r.pairing.unit != unitProcess { // repeats in one process do not show how processes differ
 			v.Noise = noiseWithin(r.pairing.base, slices.Index(metrics, v.Metric), v.Metric, v.Group)
 		}
 		for _, e := range equals {
@@ -24,7 +24,7 @@ func (r *Result) noise(metrics []Metric) {
 	}
 }
 
-// verdicts compares the two halves of a calibration, which are equal on purpose. What it says too little of is left out.
+// verdicts compares the two halves of a calibration, which are equal on purpose. Metrics with too few figures are left out.
 func (c *Calibration) verdicts(metrics []Metric, asked Comparison) []Verdict {
 	if c == nil {
 		return nil
@@ -37,7 +37,8 @@ func (c *Calibration) verdicts(metrics []Metric, asked Comparison) []Verdict {
 	return slices.DeleteFunc(decide(p, metrics, asked), func(v Verdict) bool { return math.IsNaN(v.Low) || !v.Enough })
 }
 
-// noiseWithin compares a side with itself, passes 1, 3, 5 … with 2, 4, 6 …: the largest change that the interval holds. NaN: not known.
+// noiseWithin compares a side with itself: repeats 1, 3, 5 … with 2, 4, 6 … It gives the largest change within the interval, or NaN where
+// that is not known.
 func noiseWithin(side []observation, i int, m Metric, group string) float64 {
 	scale, back := m.scales()
 	turns := byKey(side)

@@ -9,7 +9,7 @@ import (
 	"wb/queries/stats"
 )
 
-// What a comparison may be split by, besides the whole.
+// The groups into which the turns of a comparison can be split.
 const (
 	byTurn         = "turn"
 	byContext      = "context"
@@ -19,30 +19,30 @@ const (
 // all is the group of all turns.
 const all = "all"
 
-// key is what turns of two sides are paired by.
+// key identifies a turn of a side. Turns with the same key are paired.
 type key struct {
 	kind
-	pass int // through the conversation and variant, over all runs of a side, from 0
+	pass int // number of the session among those of its conversation and variant, over all runs of a side, from 0
 }
 
-// kind is a turn of a conversation, whichever pass it was played in.
+// kind is a turn of a conversation, in whichever session it was played.
 type kind struct {
-	conversation, variant string // variant is "" where the side played the conversation in one
+	conversation, variant string // variant is "" where the side played the conversation in one variant only
 	turn                  int64
 }
 
 // observation is one turn that is compared.
 type observation struct {
 	key
-	session string // side, run and pass
+	session string // run, conversation, variant and number
 	group   string
-	process string // of the server; "" where it is not known
+	process string // server process; "" where it is not known
 	prompt  int64  // tokens
 	output  int64  // tokens
 	values  []float64
 }
 
-// byKey finds turns by what they are paired by.
+// byKey gives turns by their key.
 func byKey(os []observation) map[key]observation {
 	out := map[key]observation{}
 	for _, o := range os {
@@ -51,7 +51,8 @@ func byKey(os []observation) map[key]observation {
 	return out
 }
 
-// observe gives the turns of a side that are compared: those that the server did not cut, without sessions that began as skip says.
+// observe gives the turns of a side that are compared: those whose history the server did not cut, without the sessions that began warm
+// (skip is true) or cold (skip is false). A nil skip leaves out no session.
 func observe(turns []Turn, by string, skip *bool) (out []observation) {
 	placements := map[string]map[string]bool{}
 	for _, t := range turns {
@@ -62,13 +63,13 @@ func observe(turns []Turn, by string, skip *bool) (out []observation) {
 	}
 	type played struct{ conversation, variant string }
 	passes := map[played]int{} // over all runs of the side
-	passOf := map[string]int{} // of a session
+	passOf := map[string]int{} // by session
 	for _, t := range turns {
 		if t.Truncated || skip != nil && t.BeganWarm != nil && *t.BeganWarm == *skip {
 			continue
 		}
 		what := played{conversation: t.Conversation}
-		if len(placements[t.Conversation]) > 1 { // one alone is paired with the other side's, whichever that is
+		if len(placements[t.Conversation]) > 1 { // a single variant is paired with that of the other side, whichever that is
 			what.variant = t.Variant
 		}
 		session := fmt.Sprint(t.Run, "/", what.conversation, "/", what.variant, "/", t.Nth)
@@ -85,7 +86,7 @@ func observe(turns []Turn, by string, skip *bool) (out []observation) {
 	return out
 }
 
-// groupOf says which group a turn belongs to. Padded numbers sort as they count.
+// groupOf says which group a turn belongs to. Numbers are padded, so that groups sort by number.
 func groupOf(t Turn, by string) string {
 	switch by {
 	case byTurn:
@@ -94,7 +95,7 @@ func groupOf(t Turn, by string) string {
 		return t.Conversation
 	case byContext:
 		if t.PromptTokens == unknownTokens {
-			return "tokens not told"
+			return "tokens not known"
 		}
 		return fmt.Sprintf("up to %7d tokens", int64(math.Exp2(math.Ceil(math.Log2(math.Max(float64(t.PromptTokens), 1))))))
 	}
@@ -104,13 +105,13 @@ func groupOf(t Turn, by string) string {
 // pairing says how the turns of two sides are compared.
 type pairing struct {
 	base, head []observation
-	paired     bool    // enough turns have an equal on the other side
-	agree      float64 // share of the turns that have one
+	paired     bool    // enough turns have an equal turn on the other side
+	agree      float64 // share of the turns that have one, 0 to 1
 	unit       unit
 	strangers  bool // the sides have no conversation in common
 }
 
-// enoughEquals is the share of turns from which they are paired.
+// enoughEquals is the share of turns that must have an equal turn for turns to be paired.
 const enoughEquals = 0.8
 
 // pair finds out how two sides are compared.
@@ -133,7 +134,7 @@ func pair(base, head []observation) pairing {
 	return p
 }
 
-// within is the pairing of one group's turns. Whether turns are paired, and what the unit is, is a matter of all of them.
+// within gives the pairing of the turns of one group. Whether turns are paired, and what the unit is, was decided over all turns.
 func (p pairing) within(group string) pairing {
 	in := func(os []observation) (sel []observation) {
 		for _, o := range os {
@@ -170,10 +171,10 @@ func share(base, head []observation) bool {
 	return slices.ContainsFunc(head, func(o observation) bool { return seen[o.conversation] })
 }
 
-// unknownTokens stands for a count that the server did not tell; it is equal to none.
+// unknownTokens stands for a count that the server did not report. It equals no other count.
 const unknownTokens = -1
 
-// partner finds the turn of the other side that one may be compared with: of the same key, with the same prompt and completion tokens.
+// partner finds the turn of the other side that a turn can be compared with: same key, same prompt tokens, same completion tokens.
 func partner(o observation, other map[key]observation) (observation, bool) {
 	b, ok := other[o.key]
 	return b, ok && b.prompt == o.prompt && b.output == o.output && o.prompt != unknownTokens && o.output != unknownTokens
@@ -184,12 +185,12 @@ type unit int
 
 const (
 	unitSession unit = iota
-	unitOneEach      // sessions, for want of more: each side had one process, another one than the other side's
+	unitOneEach      // sessions, as there are no more processes: each side had one process, and not the same one
 	unitProcess
 )
 
-// unitOf finds out whether sessions of a side hang together by the server process that served them. A process that served both sides
-// falls out of their difference, and one that served a single session is that session.
+// unitOf says whether sessions of a side depend on each other because one server process served several of them. A process that served both
+// sides does not matter, as its speed cancels out in the difference. Neither does a process that served a single session.
 func unitOf(base, head []observation) unit {
 	b, h := sessionsByProcess(base), sessionsByProcess(head)
 	shared := false
@@ -230,7 +231,7 @@ func known(os []observation, value func(observation) float64) (out []float64) {
 	return out
 }
 
-// bySession gives one value a session: the median of what its turns give.
+// bySession gives one value per session: the median of the values of its turns.
 func bySession(os []observation, value func(observation) float64) []float64 {
 	per := map[string][]float64{}
 	var order []string
@@ -249,7 +250,7 @@ func bySession(os []observation, value func(observation) float64) []float64 {
 	return out
 }
 
-// byProcess gives one value a server process, and how many sessions they had.
+// byProcess gives one value per server process, and how many sessions they served in all.
 func byProcess(os []observation, value func(observation) float64) (out []float64, sessions int) {
 	per := map[string][]observation{}
 	var order []string

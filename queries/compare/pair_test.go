@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// turnOf is a measured turn of a run, as it was loaded.
+// turnOf gives a measured turn of a run, as it is loaded.
 func turnOf(run, conversation, variant string, nth, turn int64) Turn {
 	return Turn{Run: run, Conversation: conversation, Variant: variant, Nth: nth, Turn: turn, PromptTokens: 100, OutputTokens: 64,
 		Values: []float64{10}}
@@ -22,9 +22,9 @@ func TestObserve(t *testing.T) {
 		skip  *bool
 		want  string // conversation, variant, pass and turn
 	}{
-		"passes go on from run to run, and a cut turn is none": {one, nil, "[{{a  1} 0} {{a  1} 1} {{a  1} 2}]"},
-		"without warm sessions":                                {one, new(true), "[{{a  1} 0} {{a  1} 1}]"},
-		"without cold sessions, where it is known":             {one, new(false), "[{{a  1} 0} {{a  1} 1} {{a  1} 2}]"},
+		"sessions are counted over all runs, and a cut turn is left out": {one, nil, "[{{a  1} 0} {{a  1} 1} {{a  1} 2}]"},
+		"without warm sessions":                    {one, new(true), "[{{a  1} 0} {{a  1} 1}]"},
+		"without cold sessions, where it is known": {one, new(false), "[{{a  1} 0} {{a  1} 1} {{a  1} 2}]"},
 		"variants tell turns apart where there are several": {
 			[]Turn{turnOf("r1", "a", "x", 1, 1), turnOf("r1", "a", "y", 1, 1)}, nil, "[{{a x 1} 0} {{a y 1} 0}]",
 		},
@@ -47,12 +47,12 @@ func TestGroupOf(t *testing.T) {
 			t.Errorf("by %q: %q, want %q", by, got, want)
 		}
 	}
-	if x.PromptTokens = unknownTokens; groupOf(x, byContext) != "tokens not told" {
+	if x.PromptTokens = unknownTokens; groupOf(x, byContext) != "tokens not known" {
 		t.Errorf("by context, without a count: %q", groupOf(x, byContext))
 	}
 }
 
-// sideOf is so many turns of one session, whose prompts have so many tokens.
+// sideOf gives the turns of one session, one for each number of prompt tokens.
 func sideOf(conversation string, prompts ...int64) (out []observation) {
 	for i, n := range prompts {
 		o := observed(conversation, 0, i+1, 10)

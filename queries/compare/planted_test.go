@@ -16,8 +16,8 @@ import (
 	"wb/collect/sim"
 )
 
-// planted plays conversations against a simulator whose clock is not the world's: nothing waits, and what a turn takes is what the cost
-// model and its jitter say. The first token is all that is asked for.
+// planted plays conversations against a simulator with a virtual clock: nothing waits, and a turn takes exactly the time that the cost
+// model and its jitter give. Each request asks for one token only.
 func planted(t *testing.T, seed int64, passes int, factor float64) (out []observation) {
 	var mu sync.Mutex
 	now := time.Unix(0, 0)
@@ -67,15 +67,15 @@ func planted(t *testing.T, seed int64, passes int, factor float64) (out []observ
 	return out
 }
 
-// On the simulator with 3 % of jitter a step: where nothing differs, a difference is called in at most 5 of 100 comparisons, with a margin
-// that excuses nothing; 3 % slower prefill is called within 10 repeats in at least 95 of 100, and 0.5 % is of no account.
+// On the simulator with 3 % of jitter per step: where nothing differs, at most 5 of 100 comparisons find a difference, with a margin of
+// almost 0. A prefill that is 3 % slower is found within 10 repeats in at least 95 of 100 comparisons. A change of 0.5 % is equivalent.
 func TestPlantedDifferences(t *testing.T) {
-	if testing.Short() || raced { // it is about figures, and the simulator's own tests are about races
+	if testing.Short() || raced { // races are found by the tests of the simulator
 		t.Skip("half a minute")
 	}
-	const trials, passes = 100, 10 // and twice as many of equals
+	const trials, passes = 100, 10 // and twice as many trials of equal sides
 	var mu sync.Mutex
-	false_, found, same := 0, 0, 0
+	falseAlarms, found, same := 0, 0, 0
 	work := make(chan int64)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -90,7 +90,7 @@ func TestPlantedDifferences(t *testing.T) {
 				}
 				mu.Lock()
 				if equal == Faster || equal == Slower {
-					false_++
+					falseAlarms++
 				}
 				if slow == Slower {
 					found++
@@ -108,10 +108,10 @@ func TestPlantedDifferences(t *testing.T) {
 	close(work)
 	wg.Wait()
 	t.Logf("%d of %d equals called different, %d of %d slower by 3 %%, %d of %d equivalent at 0.5 %%",
-		false_, 2*trials, found, trials, same, trials)
+		falseAlarms, 2*trials, found, trials, same, trials)
 	// 5 % of 200 are 10; three standard deviations of chance above it are 19
-	if false_ > 19 {
-		t.Errorf("%d of %d comparisons of equals call a difference", false_, 2*trials)
+	if falseAlarms > 19 {
+		t.Errorf("%d of %d comparisons of equals call a difference", falseAlarms, 2*trials)
 	}
 	if found < 95 {
 		t.Errorf("3 %% are called in %d of %d", found, trials)

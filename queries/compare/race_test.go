@@ -2,5 +2,5 @@
 
 package compare
 
-// raced says that the race detector is on, under which the same work takes ten times as long.
+// raced says that the race detector is on. The same work then takes ten times as long.
 const raced = true

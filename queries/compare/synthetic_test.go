@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 )
 
-// observed is a turn of a conversation's pass, with its figures.
+// observed gives a turn of one session of a conversation, with its figures.
 func observed(conversation string, pass, turn int, values ...float64) observation {
 	return observation{
 		key:     key{kind{conversation, "system", int64(turn)}, pass},
@@ -14,11 +14,11 @@ func observed(conversation string, pass, turn int, values ...float64) observatio
 	}
 }
 
-// ttft is the only metric that is compared.
+// ttft gives the only metric that is compared.
 func ttft() []Metric { return Metrics()[:1] }
 
-// synthetic gives the turns of some passes through three conversations: TTFT grows with the prompt, a session has its own
-// level, a turn its own jitter, and factor is what the side is slower by.
+// synthetic gives the turns of some sessions of three conversations. TTFT grows with the prompt. Each session has a random level, and each
+// turn has jitter. The side is slower by factor.
 func synthetic(rng *rand.Rand, side string, passes int, factor float64) (out []observation) {
 	for i, conv := range []string{"a", "b", "c"} { // in order: the same seed gives the same figures
 		turns := []int{5, 8, 6}[i]

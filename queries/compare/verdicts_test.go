@@ -7,19 +7,20 @@ import (
 	"testing"
 )
 
-// Where nothing differs, a difference is called in at most 5 of 100 comparisons; one of 3 % in at least 95 of 100 within 10
-// repeats; one of 0.5 % is of no account.
+// Where nothing differs, at most 5 of 100 comparisons find a difference. A change of 3 % is found within 10 repeats in at least
+// 95 of 100 comparisons. A change of 0.5 % is equivalent.
 func TestVerdicts(t *testing.T) {
 	if raced { // the tests of queries/stats run its workers
-		t.Skip("it is about figures, and takes minutes under the race detector")
+		t.Skip("it takes minutes under the race detector")
 	}
 	rng := rand.New(rand.NewPCG(6, 1))
-	const trials = 100 // and twice as many of equals
-	false_, found, same := 0, 0, 0
+	const trials = 100 // and twice as many trials of equal sides
+	falseAlarms, found, same := 0, 0, 0
 	for i := range 2 * trials {
 		base := synthetic(rng, "b", 10, 1)
-		if v := verdictOf(base, synthetic(rng, "h", 10, 1), 0.001); v.Outcome == Faster || v.Outcome == Slower { // a margin that excuses nothing
-			false_++
+		// the margin is almost 0
+		if v := verdictOf(base, synthetic(rng, "h", 10, 1), 0.001); v.Outcome == Faster || v.Outcome == Slower {
+			falseAlarms++
 		}
 		if i >= trials {
 			continue
@@ -32,8 +33,8 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	// 5 % of 200 are 10; with three standard deviations of chance 19
-	if false_ > 19 {
-		t.Errorf("%d of %d comparisons of equals call a difference", false_, 2*trials)
+	if falseAlarms > 19 {
+		t.Errorf("%d of %d comparisons of equals call a difference", falseAlarms, 2*trials)
 	}
 	if found < trials*95/100 {
 		t.Errorf("3 %% are called in %d of %d", found, trials)
@@ -43,7 +44,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// served gives sessions that server processes of one side served, so many passes each; a process has a level of its own, 2 % apart.
+// served gives sessions that server processes of one side served. Each process serves so many repeats, and has a random level (2 %).
 func served(rng *rand.Rand, side string, processes, passes int, factor float64) (out []observation) {
 	pass := 0
 	for p := range processes {
@@ -64,11 +65,11 @@ func served(rng *rand.Rand, side string, processes, passes int, factor float64) 
 	return out
 }
 
-// Sessions of one server process are no evidence apart: with the process as the unit, a difference between equals is called in at most 5 of
-// 100 comparisons, though there are 16 sessions a side, and with sessions in far more.
+// Sessions of one server process are not independent. With the process as the unit, at most 5 of 100 comparisons of equal sides find a
+// difference. With the session as the unit far more do, as there are 16 sessions per side.
 func TestVerdictsOfProcesses(t *testing.T) {
 	if raced { // the tests of queries/stats run its workers
-		t.Skip("it is about figures, and takes minutes under the race detector")
+		t.Skip("it takes minutes under the race detector")
 	}
 	rng := rand.New(rand.NewPCG(6, 3))
 	apart := func(os []observation) (out []observation) {
@@ -80,7 +81,7 @@ func TestVerdictsOfProcesses(t *testing.T) {
 	}
 	different := func(v Verdict) bool { return v.Outcome == Faster || v.Outcome == Slower }
 	const trials = 200
-	false_, naive, found := 0, 0, 0
+	falseAlarms, naive, found := 0, 0, 0
 	for range trials {
 		base, head := served(rng, "b", 4, 2, 1), served(rng, "h", 4, 2, 1)
 		v := verdictOf(base, head, 0.001)
@@ -88,7 +89,7 @@ func TestVerdictsOfProcesses(t *testing.T) {
 			t.Fatalf("%+v", v)
 		}
 		if different(v) {
-			false_++
+			falseAlarms++
 		}
 		if different(verdictOf(apart(base), apart(head), 0.001)) {
 			naive++
@@ -97,10 +98,10 @@ func TestVerdictsOfProcesses(t *testing.T) {
 			found++
 		}
 	}
-	if false_ > 19 || naive < 50 || found < trials*95/100 {
-		t.Errorf("of %d: equals called different %d times, %d by session; 10 %% called %d times", trials, false_, naive, found)
+	if falseAlarms > 19 || naive < 50 || found < trials*95/100 {
+		t.Errorf("of %d: equals called different %d times, %d by session; 10 %% called %d times", trials, falseAlarms, naive, found)
 	}
-	// amounts that differ from pass to pass, and not between the sides, are no reason to leave any pass out
+	// if token counts differ from repeat to repeat, but not between the sides, no repeat is left out
 	uneven := func(os []observation) []observation {
 		for i := range os {
 			if os[i].pass == 1 || os[i].pass == 3 {
@@ -153,7 +154,7 @@ func TestVerdictEdges(t *testing.T) {
 	up := synthetic(rng, "h", 10, 1.2)
 	w := decide(pair(synthetic(rng, "b", 10, 1), up), []Metric{{Name: "tok_s", Higher: true}}, Comparison{Margin: 0.02})
 	if w[0].Outcome != Faster {
-		t.Errorf("more tokens a second are %s", w[0].Outcome)
+		t.Errorf("more tokens per second are %s", w[0].Outcome)
 	}
 	if n := noiseWithin(synthetic(rng, "b", 10, 1), 0, Metric{}, "all"); math.IsNaN(n) || n <= 0 || n > 0.02 {
 		t.Errorf("noise %v", n)

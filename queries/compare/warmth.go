@@ -1,10 +1,10 @@
 package compare
 
-// warmth says which sessions of two sides are compared: those that began cold, or those that began with their first prompt in the prefix
-// cache. Cold and warm are different experiments: a prompt that is cached takes a hundredth of the time.
+// warmth says which sessions of two sides are compared: those that began cold, or those that began warm, with their first prompt in the
+// prefix cache. These are different experiments: a cached prompt takes a hundredth of the time.
 type warmth struct {
-	skip  *bool // sessions that began so are left out; nil: none are
-	apart bool  // no state is on both sides: there is no verdict
+	skip  *bool // true: sessions that began warm are left out; false: cold ones; nil: none
+	apart bool  // one side began warm and the other cold: there is no verdict
 	begun [2]begun
 }
 
@@ -18,8 +18,8 @@ func (b begun) as(warm bool) int {
 	return b.cold
 }
 
-// warmthOf finds out how sessions began. Of two states that state is compared of which both sides have more. Sessions of which it is not
-// known stay.
+// warmthOf finds out how sessions began. If there are both warm and cold sessions, those are compared of which both sides have more.
+// Sessions of which it is not known are always compared.
 func warmthOf(base, head Side) (w warmth) {
 	w.begun = [2]begun{base.begun(), head.begun()}
 	b, h := w.begun[0], w.begun[1]

@@ -1,19 +1,19 @@
 package compare
 
-// Kind says which warning it is, for programs that read results.
+// Kind identifies a warning, for programs that read results.
 type Kind string
 
-// Warning is something that a reader of the verdicts must know. It travels with the result.
-// Its type holds the values that it speaks of.
+// Warning is something that a reader of the verdicts must know. It is part of the result.
+// Its type holds the values that it is about.
 type Warning interface {
 	Kind() Kind
 	Note() string // one sentence or two, for people
 }
 
-// check finds the warnings of one kind, or of a small family, in a result. It is pure.
+// check finds the warnings of one kind, or of a few related kinds, in a result. It changes nothing.
 type check func(*Result) []Warning
 
-// checks lists all of them, in the order that their notes stand in. A new one is a file, with its kind, its check and its words, and a line
+// checks lists all checks, in the order of their notes. A new warning is one file, with its kind, its check and its text, and a line
 // here.
 func checks() []check {
 	return []check{
@@ -46,7 +46,7 @@ func warn(r *Result, list []check) (out []Warning) {
 	return out
 }
 
-// sides are base and head with what words call them.
+// sides gives base and head with their names for notes.
 func (r *Result) sides() [2]struct {
 	name string
 	Side

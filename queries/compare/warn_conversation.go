@@ -2,18 +2,18 @@ package compare
 
 import "slices"
 
-// KindOneConversation is a comparison over a single conversation.
+// KindOneConversation says that all sessions are of a single conversation.
 const KindOneConversation Kind = "one_conversation"
 
-// OneConversation is the only one that was played.
+// OneConversation names the only conversation that was played.
 type OneConversation struct{ Conversation string }
 
 // Kind is KindOneConversation.
 func (OneConversation) Kind() Kind { return KindOneConversation }
 
-// Note says what that means for others.
+// Note says what that means for other conversations.
 func (w OneConversation) Note() string {
-	return "All sessions are of " + w.Conversation + ": what holds for it need not hold for other conversations."
+	return "All sessions are of " + w.Conversation + ": the result may be different for other conversations."
 }
 
 func oneConversation(r *Result) []Warning {

@@ -2,13 +2,13 @@ package compare
 
 import "fmt"
 
-// KindDrift is a metric of a run that did not hold still.
+// KindDrift says that a metric changed during a run.
 const KindDrift Kind = "drift"
 
 // Kind is KindDrift.
 func (Drift) Kind() Kind { return KindDrift }
 
-// Note says what the saved query remarks.
+// Note gives the remark of the saved query.
 func (w Drift) Note() string {
 	return fmt.Sprintf("%s of run %s: %s (wb query drift).", w.Metric, w.Run, w.Remark)
 }

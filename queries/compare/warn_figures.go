@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Kinds of warnings about metrics that few turns have, or none.
+// Kinds of warnings about metrics of which few turns have a figure, or none.
 const (
 	KindFewFigures  Kind = "few_figures"
 	KindNotMeasured Kind = "not_measured"
 )
 
-// FewFigures is a metric that less than half of the turns have.
+// FewFigures is a metric of which less than half of the turns have a figure.
 type FewFigures struct {
 	Metric    string
 	Turns, Of int
@@ -38,7 +38,7 @@ func fewFigures(r *Result) (out []Warning) {
 	return out
 }
 
-// NotMeasured is metrics that neither side has.
+// NotMeasured lists metrics of which neither side has a figure.
 type NotMeasured struct{ Metrics []string }
 
 // Kind is KindNotMeasured.

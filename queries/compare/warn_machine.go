@@ -14,8 +14,8 @@ const (
 )
 
 const (
-	clockMargin = 0.02 // clocks that are so near each other are the same
-	busyCores   = 0.9  // of one core
+	clockMargin = 0.02 // clocks that differ by less than this share are taken as the same
+	busyCores   = 0.9  // wb is busy if it uses more cores than this
 )
 
 // Frozen counts how often the machine kept wb from running.
@@ -26,7 +26,7 @@ func (Frozen) Kind() Kind { return KindFrozen }
 
 // Note says what that means for times.
 func (w Frozen) Note() string {
-	return fmt.Sprintf("The machine kept wb from running %d times; times around those moments are not the server's (wb query run_events).",
+	return fmt.Sprintf("The machine kept wb from running %d times; times around these moments include delays of wb (wb query run_events).",
 		w.Times)
 }
 
@@ -41,18 +41,18 @@ func (w Hot) Note() string {
 	return fmt.Sprintf("The GPU was slowed down by heat or by its hardware in %d samples (wb query gpu_timeline).", w.Samples)
 }
 
-// OtherClock is the clocks of the GPU's SMs, medians while busy.
+// OtherClock holds the clocks of the GPU's SMs, medians while busy.
 type OtherClock struct{ BaseMHz, HeadMHz float64 }
 
 // Kind is KindOtherClock.
 func (OtherClock) Kind() Kind { return KindOtherClock }
 
-// Note gives both.
+// Note gives both clocks.
 func (w OtherClock) Note() string {
 	return fmt.Sprintf("The GPU's SM clock was not the same: %.0f MHz (median while busy) in base, %.0f in head.", w.BaseMHz, w.HeadMHz)
 }
 
-// ClientBusy is how many cores wb itself kept busy, in a tenth of the readings.
+// ClientBusy says how many cores wb itself kept busy, as the 90th percentile of the readings.
 type ClientBusy struct{ Cores float64 }
 
 // Kind is KindClientBusy.
@@ -60,7 +60,7 @@ func (ClientBusy) Kind() Kind { return KindClientBusy }
 
 // Note says what that means for times.
 func (w ClientBusy) Note() string {
-	return fmt.Sprintf("wb was busy: it kept a core busy (%.1f cores at p90), so times may be its own.", w.Cores)
+	return fmt.Sprintf("wb itself was busy (%.1f cores at p90), so times may include delays of wb.", w.Cores)
 }
 
 func machineTroubles(r *Result) (out []Warning) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// KindSameName is a name that several runs have: whoever gave it may have meant one of them.
+// KindSameName says that several runs have the name that was given: perhaps only one of them was meant.
 const KindSameName Kind = "same_name"
 
 // SameName is a selector that is the name of several runs.
@@ -28,7 +28,7 @@ func sameNames(r *Result) (out []Warning) {
 		var ids []string
 		for _, run := range s.Runs {
 			id := run.ID[:min(8, len(run.ID))]
-			if run.Name == s.Selector+" "+id { // as the view runs tells those of one name apart
+			if run.Name == s.Selector+" "+id { // the view runs gives such names to runs with the same name
 				ids = append(ids, id)
 			}
 		}

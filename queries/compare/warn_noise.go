@@ -7,17 +7,17 @@ import (
 
 // Kinds of warnings about noise.
 const (
-	KindCalibratedNoise Kind = "calibrated_noise" // the noise is that of a calibration
-	KindWithinNoise     Kind = "within_noise"     // a change is called, and equal runs show as much
+	KindCalibratedNoise Kind = "calibrated_noise" // the noise comes from a calibration
+	KindWithinNoise     Kind = "within_noise"     // there is a verdict, but equal runs differ as much
 )
 
-// CalibratedNoise is where the noise comes from.
+// CalibratedNoise says which calibration the noise comes from.
 type CalibratedNoise struct{ Day string }
 
 // Kind is KindCalibratedNoise.
 func (CalibratedNoise) Kind() Kind { return KindCalibratedNoise }
 
-// Note says of which day the calibration is.
+// Note gives the day of the calibration.
 func (w CalibratedNoise) Note() string {
 	return "noise_ratio: equal runs on this machine, " + w.Day + " (wb calibrate)."
 }
@@ -29,7 +29,7 @@ func calibratedNoise(r *Result) []Warning {
 	return []Warning{CalibratedNoise{r.noiseOf}}
 }
 
-// WithinNoise is a change that equal runs show as well.
+// WithinNoise is a change that is no larger than differences between equal runs.
 type WithinNoise struct{ Metric, Group string }
 
 // Kind is KindWithinNoise.
@@ -37,7 +37,8 @@ func (WithinNoise) Kind() Kind { return KindWithinNoise }
 
 // Note names the metric and the group.
 func (w WithinNoise) Note() string {
-	return fmt.Sprintf("%s (%s): the change is no larger than what equal runs show on this machine (noise_ratio).", w.Metric, w.Group)
+	return fmt.Sprintf("%s (%s): the change is no larger than differences between equal runs on this machine (noise_ratio).",
+		w.Metric, w.Group)
 }
 
 func withinNoise(r *Result) (out []Warning) {

@@ -2,10 +2,10 @@ package compare
 
 import "fmt"
 
-// Kinds of warnings about which turns go with which.
+// Kinds of warnings about the pairing of turns.
 const (
 	KindStrangers     Kind = "strangers"     // no conversation is on both sides
-	KindWithoutEqual  Kind = "without_equal" // turns that nothing is compared with
+	KindWithoutEqual  Kind = "without_equal" // some turns have no equal on the other side
 	KindUnpairedTurns Kind = "unpaired"      // too few turns have an equal
 )
 
@@ -17,7 +17,7 @@ func (Strangers) Kind() Kind { return KindStrangers }
 
 // Note says what that means for the difference.
 func (Strangers) Note() string {
-	return "The sides have no conversation in common: the difference is one of what was asked, too."
+	return "The sides have no conversation in common: what was asked is a part of the difference."
 }
 
 func strangers(r *Result) []Warning {
@@ -41,24 +41,24 @@ func (w WithoutEqual) Note() string {
 	return fmt.Sprintf("%d of %d turns of %s have no equal on the other side, and count in no figure.", w.Turns, w.Of, w.Side)
 }
 
-// withoutEqual is of no account where server processes are compared: their turns are compared with the middle of their kind.
+// withoutEqual does not apply where server processes are compared: their turns are compared with the middle of both sides.
 func withoutEqual(r *Result) (out []Warning) {
 	p := r.pairing
 	if p.strangers || !p.paired || p.unit == unitProcess {
 		return nil
 	}
 	for _, side := range []struct {
-		name       string
-		own, other []observation
+		name         string
+		turns, other []observation
 	}{{"base", p.base, p.head}, {"head", p.head, p.base}} {
 		other, n := byKey(side.other), 0
-		for _, o := range side.own {
+		for _, o := range side.turns {
 			if _, ok := partner(o, other); !ok {
 				n++
 			}
 		}
 		if n > 0 {
-			out = append(out, WithoutEqual{side.name, n, len(side.own)})
+			out = append(out, WithoutEqual{side.name, n, len(side.turns)})
 		}
 	}
 	return out
@@ -73,14 +73,14 @@ type UnpairedTurns struct {
 // Kind is KindUnpairedTurns.
 func (UnpairedTurns) Kind() Kind { return KindUnpairedTurns }
 
-// Note says in how many turns amounts agree, and what differs or what would make them agree.
+// Note says in how many turns token counts agree, and what differs or what would make them agree.
 func (w UnpairedTurns) Note() string {
-	why := "sessions are held against each other as two samples"
+	why := "sessions are compared as two samples"
 	switch {
 	case w.Settings != "":
 		why = w.Settings + " differ, and " + why
 	case w.Live:
-		why = "--replies scripted and --ignore-eos make runs send and get equal amounts"
+		why = "--replies scripted and --ignore-eos make the token counts of runs equal"
 	}
 	return fmt.Sprintf("Turns are not paired: prompt and output tokens agree in %.0f %% of them; %s.", 100*w.Agree, why)
 }

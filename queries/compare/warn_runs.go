@@ -2,17 +2,17 @@ package compare
 
 // Kinds of warnings about runs as a whole.
 const (
-	KindRunNote      Kind = "run_note"      // what any query says of these runs
+	KindRunNote      Kind = "run_note"      // a note that any query gives about these runs
 	KindOneSimulated Kind = "one_simulated" // a simulated side and a measured one
 )
 
-// RunNote is what saved queries say of a run of one side, such as that it failed.
+// RunNote is a note of saved queries about a run of one side, such as that it failed.
 type RunNote struct{ Text string }
 
 // Kind is KindRunNote.
 func (RunNote) Kind() Kind { return KindRunNote }
 
-// Note is the query's.
+// Note gives the note of the query.
 func (w RunNote) Note() string { return w.Text }
 
 func runNotes(r *Result) (out []Warning) {

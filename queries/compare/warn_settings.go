@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// KindDifferingSettings is settings that are not the same on both sides.
+// KindDifferingSettings says that settings are not the same on both sides.
 const KindDifferingSettings Kind = "differing_settings"
 
-// shownSettings is how many of them a note names.
+// shownSettings is how many settings a note names at most.
 const shownSettings = 8
 
 // DifferingSettings names the settings, such as plan.users.
@@ -17,7 +17,7 @@ type DifferingSettings struct{ Names []string }
 // Kind is KindDifferingSettings.
 func (DifferingSettings) Kind() Kind { return KindDifferingSettings }
 
-// Note names some, and counts the others.
+// Note names some of them, and counts the others.
 func (w DifferingSettings) Note() string {
 	more := ""
 	if n := len(w.Names) - shownSettings; n > 0 {

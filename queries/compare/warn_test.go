@@ -11,7 +11,7 @@ import (
 	"wb/queries/table"
 )
 
-// quiet is a result with nothing to warn of: paired sessions of two conversations, enough of them.
+// quiet gives a result without warnings: enough paired sessions of two conversations.
 func quiet() *Result {
 	side := func(name string) (s Side, os []observation) {
 		s = Side{Selector: name, Runs: []table.RunRef{{ID: name + "-run-id", Name: name}}}
@@ -32,7 +32,7 @@ func quiet() *Result {
 	return r
 }
 
-// plantedWarning is a check, a change that makes it warn, and what it says then.
+// plantedWarning is a check, a change that makes it warn, and the expected warning.
 type plantedWarning struct {
 	check  check
 	change func(*Result)
@@ -59,7 +59,7 @@ func plantedInPairs() map[string]plantedWarning {
 		"within noise": {withinNoise, func(r *Result) {
 			v := &r.Verdicts[0]
 			v.Outcome, v.Change, v.Noise, v.Group = Slower, 0.03, 0.03, "turn  2"
-		}, "within_noise", "ttft (turn 2): the change is no larger than what equal runs show on this machine (noise_ratio)."},
+		}, "within_noise", "ttft (turn 2): the change is no larger than differences between equal runs on this machine (noise_ratio)."},
 		"noise is not known": {withinNoise, func(r *Result) { r.Verdicts[0].Outcome, r.Verdicts[0].Noise = Slower, math.NaN() }, "", ""},
 		"processes": {serverProcesses, func(r *Result) { r.pairing.unit = unitProcess },
 			"processes_are_units", "Server processes served several"},
@@ -71,9 +71,9 @@ func plantedInPairs() map[string]plantedWarning {
 		}, "without_equal without_equal", "1 of 6 turns of base have no equal on the other side, and count in no figure."},
 		"without equal, by process": {withoutEqual, func(r *Result) { r.pairing.head[0].prompt++; r.pairing.unit = unitProcess }, "", ""},
 		"unpaired": {unpairedTurns, func(r *Result) { r.pairing.paired, r.pairing.agree = false, 0.25 },
-			"unpaired", "Turns are not paired: prompt and output tokens agree in 25 % of them; sessions are held"},
+			"unpaired", "Turns are not paired: prompt and output tokens agree in 25 % of them; sessions are compared"},
 		"unpaired, live": {unpairedTurns, func(r *Result) { r.pairing.paired, r.Facts.Unequal.Live = false, true },
-			"unpaired", "; --replies scripted and --ignore-eos make runs send and get equal amounts."},
+			"unpaired", "; --replies scripted and --ignore-eos make the token counts of runs equal."},
 		"unpaired, by settings": {unpairedTurns, func(r *Result) {
 			r.pairing.paired, r.Facts.Unequal = false, Unequal{"api and model", true}
 		}, "unpaired", "; api and model differ, and sessions are"},
@@ -86,7 +86,7 @@ func plantedInRuns() map[string]plantedWarning {
 		"left out, warm": {leftOutSessions, func(r *Result) { r.warmth = warmth{skip: new(true), begun: [2]begun{{1, 5}, {0, 6}}} },
 			"left_out_sessions", "1 of 6 sessions of base are left out: they began warm, with"},
 		"left out, cold": {leftOutSessions, func(r *Result) { r.warmth = warmth{skip: new(false), begun: [2]begun{{6, 0}, {5, 1}}} },
-			"left_out_sessions", "1 of 6 sessions of head are left out: they began cold, and others warm."},
+			"left_out_sessions", "1 of 6 sessions of head are left out: they began cold, and the others warm."},
 		"apart": {leftOutSessions, func(r *Result) { r.warmth = warmth{apart: true, begun: [2]begun{{6, 0}, {0, 5}}} },
 			"warm_and_cold", "6 sessions of base and 0 of head began warm, with their first prompt in the prefix cache, and 0 and 5 cold"},
 		"cut and buffered": {doubtfulTurns, func(r *Result) {
@@ -100,25 +100,25 @@ func plantedInRuns() map[string]plantedWarning {
 		"not measured": {notMeasured, func(r *Result) { r.Verdicts[0].Measured = false }, "not_measured", "Not measured: ttft."},
 		"one conversation": {oneConversation, func(r *Result) {
 			r.pairing.base, r.pairing.head = sideOf("a", 1), sideOf("a", 1)
-		}, "one_conversation", "All sessions are of a: what holds for it need not hold for other conversations."},
+		}, "one_conversation", "All sessions are of a: the result may be different for other conversations."},
 		"notes of runs": {runNotes, func(r *Result) { r.Base.Notes, r.Head.Notes = []string{"x"}, []string{"y"} }, "run_note run_note", "x\ny"},
 		"one simulated": {oneSimulated, func(r *Result) { r.Head.Runs[0].Simulated = true }, "one_simulated", "One side is simulated"},
 		"two simulated": {oneSimulated, func(r *Result) { r.Base.Runs[0].Simulated, r.Head.Runs[0].Simulated = true, true }, "", ""},
 		"too few": {tooFew, func(r *Result) { r.Verdicts[0].Evidence = Evidence{Sessions: 1, Measured: true} },
-			"too_few", "Only 1 session a side: at least 6 are needed for any verdict (--repeat)."},
+			"too_few", "Only 1 session per side: at least 6 are needed for any verdict (--repeat)."},
 		"too few processes": {tooFew, func(r *Result) { r.Verdicts[0].Evidence = Evidence{Sessions: 8, Processes: 2, Measured: true} },
 			"too_few", "Only 2 server processes on a side: too few for any verdict"},
 		"settings": {differingSettings, func(r *Result) { r.Facts.Differing = strings.Fields("a b c d e f g h i j") },
 			"differing_settings", "Settings that differ: a, b, c, d, e, f, g, h and 2 more (wb query run_differences)."},
 		"machine": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{2, 3, 0.95, 2000, 1900} }, "frozen hot other_clock client_busy",
 			"The GPU's SM clock was not the same: 2000 MHz (median while busy) in base, 1900 in head."},
-		"nothing of account": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{0, 0, 0.9, 2000, 1961} }, "", ""},
+		"too little to matter": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{0, 0, 0.9, 2000, 1961} }, "", ""},
 		"drift": {drifts, func(r *Result) { r.Facts.Drift = []Drift{{"ttft", "one", "it got slower"}} },
 			"drift", "ttft of run one: it got slower (wb query drift)."},
 	}
 }
 
-// Each check says nothing of a quiet result, and warns once something is planted.
+// Each check gives no warning for a quiet result, and warns after the change.
 func TestChecks(t *testing.T) {
 	cases := plantedInPairs()
 	maps.Copy(cases, plantedInRuns())
@@ -141,7 +141,7 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// Long is a toy: a warning as one file would add it, with its kind, its check and its words.
+// Long is an example of a warning that one file adds, with its kind, its check and its text.
 type Long struct{ Turns int }
 
 const kindLong Kind = "long"
@@ -156,7 +156,7 @@ func long(r *Result) []Warning {
 	return nil
 }
 
-// A new warning takes its kind, its check, its words and a line in the list, and stands where that line says.
+// A new warning needs a kind, a check, a text and a line in the list. Its note has the place of that line.
 func TestWarningIsOneFile(t *testing.T) {
 	r := quiet()
 	r.Facts.Differing = []string{"plan.x"}
@@ -166,12 +166,14 @@ func TestWarningIsOneFile(t *testing.T) {
 	}
 }
 
-// The order of the notes is that of the list, in a result that has nearly all of them.
+// The notes are in the order of the list, in a result that has nearly all of them.
 func TestWarningsInOrder(t *testing.T) {
 	r, plants := quiet(), plantedInPairs()
 	maps.Copy(plants, plantedInRuns())
-	for _, name := range []string{"same name", "few figures", "drift", "machine", "settings", "one simulated", "notes of runs", "one conversation", "cut and buffered",
-		"left out, warm", "unpaired", "processes", "within noise", "calibration"} {
+	for _, name := range []string{
+		"same name", "few figures", "drift", "machine", "settings", "one simulated", "notes of runs", "one conversation",
+		"cut and buffered", "left out, warm", "unpaired", "processes", "within noise", "calibration",
+	} {
 		plants[name].change(r)
 	}
 	r.Verdicts[0].Enough = false

@@ -5,10 +5,10 @@ import "fmt"
 // Kinds of warnings about single turns.
 const (
 	KindCutTurns      Kind = "cut_turns"      // the server cut their history
-	KindBufferedTurns Kind = "buffered_turns" // they came in blocks
+	KindBufferedTurns Kind = "buffered_turns" // their tokens came in blocks
 )
 
-// CutTurns counts a side's turns that are left out, as the server cut their history.
+// CutTurns counts the turns of a side that are left out because the server cut their history.
 type CutTurns struct {
 	Side      string // base or head
 	Turns, Of int
@@ -22,7 +22,7 @@ func (w CutTurns) Note() string {
 	return fmt.Sprintf("%d of %d turns of %s are left out: the server cut their history (context_truncated).", w.Turns, w.Of, w.Side)
 }
 
-// BufferedTurns counts a side's turns whose times are those of blocks.
+// BufferedTurns counts the turns of a side whose tokens came in blocks.
 type BufferedTurns struct {
 	Side      string // base or head
 	Turns, Of int
@@ -33,7 +33,7 @@ func (BufferedTurns) Kind() Kind { return KindBufferedTurns }
 
 // Note says what their TTFT is.
 func (w BufferedTurns) Note() string {
-	return fmt.Sprintf("%d of %d turns of %s came in blocks (buffered): their TTFT is when the first block came.", w.Turns, w.Of, w.Side)
+	return fmt.Sprintf("%d of %d turns of %s came in blocks (buffered): their TTFT is the time to the first block.", w.Turns, w.Of, w.Side)
 }
 
 func doubtfulTurns(r *Result) (out []Warning) {

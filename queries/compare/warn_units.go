@@ -9,7 +9,7 @@ import (
 const (
 	KindProcessesAreUnits Kind = "processes_are_units" // sessions shared server processes
 	KindOneProcessEach    Kind = "one_process_each"    // each side had one server process
-	KindTooFew            Kind = "too_few"             // sessions or processes for any verdict
+	KindTooFew            Kind = "too_few"             // too few sessions or processes for any verdict
 )
 
 // ProcessesAreUnits says that server processes are the unit of evidence.
@@ -20,8 +20,8 @@ func (ProcessesAreUnits) Kind() Kind { return KindProcessesAreUnits }
 
 // Note says why, and what makes sessions the unit.
 func (ProcessesAreUnits) Note() string {
-	return "Server processes served several sessions each, and processes differ by themselves: they are the unit of evidence " +
-		"(--isolation restart gives each session its own)."
+	return "Server processes served several sessions each, and some processes are faster than others: processes are the unit of evidence " +
+		"(--isolation restart starts one for each session)."
 }
 
 // OneProcessEach says that each side was served by one process.
@@ -32,8 +32,8 @@ func (OneProcessEach) Kind() Kind { return KindOneProcessEach }
 
 // Note says what that means for the change.
 func (OneProcessEach) Note() string {
-	return "Each side was served by one server process: the level that a process has of its own, often some percent, " +
-		"is part of the change (a plan, or --isolation restart, takes several)."
+	return "Each side was served by one server process. Processes differ from each other, often by some percent, " +
+		"and that is part of the change (a plan, or --isolation restart, uses several processes)."
 }
 
 func serverProcesses(r *Result) []Warning {
@@ -49,7 +49,7 @@ func serverProcesses(r *Result) []Warning {
 // TooFew says that there is not enough for any verdict.
 type TooFew struct {
 	Sessions  int
-	Processes int // of servers; 0 where sessions are the unit
+	Processes int // server processes; 0 where sessions are the unit
 }
 
 // Kind is KindTooFew.
@@ -61,7 +61,7 @@ func (w TooFew) Note() string {
 		return "Only " + counted(w.Processes, "server process", "server processes") + " on a side: " +
 			"too few for any verdict (--repeat in a plan, or more runs with the server restarted between them)."
 	}
-	return fmt.Sprintf("Only %s a side: at least %d are needed for any verdict (--repeat).",
+	return fmt.Sprintf("Only %s per side: at least %d are needed for any verdict (--repeat).",
 		counted(w.Sessions, "session", "sessions"), fewSessions)
 }
 

@@ -4,15 +4,15 @@ import "fmt"
 
 // Kinds of warnings about sessions that began warm, with their first prompt in the prefix cache.
 const (
-	KindLeftOutSessions Kind = "left_out_sessions" // some began otherwise than those that are compared
-	KindWarmAndCold     Kind = "warm_and_cold"     // the sides have no state in common
+	KindLeftOutSessions Kind = "left_out_sessions" // some began warm and others cold
+	KindWarmAndCold     Kind = "warm_and_cold"     // one side began warm and the other cold
 )
 
-// LeftOutSessions counts a side's sessions that are not compared.
+// LeftOutSessions counts the sessions of a side that are not compared.
 type LeftOutSessions struct {
 	Side         string // base or head
 	Sessions, Of int
-	Warm         bool // they began warm, else cold
+	Warm         bool // they began warm, or else cold
 }
 
 // Kind is KindLeftOutSessions.
@@ -20,7 +20,7 @@ func (LeftOutSessions) Kind() Kind { return KindLeftOutSessions }
 
 // Note says how many they are and how they began.
 func (w LeftOutSessions) Note() string {
-	how := "they began cold, and others warm"
+	how := "they began cold, and the others warm"
 	if w.Warm {
 		how = "they began warm, with their first prompt in the prefix cache"
 	}

@@ -9,11 +9,12 @@ import (
 	"wb/store"
 )
 
-// ErrNoFigures is returned when nothing was measured of a metric.
+// ErrNoFigures is returned when a metric was not measured.
 var ErrNoFigures = errors.New("no figures of this metric")
 
-// Width says how well a metric is known: half of the 95 % interval, as a share. Of several runs it is that of the change against the
-// first, the widest; of one run that of its own level, from how its passes through the same conversation differ. NaN: too few sessions.
+// Width says how precisely a metric is known: half of the 95 % interval, as a share. For several runs it is the widest interval of the
+// changes against the first run. For one run it is the interval of its level, which comes from the differences between its repeats. It is
+// NaN with too few sessions. ErrNoFigures says that the metric was not measured.
 func Width(ctx context.Context, db *store.DB, metric string, runs []string) (float64, error) {
 	switch len(runs) {
 	case 0:
@@ -40,7 +41,7 @@ func Width(ctx context.Context, db *store.DB, metric string, runs []string) (flo
 	return widest, nil
 }
 
-// half is half of the interval; NaN where there are too few sessions.
+// half gives half of the width of the interval; NaN where there are too few sessions.
 func (v Verdict) half() float64 {
 	if !v.Enough {
 		return math.NaN()
@@ -65,8 +66,8 @@ func runWidth(ctx context.Context, db *store.DB, metric, run string) (float64, e
 	return levelInterval(os, m).half(), nil
 }
 
-// levelInterval gives the interval of one side's own level: each turn is compared with the mean of its kind over the passes, whose own error
-// the factor √(n/(n−1)) gives back.
+// levelInterval gives the interval of the level of one side. Each turn is compared with the mean of the same turn over n repeats. The
+// factor √(n/(n−1)) corrects for the error of that mean.
 func levelInterval(os []observation, m Metric) Verdict {
 	scale, back := m.scales()
 	sum, n := map[kind]float64{}, map[kind]float64{}

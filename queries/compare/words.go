@@ -9,18 +9,20 @@ import (
 	"wb/queries/table"
 )
 
-// aboutText says what the columns mean.
+// aboutText explains the columns.
 func aboutText(margin float64) string {
-	return fmt.Sprintf("change_ratio: head over base less 1 (for hit_ratio the difference): Hodges–Lehmann over sessions, "+
-		"each the median of its turns, or over server processes where those served several sessions; "+
-		"low_ratio and high_ratio hold it in 95 of 100 cases (bootstrap over sessions, or exact over processes). "+
-		"p: Wilcoxon; p_holm: after Holm over the secondary metrics; each group is asked for itself. "+
-		"faster is better, also for what is no time. "+
-		"noise_ratio: the largest change that the interval between equal runs holds: a calibration's, or base's passes against each other. "+
-		"equivalent: the interval lies within ±%.1f %%. more_sessions: about how many more would settle it.", 100*margin)
+	return fmt.Sprintf("change_ratio: head over base, less 1 (for hit_ratio the difference). "+
+		"It is the Hodges–Lehmann estimate over sessions, each with the median of its turns, "+
+		"or over server processes where those served several sessions. "+
+		"low_ratio and high_ratio: its 95 %% interval (bootstrap over sessions, or exact over processes). "+
+		"p: p of Wilcoxon's test. p_holm: p after Holm's correction over the secondary metrics. Each group is tested separately. "+
+		"faster: better, also for metrics that are not times. "+
+		"noise_ratio: the largest change within the interval of equal runs: a calibration, or the repeats of base. "+
+		"equivalent: the interval lies within ±%.1f %%. "+
+		"more_sessions: about how many more sessions would give a verdict.", 100*margin)
 }
 
-// columnNames are those of the table, each with its unit at the end.
+// columnNames are the columns of the table. A name ends in its unit.
 func columnNames() []string {
 	return []string{
 		"metric", "group", "base", "head", "change_ratio", "low_ratio", "high_ratio", "verdict", "p", "p_holm",
@@ -28,13 +30,13 @@ func columnNames() []string {
 	}
 }
 
-// Chart draws changes with their intervals over a column, with a series for each value of another; "" for none.
+// Chart draws changes with their intervals over the column x, with one series for each value of the column series; "" for none.
 func Chart(x, series string) table.Chart {
 	y := []string{"change_ratio", "low_ratio", "high_ratio"}
 	return table.Chart{Kind: "interval", X: x, Y: y, Series: series, Title: "Change with its 95 % interval"}
 }
 
-// tableOf writes a result for people.
+// tableOf gives a result as a table for people.
 func tableOf(r *Result) *table.Table {
 	t := &table.Table{
 		Name: "compare", Title: fmt.Sprintf("%s against %s", r.Head.Name(), r.Base.Name()), About: aboutText(r.Comparison.Margin),
@@ -52,7 +54,7 @@ func tableOf(r *Result) *table.Table {
 	return t
 }
 
-// rowOf is a verdict as a row, in the order of columnNames.
+// rowOf gives a verdict as a row, in the order of columnNames.
 func rowOf(v Verdict, grouped bool) []any {
 	label := v.Metric.Name
 	if grouped {
@@ -64,7 +66,7 @@ func rowOf(v Verdict, grouped bool) []any {
 	}
 }
 
-// cell rounds a figure; what is not known is NULL.
+// cell rounds a figure to five decimals. A figure that is not known is NULL.
 func cell(f float64) any {
 	if math.IsNaN(f) {
 		return nil
@@ -72,7 +74,7 @@ func cell(f float64) any {
 	return math.Round(f*1e5) / 1e5
 }
 
-// some is a count, and NULL for none.
+// some gives a count, or NULL for 0.
 func some(n int) any {
 	if n <= 0 {
 		return nil
@@ -80,7 +82,7 @@ func some(n int) any {
 	return int64(n)
 }
 
-// groupLabel writes a group without the spaces that make groups sort as they count.
+// groupLabel gives a group without the spaces that make groups sort by number.
 func groupLabel(group string) string { return strings.Join(strings.Fields(group), " ") }
 
 func counted(n int, one, many string) string {
@@ -90,7 +92,7 @@ func counted(n int, one, many string) string {
 	return fmt.Sprint(n, " ", many)
 }
 
-// NoiseFound says how far equal runs lay apart, one line per metric; none where too few sessions were compared.
+// NoiseFound says how much equal runs differed, one line per metric. There is no line where too few sessions were compared.
 func NoiseFound(verdicts []Verdict) (lines []string) {
 	for _, v := range verdicts {
 		most, unit := 100*max(-v.Low, v.High), "%"

@@ -42,7 +42,7 @@ func TestTable(t *testing.T) {
 	for _, c := range append(tb.Charts, Chart("metric", "run")) {
 		for _, name := range c.References() {
 			if tb.ColumnIndex(name) < 0 && name != "run" {
-				t.Errorf("a chart reads %s, which is no column", name)
+				t.Errorf("a chart reads %s, which is not a column", name)
 			}
 		}
 	}

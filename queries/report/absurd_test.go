@@ -18,7 +18,7 @@ import (
 	elsewhere "wb/store/history"
 )
 
-// absurdID is the run of a server that says of its tokens what cannot be.
+// absurdID is the run of a server that reports impossible token counts.
 var absurdID = uuid.MustParse("bbbb0000-0000-4000-8000-000000000009")
 
 // addAbsurd records such a run, as an older wb did.
@@ -39,7 +39,7 @@ func addAbsurd(ctx context.Context, r *store.Recorder) error {
 	return errors.Join(errs...)
 }
 
-// addAbsurdTurn records a turn of which every count is n.
+// addAbsurdTurn records a turn whose counts are all n.
 func addAbsurdTurn(ctx context.Context, r *store.Recorder, i int, n int64) error {
 	id, at := int32(i+1), float64(i)
 	x := fixture.Turn(absurdID, id, 1, id, "ok", at, at, at+0.1, at+0.5, at+0.6, n, n, n)
@@ -50,7 +50,7 @@ func addAbsurdTurn(ctx context.Context, r *store.Recorder, i int, n int64) error
 		store.Add(ctx, r, store.CacheMiss{RunID: absurdID, TurnID: id, Cause: "new_text", Tokens: n}))
 }
 
-// addAbsurdCounters records scrapes of a turn whose values are no numbers.
+// addAbsurdCounters records scrapes of a turn with values that are not finite numbers.
 func addAbsurdCounters(ctx context.Context, r *store.Recorder, i int) error {
 	s, id := int32(2*i+1), int32(i+1)
 	errs := []error{store.Add(ctx, r,
@@ -72,8 +72,8 @@ func addAbsurdCounters(ctx context.Context, r *store.Recorder, i int) error {
 	return errors.Join(errs...)
 }
 
-// An older wb recorded whatever a server said of its tokens. One such run breaks no report over the whole history, and its counts are in no
-// figure.
+// An older wb recorded whatever token counts a server reported. Such a run breaks no report over the whole history, and its counts are not
+// in any figure.
 func TestAbsurdCounts(t *testing.T) {
 	ctx := context.Background()
 	from := fixture.Path(t)

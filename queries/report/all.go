@@ -13,18 +13,18 @@ import (
 	"wb/store"
 )
 
-// metrics are those of a report's comparison.
+// metrics gives the metrics that a report compares.
 func metrics() []string {
 	return []string{"ttft", "tpot", "itl_p99", "e2e", "hit_ratio", "j_per_token", "peak_mem"}
 }
 
-const margin = 0.02 // differences within it are of no account
+const margin = 0.02 // differences within it do not matter
 
-// compareAll compares each run with one of them, in one table with a row for each run and metric; nil for a single run.
+// compareAll compares each run with one of them, in one table with one row per run and metric. It gives nil for a single run.
 func compareAll(ctx context.Context, db *store.DB, runs []table.RunRef, base string) (*table.Table, error) {
 	if len(runs) < 2 {
 		if base != "" {
-			return nil, errors.New("compare with a base: there is one run")
+			return nil, errors.New("compare with a base: only one run is selected")
 		}
 		return nil, nil
 	}
@@ -36,7 +36,7 @@ func compareAll(ctx context.Context, db *store.DB, runs []table.RunRef, base str
 		}
 		candidates = []table.RunRef{one}
 	}
-	for _, first := range candidates { // one without a measured turn is no base
+	for _, first := range candidates { // a run without a measured turn cannot be the base
 		a, err := compareWith(ctx, db, first, runs)
 		if err != nil {
 			return nil, err
@@ -48,7 +48,7 @@ func compareAll(ctx context.Context, db *store.DB, runs []table.RunRef, base str
 	return nil, nil
 }
 
-// baseOf finds the one of the runs that is meant by a base.
+// baseOf finds the run that the selector base means.
 func baseOf(ctx context.Context, db *store.DB, runs []table.RunRef, base string) (one table.RunRef, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -80,7 +80,7 @@ type against struct {
 	one      *table.Table // the first of the comparisons
 	rows     [][]any
 	compared int
-	notes    []string            // in the order they came up
+	notes    []string            // in the order in which they came
 	whose    map[string][]string // names of the runs whose comparison has a note
 }
 
@@ -103,14 +103,14 @@ func compareWith(ctx context.Context, db *store.DB, first table.RunRef, runs []t
 	return a, nil
 }
 
-// add takes the comparison of one run.
+// add adds the comparison of one run.
 func (a *against) add(name string, r *compare.Result) {
 	t := r.Table()
 	if a.one == nil {
 		a.one = t
 	}
 	for i, row := range t.Rows {
-		if r.Verdicts[i].Sessions > 0 { // what was not measured is no row
+		if r.Verdicts[i].Sessions > 0 { // a metric that was not measured has no row
 			a.rows = append(a.rows, slices.Concat([]any{name}, row))
 		}
 	}
@@ -123,7 +123,7 @@ func (a *against) add(name string, r *compare.Result) {
 	}
 }
 
-// table puts the comparisons into one, without what is the same in every row.
+// table joins the comparisons in one table, without the columns that are the same in every row.
 func (a *against) table(runs []table.RunRef) *table.Table {
 	t := &table.Table{
 		Name: comparison, Title: "Against " + a.first.Name, About: a.one.About, SQL: a.one.SQL, Runs: runs, Rows: a.rows,
@@ -138,7 +138,7 @@ func (a *against) table(runs []table.RunRef) *table.Table {
 	return t
 }
 
-// note says which runs a note is of, unless it is of all or names one of them itself.
+// note adds to a note which runs it is about, unless it is about all runs or names one of them itself.
 func (a *against) note(n string) string {
 	whose := a.whose[n]
 	named := strings.Contains(n, a.first.Name) || slices.ContainsFunc(whose, func(name string) bool { return strings.Contains(n, name) })

@@ -1,4 +1,4 @@
-// Package report puts saved queries and the comparison of all runs together into what one reads from top to bottom. It stands beside
+// Package report joins saved queries and the comparison of all runs in a report that is read from top to bottom. It is not part of
 // queries, as it needs queries/compare, which needs queries.
 package report
 
@@ -11,10 +11,10 @@ import (
 	"wb/store"
 )
 
-// comparison is where the comparison of several runs goes, and the name of its table.
+// comparison is the place of the comparison of several runs in sections, and the name of its table.
 const comparison = "compare"
 
-// sections is the order of a report: overview first, evidence last.
+// sections gives the order of a report: overview first, details last.
 func sections() []string {
 	return []string{
 		"run_overview", "conversation_summary", comparison, "cache_hit_by_turn", "cache_ideal_vs_achieved", "cache_miss_causes",
@@ -25,7 +25,7 @@ func sections() []string {
 	}
 }
 
-// Short says whether a table of a report belongs into what people paste into a review: overview, comparison, what differs.
+// Short says whether a table belongs in the short form of a report, for pasting into a review: overview, comparison, differences.
 func Short(t *table.Table) bool {
 	return slices.Contains([]string{"run_overview", "conversation_summary", comparison, "run_differences"}, t.Name)
 }

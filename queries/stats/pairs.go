@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// pairSums selects among the sums of each row with each column, both sorted, without making them all: there are a million of a thousand
-// values with each other. Sums grow along rows and columns, so that all sums below a bound are counted in one walk along the border
+// pairSums selects among the sums of each row with each column, both sorted, without computing all of them: a thousand values have a
+// million sums with each other. Sums grow along rows and columns, so that all sums below a limit are counted in one walk along the border
 // (Johnson and Mizoguchi 1978, "Selecting the Kth Element in X + Y and X1 + X2 + … + Xm").
 type pairSums struct {
 	rows, columns []float64
-	upper         bool // row i has the columns from i on only: each pair of one list once, each with itself too
-	from, to      []int
-	ends          []int
+	upper         bool  // row i has only the columns from i on: each pair of one list once, and each value with itself
+	from, to      []int // the sums in question of each row: columns from[i] to to[i]-1
+	ends          []int // result of count
 }
 
 func newPairSums(rows, columns []float64, upper bool) *pairSums {
@@ -26,7 +26,7 @@ func newPairSums(rows, columns []float64, upper bool) *pairSums {
 	return p
 }
 
-// first is the first column of a row.
+// first gives the first column of a row.
 func (p *pairSums) first(row int) int {
 	if p.upper {
 		return row
@@ -34,15 +34,15 @@ func (p *pairSums) first(row int) int {
 	return 0
 }
 
-// count gives how many sums lie below a bound, or up to it, and in ends the column of each row at which that ends.
-func (p *pairSums) count(bound float64, with bool) (n int) {
+// count gives how many sums lie below a limit, or up to it if with is true. ends then has, for each row, the first column beyond that.
+func (p *pairSums) count(limit float64, with bool) (n int) {
 	if !with {
-		bound = math.Nextafter(bound, math.Inf(-1))
+		limit = math.Nextafter(limit, math.Inf(-1))
 	}
 	columns, ends := p.columns, p.ends[:len(p.rows)]
 	j := len(columns)
 	for i, r := range p.rows {
-		for j > 0 && r+columns[j-1] > bound {
+		for j > 0 && r+columns[j-1] > limit {
 			j--
 		}
 		first := p.first(i)
@@ -52,7 +52,7 @@ func (p *pairSums) count(bound float64, with bool) (n int) {
 	return n
 }
 
-// median is the middle sum, or the mean of the two middle ones; NaN for none.
+// median gives the middle sum, or the mean of the two middle ones; NaN if there are none.
 func (p *pairSums) median() float64 {
 	total := 0
 	for i := range p.rows {
@@ -75,11 +75,11 @@ func (p *pairSums) median() float64 {
 	return (lower + upper) / 2
 }
 
-// sampled is how many sums in question are looked at to choose bounds between which the one that is sought lies most likely.
+// sampled is how many sums in question are drawn to choose two limits between which the wanted sum most likely lies.
 const sampled = 128
 
-// nth gives the sum with k smaller ones before it; left sums are in question, those in columns from[i] to to[i]. Each round leaves about a
-// sixth of them (Floyd and Rivest 1975, "Expected Time Bounds for Selection").
+// nth gives the sum with k smaller ones before it. left sums are in question. Each round leaves about a sixth of them (Floyd and Rivest
+// 1975, CACM 18(3), on the expected time of selection).
 func (p *pairSums) nth(k, left int) float64 {
 	few := 4 * len(p.rows)
 	skipped := 0
@@ -87,14 +87,14 @@ func (p *pairSums) nth(k, left int) float64 {
 	for left > few {
 		sample := p.sample(left, &state)
 		middle := (k - skipped) * sampled / left
-		for _, at := range []int{middle - 11, middle + 11} { // twice the root of the sample's size, for either bound
+		for _, at := range []int{middle - 11, middle + 11} { // 11: about the root of the sample's size
 			p.narrow(k, sample[min(max(at, 0), sampled-1)], false)
 		}
 		was := left
-		if skipped, left = p.inQuestion(); left == was { // many are equal
-			bound := sample[min(max(middle, 0), sampled-1)]
-			if p.narrow(k, bound, false) && !p.narrow(k, bound, true) {
-				return bound
+		if skipped, left = p.inQuestion(); left == was { // many sums are equal
+			limit := sample[min(max(middle, 0), sampled-1)]
+			if p.narrow(k, limit, false) && !p.narrow(k, limit, true) {
+				return limit
 			}
 			skipped, left = p.inQuestion()
 		}
@@ -108,9 +108,10 @@ func (p *pairSums) nth(k, left int) float64 {
 	return nth(rest, k-skipped)
 }
 
-// narrow leaves the sums below a bound in question, or those from it on, or beyond it; beyond says whether it left the latter.
-func (p *pairSums) narrow(k int, bound float64, with bool) (beyond bool) {
-	if k < p.count(bound, with) {
+// narrow keeps the half of the sums in question that holds the wanted one: those below the limit, or those from it on (beyond it, if with
+// is true). beyond says that it kept the latter.
+func (p *pairSums) narrow(k int, limit float64, with bool) (beyond bool) {
+	if k < p.count(limit, with) {
 		for i, end := range p.ends {
 			p.to[i] = max(min(p.to[i], end), p.from[i])
 		}
@@ -131,11 +132,11 @@ func (p *pairSums) inQuestion() (skipped, left int) {
 	return skipped, left
 }
 
-// sample gives some of the sums in question, sorted.
+// sample draws some of the sums in question and gives them sorted.
 func (p *pairSums) sample(left int, state *uint64) []float64 {
 	ranks := make([]int, sampled)
 	for i := range ranks {
-		*state = *state*6364136223846793005 + 1442695040888963407 // Knuth's generator: any sums will do
+		*state = *state*6364136223846793005 + 1442695040888963407 // Knuth's generator, which is good enough here
 		ranks[i] = int(*state>>33) % left
 	}
 	slices.Sort(ranks)
@@ -152,7 +153,7 @@ func (p *pairSums) sample(left int, state *uint64) []float64 {
 	return out
 }
 
-// sorted gives values in order.
+// sorted gives values in ascending order.
 func sorted(x []float64) []float64 {
 	if slices.IsSorted(x) {
 		return x
@@ -160,14 +161,15 @@ func sorted(x []float64) []float64 {
 	return slices.Sorted(slices.Values(x))
 }
 
-// HodgesLehmann estimates the centre of paired differences: the median of all means of two of them, each with itself too.
-// It assumes that the differences are distributed symmetrically about it, and stands 29 % of outliers. NaN for none.
+// HodgesLehmann estimates the centre of paired differences: the median of the means of all pairs of them, where each difference is also
+// paired with itself. It assumes that the differences are distributed symmetrically about the centre, and tolerates 29 % of outliers.
+// It is NaN without differences.
 func HodgesLehmann(d []float64) float64 {
 	s := sorted(d)
 	return newPairSums(s, s, true).median() / 2
 }
 
-// Shift estimates by how much b lies above a, for samples that are not paired: the median of all differences. NaN for none.
+// Shift estimates by how much b lies above a, for samples that are not paired: the median of all differences. It is NaN if one is empty.
 func Shift(a, b []float64) float64 {
 	less := make([]float64, len(a))
 	for i, x := range sorted(a) {
@@ -176,7 +178,7 @@ func Shift(a, b []float64) float64 {
 	return newPairSums(less, sorted(b), false).median()
 }
 
-// Drawn draws as many of the parts as there are, with replacement, and gives them in their order: what was sorted stays so.
+// Drawn draws as many parts as there are, with replacement, and gives them in their original order, so that sorted parts stay sorted.
 func Drawn[T any](parts []T, rng *rand.Rand) []T {
 	times := make([]int, len(parts))
 	for range parts {
@@ -191,8 +193,8 @@ func Drawn[T any](parts []T, rng *rand.Rand) []T {
 	return out
 }
 
-// Draws gives a statistic of so many draws, in their order. draw makes the values of the next one, which statistic has for itself; the
-// statistics are worked out side by side.
+// Draws gives a statistic of n draws, in their order. draw makes the values of one draw, which only one call of statistic gets. The
+// statistics are computed in parallel.
 func Draws[T any](n int, draw func() T, statistic func(T) float64) []float64 {
 	type one struct {
 		i     int

@@ -1,5 +1,5 @@
-// Package stats says whether two sets of measurements differ, and by how much. Each function names what it assumes; none of
-// them assumes a normal distribution. Held against SciPy and NumPy in the tests.
+// Package stats says whether two sets of measurements differ, and by how much. Each function says what it assumes. None of them
+// assumes a normal distribution. The tests compare them with SciPy and NumPy.
 package stats
 
 import (
@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Median gives the middle value, the mean of the two middle ones for an even number, NaN for none.
+// Median gives the middle value, or the mean of the two middle ones of an even number of values; NaN for no values.
 func Median(x []float64) float64 {
 	return Quantile(x, 0.5)
 }
@@ -69,12 +69,12 @@ func nth(x []float64, k int) float64 {
 	return x[k]
 }
 
-// exactLimit is up to how many differences the signed-rank distribution is counted out (SciPy's limit too).
+// exactLimit is the largest number of differences for which the signed-rank distribution is counted exactly. SciPy has the same limit.
 const exactLimit = 50
 
 // SignedRank is Wilcoxon's test of whether paired differences are centred on 0: the smaller rank sum and the two-sided p. Zeros
-// are left out. Up to 50 differences p is exact, counted over all signs that the ranks at hand could have (mid-ranks where values
-// tie), beyond it is the normal approximation with correction for ties and none for continuity. p is NaN when no difference is
+// are left out. Up to 50 differences p is exact, counted over all signs that the ranks could have (mid-ranks where values tie).
+// Beyond that p is the normal approximation, with a correction for ties and none for continuity. p is NaN when no difference is
 // left. It assumes independent, symmetric differences.
 func SignedRank(d []float64) (statistic, p float64, exact bool) {
 	var x []float64
@@ -124,7 +124,7 @@ func rank(x []float64, key func(float64) float64) (ranks []float64, ties float64
 	return ranks, ties
 }
 
-// signedRankP counts the sign patterns whose rank sum is at most w, on both sides. Mid-ranks are halves, so it counts in halves.
+// signedRankP gives the share of sign patterns whose rank sum is at most w, on both sides. Mid-ranks are halves, so it counts in halves.
 func signedRankP(ranks []float64, w float64) float64 {
 	n := len(ranks)
 	count := make([]float64, n*(n+1)+1)
@@ -143,20 +143,20 @@ func signedRankP(ranks []float64, w float64) float64 {
 
 func normalTail(z float64) float64 { return math.Erfc(z/math.Sqrt2) / 2 }
 
-// SignedRankFloor is the least p that SignedRank can give for n differences.
+// SignedRankFloor is the smallest p that SignedRank can give for n differences.
 func SignedRankFloor(n int) float64 { return math.Min(1, math.Exp2(float64(1-n))) }
 
-// RankSumFloor is the least p that RankSum can give for samples of n and m: all of one above all of the other.
+// RankSumFloor is the smallest p that RankSum can give for samples of n and m values: all of one are above all of the other.
 func RankSumFloor(n, m int) float64 {
 	p := 2.0
-	for i := 1; i <= m; i++ { // over n+m choose m
+	for i := 1; i <= m; i++ { // 2 divided by (n+m choose m)
 		p *= float64(i) / float64(n+i)
 	}
 	return math.Min(1, p)
 }
 
-// ShiftInterval gives the interval of Shift that holds all shifts which RankSum does not refuse at 1−level: exact for few values, at
-// least level by the steps of its distribution (Moses; Bauer 1972). NaN when not even the outermost differences make such an interval.
+// ShiftInterval gives the interval of Shift: all shifts that RankSum does not reject at 1−level. It is exact for few values, and covers
+// at least level, as the distribution has steps (Moses; Bauer 1972). It is NaN when even the outermost differences do not cover level.
 func ShiftInterval(a, b []float64, level float64) (low, high float64) {
 	n, m := len(a), len(b)
 	if n == 0 || m == 0 || RankSumFloor(n, m) > 1-level {
@@ -169,7 +169,7 @@ func ShiftInterval(a, b []float64, level float64) (low, high float64) {
 		}
 	}
 	slices.Sort(d)
-	k := 0 // differences left out on each side: refused is a shift with at most k pairs on its other side
+	k := 0 // differences left out on each side: a shift with at most k pairs beyond it is rejected
 	if n*m <= exactPairs {
 		for rankSumP(n, m, n*m-k-1) <= 1-level {
 			k++
@@ -183,8 +183,8 @@ func ShiftInterval(a, b []float64, level float64) (low, high float64) {
 }
 
 // RankSum is the two-sided p of Mann and Whitney's test of whether b tends to lie above or below a. Up to 900 pairs it is exact,
-// counted over all ways to deal the ranks at hand to both samples (mid-ranks where values tie), beyond it is the normal approximation
-// with corrections for ties and continuity. It assumes independent samples.
+// counted over all ways to divide the ranks between both samples (mid-ranks where values tie). Beyond that it is the normal
+// approximation with corrections for ties and continuity. It assumes independent samples.
 func RankSum(a, b []float64) (p float64, exact bool) {
 	n, m := len(a), len(b)
 	if n == 0 || m == 0 {
@@ -219,10 +219,11 @@ func RankSum(a, b []float64) (p float64, exact bool) {
 	return math.Min(1, 2*normalTail((u-float64(n*m)/2-0.5)/math.Sqrt(variance))), false
 }
 
-// exactPairs is up to how many pairs the rank-sum distribution is counted out.
+// exactPairs is the largest number of pairs for which the rank-sum distribution is counted exactly.
 const exactPairs = 900
 
-// tiedRankSumP counts the ways to choose m of the ranks whose sum is as far out as w, in halves; of the two tails, which need not be alike, twice the smaller one.
+// tiedRankSumP gives the share of ways to choose m of the ranks whose sum is as far out as w, counted in halves. The two tails can differ;
+// the result is twice the smaller one.
 func tiedRankSumP(ranks []float64, m int, w float64) float64 {
 	total := 0
 	for _, r := range ranks {
@@ -254,9 +255,9 @@ func tiedRankSumP(ranks []float64, m int, w float64) float64 {
 	return math.Min(1, 2*math.Min(above, below)/all)
 }
 
-// rankSumP counts the arrangements in which at least u pairs have b above, on both sides.
+// rankSumP gives the share of arrangements in which b is above in at least u pairs, on both sides.
 func rankSumP(n, m, u int) float64 {
-	// count[j][s]: ways to choose j ranks of those seen whose excess over the smallest possible is s
+	// count[j][s]: ways to choose j of the ranks seen so far, with a sum that is s above the smallest possible one
 	count := make([][]float64, m+1)
 	for j := range count {
 		count[j] = make([]float64, n*m+1)
@@ -283,8 +284,8 @@ func rankSumP(n, m, u int) float64 {
 	return math.Min(1, 2*tail/total)
 }
 
-// Holm adjusts p values of several questions asked of the same data, so that the chance of any false answer stays what it was
-// for one (Holm 1979). The order is kept.
+// Holm adjusts the p values of several tests of the same data, so that the chance of any false alarm stays what it is for one test
+// (Holm 1979). The order is kept.
 func Holm(p []float64) []float64 {
 	order := make([]int, len(p))
 	for i := range order {
@@ -300,10 +301,10 @@ func Holm(p []float64) []float64 {
 	return out
 }
 
-// Bootstrap gives a percentile interval of a statistic of independent parts, drawn with replacement: values, or clusters of values that
-// hang together, such as turns of one conversation. level is the coverage, 0.95 for instance. With fewer than five parts it tells little;
-// with few it is too narrow unless level is that of SmallSample. The statistic gets parts in the order of the given ones, and is worked out
-// for several draws at once. NaN for no parts.
+// Bootstrap gives a percentile interval of a statistic of independent parts, drawn with replacement. Parts are values, or clusters of
+// values that depend on each other, such as turns of one conversation. level is the coverage, such as 0.95. With fewer than five parts
+// the interval says little. With few parts it is too narrow unless level comes from SmallSample. The statistic gets the drawn parts in
+// their original order, and is computed for several draws in parallel. The interval is NaN without parts.
 func Bootstrap[T any](parts []T, statistic func([]T) float64, level float64, draws int, rng *rand.Rand) (low, high float64) {
 	if len(parts) == 0 || draws < 1 {
 		return math.NaN(), math.NaN()
@@ -312,9 +313,10 @@ func Bootstrap[T any](parts []T, statistic func([]T) float64, level float64, dra
 	return Quantile(found, (1-level)/2), Quantile(found, (1+level)/2)
 }
 
-// SmallSample gives the level at which a percentile bootstrap of n values holds the truth in about level of all cases: the bootstrap forgets that it knows
-// the spread from n values only. Its ends are taken as far out as those of Student's interval are beyond those of the normal one with the spread over n
-// instead of n−1 (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 3.3: the expanded percentile interval).
+// SmallSample gives the level that a percentile bootstrap of n values needs to hold the true value in about level of all cases. The
+// bootstrap does not take into account that the spread is known from n values only. The ends move out as far as the ends of Student's
+// interval are beyond those of the normal interval with the spread over n instead of n−1 (Hesterberg 2015, "What Teachers Should Know
+// About the Bootstrap", section 3.3: the expanded percentile interval).
 func SmallSample(level float64, n int) float64 {
 	if n < 2 {
 		return math.NaN()
@@ -323,7 +325,8 @@ func SmallSample(level float64, n int) float64 {
 	return 1 - 2*normalTail(math.Sqrt(float64(n)/float64(n-1))*t)
 }
 
-// studentQuantile inverts the closed form of Student's distribution for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4) by bisection; q is above 0.5.
+// studentQuantile gives a quantile of Student's distribution; q is above 0.5. It inverts the closed form for whole degrees of freedom
+// (Abramowitz and Stegun 26.7.3 and 26.7.4) by bisection.
 func studentQuantile(q float64, freedom int) float64 {
 	within := func(t float64) float64 { // the probability of −t to t
 		theta := math.Atan(t / math.Sqrt(float64(freedom)))

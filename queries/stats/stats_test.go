@@ -14,7 +14,7 @@ func near(a, b, relative float64) bool {
 	return math.Abs(a-b) <= relative*math.Max(math.Abs(a), math.Abs(b)) || math.Abs(a-b) < 1e-12
 }
 
-// What SciPy and NumPy say of the same data; testdata/golden.py wrote it down.
+// The results of SciPy and NumPy for the same data were written by testdata/golden.py.
 func TestAgainstSciPy(t *testing.T) {
 	b, err := os.ReadFile("testdata/golden.json")
 	if err != nil {
@@ -78,13 +78,14 @@ func TestAgainstSciPy(t *testing.T) {
 	// two Monte-Carlo intervals of the same distribution: the ends of 20,000 draws scatter by about 1 % of its width
 	median := func(x [][]float64) float64 { return Median(slices.Concat(x...)) }
 	low, high := Bootstrap(g.Bootstrap.Clusters, median, 0.95, 20_000, rand.New(rand.NewPCG(1, 2)))
-	if width := g.Bootstrap.High - g.Bootstrap.Low; math.Abs(low-g.Bootstrap.Low) > 0.05*width || math.Abs(high-g.Bootstrap.High) > 0.05*width {
+	width := g.Bootstrap.High - g.Bootstrap.Low
+	if math.Abs(low-g.Bootstrap.Low) > 0.05*width || math.Abs(high-g.Bootstrap.High) > 0.05*width {
 		t.Errorf("bootstrap %v to %v, want %v to %v", low, high, g.Bootstrap.Low, g.Bootstrap.High)
 	}
 }
 
-// The estimates are the medians of all pairs, which are not made.
-// They are compared with their definitions, with ties and without, of one value and of many.
+// The estimates are medians over all pairs, which are not computed one by one.
+// They are compared with their definitions, with ties and without, for one value and for many.
 func TestEstimatesOfPairs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	values := func(n int, ties bool) []float64 {
@@ -121,7 +122,7 @@ func TestEstimatesOfPairs(t *testing.T) {
 	}
 }
 
-// What cost a minute for 1,600 sessions: the interval of one metric.
+// The interval of one metric, which once took a minute for 1,600 sessions.
 func BenchmarkInterval(b *testing.B) {
 	for _, n := range []int{100, 1600} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -139,7 +140,8 @@ func BenchmarkInterval(b *testing.B) {
 }
 
 func TestEdges(t *testing.T) {
-	if !math.IsNaN(Median(nil)) || !math.IsNaN(HodgesLehmann(nil)) || Quantile([]float64{3, 1, 2}, 1) != 3 || Quantile([]float64{3, 1, 2}, 0.25) != 1.5 {
+	three := []float64{3, 1, 2}
+	if !math.IsNaN(Median(nil)) || !math.IsNaN(HodgesLehmann(nil)) || Quantile(three, 1) != 3 || Quantile(three, 0.25) != 1.5 {
 		t.Error("quantiles")
 	}
 	if _, p, _ := SignedRank([]float64{0, 0}); !math.IsNaN(p) {
@@ -183,7 +185,7 @@ func TestFalseAlarms(t *testing.T) {
 	}
 }
 
-// The interval holds exactly the shifts that RankSum does not refuse.
+// The interval holds exactly the shifts that RankSum does not reject.
 func TestShiftInterval(t *testing.T) {
 	// Hollander and Wolfe's permeability of membranes: 0.305 (−0.15 to 0.76)
 	x, y := []float64{0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46}, []float64{1.15, 0.88, 0.90, 0.74, 1.21}
@@ -202,14 +204,14 @@ func TestShiftInterval(t *testing.T) {
 		low, high := ShiftInterval(a, b, 0.95)
 		const step = 1e-9
 		for _, c := range []struct {
-			at      float64
-			refused bool
+			at       float64
+			rejected bool
 		}{{low - step, true}, {low + step, false}, {high - step, false}, {high + step, true}} {
 			moved := make([]float64, len(b))
 			for i, v := range b {
 				moved[i] = v - c.at
 			}
-			if p, _ := RankSum(a, moved); (p <= 0.05) != c.refused {
+			if p, _ := RankSum(a, moved); (p <= 0.05) != c.rejected {
 				t.Errorf("%v: p is %v at %v of %v to %v", n, p, c.at, low, high)
 			}
 		}
@@ -228,10 +230,10 @@ func TestShiftInterval(t *testing.T) {
 	}
 }
 
-// The interval of a few values holds the truth as often as it says: without SmallSample it is 86 of 100 for six.
+// The interval of a few values holds the true value as often as it says. Without SmallSample it does in 86 of 100 cases for six values.
 func TestSmallSample(t *testing.T) {
 	if raced { // it starts no goroutine
-		t.Skip("it is about figures, and takes minutes under the race detector")
+		t.Skip("it takes minutes under the race detector")
 	}
 	rng := rand.New(rand.NewPCG(6, 6))
 	for _, n := range []int{6, 12} {
@@ -254,7 +256,7 @@ func TestSmallSample(t *testing.T) {
 		t.Logf("%d values: %.3f, without %.3f", n, float64(held)/trials, float64(plain)/trials)
 		// three standard deviations of 600 trials are 2.7 %
 		if share := float64(held) / trials; share < 0.923 || share > 0.98 {
-			t.Errorf("%d values: the interval holds the truth in %.3f of all cases", n, share)
+			t.Errorf("%d values: the interval holds the true value in %.3f of all cases", n, share)
 		}
 	}
 	if !math.IsNaN(SmallSample(0.95, 1)) {

@@ -1,5 +1,5 @@
-// Package table is the answer to a query as everything that prints it takes it: columns with units, rows of plain values, and notes.
-// It imports nothing of wb.
+// Package table holds the answer to a query in the form that everything that prints it uses: columns with units, rows of plain values, and
+// notes. It imports no other package of wb.
 package table
 
 import "strings"
@@ -11,15 +11,15 @@ type Table struct {
 	Title   string   // one line, for people
 	About   string   // what the columns mean and what is left out; may be ""
 	SQL     string   // the text that ran, with its header
-	Params  []Param  // values bound to the query's variables, in the header's order
-	Runs    []RunRef // runs the query was asked about; empty for queries that take no runs
+	Params  []Param  // values of the query's variables, in the order of the header
+	Runs    []RunRef // runs that the query is about; empty for queries that take no runs
 	Charts  []Chart  // charts declared by the header; every column they name exists in Columns
 	Columns []Column // in the order of the SELECT list
 	// Rows are len(Columns) wide. A cell is one of nil, bool, int64, float64, string, time.Time, []any or
 	// map[string]any; integers too wide for int64 are decimal strings. Floats may be NaN or infinite.
 	Rows         [][]any
-	AnySimulated bool     // no runs were chosen, and the file holds simulated ones
-	Notes        []string // warnings that travel with the figures, each one sentence
+	AnySimulated bool     // no runs were chosen, and the file holds simulated runs
+	Notes        []string // warnings about the figures, each one sentence
 }
 
 // Column is one column of a Table.
@@ -29,17 +29,17 @@ type Column struct {
 	Unit string // "ms", "tokens", "ratio", …, read from the name; "" when it has none
 }
 
-// Param is a value bound to a query's variable.
+// Param is the value of a query's variable.
 type Param struct{ Name, Value string }
 
-// RunRef names one run a table speaks of.
+// RunRef names one run that a table is about.
 type RunRef struct {
 	ID        string
 	Name      string
 	Simulated bool // every figure of this run came from the simulator
 }
 
-// Simulated says whether any run in the table came from the simulator: whatever renders the table must say so.
+// Simulated says whether any run in the table came from the simulator. Whatever renders the table must say so.
 func (t *Table) Simulated() bool {
 	for _, r := range t.Runs {
 		if r.Simulated {
@@ -71,7 +71,7 @@ type Chart struct {
 	LogY   bool
 }
 
-// unitSuffixes are the endings DESIGN allows for units, the longer ones first so that "_per_s" wins over "_s".
+// unitSuffixes are the endings of column names that give a unit. Longer ones come first, so that "_per_s" wins over "_s".
 var unitSuffixes = []struct{ suffix, unit string }{
 	{"_tokens_per_s", "tokens/s"}, {"_bytes_per_s", "bytes/s"}, {"_per_s", "1/s"},
 	{"_ns", "ns"}, {"_us", "µs"}, {"_ms", "ms"}, {"_s", "s"}, {"_bytes", "bytes"}, {"_mib", "MiB"}, {"_gib", "GiB"},
@@ -88,7 +88,7 @@ func UnitOf(column string) string {
 	return ""
 }
 
-// Without gives columns and rows without one column; a table that lacks it stays as it is.
+// Without gives columns and rows without one column. If the table does not have it, all are given.
 func (t *Table) Without(name string) ([]Column, [][]any) {
 	i := t.ColumnIndex(name)
 	if i < 0 {

@@ -1,4 +1,4 @@
--- tokens a second that a run carried, and up to how many the last self-test on its machine was exact; NULL where unknown
+-- tokens per second of a run, and the rate up to which the last self-test on its machine was exact; NULL where unknown
 SELECT
   (SELECT sum(completion_tokens) FROM turns WHERE run_id = $1::UUID AND status = 'ok' AND NOT warmup AND NOT repeated) * 1e9
     / (SELECT nullif(sum(to_ns - from_ns), 0) FROM segments WHERE run_id = $1::UUID),

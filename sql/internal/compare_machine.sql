@@ -1,4 +1,4 @@
--- what befell the machine during the runs $1: freezes, hot GPU samples, wb's own CPU; and the GPU's clock in base $2 and in head $3.
+-- what happened on the machine during the runs $1: freezes, hot GPU samples, CPU use of wb; and the GPU's clock in base $2 and head $3.
 -- nvml.h: software thermal slowdown 32, hardware thermal slowdown 64, hardware slowdown 8
 SELECT
   (SELECT count(*) FROM raw.event WHERE kind = 'frozen' AND list_contains(string_split($1, ','), run_id::VARCHAR)),

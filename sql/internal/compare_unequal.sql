@@ -1,4 +1,4 @@
--- why turns of runs may not be equal: settings that leave amounts to the server, and the names of those that make them differ
+-- why turns of runs may not be equal: settings that leave token counts to the server, and the names of settings that differ
 SELECT
   count(*) FILTER (WHERE (name = 'replies' AND value <> 'scripted') OR (name = 'ignore_eos' AND value <> 'true')),
   (

@@ -1,2 +1,2 @@
--- says of a run that its process is gone
+-- marks a run whose process is gone
 UPDATE raw.run SET status = 'failed', error = 'the wb process ended without closing the run' WHERE run_id = ?::UUID

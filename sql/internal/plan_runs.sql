@@ -1,4 +1,4 @@
--- runs of an execution, with the last numbers that they have given
+-- runs of an execution, with the last ids that each of them has used
 SELECT run_id::VARCHAR, name, coalesce(cell, ''), status, started_at,
   coalesce((SELECT max(turn_id) FROM raw.turn t WHERE t.run_id = r.run_id), 0),
   coalesce((SELECT max(session_id) FROM raw.session s WHERE s.run_id = r.run_id), 0),

@@ -1,2 +1,2 @@
--- says when the schema came into a file
+-- sets when the schema came into a file
 UPDATE raw.migration SET applied_at = ?

@@ -1,5 +1,5 @@
--- How tokens reached the client, for turns of an older wb that say nothing of it, from their chunks.
--- docs/design/measuring.md says what is made of it.
+-- How tokens reached the client, from the chunks of turns of an older wb, which did not record it.
+-- docs/design/measuring.md says how it is used.
 UPDATE raw.turn SET token_events = x.events, first_read_events = x.first_events, streamed_tokens = x.tokens,
   first_read_tokens = x.first_tokens
 FROM (

@@ -1,4 +1,4 @@
--- how the run that was begun last gets on
+-- progress of the run that was begun last
 SELECT r.run, r.status, count(t.turn_id) FILTER (WHERE NOT t.warmup AND NOT t.repeated) AS turns,
   count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup) AS failed,
   arg_max(t.conversation || ' turn ' || t.turn, t.done_ns) AS last, round(arg_max(t.ttft_ms, t.done_ns), 1) AS ttft_ms,

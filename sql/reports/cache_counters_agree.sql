@@ -1,5 +1,9 @@
 -- title: Do the two counts of cached tokens agree?
--- about: usage.prompt_tokens_details.cached_tokens of each turn beside the change of the server's prefix_cache counters across it, of all tiers together; external_hit_tokens came back from host memory or another machine. They differ when somebody else used the server meanwhile (server_requests above 1), or when one of them is wrong. Warm-up included.
+-- about: Each turn's cached tokens by the usage (usage.prompt_tokens_details.cached_tokens), beside the server's counters.
+--   The counters are the change of prefix_cache queries and hits across the turn, all cache tiers together.
+--   external_hit_tokens came back from host memory or from another machine.
+--   The two differ when somebody else used the server meanwhile (server_requests above 1), or when one of them is wrong.
+--   Warm-up is included.
 -- var: runs = latest
 SELECT t.run, t.conversation, t.repeat, t.turn, t.prompt_tokens, c.counter_query_tokens, t.cached_tokens, c.counter_hit_tokens,
   c.counter_external_hit_tokens AS external_hit_tokens,

@@ -1,10 +1,18 @@
--- title: Prefix cache: achieved against possible
--- about: Cached over prompt tokens as the server reported it, what whole blocks of everything sent since the cache was cold allow, and what equal text would allow. as_predicted counts turns in which the server hit exactly what a model of its cache predicts. Mean over repeats; warm-up and failed turns are left out.
+-- title: Prefix cache: achieved and possible
+-- about: hit_ratio: cached tokens over prompt tokens, as the server reported them.
+--   block_ideal_ratio: what whole blocks allow, given everything that was sent since the cache was cold.
+--   text_ideal_ratio: what equal text would allow.
+--   as_predicted counts the turns in which the server hit exactly what a model of its cache predicts.
+--   Figures are means over repeats.
+--   Warm-up and failed turns are left out.
 -- var: runs = latest
 -- chart: line x=turn y=hit_ratio,block_ideal_ratio,text_ideal_ratio series=series
-SELECT conversation || ' · ' || variant || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series, run, conversation, variant, turn, count(*) AS turns,
-  round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(cached_tokens))::BIGINT AS cached_tokens, round(avg(block_ideal_tokens))::BIGINT AS block_ideal_tokens, round(avg(text_ideal_tokens))::BIGINT AS text_ideal_tokens,
-  round(avg(hit_ratio), 4) AS hit_ratio, round(avg(block_ideal_ratio), 4) AS block_ideal_ratio, round(avg(text_ideal_ratio), 4) AS text_ideal_ratio, count(*) FILTER (WHERE as_predicted) AS as_predicted
+SELECT conversation || ' · ' || variant || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
+  run, conversation, variant, turn, count(*) AS turns,
+  round(avg(prompt_tokens))::BIGINT AS prompt_tokens, round(avg(cached_tokens))::BIGINT AS cached_tokens,
+  round(avg(block_ideal_tokens))::BIGINT AS block_ideal_tokens, round(avg(text_ideal_tokens))::BIGINT AS text_ideal_tokens,
+  round(avg(hit_ratio), 4) AS hit_ratio, round(avg(block_ideal_ratio), 4) AS block_ideal_ratio,
+  round(avg(text_ideal_ratio), 4) AS text_ideal_ratio, count(*) FILTER (WHERE as_predicted) AS as_predicted
 FROM cache_turns WHERE status = 'ok' AND NOT warmup AND NOT repeated AND run_id IN (SELECT run_id FROM selected_runs)
 GROUP BY run_id, run, conversation, variant, turn
 ORDER BY min(wall_time), turn;

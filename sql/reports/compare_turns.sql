@@ -1,14 +1,38 @@
--- title: Figures to compare by
--- about: One row per measured turn with what wb compare compares. nth numbers the passes of a run through the same conversation and placement. energy_per_token_j is the session's energy over its tokens, the same for all of its turns, as is the highest memory reading. process is the server process that served the turn, where it is known: one that wb started, or one that says when it began. truncated: the server cut the history, and the turn is not compared. buffered: tokens came in blocks. began_warm: the session's first prompt was in the prefix cache already; such sessions are not compared with others. A time per token is empty where events carry an unknown number of tokens.
+-- title: Figures for comparisons
+-- about: One row per measured turn, with the figures that wb compare uses.
+--   nth numbers the sessions of a run that played the same conversation and placement.
+--   energy_per_token_j is the energy of the session over its tokens: it is the same for all turns of a session.
+--   So is peak_memory_bytes, the highest memory reading.
+--   process is the server process that served the turn.
+--   It is known if wb started the server, or if the server reports when it began.
+--   truncated: the server cut the history, and the turn is not compared.
+--   buffered: tokens came in blocks.
+--   began_warm: the session's first prompt was already in the prefix cache.
+--   Such sessions are compared only with each other.
+--   A time per token is empty where events carry an unknown number of tokens.
 -- var: runs = last:2
 WITH itl AS (SELECT run_id, turn_id, quantile_cont(itl_ms, [0.5, 0.99]) AS itl FROM selected_gaps GROUP BY ALL),
-event AS (SELECT run_id, turn_id, bool_or(kind = 'context_truncated') AS truncated, bool_or(kind = 'buffered') AS buffered FROM raw.event WHERE kind IN ('context_truncated', 'buffered') GROUP BY ALL),
+event AS (
+  SELECT run_id, turn_id, bool_or(kind = 'context_truncated') AS truncated, bool_or(kind = 'buffered') AS buffered
+  FROM raw.event WHERE kind IN ('context_truncated', 'buffered') GROUP BY ALL),
 tokens AS (SELECT run_id, session_id, sum(completion_tokens) AS n FROM measured_turns GROUP BY ALL)
-SELECT t.run_id, t.run, t.conversation, t.variant, dense_rank() OVER (PARTITION BY t.run_id, t.conversation, t.variant ORDER BY t.session_id) AS nth, t.turn, t.prompt_tokens, t.completion_tokens,
-  t.ttft_ms, CASE WHEN t.counted_by IS NOT NULL THEN i.itl[1] END AS itl_p50_ms, CASE WHEN t.counted_by IS NOT NULL THEN i.itl[2] END AS itl_p99_ms, t.tpot_ms, t.e2e_ms, t.decode_tokens_per_s, t.hit_ratio, e.energy_j / nullif(k.n, 0) AS energy_per_token_j, m.peak_memory_bytes,
-  CASE WHEN t.simulated THEN NULL WHEN x.pid IS NOT NULL THEN concat_ws(' ', r.hostname, x.pid, x.log_path) WHEN g.process_started_at IS NOT NULL THEN concat_ws(' ', g.url, g.process_started_at) END AS process,
+SELECT t.run_id, t.run, t.conversation, t.variant,
+  dense_rank() OVER (PARTITION BY t.run_id, t.conversation, t.variant ORDER BY t.session_id) AS nth,
+  t.turn, t.prompt_tokens, t.completion_tokens, t.ttft_ms,
+  CASE WHEN t.counted_by IS NOT NULL THEN i.itl[1] END AS itl_p50_ms,
+  CASE WHEN t.counted_by IS NOT NULL THEN i.itl[2] END AS itl_p99_ms,
+  t.tpot_ms, t.e2e_ms, t.decode_tokens_per_s, t.hit_ratio,
+  e.energy_j / nullif(k.n, 0) AS energy_per_token_j, m.peak_memory_bytes,
+  CASE WHEN t.simulated THEN NULL WHEN x.pid IS NOT NULL THEN concat_ws(' ', r.hostname, x.pid, x.log_path)
+    WHEN g.process_started_at IS NOT NULL THEN concat_ws(' ', g.url, g.process_started_at) END AS process,
   coalesce(x2.truncated, false) AS truncated, coalesce(x2.buffered, false) AS buffered, t.began_warm
-FROM measured_turns t LEFT JOIN itl i USING (run_id, turn_id) LEFT JOIN event x2 ON x2.run_id = t.run_id AND x2.turn_id = t.turn_id LEFT JOIN session_energy e ON e.run_id = t.run_id AND e.session_id = t.session_id LEFT JOIN tokens k ON k.run_id = t.run_id AND k.session_id = t.session_id
+FROM measured_turns t LEFT JOIN itl i USING (run_id, turn_id)
+  LEFT JOIN event x2 ON x2.run_id = t.run_id AND x2.turn_id = t.turn_id
+  LEFT JOIN session_energy e ON e.run_id = t.run_id AND e.session_id = t.session_id
+  LEFT JOIN tokens k ON k.run_id = t.run_id AND k.session_id = t.session_id
   LEFT JOIN session_memory m ON m.run_id = t.run_id AND m.session_id = t.session_id
-  JOIN raw.run r ON r.run_id = t.run_id JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id LEFT JOIN raw.engine_start x ON x.run_id = s.run_id AND x.start_id = s.start_id LEFT JOIN raw.engine g ON g.run_id = t.run_id
+  JOIN raw.run r ON r.run_id = t.run_id
+  JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id
+  LEFT JOIN raw.engine_start x ON x.run_id = s.run_id AND x.start_id = s.start_id
+  LEFT JOIN raw.engine g ON g.run_id = t.run_id
 ORDER BY t.wall_time, t.turn_id;

@@ -1,15 +1,27 @@
--- title: Where documents stand, and what that costs
--- about: Conversations with documents by placement and phase: before the first document, with documents, after the last. invalidated_tokens had been computed before and had to be again because a document came, went or moved. checks_passed of checks: facts that good answers contain. Warm-up and failed turns are left out; run it over --rag-placement all.
+-- title: Where documents stand, and what it costs
+-- about: Conversations with documents, by placement and phase: before the first document, with documents, and after the last.
+--   invalidated_tokens had been computed before, and were computed again because a document came, went or moved.
+--   checks are facts that good answers contain, and checks_passed those that the replies contain.
+--   Run it over wb run --rag-placement all.
+--   Warm-up and failed turns are left out.
 -- var: runs = latest
 -- chart: bar x=series y=hit_ratio
 WITH t AS (
-  SELECT t.*, CASE WHEN t.documents > 0 THEN 'with' WHEN max(t.documents) OVER (PARTITION BY t.run_id, t.session_id ORDER BY t.turn) > 0 THEN 'after' ELSE 'before' END AS phase,
+  SELECT t.*,
+    CASE WHEN t.documents > 0 THEN 'with'
+      WHEN max(t.documents) OVER (PARTITION BY t.run_id, t.session_id ORDER BY t.turn) > 0 THEN 'after' ELSE 'before' END AS phase,
     CASE WHEN (t.run_id, t.turn_id) IN (SELECT run_id, turn_id FROM raw.cache_miss)
-      THEN coalesce((SELECT sum(m.tokens) FROM raw.cache_miss m WHERE m.run_id = t.run_id AND m.turn_id = t.turn_id AND m.cause = 'changed_text'), 0) END AS invalidated
+      THEN coalesce((SELECT sum(m.tokens) FROM raw.cache_miss m
+        WHERE m.run_id = t.run_id AND m.turn_id = t.turn_id AND m.cause = 'changed_text'), 0) END AS invalidated
   FROM measured_turns t)
-SELECT conversation || ' · ' || variant || ' · ' || phase || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series, run, conversation, variant AS placement, phase, count(*) AS turns,
-  sum(prompt_tokens)::BIGINT AS prompt_tokens, round(sum(cached_tokens) / nullif(sum(prompt_tokens) FILTER (WHERE cached_tokens IS NOT NULL), 0), 4) AS hit_ratio, sum(invalidated)::BIGINT AS invalidated_tokens,
+SELECT conversation || ' · ' || variant || ' · ' || phase
+    || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
+  run, conversation, variant AS placement, phase, count(*) AS turns,
+  sum(prompt_tokens)::BIGINT AS prompt_tokens,
+  round(sum(cached_tokens) / nullif(sum(prompt_tokens) FILTER (WHERE cached_tokens IS NOT NULL), 0), 4) AS hit_ratio,
+  sum(invalidated)::BIGINT AS invalidated_tokens,
   round(median(ttft_ms), 2) AS ttft_p50_ms, sum(checks)::BIGINT AS checks, sum(checks_passed)::BIGINT AS checks_passed
 FROM t WHERE (run_id, conversation) IN (SELECT run_id, conversation FROM measured_turns WHERE documents > 0)
 GROUP BY run_id, run, conversation, variant, phase
-ORDER BY run, conversation, list_position(['system', 'first-user', 'before-last', 'append'], variant), list_position(['before', 'with', 'after'], phase);
+ORDER BY run, conversation, list_position(['system', 'first-user', 'before-last', 'append'], variant),
+  list_position(['before', 'with', 'after'], phase);

@@ -1,5 +1,7 @@
 -- title: What differs between runs
--- about: Settings, versions and hardware that are not the same in all selected runs; (unset) where a run has none. With more than two runs, the first and the last by start time are shown and other_values counts the rest.
+-- about: Settings, versions and hardware that are not the same in all selected runs.
+--   (unset) means that a run does not have the setting.
+--   Of more than two runs, the first and the last by start time are shown, and other_values counts the remaining values.
 -- var: runs = last:2
 WITH r AS (SELECT run_id, run, row_number() OVER (ORDER BY started_at, run) AS n, count(*) OVER () AS runs FROM selected_runs),
 grid AS (

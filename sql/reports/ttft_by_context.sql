@@ -1,5 +1,5 @@
 -- title: Time to first token by context length
--- about: One point a turn, by how much of the prompt came from the prefix cache: cold below a tenth, cached from a half.
+-- about: One point per turn, by how much of its prompt came from the prefix cache: cold is below a tenth, cached is from a half.
 -- var: runs = latest
 -- chart: scatter x=prompt_tokens y=ttft_ms series=series title="TTFT by prompt length"
 -- chart: scatter x=uncached_tokens y=ttft_ms series=series title="TTFT by tokens to prefill"

@@ -1,5 +1,5 @@
--- Raw facts. Written only by store.Recorder; definitions live in views.sql.
--- Times named *_ns are nanoseconds on one monotonic clock since run.started_at. NULL means "nobody said", never 0.
+-- Raw facts. Only store.Recorder writes them. Definitions are in sql/views.
+-- Times named *_ns are nanoseconds on one monotonic clock since run.started_at. NULL means that nobody reported a value; it is never 0.
 
 CREATE SCHEMA IF NOT EXISTS raw;
 
@@ -34,7 +34,8 @@ COMMENT ON COLUMN raw.run_tag.value IS 'right of the equals sign';
 CREATE TABLE raw.setting (run_id UUID, source VARCHAR, name VARCHAR, value VARCHAR);
 COMMENT ON TABLE raw.setting IS 'everything that was chosen or found and could explain a difference between two runs, one row per setting';
 COMMENT ON COLUMN raw.setting.run_id IS 'run';
-COMMENT ON COLUMN raw.setting.source IS 'plan (asked of wb), engine (said by the server), cache_config (vllm:cache_config_info), host, gpu, software or conversation';
+COMMENT ON COLUMN raw.setting.source IS
+  'plan (asked of wb), engine (said by the server), cache_config (vllm:cache_config_info), host, gpu, software or conversation';
 COMMENT ON COLUMN raw.setting.name IS 'name of the setting';
 COMMENT ON COLUMN raw.setting.value IS 'value as text';
 
@@ -61,7 +62,8 @@ COMMENT ON COLUMN raw.host.booted_at IS 'boot time, UTC';
 
 CREATE TABLE raw.gpu (
   run_id UUID, gpu INTEGER, uuid VARCHAR, name VARCHAR, driver_version VARCHAR, cuda_version VARCHAR, compute_capability VARCHAR,
-  memory_total_bytes BIGINT, power_limit_w DOUBLE, sm_clock_max_mhz BIGINT, memory_clock_max_mhz BIGINT, pcie_generation INTEGER, pcie_width INTEGER,
+  memory_total_bytes BIGINT, power_limit_w DOUBLE, sm_clock_max_mhz BIGINT, memory_clock_max_mhz BIGINT, pcie_generation INTEGER,
+  pcie_width INTEGER,
   persistence BOOLEAN, ecc BOOLEAN, mig BOOLEAN, gpm BOOLEAN);
 COMMENT ON TABLE raw.gpu IS 'NVIDIA GPUs of the machine, read once per run through NVML';
 COMMENT ON COLUMN raw.gpu.run_id IS 'run';
@@ -101,7 +103,8 @@ COMMENT ON COLUMN raw.engine.cache_config IS 'labels of vllm:cache_config_info';
 COMMENT ON COLUMN raw.engine.pid IS 'process id of the server when it runs on this machine and could be found';
 COMMENT ON COLUMN raw.engine.has_metrics IS '/metrics answered with vLLM counters';
 COMMENT ON COLUMN raw.engine.has_tokenize IS '/tokenize answered';
-COMMENT ON COLUMN raw.engine.token_counts IS 'where per-chunk token counts come from: usage (continuous_usage_stats), ids (token_ids in chunks) or none';
+COMMENT ON COLUMN raw.engine.token_counts IS
+  'where per-chunk token counts come from: usage (continuous_usage_stats), ids (token_ids in chunks) or none';
 COMMENT ON COLUMN raw.engine.process_started_at IS 'start of the server process, UTC, as /metrics tells';
 
 CREATE TABLE raw.session (
@@ -122,7 +125,8 @@ COMMENT ON COLUMN raw.session.status IS 'running, ok, failed or interrupted';
 
 CREATE TABLE raw.turn (
   run_id UUID, turn_id INTEGER, session_id INTEGER, turn INTEGER, status VARCHAR, error VARCHAR, http_status INTEGER, error_body VARCHAR,
-  request_id VARCHAR, submit_ns BIGINT, written_ns BIGINT, headers_ns BIGINT, first_chunk_ns BIGINT, first_ns BIGINT, first_content_ns BIGINT,
+  request_id VARCHAR, submit_ns BIGINT, written_ns BIGINT, headers_ns BIGINT, first_chunk_ns BIGINT, first_ns BIGINT,
+  first_content_ns BIGINT,
   last_ns BIGINT, done_ns BIGINT, connection_reused BOOLEAN, prompt_tokens BIGINT, cached_tokens BIGINT, completion_tokens BIGINT,
   reasoning_tokens BIGINT, finish_reason VARCHAR, max_tokens BIGINT, messages INTEGER, documents INTEGER, request_bytes BIGINT,
   prompt_sha256 VARCHAR, reply_sha256 VARCHAR, checks INTEGER, checks_passed INTEGER);
@@ -131,7 +135,9 @@ COMMENT ON COLUMN raw.turn.run_id IS 'run';
 COMMENT ON COLUMN raw.turn.turn_id IS 'ordinal in the run, from 1';
 COMMENT ON COLUMN raw.turn.session_id IS 'session';
 COMMENT ON COLUMN raw.turn.turn IS 'turn of the conversation, from 1';
-COMMENT ON COLUMN raw.turn.status IS 'ok (a finish reason and the usage were seen), http_error, refused, timeout, cut (the stream ended early), damaged (bytes that are no SSE or no JSON), server_error (an error inside the stream) or interrupted';
+COMMENT ON COLUMN raw.turn.status IS
+  'ok (a finish reason and the usage were seen), http_error, refused, timeout, cut (the stream ended early), damaged (bytes that are no '
+  'SSE or no JSON), server_error (an error inside the stream) or interrupted';
 COMMENT ON COLUMN raw.turn.error IS 'why the turn is not ok, in one line';
 COMMENT ON COLUMN raw.turn.http_status IS 'HTTP status code';
 COMMENT ON COLUMN raw.turn.error_body IS 'what the server said instead, at most 4 KiB';
@@ -146,7 +152,8 @@ COMMENT ON COLUMN raw.turn.last_ns IS 'last event that carries a token, ns since
 COMMENT ON COLUMN raw.turn.done_ns IS 'end of the response, ns since run start';
 COMMENT ON COLUMN raw.turn.connection_reused IS 'the TCP connection was open before';
 COMMENT ON COLUMN raw.turn.prompt_tokens IS 'tokens of the rendered prompt, as the server counted';
-COMMENT ON COLUMN raw.turn.cached_tokens IS 'prompt tokens served from the prefix cache (usage.prompt_tokens_details); NULL when the server does not say';
+COMMENT ON COLUMN raw.turn.cached_tokens IS
+  'prompt tokens served from the prefix cache (usage.prompt_tokens_details); NULL when the server does not say';
 COMMENT ON COLUMN raw.turn.completion_tokens IS 'tokens generated';
 COMMENT ON COLUMN raw.turn.reasoning_tokens IS 'of these, reasoning, where the server says';
 COMMENT ON COLUMN raw.turn.finish_reason IS 'stop, length, tool_calls …';
@@ -174,7 +181,8 @@ COMMENT ON COLUMN raw.turn_message.turn_id IS 'turn';
 COMMENT ON COLUMN raw.turn_message.position IS 'place in the prompt, from 1';
 COMMENT ON COLUMN raw.turn_message.sha256 IS 'message';
 
-CREATE TABLE raw.chunk (run_id UUID, turn_id INTEGER, seq INTEGER, read_seq INTEGER, t_ns BIGINT, kind VARCHAR, tokens INTEGER, text_bytes INTEGER);
+CREATE TABLE raw.chunk (
+  run_id UUID, turn_id INTEGER, seq INTEGER, read_seq INTEGER, t_ns BIGINT, kind VARCHAR, tokens INTEGER, text_bytes INTEGER);
 COMMENT ON TABLE raw.chunk IS 'one streamed event';
 COMMENT ON COLUMN raw.chunk.run_id IS 'run';
 COMMENT ON COLUMN raw.chunk.turn_id IS 'turn';
@@ -182,10 +190,12 @@ COMMENT ON COLUMN raw.chunk.seq IS 'ordinal in the turn, from 1';
 COMMENT ON COLUMN raw.chunk.read_seq IS 'socket read it came with, from 1; events of one read share a time';
 COMMENT ON COLUMN raw.chunk.t_ns IS 'when that read returned, ns since run start';
 COMMENT ON COLUMN raw.chunk.kind IS 'role, content, reasoning, tool, empty (a token that is not text yet), usage, error or other';
-COMMENT ON COLUMN raw.chunk.tokens IS 'tokens it carried, where the server says; NULL otherwise, and then no per-token figure is made of it';
+COMMENT ON COLUMN raw.chunk.tokens IS
+  'tokens it carried, where the server says; NULL otherwise, and then no per-token figure is made of it';
 COMMENT ON COLUMN raw.chunk.text_bytes IS 'bytes of text, UTF-8';
 
-CREATE TABLE raw.scrape (run_id UUID, scrape_id INTEGER, turn_id INTEGER, phase VARCHAR, t_ns BIGINT, cost_ns BIGINT, response_bytes BIGINT, error VARCHAR);
+CREATE TABLE raw.scrape (
+  run_id UUID, scrape_id INTEGER, turn_id INTEGER, phase VARCHAR, t_ns BIGINT, cost_ns BIGINT, response_bytes BIGINT, error VARCHAR);
 COMMENT ON TABLE raw.scrape IS 'one reading of the server''s /metrics';
 COMMENT ON COLUMN raw.scrape.run_id IS 'run';
 COMMENT ON COLUMN raw.scrape.scrape_id IS 'ordinal in the run, from 1';
@@ -206,7 +216,8 @@ COMMENT ON COLUMN raw.engine_metric.labels IS 'labels in name order, as key="val
 COMMENT ON COLUMN raw.engine_metric.value IS 'value, in the unit of the name';
 
 CREATE TABLE raw.gpu_sample (
-  run_id UUID, gpu INTEGER, t_ns BIGINT, cost_ns BIGINT, sample_group VARCHAR, gpu_util_ratio DOUBLE, memory_util_ratio DOUBLE, power_w DOUBLE,
+  run_id UUID, gpu INTEGER, t_ns BIGINT, cost_ns BIGINT, sample_group VARCHAR, gpu_util_ratio DOUBLE, memory_util_ratio DOUBLE,
+  power_w DOUBLE,
   sm_clock_mhz BIGINT, memory_clock_mhz BIGINT, temperature_c DOUBLE, throttle_reasons BIGINT, memory_used_bytes BIGINT, energy_mj BIGINT,
   power_instant_w DOUBLE, memory_temperature_c DOUBLE, performance_state INTEGER, pcie_tx_bytes_per_s DOUBLE, pcie_rx_bytes_per_s DOUBLE,
   sm_active_ratio DOUBLE, sm_occupancy_ratio DOUBLE, tensor_active_ratio DOUBLE, dram_active_ratio DOUBLE);
@@ -236,8 +247,10 @@ COMMENT ON COLUMN raw.gpu_sample.tensor_active_ratio IS 'GPM: share of time the 
 COMMENT ON COLUMN raw.gpu_sample.dram_active_ratio IS 'GPM: DRAM bandwidth used over the peak';
 
 CREATE TABLE raw.host_sample (
-  run_id UUID, t_ns BIGINT, cost_ns BIGINT, late_ns BIGINT, cpu_ratio DOUBLE, cpu_busiest_ratio DOUBLE, load1 DOUBLE, memory_used_bytes BIGINT,
-  memory_available_bytes BIGINT, swap_used_bytes BIGINT, disk_read_bytes BIGINT, disk_write_bytes BIGINT, net_received_bytes BIGINT, net_sent_bytes BIGINT);
+  run_id UUID, t_ns BIGINT, cost_ns BIGINT, late_ns BIGINT, cpu_ratio DOUBLE, cpu_busiest_ratio DOUBLE, load1 DOUBLE,
+  memory_used_bytes BIGINT,
+  memory_available_bytes BIGINT, swap_used_bytes BIGINT, disk_read_bytes BIGINT, disk_write_bytes BIGINT, net_received_bytes BIGINT,
+  net_sent_bytes BIGINT);
 COMMENT ON TABLE raw.host_sample IS 'host readings';
 COMMENT ON COLUMN raw.host_sample.run_id IS 'run';
 COMMENT ON COLUMN raw.host_sample.t_ns IS 'middle of the reading, ns since run start';
@@ -255,13 +268,15 @@ COMMENT ON COLUMN raw.host_sample.net_received_bytes IS 'received on all interfa
 COMMENT ON COLUMN raw.host_sample.net_sent_bytes IS 'sent on all interfaces since boot';
 
 CREATE TABLE raw.process_sample (
-  run_id UUID, t_ns BIGINT, cost_ns BIGINT, pid BIGINT, role VARCHAR, name VARCHAR, cpu_s DOUBLE, rss_bytes BIGINT, threads INTEGER, gc_pause_ns BIGINT);
+  run_id UUID, t_ns BIGINT, cost_ns BIGINT, pid BIGINT, role VARCHAR, name VARCHAR, cpu_s DOUBLE, rss_bytes BIGINT, threads INTEGER,
+  gc_pause_ns BIGINT);
 COMMENT ON TABLE raw.process_sample IS 'readings of single processes';
 COMMENT ON COLUMN raw.process_sample.run_id IS 'run';
 COMMENT ON COLUMN raw.process_sample.t_ns IS 'middle of the reading, ns since run start';
 COMMENT ON COLUMN raw.process_sample.cost_ns IS 'time the reading took';
 COMMENT ON COLUMN raw.process_sample.pid IS 'process id';
-COMMENT ON COLUMN raw.process_sample.role IS 'wb (this program, with the simulator when it is embedded) or engine (the server and its children)';
+COMMENT ON COLUMN raw.process_sample.role IS
+  'wb (this program, with the simulator when it is embedded) or engine (the server and its children)';
 COMMENT ON COLUMN raw.process_sample.name IS 'program name';
 COMMENT ON COLUMN raw.process_sample.cpu_s IS 'CPU seconds, user and system, since the process started';
 COMMENT ON COLUMN raw.process_sample.rss_bytes IS 'resident memory';

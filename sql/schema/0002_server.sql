@@ -1,9 +1,12 @@
--- Servers that wb itself started: each process with the times of its life, and which of them served a session.
+-- Servers that wb started: each process with the times of its phases, and which process served a session.
 
 ALTER TABLE raw.session ADD COLUMN start_id INTEGER;
 COMMENT ON COLUMN raw.session.start_id IS 'which start of the server served the session; NULL when wb did not start it';
-COMMENT ON COLUMN raw.session.isolation IS 'restart (a server process of its own), reset (the prefix cache was emptied before), salt (own cache_salt) or none';
-COMMENT ON COLUMN raw.setting.source IS 'plan (asked of wb), server (flags and environment wb started it with), engine (said by the server), cache_config (vllm:cache_config_info), host, gpu, software or conversation';
+COMMENT ON COLUMN raw.session.isolation IS
+  'restart (a server process of its own), reset (the prefix cache was emptied before), salt (own cache_salt) or none';
+COMMENT ON COLUMN raw.setting.source IS
+  'plan (asked of wb), server (flags and environment wb started it with), engine (said by the server), cache_config '
+  '(vllm:cache_config_info), host, gpu, software or conversation';
 
 CREATE TABLE raw.engine_start (
   run_id UUID, start_id INTEGER, pid BIGINT, status VARCHAR, error VARCHAR, command VARCHAR, log_path VARCHAR, kv_cache_size_tokens BIGINT,
@@ -27,5 +30,7 @@ CREATE TABLE raw.engine_phase (run_id UUID, start_id INTEGER, phase VARCHAR, t_n
 COMMENT ON TABLE raw.engine_phase IS 'when a server that wb started entered a phase of its life; its log is read every 100 ms';
 COMMENT ON COLUMN raw.engine_phase.run_id IS 'run';
 COMMENT ON COLUMN raw.engine_phase.start_id IS 'number of the start';
-COMMENT ON COLUMN raw.engine_phase.phase IS 'spawned, importing, engine, loading, compiling, profiling, capturing, warming, ready, stopping, exited or released (its GPU memory is free)';
+COMMENT ON COLUMN raw.engine_phase.phase IS
+  'spawned, importing, engine, loading, compiling, profiling, capturing, warming, ready, stopping, exited or released (its GPU memory '
+  'is free)';
 COMMENT ON COLUMN raw.engine_phase.t_ns IS 'ns since run start; negative before it';

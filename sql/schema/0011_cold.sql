@@ -1,4 +1,4 @@
--- Whether sessions began cold, what kept them apart, and how long an event may have lain unread.
+-- Whether sessions began cold, how they were isolated, and how long an event may have waited to be read.
 
 ALTER TABLE raw.session ADD COLUMN first_cached_tokens BIGINT;
 COMMENT ON COLUMN raw.session.first_cached_tokens IS

@@ -1,7 +1,7 @@
--- Views for people. Definitions live here, so that a correction holds for every run already recorded.
--- All of sql/views is applied in the order of the files' names, again whenever a text of it changes.
--- A view reads what stands before it. A column without a comment here has that of the column it comes from
--- (sql/internal/inherit_comments.sql).
+-- Views for people. Definitions are here, so that a correction holds for every run that is already recorded.
+-- All files of sql/views are applied in the order of their names, and again whenever one of them changes.
+-- A view reads only what is defined before it.
+-- A column without a comment here gets the comment of the column that it comes from (sql/internal/inherit_comments.sql).
 
 -- Views: runs, what was chosen for them, and what a reader of them must know.
 
@@ -17,7 +17,7 @@ COMMENT ON COLUMN runs.run_id IS 'random UUID, unique across machines';
 COMMENT ON COLUMN runs.run IS 'name of the run, with the start of its id where two runs share the name';
 COMMENT ON COLUMN runs.duration_s IS 'from start to end, wall clock';
 COMMENT ON COLUMN runs.engine IS 'vllm, openai or simulator';
-COMMENT ON COLUMN runs.engine_version IS 'version the server told';
+COMMENT ON COLUMN runs.engine_version IS 'version that the server reports';
 COMMENT ON COLUMN runs.tags IS 'tags as key=value, in key order';
 
 CREATE OR REPLACE VIEW selected_runs AS
@@ -29,7 +29,7 @@ COMMENT ON VIEW selected_runs IS 'the runs a query is about: SET VARIABLE runs =
 
 CREATE OR REPLACE VIEW settings AS
 SELECT s.run_id, r.run, s.source, s.name, s.value FROM raw.setting s JOIN runs r USING (run_id);
-COMMENT ON VIEW settings IS 'everything chosen or found that could explain a difference between two runs';
+COMMENT ON VIEW settings IS 'everything that was chosen or found and could explain a difference between two runs';
 
 CREATE OR REPLACE VIEW events AS
 SELECT e.run_id, r.run, e.t_ns, r.started_at + to_microseconds(e.t_ns // 1000) AS wall_time, e.kind, e.source, e.turn_id, e.message

@@ -1,4 +1,4 @@
--- Views: servers: their starts, what their /metrics said, and how their counters moved across each turn.
+-- Views: servers. Their starts, what their /metrics said, and how their counters changed across each turn.
 
 CREATE OR REPLACE VIEW server_starts AS
 WITH ends AS (
@@ -25,7 +25,7 @@ SELECT e.run_id, r.run, r.simulated, e.start_id, f.conversations, e.status, e.er
   (t.released_ns - t.exited_ns) / 1e9 AS release_s,
   e.kv_cache_size_tokens, e.kv_cache_bytes, e.weights_bytes, e.graph_bytes, e.weights_load_s, e.compile_s, e.pid, e.log_path, e.command
 FROM raw.engine_start e JOIN runs r USING (run_id) LEFT JOIN times t USING (run_id, start_id) LEFT JOIN firsts f USING (run_id, start_id);
-COMMENT ON VIEW server_starts IS 'one row per server process that wb started: how long it took, and until when';
+COMMENT ON VIEW server_starts IS 'one row per server process that wb started: how long each phase of its start took';
 COMMENT ON COLUMN server_starts.status IS 'ready or failed';
 COMMENT ON COLUMN server_starts.error IS 'why it failed, in one line';
 COMMENT ON COLUMN server_starts.conversations IS 'what it served';
@@ -35,12 +35,12 @@ COMMENT ON COLUMN server_starts.engine_s IS 'reading the configuration, starting
 COMMENT ON COLUMN server_starts.load_s IS 'loading weights, until the next phase';
 COMMENT ON COLUMN server_starts.compile_phase_s IS 'compiling, until the next phase';
 COMMENT ON COLUMN server_starts.profile_s IS
-  'measuring memory and setting up the KV cache, warming included where the log does not part them';
+  'measuring memory and setting up the KV cache, warming included where the log does not separate them';
 COMMENT ON COLUMN server_starts.capture_s IS 'capturing CUDA graphs';
 COMMENT ON COLUMN server_starts.warm_s IS 'from the finished engine until /health answered';
 COMMENT ON COLUMN server_starts.first_token_s IS 'from the process''s start to the first token of its first request, warm-up included';
 COMMENT ON COLUMN server_starts.first_ttft_ms IS 'TTFT of its first request, warm-up included';
-COMMENT ON COLUMN server_starts.stop_s IS 'from the word to stop until its last process was gone';
+COMMENT ON COLUMN server_starts.stop_s IS 'from the request to stop until its last process was gone';
 COMMENT ON COLUMN server_starts.release_s IS 'from then until its GPU memory was free';
 
 CREATE OR REPLACE VIEW metric_names AS
@@ -54,7 +54,8 @@ SELECT * FROM (VALUES
   ('request_success', 'vllm:request_success_total'), ('request_success', 'vllm:request_success'),
   ('external_prefix_cache_hits', 'vllm:external_prefix_cache_hits_total'),
   ('external_prefix_cache_hits', 'vllm:external_prefix_cache_hits'),
-  ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens_total'), ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens'),
+  ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens_total'),
+    ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens'),
   ('preemptions', 'vllm:num_preemptions_total'), ('preemptions', 'vllm:num_preemptions')) AS t(metric, name);
 COMMENT ON VIEW metric_names IS 'names that a metric has had over vLLM''s releases';
 COMMENT ON COLUMN metric_names.metric IS 'what is measured';
@@ -67,15 +68,15 @@ FROM raw.engine_metric m JOIN raw.scrape s ON s.run_id = m.run_id AND s.scrape_i
 COMMENT ON VIEW engine_metrics IS 'every series of every scrape of /metrics';
 COMMENT ON COLUMN engine_metrics.wall_time IS 'time of the scrape, wall clock, UTC';
 
--- Of turn_counters and selected_turn_counters.
--- A window keeps DuckDB from reading only the runs that are asked for, so the choice stands inside.
+-- This is the definition of turn_counters and selected_turn_counters.
+-- A window keeps DuckDB from reading only the runs that are asked for, so the choice of runs is inside.
 CREATE OR REPLACE MACRO counters_of(chosen) AS TABLE
 WITH named AS (
   SELECT s.run_id, s.turn_id, s.phase, s.scrape_id, m.name, sum(m.value) AS value -- over the label sets
   FROM raw.scrape s JOIN raw.engine_metric m USING (run_id, scrape_id)
-  -- a server may say NaN, or what no counter can be
+  -- a server may report NaN, or a value that no counter can have
   WHERE s.phase IN ('before', 'after') AND s.turn_id IS NOT NULL AND m.value BETWEEN -9e15 AND 9e15
-    -- IN would be a join like that with metric_names, and be taken before that with the runs
+    -- IN would be a join, as with metric_names, and DuckDB would do it before the join with the runs
     AND list_contains(['vllm:prefix_cache_queries_total', 'vllm:prefix_cache_queries',
       'vllm:gpu_prefix_cache_queries_total', 'vllm:gpu_prefix_cache_queries',
       'vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits', 'vllm:gpu_prefix_cache_hits_total', 'vllm:gpu_prefix_cache_hits',
@@ -85,7 +86,7 @@ WITH named AS (
       'vllm:request_prefill_time_seconds_sum', 'vllm:request_decode_time_seconds_sum', 'vllm:time_to_first_token_seconds_sum'], m.name)
     AND s.run_id IN (SELECT run_id FROM query_table(chosen)) AND m.run_id IN (SELECT run_id FROM query_table(chosen))
   GROUP BY ALL),
-series AS ( -- a release that shows an old and a new name gives both the same value: it counts once
+series AS ( -- a release that has an old and a new name gives both the same value, which counts once
   SELECT run_id, turn_id, phase, scrape_id,
     max(value) FILTER (WHERE metric = 'prefix_cache_queries') AS queries,
     max(value) FILTER (WHERE metric = 'prefix_cache_hits') AS hits,
@@ -115,17 +116,17 @@ FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a
 
 CREATE OR REPLACE VIEW turn_counters AS FROM counters_of('runs');
 COMMENT ON VIEW turn_counters IS
-  'how the server''s counters moved across each turn, exact when nobody else used the server; a restart in between gives NULL';
+  'how the server''s counters changed across each turn; exact if nobody else used the server; NULL after a restart in between';
 COMMENT ON COLUMN turn_counters.run_id IS 'run';
 COMMENT ON COLUMN turn_counters.turn_id IS 'request';
 COMMENT ON COLUMN turn_counters.counter_query_tokens IS 'prompt tokens looked up in the prefix cache (prefix_cache_queries)';
 COMMENT ON COLUMN turn_counters.counter_hit_tokens IS
   'prompt tokens found there (prefix_cache_hits) or brought back from another tier (external_prefix_cache_hits), as the usage counts them';
 COMMENT ON COLUMN turn_counters.counter_external_hit_tokens IS
-  'of these, brought back from another tier: host memory, disk, another machine; NULL where the server has none';
+  'how many of them were brought back from another tier: host memory, disk or another machine; NULL where the server has none';
 COMMENT ON COLUMN turn_counters.draft_tokens_accepted IS
-  'tokens of speculation that were accepted: these took no step of their own; NULL where the server does not speculate, or the turn was '
-  'not alone';
+  'draft tokens of speculation that were accepted: they needed no separate step; NULL where the server does not speculate, or the turn '
+  'was not alone';
 COMMENT ON COLUMN turn_counters.server_requests IS 'requests the server finished meanwhile; 1 when the turn was alone';
 COMMENT ON COLUMN turn_counters.server_queue_ms IS 'time in the server''s queue; NULL unless the turn was alone';
 COMMENT ON COLUMN turn_counters.server_prefill_ms IS 'prefill time by the server''s clock; NULL unless the turn was alone';
@@ -134,4 +135,4 @@ COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; 
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
 CREATE OR REPLACE VIEW selected_turn_counters AS FROM counters_of('selected_runs');
-COMMENT ON VIEW selected_turn_counters IS 'turn_counters of the selected runs; in a history of many runs much faster';
+COMMENT ON VIEW selected_turn_counters IS 'turn_counters of the selected runs; much faster in a history of many runs';

@@ -1,15 +1,15 @@
 -- Views: requests, their texts, and what counts in reports.
--- TTFT, ITL and TPOT as in the vLLM and MLPerf documentation, but from the client's socket stamps.
+-- TTFT, ITL and TPOT are defined as in the vLLM and MLPerf documentation, but come from time stamps of the client's socket.
 
 CREATE OR REPLACE VIEW turns AS
-WITH counted AS ( -- what a server says of its tokens is believed between bounds only: an older wb recorded whatever it said
+WITH counted AS ( -- token counts of a server are used only if they are possible: an older wb recorded whatever the server reported
   SELECT * REPLACE (CASE WHEN prompt_tokens BETWEEN 1 AND 16777216 THEN prompt_tokens END AS prompt_tokens,
     CASE WHEN prompt_tokens BETWEEN 1 AND 16777216 AND cached_tokens BETWEEN 0 AND prompt_tokens THEN cached_tokens END AS cached_tokens,
     CASE WHEN completion_tokens BETWEEN 0 AND 16777216 THEN completion_tokens END AS completion_tokens,
     CASE WHEN completion_tokens BETWEEN 0 AND 16777216 AND reasoning_tokens BETWEEN 0 AND completion_tokens
       THEN reasoning_tokens END AS reasoning_tokens)
   FROM raw.turn),
-flow AS ( -- tokens that came after the first read, in last_ns - first_ns
+flow AS ( -- tokens that came after the first read, in the time last_ns - first_ns
   SELECT *, CASE WHEN streamed_tokens IS NOT NULL THEN streamed_tokens - first_read_tokens
       WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50)
         THEN token_events - first_read_events END AS after_tokens,
@@ -34,24 +34,24 @@ FROM flow t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id
   LEFT JOIN session_starts w ON w.run_id = t.run_id AND w.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
 COMMENT ON COLUMN turns.repeated IS 'its session was cut short, and a resumed plan played it again';
-COMMENT ON COLUMN turns.began_warm IS 'its session did: the first prompt was in the prefix cache; NULL where cached tokens are not told';
+COMMENT ON COLUMN turns.began_warm IS 'the first prompt of its session was in the prefix cache; NULL where cached tokens are not reported';
 COMMENT ON COLUMN turns.uncached_tokens IS 'prompt tokens the server had to prefill';
 COMMENT ON COLUMN turns.hit_ratio IS 'prefix-cache hit ratio: cached over prompt tokens, 0 to 1';
 COMMENT ON COLUMN turns.ttft_ms IS 'time to first token: from the request''s last written byte to the read that brought the first token';
 COMMENT ON COLUMN turns.first_content_ms IS 'the same to the first content that is not reasoning';
 COMMENT ON COLUMN turns.decode_tokens IS
-  'tokens that came after the first read: those that the time from the first token to the last went to; NULL where that cannot be told';
+  'tokens that came after the first read, so in the time from the first token to the last; NULL where that is not known';
 COMMENT ON COLUMN turns.counted_by IS
-  'how decode_tokens are counted: tokens (each event says how many it carried), events (one an event, since there are as many events as '
-  'completion tokens); NULL: an event carries an unknown number';
+  'how decode_tokens are counted: tokens (each event says how many it carried) or events (one per event, since there are as many events '
+  'as completion tokens); NULL where an event carries an unknown number';
 COMMENT ON COLUMN turns.tpot_ms IS
-  'time per output token: from the read that brought the first token to the last, over the tokens that came after that read; NULL where '
-  'those are not known, or all came at once';
+  'time per output token: from the read that brought the first token to the read that brought the last, over the tokens that came after '
+  'the first; NULL where those are not known, or all tokens came at once';
 COMMENT ON COLUMN turns.decode_tokens_per_s IS 'decode_tokens over the same time';
 COMMENT ON COLUMN turns.e2e_ms IS 'from submit to the end of the response';
-COMMENT ON COLUMN turns.wait_ms IS 'how long after the time that the rate wanted it was sent; NULL in a closed loop';
+COMMENT ON COLUMN turns.wait_ms IS 'how much later it was sent than --rate intended; NULL in a closed loop';
 COMMENT ON COLUMN turns.ttft_with_wait_ms IS
-  'time to first token from the intended time, so that waiting is in it; in a closed loop from submit';
+  'time to first token from the intended time, so that it includes the wait; in a closed loop from submit';
 COMMENT ON COLUMN turns.wall_time IS 'submit, wall clock, UTC';
 
 CREATE OR REPLACE VIEW measured_turns AS
@@ -65,8 +65,9 @@ FROM raw.turn t JOIN raw.session x ON x.run_id = t.run_id AND x.session_id = t.s
   ASOF LEFT JOIN (SELECT run_id, t_ns, row_number() OVER (PARTITION BY run_id ORDER BY t_ns) AS segment FROM raw.scrape
     WHERE phase = 'start') s ON s.run_id = t.run_id AND s.t_ns <= t.submit_ns
 GROUP BY ALL;
-COMMENT ON VIEW segments IS 'when a run was played: a plan comes to each of its cells several times, and what lies between belongs to others';
-COMMENT ON COLUMN segments.segment IS 'number of the segment, by the reading of /metrics that begins it; 0 where the server has none';
+COMMENT ON VIEW segments IS
+  'when a run was played: a plan comes back to each of its cells several times, and the time in between belongs to other cells';
+COMMENT ON COLUMN segments.segment IS 'number of the segment, by the reading of /metrics at its start; 0 where the server has no /metrics';
 COMMENT ON COLUMN segments.from_ns IS 'first turn sent, warm-up left out';
 COMMENT ON COLUMN segments.to_ns IS 'last turn ended';
 COMMENT ON COLUMN segments.turns IS 'turns, failed ones included';

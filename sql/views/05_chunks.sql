@@ -10,27 +10,28 @@ COMMENT ON COLUMN chunks.wall_time IS 'arrival, wall clock, UTC';
 CREATE OR REPLACE VIEW gaps AS
 SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms,
   CASE WHEN gap_ns > 0 THEN read_tokens::INTEGER END AS read_tokens, CASE WHEN gap_ns > 0 THEN gap_ns / 1e6 / read_tokens END AS itl_ms
--- events of one read have one time
+-- all events of one read have the same time
 FROM (SELECT *, t_ns - lag(t_ns) OVER (same ORDER BY t_ns, seq) AS gap_ns,
     sum(coalesce(tokens, 1)) OVER (same ORDER BY t_ns RANGE BETWEEN CURRENT ROW AND CURRENT ROW) AS read_tokens
   FROM (SELECT * REPLACE (CASE WHEN tokens <= 65536 THEN tokens END AS tokens) FROM raw.chunk)
     WHERE tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool')) WINDOW same AS (PARTITION BY run_id, turn_id))
 WHERE gap_ns IS NOT NULL;
-COMMENT ON VIEW gaps IS 'time between one event that carried tokens and the one before it in the same turn; the first has none';
+COMMENT ON VIEW gaps IS 'time between an event that carried tokens and the one before it in the same turn; the first event has no row';
 COMMENT ON COLUMN gaps.gap_ms IS 'time since the event before; 0 when both came with one read';
 COMMENT ON COLUMN gaps.read_tokens IS
-  'tokens that the read brought, one an event where those do not say (tokens is NULL); in one row of each read, NULL in its others and in '
-  'the first read';
+  'tokens that the read brought, counted as one per event where events do not say (tokens is NULL); given in one row of each read, NULL in '
+  'its other rows and in the first read';
 COMMENT ON COLUMN gaps.itl_ms IS 'inter-token latency: the time since the read before, over read_tokens';
 
-CREATE OR REPLACE VIEW selected_gaps AS -- a window keeps DuckDB from reading only the runs that are asked for, so the choice stands inside
+-- A window keeps DuckDB from reading only the runs that are asked for, so the choice of runs is inside.
+CREATE OR REPLACE VIEW selected_gaps AS
 SELECT run_id, turn_id, seq, read_seq, t_ns, tokens, gap_ns / 1e6 AS gap_ms,
   CASE WHEN gap_ns > 0 THEN read_tokens::INTEGER END AS read_tokens, CASE WHEN gap_ns > 0 THEN gap_ns / 1e6 / read_tokens END AS itl_ms
--- events of one read have one time
+-- all events of one read have the same time
 FROM (SELECT *, t_ns - lag(t_ns) OVER (same ORDER BY t_ns, seq) AS gap_ns,
     sum(coalesce(tokens, 1)) OVER (same ORDER BY t_ns RANGE BETWEEN CURRENT ROW AND CURRENT ROW) AS read_tokens
   FROM (SELECT * REPLACE (CASE WHEN tokens <= 65536 THEN tokens END AS tokens) FROM raw.chunk
     WHERE run_id IN (SELECT run_id FROM selected_runs)) WHERE tokens > 0 OR (tokens IS NULL AND kind IN ('content', 'reasoning', 'tool'))
     WINDOW same AS (PARTITION BY run_id, turn_id))
 WHERE gap_ns IS NOT NULL;
-COMMENT ON VIEW selected_gaps IS 'the gaps of the selected runs; in a history of many runs much faster than gaps';
+COMMENT ON VIEW selected_gaps IS 'the gaps of the selected runs; much faster than gaps in a history of many runs';

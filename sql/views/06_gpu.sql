@@ -12,7 +12,8 @@ CREATE OR REPLACE VIEW energy AS
 SELECT run_id, gpu, prev_ns AS from_ns, t_ns AS to_ns, (energy_mj - prev_mj) / 1e3 AS energy_j
 FROM (SELECT run_id, gpu, t_ns, energy_mj, lag(t_ns) OVER w AS prev_ns, lag(energy_mj) OVER w AS prev_mj
   FROM raw.gpu_sample WHERE energy_mj IS NOT NULL WINDOW w AS (PARTITION BY run_id, gpu ORDER BY t_ns))
-WHERE prev_ns IS NOT NULL AND energy_mj >= prev_mj AND t_ns - prev_ns < 30e9; -- a longer time is a pause, as between a plan's segments
+WHERE prev_ns IS NOT NULL AND energy_mj >= prev_mj
+  AND t_ns - prev_ns < 30e9; -- a longer time is a pause, such as between segments of a plan
 COMMENT ON VIEW energy IS 'energy between two readings of the GPU''s counter, which itself moves every 100 ms';
 COMMENT ON COLUMN energy.from_ns IS 'earlier reading, ns since run start';
 COMMENT ON COLUMN energy.to_ns IS 'later reading, ns since run start';
@@ -26,14 +27,14 @@ SELECT s.run_id, s.session_id,
 FROM raw.session s JOIN energy e ON e.run_id = s.run_id AND e.to_ns > s.started_ns AND e.from_ns < s.ended_ns
 GROUP BY s.run_id, s.session_id, s.started_ns, s.ended_ns;
 COMMENT ON VIEW session_energy IS
-  'energy of all GPUs during each session, approximate: readings that straddle its ends count in proportion to time';
+  'energy of all GPUs during each session; approximate, as readings across its start or end count in proportion to time';
 COMMENT ON COLUMN session_energy.energy_j IS 'energy, joules';
 COMMENT ON COLUMN session_energy.covered_ratio IS 'share of the session that readings cover, 0 to 1';
 
 CREATE OR REPLACE VIEW idle_power AS
 SELECT run_id, sum(power_w) AS idle_power_w FROM (SELECT run_id, gpu,
   min(power_w) AS power_w FROM raw.gpu_sample WHERE power_w > 0 GROUP BY ALL) GROUP BY run_id;
-COMMENT ON VIEW idle_power IS 'what the GPUs of a run take when nothing is asked of them, as near as the run shows it';
+COMMENT ON VIEW idle_power IS 'power of the GPUs of a run while idle, as far as the run shows it';
 COMMENT ON COLUMN idle_power.idle_power_w IS 'lowest power reading of each GPU, added up';
 
 CREATE OR REPLACE VIEW turn_energy AS
@@ -46,9 +47,9 @@ FROM raw.turn t JOIN energy e ON e.run_id = t.run_id AND e.to_ns > t.submit_ns A
   LEFT JOIN idle_power i ON i.run_id = t.run_id
 GROUP BY t.run_id, t.turn_id, t.submit_ns, t.done_ns;
 COMMENT ON VIEW turn_energy IS
-  'energy of all GPUs during each turn, approximate: the counter is read about twice a second, and readings that straddle a turn''s ends '
-  'count in proportion to time';
+  'energy of all GPUs during each turn; approximate, as the counter is read about twice a second and readings across the start or end '
+  'of a turn count in proportion to time';
 COMMENT ON COLUMN turn_energy.energy_j IS 'energy, joules';
 COMMENT ON COLUMN turn_energy.idle_energy_j IS
-  'of it, what the GPUs take anyway: the lowest power reading of the run over the turn''s time';
+  'the part of it that the GPUs take anyway: the lowest power reading of the run times the turn''s time';
 COMMENT ON COLUMN turn_energy.covered_ratio IS 'share of the turn that readings cover, 0 to 1';

@@ -28,11 +28,12 @@ WITH gpus AS (
 processes AS (
   SELECT run_id, session_id, sum(peak)::BIGINT AS engine_peak_bytes FROM (
     SELECT s.run_id, s.session_id, p.pid, max(p.rss_bytes) AS peak FROM raw.session s
-      JOIN raw.process_sample p ON p.run_id = s.run_id AND p.t_ns BETWEEN s.started_ns AND s.ended_ns WHERE p.role = 'engine' GROUP BY ALL)
+      JOIN raw.process_sample p ON p.run_id = s.run_id AND p.t_ns BETWEEN s.started_ns AND s.ended_ns WHERE p.role = 'engine'
+        GROUP BY ALL)
       GROUP BY ALL)
 SELECT run_id, session_id, gpu_peak_bytes, engine_peak_bytes, coalesce(gpu_peak_bytes, engine_peak_bytes) AS peak_memory_bytes FROM gpus
   FULL JOIN processes USING (run_id, session_id);
 COMMENT ON VIEW session_memory IS 'highest memory readings during each session';
-COMMENT ON COLUMN session_memory.gpu_peak_bytes IS 'device memory in use, the peaks of all GPUs together';
-COMMENT ON COLUMN session_memory.engine_peak_bytes IS 'resident memory of the server''s processes, their peaks together';
-COMMENT ON COLUMN session_memory.peak_memory_bytes IS 'the GPUs'' where there are any, else the processes''';
+COMMENT ON COLUMN session_memory.gpu_peak_bytes IS 'device memory in use: the sum of the peaks of all GPUs';
+COMMENT ON COLUMN session_memory.engine_peak_bytes IS 'resident memory of the server''s processes: the sum of their peaks';
+COMMENT ON COLUMN session_memory.peak_memory_bytes IS 'that of the GPUs where there are any, else that of the processes';

@@ -13,7 +13,7 @@ FROM turns t JOIN raw.cache_turn c USING (run_id, turn_id);
 COMMENT ON VIEW cache_turns IS 'what the prefix cache did for each request and what it could have done';
 COMMENT ON COLUMN cache_turns.block_ideal_ratio IS 'what whole blocks allow, 0 to 1';
 COMMENT ON COLUMN cache_turns.text_ideal_ratio IS 'what equal text would allow, 0 to 1';
-COMMENT ON COLUMN cache_turns.as_predicted IS 'the server hit what the model of its cache predicts';
+COMMENT ON COLUMN cache_turns.as_predicted IS 'the server hit exactly what the model of its cache predicts';
 
 CREATE OR REPLACE VIEW cache_misses AS
 SELECT t.run_id, t.run, t.simulated, t.session_id, t.conversation, t.variant, t.repeat, t.warmup, t.repeated, t.turn_id, t.turn, t.status,

@@ -1,8 +1,9 @@
 -- Views: how fast each turn could have been.
 
-CREATE OR REPLACE MACRO limits_by(counters) AS TABLE -- of turn_limits and selected_turn_limits
+CREATE OR REPLACE MACRO limits_by(counters) AS TABLE -- the definition of turn_limits and selected_turn_limits
 -- The roofline (Williams, Waterman, Patterson 2009): a step takes at least the time to move its bytes and at least the time to do its
--- arithmetic. Weights and KV are read once a step; a multiplication and an addition are two FLOP. docs/reference/limits.md has the formulas.
+-- arithmetic. Weights and KV are read once per step. A multiplication and an addition are two FLOP.
+-- docs/reference/limits.md has the formulas.
 WITH m AS (
   SELECT m.*, p.memory_bandwidth_bytes_per_s * m.gpus AS bandwidth,
     CASE WHEN m.arithmetic = 'fp8' THEN coalesce(p.fp8_flop_per_s, p.bf16_flop_per_s) ELSE p.bf16_flop_per_s END * m.gpus AS flop_per_s
@@ -11,9 +12,10 @@ t AS (
   SELECT t.run_id, t.turn_id, t.prompt_tokens, t.completion_tokens, t.decode_tokens, t.ttft_ms, t.tpot_ms,
     coalesce(c.server_prefill_ms, t.ttft_ms) AS prefill_ms,
     coalesce(t.cached_tokens, c.counter_hit_tokens) AS cached, t.prompt_tokens + t.completion_tokens / 2.0 AS context,
-    -- A step of speculation yields the draft tokens that were accepted and one more.
-    -- Where the server's counters do not tell, an event is taken for a step.
-    CASE WHEN c.draft_tokens_accepted > 0 THEN (t.completion_tokens - 1) / greatest(t.completion_tokens - 1.0 - c.draft_tokens_accepted, 1)
+    -- A step of speculation gives the draft tokens that were accepted and one more.
+    -- Where the server's counters do not say, an event is taken as a step.
+    CASE WHEN c.draft_tokens_accepted > 0 THEN (t.completion_tokens - 1) / greatest(t.completion_tokens - 1.0 - c.draft_tokens_accepted,
+        1)
       WHEN c.server_requests = 1 THEN 1
       WHEN x.streamed_tokens > x.token_events THEN t.decode_tokens / nullif(x.token_events - x.first_read_events, 0)
       ELSE 1 END AS step_tokens
@@ -35,7 +37,7 @@ work AS (
         + m.sliding_layers * least(t.cached + (t.prompt_tokens - t.cached + 1) / 2.0, m.sliding_window_tokens)) AS prefill_flop
   FROM t LEFT JOIN m USING (run_id)),
 times AS (
-  -- greatest() passes over NULL
+  -- greatest() ignores NULL
   SELECT *, CASE WHEN bandwidth + flop_per_s + decode_flop IS NOT NULL
       THEN greatest(decode_bytes / bandwidth, decode_flop / flop_per_s) * 1e3 END AS decode_limit_ms,
     CASE WHEN bandwidth + flop_per_s + prefill_flop IS NOT NULL
@@ -43,7 +45,7 @@ times AS (
     decode_tokens * tpot_ms AS decode_ms
   FROM work),
 ratios AS (
-  -- above 1: a fact is wrong
+  -- a ratio above 1 means that a fact is wrong
   SELECT *, greatest(decode_limit_ms / nullif(tpot_ms, 0), decode_bytes / nullif(tpot_ms / 1e3 * bandwidth, 0)) AS decode_of_limit,
     greatest(prefill_limit_ms / nullif(prefill_ms, 0), prefill_flop / nullif(prefill_ms / 1e3 * flop_per_s, 0)) AS prefill_of_limit,
     coalesce(decode_of_limit, 0) > 1.02 AS decode_too_fast, coalesce(prefill_of_limit, 0) > 1.02 AS prefill_too_fast
@@ -64,46 +66,46 @@ SELECT run_id, turn_id, gpu_name, context AS decode_context_tokens, step_tokens,
       WHEN prefill_bytes / bandwidth >= prefill_flop / flop_per_s THEN 'memory bandwidth' ELSE 'arithmetic' END END AS limited_by,
   CASE WHEN decode_too_fast
       THEN format('unknown: tokens came in {:.2f} of the time that {} needs: '
-        'the model''s size, the GPU or the tokens a step ({:.1f}) is not that',
+        'the model''s size, the GPU or the tokens per step ({:.1f}) must be wrong',
         1 / decode_of_limit, gpu_name, step_tokens)
     WHEN prefill_too_fast
       THEN format('unknown: prefill took {:.2f} of the time that {} needs: '
-        'the model''s size, the GPU or the cached tokens ({}) are not that',
+        'the model''s size, the GPU or the cached tokens ({}) must be wrong',
         1 / prefill_of_limit, gpu_name, cached)
     WHEN source IS NULL THEN 'unknown: wb does not know the model''s files'
     WHEN gpu_name IS NULL THEN 'unknown: the server''s GPU is not known'
     WHEN bandwidth IS NULL OR flop_per_s IS NULL THEN 'unknown: no peak figures of ' || gpu_name
-    WHEN cached IS NULL THEN 'unknown: cached tokens are not told'
+    WHEN cached IS NULL THEN 'unknown: the server does not report cached tokens'
     ELSE gpu_name END AS limits_of
 FROM ratios;
 
 CREATE OR REPLACE VIEW turn_limits AS FROM limits_by('turn_counters');
 COMMENT ON VIEW turn_limits IS
-  'how fast each turn could have been by its model and GPU (roofline), and how near it came; NULL where the model or the GPU is not known';
+  'how fast each turn could have been by its model and GPU (roofline), and how near it was; NULL where the model or GPU is not known';
 COMMENT ON COLUMN turn_limits.run_id IS 'run';
 COMMENT ON COLUMN turn_limits.turn_id IS 'request';
-COMMENT ON COLUMN turn_limits.gpu_name IS 'product the limits are of; NULL when the server''s GPU is not known';
+COMMENT ON COLUMN turn_limits.gpu_name IS 'GPU product whose peaks give the limits; NULL when the server''s GPU is not known';
 COMMENT ON COLUMN turn_limits.decode_context_tokens IS 'mean context of its decode steps: prompt and half of the completion';
-COMMENT ON COLUMN turn_limits.step_tokens IS 'tokens a decode step yields: 1, or more with speculation';
-COMMENT ON COLUMN turn_limits.decode_bytes IS 'bytes to be read for a token: weights, and the KV cache of that context, over step_tokens';
-COMMENT ON COLUMN turn_limits.tpot_ms IS 'time per output token after the first read, as it was';
+COMMENT ON COLUMN turn_limits.step_tokens IS 'tokens that a decode step gives: 1, or more with speculation';
+COMMENT ON COLUMN turn_limits.decode_bytes IS 'bytes to be read for a token: weights and the KV cache of that context, over step_tokens';
+COMMENT ON COLUMN turn_limits.tpot_ms IS 'measured time per output token after the first read';
 COMMENT ON COLUMN turn_limits.decode_limit_ms IS 'shortest time for a token';
 COMMENT ON COLUMN turn_limits.mbu_ratio IS
-  'model bandwidth utilisation: decode_bytes over time per token and peak bandwidth, 0 to 1; NULL where it would be above 1.02, which '
-  'limits_of then tells of';
+  'model bandwidth utilisation: decode_bytes over time per token and peak bandwidth, 0 to 1; NULL where it would be above 1.02, and '
+  'limits_of then says why';
 COMMENT ON COLUMN turn_limits.prefill_tokens IS 'prompt tokens that were not cached';
-COMMENT ON COLUMN turn_limits.prefill_flop IS 'arithmetic of computing them';
-COMMENT ON COLUMN turn_limits.prefill_ms IS 'time of prefill as it was: the server''s own, where it tells, or TTFT';
+COMMENT ON COLUMN turn_limits.prefill_flop IS 'arithmetic needed to compute them';
+COMMENT ON COLUMN turn_limits.prefill_ms IS 'measured time of prefill: by the server where it reports it, else TTFT';
 COMMENT ON COLUMN turn_limits.prefill_limit_ms IS 'shortest time of that prefill';
 COMMENT ON COLUMN turn_limits.mfu_ratio IS
-  'model FLOP utilisation: that arithmetic over prefill time and peak arithmetic, 0 to 1; NULL likewise';
+  'model FLOP utilisation: prefill_flop over prefill time and peak arithmetic, 0 to 1; NULL where it would be above 1.02';
 COMMENT ON COLUMN turn_limits.turn_limit_ms IS 'shortest time of prefill, and of decoding the tokens that came after the first read';
-COMMENT ON COLUMN turn_limits.times_limit IS 'the factor lost: time of prefill and decode over the shortest';
+COMMENT ON COLUMN turn_limits.times_limit IS 'time of prefill and decode over the shortest possible time';
 COMMENT ON COLUMN turn_limits.limited_by IS
-  'which part of the turn took longer, and what held it: memory bandwidth, arithmetic, or overhead (it took more than three times its '
-  'limit)';
-COMMENT ON COLUMN turn_limits.limits_of IS 'GPU whose peaks are used, or why there are none, or what must be wrong';
+  'which part of the turn took longer, and what limited it: memory bandwidth, arithmetic, or overhead (it took more than three times '
+  'its limit)';
+COMMENT ON COLUMN turn_limits.limits_of IS 'GPU whose peaks are used, or why there are no limits, or what must be wrong';
 
 CREATE OR REPLACE VIEW selected_turn_limits AS FROM limits_by('selected_turn_counters');
 COMMENT ON VIEW selected_turn_limits IS
-  'turn_limits with the counters of the selected runs only; for a query about these, in a history of many runs much faster';
+  'turn_limits with the counters of the selected runs only; much faster for a query about these in a history of many runs';

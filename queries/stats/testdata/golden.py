@@ -1,4 +1,4 @@
-"""Writes golden.json: what SciPy and NumPy say of fixed data. usage: golden.py > golden.json"""
+"""Writes golden.json: the results of SciPy and NumPy for fixed data. usage: golden.py > golden.json"""
 import json
 import sys
 
