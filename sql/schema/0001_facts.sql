@@ -118,7 +118,7 @@ COMMENT ON COLUMN raw.session.conversation_sha256 IS 'hash of the conversation a
 COMMENT ON COLUMN raw.session.variant IS 'variant of the conversation, such as the placement of its documents';
 COMMENT ON COLUMN raw.session.repeat IS 'repeat, from 1; 0 for warm-up sessions';
 COMMENT ON COLUMN raw.session.warmup IS 'warm-up: recorded, and left out of reports';
-COMMENT ON COLUMN raw.session.isolation IS 'salt (own cache_salt) or none';
+COMMENT ON COLUMN raw.session.isolation IS 'salt (a separate cache_salt) or none';
 COMMENT ON COLUMN raw.session.started_ns IS 'start, ns since run start';
 COMMENT ON COLUMN raw.session.ended_ns IS 'end, ns since run start; NULL while it runs or when wb died';
 COMMENT ON COLUMN raw.session.status IS 'running, ok, failed or interrupted';

@@ -3,7 +3,7 @@
 ALTER TABLE raw.session ADD COLUMN start_id INTEGER;
 COMMENT ON COLUMN raw.session.start_id IS 'which start of the server served the session; NULL when wb did not start it';
 COMMENT ON COLUMN raw.session.isolation IS
-  'restart (a server process of its own), reset (the prefix cache was emptied before), salt (own cache_salt) or none';
+  'restart (a separate server process), reset (the prefix cache was emptied before), salt (a separate cache_salt) or none';
 COMMENT ON COLUMN raw.setting.source IS
   'plan (asked of wb), server (flags and environment wb started it with), engine (said by the server), cache_config '
   '(vllm:cache_config_info), host, gpu, software or conversation';

@@ -3,7 +3,7 @@
 ALTER TABLE raw.run ADD COLUMN plan_id UUID;
 ALTER TABLE raw.run ADD COLUMN plan VARCHAR;
 ALTER TABLE raw.run ADD COLUMN cell VARCHAR;
-COMMENT ON COLUMN raw.run.plan_id IS 'the execution of a plan that the run belongs to; NULL for a run of its own';
+COMMENT ON COLUMN raw.run.plan_id IS 'the execution of a plan that the run belongs to; NULL for a run without a plan';
 COMMENT ON COLUMN raw.run.plan IS 'text of the plan, so that it can be resumed';
 COMMENT ON COLUMN raw.run.cell IS 'which cell of the plan''s matrix the run is';
 COMMENT ON COLUMN raw.session.status IS

@@ -2,7 +2,7 @@
 
 CREATE TABLE raw.truth (run_id UUID, request_id VARCHAR, seq INTEGER, t_ns BIGINT, tokens INTEGER);
 COMMENT ON TABLE raw.truth IS
-  'when the simulator really received each request and really sent each event (wb sim --truth), on its own clock';
+  'when the simulator really received each request and really sent each event (wb sim --served-log), on its clock';
 COMMENT ON COLUMN raw.truth.run_id IS 'run';
 COMMENT ON COLUMN raw.truth.request_id IS 'id of the completion, as in raw.turn';
 COMMENT ON COLUMN raw.truth.seq IS '0 for the arrival of the request, then its events from 1';

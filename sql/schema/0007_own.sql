@@ -2,7 +2,7 @@
 
 ALTER TABLE raw.chunk ADD COLUMN read_delay_ns BIGINT;
 COMMENT ON COLUMN raw.chunk.read_delay_ns IS
-  'how long the bytes lay in the kernel before t_ns, ns, of the last segment that the read brought: by the kernel''s own stamp (Linux, '
+  'how long the bytes lay in the kernel before t_ns, ns, of the last segment that the read brought: by the kernel''s stamp (Linux, '
   'SO_TIMESTAMPING); NULL where it does not say';
 ALTER TABLE raw.process_sample ADD COLUMN goroutines INTEGER;
 COMMENT ON COLUMN raw.process_sample.goroutines IS 'goroutines of wb; NULL for other processes';

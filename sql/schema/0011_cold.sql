@@ -5,7 +5,7 @@ COMMENT ON COLUMN raw.session.first_cached_tokens IS
   'prompt tokens of its first turn that the server had cached, by the usage, else by the server''s counters; NULL: not told, or '
   'recorded by an older wb';
 COMMENT ON COLUMN raw.session.isolation IS
-  'what kept it apart from other sessions'' prefix cache: restart, reset, salt, line (a line of its own at the head of its prompts) or '
+  'what kept it apart from other sessions'' prefix cache: restart, reset, salt, line (a separate line at the head of its prompts) or '
   'none; what was really done';
 COMMENT ON COLUMN raw.chunk.read_delay_ns IS
   'at most how long the event lay in the kernel before t_ns, ns: by the kernel''s stamp (Linux, SO_TIMESTAMPING) of the last segment of '
