@@ -12,7 +12,8 @@ var sentenceEnd = regexp.MustCompile(`[.!?…]["'”’)\]*_` + "`" + `]*\s+`)
 // abbreviations end in a full stop that ends no sentence.
 var abbreviations = map[string]bool{"e.g.": true, "i.e.": true, "vs.": true, "cf.": true, "no.": true, "approx.": true, "al.": true}
 
-// Sentences cuts a text where one sentence ends and the next begins with a capital letter, a digit, a quote, a bracket or code.
+// Sentences cuts a text where one sentence ends and the next begins: with a capital letter, a digit, a quote, a bracket,
+// code or the name of a column, which has an underscore.
 // A number and a full stop at the head of the text belong to a list, and abbreviations do not end a sentence.
 func Sentences(text string) (parts []string) {
 	from := 0
@@ -34,7 +35,11 @@ func Sentences(text string) (parts []string) {
 	return parts
 }
 
+// beginsSentence says whether a text begins as a sentence does, or with the name of a column.
 func beginsSentence(text string) bool {
+	if first, _, _ := strings.Cut(text, " "); strings.Contains(strings.Trim(first, "_"), "_") {
+		return true
+	}
 	for _, r := range text {
 		return unicode.IsUpper(r) || unicode.IsDigit(r) || strings.ContainsRune("\"'“‘([*_`-", r)
 	}

@@ -19,6 +19,7 @@ func TestSentences(t *testing.T) {
 		{"wb 0.10 and vLLM 0.32 differ.", []string{"wb 0.10 and vLLM 0.32 differ."}},
 		{"It ends … and goes on.", []string{"It ends … and goes on."}},
 		{"He said \"stop.\" Then he left.", []string{"He said \"stop.\"", "Then he left."}},
+		{"Cached over prompt tokens. hit_ratio is 0 to 1. it goes on", []string{"Cached over prompt tokens.", "hit_ratio is 0 to 1. it goes on"}},
 		{"**Bold ends.** Then more.", []string{"**Bold ends.**", "Then more."}},
 	} {
 		if got := Sentences(c.text); !slices.Equal(got, c.want) {
