@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/csv"
 	"flag"
 	"fmt"
@@ -139,16 +138,7 @@ func commandPage(b *strings.Builder, c *cobra.Command) {
 
 // docs/reference/schema.md has each table, view and column with its comment.
 func TestSchemaPage(t *testing.T) {
-	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	c, err := d.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := newFile(t)
 	rows, err := c.QueryContext(t.Context(), `SELECT schema_name, o.name, o.kind, coalesce(o.comment, ''),
 			column_name, data_type, coalesce(c.comment, '')
 		FROM (SELECT schema_name, table_name AS name, 'table' AS kind, comment FROM duckdb_tables() WHERE NOT internal

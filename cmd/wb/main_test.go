@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"io/fs"
 	"maps"
 	"net"
@@ -17,7 +16,6 @@ import (
 
 	"wb/collect/engine"
 	wbsql "wb/sql"
-	"wb/store"
 )
 
 func TestMain(m *testing.M) {
@@ -160,16 +158,7 @@ func TestShell(t *testing.T) {
 
 // The views, which read every file, and the adapter, which reads today's servers, know the same names of metrics.
 func TestMetricNames(t *testing.T) {
-	d, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "a.duckdb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	c, err := d.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := newFile(t)
 	rows, err := c.QueryContext(t.Context(), "SELECT metric, string_agg(name, ', ') FROM metric_names GROUP BY metric")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -14,18 +16,28 @@ import (
 	"wb/store"
 )
 
-// The comments of columns name every value that Go declares for them, so that a reader of the file in a shell finds them all.
-func TestWordsOfColumns(t *testing.T) {
+// newFile makes an empty file with the whole schema, and connects to it.
+func newFile(t *testing.T) *sql.Conn {
+	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "a.duckdb"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
 	conn, err := db.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() {
+		if err := errors.Join(conn.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+// The comments of columns name every value that Go declares for them, so that a reader of the file in a shell finds them all.
+func TestWordsOfColumns(t *testing.T) {
+	conn := newFile(t)
 	words := map[string][]string{"session.isolation": bench.Isolations(), "turn.status": texts(client.Statuses()),
 		"cache_miss.cause": texts(prefix.Causes()), "run.status": texts(store.RunStatuses()), "session.status": texts(store.SessionStatuses())}
 	for _, e := range engine.All() {
