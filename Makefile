@@ -21,6 +21,7 @@ FORCE:
 # an empty file with the whole schema, of which new files are copies
 .PHONY: prepared
 prepared:
+	@[ -x bin/wb ] || echo "building wb; the first time takes some minutes" >&2
 	@$(GO) run -tags $(TAGS) ./store/prepare store/prepared
 
 # ECharts comes from its npm package; without npm the charts link a CDN

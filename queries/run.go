@@ -451,8 +451,8 @@ func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 			warm.Int64, sessions.Int64, name, isolation.String)
 		note(disagreeing, "the usage of %s gives other token counts than were sent or streamed (wb query run_events)", some(disagreeing))
 		note(impossible, "the usage of %s gives impossible token counts, which are left out (wb query run_events)", some(impossible))
-		note(uncounted, "the time per token of %s is not known: their tokens came at once, or several per event, "+
-			"and the server does not say how many", some(uncounted))
+		note(uncounted, "%s: no time per token is known, because the tokens came together and the server does not say how many "+
+			"each event has", some(uncounted))
 		note(unanswered, "%s got no answer, only reasoning, tool calls or nothing; --max-tokens allows more (wb query run_events)",
 			some(unanswered))
 		note(truncated, "the server cut the history of %s, as the conversation was longer than its context (wb query run_events)",

@@ -105,13 +105,10 @@ func checkGates(stderr io.Writer, gates []compare.Gate, verdicts []compare.Verdi
 		why := map[compare.GateState]string{
 			compare.GateHolds:    "holds",
 			compare.GateBreached: "breached: the whole interval lies beyond the limit",
-			compare.GateOpen:     "shown neither to hold nor to be breached",
+			compare.GateOpen:     "undecided: too few sessions, or they differ too much",
 			compare.GateUnknown:  "not checked: not measured on both sides",
 			compare.GateForeign:  "not checked: the two sides did different things (see the notes)",
 		}[state]
-		if strict && state == compare.GateOpen {
-			why = "not shown to hold"
-		}
 		fmt.Fprintf(stderr, "gate %s: %s\n", gates[i].Text, why)
 		if state == compare.GateBreached || (state != compare.GateHolds && strict) {
 			broken = append(broken, gates[i].Text)

@@ -16,8 +16,7 @@ func openRead(ctx context.Context, path string, stderr io.Writer) (*store.DB, er
 	return db, asInterrupted(ctx, err)
 }
 
-// readable gives a path from which a history can be read. If a run holds the file, that is the path of a snapshot, which stays until
-// release is called.
+// readable gives a path from which a history can be read: of a snapshot, until release is called, if a run holds the file.
 func readable(ctx context.Context, path string, stderr io.Writer) (use string, release func(), err error) {
 	use, release, err = history.Reader{Told: stderr}.Path(ctx, path)
 	return use, release, asInterrupted(ctx, err)

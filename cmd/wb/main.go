@@ -59,7 +59,11 @@ func usageHint(cmd *cobra.Command, format string, a ...any) error {
 
 // flagHint makes an error for a mistake in a flag, with a hint at the command's flags.
 func flagHint(cmd *cobra.Command, err error) error {
-	return plain.WithHint(plain.Mistake(err), cmd.CommandPath()+" --help shows the flags")
+	hint := cmd.CommandPath() + " --help shows the flags"
+	if strings.Contains(cmd.Use, "VLLM-ARGUMENTS") {
+		hint += "; vLLM's arguments come after --"
+	}
+	return plain.WithHint(plain.Mistake(err), hint)
 }
 
 func main() {
@@ -213,6 +217,9 @@ func completeValues(cmd *cobra.Command) {
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
 		if err := check(cmd, a); err != nil {
+			if _, wants, named := strings.Cut(cmd.Use, " "); named {
+				err = fmt.Errorf("%s: wants %s, not %s", cmd.Name(), wants, plain.Count(len(a), "argument"))
+			}
 			return usageHint(cmd, "%w", err)
 		}
 		if i := slices.Index(a, ""); i >= 0 { // such as an unset variable of the shell
@@ -222,8 +229,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// checkValues refuses a flag without a value that took the next flag as its value: "wb run --results --db x" would play a plan
-// named x.
+// checkValues refuses a flag that took the next flag as its value: "wb run --results --db x" would play a plan named x.
 func checkValues(cmd *cobra.Command) (err error) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		value := strings.Trim(f.Value.String(), "[]") // the brackets are those of a list

@@ -94,8 +94,7 @@ in the lake. A copy that is older than the one in the lake is not pushed.`,
 	return cmd
 }
 
-// reach checks the lake of --push before the run, which may take hours. It refuses a name that is not valid. It only warns of a lake that
-// does not answer.
+// reach checks the lake of --push before a long run. It refuses an invalid name, and only warns of a lake that does not answer.
 func (o *runOptions) reach(cmd *cobra.Command, stderr io.Writer) error {
 	if !cmd.Flags().Changed("push") || o.list {
 		return nil
@@ -110,8 +109,7 @@ func (o *runOptions) reach(cmd *cobra.Command, stderr io.Writer) error {
 	return nil
 }
 
-// pushed pushes after a run with --push: all runs of the file that the lake lacks, also those that an earlier push could not bring. ran is
-// the error of the run itself.
+// pushed pushes, after a run with --push, all runs of the file that the lake lacks. ran is the error of the run itself.
 func (o *runOptions) pushed(ctx context.Context, ran error, stderr io.Writer) error {
 	if o.push == "" || o.list || ctx.Err() != nil {
 		return ran

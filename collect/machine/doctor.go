@@ -49,7 +49,7 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	if h.CPUThreads != nil {
 		found := fmt.Sprintf("%s, %d threads", say(h.CPUModel), *h.CPUThreads)
 		if *h.CPUThreads < 4 {
-			add("processor", LevelWarn, found, "with a server on the same machine, wb may be kept waiting; watch wb_late_ms in wb query stalls")
+			add("processor", LevelWarn, found, "too few cores for wb and a server together; wb query stalls shows in wb_late_ms how long wb had to wait")
 		} else {
 			add("processor", LevelOK, found, "")
 		}

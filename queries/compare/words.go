@@ -11,13 +11,13 @@ import (
 
 // aboutText explains the columns.
 func aboutText(margin float64) string {
-	return fmt.Sprintf("change_ratio: head over base, less 1 (for hit_ratio the difference). "+
+	return fmt.Sprintf("change_ratio: head over base, less 1, so -0.42 means 42 %% less (for hit_ratio it is the difference). "+
 		"It is the Hodges–Lehmann estimate over sessions, each with the median of its turns, "+
 		"or over server processes where those served several sessions. "+
 		"low_ratio and high_ratio: its 95 %% interval (bootstrap over sessions, or exact over processes). "+
 		"p: p of Wilcoxon's test. p_holm: p after Holm's correction over the secondary metrics. Each group is tested separately. "+
-		"faster: better, also for metrics that are not times. "+
-		"noise_ratio: the largest change within the interval of equal runs: a calibration, or the repeats of base. "+
+		"faster means better and slower means worse, for every metric. "+
+		"noise_ratio: how far equal runs differ on this machine, by a calibration or by the repeats of base. "+
 		"equivalent: the interval lies within ±%.1f %%. "+
 		"more_sessions: about how many more sessions would give a verdict.", 100*margin)
 }

@@ -20,9 +20,9 @@ SELECT c.run, c.conversation, c.variant, c.repeat, c.turn, a.cause, a.tokens::BI
     WHEN c.divergence_role = 'system' THEN 'the system prompt changes at "' || coalesce(c.divergence_now, '…') || '": ' || a.tokens
       || ' tokens of what follows are computed again; put what changes behind what stays. '
       || 'For documents, wb run --rag-placement all measures which place costs least'
-    WHEN c.variant IN ('first-user', 'before-last', 'append') AND c.divergence_role = 'user' THEN 'documents stand in message '
-      || c.divergence_message || ' while they are retrieved and not in the history: ' || a.tokens
-      || ' tokens are computed again when they come, go or move on; wb run --rag-placement all measures which place costs least'
+    WHEN c.variant IN ('first-user', 'before-last', 'append') AND c.divergence_role = 'user' 
+      THEN 'the documents move from message to message, here out of or into message ' || c.divergence_message || ': ' || a.tokens
+      || ' tokens are computed again; wb run --rag-placement all measures which place costs least'
     ELSE 'message ' || coalesce(c.divergence_message::VARCHAR, '?') || ' changes after it was sent: ' || a.tokens
       || ' tokens of what follows are computed again; leave the history as it was sent'
   END AS advice

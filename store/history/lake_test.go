@@ -149,7 +149,7 @@ func TestConflict(t *testing.T) {
 		`connection to server at "h", port 5432 failed: FATAL: sorry, too many clients already`:                 true,
 		`connection to server failed: FATAL: password authentication failed for user "deadlock"`:                false,
 		`Failed to commit DuckLake transaction. Exceeded the maximum retry count of 10`:                         true,
-		`ERROR: could not serialize access due to concurrent update`:               true,
+		`ERROR: could not serialize access due to concurrent update`:                                            true,
 		`IO Error: Cannot open file "/data/conflict/x.parquet": No space left on device`:                        false,
 		`IO Error: Could not set lock on file "/lake/catalog.ducklake": Conflicting lock is held in wb (PID 7)`: true,
 		`Cannot write to /data/conflict/x: disk error`:                                                          false,
