@@ -11,7 +11,7 @@ import (
 	"wb/data/plain"
 )
 
-// Where the words stand that went, and the names that keep one of them since files of users or code of others hold them.
+// Where the words that are no longer used are listed, and the names that still contain one of them.
 const (
 	wordList   = "CHANGELOG.md"
 	wordMark   = "Words that are not used any more: "
@@ -60,7 +60,7 @@ func fenceOf(line string) string {
 	return ""
 }
 
-// vocabulary is what must not be written.
+// vocabulary holds the words that must not be used.
 type vocabulary struct {
 	words  map[string]bool
 	except *regexp.Regexp // names that may be; nil: none
@@ -93,10 +93,10 @@ func readVocabulary(module fs.FS) (v vocabulary, err error) {
 	return v, err
 }
 
-// prose says whether the words of a file are ours: code, documents and stories, and not the texts of conversations or captured answers.
+// prose reports whether the words of a file are checked. Texts of conversations and captured answers are not.
 func prose(file string) bool {
 	switch path.Ext(file) {
-	case ".go", ".sql", ".md", ".txtar", ".sh":
+	case ".go", ".sql", ".md", ".txtar", ".sh", ".css", ".yml":
 		return file != wordList
 	case "":
 		return path.Base(file) == "Makefile"

@@ -12,7 +12,7 @@ import (
 
 // calibration is a plan of two equal cells. Whatever differs between them is noise.
 const calibration = `name: calibrate
-about: two equal cells, taken in turns; whatever differs between them is this machine's noise
+about: two equal cells, interleaved; whatever differs between them is this machine's noise
 tags: {calibration: aa}
 conversations: [simple_qa, rag_topk]
 max_tokens: 32
@@ -30,7 +30,8 @@ func newCalibrate(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "calibrate [-- VLLM-ARGUMENTS]",
 		Short: "Measure this machine's noise by comparing equal runs",
 		Long: `Play two equal runs, interleaved, and compare them. Whatever differs between them is this machine's noise.
-The runs stay in the file, and wb compare shows the noise beside every change that it finds on the same machine, server and model.
+The runs stay in the file. On the same machine, with the same server, model, users and rate, wb compare shows the noise beside
+every change.
 
 The command takes the flags of wb run. Give those with which you will measure.`,
 		Example: `  wb calibrate                                                  # on the simulator, under a minute

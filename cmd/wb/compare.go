@@ -26,10 +26,10 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Compare two runs, or two groups of runs, and give a verdict",
 		Long: `Compare two selections of runs: by how much HEAD differs from BASE, the interval of that difference, and a verdict. The
 verdict is faster, slower, equivalent or inconclusive.
-The unit of evidence is a session: a verdict needs at least six on each side (--repeat). docs/reference/comparing.md explains it.
+The unit of evidence is a session: a verdict needs at least six on each side (--repeat). See docs/reference/comparing.md.
 
 With --gate, wb exits with 3 when a limit is certainly breached: the whole interval lies beyond the limit, and the test rejects
-that the change is only as large as the limit.`,
+a change that is only as large as the limit.`,
 		Example: `  wb compare latest~1 latest
   wb compare tag:apc=off tag:apc=on --metric ttft,itl_p50,hit_ratio --by turn
   wb compare baseline latest --gate 'ttft<=+3%,hit_ratio>=-1pp'`,

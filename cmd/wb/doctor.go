@@ -63,7 +63,7 @@ With --url, check the server at that URL. It gets one request for one token.`,
 	}
 	dbFlag(cmd, &db)
 	f := cmd.Flags()
-	f.StringVar(&url, "url", "", "check the server at this `URL`, too; it gets one request for one token")
+	f.StringVar(&url, "url", "", "check the server at this `URL` instead of vLLM and the models; it gets one request for one token")
 	f.StringVar(&model, "model", "", "with --url, the model's name on that server; without it, a model to check for this machine")
 	target.VLLMFlag(cmd.Flags(), &vllmAt)
 	f.IntVar(&port, "port", 8001, "port to check for a server that wb would start")

@@ -17,8 +17,8 @@ func newExport(_, stderr io.Writer) *cobra.Command {
 		Short: "Write runs as Parquet files, which other programs can read",
 		Long: `Write runs into a folder of Parquet files, Hive-partitioned: DIR/TABLE/day=…/run_id=…/*.parquet. The file dictionary.csv
 in the folder describes each column.
-A run that is exported again replaces its copy in the folder, unless that copy is newer. wb query, compare and report read the
-folder with --db, and wb import adds its runs to a file.`,
+A run that is exported again replaces its copy in the folder, unless that copy is newer. Queries, comparisons and reports read
+the folder with --db, and wb import adds its runs to a file.`,
 		Example: `  wb export --parquet history
   wb query ttft_by_turn --db history --runs all`,
 		Args: args(cobra.NoArgs),

@@ -69,7 +69,7 @@ func newPull(stdout, stderr io.Writer) *cobra.Command {
 interrupted is continued by the next one. The hash of every file is checked. HF_TOKEN, HF_ENDPOINT, HF_HUB_CACHE, HF_HOME and
 HF_HUB_OFFLINE have the meaning that huggingface_hub gives them.
 
-The directory of the snapshot is printed on standard output.`,
+The directory of the model's files is printed on standard output.`,
 		Example: `  wb models pull smollm2-135m
   wb models pull Qwen/Qwen3-0.6B@main`,
 		Args: args(cobra.ExactArgs(1)),

@@ -44,8 +44,8 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 With --url, the server is one that runs already. With --engine vllm --model NAME, wb starts vLLM and ends it again. With neither,
 the embedded simulator answers: it needs no GPU and no model, and every figure is marked as simulated.
 
-A plan is a YAML file with settings, which have the names of the flags below, and a matrix of values. Each combination of values
-is one run. The runs take turns, forwards and then backwards, so that a slow change of the machine affects all of them alike.
+A plan is a YAML or JSON file with settings, which have the names of the flags below, and a matrix of values. Each combination of
+values is one run. The runs are interleaved, forwards and then backwards, so that a slow change of the machine affects all of them alike.
 A flag overrides the plan. --resume goes on with a plan that was interrupted.`,
 		Example: `  wb run                                                        # a first run, on the simulator
   wb run --engine vllm --model smollm2-135m                     # wb starts vLLM, a fresh one for each session

@@ -24,7 +24,7 @@ func newSelftest(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Check wb's clock against a server that records when it sent each token",
 		Long: `Start a simulator in a separate process. It sends tokens at a fixed rate and writes down when it really sent each of them.
 Play streams against it, record everything, and print how far the recorded figures are from what the simulator wrote down.
-The runs stay in the file. wb run warns when it carries more tokens per second than the most that was right within 1 %.
+The runs stay in the file. A run that carries more tokens per second than the self-test found right within 1 % gets a warning.
 The self-test takes a minute and a half. The machine should do nothing else meanwhile.`,
 		Example: `  wb selftest
   wb selftest --streams 8,64 --format md`,

@@ -22,7 +22,7 @@ func newSim(stderr io.Writer) *cobra.Command {
 		Use:   "sim",
 		Short: "Serve the simulator: a vLLM-compatible server without a model",
 		Long: `Serve the simulator until Ctrl-C. It is a vLLM-compatible HTTP server with an exact prefix cache and measured costs, but
-without a model: its answers are pseudo-text. docs/design/simulator.md describes what it models and what it does not.`,
+without a model: its answers are pseudo-text. The page docs/design/simulator.md describes what it models.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, s := range faults {
@@ -66,7 +66,7 @@ without a model: its answers are pseudo-text. docs/design/simulator.md describes
 	f.IntVar(&port, "port", 8001, "port to listen on; 0 takes any free port")
 	f.StringVar(&host, "host", "127.0.0.1", "address to listen on")
 	f.StringVar(&o.Model, "model", "simulated", "name of the model to serve")
-	f.StringVar(&o.Profile, "profile", "eager", "measured costs: eager, graphs or instant")
+	f.StringVar(&o.Profile, "profile", "eager", "profile of the simulator's costs: eager, graphs or instant")
 	f.IntVar(&o.BlockSize, "block-size", 16, "tokens in a KV block")
 	f.IntVar(&o.CapacityTokens, "kv-tokens", 0, "tokens that the KV cache holds; 0 takes the profile's value")
 	f.IntVar(&o.MaxModelLen, "max-model-len", 131072, "longest context in tokens")

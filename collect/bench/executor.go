@@ -62,7 +62,7 @@ type Teller struct {
 	Failure func(err error) // a job failed
 }
 
-// Execution plays the cells of a spec, in turns, and keeps the server between cells that can share it.
+// Execution plays the cells of a spec, interleaved, and keeps the server between cells that can share it.
 type Execution struct {
 	Spec   *Spec
 	Cells  []*CellRun
@@ -75,7 +75,7 @@ type Execution struct {
 
 	at        *target.Target // the server that is connected; nil: none
 	atServer  string         // what shared() gives for its cell
-	used      bool           // the server has answered a session
+	used      bool           // the server has served a session
 	last      *CellRun       // the cell that it served last; nil: none
 	connected int            // number of connections so far
 }

@@ -17,7 +17,7 @@ import (
 func (s *RunSpec) Flags(f *pflag.FlagSet) {
 	s.Target.Flags(f)
 	f.StringVar(&s.Name, "name", "", "name of the run (default: model and time)")
-	f.StringArrayVar(&s.Tags, "tag", nil, "label `key=value` for the run; may be repeated")
+	f.StringArrayVar(&s.Tags, "tag", nil, "tag `key=value` of the run; can be repeated")
 	f.StringSliceVar(&s.Selection.IDs, "conversations", nil, "conversations to run, by id (default: the core set and those of --data)")
 	s.Selection.Flags(f)
 	s.Prompting.flags(f)
@@ -40,9 +40,9 @@ func (s *Selection) Flags(f *pflag.FlagSet) {
 
 func (p *Prompting) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.Placement, "rag-placement", string(data.PlaceSystem),
-		"where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every one")
+		"where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every placement")
 	f.StringVar(&p.Replies, "replies", RepliesLive,
-		"what goes into the history: live (the model's answers) or scripted (the replies in the files, so that two runs send equal prompts)")
+		"which replies later prompts contain: live (the model's) or scripted (those in the files, so that two runs send equal prompts)")
 	f.StringVar(&p.API, "api", APIChat, "chat (the server's template) or completions (prompts rendered by wb with --chat-template)")
 	f.StringVar(&p.ChatTemplate, "chat-template", "",
 		"with --api completions: "+strings.Join(data.TemplateNames(), ", ")+" or a .jinja `file`")
@@ -52,7 +52,7 @@ func (p *Prompting) flags(f *pflag.FlagSet) {
 	f.IntVar(&p.MaxTokens, "max-tokens", 64, "at most this many completion tokens per turn (0: wb sets no limit)")
 	f.Float64Var(&p.Temperature, "temperature", 0, "sampling temperature")
 	f.Int64Var(&p.Seed, "seed", 0, "sampling seed")
-	f.BoolVar(&p.IgnoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM)")
+	f.BoolVar(&p.IgnoreEOS, "ignore-eos", false, "generate exactly --max-tokens tokens (vLLM and llama.cpp)")
 }
 
 func (l *Load) flags(f *pflag.FlagSet) {

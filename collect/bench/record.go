@@ -288,8 +288,8 @@ func (r *run) doubt(rows *store.Together, p *liveSession, f *finishedTurn) {
 		if re.Reads != 1 {
 			reads = fmt.Sprintf("%d reads", re.Reads)
 		}
-		tell(store.EventBuffered, "%d events came in %s: something on the way holds them back, so TTFT is the time of the first block, "+
-			"and times per token are times between blocks", re.Events, reads)
+		tell(store.EventBuffered, "%d events came in %s: something on the way holds them back, so TTFT is the time of the first burst, "+
+			"and times per token are times between bursts", re.Events, reads)
 	}
 	n := re.PromptTokens
 	if n == nil {

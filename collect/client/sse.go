@@ -89,7 +89,7 @@ func (p *sseParser) take(line []byte) {
 	switch string(field) {
 	case "data":
 		p.add(value)
-	case "error": // llama.cpp sent errors in a field with this name until 2025
+	case "error": // llama.cpp sent errors in a field with this name up to and including 2025
 		p.add(value)
 		p.failure = true
 	case "event":

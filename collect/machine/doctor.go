@@ -49,7 +49,8 @@ func DiagnoseMachine(ctx context.Context, dbPath string) []Finding {
 	if h.CPUThreads != nil {
 		found := fmt.Sprintf("%s, %d threads", say(h.CPUModel), *h.CPUThreads)
 		if *h.CPUThreads < 4 {
-			add("processor", LevelWarn, found, "too few cores for wb and a server together; wb query stalls shows in wb_late_ms how long wb had to wait")
+			add("processor", LevelWarn, found,
+				"too few cores for wb and a server together; wb query stalls shows in wb_late_ms how long wb had to wait")
 		} else {
 			add("processor", LevelOK, found, "")
 		}

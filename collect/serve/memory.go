@@ -128,8 +128,8 @@ func (f Fit) Problem() (text, hint string) {
 		} else {
 			hint += ", or raise " + flag
 		}
-		return fmt.Sprintf("a context of %d tokens needs %s of KV cache, and %s of weights leave about %s for it",
-			f.Context, plain.InGiB(f.KVNeededBytes), plain.InGiB(f.WeightsBytes), plain.InGiB(f.KVFreeBytes)), hint
+		return fmt.Sprintf("a context of %d tokens needs %s of KV cache, and about %s are left beside %s of weights",
+			f.Context, plain.InGiB(f.KVNeededBytes), plain.InGiB(f.KVFreeBytes), plain.InGiB(f.WeightsBytes)), hint
 	}
 	return "", ""
 }

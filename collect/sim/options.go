@@ -49,7 +49,7 @@ func (o *Options) settle() (Cost, error) {
 		return Cost{}, err
 	}
 	if !(o.Pace >= 0 && o.Pace <= 1e6) {
-		return Cost{}, fmt.Errorf("set up simulator: a pace of %v tokens a second: wants a number from 0 to 1,000,000", o.Pace)
+		return Cost{}, fmt.Errorf("set up simulator: a pace of %v tokens per second: wants a number from 0 to 1,000,000", o.Pace)
 	}
 	if o.Pace > 0 {
 		cost = paced(o.Pace, cost.KVTokens)

@@ -66,7 +66,7 @@ func (s *Spec) Flags(f *pflag.FlagSet) {
 	f.StringVar(&s.Model, "model", "", "with --url, the server's name for the model, if it serves several; "+
 		"with --engine vllm, the model to serve: a name of wb models list, ORG/NAME[@REVISION] or a directory")
 	f.StringVar(&s.KeyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
-	f.StringVar(&s.SimProfile, "sim-profile", "eager", "simulator's cost model: eager, graphs or instant")
+	f.StringVar(&s.SimProfile, "sim-profile", "eager", "profile of the simulator's costs: eager, graphs or instant")
 	f.StringArrayVar(&s.SimFaults, "sim-fault", nil, "make the simulator fail, such as cut@2:5; docs/design/simulator.md lists the faults")
 	s.Serve.Flags(f)
 }
@@ -248,7 +248,7 @@ func simArgument(so *sim.Options, name, value string) error {
 		*map[string]*float64{"jitter": &so.JitterRatio, "prefill-factor": &so.PrefillFactor}[name] = f
 	default:
 		return fmt.Errorf("read simulator arguments: the simulator does not know --%s; it knows --block-size, --enable-prefix-caching, "+
-			"--max-model-len, --max-num-batched-tokens, --max-num-seqs, and its special --jitter, --kv-tokens and --prefill-factor", name)
+			"--max-model-len, --max-num-batched-tokens, --max-num-seqs, and also --jitter, --kv-tokens and --prefill-factor", name)
 	}
 	return nil
 }

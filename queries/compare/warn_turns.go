@@ -5,7 +5,7 @@ import "fmt"
 // Kinds of warnings about single turns.
 const (
 	KindCutTurns      Kind = "cut_turns"      // the server cut their history
-	KindBufferedTurns Kind = "buffered_turns" // their tokens came in blocks
+	KindBufferedTurns Kind = "buffered_turns" // their tokens came in bursts
 )
 
 // CutTurns counts the turns of a side that are left out because the server cut their history.
@@ -22,7 +22,7 @@ func (w CutTurns) Note() string {
 	return fmt.Sprintf("%d of %d turns of %s are left out: the server cut their history (context_truncated).", w.Turns, w.Of, w.Side)
 }
 
-// BufferedTurns counts the turns of a side whose tokens came in blocks.
+// BufferedTurns counts the turns of a side whose tokens came in bursts.
 type BufferedTurns struct {
 	Side      string // base or head
 	Turns, Of int
@@ -33,7 +33,7 @@ func (BufferedTurns) Kind() Kind { return KindBufferedTurns }
 
 // Note says what their TTFT is.
 func (w BufferedTurns) Note() string {
-	return fmt.Sprintf("%d of %d turns of %s came in blocks (buffered): their TTFT is the time to the first block.", w.Turns, w.Of, w.Side)
+	return fmt.Sprintf("%d of %d turns of %s came in bursts (buffered): their TTFT is the time to the first burst.", w.Turns, w.Of, w.Side)
 }
 
 func doubtfulTurns(r *Result) (out []Warning) {

@@ -6,7 +6,7 @@
 --   process is the server process that served the turn.
 --   It is known if wb started the server, or if the server reports when it began.
 --   truncated: the server cut the history, and the turn is not compared.
---   buffered: tokens came in blocks.
+--   buffered: tokens came in bursts.
 --   began_warm: the session's first prompt was already in the prefix cache.
 --   Such sessions are compared only with each other.
 --   A time per token is empty where events carry an unknown number of tokens.

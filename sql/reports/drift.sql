@@ -46,7 +46,7 @@ SELECT run, metric, turns, round(autocorrelation, 3) AS autocorrelation, round(d
       || CASE WHEN abs(clock_correlation) > 0.5 THEN ', as the GPU''s clock moved'
         WHEN abs(temperature_correlation) > 0.5 THEN ', as the GPU''s temperature moved' ELSE '' END END,
     CASE WHEN turns >= 10 AND first_session_ratio > 0.05 AND first_session_ratio > 3 * spread / sqrt(firsts)
-      THEN format('the first session was {:.0f} % slower than later ones: record again with a larger --warmup', 100 * first_session_ratio) END,
+      THEN format('the first session was {:.0f} % slower than later ones: repeat with a larger --warmup', 100 * first_session_ratio) END,
     CASE WHEN turns >= 20 AND autocorrelation > greatest(0.2, 2 / sqrt(turns)) AND NOT (abs(drift_ratio) > 0.02 AND abs(drift_t) > 3)
       THEN 'neighbouring turns are correlated' END), '') AS remark
 FROM tested ORDER BY run, metric;

@@ -10,7 +10,7 @@ SELECT c.run, c.conversation, c.variant, c.repeat, c.turn, a.cause, a.tokens::BI
   c.divergence_message AS message, c.divergence_role AS role, c.divergence_character AS at_character,
   c.divergence_before AS text_before, c.divergence_now AS text_now,
   CASE
-    WHEN a.cause = 'template_rewrote_history' THEN 'the chat template renders earlier messages anew: ' || a.tokens
+    WHEN a.cause = 'template_rewrote_history' THEN 'the chat template renders earlier messages differently: ' || a.tokens
       || ' tokens are computed again in each such turn; a template that keeps the history as it was generated would not'
     WHEN a.cause = 'retokenized' THEN 'the reply is cut into other tokens when it comes back as history: ' || a.tokens
       || ' tokens are computed again; sending it back as token ids would not'

@@ -2,7 +2,7 @@
 -- about: The highest reading of each run.
 --   It shows GPU memory, host memory, and resident memory of the server and of wb (an embedded simulator is part of wb).
 --   kv_cache_peak_ratio is the share of the KV cache that running requests held.
---   It is read only in turns of more than a second.
+--   A single user's turns of less than a second do not show it.
 -- var: runs = latest
 -- chart: bar x=run y=gpu_memory_peak_bytes,host_memory_peak_bytes,engine_rss_peak_bytes,wb_rss_peak_bytes
 SELECT r.run,

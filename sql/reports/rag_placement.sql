@@ -1,7 +1,7 @@
 -- title: Where documents stand, and what it costs
 -- about: Conversations with documents, by placement and phase: before the first document, with documents, and after the last.
 --   invalidated_tokens had been computed before, and were computed again because a document came, went or moved.
---   checks are facts that good answers contain, and checks_passed those that the replies contain.
+--   checks are texts that good answers contain, and checks_passed those that the replies contain.
 --   Run it over wb run --rag-placement all.
 --   Warm-up and failed turns are left out.
 -- var: runs = latest

@@ -2,7 +2,7 @@
 -- about: Compares each day (UTC) with the earlier days within the window, by machine, model, GPU and settings.
 --   The figure is the median over conversation turns of each turn's median on that day over its median on the earlier days.
 --   A change_ratio above 0 is slower.
---   Only turns that both sides played with equal settings and about the same prompt count.
+--   Turns are used only if both sides played them with equal settings and about equally long prompts.
 --   settings is a hash of how the server was started and what the runs asked of it, without the server's version.
 --   engine_versions says which versions served them.
 -- var: runs = all

@@ -1,5 +1,5 @@
 -- title: Server start-up
--- about: One row per server process that wb started: how long it took to answer and to give its first token, and why.
+-- about: One row per server process that wb started: how long it took to answer and to give its first token, and where the time went.
 --   first_ttft_ms is the TTFT of its very first request, warm-up included.
 --   The report is empty for servers that wb did not start.
 -- var: runs = latest

@@ -1,5 +1,7 @@
 -- Comments in plain words for tables and columns whose earlier comments were hard to read.
 
+DROP VIEW IF EXISTS main.visits; -- it is called segments now
+
 COMMENT ON TABLE raw.session IS 'one conversation played from its first turn to its last';
 COMMENT ON TABLE raw.engine_metric IS 'every series of every scrape';
 COMMENT ON TABLE raw.turn_token IS 'token ids of prompts and replies, where the server reported them';
@@ -11,10 +13,10 @@ COMMENT ON COLUMN raw.run.process_started_at IS
   'when that process started, UTC: another process that gets the same pid has another start';
 COMMENT ON COLUMN raw.run.plan_id IS 'execution of a plan that the run belongs to; NULL where the run is not part of a plan';
 COMMENT ON COLUMN raw.run.executions IS
-  'how often the run was begun: 1, and one more each time it was resumed; of two copies, the one with more is newer. NULL in runs of an '
-  'older wb means 1';
+  'how often the run was begun (not executions of a plan): 1, and one more each time it was resumed; of two copies, the one with more '
+  'is newer. NULL in runs of an older wb means 1';
 COMMENT ON COLUMN raw.run.changed_at IS
-  'when the run last ended, was resumed or was labelled, UTC, by the clock of the machine that did it; of two copies that were begun '
+  'when the run last ended, was resumed or was tagged, UTC, by the clock of the machine that did it; of two copies that were begun '
   'equally often, the later one is newer. NULL in runs of an older wb means ended_at';
 COMMENT ON COLUMN raw.run.spec IS
   'spec of the execution that the run belongs to, as JSON without secrets: repeats, the flags that were given, and the settings of each '
@@ -59,8 +61,8 @@ COMMENT ON COLUMN raw.message.reasoning IS 'reasoning of a reply, where the serv
 COMMENT ON COLUMN raw.chunk.tokens IS 'tokens it carried; NULL where the server does not say, and then no figure per token uses it';
 COMMENT ON COLUMN raw.chunk.read_delay_ns IS
   'longest time that the event can have lain in the kernel before t_ns, ns; it ends at t_ns and begins with the kernel''s time stamp '
-  '(Linux, SO_TIMESTAMPING) of the last segment of the read, or with the read before if other events came after it in the same read; '
-  'NULL where that is not known. Runs of a wb before schema 11 have the time from the last segment for all events';
+  '(Linux, SO_TIMESTAMPING) of the last packet of the read, or with the read before if other events came after it in the same read; '
+  'NULL where that is not known. Runs of a wb before schema 11 have the time from the last packet for all events';
 COMMENT ON COLUMN raw.scrape.turn_id IS 'turn that it was read for; NULL for none';
 COMMENT ON COLUMN raw.event.source IS 'which part of wb noticed it';
 

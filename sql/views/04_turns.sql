@@ -46,7 +46,7 @@ COMMENT ON COLUMN turns.counted_by IS
   'as completion tokens); NULL where an event carries an unknown number';
 COMMENT ON COLUMN turns.tpot_ms IS
   'time per output token: from the read that brought the first token to the read that brought the last, over the tokens that came after '
-  'the first; NULL where those are not known, or all tokens came at once';
+  'the first read; NULL where those are not known, or all tokens came at once';
 COMMENT ON COLUMN turns.decode_tokens_per_s IS 'decode_tokens over the same time';
 COMMENT ON COLUMN turns.e2e_ms IS 'from submit to the end of the response';
 COMMENT ON COLUMN turns.wait_ms IS 'how much later it was sent than --rate intended; NULL in a closed loop';

@@ -19,7 +19,7 @@ import (
 // An export has a file open for each of them, which takes some megabytes of memory.
 const atOnce = 25
 
-// Import adds to a file the runs of another history that the file lacks, and renews those that have been resumed or labelled there since.
+// Import adds to a file the runs of another history that the file lacks, and renews those that have been resumed or tagged there since.
 // The other history is a DuckDB file, which is migrated first if its schema is older, a folder of Parquet files, or a lake.
 // d must be open for writing. ids names the runs; nil means all of them.
 func Import(ctx context.Context, d *store.DB, from string, ids []string) (out Moved, err error) {

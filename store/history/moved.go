@@ -10,7 +10,7 @@ import (
 
 // Moved counts what Export, Import or Push did with runs.
 type Moved struct {
-	Added, Renewed int // renewed: the run had been resumed or labelled since
+	Added, Renewed int // renewed: the run had been resumed or tagged since
 	Present        int // left out: an equal copy is there
 	Older          int // left out: a different copy is there that is not older
 	Running        int // left out: the run has not ended

@@ -17,7 +17,7 @@ import (
 )
 
 // Push adds runs of a file to a lake, each in one transaction. It never adds a run twice: if the lake has an equal or a newer copy, the run
-// is left out. A run that has been resumed or labelled since replaces the copy in the lake. Several machines may push at once.
+// is left out. A run that has been resumed or tagged since replaces the copy in the lake. Several machines may push at once.
 // Push makes the lake if it does not exist. ids names the runs; nil means all of them.
 func Push(ctx context.Context, file string, l Lake, ids []string) (out Moved, err error) {
 	if l.inFolder() {

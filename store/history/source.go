@@ -33,12 +33,12 @@ func (s *source) perRun() bool { return slices.Contains(s.tables["message"], "ru
 // runCopy is the copy of a run that a source has.
 type runCopy struct {
 	id, status string
-	state      string // status, time of its end, and labels, as one text
+	state      string // status, time of its end, and tags, as one text
 	executions int    // how often it was started: once, and again with each resume
 	changedAt  time.Time
 }
 
-// newerThan reports whether x replaces y: x was resumed more often, or as often and it ended or was labelled later.
+// newerThan reports whether x replaces y: x was resumed more often, or as often and it ended or was tagged later.
 func (x runCopy) newerThan(y runCopy) bool {
 	return x.executions > y.executions || x.executions == y.executions && x.changedAt.After(y.changedAt)
 }
