@@ -314,6 +314,41 @@ func TestGlossary(t *testing.T) {
 	}
 }
 
+// Each decision has one page, with its date and what else was possible, and the index names it.
+func TestDecisions(t *testing.T) {
+	const folder = "../../docs/design/decisions/"
+	index, err := os.ReadFile(folder + "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(folder + "*.md")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d pages (%v)", len(files), err)
+	}
+	dated := regexp.MustCompile(`(?m)^Date: 20\d\d-\d\d-\d\d$`)
+	for _, file := range files {
+		name := filepath.Base(file)
+		if name == "README.md" {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !dated.Match(b) {
+			t.Errorf("%s has no date", name)
+		}
+		for _, part := range []string{"Context", "Decision", "Alternatives", "Consequences"} {
+			if !bytes.Contains(b, []byte("\n## "+part+"\n")) {
+				t.Errorf("%s has no part %s", name, part)
+			}
+		}
+		if !bytes.Contains(index, []byte("]("+name+")")) {
+			t.Errorf("the index does not name %s", name)
+		}
+	}
+}
+
 var (
 	mdLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	mdHeading = regexp.MustCompile(`(?m)^#+ +(.*)$`)

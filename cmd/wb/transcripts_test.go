@@ -130,6 +130,9 @@ func TestTranscripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if prompt := regexp.MustCompile("(?m)^```(sh|text|bash|shell)\n\\$ ").Find(text); prompt != nil {
+			t.Errorf("%s has a transcript that is not run: its block must be of the language console", page)
+		}
 		steps := transcript(string(text))
 		if len(steps) == 0 {
 			continue
