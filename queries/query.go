@@ -87,7 +87,8 @@ func Parse(file, text string) (*Query, error) {
 	seen := map[string]bool{}
 	for _, e := range entries {
 		bad := func(format string, a ...any) error { return &HeaderError{file, e.line, fmt.Sprintf(format, a...)} }
-		if e.value == "" {
+		value := strings.TrimSpace(strings.Join(e.lines, " "))
+		if value == "" {
 			return nil, bad("%s: needs a value", e.key)
 		}
 		if (e.key == "title" || e.key == "about") && seen[e.key] {
@@ -96,11 +97,11 @@ func Parse(file, text string) (*Query, error) {
 		seen[e.key] = true
 		switch e.key {
 		case "title":
-			q.Title = e.value
+			q.Title = value
 		case "about":
-			q.About = e.value
+			q.About = value
 		case "var":
-			v, err := parseVar(e.value)
+			v, err := parseVar(value)
 			if err == nil && slices.ContainsFunc(q.Vars, func(x Var) bool { return x.Name == v.Name }) {
 				err = fmt.Errorf("%s is declared twice", v.Name)
 			}
@@ -109,7 +110,7 @@ func Parse(file, text string) (*Query, error) {
 			}
 			q.Vars = append(q.Vars, v)
 		case "chart":
-			c, err := parseChart(e.value)
+			c, err := parseChart(value)
 			if err != nil {
 				return nil, bad("chart: %v", err)
 			}
@@ -126,8 +127,20 @@ func Parse(file, text string) (*Query, error) {
 
 // entry is one "-- key: value" of a header, with the number of its first line.
 type entry struct {
-	line       int
-	key, value string
+	line  int
+	key   string
+	lines []string // of the value
+}
+
+// AboutLines gives About line by line, as it stands in the header.
+func (q *Query) AboutLines() []string {
+	entries, _ := header(q.File, q.SQL) // Parse has checked it
+	for _, e := range entries {
+		if e.key == "about" {
+			return e.lines
+		}
+	}
+	return nil
 }
 
 // header gives the entries of the comment block at the head of a query.
@@ -146,7 +159,7 @@ func header(file, text string) (entries []entry, _ error) {
 		}
 		if m := furtherLine.FindStringSubmatch(line); m != nil && within {
 			last := &entries[len(entries)-1]
-			last.value = strings.TrimSpace(last.value + " " + m[1])
+			last.lines = append(last.lines, m[1])
 			continue
 		}
 		if k := keyLine.FindStringSubmatch(line); k != nil {
@@ -154,7 +167,7 @@ func header(file, text string) (entries []entry, _ error) {
 		}
 		m := headerLine.FindStringSubmatch(line)
 		if within = m != nil; within {
-			entries = append(entries, entry{n, m[1], strings.TrimSpace(m[2])})
+			entries = append(entries, entry{n, m[1], []string{strings.TrimSpace(m[2])}})
 		}
 	}
 	if err := sc.Err(); err != nil {

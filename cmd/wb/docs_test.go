@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,7 +20,6 @@ import (
 	"wb/data/plain"
 	"wb/data/prefix"
 	"wb/queries"
-	wbsql "wb/sql"
 	"wb/store"
 )
 
@@ -219,7 +217,7 @@ func TestReportsPage(t *testing.T) {
 			title += "."
 		}
 		prose(&b, "", "", title)
-		for _, line := range aboutLines(t, name) {
+		for _, line := range q.AboutLines() {
 			prose(&b, "", "", line)
 		}
 		b.WriteString("\n")
@@ -251,36 +249,24 @@ func TestReportsPage(t *testing.T) {
 	same(t, "reports.md", b.String())
 }
 
-// aboutLines gives the lines of a report's header that say what it is about.
-func aboutLines(t *testing.T, name string) (lines []string) {
-	t.Helper()
-	text, err := fs.ReadFile(wbsql.Files, "reports/"+name+".sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	within := false
-	for line := range strings.Lines(string(text)) {
-		about, begins := strings.CutPrefix(line, "-- about: ")
-		further, goesOn := strings.CutPrefix(line, "--   ")
-		switch {
-		case begins:
-			within, lines = true, append(lines, about)
-		case within && goesOn:
-			lines = append(lines, further)
-		default:
-			within = false
-		}
-	}
-	return lines
-}
-
-// docs/reference/statuses.md names each status, each cause of a miss and each exit code.
+// docs/reference/statuses.md names each status, each kind of event, each cause of a miss and each exit code.
 func TestStatusesPage(t *testing.T) {
 	b, err := os.ReadFile("../../docs/reference/statuses.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := slices.Concat(texts(client.Statuses()), texts(prefix.Causes()), texts(store.RunStatuses()), texts(store.SessionStatuses()))
+	events, err := os.ReadFile("../../store/words.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, m := range regexp.MustCompile(`EventKind += "(\w+)"`).FindAllSubmatch(events, -1) {
+		kinds = append(kinds, string(m[1]))
+	}
+	if len(kinds) < 20 {
+		t.Errorf("only %d kinds of events were found", len(kinds))
+	}
+	words := slices.Concat(kinds, texts(client.Statuses()), texts(prefix.Causes()), texts(store.RunStatuses()), texts(store.SessionStatuses()))
 	for _, w := range words {
 		if !strings.Contains(string(b), "`"+w+"`") {
 			t.Errorf("docs/reference/statuses.md does not name `%s`", w)

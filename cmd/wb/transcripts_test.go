@@ -62,6 +62,7 @@ func transcript(text string) (steps []step) {
 var (
 	decimal = regexp.MustCompile(`-?\d+\.\d+`)
 	rule    = regexp.MustCompile(`─[─ ]*`)
+	notRun  = regexp.MustCompile("(?m)^```(sh|text|bash|shell)\n\\$ ")
 	blanks  = regexp.MustCompile(`[ \t]+`)
 )
 
@@ -130,7 +131,7 @@ func TestTranscripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if prompt := regexp.MustCompile("(?m)^```(sh|text|bash|shell)\n\\$ ").Find(text); prompt != nil {
+		if notRun.Match(text) {
 			t.Errorf("%s has a transcript that is not run: its block must be of the language console", page)
 		}
 		steps := transcript(string(text))

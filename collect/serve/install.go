@@ -128,8 +128,6 @@ func (in *Install) readPackages(site string) {
 	}
 }
 
-// ErrModelMissing is returned when a model is neither a directory nor in the cache.
-var ErrModelMissing = errors.New("the model is missing")
 
 // findPreset finds a preset by its name.
 func findPreset(name string) (Preset, error) {

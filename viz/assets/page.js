@@ -152,7 +152,8 @@
 
   const ids = Object.keys(data.charts);
   if (ids.length && !window.echarts) {
-    for (const id of ids) document.getElementById(id).outerHTML = '<p class="empty">The chart library could not be loaded. The data is below.</p>';
+    const instead = '<p class="empty">The chart library could not be loaded. The data is below.</p>';
+    for (const id of ids) document.getElementById(id).outerHTML = instead;
   } else {
     for (const id of ids) {
       draw(id);
