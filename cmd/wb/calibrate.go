@@ -10,9 +10,9 @@ import (
 	"wb/collect/bench"
 )
 
-// calibration is a plan of two equal cells. Whatever differs between them is noise.
+// calibration is a plan of two equal cells. Its text is recorded: --resume finds a calibration of an older wb by an equal text.
 const calibration = `name: calibrate
-about: two equal cells, interleaved; whatever differs between them is this machine's noise
+about: two equal cells, taken in turns; whatever differs between them is this machine's noise
 tags: {calibration: aa}
 conversations: [simple_qa, rag_topk]
 max_tokens: 32

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -15,6 +16,14 @@ import (
 	"wb/data/prefix"
 	"wb/store"
 )
+
+// The text of a calibration is recorded with its runs, and --resume goes on with one of an older wb only by an equal text.
+func TestTextOfCalibration(t *testing.T) {
+	const recorded = "8268fa2a4121b811d65590525b44ea2d66022e5ba830d9f332d53cdae363b29c"
+	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(calibration))); got != recorded {
+		t.Errorf("the text has the hash %s: an older calibration could not be resumed", got)
+	}
+}
 
 // newFile makes an empty file with the whole schema, and connects to it.
 func newFile(t *testing.T) *sql.Conn {
