@@ -128,7 +128,6 @@ func (in *Install) readPackages(site string) {
 	}
 }
 
-
 // findPreset finds a preset by its name.
 func findPreset(name string) (Preset, error) {
 	all, err := Presets()
