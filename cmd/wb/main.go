@@ -18,12 +18,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"wb/cmd/internal/complete"
 	"wb/collect/bench"
 	"wb/collect/serve"
 	"wb/data/plain"
-	"wb/queries/compare"
 	"wb/store/history"
-	"wb/viz"
 	"wb/viz/output"
 )
 
@@ -182,34 +181,9 @@ func groups(root *cobra.Command, all []group) {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {
 			c.GroupID = g.id
-			completeValues(c)
+			complete.Values(c)
 			root.AddCommand(c)
 		}
-	}
-}
-
-// completeValues lets the shell complete the values of flags that accept only a few.
-func completeValues(cmd *cobra.Command) {
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		values := bench.EnumValues(f.Name)
-		switch f.Name {
-		case "format":
-			values = viz.Formats()
-		case "metric", "metrics":
-			values = compare.MetricNames()
-		case "profile":
-			values = bench.EnumValues("sim-profile")
-		case "by":
-			values = []string{"turn", "context", "conversation"}
-		}
-		if values == nil {
-			return
-		}
-		complete := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
-		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // an error means that the flag has a completion already
-	})
-	for _, c := range cmd.Commands() {
-		completeValues(c)
 	}
 }
 

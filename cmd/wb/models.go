@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/cmd/internal/talk"
 	"wb/collect/bench"
 	"wb/collect/machine"
 	"wb/collect/serve"
@@ -100,7 +101,7 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 	}
 	fmt.Fprintf(stderr, "pulling %s into %s\n", repo, h.CacheDir)
 	p := output.NewTransfer(stderr)
-	s, err := h.Pull(ctx, repo, revision, pullProgress(p))
+	s, err := h.Pull(ctx, repo, revision, talk.Pulling(p))
 	p.End()
 	if err != nil {
 		return nil, err
@@ -112,12 +113,6 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 			plain.Bytes(s.Downloaded))
 	}
 	return s, nil
-}
-
-func pullProgress(t *output.Transfer) func(hub.Progress) {
-	return func(p hub.Progress) {
-		t.Report(output.Transferred{Files: p.Files, FilesDone: p.FilesDone, Bytes: p.Bytes, BytesDone: p.BytesDone, BytesBefore: p.BytesBefore})
-	}
 }
 
 func newRemove(stderr io.Writer) *cobra.Command {
