@@ -292,8 +292,8 @@ func TestPick(t *testing.T) {
 		want string
 	}{
 		{nil, "a b c"}, {[]string{"b"}, "b"}, {[]string{"c", "a"}, "c a"},
-		{[]string{"a", "d"}, `! pick conversation "d": no conversation has this id; the known ids are a, b, c`},
-		{[]string{"A"}, `! pick conversation "A": no conversation has this id; the known ids are a, b, c`},
+		{[]string{"a", "d"}, `! pick conversation "d": no conversation has this id; known are a, b, c`},
+		{[]string{"A"}, `! pick conversation "A": no conversation has this id; did you mean a?`},
 	} {
 		picked, err := Pick(all, c.ids)
 		var ids []string

@@ -48,6 +48,15 @@ func FindModel(name string) (Model, bool, error) {
 	return all[i], true, nil
 }
 
+// ModelNames lists the names of the models that wb knows.
+func ModelNames() (names []string, err error) {
+	all, err := Models()
+	for _, m := range all {
+		names = append(names, m.Name)
+	}
+	return names, err
+}
+
 // Facts returns what wb knows about the model without its files.
 func (m Model) Facts() *ModelFacts {
 	return &ModelFacts{Shape: m.Shape, ContextTokens: m.ContextTokens, Quantization: m.Quantization, WeightsBytes: m.WeightsBytes}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"wb/data/plain"
 )
 
 // TagCore marks the built-in conversations that run when the user chooses none.
@@ -33,7 +35,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	}
 	for _, tag := range slices.Concat(s.Include, s.Exclude) {
 		if !slices.ContainsFunc(all, func(c *Conversation) bool { return slices.Contains(c.Tags, tag) }) {
-			return nil, nil, fmt.Errorf("choose conversations: none has the tag %q; the known tags are %s", tag, strings.Join(Tags(all), ", "))
+			return nil, nil, plain.Mistakef("choose conversations: none has the tag %q%s", tag, plain.Instead(tag, Tags(all)))
 		}
 	}
 	has := func(c *Conversation, tags []string) bool {

@@ -112,12 +112,14 @@ func TestSelect(t *testing.T) {
 		{"AAAA1", fixture.Late},
 		{"aaaa1111-0000", fixture.Late},
 		{"aaaa", `! select runs "aaaa": 2 runs start with it; give more of the id`},
-		{"111", `! select runs "111": no such run`},
+		{"111", `! select runs "111": no such run; did you mean tuned aaaa1111?`},
+		{"bsae", `! select runs "bsae": no such run; did you mean base?`},
+		{"latst", `! select runs "latst": no such run; did you mean latest?`},
 		{"bbbb", `! select runs "bbbb": no such run`},
 		{"tag:host=lab", "base, " + fixture.Late},
 		{"tag:host=attic", fixture.Early},
 		{"tag:note=x=y", "base"},
-		{"tag:host=la", `! select runs "tag:host=la": no such run`},
+		{"tag:host=la", `! select runs "tag:host=la": no such run; did you mean tag:host=lab?`},
 		{"tag:host", `! select runs "tag:host": wants tag:KEY=VALUE`},
 		{"latest,base", "base, " + fixture.Late},
 		{" latest , base, latest", "base, " + fixture.Late},
@@ -139,7 +141,7 @@ func TestSelect(t *testing.T) {
 		if s != c.want {
 			t.Errorf("%q: got %s\nwant %s", c.selector, s, c.want)
 		}
-		if strings.HasSuffix(c.want, ErrNoRuns.Error()) && !errors.Is(err, ErrNoRuns) {
+		if strings.Contains(c.want, ErrNoRuns.Error()) && !errors.Is(err, ErrNoRuns) {
 			t.Errorf("%q: %v is not ErrNoRuns", c.selector, err)
 		}
 	}

@@ -282,11 +282,7 @@ func (l Library) Find(name string) (*Query, error) {
 	}
 	q, err := Builtin(base)
 	if errors.Is(err, ErrUnknownQuery) {
-		where := ""
-		if base == name {
-			where = ", and no such file"
-		}
-		return nil, fmt.Errorf("find query %q: %w%s%s", name, ErrUnknownQuery, where, l.suggest(strings.TrimSuffix(base, ".sql")))
+		return nil, l.unknown(name)
 	}
 	return q, err
 }
@@ -343,41 +339,14 @@ func readFile(p string) (*Query, error) {
 	return Parse(p, string(text))
 }
 
-func (l Library) suggest(name string) string {
-	all, err := l.Names()
-	if err != nil {
-		return ""
+// unknown makes the error for a name that is neither a file nor a saved query, with names that may have been meant.
+func (l Library) unknown(name string) error {
+	base, where := strings.TrimSuffix(name, ".sql"), ""
+	if base != name {
+		where = ", and no such file"
 	}
-	best, dist := "", len(name)/2+1
-	for _, n := range all {
-		if d := distance(name, n); d < dist {
-			best, dist = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// distance is Levenshtein's edit distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		prev := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			prev, row[j] = row[j], min(row[j]+1, row[j-1]+1, prev+cost)
-		}
-	}
-	return row[len(b)]
+	known, _ := l.Names() // a directory that cannot be read was reported before
+	return plain.Mistake(fmt.Errorf("find query %q: %w%s%s", name, ErrUnknownQuery, where, plain.DidYouMean(base, known)))
 }
 
 // Names lists the saved queries, each once, in order.

@@ -18,7 +18,7 @@ import (
 	wbsql "wb/sql"
 )
 
-// ErrNoRuns is returned when a selector finds no run.
+// ErrNoRuns is returned when a selector finds no run. A selector that was mistyped is a mistake of the user, a file without runs is not.
 var ErrNoRuns = plain.WithHint(errors.New("no such run"), "wb runs shows the runs of the file; wb run records one")
 
 var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
@@ -88,13 +88,13 @@ func Select(ctx context.Context, conn *sql.Conn, selector string) ([]table.RunRe
 	parts := []string{selector}
 	if !slices.ContainsFunc(all, func(r selectable) bool { return r.is(selector) }) {
 		if parts, err = selectorParts(selector); err != nil {
-			return nil, err
+			return nil, plain.Mistake(err)
 		}
 	}
 	picked := make([]bool, len(all))
 	for _, part := range parts {
 		if err := pickRuns(all, picked, part); err != nil {
-			return nil, err
+			return nil, plain.Mistake(err)
 		}
 	}
 	var refs []table.RunRef
@@ -130,6 +130,23 @@ func (r selectable) is(part string) bool {
 		return true
 	}
 	return r.name == part || r.Name == part || r.ID == part
+}
+
+// selectors lists what can stand in a selector: names, tags and plans of the runs, and the words.
+func selectors(all []selectable) []string {
+	known := []string{"latest", "all"}
+	for _, r := range all {
+		known = append(known, r.Name)
+		for _, t := range r.tags {
+			tag, _ := t.(string)
+			if plan, ok := strings.CutPrefix(tag, "plan="); ok && r.plan != "" {
+				known = append(known, "plan:"+plan)
+			}
+			known = append(known, "tag:"+tag)
+		}
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
 }
 
 // selectorParts splits a selector at the commas outside of double quotes. Inside quotes, two double quotes stand for one.
@@ -219,7 +236,7 @@ func pickRuns(all []selectable, picked []bool, part string) error {
 		}
 	}
 	if found == 0 {
-		return fmt.Errorf("select runs %q: %w%s", part, ErrNoRuns, why)
+		return fmt.Errorf("select runs %q: %w%s", part, ErrNoRuns, cmp.Or(why, plain.DidYouMean(part, selectors(all))))
 	}
 	return nil
 }

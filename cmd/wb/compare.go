@@ -65,8 +65,8 @@ a change that is only as large as the limit.`,
 				return usagef("flag --metric: wants some of %s", strings.Join(compare.MetricNames(), ", "))
 			}
 			for _, m := range c.Metrics {
-				if !slices.Contains(compare.MetricNames(), m) {
-					return usagef("flag --metric: wants some of %s, not %q", strings.Join(compare.MetricNames(), ", "), m)
+				if known := compare.MetricNames(); !slices.Contains(known, m) {
+					return usagef("flag --metric: no metric is named %q%s", m, plain.Instead(m, known))
 				}
 			}
 			if err := q.chooseFormat(cmd); err != nil {

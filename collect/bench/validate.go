@@ -182,7 +182,7 @@ func (r Repetition) Validate(metrics []string) []error {
 	case r.UntilCI != "" && limit == 0:
 		m.add("flag --until-ci: no number of repeats makes an interval 0 wide")
 	case !slices.Contains(metrics, r.Metric):
-		m.add("flag --metric: wants one of %s, not %q", strings.Join(metrics, ", "), r.Metric)
+		m.add("flag --metric: no metric is named %q%s", r.Metric, plain.Instead(r.Metric, metrics))
 	case r.UntilCI != "" && r.MaxRepeats < r.Repeats:
 		m.add("flag --max-repeats: %d is less than the repeats, %d", r.MaxRepeats, r.Repeats)
 	}

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"wb/data/plain"
 )
 
 // Install is a vLLM found on this machine.
@@ -136,7 +138,7 @@ func findPreset(name string) (Preset, error) {
 	}
 	p, ok := all[name]
 	if !ok {
-		return Preset{}, fmt.Errorf("choose preset %q: there is none of that name; there are %s", name, strings.Join(PresetNames(), ", "))
+		return Preset{}, plain.Mistakef("choose preset %q: no preset has this name%s", name, plain.Instead(name, PresetNames()))
 	}
 	return p, nil
 }

@@ -175,7 +175,7 @@ func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.La
 		l.MaxModelLen = n
 	}
 	if s.Preset != "" && !slices.Contains(serve.PresetNames(), s.Preset) {
-		return nil, plain.Mistakef("flag --preset: wants one of %s, not %q", strings.Join(serve.PresetNames(), ", "), s.Preset)
+		return nil, plain.Mistakef("flag --preset: no preset is named %q%s", s.Preset, plain.Instead(s.Preset, serve.PresetNames()))
 	}
 	if s.Timeout <= 0 {
 		return nil, plain.Mistakef("flag --server-timeout: %v is not a valid time", s.Timeout)

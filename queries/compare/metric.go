@@ -6,7 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
+
+	"wb/data/plain"
 )
 
 // Metric is a figure by which two sets of runs are compared.
@@ -58,8 +59,7 @@ func (c Comparison) metrics() ([]Metric, error) {
 		}
 		m, ok := MetricNamed(name)
 		if !ok {
-			known := strings.Join(MetricNames(), ", ")
-			return nil, fmt.Errorf("choose metric %q: there is none of that name; there are %s", name, known)
+			return nil, plain.Mistakef("choose metric %q: no metric has this name%s", name, plain.Instead(name, MetricNames()))
 		}
 		out = append(out, m)
 	}

@@ -69,7 +69,8 @@ func TestMetrics(t *testing.T) {
 		want string
 	}{
 		{Comparison{}, "compare runs: no metric is named"},
-		{Comparison{Metrics: []string{"nope"}}, `choose metric "nope": there is none of that name; there are ttft, itl_p50,`},
+		{Comparison{Metrics: []string{"nope"}}, `choose metric "nope": no metric has this name; known are ttft, itl_p50,`},
+		{Comparison{Metrics: []string{"tfft"}}, `choose metric "tfft": no metric has this name; did you mean ttft?`},
 		{Comparison{Metrics: []string{"ttft"}, By: "moon"}, `compare by "moon": wants turn, context or conversation`},
 	} {
 		if _, err := c.c.metrics(); err == nil || !strings.HasPrefix(err.Error(), c.want) {
