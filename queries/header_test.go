@@ -16,8 +16,12 @@ func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "q.sql:1: holds no SQL"},
 		{"-- title: x\n\n-- only comments\n", "q.sql:1: holds no SQL"},
-		{"-- title: x\n-- colour: red\nSELECT 1", `q.sql:2: unknown key "colour"; known are title, about, var and chart`},
+		{"-- title: x\n-- colour: red\nSELECT 1", `q.sql:2: unknown key "colour"; known are group, answers, title, about, var and chart`},
 		{"-- title: x\n-- title: y\nSELECT 1", "q.sql:2: title: given twice"},
+		{"-- group: x\n-- group: y\nSELECT 1", "q.sql:2: group: given twice"},
+		{"-- answers: x\n-- answers: y\nSELECT 1", "q.sql:2: answers: given twice"},
+		{"-- group:\nSELECT 1", "q.sql:1: group: needs a value"},
+		{"-- answers:x\nSELECT 1", "q.sql:1: answers: wants a space after the colon"},
 		{"-- about: x\n\n-- about: y\nSELECT 1", "q.sql:3: about: given twice"},
 		{"-- title:\nSELECT 1", "q.sql:1: title: needs a value"},
 		{"-- title:   \r\nSELECT 1", "q.sql:1: title: needs a value"},

@@ -26,6 +26,8 @@ type Query struct {
 	File   string // where it came from, for messages
 	Title  string
 	About  string
+	Group  string // under which wb query --list has it, such as cache; "" for none
+	Answer string // the question that it answers, in one line; "" if the header does not say
 	Vars   []Var
 	Charts []table.Chart
 	SQL    string // the whole text, header included
@@ -62,7 +64,7 @@ const MaxQueryBytes = 1 << 20
 
 var (
 	headerLine  = regexp.MustCompile(`^--\s*([a-z][a-z_]*):(?:\s+(.*))?$`)
-	keyLine     = regexp.MustCompile(`^--\s*(title|about|var|chart):\S`) // a known key that lacks the space
+	keyLine     = regexp.MustCompile(`^--\s*(group|answers|title|about|var|chart):\S`) // a known key that lacks the space
 	furtherLine = regexp.MustCompile(`^--\s{3,}(\S.*)$`)
 	varLine     = regexp.MustCompile(`^([a-z][a-z0-9_]*)\s*=\s*("[^"]*"|'[^']*'|.*?)(?:\s+--\s*(.*))?$`)
 	chartPart   = regexp.MustCompile(`([a-z0-9]+)=("[^"]*"|[^\s"]\S*)`)
@@ -73,7 +75,7 @@ var chartKinds = []string{"line", "area", "bar", "scatter", "interval"}
 
 // Parse reads the header of a query file. Comment lines that are not "-- key: value" are ignored.
 // A line that begins with "--" and at least three spaces continues the value of the line before it, even if it looks like a key.
-// An unknown key, a repeated title or a malformed line is a *HeaderError.
+// An unknown key, a key that is given twice or a malformed line is a *HeaderError.
 func Parse(file, text string) (*Query, error) {
 	name := strings.TrimSuffix(filepath.Base(file), ".sql")
 	q := &Query{Name: name, File: file, SQL: text}
@@ -91,7 +93,7 @@ func Parse(file, text string) (*Query, error) {
 		if value == "" {
 			return nil, bad("%s: needs a value", e.key)
 		}
-		if (e.key == "title" || e.key == "about") && seen[e.key] {
+		if e.key != "var" && e.key != "chart" && seen[e.key] {
 			return nil, bad("%s: given twice", e.key)
 		}
 		seen[e.key] = true
@@ -100,6 +102,10 @@ func Parse(file, text string) (*Query, error) {
 			q.Title = value
 		case "about":
 			q.About = value
+		case "group":
+			q.Group = value
+		case "answers":
+			q.Answer = value
 		case "var":
 			v, err := parseVar(value)
 			if err == nil && slices.ContainsFunc(q.Vars, func(x Var) bool { return x.Name == v.Name }) {
@@ -116,7 +122,7 @@ func Parse(file, text string) (*Query, error) {
 			}
 			q.Charts = append(q.Charts, c)
 		default:
-			return nil, bad("unknown key %q; known are title, about, var and chart", e.key)
+			return nil, bad("unknown key %q; known are group, answers, title, about, var and chart", e.key)
 		}
 	}
 	if q.Title == "" {
@@ -375,30 +381,6 @@ func (l Library) Names() ([]string, error) {
 
 // AdHoc gives a query from the command line.
 func AdHoc(text string) *Query { return &Query{File: "-c", Title: "query", SQL: text} }
-
-// List gives the saved queries as a table.
-func (l Library) List() (*table.Table, error) {
-	names, err := l.Names()
-	if err != nil {
-		return nil, err
-	}
-	t := &table.Table{Name: "list", Title: "Saved queries"}
-	for _, name := range []string{"name", "title", "variables"} {
-		t.Columns = append(t.Columns, table.Column{Name: name, Type: "VARCHAR"})
-	}
-	for _, n := range names {
-		q, err := l.Find(n)
-		if err != nil {
-			return nil, err
-		}
-		var vars []string
-		for _, v := range q.Vars {
-			vars = append(vars, v.Name+"="+v.Default)
-		}
-		t.Rows = append(t.Rows, []any{n, q.Title, strings.Join(vars, " ")})
-	}
-	return t, nil
-}
 
 // ParseSettings reads values of variables, each written as NAME=VALUE.
 func ParseSettings(texts []string) (map[string]string, error) {

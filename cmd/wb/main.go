@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -225,14 +226,15 @@ func commitSuffix() string {
 	return ""
 }
 
-const defaultDB = "wb.duckdb"
+// defaultDB gives the history that is used without --db.
+func defaultDB() string { return cmp.Or(os.Getenv("WB_DB"), "wb.duckdb") }
 
-const anyHistory = "history to read: a DuckDB `file`, a folder of Parquet files or a lake"
+const anyHistory = "history to read: a DuckDB `file`, a folder of Parquet files or a lake (or $WB_DB)"
 
 func historyFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "db", defaultDB, anyHistory)
+	cmd.Flags().StringVar(to, "db", defaultDB(), anyHistory)
 }
 
 func dbFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "db", defaultDB, "DuckDB `file` with the history")
+	cmd.Flags().StringVar(to, "db", defaultDB(), "DuckDB `file` with the history (or $WB_DB)")
 }

@@ -37,7 +37,7 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 		return err
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
-	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, anyHistory+"; runs can be tagged only in a file")
+	cmd.PersistentFlags().StringVar(&db, "db", defaultDB(), anyHistory+"; runs can be tagged only in a file")
 	cmd.PersistentFlags().StringVar(&format, "format", "table",
 		"output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, and print a line when turns have ended")

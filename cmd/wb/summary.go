@@ -109,9 +109,10 @@ func (o *runOptions) call() summary.Call {
 	return summary.Call{Self: self(), DB: o.db, DBFlag: o.dbFlag(), Push: o.pushFlag()}
 }
 
-// dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty for the default file.
+// dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty where commands find the
+// file without it.
 func (o *runOptions) dbFlag() string {
-	if o.db == defaultDB {
+	if o.db == defaultDB() {
 		return ""
 	}
 	return " --db " + plain.Quote(o.db)

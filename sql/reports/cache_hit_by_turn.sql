@@ -1,3 +1,5 @@
+-- group: cache
+-- answers: How much of each prompt came from the cache?
 -- title: Prefix-cache hit ratio by turn
 -- about: Cached prompt tokens over prompt tokens, summed over repeats.
 --   warm_turns are turns of sessions whose first prompt was already in the cache: they say nothing about cold sessions.

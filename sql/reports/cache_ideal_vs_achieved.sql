@@ -1,3 +1,5 @@
+-- group: cache
+-- answers: How much could have come from the cache?
 -- title: Prefix cache: achieved and possible
 -- about: hit_ratio: cached tokens over prompt tokens, as the server reported them.
 --   block_ideal_ratio: what whole blocks allow, given everything that was sent since the cache was cold.

@@ -1,3 +1,5 @@
+-- group: cache
+-- answers: Why were prompt tokens computed?
 -- title: Why prompt tokens were computed
 -- about: Prompt tokens that did not come from the prefix cache, by cause, as means over repeats.
 --   new_text was never sent before; all other tokens were.

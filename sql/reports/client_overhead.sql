@@ -1,3 +1,5 @@
+-- group: health
+-- answers: How much time did wb itself take?
 -- title: What wb itself cost
 -- about: One row per run.
 --   read_delay: from the kernel's receipt of a token to wb's time stamp, where the kernel reports it.

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: Which figures does wb compare take?
 -- title: Figures for comparisons
 -- about: One row per measured turn, with the figures that wb compare uses.
 --   nth numbers the sessions of a run that played the same conversation and placement.

@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: How does the context grow, turn by turn?
 -- title: Context growth by turn
 -- about: Prompt tokens of each turn, and how much of the server's context they take: the largest value over repeats.
 -- var: runs = latest

@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: How did each conversation do?
 -- title: Conversations at a glance
 -- about: One row per conversation, and per placement of documents where there are several, over all repeats.
 --   Latencies are medians.

@@ -1,3 +1,5 @@
+-- group: health
+-- answers: Did the machine change during a run?
 -- title: Drift
 -- about: Whether figures stayed the same during a run.
 --   Each measured turn is compared with the median of the same turn over the repeats (at least two), in the order of play.

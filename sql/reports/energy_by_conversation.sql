@@ -1,3 +1,5 @@
+-- group: GPU and energy
+-- answers: How much energy does a conversation take?
 -- title: GPU energy by conversation
 -- about: Joules from the GPU's energy counter during the sessions of each conversation, all GPUs together.
 --   They are approximate: the counter moves every 100 ms, and readings across the end of a session count in proportion to time.

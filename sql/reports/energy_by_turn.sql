@@ -1,3 +1,5 @@
+-- group: GPU and energy
+-- answers: How much energy does a turn take?
 -- title: GPU energy by turn
 -- about: Joules from the GPU's energy counter during each turn, all GPUs together, as means over repeats.
 --   They are approximate: the counter is read about twice a second, and readings across the end of a turn count in proportion to time.

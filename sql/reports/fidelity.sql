@@ -1,3 +1,5 @@
+-- group: health
+-- answers: How exact are the figures of wb itself?
 -- title: Fidelity
 -- about: Runs against a server that wrote down what it really did (wb selftest): how far the client's figures are from that.
 --   TTFT as the client sees it: from the last written byte of the request to the read that brought the first token.

@@ -1,3 +1,5 @@
+-- group: cache
+-- answers: Where does a prompt differ from earlier ones?
 -- title: Where prompts differ from what was sent before
 -- about: Each turn whose prompt does not simply extend what the server had seen.
 --   The report gives the message and character where the prompt changes, and the text around that place before and now.

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: Which machines are unlike the others?
 -- title: Machines unlike the others
 -- about: Compares machines that ran the same turns with the same server settings, model, GPU and prompt length.
 --   One row per machine and metric whose median differs from that of the other machines by more than the limit.

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: How do machines compare?
 -- title: Machines at a glance
 -- about: One row per machine and model of the selected runs.
 --   It gives how many runs and turns there are, when the last run began, and medians over all turns.

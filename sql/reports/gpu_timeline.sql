@@ -1,3 +1,5 @@
+-- group: GPU and energy
+-- answers: What did the GPU do, moment by moment?
 -- title: GPU over time
 -- about: Means over steps of bucket_s seconds.
 --   The report is empty if the machine has no NVIDIA GPU that wb could read.

@@ -1,3 +1,5 @@
+-- group: throughput
+-- answers: What happens when several users play at once?
 -- title: Under load
 -- about: One row per run: how many streams there were, what they did together, and what each of them got.
 --   duration_s is the time from the first turn to the last, added up over the segments of a plan.

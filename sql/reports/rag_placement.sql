@@ -1,3 +1,5 @@
+-- group: cache
+-- answers: Where should documents stand in a prompt?
 -- title: Where documents stand, and what it costs
 -- about: Conversations with documents, by placement and phase: before the first document, with documents, and after the last.
 --   invalidated_tokens had been computed before, and were computed again because a document came, went or moved.

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: Did a day differ from the days before?
 -- title: Each day compared with the days before
 -- about: Compares each day (UTC) with the earlier days within the window, by machine, model, GPU and settings.
 --   The figure is the median over conversation turns of each turn's median on that day over its median on the earlier days.

@@ -1,3 +1,5 @@
+-- group: throughput
+-- answers: How close does the server come to the GPU's limits?
 -- title: Achieved times and their limits
 -- about: By turn, medians over repeats: how long a token and the prefill took, and how long they must take at least.
 --   The limits come from the size of the model and the peaks of the GPU (roofline).

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: Which runs are there, and how did they do?
 -- title: Runs at a glance
 -- about: One row per run.
 --   Latencies are medians over turns that ended well, without warm-up.

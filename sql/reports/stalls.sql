@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: Which turns stopped in the middle?
 -- title: Stalls inside turns
 -- about: Gaps between tokens that are far above the median of their turn, with what wb, the host, the GPU and the server showed then.
 --   wb_late_ms is how late wb's clock fired: if it is large, wb itself was frozen and the stall may not be the server's.

@@ -1,3 +1,5 @@
+-- group: throughput
+-- answers: How many tokens per second?
 -- title: Throughput by run
 -- about: Tokens over the time in which turns were under way, without idle time between turns.
 --   The figures of decode, prompt and prefill are those of one stream.

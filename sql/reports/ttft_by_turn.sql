@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: How long until the first token, turn by turn?
 -- title: Time to first token by turn
 -- about: From the last written byte of the request to the first token, over repeats.
 --   warm_turns are turns of sessions whose first prompt was already in the prefix cache.

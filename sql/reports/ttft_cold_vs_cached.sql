@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: How much time do cached tokens save?
 -- title: Time to first token, cold and cached
 -- about: Turns of about the same prompt length, by how much of the prompt came from the prefix cache.
 --   context_tokens: the prompt has from that many tokens to twice as many.

@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: Where did the time to first token go?
 -- title: Where the time to first token went
 -- about: By turn, medians over repeats: where the time to first token went.
 --   queue_ms and prefill_ms are times of the server.

@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: What happened in each turn?
 -- title: Every turn
 -- about: One row per request, with where its TTFT went; warm-up and failed requests are included.
 --   server_queue_ms and server_prefill_ms are times of the server.
