@@ -144,7 +144,6 @@ file. Saved queries, comparisons and SQL answer questions about what was recorde
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if m := noNumber.FindStringSubmatch(err.Error()); m != nil {
 			err = fmt.Errorf("%s%q is not a number", m[1], m[2])
@@ -160,6 +159,8 @@ file. Saved queries, comparisons and SQL answer questions about what was recorde
 		{"history", "Bring histories together:", []*cobra.Command{newExport(stdout, stderr), newImport(stdout, stderr),
 			newLakePush(stdout, stderr), newLakePull(stdout, stderr)}},
 	})
+	root.SetCompletionCommandGroupID("prepare")
+	complete.All(root)
 	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"),
 		"`folder` with DuckDB's extensions for lakes (or WB_EXTENSION_DIR; without it DuckDB downloads them)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -182,7 +183,6 @@ func groups(root *cobra.Command, all []group) {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {
 			c.GroupID = g.id
-			complete.Values(c)
 			root.AddCommand(c)
 		}
 	}
