@@ -87,6 +87,7 @@ func (s *invocation) planSummary(ctx context.Context, played []*bench.CellRun) e
 // runSummary prints the table at the end of a run, and commands that show more.
 func (s *invocation) runSummary(ctx context.Context, res *bench.Result) error {
 	run := ended(res)
+	run.Users = s.Cells[0].Users
 	t, err := summary.Table(ctx, s.file, run)
 	if err != nil {
 		return err
@@ -94,14 +95,14 @@ func (s *invocation) runSummary(ctx context.Context, res *bench.Result) error {
 	if err := output.Render(s.stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version}); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stderr, "\n%s\n", strings.Join(s.call().Lines(s.file, run, s.results != ""), "\n"))
+	fmt.Fprintf(s.stderr, "\n%s\n", strings.Join(s.call().Lines(ctx, s.file, run, s.results != ""), "\n"))
 	return nil
 }
 
 // ended is what the summary says of a run.
 func ended(r *bench.Result) summary.Run {
-	return summary.Run{ID: r.RunID.String(), Name: r.Name, Status: string(r.Status), Turns: r.TurnsText(), Failed: r.Failed,
-		Frozen: r.Frozen}
+	return summary.Run{ID: r.RunID.String(), Name: r.Name, Status: string(r.Status), Turns: r.TurnsText(), Played: r.Turns,
+		Failed: r.Failed, Frozen: r.Frozen}
 }
 
 // call is how wb was called, for commands that are shown to the user.

@@ -19,7 +19,8 @@ import (
 type Run struct {
 	ID, Name, Status string
 	Turns            string // how many were played and failed, in words
-	Failed           int    // turns
+	Played, Failed   int    // turns
+	Users            int    // that played at the same time; 0 where sessions began at a rate
 	Frozen           int    // how often the machine kept wb from running
 }
 
@@ -58,27 +59,16 @@ func Table(ctx context.Context, db *store.DB, r Run) (*table.Table, error) {
 }
 
 // Lines says how a run ended, and which commands show more. reported says that its report is written already.
-func (c Call) Lines(db *store.DB, r Run, reported bool) []string {
+func (c Call) Lines(ctx context.Context, db *store.DB, r Run, reported bool) []string {
 	if db.Present() != nil { // the file is gone, so that no command shows more; the error that follows says why
 		return []string{fmt.Sprintf("run %s: %s, %s", r.Name, r.Status, r.Turns)}
 	}
 	lines := []string{fmt.Sprintf("run %s: %s, %s, recorded in %s", r.Name, r.Status, r.Turns, c.DB)}
 	if r.Frozen > 0 {
-		lines = append(lines, fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's "+
-			"(%s query run_events)", r.Frozen, c.Self))
+		lines = append(lines, fmt.Sprintf("warning: the machine kept wb from running %s: times around those moments are not the server's "+
+			"(%s query run_events%s)", plain.Count(r.Frozen, "time"), c.Self, c.DBFlag))
 	}
-	lines = append(lines, "to see more:")
-	further := []string{"query cache_hit_by_turn" + c.DBFlag, "query ttft_by_turn" + c.DBFlag + " --format html -o ttft.html"}
-	if r.Failed > 0 {
-		further = append([]string{"query failed_turns" + c.DBFlag}, further...)
-	}
-	if !reported {
-		further = append(further, "report"+c.DBFlag+" --out results")
-	}
-	for _, f := range append(further, "query --list") {
-		lines = append(lines, "  "+c.Self+" "+f)
-	}
-	return lines
+	return append(append(lines, "to see more:"), c.aligned(c.hints(ctx, db, r, reported))...)
 }
 
 // Plan is a plan that has ended.
