@@ -58,7 +58,8 @@ func TestFind(t *testing.T) {
 		{Library{}, "zzzzzzzzzzzz", "", "", `find query "zzzzzzzzzzzz": unknown query`},
 		{Library{}, "", "", "", `find query "": unknown query`},
 		{Library{}, "../reports/stalls", "", "", "read query: ../reports/stalls: no such file"},
-		{mine, "broken", "", "", filepath.Join(dir, "broken.sql") + `:1: unknown key "colour"; known are group, answers, title, about, var and chart`},
+		{mine, "broken", "", "", filepath.Join(dir, "broken.sql") +
+			`:1: unknown key "colour"; known are group, answers, title, about, var and chart`},
 		{Library{Dir: filepath.Join(dir, "absent")}, "stalls", "", "",
 			`find query "stalls": open ` + filepath.Join(dir, "absent") + ": no such file or directory"},
 	} {
@@ -86,7 +87,8 @@ func TestFind(t *testing.T) {
 	if err != nil || len(list.Rows) != len(both) {
 		t.Fatalf("list is %v, %v", list, err)
 	}
-	for _, want := range []string{"extra extra a=1 b=x ", "ttft_by_turn mine  ", "stalls Stalls inside turns runs=latest factor=5 min_ms=20 latency Which "} {
+	for _, want := range []string{"extra extra a=1 b=x ", "ttft_by_turn mine  ",
+		"stalls Stalls inside turns runs=latest factor=5 min_ms=20 latency Which "} {
 		if !strings.Contains("\n"+fixture.Text(t, list)+"\n", "\n"+want) {
 			t.Errorf("list lacks %q:\n%s", want, fixture.Text(t, list))
 		}

@@ -40,7 +40,7 @@ var escapes = regexp.MustCompile("\x1b(?:\\[[0-9;?]*[A-Za-z])?")
 // The live line is replaced while warnings, turns and totals come from several goroutines. wb writes nothing else that could drive the
 // terminal.
 func TestLiveLine(t *testing.T) {
-	for _, args := range [][]string{
+	for i, args := range [][]string{
 		{"run", "--conversations", "simple_qa", "--repeat", "3", "--sim-profile", "instant", "--max-tokens", "200",
 			"--sim-fault", "429@2", "--sim-fault", "usage@4"},
 		{"run", "--conversations", "simple_qa", "--repeat", "2", "--users", "8", "--sim-profile", "eager", "--max-tokens", "16",
@@ -57,6 +57,9 @@ func TestLiveLine(t *testing.T) {
 		}
 		if !strings.Contains(screen, "\r\x1b[K") {
 			t.Errorf("wb %s: no line was replaced\n%s", strings.Join(args, " "), screen)
+		}
+		if i == 0 && !strings.Contains(screen, " of 15 turns, about ") {
+			t.Errorf("wb %s: nothing tells how far it is\n%s", strings.Join(args, " "), screen)
 		}
 	}
 }

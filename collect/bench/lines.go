@@ -44,6 +44,9 @@ func (c LoadInfo) Line() string {
 	if c.Streams == 0 && c.Behind > 0 {
 		text += fmt.Sprintf("  %d turns to record", c.Behind)
 	}
+	if left := c.Ahead.LeftText(); left != "" {
+		text += "  " + left
+	}
 	return text
 }
 

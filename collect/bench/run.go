@@ -64,6 +64,7 @@ type run struct {
 	env    *sample.Env // of its samplers
 	cache  cacheAnalysis
 	users  *sharedLoad // nil for one user
+	ahead  *forecast   // nil for several users, and before the first session is known
 }
 
 // counts are the counters and marks that several goroutines of a run share.
@@ -294,6 +295,9 @@ func (r *run) playAll(ctx context.Context) error {
 	}
 	r.beginCacheAnalysis(todo)
 	one := &player{run: r, client: r.client, number: 1, alone: true}
+	if r.users == nil {
+		r.ahead = newForecast(todo, r.job.MaxTurns, r.job.Isolation == IsolationRestart, r.clock())
+	}
 	if r.job.Isolation != IsolationRestart {
 		if err := one.warmUp(ctx, r.job.Conversations, r.job.variants(nil)[0]); err != nil {
 			return err
@@ -332,6 +336,7 @@ func (r *player) isolated(ctx context.Context, c *data.Conversation, v data.Plac
 // tellTurn shows a turn of a single user. The turns of several users would pass too fast to read.
 func (r *player) tellTurn(t TurnInfo) {
 	if r.alone {
+		t.Ahead = r.ahead.told(r.clock(), t)
 		r.watch.Turn(t)
 	}
 }

@@ -4,6 +4,7 @@ import "wb/collect/client"
 
 // TurnInfo is what a person who watches a run sees of one turn.
 type TurnInfo struct {
+	Ahead                Ahead // how far the job is
 	Conversation         string
 	Repeat, Turn, Turns  int
 	Warmup               bool

@@ -1,4 +1,4 @@
--- the newest run before this one that can be compared with it: it played the same conversations on the same kind of server with the same model
+-- the newest run before this one that can be compared with it: the same conversations, kind of server and model
 WITH played AS (
   SELECT s.run_id, list(DISTINCT s.conversation ORDER BY s.conversation) AS conversations, max(coalesce(s.client_user, 0)) AS users
   FROM raw.session s WHERE NOT s.warmup AND EXISTS (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"wb/collect/bench"
 	"wb/viz/output"
@@ -56,10 +57,20 @@ func (p *Progress) Turn(t bench.TurnInfo) {
 	}
 	switch {
 	case t.Done:
-		p.Say(where + "  " + t.Line())
+		p.Say(where + "  " + t.Line() + p.left(t))
+	case p.Live && t.Ahead.Turns > 1:
+		p.Show(where + " …  " + t.Ahead.Text())
 	case p.Live:
 		p.Show(where + " …")
 	}
+}
+
+// left is the end of the line of a turn. A log shows once per session how long the rest takes, if that is long.
+func (p *Progress) left(t bench.TurnInfo) string {
+	if p.Live || t.Turn < t.Turns || t.Ahead.Left < time.Minute {
+		return ""
+	}
+	return "  " + t.Ahead.Text()
 }
 
 // Load shows the progress of several users; it is called once per second.
