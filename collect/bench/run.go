@@ -64,7 +64,6 @@ type run struct {
 	env    *sample.Env // of its samplers
 	cache  cacheAnalysis
 	users  *sharedLoad // nil for one user
-	ahead  *forecast   // nil for several users, and before the first session is known
 }
 
 // counts are the counters and marks that several goroutines of a run share.
@@ -87,6 +86,7 @@ type player struct {
 	alone      bool           // there is only this user
 	intendedNs *int64         // when its session was to begin, on the run's clock; nil: as soon as possible
 	last       *client.Reply  // of its last turn; nil: none yet
+	ahead      *forecast      // of the only user; nil for one of several
 }
 
 // Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second. Beside a ballast
@@ -296,7 +296,7 @@ func (r *run) playAll(ctx context.Context) error {
 	r.beginCacheAnalysis(todo)
 	one := &player{run: r, client: r.client, number: 1, alone: true}
 	if r.users == nil {
-		r.ahead = newForecast(todo, r.job.MaxTurns, r.job.Isolation == IsolationRestart, r.clock())
+		one.ahead = newForecast(todo, r.job.MaxTurns, r.job.Isolation == IsolationRestart, r.clock())
 	}
 	if r.job.Isolation != IsolationRestart {
 		if err := one.warmUp(ctx, r.job.Conversations, r.job.variants(nil)[0]); err != nil {
