@@ -2,8 +2,6 @@ package summary
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,7 +78,7 @@ func (c Call) hints(ctx context.Context, db *store.DB, r Run, reported bool) []h
 		found = append(found, hint{"query failed_turns", plain.Count(r.Failed, "turn") + " failed"})
 	}
 	if r.Failed < r.Played {
-		if base, head := comparable(ctx, db, r.ID); base != "" {
+		if base, head := comparableRun(ctx, db, r.ID); base != "" {
 			found = append(found, hint{"compare " + plain.Quote(base, head), "what changed since the run before it"})
 		}
 		for _, f := range findings() {
@@ -123,16 +121,15 @@ func tried(ctx context.Context, db *store.DB, run string, f finding) string {
 	return f.why(t)
 }
 
-// comparable gives the names of the newest earlier run that can be compared with this one, and of this one; "" where there is none.
-func comparable(ctx context.Context, db *store.DB, run string) (base, head string) {
+// comparableRun gives the names of the newest earlier run that can be compared with this one, and of this one; "" where there is none.
+func comparableRun(ctx context.Context, db *store.DB, run string) (base, head string) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return "", ""
 	}
 	defer conn.Close()
-	err = conn.QueryRowContext(ctx, wbsql.Statement("comparable_run"), run).Scan(&base, &head)
-	if errors.Is(err, sql.ErrNoRows) || err != nil {
-		return "", ""
+	if err := conn.QueryRowContext(ctx, wbsql.Statement("comparable_run"), run).Scan(&base, &head); err != nil {
+		return "", "" // mostly sql.ErrNoRows
 	}
 	return base, head
 }
