@@ -166,7 +166,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
 	page := viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version}
 	if o.format == "csv" || o.format == "ndjson" { // these formats have no place for notes
-		for _, n := range t.Notes {
+		for _, n := range slices.Concat(t.Answer, t.Notes) {
 			fmt.Fprintf(stderr, "note: %s\n", n)
 		}
 	}
