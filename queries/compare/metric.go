@@ -44,6 +44,9 @@ func MetricNames() (names []string) {
 	return names
 }
 
+// Usual lists the metrics that are compared where none is named.
+func Usual() []string { return []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"} }
+
 // MetricNamed finds a metric by name; ok is false if there is none.
 func MetricNamed(name string) (m Metric, ok bool) {
 	i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == name })
