@@ -33,6 +33,7 @@ func renderTable(w *bufio.Writer, p Page, o Options) error {
 		if t.Title == "" {
 			t.Title = p.title()
 		}
+		writeAnswer(line, &t)
 		title(t.Title, t.Simulated())
 	} else {
 		title(p.title(), p.simulated())
@@ -43,6 +44,7 @@ func renderTable(w *bufio.Writer, p Page, o Options) error {
 	for _, t := range p.Tables {
 		if !alone {
 			line("")
+			writeAnswer(line, t)
 			title(heading(t), t.Simulated())
 		} else if len(p.Intro) > 0 {
 			line("")
@@ -60,6 +62,20 @@ func renderTable(w *bufio.Writer, p Page, o Options) error {
 		}
 	}
 	return nil
+}
+
+// writeAnswer writes the answer in words, and the commands that belong to it.
+func writeAnswer(line func(string), t *table.Table) {
+	for i, s := range t.Answer {
+		switch {
+		case i > 0:
+			line("  " + printable(s))
+		case t.Simulated():
+			line(printable(s) + " (simulated)")
+		default:
+			line(printable(s))
+		}
+	}
 }
 
 const (

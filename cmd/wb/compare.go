@@ -26,7 +26,11 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Compare two runs, or two groups of runs, and give a verdict",
 		Long: `Compare two selections of runs: by how much HEAD differs from BASE, the interval of that difference, and a verdict. The
 verdict is faster, slower, equivalent or inconclusive.
-The unit of evidence is a session: a verdict needs at least six on each side (--repeat). See docs/reference/comparing.md.
+The unit of evidence is a session: a verdict needs at least six on each side (--repeat). The first line is the answer in words.
+
+change_ratio is head over base, less 1, so -0.42 means 42 % less (for hit_ratio it is the difference); low_ratio and high_ratio are
+its 95 % interval. faster means better and slower means worse, for every metric. noise_ratio says how far equal runs differ on this
+machine, and more_sessions how many more would give a verdict. docs/reference/comparing.md has the statistics.
 
 With --gate, wb exits with 3 when a limit is certainly breached: the whole interval lies beyond the limit, and the test rejects
 a change that is only as large as the limit.`,
@@ -88,8 +92,7 @@ a change that is only as large as the limit.`,
 	}
 	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
-	usual := []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}
-	f.StringSliceVar(&c.Metrics, "metric", usual, "`metrics` to compare, the most important first: "+strings.Join(compare.MetricNames(), ", "))
+	f.StringSliceVar(&c.Metrics, "metric", compare.Usual(), "`metrics` to compare, the most important first: "+strings.Join(compare.MetricNames(), ", "))
 	f.StringVar(&c.By, "by", "", "compare also for each turn, context or conversation")
 	f.StringVar(&margin, "margin", "2%", "a difference within this `percentage` counts as none")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")

@@ -239,6 +239,7 @@ func (s *invocation) tools() bench.Tools {
 			return width, err
 		},
 		Now: time.Now, Since: time.Since, Build: build(),
+		Evidence: bench.Evidence{Least: compare.LeastSessions(1), Usual: compare.LeastSessions(len(compare.Usual())), Compare: !s.newFile},
 	}
 }
 

@@ -46,6 +46,8 @@ type Tools struct {
 	// Since gives the time that has passed since a moment. It uses the monotonic clock when the moment has a reading of it.
 	Since func(time.Time) time.Duration
 	Build Build
+	// Evidence is what a comparison needs, to say before a run whether it can give a verdict.
+	Evidence Evidence
 }
 
 // ErrNoFigures is returned by Width when a metric is not measured.
@@ -78,6 +80,7 @@ type Execution struct {
 	used      bool           // the server has served a session
 	last      *CellRun       // the cell that it served last; nil: none
 	connected int            // number of connections so far
+	doubted   bool           // what a comparison would lack was said
 }
 
 // CellRun is a run that is being played: the only one, or that of one cell of a plan.
@@ -279,6 +282,12 @@ func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, k
 	job, err := x.job(c, from, to, keep)
 	if err != nil {
 		return err
+	}
+	if !x.doubted {
+		x.doubted = true
+		for _, line := range x.Spec.doubts(c.sessions, x.tools.Evidence) {
+			x.tell.Line(line)
+		}
 	}
 	res, err := x.tools.Play(ctx, x.at, job, x.tell.Watch)
 	c.took += x.tools.Since(began)

@@ -8,6 +8,10 @@ import (
 	"wb/data"
 )
 
+// maxRate is more tokens per second than any model gives one stream. The simulator's instant profile streams as fast as the loopback
+// carries, which says nothing about a model.
+const maxRate = 20000
+
 // Line is the line that a person sees about a finished turn.
 func (t TurnInfo) Line() string {
 	re := t.Reply
@@ -27,7 +31,7 @@ func (t TurnInfo) Line() string {
 			from = *re.WrittenNs
 		}
 		parts = append(parts, fmt.Sprintf("TTFT %7.1f ms", float64(*re.FirstNs-from)/1e6))
-		if rate, ok := re.DecodeRate(); ok {
+		if rate, ok := re.DecodeRate(); ok && rate < maxRate {
 			parts = append(parts, fmt.Sprintf("%6.1f tokens/s", rate))
 		}
 	}

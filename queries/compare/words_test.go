@@ -19,7 +19,7 @@ func TestTable(t *testing.T) {
 	bare := Verdict{Metric: Metrics()[0], Group: all, Outcome: Inconclusive}
 	r.Verdicts = []Verdict{v, bare}
 	tb := r.Table()
-	if tb.Title != "two against one" || len(tb.Runs) != 2 || !strings.Contains(tb.About, "lies within ±5.0 %") {
+	if tb.Title != "two against one" || len(tb.Runs) != 2 || !strings.Contains(tb.About, "lies within ±5 %") {
 		t.Errorf("%+v", tb)
 	}
 	want := []any{
