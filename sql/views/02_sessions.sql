@@ -13,7 +13,8 @@ COMMENT ON COLUMN session_starts.began_warm IS
   'that all prompts share; NULL where cached tokens are not reported';
 
 CREATE OR REPLACE VIEW sessions AS
-SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation,
+SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant AS placement,
+  s.repeat, s.warmup, s.isolation,
   x.first_cached_tokens, x.began_warm, s.client_user, s.start_id, s.status,
   s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS wall_time,
     (s.ended_ns - s.started_ns) / 1e9 AS duration_s
