@@ -20,5 +20,7 @@ SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversatio
     (s.ended_ns - s.started_ns) / 1e9 AS duration_s
 FROM raw.session s JOIN runs r USING (run_id) JOIN session_starts x USING (run_id, session_id);
 COMMENT ON VIEW sessions IS 'one row per session: a conversation played from its first turn to its last';
+COMMENT ON COLUMN sessions.placement IS
+  'where its documents stand: system, first-user, before-last or append; without documents, the first placement of the run';
 COMMENT ON COLUMN sessions.wall_time IS 'start, wall clock, UTC';
 COMMENT ON COLUMN sessions.duration_s IS 'from start to end';

@@ -33,6 +33,8 @@ SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant AS 
 FROM flow t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id
   LEFT JOIN session_starts w ON w.run_id = t.run_id AND w.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
+COMMENT ON COLUMN turns.placement IS
+  'where the documents of its session stand: system, first-user, before-last or append; without documents, the first placement of the run';
 COMMENT ON COLUMN turns.repeated IS 'its session was cut short, and a resumed plan played it again';
 COMMENT ON COLUMN turns.began_warm IS 'the first prompt of its session was in the prefix cache; NULL where cached tokens are not reported';
 COMMENT ON COLUMN turns.uncached_tokens IS 'prompt tokens the server had to prefill';
