@@ -40,7 +40,7 @@ func figuresOfCaches() []figure {
 				"500 500 NULL 0 NULL NULL 2"},
 		// cold: 100 tokens in 100 ms; cached: 200 in 50 ms; unknown: 620 in 500 ms
 		{"ttft_cold_vs_cached", "latest",
-			"context_tokens cache turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms times_faster",
+			"prompt_from_tokens cache turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms times_faster",
 			"64 cold 1 100 100 100 1\n" +
 				"64 unknown 1 120 NULL 300 0.33\n" +
 				"128 cached 1 200 72 50 NULL\n" +

@@ -90,7 +90,7 @@ var reportColumns = map[string]string{
 	"ttft_by_context": "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
 	"ttft_by_turn": "series run conversation placement turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_mean_tokens " +
 		"uncached_mean_tokens warm_turns",
-	"ttft_cold_vs_cached": "series run context_tokens cache turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms times_faster",
+	"ttft_cold_vs_cached": "series run prompt_from_tokens cache turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms times_faster",
 	"ttft_split": "conversation_turn run conversation placement turn turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms " +
 		"queue_p50_ms prefill_p50_ms server_other_p50_ms outside_p50_ms",
 	"turn_details": "run conversation placement repeat warmup began_warm turn status error finish_reason prompt_tokens cached_tokens " +
