@@ -89,7 +89,7 @@ func figuresOfTime() []figure {
 			"qa 1 1 8 1.2 240 20 12 250 0.9 0.1 900 8 2 1 frozen"},
 		// TTFT 100 and 50 ms against 300 and 300 of a server whose clock is not the client's; the two turns that were alone
 		{"client_overhead", "latest",
-			"turns added_p50_ms added_p99_ms wb_rss_peak_bytes during_scrapes frozen clock_steps buffer_full verdict",
+			"turns added_p50_ms added_p99_ms wb_rss_peak_bytes during_scrapes frozen clock_steps buffer_full remark",
 			"4 -225 -200.5 700 2 1 1 0 client and network added at most 0.0 ms at p99; wb did not run at times, and times around them are not " +
 				"the server's"},
 		// true: 95 ms to the first token, then 50 and 50 ms; seen: 100 ms, 400 ms in 7 gaps, of which the median is 20
@@ -162,8 +162,8 @@ func figuresOfRuns() []figure {
 			"run status simulated engine tags duration_s turns failed_turns longest_prompt_tokens hit_ratio ttft_p50_ms " +
 				"ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",
 			"base ok true simulator 0.1 host=lab note=x=y 60 1 0 100 0.5 400 400 100 10 0 " + fixture.BaseID + "\n" +
-				fixture.Early + " failed false vllm 0.2 host=attic 5 1 1 NULL NULL NULL NULL NULL NULL 0 " + fixture.EarlyID + "\n" +
-				fixture.Late + " ok false vllm 0.3 host=lab 10 5 1 500 0.4267 150 300 50 20 2 " + fixture.LateID},
+				fixture.Early + " failed false vllm 0.2 host=attic 5 0 1 NULL NULL NULL NULL NULL NULL 0 " + fixture.EarlyID + "\n" +
+				fixture.Late + " ok false vllm 0.3 host=lab 10 4 1 500 0.4267 150 300 50 20 2 " + fixture.LateID},
 		{"failed_turns", "all",
 			"run turn status error e2e_ms completion_tokens",
 			fixture.Early + " 1 http_error NULL 2000 77\n" +

@@ -58,7 +58,7 @@ var reportColumns = map[string]string{
 		"mbu_p50_ratio prefill_mean_tokens prefill_p50_ms prefill_limit_p50_ms mfu_p50_ratio times_limit_p50 limited_by limits_of",
 	"client_overhead": "run turns read_delay_p50_ms read_delay_p99_ms read_delay_max_ms alone_ratio read_delay_alone_p99_ms " +
 		"added_p50_ms added_p99_ms cpu_cores gc_pause_ms wb_rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen " +
-		"clock_steps buffer_full verdict",
+		"clock_steps buffer_full remark",
 	"fidelity": "run streams pace_tokens_per_s turns ttft_true_mean_ms ttft_error_mean_ratio ttft_error_p50_ratio " +
 		"ttft_error_p99_ratio itl_true_mean_ms itl_error_mean_ratio itl_error_p50_ratio itl_error_p99_ratio itl_max_ms " +
 		"itl_true_max_ms load_kept_ratio kept_ratio bare_kept_ratio pause_p50_ms pause_p99_ms late_p99_ms late_limit_p99_ms " +

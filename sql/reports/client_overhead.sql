@@ -61,7 +61,7 @@ SELECT r.run, t.turns,
     WHEN t.added_p99_ms IS NOT NULL THEN format('client and network added at most {:.1f} ms at p99', greatest(t.added_p99_ms, 0))
       ELSE 'this run does not show it; wb selftest measures it' END
     || CASE WHEN coalesce(e.frozen, 0) > 0 THEN '; wb did not run at times, and times around them are not the server''s'
-      ELSE '' END AS verdict
+      ELSE '' END AS remark
 FROM selected_runs r JOIN turn t USING (run_id) LEFT JOIN wb o USING (run_id) LEFT JOIN cost c USING (run_id)
   LEFT JOIN arrival a USING (run_id) LEFT JOIN scrape s USING (run_id) LEFT JOIN event e USING (run_id)
 ORDER BY r.started_at, r.run;
