@@ -80,7 +80,7 @@ func figuresOfTime() []figure {
 		// 172 tokens to prefill in the 100+50 ms of the two turns that report them
 		{"throughput_by_run", "latest",
 			"turns prompt_total_tokens cached_total_tokens completion_total_tokens busy_s completion_busy_tokens_per_s " +
-				"decode_mean_tokens_per_s prompt_mean_tokens_per_s prefill_mean_tokens_per_s",
+				"decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
 			"4 920 128 26 1.682 15.46 22 1415.4 1146.7"},
 		// the eighth event came 240 ms after the one at 1.2 s, others of its turn after 20; wb was 250 ms late, GPU 0 at 900 MHz
 		{"stalls", "latest",

@@ -86,7 +86,7 @@ var reportColumns = map[string]string{
 	"stalls": "run conversation repeat turn seq elapsed_s gap_ms gap_p50_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio " +
 		"sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
 	"throughput_by_run": "run turns prompt_total_tokens cached_total_tokens completion_total_tokens busy_s " +
-		"completion_busy_tokens_per_s decode_mean_tokens_per_s prompt_mean_tokens_per_s prefill_mean_tokens_per_s",
+		"completion_busy_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
 	"ttft_by_context": "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
 	"ttft_by_turn": "series run conversation placement turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_mean_tokens " +
 		"uncached_mean_tokens warm_turns",
