@@ -60,25 +60,31 @@ COMMENT ON COLUMN turns_wide.itl_p99_ms IS
   '99th percentile of the inter-token latency; NULL where events carry an unknown number of tokens';
 COMMENT ON COLUMN turns_wide.gap_max_ms IS 'longest time between two events that carried tokens';
 COMMENT ON COLUMN turns_wide.stalls IS 'gaps of more than 20 ms and five times the median gap of the turn; NULL where there is no gap';
+COMMENT ON COLUMN turns_wide.decode_tokens_per_s IS 'decode_tokens over the time from the first token to the last';
+COMMENT ON COLUMN turns_wide.counter_hit_tokens IS 'cached tokens by the change of the server''s counters across the turn';
+COMMENT ON COLUMN turns_wide.block_ideal_tokens IS
+  'the most that vLLM can hit: whole blocks of the longest prefix that was sent before, with at least one token computed';
 COMMENT ON COLUMN turns_wide.block_ideal_ratio IS 'the largest hit ratio that whole blocks allow, 0 to 1';
 COMMENT ON COLUMN turns_wide.text_ideal_ratio IS 'the largest hit ratio that equal text allows, 0 to 1';
 COMMENT ON COLUMN turns_wide.miss_new_text_tokens IS
-  'computed prompt tokens whose text was never sent before; NULL where the causes are not known; '
+  'prompt tokens computed since their text was never sent before; NULL where the causes are not known; '
   'cached_tokens and the nine causes add up to prompt_tokens';
 COMMENT ON COLUMN turns_wide.miss_changed_text_tokens IS
-  'computed prompt tokens sent before, but something in front of them changed; NULL where not known';
+  'prompt tokens computed although their text was sent before, since something in front of them changed; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_template_rewrote_history_tokens IS
-  'computed prompt tokens of equal messages that the chat template renders differently; NULL where not known';
+  'prompt tokens computed since the chat template renders earlier messages differently; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_retokenized_tokens IS
-  'computed prompt tokens of a reply that came back as other token ids; NULL where not known';
-COMMENT ON COLUMN turns_wide.miss_block_rounding_tokens IS 'computed prompt tokens shared, but not a whole block; NULL where not known';
+  'prompt tokens computed since a reply came back as other token ids than were generated; NULL where not known';
+COMMENT ON COLUMN turns_wide.miss_block_rounding_tokens IS
+  'prompt tokens computed since they do not fill a whole block; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_last_token_tokens IS
-  'computed prompt tokens at the end of a prompt or a reply, which are always computed; NULL where not known';
-COMMENT ON COLUMN turns_wide.miss_evicted_tokens IS 'computed prompt tokens cached before, and evicted; NULL where not known';
+  'prompt tokens computed since the last token of a prompt always is; NULL where not known';
+COMMENT ON COLUMN turns_wide.miss_evicted_tokens IS
+  'prompt tokens computed since the cache had evicted them; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_isolation_tokens IS
-  'computed prompt tokens that another session sent, from which isolation keeps this one apart; NULL where not known';
+  'prompt tokens computed since isolation keeps the session apart from the one that sent them; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_unknown_tokens IS
-  'computed prompt tokens that should have hit, for no known cause; NULL where not known';
+  'prompt tokens computed for no known cause, although they should have hit; NULL where not known';
 COMMENT ON COLUMN turns_wide.covered_ratio IS 'share of the turn that readings of energy cover, 0 to 1';
 COMMENT ON COLUMN turns_wide.energy_per_token_j IS 'energy over completion tokens';
 COMMENT ON COLUMN turns_wide.power_mean_w IS 'mean power of all GPUs during the turn: energy over the time that readings cover';
