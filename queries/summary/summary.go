@@ -51,7 +51,7 @@ func Table(ctx context.Context, db *store.DB, r Run) (*table.Table, error) {
 		return nil, err
 	}
 	t.Title, t.About = "Run "+r.Name, ""
-	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} {
+	for _, column := range []string{"run", "sessions", "completion_total_tokens", "energy_total_j", "warm_sessions"} {
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil
