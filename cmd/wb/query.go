@@ -28,7 +28,7 @@ import (
 type queryOptions struct {
 	db, runs, format, out, text, dir string
 	set                              []string
-	list                             bool
+	list, wide                       bool
 	timeout                          time.Duration
 }
 
@@ -73,6 +73,7 @@ plan's newest execution), or several of these with commas between them.`,
 func (o *queryOptions) outputFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	f.BoolVar(&o.wide, "wide", false, "show all columns and whole texts, even if they are wider than the terminal")
 	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output; without --format its ending chooses the format")
 }
 
@@ -164,7 +165,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 }
 
 func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
-	page := viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version}
+	page := viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version, Wide: o.wide}
 	if o.format == "csv" || o.format == "ndjson" { // these formats have no place for notes
 		for _, n := range slices.Concat(t.Answer, t.Notes) {
 			fmt.Fprintf(stderr, "note: %s\n", n)

@@ -89,7 +89,7 @@ func (s *invocation) planSummary(ctx context.Context, played []*bench.CellRun) e
 	}
 	tables, found := compare.Narrow(ctx, s.file, ids, metrics, s.progress.warn)
 	if len(tables) > 0 {
-		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version}); err != nil {
+		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version, More: "wb compare --wide"}); err != nil {
 			return err
 		}
 	}
@@ -137,7 +137,7 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil
-	if err := output.Render(o.stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version}); err != nil {
+	if err := output.Render(o.stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version, More: "wb query conversation_summary --wide"}); err != nil {
 		return err
 	}
 	if db.Present() != nil { // the file is gone, so that no command shows more; the error that follows says why
