@@ -110,8 +110,8 @@ func decimalsOf(t *table.Table, column int) (decimals int, points bool) {
 	if figures[len(figures)-1] >= widestRange*figures[0] {
 		return -1, true
 	}
-	typical := decimalsFor(figures[len(figures)/2], typicalDigits)
-	if m := figures[len(figures)/2]; m >= 99.95 && m < 999.5 {
+	typical := decimalsFor(figures[(len(figures)-1)/2], typicalDigits)
+	if m := figures[(len(figures)-1)/2]; m >= 99.95 && m < 999.5 {
 		typical = 1
 	}
 	decimals = max(typical, min(decimalsFor(figures[0], fewestDigits), typical+moreDecimals))

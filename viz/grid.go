@@ -89,7 +89,7 @@ func (g *grid) choose(all, flat []gridColumn) {
 	const enough = 4 // columns of figures beside the names
 	if len(flat) == 0 || !g.fits(flat) || (shown < enough && len(below) > shown) {
 		g.stacked = true
-		flat = slices.Concat(keys, below)
+		flat = slices.Concat(keys, g.unwrapped(below, g.width-len(indent)))
 		g.keys = len(keys)
 	}
 	for _, c := range all {
@@ -98,6 +98,19 @@ func (g *grid) choose(all, flat []gridColumn) {
 		}
 	}
 	g.columns = flat
+}
+
+// unwrapped writes the names of columns on one line again, if they fit so.
+func (g *grid) unwrapped(cs []gridColumn, width int) []gridColumn {
+	out := make([]gridColumn, len(cs))
+	for i, c := range cs {
+		c.head = []string{c.name}
+		out[i] = c.measured()
+	}
+	if lineWidth(out) > width {
+		return cs
+	}
+	return out
 }
 
 // parted divides the columns into the names on the left, and the others. The first column counts as a name.
@@ -177,28 +190,46 @@ func (g *grid) fold(t *table.Table) {
 // separator stands between the parts of a label, and between the facts above a table.
 const separator = " · "
 
-// repeats says whether a column only joins cells of other columns, such as "simple_qa · base", or is equal to a column on its left.
+// repeats says whether a column only joins cells of other columns, such as "simple_qa · base" or "simple_qa 3", which charts need, or is equal
+// to another one that stays.
 func (g *grid) repeats(column int) bool {
 	c := g.columns[column]
 	if c.right || c.key {
 		return false
 	}
-	joined := false
-	for r, cell := range c.cells {
-		parts := strings.Split(cell, separator)
-		joined = joined || len(parts) > 1
-		for _, p := range parts {
-			if !slices.ContainsFunc(g.columns, func(o gridColumn) bool {
-				return o.name != c.name && (o.cells[r] == p || o.name+" "+o.cells[r] == p)
-			}) {
-				return false
-			}
+	for i, o := range g.columns {
+		if i != column && (i < column || o.right) && slices.Equal(o.cells, c.cells) {
+			return true
 		}
 	}
-	if joined {
-		return true
+	most := 0
+	for r, cell := range c.cells {
+		n := g.parts(cell, column, r)
+		if n == 0 {
+			return false
+		}
+		most = max(most, n)
 	}
-	return slices.ContainsFunc(g.columns[:column], func(o gridColumn) bool { return slices.Equal(o.cells, c.cells) })
+	return most > 1
+}
+
+// parts says how many cells of other columns, in the same row, make up a cell; 0 if the cell holds anything else.
+func (g *grid) parts(cell string, column, row int) int {
+	n := 0
+	for rest := cell; rest != ""; n++ {
+		longest := ""
+		for i, o := range g.columns {
+			text := o.cells[row]
+			if i != column && len(text) > len(longest) && (rest == text || strings.HasPrefix(rest, text+" ")) {
+				longest = text
+			}
+		}
+		if longest == "" {
+			return 0
+		}
+		rest = strings.TrimPrefix(strings.TrimPrefix(rest[len(longest):], separator), " ")
+	}
+	return n
 }
 
 // fits says whether columns fit side by side.
