@@ -19,6 +19,9 @@ const leastShortened = 10_000
 
 // size writes tokens and bytes as people say them: "11.3K", "10.9 GB". ok is false for other columns, and for what digits say better.
 func size(c table.Column, v any) (text string, ok bool) {
+	if !strings.Contains(c.Name, "tokens") && !strings.Contains(c.Name, "bytes") {
+		return "", false
+	}
 	f, known := number(c, v)
 	if !known || math.IsNaN(f) || math.Abs(f) >= 1e18 {
 		return "", false
@@ -45,22 +48,30 @@ func columnTexts(t *table.Table, column int) []string {
 	decimals, points := decimalsOf(t, column)
 	texts := make([]string, len(t.Rows))
 	for r, row := range t.Rows {
+		if f, ok := row[column].(float64); ok && decimals >= 0 {
+			if text, ok := fixed(c, f, decimals); ok {
+				texts[r] = text
+				continue
+			}
+		}
 		texts[r] = printable(short(c, row[column]))
-		f, ok := row[column].(float64)
-		if _, sized := size(c, row[column]); !ok || sized || decimals < 0 || math.IsNaN(f) || math.Abs(f) >= 1e15 {
-			continue
-		}
-		if s := strconv.FormatFloat(f, 'f', decimals, 64); f == 0 || strings.ContainsAny(s, "123456789") {
-			texts[r] = s // a figure that would read as 0 stays as it is
-		}
-		if f == 0 {
-			texts[r] = strings.TrimPrefix(texts[r], "-")
-		}
 	}
 	if points {
 		alignPoints(texts)
 	}
 	return texts
+}
+
+// fixed writes a figure with so many decimals. ok is false for sizes, and for figures that would read as 0 or fill the line.
+func fixed(c table.Column, f float64, decimals int) (text string, ok bool) {
+	if _, sized := size(c, f); sized || math.IsNaN(f) || math.Abs(f) >= 1e15 {
+		return "", false
+	}
+	if f == 0 {
+		f = math.Abs(f) // no figure reads as -0
+	}
+	text = strconv.FormatFloat(f, 'f', decimals, 64)
+	return text, f == 0 || strings.ContainsAny(text, "123456789")
 }
 
 // alignPoints fills up figures with spaces on the right, so that their points stand below each other.
@@ -128,7 +139,9 @@ func needed(figures []float64, decimals int) int {
 	most := 0
 	for _, f := range figures {
 		_, after, _ := strings.Cut(strconv.FormatFloat(f, 'f', decimals, 64), ".")
-		most = max(most, len(strings.TrimRight(after, "0")))
+		if most = max(most, len(strings.TrimRight(after, "0"))); most == decimals {
+			break
+		}
 	}
 	return most
 }
