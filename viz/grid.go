@@ -30,8 +30,8 @@ type gridColumn struct {
 }
 
 // grid is a table as text that fits a width, with 0 for no limit. On a terminal a column that has one value in all rows becomes a line
-// above, and columns that do not fit are named below. One row that does not fit is written as one line for each column. Where names take too
-// much of the width, each row begins with a line of its names.
+// above, and columns that do not fit are named below. One row that does not fit is written as one line for each column. Where names take
+// too much of the width, they stand in lines between the figures.
 type grid struct {
 	facts    []string // columns with one value, as "name value"
 	unknown  []string // columns without any value
@@ -190,8 +190,8 @@ func (g *grid) fold(t *table.Table) {
 // separator stands between the parts of a label, and between the facts above a table.
 const separator = " · "
 
-// repeats says whether a column only joins cells of other columns, such as "simple_qa · base" or "simple_qa 3", which charts need, or is equal
-// to another one that stays.
+// repeats says whether a column only joins cells of other columns, such as "simple_qa · base" or "simple_qa 3", which charts need, or is
+// equal to another one that stays.
 func (g *grid) repeats(column int) bool {
 	c := g.columns[column]
 	if c.right || c.key {

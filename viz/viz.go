@@ -116,8 +116,8 @@ func (p Page) one() (*table.Table, error) {
 // null stands for NULL in formats for people. It differs from every figure and from the empty string.
 const null = "·"
 
-// short writes a cell for people: tokens and bytes as sizes, other floats with four significant digits, NULL as a middle dot. The result may
-// hold control characters.
+// short writes a cell for people: tokens and bytes as sizes, other floats with four significant digits, NULL as a middle dot. The result
+// may hold control characters.
 func short(c table.Column, v any) string {
 	if s, ok := size(c, v); ok {
 		return s

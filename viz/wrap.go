@@ -19,8 +19,8 @@ func cut(s string, width int) string { return terminal.Truncate(s, width, "…")
 // leastWrap is the narrowest terminal whose lines are wrapped.
 const leastWrap = 20
 
-// wrap breaks a text between words, so that no line is wider than width. Lines after the first begin with indent. A word that is wider than a
-// line is broken. With a width of 0 the text stays one line.
+// wrap breaks a text between words, so that no line is wider than width. Lines after the first begin with indent. A word that is wider than
+// a line is broken. With a width of 0 the text stays one line.
 func wrap(s string, width int, indent string) []string {
 	if width < leastWrap || columns(s) <= width {
 		return []string{s}

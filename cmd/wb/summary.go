@@ -137,7 +137,8 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil
-	if err := output.Render(o.stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version, More: "wb query conversation_summary --wide"}); err != nil {
+	page := viz.Page{Tables: []*table.Table{t}, Version: version, More: "wb query conversation_summary --wide"}
+	if err := output.Render(o.stdout, "table", page); err != nil {
 		return err
 	}
 	if db.Present() != nil { // the file is gone, so that no command shows more; the error that follows says why

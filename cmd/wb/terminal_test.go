@@ -64,7 +64,8 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	dir := t.TempDir()
 	const base, head = "the-first-run-with-a-name-that-says-all", "the-second-run-with-a-name-that-says-all"
 	for _, name := range []string{base, head} {
-		wb(t, dir, "run", "--conversations", "simple_qa,code_discussion", "--max-turns", "2", "--sim-profile", "instant", "--quiet", "--name", name)
+		wb(t, dir, "run", "--conversations", "simple_qa,code_discussion", "--max-turns", "2", "--sim-profile", "instant", "--quiet",
+			"--name", name)
 	}
 	for _, c := range []struct{ args, want string }{
 		{"compare " + base + " " + head, head},
