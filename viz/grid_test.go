@@ -89,7 +89,8 @@ on      1
 off     2
 `},
 		{"a label with spaces, and one that says more", tableOf("conversation_turn run turn remark",
-			[]any{"qa 1", "qa", int64(1), "qa 1 slow"}, []any{"qa 2", "qa", int64(2), "qa 2"}, []any{"rag 1", "rag", int64(1), "rag 1"}), Page{}, 60, `
+			[]any{"qa 1", "qa", int64(1), "qa 1 slow"}, []any{"qa 2", "qa", int64(2), "qa 2"},
+			[]any{"rag 1", "rag", int64(1), "rag 1"}), Page{}, 60, `
 run  turn  remark
 ───  ────  ─────────
 qa      1  qa 1 slow
@@ -194,7 +195,7 @@ func TestDecimals(t *testing.T) {
 		{[]any{3.0, 4.0}, []any{"3", "4"}},
 		{[]any{0.00012, 0.5, 0.75}, []any{"0.00012", "0.50000", "0.75000"}},
 		{[]any{0.00002, 0.05, 0.06}, []any{"0.00002", "0.05000", "0.06000"}},
-		{[]any{0.012, 20.0, 81507.0}, []any{"    0.012", "   20    ", "81507    "}},
+		{[]any{0.012, 20.0, 81507.0}, []any{"0.012", "20    ", "81507    "}},
 		{[]any{-0.42, -0.0001}, []any{"-0.4200", "-0.0001"}},
 	} {
 		tab := tableOf("x")
