@@ -93,10 +93,11 @@ func alignPoints(texts []string) {
 
 const (
 	mostDecimals  = 7
-	moreDecimals  = 2 // how many decimals are added at most for the sake of small figures
-	fewestDigits  = 2 // how many digits a small figure keeps, where that adds few enough decimals
-	typicalDigits = 3
-	widestRange   = 1e4 // largest over smallest figure, from which the cells of a column keep their separate decimals
+	moreDecimals  = 2   // how many decimals are added at most for the sake of small figures; one less where the typical figure is below 1
+	fewestDigits  = 2   // how many digits a small figure keeps, where that adds few enough decimals
+	typicalDigits = 4   // of a typical figure; one less where it is below 1
+	widestRange   = 1e4 // largest over smallest figure, from which the cells of a column keep their separate decimals …
+	largeFigure   = 1e3 // … if the largest is at least this
 )
 
 // decimalsOf chooses the decimals of a column of floats: so many that its typical figure has three or four digits. It is -1 if the column
@@ -118,14 +119,15 @@ func decimalsOf(t *table.Table, column int) (decimals int, points bool) {
 		return -1, false
 	}
 	slices.Sort(figures)
-	if figures[len(figures)-1] >= widestRange*figures[0] {
+	if most := figures[len(figures)-1]; most >= largeFigure && most >= widestRange*figures[0] {
 		return -1, true
 	}
-	typical := decimalsFor(figures[(len(figures)-1)/2], typicalDigits)
-	if m := figures[(len(figures)-1)/2]; m >= 99.95 && m < 999.5 {
-		typical = 1
+	median := figures[len(figures)/2]
+	typical, more := decimalsFor(median, typicalDigits), moreDecimals
+	if median < 1 {
+		typical, more = typical-1, more-1
 	}
-	decimals = max(typical, min(decimalsFor(figures[0], fewestDigits), typical+moreDecimals))
+	decimals = max(typical, min(decimalsFor(figures[0], fewestDigits), typical+more))
 	return needed(figures, min(decimals, mostDecimals)), false
 }
 

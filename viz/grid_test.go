@@ -129,6 +129,7 @@ conversation     ms     ms     ms     ms
 qa              1.5    2.5    3.5    4.5
 rag             2.5    3.5    4.5    5.5
 … 1 more column: --wide shows it
+  (eeee_ms)
 `},
 		{"another command shows them", many, Page{More: "wb runs"}, 46, `
               aaaa_  bbbb_  cccc_  dddd_
@@ -188,12 +189,13 @@ func TestEveryWidthFits(t *testing.T) {
 // The points of a column line up, and its typical figure keeps three or four digits.
 func TestDecimals(t *testing.T) {
 	for _, c := range []struct{ figures, want []any }{
-		{[]any{12.345, 9.5, 101.0, nil}, []any{"12.3", "9.5", "101.0", "·"}},
+		{[]any{12.345, 9.5, 101.0, nil}, []any{"12.35", "9.50", "101.00", "·"}},
 		{[]any{123.456, 99.0}, []any{"123.5", "99.0"}},
 		{[]any{0.0, 0.829, 1.0}, []any{"0.000", "0.829", "1.000"}},
 		{[]any{0.0, 0.5, 1.0}, []any{"0.0", "0.5", "1.0"}},
 		{[]any{3.0, 4.0}, []any{"3", "4"}},
-		{[]any{0.00012, 0.5, 0.75}, []any{"0.00012", "0.50000", "0.75000"}},
+		{[]any{0.00012, 0.5, 0.75}, []any{"0.0001", "0.5000", "0.7500"}},
+		{[]any{0.00002, 0.5, 0.75}, []any{"2e-05", "0.50", "0.75"}},
 		{[]any{0.00002, 0.05, 0.06}, []any{"0.00002", "0.05000", "0.06000"}},
 		{[]any{0.012, 20.0, 81507.0}, []any{"0.012", "20    ", "81507    "}},
 		{[]any{-0.42, -0.0001}, []any{"-0.4200", "-0.0001"}},

@@ -50,6 +50,9 @@ func (g *grid) cuts() bool {
 // moreFlag gives the flag or the command that shows everything.
 func (g *grid) moreFlag(s *screen) string { return cmp.Or(s.more, "--wide") }
 
+// leftLines is the number of lines within which the columns that are left out are named.
+const leftLines = 3
+
 // writeLeft says which columns are left out, and what shows them.
 func (g *grid) writeLeft(s *screen) {
 	word := "columns"
@@ -60,7 +63,7 @@ func (g *grid) writeLeft(s *screen) {
 	if len(g.left) == 1 {
 		text = strings.TrimSuffix(text, "them") + "it"
 	}
-	if whole := text + " (" + strings.Join(g.left, ", ") + ")"; columns(whole) <= s.width {
+	if whole := text + " (" + strings.Join(g.left, ", ") + ")"; len(wrap(whole, s.width, indent)) <= leftLines {
 		text = whole
 	}
 	s.text(text, indent, dim)
