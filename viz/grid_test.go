@@ -63,6 +63,15 @@ turn  tokens
    1   20.5K
    2     800
 `},
+		{"lines break after separators", tableOf("run conversation placement turn", []any{"a-long-name", "qa", "system", int64(1)},
+			[]any{"a-long-name", "qa", "system", int64(2)}), Page{}, 38, `
+run a-long-name · conversation qa ·
+  placement system
+turn
+────
+   1
+   2
+`},
 		{"one row keeps its columns", tableOf("run turn", []any{"on", int64(1)}), Page{}, 40, `
 run  turn
 ───  ────

@@ -8,7 +8,7 @@ import (
 
 func (g *grid) write(s *screen) {
 	if len(g.facts) > 0 {
-		s.text(strings.Join(g.facts, separator), indent, "")
+		g.writeFacts(s)
 	}
 	if len(g.unknown) > 0 {
 		s.text("no value: "+strings.Join(g.unknown, ", "), indent, dim)
@@ -29,6 +29,20 @@ func (g *grid) write(s *screen) {
 		g.writeLeft(s)
 	case g.cuts():
 		s.text("… some texts are cut: "+g.moreFlag(s)+" shows them", indent, dim)
+	}
+}
+
+// writeFacts writes the columns with one value. Lines break after a separator, and inside of long values only.
+func (g *grid) writeFacts(s *screen) {
+	const unbroken = "\u00a0"
+	facts := make([]string, len(g.facts))
+	for i, f := range g.facts {
+		if facts[i] = f; columns(f) <= s.width/2 {
+			facts[i] = strings.ReplaceAll(f, " ", unbroken)
+		}
+	}
+	for _, l := range wrap(strings.Join(facts, unbroken+"· "), s.width, indent) {
+		s.line(strings.ReplaceAll(l, unbroken, " "))
 	}
 }
 
