@@ -163,7 +163,7 @@ func (c gridColumn) wrapHead() gridColumn {
 	return c.measured()
 }
 
-// fold takes out what need not be a column: one value in all rows, no value at all, or only what other columns say.
+// fold takes out what need not be a column: one value in all rows, no value at all, or a label that only charts need.
 func (g *grid) fold(t *table.Table) {
 	var kept []gridColumn
 	for i, c := range g.columns {
@@ -174,9 +174,10 @@ func (g *grid) fold(t *table.Table) {
 		switch {
 		case same && t.Rows[0][i] == nil:
 			g.unknown = append(g.unknown, c.name)
+		case g.label(t, i):
 		case same:
 			g.facts = append(g.facts, c.name+" "+c.cells[0])
-		case !g.repeats(i):
+		default:
 			kept = append(kept, c)
 		}
 	}
@@ -190,11 +191,13 @@ func (g *grid) fold(t *table.Table) {
 // separator stands between the parts of a label, and between the facts above a table.
 const separator = " · "
 
-// repeats says whether a column only joins cells of other columns, such as "simple_qa · base" or "simple_qa 3", which charts need, or is
-// equal to another one that stays.
-func (g *grid) repeats(column int) bool {
+// label says whether a column is there for charts only: a chart names its values, and they only join cells of other columns, such as
+// "simple_qa · base" or "simple_qa 3", or are equal to another column that stays.
+func (g *grid) label(t *table.Table, column int) bool {
 	c := g.columns[column]
-	if c.right || c.key {
+	name := t.Columns[column].Name
+	charted := slices.ContainsFunc(t.Charts, func(ch table.Chart) bool { return ch.X == name || ch.Series == name })
+	if !charted || c.right || c.key {
 		return false
 	}
 	for i, o := range g.columns {
@@ -213,15 +216,16 @@ func (g *grid) repeats(column int) bool {
 	return most > 1
 }
 
-// parts says how many cells of other columns, in the same row, make up a cell; 0 if the cell holds anything else.
+// parts says how many cells and names of other columns, in the same row, make up a cell; 0 if the cell holds anything else.
 func (g *grid) parts(cell string, column, row int) int {
 	n := 0
 	for rest := cell; rest != ""; n++ {
 		longest := ""
 		for i, o := range g.columns {
-			text := o.cells[row]
-			if i != column && len(text) > len(longest) && (rest == text || strings.HasPrefix(rest, text+" ")) {
-				longest = text
+			for _, text := range []string{o.name, o.cells[row]} {
+				if i != column && len(text) > len(longest) && (rest == text || strings.HasPrefix(rest, text+" ")) {
+					longest = text
+				}
 			}
 		}
 		if longest == "" {

@@ -22,6 +22,12 @@ func rendered(t *testing.T, tab *table.Table, p Page, width int) string {
 	return rest
 }
 
+// charted adds a chart over a column.
+func charted(t *table.Table, x string) *table.Table {
+	t.Charts = []table.Chart{{Kind: "bar", X: x, Y: []string{"turn"}}}
+	return t
+}
+
 // tableOf makes a table from columns and rows.
 func tableOf(names string, rows ...[]any) *table.Table {
 	t := &table.Table{Title: "t", Rows: rows}
@@ -89,22 +95,28 @@ run  energy_j
 on   ·
 on   ·
 `},
-		{"a label that only joins other columns", tableOf("series run conversation turn", []any{"qa · on", "on", "qa", int64(1)},
-			[]any{"qa · off", "off", "qa", int64(2)}), Page{}, 60, `
+		{"a label that only joins other columns", charted(tableOf("series run conversation turn", []any{"qa · on", "on", "qa", int64(1)},
+			[]any{"qa · off", "off", "qa", int64(2)}), "series"), Page{}, 60, `
 conversation qa
 run  turn
 ───  ────
 on      1
 off     2
 `},
-		{"a label with spaces, and one that says more", tableOf("conversation_turn run turn remark",
+		{"a label with spaces, and other texts", charted(tableOf("conversation_turn run turn remark",
 			[]any{"qa 1", "qa", int64(1), "qa 1 slow"}, []any{"qa 2", "qa", int64(2), "qa 2"},
-			[]any{"rag 1", "rag", int64(1), "rag 1"}), Page{}, 60, `
+			[]any{"rag 1", "rag", int64(1), "rag 1"}), "conversation_turn"), Page{}, 60, `
 run  turn  remark
 ───  ────  ─────────
 qa      1  qa 1 slow
 qa      2  qa 2
 rag     1  rag 1
+`},
+		{"equal columns that no chart needs", tableOf("want got", []any{"a", "a"}, []any{"b", "b"}), Page{}, 60, `
+want  got
+────  ───
+a     a
+b     b
 `},
 	})
 }
