@@ -103,13 +103,5 @@ func Tags(all []*Conversation) []string {
 	return slices.Compact(out)
 }
 
-// Thousands writes a number of tokens in short: 950, 8.2K, 131K. K is 1,000.
-func Thousands(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprint(n)
-	case n < 100_000:
-		return strings.Replace(fmt.Sprintf("%.1fK", float64(n)/1000), ".0K", "K", 1)
-	}
-	return fmt.Sprintf("%.0fK", float64(n)/1000)
-}
+// Thousands writes a number of tokens in short, as tables do: 950, 8.2K, 131K.
+func Thousands(n int64) string { return plain.Thousands(n) }

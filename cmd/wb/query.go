@@ -28,7 +28,7 @@ import (
 type queryOptions struct {
 	db, runs, format, out, text, dir string
 	set                              []string
-	list                             bool
+	list, wide                       bool
 	timeout                          time.Duration
 }
 
@@ -83,6 +83,7 @@ plan's newest execution), or several of these with commas between them.`,
 func (o *queryOptions) outputFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	f.BoolVar(&o.wide, "wide", false, "show all columns and whole texts, even if they are wider than the terminal")
 	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output; without --format its ending chooses the format")
 }
 
@@ -176,7 +177,7 @@ func (o *queryOptions) printList(stdout, stderr io.Writer, lib queries.Library) 
 		if err != nil {
 			return err
 		}
-		return o.writePage(stdout, stderr, viz.Page{Title: "Saved queries", Tables: tables, Version: version})
+		return o.writePage(stdout, stderr, viz.Page{Title: "Saved queries", Tables: tables, Version: version, Wide: o.wide})
 	}
 	t, err := lib.List()
 	if err != nil {
@@ -191,7 +192,7 @@ func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
 			fmt.Fprintf(stderr, "note: %s\n", n)
 		}
 	}
-	return o.writePage(stdout, stderr, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
+	return o.writePage(stdout, stderr, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version, Wide: o.wide})
 }
 
 func (o *queryOptions) writePage(stdout, stderr io.Writer, page viz.Page) error {

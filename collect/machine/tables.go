@@ -79,6 +79,11 @@ func FindingsTable(findings []Finding) *table.Table {
 		Columns: []table.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
+		item := table.Item{Mark: f.Level, Name: f.Check, Text: f.Found}
+		if f.Remedy != "" {
+			item.Further = []string{"→ " + f.Remedy}
+		}
+		t.List = append(t.List, item)
 	}
 	return t
 }

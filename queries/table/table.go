@@ -21,6 +21,15 @@ type Table struct {
 	Rows         [][]any
 	AnySimulated bool     // no runs were chosen, and the file holds simulated runs
 	Notes        []string // warnings about the figures, each one sentence
+	List         []Item   // the rows as a list; the format for terminals shows it instead of the columns. nil: the columns are shown
+}
+
+// Item is one entry of a list, for tables whose rows are mostly sentences.
+type Item struct {
+	Mark    string   // a word before the name, such as a level; may be ""
+	Name    string   // what users type; it is never cut
+	Text    string   // beside the name
+	Further []string // lines below; each begins a new line
 }
 
 // Column is one column of a Table.
