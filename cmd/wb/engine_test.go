@@ -285,7 +285,7 @@ func TestRealCache(t *testing.T) {
 		FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs)`))
 	if got != "true 0 0 0" {
 		t.Errorf("40 turns, unexplained, beyond the ideal, sums that differ = %s\n%s", got, wb(t, dir, "query", "-c",
-			`SELECT conversation, variant, turn, prompt_tokens, cached_tokens, predicted_tokens, block_ideal_tokens
+			`SELECT conversation, placement, turn, prompt_tokens, cached_tokens, predicted_tokens, block_ideal_tokens
 			FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs) AND NOT as_predicted`))
 	}
 	t.Log(wb(t, dir, "query", "rag_placement"))

@@ -133,7 +133,7 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 	}
 	t.Title, t.About = "Run "+res.Name, ""
 	// the table must fit a terminal; the saved query has all columns
-	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} {
+	for _, column := range []string{"run", "sessions", "completion_total_tokens", "energy_total_j", "warm_sessions"} {
 		t.Columns, t.Rows = t.Without(column)
 	}
 	t.Charts = nil

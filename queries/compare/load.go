@@ -134,7 +134,7 @@ func turnsOf(t *table.Table, metrics []Metric) []Turn {
 			return unknownTokens
 		}
 		x := Turn{
-			Run: fmt.Sprint(get("run_id")), Conversation: fmt.Sprint(get("conversation")), Variant: fmt.Sprint(get("variant")),
+			Run: fmt.Sprint(get("run_id")), Conversation: fmt.Sprint(get("conversation")), Variant: fmt.Sprint(get("placement")),
 			PromptTokens: count("prompt_tokens"), OutputTokens: count("completion_tokens"),
 		}
 		x.Nth, _ = get("nth").(int64)

@@ -19,7 +19,7 @@ func aboutText(margin float64) string {
 func columnNames() []string {
 	return []string{
 		"metric", "group", "base", "head", "change_ratio", "low_ratio", "high_ratio", "verdict", "p", "p_holm",
-		"noise_ratio", "sessions", "processes", "turns", "more_sessions", "label",
+		"noise_ratio", "sessions", "processes", "turns", "more_sessions", "compared",
 	}
 }
 
@@ -33,7 +33,7 @@ func Chart(x, series string) table.Chart {
 func tableOf(r *Result) *table.Table {
 	t := &table.Table{
 		Name: "compare", Title: fmt.Sprintf("%s against %s", r.Head.Name(), r.Base.Name()), About: aboutText(r.Comparison.Margin),
-		SQL: r.Base.SQL, Runs: slices.Concat(r.Base.Runs, r.Head.Runs), Charts: []table.Chart{Chart("label", "")},
+		SQL: r.Base.SQL, Runs: slices.Concat(r.Base.Runs, r.Head.Runs), Charts: []table.Chart{Chart("compared", "")},
 	}
 	for _, name := range columnNames() {
 		t.Columns = append(t.Columns, table.Column{Name: name, Unit: table.UnitOf(name)})

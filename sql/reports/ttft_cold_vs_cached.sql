@@ -16,8 +16,8 @@ grouped AS (
     avg(uncached_tokens) AS uncached_tokens, median(ttft_ms) AS ttft_p50_ms
   FROM classed GROUP BY run_id, run, context_tokens, cache)
 SELECT CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN g.cache || ' · ' || g.run ELSE g.cache END AS series,
-  g.run, g.context_tokens, g.cache, g.turns, round(g.prompt_tokens)::BIGINT AS prompt_tokens,
-  round(g.uncached_tokens)::BIGINT AS uncached_tokens,
+  g.run, g.context_tokens, g.cache, g.turns, round(g.prompt_tokens)::BIGINT AS prompt_mean_tokens,
+  round(g.uncached_tokens)::BIGINT AS uncached_mean_tokens,
   round(g.ttft_p50_ms, 3) AS ttft_p50_ms, round(c.ttft_p50_ms / nullif(g.ttft_p50_ms, 0), 2) AS times_faster
 FROM grouped g LEFT JOIN grouped c ON c.run_id = g.run_id AND c.context_tokens = g.context_tokens AND c.cache = 'cold'
 ORDER BY g.context_tokens, list_position(['cold', 'partly', 'cached', 'unknown'], g.cache), g.run;
