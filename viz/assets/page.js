@@ -156,9 +156,11 @@
     for (const id of ids) document.getElementById(id).outerHTML = instead;
   } else {
     for (const id of ids) {
-      draw(id);
+      if (document.getElementById(id).clientWidth) draw(id);
       new ResizeObserver(() => {
         const chart = drawn.get(id), el = document.getElementById(id);
+        if (!el.clientWidth) return; // its table is folded
+        if (!chart) return draw(id);
         if (chart.getWidth() === el.clientWidth && chart.getHeight() === el.clientHeight) return;
         chart.resize();
         chart.setOption(look(data.charts[id], el));
@@ -189,7 +191,10 @@
   };
   const restyle = () => {
     name();
-    for (const id of drawn.keys()) draw(id);
+    for (const id of [...drawn.keys()]) {
+      if (document.getElementById(id).clientWidth) draw(id);
+      else { drawn.get(id).dispose(); drawn.delete(id); } // it is drawn again when its table is unfolded
+    }
   };
   name();
   toggle.hidden = false;
