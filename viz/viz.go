@@ -23,6 +23,7 @@ type Page struct {
 	Tables  []*table.Table
 	Intro   []string // lines under the title
 	Version string   // wb's version, for the footer
+	Lead    *Lead    // what an HTML page opens with; nil: it opens with the tables
 }
 
 // Options describe the place where the page is shown; they do not depend on the data.

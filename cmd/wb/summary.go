@@ -60,7 +60,7 @@ func (s *invocation) summarise(ctx context.Context) error {
 		if len(ids) > 1 {
 			base = ids[0]
 		}
-		files, err := writeReport(ctx, s.file, strings.Join(ids, ","), base, s.results)
+		files, err := writeReport(ctx, s.file, strings.Join(ids, ","), base, s.results, s.dbFlag())
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -170,11 +170,13 @@ func frozenText(r *bench.Result) string {
 }
 
 // dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty for the default file.
-func (o *runOptions) dbFlag() string {
-	if o.db == defaultDB {
+func (o *runOptions) dbFlag() string { return flagOf(o.db) }
+
+func flagOf(file string) string {
+	if file == defaultDB {
 		return ""
 	}
-	return " --db " + plain.Quote(o.db)
+	return " --db " + plain.Quote(file)
 }
 
 // pushFlag gives the flag that names the lake, for a command that goes on with a plan. It is empty if the name holds a secret.
