@@ -22,14 +22,14 @@
   };
   // Sizes are read more easily as 16K and 10.9 GB. The tooltip gives the digits, too.
   const scaled = (v, steps) => {
-    const [by, unit] = steps.find(([by]) => Math.abs(v) >= by) || [1, ''];
-    return (+(v / by).toPrecision(3)) + unit;
+    const [by, unit] = steps.find(([by]) => Math.abs(v) >= by) || steps.at(-1);
+    return (+(v / (by || 1)).toPrecision(3)) + unit;
   };
   const size = (v, unit) => {
     const n = +v;
     if (format(v) === '·') return '·';
     if (unit === 'bytes') return scaled(n, [[1e12, ' TB'], [1e9, ' GB'], [1e6, ' MB'], [1e3, ' kB'], [0, ' B']]);
-    if (unit === 'tokens' && Math.abs(n) >= 1e4) return scaled(n, [[1e9, 'G'], [1e6, 'M'], [1e3, 'K']]);
+    if (unit === 'tokens' && Math.abs(n) >= 1e3) return scaled(n, [[1e9, 'G'], [1e6, 'M'], [1e3, 'K']]);
     return format(v);
   };
   const withUnit = (v, unit) => {
@@ -58,7 +58,7 @@
     Object.assign(o.legend, {
       left: 0, top, padding: [2, 0], itemGap: 16, itemWidth: c.kind === 'scatter' ? 12 : 22, itemHeight: 12,
       textStyle: {color: fg, fontSize: 12, width: narrow ? 150 : 280, overflow: 'truncate'},
-      formatter: name => brief[name] || name,
+      formatter: name => (brief[name] || name).replace(/ \(bytes\)$/, ''),
       pageTextStyle: {color: muted}, pageIconColor: fg, pageIconInactiveColor: line, pageIconSize: 11, tooltip: {show: true},
     });
     if (o.legend.show) top += 30;
