@@ -102,9 +102,11 @@ func figuresOfTime() []figure {
 
 // figuresOfMachines are about energy, memory and the GPU.
 func figuresOfMachines() []figure {
-	nothing := ""
-	for s := 2; s <= 8; s++ {
-		nothing += fmt.Sprintf("GPU 0 %d%s\n", s, strings.Repeat(" NULL", 8))
+	nothing := "" // and the turn that was under way in each step
+	for s, turn := range []string{2: "qa 2", "qa 2", "qa 2", "NULL", "rag 1", "NULL", "NULL"} {
+		if turn != "" {
+			nothing += fmt.Sprintf("GPU 0 %d%s %s\n", s, strings.Repeat(" NULL", 8), turn)
+		}
 	}
 	return []figure{
 		// session 2: 100+200 J in 2 s, 2 turns, 16 tokens; session 3 had a failed turn; session 4: 300 J and half of 100, in 1.5 s, 9 tokens
@@ -131,10 +133,10 @@ func figuresOfMachines() []figure {
 		// readings with energy only make steps of NULLs
 		{"gpu_timeline", "latest",
 			"series elapsed_s power_mean_w gpu_util_mean_ratio memory_util_mean_ratio sm_clock_mean_mhz memory_used_max_bytes " +
-				"temperature_max_c dram_active_mean_ratio throttle_reasons",
-			"GPU 0 0 70 0.75 NULL 1101 20 55 NULL 5\n" +
-				"GPU 0 1 250 0.1 NULL 900 NULL NULL NULL 8\n" +
-				nothing + "GPU 1 0 NULL NULL NULL NULL 7 NULL 0.25 NULL"},
+				"temperature_max_c dram_active_mean_ratio throttle_reasons turn_label",
+			"GPU 0 0 70 0.75 NULL 1101 20 55 NULL 5 qa 1\n" +
+				"GPU 0 1 250 0.1 NULL 900 NULL NULL NULL 8 qa 1\n" +
+				nothing + "GPU 1 0 NULL NULL NULL NULL 7 NULL 0.25 NULL qa 1"},
 	}
 }
 

@@ -41,7 +41,7 @@ func TestParseErrors(t *testing.T) {
 		{"-- chart: line x=a y=b series=\"c d\"\nSELECT 1", `q.sql:1: chart: "c d" is not a valid column name`},
 		{"-- chart: line x=a y=b and more\nSELECT 1", `q.sql:1: chart: wants KEY=VALUE, not "and more"`},
 		{"-- chart: line x=a y=b title=\"open\nSELECT 1", `q.sql:1: chart: wants KEY=VALUE, not "title=\"open"`},
-		{"-- chart: line x=a y=b z=c\nSELECT 1", "q.sql:1: chart: z: unknown option; known are x, y, series, title, stack, logx and logy"},
+		{"-- chart: line x=a y=b z=c\nSELECT 1", "q.sql:1: chart: z: unknown option; known are x, y, series, marks, title, stack, logx and logy"},
 		{"-- chart: line x=a x=b y=c\nSELECT 1", "q.sql:1: chart: x is given twice"},
 		{"-- chart: line x=a y=b logx=yes\nSELECT 1", `q.sql:1: chart: logx: wants true or false, not "yes"`},
 		{"-- chart: line x=a y=b stack=true\nSELECT 1", "q.sql:1: chart: stack: only bar and area charts can be stacked"},
@@ -142,7 +142,7 @@ func TestParseContinuation(t *testing.T) {
 	}
 	// an error names the line in which the entry begins
 	if _, err := Parse("q.sql", "-- title: a\n-- chart: bar x=a\n--   y=b\n--   z=c\nSELECT 1"); err == nil ||
-		err.Error() != "q.sql:2: chart: z: unknown option; known are x, y, series, title, stack, logx and logy" {
+		err.Error() != "q.sql:2: chart: z: unknown option; known are x, y, series, marks, title, stack, logx and logy" {
 		t.Errorf("got %v", err)
 	}
 	// without an entry before it, such a line is a comment or an entry of its key

@@ -221,6 +221,8 @@ func parseChart(value string) (table.Chart, error) {
 			c.Y = strings.Split(v, ",")
 		case "series":
 			c.Series = v
+		case "marks":
+			c.Marks = v
 		case "title":
 			c.Title = v
 		case "stack":
@@ -230,7 +232,7 @@ func parseChart(value string) (table.Chart, error) {
 		case "logy":
 			c.LogY, err = flag(v)
 		default:
-			err = fmt.Errorf("unknown option; known are x, y, series, title, stack, logx and logy")
+			err = fmt.Errorf("unknown option; known are x, y, series, marks, title, stack, logx and logy")
 		}
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", m[1], err)
@@ -249,6 +251,9 @@ func parseChart(value string) (table.Chart, error) {
 	}
 	if c.Stack && c.Kind != "bar" && c.Kind != "area" {
 		return c, errors.New("stack: only bar and area charts can be stacked")
+	}
+	if c.Marks != "" && c.Kind != "line" && c.Kind != "area" {
+		return c, errors.New("marks: only line and area charts have them")
 	}
 	return c, nil
 }

@@ -42,7 +42,7 @@ var reportColumns = map[string]string{
 		"tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered began_warm",
 	"first_divergence": "run conversation placement repeat turn cause recomputed_tokens divergence_message divergence_role " +
 		"divergence_character divergence_before divergence_now advice",
-	"rag_placement": "series run conversation placement phase turns prompt_total_tokens hit_ratio invalidated_total_tokens " +
+	"rag_placement": "place run conversation placement phase turns prompt_total_tokens hit_ratio invalidated_total_tokens " +
 		"ttft_p50_ms checks_total checks_passed_total",
 	"context_growth": "series run conversation placement turn longest_prompt_tokens longest_completion_tokens messages documents " +
 		"max_model_len_tokens context_used_ratio",
@@ -73,7 +73,7 @@ var reportColumns = map[string]string{
 	"failed_turns": "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
 	"gpu_timeline": "series run gpu elapsed_s power_mean_w gpu_util_mean_ratio memory_util_mean_ratio sm_clock_mean_mhz " +
 		"memory_used_max_bytes temperature_max_c sm_active_mean_ratio tensor_active_mean_ratio dram_active_mean_ratio " +
-		"throttle_reasons",
+		"throttle_reasons turn_label",
 	"itl_percentiles": "run conversation counted_by gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
 	"memory_peaks":    "run gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio",
 	"run_differences": "source name first_run last_run other_values",

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 
 	"wb/queries/table"
@@ -47,6 +48,7 @@ type pageView struct {
 	URL, Integrity string
 	HasCharts      bool
 	EChartsVersion string
+	Lead           *leadView // nil: the tables are not folded
 }
 
 type tableView struct {
@@ -60,6 +62,7 @@ type tableView struct {
 	Simulated      bool
 	ShowHeading    bool
 	DetailsSummary string
+	Open, FoldData bool // of a page with a lead
 }
 
 type chartView struct {
@@ -77,6 +80,7 @@ type cellView struct {
 type pageData struct {
 	Charts map[string]*drawing `json:"charts"`
 	CSV    map[string]csvFile  `json:"csv"`
+	Forest map[string]*panel   `json:"forest,omitempty"`
 }
 
 type csvFile struct {
@@ -95,10 +99,19 @@ func writePage(w *bufio.Writer, p Page, echarts string) error {
 		if err != nil {
 			return err
 		}
+		if p.Lead != nil {
+			tv.Open, tv.FoldData = slices.Contains(p.Lead.Open, t.Name), len(tv.Charts) > 0
+		}
 		tv.ShowHeading = tv.Title != v.Title || len(p.Tables) > 1
 		v.Tables = append(v.Tables, tv)
 	}
-	v.HasCharts = len(data.Charts) > 0 // a page without charts needs no library
+	if p.Lead != nil {
+		v.Title, v.Lead, data.Forest = cmp.Or(p.Lead.Title, v.Title), leadOf(p.Lead), map[string]*panel{}
+		for _, panel := range v.Lead.Forest {
+			data.Forest[panel.ID] = panel
+		}
+	}
+	v.HasCharts = len(data.Charts)+len(data.Forest) > 0 // a page without charts needs no library
 
 	// json.Marshal writes <, >, &, U+2028 and U+2029 as escapes, so no cell can end the script element that holds it.
 	b, err := json.Marshal(data)
@@ -111,16 +124,10 @@ func writePage(w *bufio.Writer, p Page, echarts string) error {
 	if v.HasCharts && echarts == "" {
 		v.Policy = strings.Replace(v.Policy, "script-src 'unsafe-inline'", "script-src 'unsafe-inline' "+cdnOrigin, 1)
 	}
-	css, err := assets.ReadFile("assets/page.css")
-	if err != nil {
+	if v.CSS, v.Script, err = pageAssets(); err != nil {
 		return err
 	}
-	script, err := assets.ReadFile("assets/page.js")
-	if err != nil {
-		return err
-	}
-	v.CSS, v.Script = template.CSS(css), template.JS(script)
-	page, err := template.ParseFS(assets, "assets/page.html")
+	page, err := template.ParseFS(assets, "assets/page.html", "assets/lead.html")
 	if err != nil {
 		return err
 	}

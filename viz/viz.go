@@ -25,6 +25,7 @@ type Page struct {
 	Version string   // wb's version, for the footer
 	Wide    bool     // on a terminal, show all columns, even if they are wider than it
 	More    string   // what shows the columns that do not fit a terminal; "" means the flag --wide
+	Lead    *Lead    // what an HTML page opens with; nil: it opens with the tables
 }
 
 // Options describe the place where the page is shown; they do not depend on the data.

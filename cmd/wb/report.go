@@ -19,14 +19,16 @@ type reportOptions struct{ db, out, base string }
 func newReport(stdout, stderr io.Writer) *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report [SELECTOR]",
+		Use:   "report [SELECTOR | BASE HEAD]",
 		Short: "Write the report of one or more runs as CSV, JSON, Markdown and HTML, with system facts",
-		Long: `Write the report of the selected runs (default: latest). Several runs are compared with one of them: --base, or the first.
+		Long: `Write the report of the selected runs (default: latest). Several runs are compared with one of them: BASE, --base, or the first.
+The page opens with the answer: key figures, slowest turns and advice of one run, or the verdicts of several.
 The Markdown file of several runs is short, to be pasted into a review: the overview, the comparison and the differing settings.`,
 		Example: `  wb report
+  wb report baseline candidate
   wb report plan:apc --base apc/enable-prefix-caching=false
   wb report baseline,candidate --out results`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: args(cobra.MaximumNArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			selector := "latest"
 			if len(a) == 1 {
@@ -37,7 +39,13 @@ The Markdown file of several runs is short, to be pasted into a review: the over
 			if err != nil {
 				return err
 			}
-			files, err := writeReport(ctx, db, selector, o.base, o.out)
+			if len(a) == 2 {
+				selector, o.base, err = report.Pair(ctx, db, a[0], a[1], o.base)
+			}
+			var files []string
+			if err == nil {
+				files, err = writeReport(ctx, db, selector, o.base, o.out, flagOf(o.db))
+			}
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err
 			}
@@ -52,7 +60,8 @@ The Markdown file of several runs is short, to be pasted into a review: the over
 }
 
 // writeReport writes the files of a report on the selected runs and returns their paths.
-func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) ([]string, error) {
+// flag is added to the commands that it shows.
+func writeReport(ctx context.Context, db *store.DB, selector, base, dir, flag string) ([]string, error) {
 	tables, empty, err := report.Tables(ctx, db, selector, base)
 	if err != nil {
 		return nil, err
@@ -61,5 +70,11 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 	if err != nil {
 		return nil, err
 	}
-	return output.WriteReport(dir, output.Report{Tables: tables, Empty: empty, System: system, Short: report.Short, Version: version})
+	opening, err := report.Opening(ctx, db, selector, tables, flag)
+	if err != nil {
+		return nil, err
+	}
+	return output.WriteReport(dir, output.Report{
+		Tables: tables, Empty: empty, System: system, Short: report.Short, Version: version, Opening: opening, Margin: report.Margin,
+	})
 }

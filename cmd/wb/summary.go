@@ -56,7 +56,7 @@ func (s *invocation) summarise(ctx context.Context) error {
 		if len(ids) > 1 {
 			base = ids[0]
 		}
-		files, err := writeReport(ctx, s.file, strings.Join(ids, ","), base, s.results)
+		files, err := writeReport(ctx, s.file, strings.Join(ids, ","), base, s.results, s.dbFlag())
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -113,11 +113,13 @@ func (o *runOptions) call() summary.Call {
 
 // dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty where commands find the
 // file without it.
-func (o *runOptions) dbFlag() string {
-	if o.db == defaultDB() {
+func (o *runOptions) dbFlag() string { return flagOf(o.db) }
+
+func flagOf(file string) string {
+	if file == defaultDB() {
 		return ""
 	}
-	return " --db " + plain.Quote(o.db)
+	return " --db " + plain.Quote(file)
 }
 
 // pushFlag gives the flag that names the lake, for a command that goes on with a plan. It is empty if the name holds a secret.

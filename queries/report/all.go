@@ -18,7 +18,8 @@ func metrics() []string {
 	return []string{"ttft", "tpot", "itl_p99", "e2e", "hit_ratio", "j_per_token", "peak_mem"}
 }
 
-const margin = 0.02 // differences within it do not matter
+// Margin is the change that does not matter in the comparison of a report.
+const Margin = 0.02
 
 // compareAll compares each run with one of them, in one table with one row per run and metric. It gives nil for a single run.
 func compareAll(ctx context.Context, db *store.DB, runs []table.RunRef, base string) (*table.Table, error) {
@@ -91,7 +92,7 @@ func compareWith(ctx context.Context, db *store.DB, first table.RunRef, runs []t
 		if head.ID == first.ID {
 			continue
 		}
-		r, err := compare.Run(ctx, db, compare.Comparison{Base: first.ID, Head: head.ID, Metrics: metrics(), Margin: margin})
+		r, err := compare.Run(ctx, db, compare.Comparison{Base: first.ID, Head: head.ID, Metrics: metrics(), Margin: Margin})
 		if errors.Is(err, compare.ErrNothingMeasured) {
 			continue
 		}

@@ -7,7 +7,9 @@
 --   Run it over wb run --rag-placement all.
 --   Warm-up and failed turns are left out.
 -- var: runs = latest
--- chart: bar x=series y=hit_ratio
+-- chart: bar x=place y=hit_ratio series=phase title="Prefix-cache hit ratio by placement"
+-- chart: bar x=place y=invalidated_total_tokens series=phase title="Tokens that were computed again"
+-- chart: bar x=place y=ttft_p50_ms series=phase title="Time to first token by placement"
 WITH t AS (
   SELECT t.*,
     CASE WHEN t.documents > 0 THEN 'with'
@@ -16,8 +18,8 @@ WITH t AS (
       THEN coalesce((SELECT sum(m.tokens) FROM raw.cache_miss m
         WHERE m.run_id = t.run_id AND m.turn_id = t.turn_id AND m.cause = 'changed_text'), 0) END AS invalidated
   FROM measured_turns t)
-SELECT conversation || ' · ' || placement || ' · ' || phase
-    || CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN ' · ' || run ELSE '' END AS series,
+SELECT placement || CASE WHEN count(DISTINCT conversation) OVER () > 1 THEN ' · ' || conversation ELSE '' END
+    || CASE WHEN count(DISTINCT run_id) OVER () > 1 THEN ' · ' || run ELSE '' END AS place,
   run, conversation, placement, phase, count(*) AS turns,
   sum(prompt_tokens)::BIGINT AS prompt_total_tokens,
   round(sum(cached_tokens) / nullif(sum(prompt_tokens) FILTER (WHERE cached_tokens IS NOT NULL), 0), 4) AS hit_ratio,

@@ -45,6 +45,8 @@ type Report struct {
 	System  []*table.Table          // machine, server and settings
 	Short   func(*table.Table) bool // says which tables go into the short Markdown file of several runs
 	Version string
+	Opening []*table.Table // what the page opens with: see queries/report.Opening
+	Margin  float64        // of the comparison; 0.02 for 2 %
 }
 
 // WriteReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json into a folder. It creates
@@ -63,6 +65,10 @@ func WriteReport(dir string, r Report) ([]string, error) {
 	if len(empty) > 0 {
 		page.Intro = []string{"Left out because they have no rows: " + strings.Join(empty, ", ") + "."}
 	}
+	html := page
+	html.Intro, html.Lead = nil, r.lead()
+	html.Tables = slices.Concat(tables, r.Opening) // those that it opens with come last: with their SQL
+	page.Tables = slices.Concat(r.Opening, tables)
 	summary := page
 	for _, t := range tables {
 		if t.Name == "conversation_summary" {
@@ -85,7 +91,7 @@ func WriteReport(dir string, r Report) ([]string, error) {
 	for _, x := range []struct {
 		suffix, format string
 		page           viz.Page
-	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", page},
+	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", html},
 		{systemFacts + ".json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
 		p := filepath.Join(dir, name+x.suffix)
 		if err := WritePage(p, x.format, x.page); err != nil {

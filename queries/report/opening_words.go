@@ -1,0 +1,76 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// shown gives a figure with three or four significant digits and its unit. A ratio is a percentage.
+func shown(v float64, unit string) string {
+	if unit == "ratio" {
+		return percent(v)
+	}
+	a, places := math.Abs(v), 3
+	switch {
+	case a >= 1000:
+		return thousands(int(math.Round(v))) + " " + unit
+	case a >= 100:
+		places = 0
+	case a >= 10:
+		places = 1
+	case a >= 1:
+		places = 2
+	}
+	return strconv.FormatFloat(v, 'f', places, 64) + " " + unit
+}
+
+// percent gives a ratio as a percentage, with one decimal below 10 % and near 100 %.
+func percent(ratio float64) string {
+	p := 100 * ratio
+	if p != 0 && p < 10 || p > 99 && p < 100 {
+		return fmt.Sprintf("%.1f %%", p)
+	}
+	return fmt.Sprintf("%.0f %%", p)
+}
+
+// thousands separates groups of three digits.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	sign := ""
+	if strings.HasPrefix(s, "-") {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+// counted gives a number with its noun, whose plural ends in s.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
+}
+
+// causeWords gives the words of a cause of misses.
+func causeWords(cause string) string {
+	switch cause {
+	case "template_rewrote_history":
+		return "the chat template rewrote the history"
+	case "retokenized":
+		return "the reply was tokenized differently"
+	case "block_rounding":
+		return "not whole blocks"
+	case "last_token":
+		return "the last token is always computed"
+	case "isolation":
+		return "isolation keeps sessions apart"
+	case "unknown":
+		return "no cause is known"
+	}
+	return strings.ReplaceAll(cause, "_", " ") // new text, changed text, evicted
+}
