@@ -46,7 +46,8 @@ func (a *adviser) advise(figures, causes, events, stalls, drift []row) {
 		a.event(r)
 	}
 	for _, r := range drift {
-		if s := r.text("remark"); s != "" {
+		// neighbours that are related matter to intervals over turns, and wb's are over sessions
+		if s := r.text("remark"); s != "" && s != "neighbouring turns are correlated" {
 			a.add(r, "drift", "The speed was not steady", "drift", "a larger --warmup or more repeats make this smaller", "%s: %s",
 				strings.ToUpper(r.text("metric")), s)
 		}
