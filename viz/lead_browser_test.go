@@ -110,7 +110,8 @@ func checkThemeOfForest(t *testing.T, ctx context.Context) {
 	t.Helper()
 	const better = `echarts.getInstanceByDom(document.querySelector('.plot')).getOption().series[0].data[0].itemStyle.color`
 	before := eval[string](t, ctx, better)
-	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`#t1 summary`)), chromedp.Click(chromedp.CSS("#theme")), chromedp.Sleep(300*time.Millisecond)))
+	must(t, chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`#t1 summary`)), chromedp.Click(chromedp.CSS("#theme")),
+		chromedp.Sleep(300*time.Millisecond)))
 	if after := eval[string](t, ctx, better); after == before {
 		t.Errorf("the colour of the forest plot stayed %s", after)
 	}

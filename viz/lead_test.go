@@ -116,7 +116,8 @@ func TestPageWithLead(t *testing.T) {
 		t.Error("what was left out does not stand at the end")
 	}
 	for _, place := range []string{
-		"<title>2 runs against base (simulated)</title>", `aria-label="ttft. a: -20.0 % (95 %: -25.0 to -10.0), faster. b: `, "<code>wb query failed_turns",
+		"<title>2 runs against base (simulated)</title>", `aria-label="ttft. a: -20.0 % (95 %: -25.0 to -10.0), faster. b: `,
+		"<code>wb query failed_turns",
 	} {
 		if !strings.Contains(strings.ReplaceAll(got, "&#43;", "+"), place) {
 			t.Errorf("no %s", place)

@@ -141,7 +141,10 @@ func TestCauseOf(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
-	fine := row{"run": "a", "status": "ok", "turns": int64(8), "sessions": int64(2), "conversations": int64(1), "hit_ratio": 0.8, "block_ideal_ratio": 0.8}
+	fine := row{
+		"run": "a", "status": "ok", "turns": int64(8), "sessions": int64(2), "conversations": int64(1), "hit_ratio": 0.8,
+		"block_ideal_ratio": 0.8,
+	}
 	with := func(r row) []row {
 		out := row{}
 		for k, v := range fine {
@@ -187,8 +190,10 @@ func TestAdvice(t *testing.T) {
 		{"no GPU", with(row{}), nil, []row{{"run": "a", "kind": "no_gpu", "times": int64(1)}}, nil, nil, "", ""},
 		{"stalls", with(row{}), nil, nil, []row{{"run": "a", "stalls": int64(1), "longest_ms": 132.0, "median_ms": 14.3, "conversation": "rag",
 			"turn": int64(4)}}, nil, "stalls", "1 long gap between tokens, the longest of 132 ms in rag turn 4, where the median is 14.3 ms"},
-		{"drift", with(row{}), nil, nil, nil, []row{{"run": "a", "metric": "ttft", "remark": "it got 5.0 % slower"}, {"run": "a", "metric": "tpot"}},
-			"drift", "TTFT: it got 5.0 % slower"},
+		{"drift", with(row{}), nil, nil, nil, []row{
+			{"run": "a", "metric": "ttft", "remark": "it got 5.0 % slower"}, {"run": "a", "metric": "tpot"},
+			{"run": "a", "metric": "e2e", "remark": "neighbouring turns are correlated"},
+		}, "drift", "TTFT: it got 5.0 % slower"},
 		{"order", with(row{"failed_turns": int64(1), "queued_turns": int64(1)}), cause("evicted", 0.5),
 			[]row{{"run": "a", "kind": "not_steady", "first_message": "x"}}, nil, nil, "failed_turns not_steady evicted queue", ""},
 	} {
@@ -237,11 +242,17 @@ func TestShown(t *testing.T) {
 	}
 }
 
-func TestPair(t *testing.T) {
+func TestChoose(t *testing.T) {
 	ctx := context.Background()
 	db := fixture.History(t)
-	selector, first, err := Pair(ctx, db, "base", "tuned", "")
+	selector, first, err := Choose(ctx, db, []string{"base", "tuned"}, "")
 	if err != nil || !strings.HasPrefix(selector, first+",") || strings.Count(selector, ",") != 2 {
+		t.Errorf("%q %q %v", selector, first, err)
+	}
+	if selector, first, err := Choose(ctx, db, nil, "x"); selector != "latest" || first != "x" || err != nil {
+		t.Errorf("%q %q %v", selector, first, err)
+	}
+	if selector, first, err := Choose(ctx, db, []string{"nosuch"}, ""); selector != "nosuch" || first != "" || err != nil {
 		t.Errorf("%q %q %v", selector, first, err)
 	}
 	for _, c := range [][4]string{
@@ -250,7 +261,7 @@ func TestPair(t *testing.T) {
 		{"base", "tuned", "base", "report: with BASE and HEAD, --base has no meaning"},
 		{"base", "nosuch", "", `select runs "nosuch": no such run`},
 	} {
-		if _, _, err := Pair(ctx, db, c[0], c[1], c[2]); err == nil || err.Error() != c[3] {
+		if _, _, err := Choose(ctx, db, c[:2], c[2]); err == nil || err.Error() != c[3] {
 			t.Errorf("%v: %v", c, err)
 		}
 	}
