@@ -46,7 +46,8 @@ func forest(t *table.Table, margin float64) (panels []*panel) {
 		p := panels[at]
 		l := lineView{
 			Run: r.text(i, "run"), Verdict: r.text(i, "verdict"),
-			Change: hundredfold(r.number(i, "change_ratio")), Low: hundredfold(r.number(i, "low_ratio")), High: hundredfold(r.number(i, "high_ratio")),
+			Change: hundredfold(r.number(i, "change_ratio")), Low: hundredfold(r.number(i, "low_ratio")),
+			High: hundredfold(r.number(i, "high_ratio")),
 		}
 		l.Text = l.words(p.Unit)
 		p.Lines = append(p.Lines, l)

@@ -33,32 +33,9 @@ import (
 //
 // WB_SCREENSHOTS=DIR keeps a picture of each page.
 func TestBrowser(t *testing.T) {
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("no chromium on PATH: apt-get install chromium")
-	}
-	if _, err := assets.ReadFile("assets/echarts.min.js"); err != nil {
-		t.Skip("echarts.min.js is not embedded: run viz/assets/fetch.sh")
-	}
+	tab := browserTab(t)
 	file := filepath.Join(t.TempDir(), "page.html")
 	if err := os.WriteFile(file, []byte(render(t, "html", gallery(), Options{})), 0o644); err != nil {
-		t.Fatal(err)
-	}
-
-	alloc, stop := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("headless", "new"), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(60*time.Second))
-	defer stop()
-	tab, closeBrowser := chromedp.NewContext(alloc)
-	defer closeBrowser()
-	if err := chromedp.Do(tab); err != nil { // this starts the browser, which must run longer than the tabs below
 		t.Fatal(err)
 	}
 
@@ -77,6 +54,35 @@ func TestBrowser(t *testing.T) {
 			checkPage(t, ctx, "file://"+file, c.width, c.theme)
 		})
 	}
+}
+
+// browserTab starts a browser, in which tabs can be opened until the test ends. The test is skipped where there is no browser.
+func browserTab(t *testing.T) context.Context {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("no chromium on PATH: apt-get install chromium")
+	}
+	if _, err := assets.ReadFile("assets/echarts.min.js"); err != nil {
+		t.Skip("echarts.min.js is not embedded: run viz/assets/fetch.sh")
+	}
+	alloc, stop := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("headless", "new"), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(60*time.Second))
+	t.Cleanup(stop)
+	tab, closeBrowser := chromedp.NewContext(alloc)
+	t.Cleanup(closeBrowser)
+	if err := chromedp.Do(tab); err != nil { // this starts the browser, which must run longer than the tabs below
+		t.Fatal(err)
+	}
+	return tab
 }
 
 func checkPage(t *testing.T, ctx context.Context, url string, width int64, theme string) {

@@ -41,6 +41,8 @@ func TestBrowserOpensReports(t *testing.T) {
 	dir := t.TempDir()
 	wb(t, dir, "run", "--sim-profile", "instant", "--name", "page", "--results", "out", "--quiet")
 	wb(t, dir, "query", "cache_hit_by_turn.sql", "--format", "html", "-o", "x.html")
+	wb(t, dir, "run", "--sim-profile", "instant", "--name", "slow", "--quiet", "--", "--no-enable-prefix-caching")
+	wb(t, dir, "report", "page", "slow", "--out", "both")
 
 	ctx, stop := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.DisableGPU,
@@ -80,10 +82,16 @@ func TestBrowserOpensReports(t *testing.T) {
 	check(err)
 	_, err = chromedp.Call(ctx, log.Enable, cdp.Empty{})
 	check(err)
-	for page, atLeast := range map[string]int{"x.html": 1, "out/page.html": 8} {
+	for page, atLeast := range map[string]int{"x.html": 1, "out/page.html": 8, "both/page-and-1-more.html": 8} {
 		url := "file://" + filepath.Join(dir, page)
 		check(chromedp.Do(ctx, chromedp.EmulateViewport(1200, 900), chromedp.Navigate(url),
-			chromedp.WaitReady(chromedp.CSS("#wb-data")), chromedp.Sleep(time.Second)))
+			chromedp.WaitReady(chromedp.CSS("#wb-data"))))
+		if page != "x.html" {
+			checkOpening(t, ctx, page)
+		}
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[int](`[...document.querySelectorAll('details')].map(d => d.open = true).length`))
+		check(err)
+		check(chromedp.Do(ctx, chromedp.Sleep(time.Second)))
 		got, err := chromedp.Run(ctx, chromedp.Evaluate[map[string]any](chartsOnPage))
 		check(err)
 		n, _ := got["charts"].(float64)
@@ -103,5 +111,44 @@ func TestBrowserOpensReports(t *testing.T) {
 	}
 	if len(complaints) > 0 {
 		t.Errorf("the browser complained: %s", strings.Join(complaints, "\n"))
+	}
+}
+
+// openingOfPage is JavaScript that says what a page opens with, and whether it is wider than the window.
+const openingOfPage = `(() => ({
+	tiles: [...document.querySelectorAll('.tile')].map(e => e.querySelector('.name').textContent).join(', '),
+	known: [...document.querySelectorAll('.tile:not(.unknown) b')].filter(e => /[0-9]/.test(e.textContent)).length,
+	facts: document.querySelectorAll('.facts dt').length, slowest: document.querySelectorAll('.slowest li').length,
+	panels: [...document.querySelectorAll('.plot')].filter(e => e.querySelector('canvas')).length,
+	answers: document.querySelectorAll('.answers p').length, wide: document.documentElement.scrollWidth > innerWidth,
+	screens: document.documentElement.scrollHeight / 900,
+}))()`
+
+// checkOpening checks what the page of a run, or of two, opens with.
+func checkOpening(t *testing.T, ctx context.Context, page string) {
+	t.Helper()
+	got, err := chromedp.Run(ctx, chromedp.Evaluate[map[string]any](openingOfPage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"tiles": "TTFT p50, TTFT p99, Time per token, Hit ratio, Throughput, Energy per token", "answers": 0.0,
+	}
+	known, panels := 5.0, 0.0
+	if page != "out/page.html" { // ttft, tpot, itl_p99, e2e and hit_ratio, and more with a GPU
+		want = map[string]any{"tiles": "", "answers": 1.0}
+		known, panels = 0, 5
+	}
+	want["slowest"], want["wide"] = 5.0, false
+	for k, v := range want {
+		if got[k] != v {
+			t.Errorf("%s: %s: %v, want %v", page, k, got[k], v)
+		}
+	}
+	if got["known"].(float64) < known || got["panels"].(float64) < panels {
+		t.Errorf("%s: %v figures are known, %v panels are drawn", page, got["known"], got["panels"])
+	}
+	if n, _ := got["screens"].(float64); n > 5 || got["facts"] == 0.0 {
+		t.Errorf("%s: %v screens, %v facts", page, n, got["facts"])
 	}
 }

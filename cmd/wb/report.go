@@ -30,21 +30,15 @@ The Markdown file of several runs is short, to be pasted into a review: the over
   wb report baseline,candidate --out results`,
 		Args: args(cobra.MaximumNArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			selector := "latest"
-			if len(a) == 1 {
-				selector = a[0]
-			}
 			ctx := cmd.Context()
 			db, err := openRead(ctx, o.db, stderr)
 			if err != nil {
 				return err
 			}
-			if len(a) == 2 {
-				selector, o.base, err = report.Pair(ctx, db, a[0], a[1], o.base)
-			}
+			selector, base, err := report.Choose(ctx, db, a, o.base)
 			var files []string
 			if err == nil {
-				files, err = writeReport(ctx, db, selector, o.base, o.out, flagOf(o.db))
+				files, err = writeReport(ctx, db, selector, base, o.out, (&runOptions{db: o.db}).dbFlag())
 			}
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err

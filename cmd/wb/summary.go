@@ -113,13 +113,11 @@ func (o *runOptions) call() summary.Call {
 
 // dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty where commands find the
 // file without it.
-func (o *runOptions) dbFlag() string { return flagOf(o.db) }
-
-func flagOf(file string) string {
-	if file == defaultDB() {
+func (o *runOptions) dbFlag() string {
+	if o.db == defaultDB() {
 		return ""
 	}
-	return " --db " + plain.Quote(file)
+	return " --db " + plain.Quote(o.db)
 }
 
 // pushFlag gives the flag that names the lake, for a command that goes on with a plan. It is empty if the name holds a secret.

@@ -46,7 +46,8 @@ func (a *adviser) advise(figures, causes, events, stalls, drift []row) {
 		a.event(r)
 	}
 	for _, r := range drift {
-		if s := r.text("remark"); s != "" {
+		// neighbours that are related matter to intervals over turns, and wb's are over sessions
+		if s := r.text("remark"); s != "" && s != "neighbouring turns are correlated" {
 			a.add(r, "drift", "The speed was not steady", "drift", "a larger --warmup or more repeats make this smaller", "%s: %s",
 				strings.ToUpper(r.text("metric")), s)
 		}
@@ -99,7 +100,8 @@ func (a *adviser) event(r row) {
 	case "not_steady":
 		a.add(r, "not_steady", "The warm-up did not become steady", "drift", "a larger --warmup gives the server more time", "%s", message)
 	case "buffered":
-		a.add(r, "buffered", "Something between server and wb delayed tokens", "run_events", "no time between tokens can be trusted", "%s", message)
+		a.add(r, "buffered", "Something between server and wb delayed tokens", "run_events", "no time between tokens can be trusted",
+			"%s", message)
 	case "not_isolated", "reset_unproven":
 		a.add(r, "not_isolated", "Sessions may share the cache", "run_events", "", "%s", message)
 	case "context_truncated":
@@ -136,7 +138,8 @@ func (a *adviser) misses(r row) {
 	if share < someShare || cause == "block_rounding" && share < blockShare {
 		return
 	}
-	title, report, advice := "", "first_divergence", ""
+	var title, advice string
+	report := "first_divergence"
 	switch cause {
 	case "changed_text":
 		title, advice = "Hit ratio lost to changed text", "put what changes behind what stays the same"

@@ -78,9 +78,11 @@ func baseOf(ctx context.Context, db *store.DB, runs []table.RunRef, base string)
 // against is the comparisons of several runs with one of them.
 type against struct {
 	first    table.RunRef
+	head     string       // name of the last run that was compared
 	one      *table.Table // the first of the comparisons
 	rows     [][]any
 	compared int
+	answers  []string            // of each comparison, in words
 	notes    []string            // in the order in which they came
 	whose    map[string][]string // names of the runs whose comparison has a note
 }
@@ -107,6 +109,7 @@ func compareWith(ctx context.Context, db *store.DB, first table.RunRef, runs []t
 // add adds the comparison of one run.
 func (a *against) add(name string, r *compare.Result) {
 	t := r.Table()
+	a.answers = append(a.answers, name+": "+inWords(r))
 	if a.one == nil {
 		a.one = t
 	}
@@ -116,6 +119,7 @@ func (a *against) add(name string, r *compare.Result) {
 		}
 	}
 	a.compared++
+	a.head = name
 	for _, n := range t.Notes {
 		if a.whose[n] == nil {
 			a.notes = append(a.notes, n)
@@ -129,6 +133,10 @@ func (a *against) table(runs []table.RunRef) *table.Table {
 	t := &table.Table{
 		Name: comparison, Title: "Against " + a.first.Name, About: a.one.About, SQL: a.one.SQL, Runs: runs, Rows: a.rows,
 		Columns: slices.Concat([]table.Column{{Name: "run"}}, a.one.Columns), Charts: []table.Chart{compare.Chart("metric", "run")},
+		Answer: a.answers,
+	}
+	if len(t.Answer) == 1 { // the title has the name of the run
+		t.Answer = []string{strings.TrimPrefix(t.Answer[0], a.head+": ")}
 	}
 	for _, n := range a.notes {
 		t.Notes = append(t.Notes, a.note(n))

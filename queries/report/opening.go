@@ -144,7 +144,7 @@ func figuresOf(r row) []figure {
 		r.figure("TTFT p99", "ttft_p99_ms", "ms", "largest "+shown(largest, "ms"), or(none, "no turn has a first token")),
 		r.figure("Time per token", "tpot_p50_ms", "ms", "median TPOT; a stream gives "+shown(rate, "tokens/s"),
 			or(none, "how many tokens came when is not known")),
-		r.figure("Prefix-cache hit ratio", "hit_ratio", "ratio", hit, or(none, "the server does not report cached tokens")),
+		r.figure("Hit ratio", "hit_ratio", "ratio", hit, or(none, "the server does not report cached tokens")),
 		r.figure("Throughput", "completion_tokens_per_s", "tokens/s",
 			thousands(r.count("completion_tokens"))+" tokens in "+shown(busy, "s"), or(none, "the server does not report completion tokens")),
 		r.figure("Energy per token", "energy_per_token_j", "J", shown(joules, "J")+" in all", or(none, noEnergy(r))),

@@ -12,9 +12,21 @@ import (
 	"wb/store"
 )
 
-// Pair gives the selector and the base of a report that compares the runs of head with the run that base selects. flag is the value of
-// --base, which must then be empty. It is an error if base selects several runs, or one of head.
-func Pair(ctx context.Context, db *store.DB, base, head, flag string) (selector, first string, err error) {
+// Choose gives the selector of a report's runs and the run that is its base, "" for the first. args are those of the command line: none for
+// the latest run, a selector, or BASE and HEAD. base is the value of --base, which must be empty with BASE and HEAD.
+func Choose(ctx context.Context, db *store.DB, args []string, base string) (selector, first string, err error) {
+	switch len(args) {
+	case 0:
+		return "latest", base, nil
+	case 1:
+		return args[0], base, nil
+	}
+	return pair(ctx, db, args[0], args[1], base)
+}
+
+// pair gives the selector and the base of a report that compares the runs of head with the run that base selects. It is an error if base
+// selects several runs, or one of head.
+func pair(ctx context.Context, db *store.DB, base, head, flag string) (selector, first string, err error) {
 	if flag != "" {
 		return "", "", errors.New("report: with BASE and HEAD, --base has no meaning")
 	}

@@ -70,7 +70,7 @@ func causeOf(r row) (cause, words string) {
 		return "frozen", "wb itself did not run for a moment"
 	case queue > ttft/2:
 		return "queue", sentence("waited "+shown(queue, "ms")+" in the server's queue", beside)
-	case others > 0 && (!known || uncached < prompt/2):
+	case others > 0 && (unlike != "" || !known || uncached < prompt/2):
 		return "load", sentence(beside, unlike)
 	case unlike != "":
 		return "stall", unlike

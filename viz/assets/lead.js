@@ -22,7 +22,7 @@
     const muted = color('--muted'), line = color('--line'), fg = color('--fg');
     const round = v => String(+(+v).toPrecision(3));
     const names = p.lines.map(l => l.run);
-    const room = Math.min(150, width * 0.36);
+    const room = Math.min(width * 0.4, 20 + 6.5 * Math.max(...names.map(n => (brief[n] || n).length)));
     const ends = p.lines.flatMap(l => [l.change, l.low, l.high]).filter(v => v !== null).concat([p.margin, -p.margin]);
     const reach = Math.max(...ends.map(Math.abs)) * 1.12;
     const low = Math.min(...ends) < -p.margin ? -reach : -Math.max(reach * 0.15, p.margin * 1.5);

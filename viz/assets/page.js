@@ -175,6 +175,7 @@
   }
 
   const drawn = new Map();
+  const shown = id => !document.getElementById(id).closest('details:not([open])'); // a chart is drawn when its table is unfolded
   function draw(id) {
     const el = document.getElementById(id);
     if (drawn.has(id)) drawn.get(id).dispose();
@@ -238,16 +239,19 @@
     for (const id of ids) document.getElementById(id).outerHTML = instead;
   } else {
     for (const id of ids) {
-      if (document.getElementById(id).clientWidth) draw(id);
+      if (shown(id)) draw(id);
       new ResizeObserver(() => {
         const chart = drawn.get(id), el = document.getElementById(id);
-        if (!el.clientWidth) return; // its table is folded
-        if (!chart) return draw(id);
+        if (!chart || !shown(id)) return;
         if (chart.getWidth() === el.clientWidth && chart.getHeight() === el.clientHeight) return;
         chart.resize();
         chart.setOption(look(data.charts[id], el));
       }).observe(document.getElementById(id));
     }
+    document.addEventListener('toggle', () => ids.forEach(id => {
+      const el = document.getElementById(id), chart = drawn.get(id);
+      if (shown(id) && (!chart || chart.getWidth() !== el.clientWidth)) draw(id);
+    }), true); // it does not bubble
     for (const b of document.querySelectorAll('[data-png]')) {
       b.hidden = false;
       b.addEventListener('click', () => {
@@ -274,7 +278,7 @@
   const restyle = () => {
     name();
     for (const id of [...drawn.keys()]) {
-      if (document.getElementById(id).clientWidth) draw(id);
+      if (shown(id)) draw(id);
       else { drawn.get(id).dispose(); drawn.delete(id); } // it is drawn again when its table is unfolded
     }
   };

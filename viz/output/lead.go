@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"wb/queries/table"
@@ -24,10 +25,9 @@ func (r Report) lead() *viz.Lead {
 		}
 	}
 	l.Open = []string{"cache_hit_by_turn", "ttft_by_turn"}
-	for _, t := range r.Tables {
-		if t.Name == "compare" {
-			l.Changes, l.Title, l.Open = t, comparedTitle(t), []string{"compare"}
-		}
+	if i := r.comparison(); i >= 0 {
+		t := r.Tables[i]
+		l.Changes, l.Answers, l.Title, l.Open = t, t.Answer, comparedTitle(t), []string{t.Name}
 	}
 	return l
 }
@@ -47,4 +47,20 @@ func comparedTitle(t *table.Table) string {
 		return fmt.Sprintf("%s against %s", t.Rows[0][at], base)
 	}
 	return fmt.Sprintf("%d runs against %s", len(heads), base)
+}
+
+// comparison gives the place of the comparison of several runs in Tables, or -1.
+func (r Report) comparison() int {
+	return slices.IndexFunc(r.Tables, func(t *table.Table) bool { return t.Name == "compare" })
+}
+
+// folded gives the tables below a lead: those of Opening come last, for their SQL. What the lead says of the comparison is not said again.
+func (r Report) folded() []*table.Table {
+	tables := slices.Concat(r.Tables, r.Opening)
+	if i := r.comparison(); i >= 0 {
+		plain := *tables[i]
+		plain.Charts, plain.Answer = nil, nil
+		tables[i] = &plain
+	}
+	return tables
 }

@@ -67,7 +67,7 @@ func WriteReport(dir string, r Report) ([]string, error) {
 	}
 	html := page
 	html.Intro, html.Lead = nil, r.lead()
-	html.Tables = slices.Concat(tables, r.Opening) // those that it opens with come last: with their SQL
+	html.Tables = r.folded()
 	page.Tables = slices.Concat(r.Opening, tables)
 	summary := page
 	for _, t := range tables {
