@@ -60,7 +60,7 @@ const pictures = `[...document.querySelectorAll('.chart')].map(el => {
 			over.push(a.text + ' | ' + b.text);
 	return {
 		id: el.id, title: chart.getOption().title[0].text, shades: new Set(new Uint32Array(d.buffer)).size,
-		top: y.axis.scale.getExtent()[1], y: y.get('name') || '', names: names.length,
+		top: y.axis.scale.getExtent()[1], y: y.get('name').trim(), names: names.length,
 		shown: names.filter(n => chosen[n] !== false).length,
 		colours: Object.fromEntries(all.map(s => [s.name, s.getData().getVisual('style').fill || s.getData().getVisual('style').stroke])),
 		outside: texts.filter(t => t.x < -1 || t.right > el.clientWidth + 1 || t.y < -1 || t.bottom > el.clientHeight + 1).map(t => t.text),
@@ -103,6 +103,11 @@ func TestBrowserCharts(t *testing.T) {
 				all := look(t, tab, pages["all"], width, theme)
 				if len(all) < 20 {
 					t.Errorf("%d charts are drawn", len(all))
+				}
+				for _, name := range wholeShares {
+					if !slices.ContainsFunc(all, func(p picture) bool { return p.Y == name }) {
+						t.Errorf("no vertical axis is called %q: the ends of shares are not checked", name)
+					}
 				}
 				checkCauses(t, all, look(t, tab, pages["causes"], width, theme))
 				many := look(t, tab, pages["many"], width, theme)
@@ -165,7 +170,7 @@ func look(t *testing.T, tab context.Context, file string, width int64, theme str
 }
 
 // wholeShares are the vertical axes that end at 1, however small the figures are.
-var wholeShares = []string{"hit_ratio", "gpu_util_mean_ratio", "dram_active_mean_ratio"}
+var wholeShares = []string{"hit ratio", "gpu util mean ratio", "dram active mean ratio"}
 
 func (p picture) check(t *testing.T, page string) {
 	t.Helper()
