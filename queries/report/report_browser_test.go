@@ -100,7 +100,7 @@ func TestBrowserCharts(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		for _, width := range []int64{1280, 400} {
 			t.Run(fmt.Sprintf("%d-%s", width, theme), func(t *testing.T) {
-				all := look(t, tab, pages["all"], width, theme)
+				all := look(tab, t, pages["all"], width, theme)
 				if len(all) < 20 {
 					t.Errorf("%d charts are drawn", len(all))
 				}
@@ -109,8 +109,8 @@ func TestBrowserCharts(t *testing.T) {
 						t.Errorf("no vertical axis is called %q: the ends of shares are not checked", name)
 					}
 				}
-				checkCauses(t, all, look(t, tab, pages["causes"], width, theme))
-				many := look(t, tab, pages["many"], width, theme)
+				checkCauses(t, all, look(tab, t, pages["causes"], width, theme))
+				many := look(tab, t, pages["many"], width, theme)
 				if len(many) != 1 || many[0].Names <= 8 || many[0].Shown != 8 {
 					t.Errorf("not 8 of many series are shown at first: %+v", many)
 				}
@@ -120,7 +120,7 @@ func TestBrowserCharts(t *testing.T) {
 }
 
 // look opens a page and checks what holds for each of its charts.
-func look(t *testing.T, tab context.Context, file string, width int64, theme string) []picture {
+func look(tab context.Context, t *testing.T, file string, width int64, theme string) []picture {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(tab)
 	defer cancel()
