@@ -39,6 +39,7 @@ type picture struct {
 	Outside []string          `json:"outside"` // texts that the edge of the chart cuts
 	Over    []string          `json:"over"`    // pairs of texts, one on the other
 	Group   string            `json:"group"`   // charts of one group zoom together
+	NaN     []string          `json:"nan"`     // texts with a figure that is none
 }
 
 // pictures is JavaScript that gives a picture for each chart of a page.
@@ -64,7 +65,7 @@ const pictures = `[...document.querySelectorAll('.chart')].map(el => {
 		shown: names.filter(n => chosen[n] !== false).length,
 		colours: Object.fromEntries(all.map(s => [s.name, s.getData().getVisual('style').fill || s.getData().getVisual('style').stroke])),
 		outside: texts.filter(t => t.x < -1 || t.right > el.clientWidth + 1 || t.y < -1 || t.bottom > el.clientHeight + 1).map(t => t.text),
-		over, group: chart.group || '',
+		over, nan: texts.map(t => t.text).filter(t => /NaN|undefined|Infinity/.test(t)), group: chart.group || '',
 	};
 })`
 
@@ -185,6 +186,9 @@ func (p picture) check(t *testing.T, page string) {
 	}
 	if len(p.Outside) > 0 {
 		t.Errorf("%s: chart %s %q: cut at the edge: %q", page, p.ID, p.Title, p.Outside)
+	}
+	if len(p.NaN) > 0 {
+		t.Errorf("%s: chart %s %q: no figure: %q", page, p.ID, p.Title, p.NaN)
 	}
 	if len(p.Over) > 0 {
 		t.Errorf("%s: chart %s %q: one text on another: %q", page, p.ID, p.Title, p.Over)
