@@ -145,14 +145,14 @@ func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Resul
 		return nil
 	}
 	flag := o.dbFlag()
-	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%sto see more:\n", res.Name, res.Status, res.TurnsText(), o.db,
-		frozenText(res))
+	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%s", res.Name, res.Status, res.TurnsText(), o.db, frozenText(res))
+	if o.results == "" {
+		fmt.Fprintf(o.stderr, "its results as files (results/*.csv, *.json, *.md, *.html, *_system.json):\n  %s report%s\n", self(), flag)
+	}
+	fmt.Fprintln(o.stderr, "to see more:")
 	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
 	if res.Failed > 0 {
 		further = append([]string{"query failed_turns" + flag}, further...)
-	}
-	if o.results == "" {
-		further = append(further, "report"+flag+" --out results")
 	}
 	for _, f := range append(further, "query --list") {
 		fmt.Fprintf(o.stderr, "  %s %s\n", self(), f)
