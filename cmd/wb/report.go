@@ -22,7 +22,7 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "report [SELECTOR]",
 		Short: "Write the report of one or more runs as CSV, JSON, Markdown and HTML, with system facts",
 		Long: `Write the report of the selected runs (default: latest). Several runs are compared with one of them: --base, or the first.
-The Markdown file of several runs is short, to be pasted into a review: the overview, the comparison and the differing settings.`,
+The Markdown file is short, to be pasted. It begins with the machine, the server and the settings.`,
 		Example: `  wb report
   wb report plan:apc --base apc/enable-prefix-caching=false
   wb report baseline,candidate --out results`,
@@ -61,5 +61,10 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir string) 
 	if err != nil {
 		return nil, err
 	}
-	return output.WriteReport(dir, output.Report{Tables: tables, Empty: empty, System: system, Short: report.Short, Version: version})
+	rows, err := report.Conversations(ctx, db, selector)
+	if err != nil {
+		return nil, err
+	}
+	return output.WriteReport(dir, output.Report{Tables: tables, Empty: empty, Conversations: rows, System: system, Short: report.Short,
+		Version: version})
 }
