@@ -161,7 +161,7 @@ func TestBuiltIn(t *testing.T) {
 		"agent_operator":       {1172, 3286},
 		"agent_tools":          {1272, 3444},
 		"code_discussion":      {2400, 6712},
-		"deep_technical":       {6765, 21326},
+		"deep_technical":       {6871, 21326},
 		"german_handbook":      {1068, 2260},
 		"multilingual_support": {486, 1049},
 		"python_bug":           {484, 1455},

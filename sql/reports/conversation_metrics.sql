@@ -4,6 +4,7 @@
 --   cpu is the host's, from 0 to 1 over all threads; memory is the host's in use, and server_rss that of the server's processes.
 --   GPU figures are over all GPUs: the mean of utilisation, and the sum of memory and power.
 --   A mean is over all readings between the first turn sent and the last turn ended of each session.
+--   energy_j leaves out sessions with a failed turn.
 --   A figure that was not measured is empty.
 --   Warm-up and failed turns are left out.
 -- var: runs = latest
@@ -21,7 +22,7 @@ figures AS (
   FROM measured_turns GROUP BY ALL),
 energy AS (
   SELECT p.run_id, p.conversation, p.variant, sum(x.energy_j) AS energy_j FROM played p JOIN session_energy x USING (run_id, session_id)
-  GROUP BY ALL),
+  WHERE NOT EXISTS (FROM raw.turn t WHERE t.run_id = p.run_id AND t.session_id = p.session_id AND t.status <> 'ok') GROUP BY ALL),
 host AS (
   SELECT p.run_id, p.conversation, p.variant, avg(h.cpu_ratio) AS cpu_mean_ratio, max(h.cpu_ratio) AS cpu_peak_ratio,
     avg(h.memory_used_bytes)::BIGINT AS memory_mean_bytes, max(h.memory_used_bytes) AS memory_peak_bytes
