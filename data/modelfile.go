@@ -21,8 +21,8 @@ var (
 	repoName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 )
 
-// ModelsFile returns the path of the user's models file: $WB_MODELS, or else wb/models.yaml in the folder for configuration, $XDG_CONFIG_HOME
-// or ~/.config. named says that the user named it, so that it must exist. The path is "" when there is no home folder.
+// ModelsFile returns the path of the user's models file: $WB_MODELS, or else wb/models.yaml in the folder for configuration,
+// $XDG_CONFIG_HOME or ~/.config. named says that the user named it, so that it must exist. The path is "" when there is no home folder.
 func ModelsFile(getenv func(string) string) (path string, named bool) {
 	if path := getenv("WB_MODELS"); path != "" {
 		return path, true

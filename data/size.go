@@ -12,8 +12,8 @@ type Sending struct {
 // bytesPerToken is about right for English.
 const bytesPerToken = 4
 
-// Tokens returns the size of the conversation's longest prompt with the replies in its file, in tokens. It is what the file says, or else an
-// estimate from the length of the texts.
+// Tokens returns the size of the conversation's longest prompt with the replies in its file, in tokens. It is what the file says, or else
+// an estimate from the length of the texts.
 func (c *Conversation) Tokens() int {
 	switch {
 	case c.Generate != nil:

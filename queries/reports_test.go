@@ -48,9 +48,11 @@ var reportColumns = map[string]string{
 		"max_model_len_tokens context_used_ratio",
 	"conversation_summary": "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms " +
 		"tpot_p50_ms decode_tokens_per_s busy_s energy_j warm_sessions",
-	"conversation_metrics": "run conversation variant sessions turns longest_prompt_tokens prompt_mean_tokens prompt_tokens cached_tokens " +
-		"completion_tokens hit_ratio ttft_mean_ms ttft_p50_ms ttft_max_ms tpot_mean_ms tpot_p50_ms decode_mean_tokens_per_s e2e_mean_ms " +
-		"busy_s warm_sessions energy_j cpu_mean_ratio cpu_peak_ratio memory_mean_bytes memory_peak_bytes server_rss_mean_bytes " +
+	"conversation_metrics": "run conversation placement sessions turns longest_prompt_tokens prompt_mean_tokens prompt_total_tokens " +
+		"cached_total_tokens completion_total_tokens hit_ratio ttft_mean_ms " +
+		"ttft_p50_ms ttft_max_ms tpot_mean_ms tpot_p50_ms " +
+		"decode_mean_tokens_per_s e2e_mean_ms e2e_total_s warm_sessions energy_total_j " +
+		"cpu_mean_ratio cpu_peak_ratio memory_mean_bytes memory_peak_bytes server_rss_mean_bytes " +
 		"server_rss_peak_bytes gpu_util_mean_ratio gpu_util_peak_ratio gpu_memory_mean_bytes gpu_memory_peak_bytes gpu_power_mean_w " +
 		"gpu_power_peak_w",
 	"energy_by_conversation": "run conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j " +

@@ -164,7 +164,8 @@ func promptBeyondContext(t *testing.T, dir, url string) {
 		FROM turns WHERE run_id = (SELECT run_id FROM selected_runs)`); got != "1 0 true" {
 		t.Errorf("overflows, errors, turns before = %s", got)
 	}
-	out := wb(t, dir, "run", "--url", url, "--include-tags", "long,multilingual", "--exclude-tags", "core", "--max-turns", "1", "--max-tokens", "4", "--warmup", "0")
+	out := wb(t, dir, "run", "--url", url, "--include-tags", "long,multilingual", "--exclude-tags", "core", "--max-turns", "1",
+		"--max-tokens", "4", "--warmup", "0")
 	if !strings.Contains(out, "left out: long_16k needs 15.8K of 8.2K tokens") {
 		t.Errorf("%s", out)
 	}
@@ -269,7 +270,8 @@ func TestRealCache(t *testing.T) {
 	dir := t.TempDir()
 	managed := func(server []string, args ...string) {
 		t.Helper()
-		args = append(args, "--log-dir", t.TempDir(), "--isolation", "none", "--token-ids", "all", "--warmup", "1", "--max-tokens", "24", "--replies", "live")
+		args = append(args, "--log-dir", t.TempDir(), "--isolation", "none", "--token-ids", "all", "--warmup", "1", "--max-tokens", "24",
+			"--replies", "live")
 		wb(t, dir, managedArgs(engine, server, args...)...)
 	}
 	managed(nil, "--conversations", "rag_injection,rag_topk", "--rag-placement", "all", "--name", "roomy")

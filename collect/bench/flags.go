@@ -42,7 +42,7 @@ func (p *Prompting) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.Placement, "rag-placement", string(data.PlaceSystem),
 		"where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every placement")
 	f.StringVar(&p.Replies, "replies", RepliesScripted,
-		"which replies later prompts contain: scripted (those in the files, so that two runs send equal prompts) or live (the model's, a true chat)")
+		"which replies later prompts contain: scripted (those in the files, so that two runs send equal prompts) or live (the model's)")
 	f.StringVar(&p.API, "api", APIChat, "chat (the server's template) or completions (prompts rendered by wb with --chat-template)")
 	f.StringVar(&p.ChatTemplate, "chat-template", "",
 		"with --api completions: "+strings.Join(data.TemplateNames(), ", ")+" or a .jinja `file`")

@@ -64,7 +64,8 @@ func Tables(ctx context.Context, db *store.DB, selector, base string) (tables []
 	return tables, empty, nil
 }
 
-// Conversations gives one row per conversation of the selected runs, with what the machine did while it was played: the CSV file of a report.
+// Conversations gives one row per conversation of the selected runs, with what the machine did while it was played: the CSV file of a
+// report.
 func Conversations(ctx context.Context, db *store.DB, selector string) (*table.Table, error) {
 	q, err := queries.Builtin("conversation_metrics")
 	if err != nil {

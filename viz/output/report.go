@@ -48,8 +48,8 @@ type Report struct {
 	Version       string
 }
 
-// WriteReport writes NAME.csv (one row per conversation), NAME.json (all tables, and the system's), NAME.md (short, to be pasted), NAME.html
-// and NAME_system.json into a folder. It creates the folder if it does not exist, and returns the paths of the files.
+// WriteReport writes NAME.csv (one row per conversation), NAME.json (all tables, and the system's), NAME.md (short, to be pasted),
+// NAME.html and NAME_system.json into a folder. It creates the folder if it does not exist, and returns the paths of the files.
 func WriteReport(dir string, r Report) ([]string, error) {
 	tables, empty, sys, version := r.Tables, r.Empty, r.System, r.Version
 	runs := tables[0].Runs

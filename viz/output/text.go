@@ -101,7 +101,8 @@ func facts(r Report) *table.Table {
 		case "gpus":
 			factsOf(t, "GPU", s, "name", "memory_total_bytes", "power_limit_w", "driver_version", "cuda_version")
 		case "engines":
-			factsOf(t, "server", s, "kind", "version", "model", "max_model_len_tokens", "block_size_tokens", "kv_cache_size_tokens", "prefix_caching")
+			factsOf(t, "server", s, "kind", "version", "model", "max_model_len_tokens", "block_size_tokens", "kv_cache_size_tokens",
+				"prefix_caching")
 		case "settings":
 			settingsOf(t, s)
 		}
