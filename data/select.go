@@ -18,6 +18,7 @@ type Selection struct {
 	Exclude       []string // none with one of these tags
 	Max           int      // at most this many, smallest first; 0: no limit
 	ContextTokens int64    // only those that fit into this many tokens; 0: no limit
+	Sending       Sending  // how they are sent, which decides what they need
 }
 
 // LeftOut is a conversation that was not chosen, and why.
@@ -44,7 +45,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	open := len(s.IDs) == 0 && len(s.Include) == 0
 	for _, c := range pool {
 		builtIn := strings.HasPrefix(c.File, "built-in:")
-		switch need := c.Tokens(); {
+		switch need := c.Need(s.Sending); {
 		case len(s.IDs) > 0 && (s.Max == 0 || len(chosen) < s.Max): // named, so its tags and its size do not matter
 			chosen = append(chosen, c)
 		case len(s.Include) > 0 && !has(c, s.Include):
@@ -53,8 +54,8 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 			left = append(left, LeftOut{c, "is tagged " + strings.Join(s.Exclude, " or ")})
 		case open && builtIn && !slices.Contains(c.Tags, TagCore):
 			left = append(left, LeftOut{c, "is not one of the core set; name it, or choose it by a tag"})
-		case s.ContextTokens > 0 && int64(need) > s.ContextTokens:
-			left = append(left, LeftOut{c, fmt.Sprintf("needs %s of %s tokens", Thousands(int64(need)), Thousands(s.ContextTokens))})
+		case s.ContextTokens > 0 && need > s.ContextTokens:
+			left = append(left, LeftOut{c, fmt.Sprintf("needs %s of %s tokens", Thousands(need), Thousands(s.ContextTokens))})
 		case s.Max > 0 && len(chosen) == s.Max:
 			left = append(left, LeftOut{c, fmt.Sprintf("is beyond the first %d", s.Max)})
 		default:
@@ -72,25 +73,6 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 		return nil, left, fmt.Errorf("choose conversations: none is left%s", why)
 	}
 	return chosen, left, nil
-}
-
-// Tokens returns the size that the conversation is expected to reach, in tokens. It is what the file says, or else an estimate from
-// the length of the texts.
-func (c *Conversation) Tokens() int {
-	switch {
-	case c.Generate != nil:
-		return c.Generate.Tokens
-	case c.ExpectedTokens > 0:
-		return c.ExpectedTokens
-	}
-	bytes := len(c.System)
-	for _, d := range c.Documents {
-		bytes += len(d.Title) + len(d.Text)
-	}
-	for _, t := range c.Turns {
-		bytes += len(t.User) + len(t.Assistant)
-	}
-	return bytes / 4
 }
 
 // Tags lists all tags, sorted.

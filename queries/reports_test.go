@@ -50,6 +50,13 @@ var reportColumns = map[string]string{
 		"ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s e2e_total_s energy_total_j warm_sessions",
 	"energy_by_conversation": "run conversation sessions energy_total_j idle_energy_total_j power_mean_w energy_per_turn_j " +
 		"energy_per_token_j covered_min_ratio",
+	"conversation_metrics": "run conversation placement sessions turns longest_prompt_tokens prompt_mean_tokens prompt_total_tokens " +
+		"cached_total_tokens completion_total_tokens hit_ratio ttft_mean_ms " +
+		"ttft_p50_ms ttft_max_ms tpot_mean_ms tpot_p50_ms " +
+		"decode_mean_tokens_per_s e2e_mean_ms e2e_total_s warm_sessions energy_total_j " +
+		"cpu_mean_ratio cpu_peak_ratio memory_mean_bytes memory_peak_bytes server_rss_mean_bytes " +
+		"server_rss_peak_bytes gpu_util_mean_ratio gpu_util_peak_ratio gpu_memory_mean_bytes gpu_memory_peak_bytes gpu_power_mean_w " +
+		"gpu_power_peak_w",
 	"drift": "run metric turns autocorrelation drift_ratio drift_t temperature_correlation clock_correlation " +
 		"first_session_ratio remark",
 	"energy_by_turn": "conversation_turn run conversation placement turn turns e2e_mean_ms energy_mean_j idle_energy_mean_j " +
@@ -107,6 +114,7 @@ var reportRows = map[string][3]int{
 	"client_overhead":         {1, 1, 2},
 	"compare_turns":           {4, 4, 5},
 	"context_growth":          {3, 3, 4},
+	"conversation_metrics":    {2, 2, 3},
 	"conversation_summary":    {2, 2, 3},
 	"drift":                   {1, 1, 1},
 	"energy_by_conversation":  {2, 2, 2},

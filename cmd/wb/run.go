@@ -137,7 +137,7 @@ func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err erro
 		return err
 	}
 	if o.list {
-		return listConversations(o.stdout, "table", &spec.Cells[0].Selection)
+		return listConversations(o.stdout, "table", &spec.Cells[0].RunSpec)
 	}
 	if s.Execution, err = bench.NewExecution(spec, s.tools(), s.teller(ctx, spec.Verbose()), o.start); err != nil {
 		return err

@@ -148,7 +148,7 @@ func (c *CellRun) prepare(library map[string][]*data.Conversation, now func() ti
 		}
 		library[c.Selection.Dir] = c.all
 	}
-	if c.selection, err = c.Selection.Choice(); err != nil {
+	if c.selection, err = c.Choice(); err != nil {
 		return err
 	}
 	if _, _, err := data.Select(c.all, c.selection); err != nil {
@@ -246,17 +246,33 @@ func (x *Execution) choose(ctx context.Context, c *CellRun) error {
 		if convs[i], err = v.Build(count); err != nil {
 			return err
 		}
-		if !c.Scripted() {
-			continue
-		}
-		for n, t := range convs[i].Turns[:len(convs[i].Turns)-1] {
-			if t.Assistant == "" {
-				return plain.Mistakef("flag --replies: turn %d of %s has no reply in its file", n+1, v.ID)
-			}
-		}
 	}
+	x.tellUnscripted(c, convs)
 	c.convs = convs
 	return nil
+}
+
+// tellUnscripted says which conversations of a scripted run lack replies that a later prompt would contain. The model's stand there.
+func (x *Execution) tellUnscripted(c *CellRun, convs []*data.Conversation) {
+	if !c.Scripted() {
+		return
+	}
+	for _, v := range convs {
+		last := len(v.Turns)
+		if c.MaxTurns > 0 {
+			last = min(last, c.MaxTurns)
+		}
+		lack := 0
+		for _, t := range v.Turns[:last-1] {
+			if t.Assistant == "" {
+				lack++
+			}
+		}
+		if lack > 0 {
+			x.tell.Line(fmt.Sprintf("%s: its file has no reply to %s, so later prompts contain what the model says",
+				v.ID, plain.Count(lack, "turn")))
+		}
+	}
 }
 
 // playRepeats plays the sessions of some repeats of a cell that are not done yet. keep says that the next job uses the same server.

@@ -20,9 +20,12 @@ func (t TurnInfo) Line() string {
 	}
 	parts := []string{"prompt unknown"}
 	if n := re.PromptTokens; n != nil {
-		parts[0] = fmt.Sprintf("prompt %6d", *n)
+		parts[0] = fmt.Sprintf("prompt %5s", data.Thousands(*n))
+		if t.ContextTokens != nil {
+			parts[0] += " of " + data.Thousands(*t.ContextTokens)
+		}
 		if re.CachedTokens != nil && *n > 0 {
-			parts = append(parts, fmt.Sprintf("cached %6d (%3.0f %%)", *re.CachedTokens, 100*float64(*re.CachedTokens)/float64(*n)))
+			parts = append(parts, fmt.Sprintf("cached %5s (%3.0f %%)", data.Thousands(*re.CachedTokens), 100*float64(*re.CachedTokens)/float64(*n)))
 		}
 	}
 	if re.FirstNs != nil {

@@ -18,7 +18,7 @@ func SelectionTable(all []*data.Conversation, s data.Selection) (*table.Table, e
 	t := &table.Table{
 		Name:  "conversations",
 		Title: "Conversations",
-		About: "The size (expected_tokens) is that of the longest prompt with the replies in the file. " +
+		About: "The size (expected_tokens) is that of the longest prompt with the replies in the file, by the tokeniser of SmolLM2. " +
 			"Generated conversations are sized by the server's tokeniser.",
 		Columns: []table.Column{
 			{Name: "id"},

@@ -105,7 +105,7 @@ func (p Prompting) validate(m *mistakes) {
 	}
 	switch {
 	case p.Replies != RepliesLive && p.Replies != RepliesScripted:
-		m.add("flag --replies: wants live or scripted, not %q", p.Replies)
+		m.add("flag --replies: wants scripted or live, not %q", p.Replies)
 	case p.API != APIChat && p.API != APICompletions:
 		m.add("flag --api: wants chat or completions, not %q", p.API)
 	case p.API == APICompletions && p.ChatTemplate == "":
@@ -169,6 +169,13 @@ func (s Selection) Choice() (data.Selection, error) {
 		out.ContextTokens = n
 	}
 	return out, nil
+}
+
+// Choice gives the choice of conversations, with how they are sent.
+func (s RunSpec) Choice() (data.Selection, error) {
+	out, err := s.Selection.Choice()
+	out.Sending = data.Sending{Scripted: s.Scripted(), MaxTurns: s.MaxTurns, MaxTokens: s.MaxTokens}
+	return out, err
 }
 
 // Validate finds mistakes. metrics are the values that Metric can have.

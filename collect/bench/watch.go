@@ -11,6 +11,7 @@ type TurnInfo struct {
 	Done                 bool // false: the turn is about to be sent
 	Reply                *client.Reply
 	GPUWatts             float64 // 0: unknown
+	ContextTokens        *int64  // of the server; nil: unknown
 	SessionsLeft, TurnID int
 }
 

@@ -103,7 +103,7 @@ func (c Call) hints(ctx context.Context, db *store.DB, r Run, reported bool) []h
 		found[i].command += c.DBFlag
 	}
 	if !reported && len(found) < mostHints {
-		found = append(found, hint{"report" + c.DBFlag + " --out results", "everything on one page"})
+		found = append(found, hint{"report" + c.DBFlag, "its results as files: results/*.html, *.csv, *.json, *.md, *_system.json"})
 	}
 	return append(found, hint{"query --list", "all reports"})
 }

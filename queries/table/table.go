@@ -77,7 +77,7 @@ type Chart struct {
 	Y      []string // columns on the vertical axis; all of one unit
 	Series string   // column whose values split the rows into lines; "" for none
 	Stack  bool     // series are stacked (bar and area)
-	Marks  string // column whose values are marked along the axis, such as the turn under way; "" for none (line and area)
+	Marks  string   // column whose values are marked along the axis, such as the turn under way; "" for none (line and area)
 	LogX   bool
 	LogY   bool
 }
