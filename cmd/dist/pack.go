@@ -22,7 +22,8 @@ func writeTar(path, dir string, files []entry, at time.Time) error {
 	z := gzip.NewWriter(&packed)
 	w := tar.NewWriter(z)
 	for _, e := range sorted(files) {
-		h := tar.Header{Typeflag: tar.TypeReg, Name: dir + "/" + e.name, Mode: e.mode, Size: int64(len(e.data)), ModTime: at, Format: tar.FormatUSTAR}
+		h := tar.Header{Typeflag: tar.TypeReg, Format: tar.FormatUSTAR, Name: dir + "/" + e.name, Mode: e.mode, Size: int64(len(e.data)),
+			ModTime: at}
 		if err := w.WriteHeader(&h); err != nil {
 			return fmt.Errorf("write %s: %w", e.name, err)
 		}

@@ -155,7 +155,6 @@ func goLibrary(version string) (part, error) {
 	root := strings.TrimSpace(string(out))
 	texts, err := licenceFiles(root)
 	if err != nil {
-		// a distribution may keep it elsewhere
 		return part{}, fmt.Errorf("the licence of Go: %w", err)
 	}
 	return part{name: "std", version: version, purl: "pkg:golang/std@" + version, licence: "BSD-3-Clause", texts: texts}, nil
@@ -200,6 +199,9 @@ func gccLibrary(version, dir string) (part, error) {
 		licence: "GPL-3.0-or-later WITH GCC-exception-3.1"}, nil
 }
 
+// partsOf is the DuckDB in whose source the licences of duckdb-parts.txt were found.
+const partsOf = "1.5.5"
+
 //go:embed duckdb-parts.txt
 var duckdbParts string
 
@@ -215,6 +217,9 @@ func duckDB(deps []*debug.Module) ([]part, error) {
 	version, err := duckdbVersion(deps[i].Version)
 	if err != nil {
 		return nil, err
+	}
+	if version != partsOf {
+		return nil, fmt.Errorf("duckdb-parts.txt is of DuckDB %s, and the binary has %s: look at the licences in its source again", partsOf, version)
 	}
 	// The bindings carry the licence of DuckDB itself.
 	all := []part{{name: "duckdb", version: version, purl: "pkg:github/duckdb/duckdb@v" + version, licence: "MIT"}}
