@@ -219,7 +219,7 @@ func duckDB(deps []*debug.Module) ([]part, error) {
 		return nil, err
 	}
 	if version != partsOf {
-		return nil, fmt.Errorf("duckdb-parts.txt is of DuckDB %s, and the binary has %s: look at the licences in its source again", partsOf, version)
+		return nil, fmt.Errorf("duckdb-parts.txt is of DuckDB %s, and the binary has %s: read the licences in its source", partsOf, version)
 	}
 	// The bindings carry the licence of DuckDB itself.
 	all := []part{{name: "duckdb", version: version, purl: "pkg:github/duckdb/duckdb@v" + version, licence: "MIT"}}
