@@ -92,6 +92,16 @@ bench: build .venv/bin/duckdb .tools/extensions
 clean:
 	rm -rf bin dist results .tools .venv
 
+# archives and wheels for Linux, with licences, SBOM and sums, into dist/; then their checks, and an installation on bare systems
+.PHONY: dist dist-check bare
+dist:
+	./.ci/dist
+# make dist-check CHECK=full: two more minutes for a build with an empty cache
+dist-check:
+	./.ci/dist-check $(CHECK)
+bare:
+	./.ci/bare
+
 # make release VERSION=v0.1.0: dates the changelog, commits, tags, and builds into dist/; it pushes nothing
 .PHONY: release
 release:

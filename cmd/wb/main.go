@@ -23,6 +23,7 @@ import (
 	"wb/collect/bench"
 	"wb/collect/serve"
 	"wb/data/plain"
+	"wb/store"
 	"wb/store/history"
 	"wb/viz/output"
 )
@@ -155,7 +156,7 @@ file. Saved queries, comparisons and SQL answer questions about what was recorde
 		{"ask", "Ask what was measured:", []*cobra.Command{newQuery(stdout, stderr), newCompare(stdout, stderr), newReport(stdout, stderr),
 			newRuns(stdout, stderr), newCache(stdout, stderr)}},
 		{"prepare", "Prepare and serve:", []*cobra.Command{newDoctor(stdout), newSetup(stdout, stderr), newModels(stdout, stderr),
-			newConversations(stdout, stderr), newServe(stdout, stderr), newSim(stderr)}},
+			newConversations(stdout, stderr), newServe(stdout, stderr), newSim(stderr), newVersion(stdout)}},
 		{"history", "Bring histories together:", []*cobra.Command{newExport(stdout, stderr), newImport(stdout, stderr),
 			newLakePush(stdout, stderr), newLakePull(stdout, stderr)}},
 	})
@@ -217,6 +218,15 @@ func checkValues(cmd *cobra.Command) (err error) {
 		}
 	})
 	return err
+}
+
+func newVersion(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Show the version of wb and of what it contains", Args: args(cobra.NoArgs),
+		Long: "Show the version of wb, its commit, DuckDB, Go and the platform. wb asks no server for newer versions, here or elsewhere.",
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprint(stdout, plain.Build(version, store.DuckDBVersion()))
+			return err
+		}}
 }
 
 func commitSuffix() string {

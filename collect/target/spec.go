@@ -74,7 +74,7 @@ func (s *Spec) Flags(f *pflag.FlagSet) {
 // VLLMFlag declares the flag --vllm, which says where vLLM is.
 func VLLMFlag(f *pflag.FlagSet, at *string) {
 	f.StringVar(at, "vllm", os.Getenv("WB_VLLM"),
-		"where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+		"where vLLM is: an executable or a virtual environment (default: $WB_VLLM, the active one, .venv, venv, beside wb, PATH)")
 }
 
 // Flags declares the flags for a vLLM that wb starts.
