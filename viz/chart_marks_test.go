@@ -12,17 +12,23 @@ import (
 func timeline(rows ...[]any) *table.Table {
 	return &table.Table{
 		Name: "timeline", Rows: rows,
-		Columns: []table.Column{column("elapsed_s", "DOUBLE"), column("power_w", "DOUBLE"), column("gpu", "VARCHAR"), column("turn_label", "VARCHAR")},
-		Charts:  []table.Chart{{Kind: "line", X: "elapsed_s", Y: []string{"power_w"}, Series: "gpu", Marks: "turn_label"}},
+		Columns: []table.Column{
+			column("elapsed_s", "DOUBLE"), column("power_w", "DOUBLE"), column("gpu", "VARCHAR"), column("turn_label", "VARCHAR"),
+		},
+		Charts: []table.Chart{{Kind: "line", X: "elapsed_s", Y: []string{"power_w"}, Series: "gpu", Marks: "turn_label"}},
 	}
 }
 
 func TestMarks(t *testing.T) {
 	for want, rows := range map[string][][]any{
-		"[{0 2 a 1} {3 4 a 2}]": {{0.0, 1.0, "0", "a 1"}, {1.0, 1.0, "0", "a 1"}, {2.0, 1.0, "0", nil}, {3.0, 1.0, "0", "a 2"}, {4.0, 1.0, "0", nil}},
+		"[{0 2 a 1} {3 4 a 2}]": {
+			{0.0, 1.0, "0", "a 1"}, {1.0, 1.0, "0", "a 1"}, {2.0, 1.0, "0", nil}, {3.0, 1.0, "0", "a 2"}, {4.0, 1.0, "0", nil},
+		},
 		"[{0 1 a 1} {1 1 a 2}]": {{0.0, 1.0, "0", "a 1"}, {1.0, 1.0, "0", "a 2"}}, // the last step has no next one
-		"[{0 2 a 1}]":           {{0.0, 1.0, "0", "a 1"}, {1.0, 1.0, "0", "a 1"}, {2.0, 1.0, "0", nil}, {0.0, 1.0, "1", "a 1"}, {1.0, 1.0, "1", "a 1"}},
-		"[]":                    {{0.0, 1.0, "0", nil}, {nil, 1.0, "0", "a 1"}},
+		"[{0 2 a 1}]": { // two GPUs
+			{0.0, 1.0, "0", "a 1"}, {1.0, 1.0, "0", "a 1"}, {2.0, 1.0, "0", nil}, {0.0, 1.0, "1", "a 1"}, {1.0, 1.0, "1", "a 1"},
+		},
+		"[]": {{0.0, 1.0, "0", nil}, {nil, 1.0, "0", "a 1"}},
 	} {
 		tb := timeline(rows...)
 		d, err := draw(tb, tb.Charts[0])
@@ -61,8 +67,9 @@ func TestGroup(t *testing.T) {
 // A cause has one colour, whatever else the chart shows, and a colour of the palette.
 func TestCausesHaveOneColour(t *testing.T) {
 	inksOf := func(causes ...string) map[string]int {
-		tb := &table.Table{Name: "misses", Columns: []table.Column{column("turn", "BIGINT"), column("tokens", "BIGINT"), column("cause", "VARCHAR")},
-			Charts: []table.Chart{{Kind: "bar", X: "turn", Y: []string{"tokens"}, Series: "cause", Stack: true}}}
+		tb := &table.Table{Name: "misses",
+			Columns: []table.Column{column("turn", "BIGINT"), column("tokens", "BIGINT"), column("cause", "VARCHAR")},
+			Charts:  []table.Chart{{Kind: "bar", X: "turn", Y: []string{"tokens"}, Series: "cause", Stack: true}}}
 		for _, c := range causes {
 			tb.Rows = append(tb.Rows, []any{int64(1), int64(5), c})
 		}

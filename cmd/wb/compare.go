@@ -17,14 +17,7 @@ import (
 // gateError is the error of a comparison with a gate that failed; wb exits with 3.
 type gateError struct{ error }
 
-func newCompare(stdout, stderr io.Writer) *cobra.Command {
-	var q queryOptions
-	c := compare.Comparison{}
-	var margin, gate, gateOn string
-	cmd := &cobra.Command{
-		Use:   "compare BASE HEAD",
-		Short: "Compare two runs, or two groups of runs, and give a verdict",
-		Long: `Compare two selections of runs: by how much HEAD differs from BASE, the interval of that difference, and a verdict. The
+const compareHelp = `Compare two selections of runs: by how much HEAD differs from BASE, the interval of that difference, and a verdict. The
 verdict is faster, slower, equivalent or inconclusive.
 The unit of evidence is a session: a verdict needs at least six on each side (--repeat). The first line is the answer in words.
 
@@ -33,7 +26,16 @@ its 95 % interval. faster means better and slower means worse, for every metric.
 machine, and more_sessions how many more would give a verdict. docs/reference/comparing.md has the statistics.
 
 With --gate, wb exits with 3 when a limit is certainly breached: the whole interval lies beyond the limit, and the test rejects
-a change that is only as large as the limit.`,
+a change that is only as large as the limit.`
+
+func newCompare(stdout, stderr io.Writer) *cobra.Command {
+	var q queryOptions
+	c := compare.Comparison{}
+	var margin, gate, gateOn string
+	cmd := &cobra.Command{
+		Use:   "compare BASE HEAD",
+		Short: "Compare two runs, or two groups of runs, and give a verdict",
+		Long:  compareHelp,
 		Example: `  wb compare latest~1 latest
   wb compare tag:apc=off tag:apc=on --metric ttft,itl_p50,hit_ratio --by turn
   wb compare baseline latest --gate 'ttft<=+3%,hit_ratio>=-1pp'`,
@@ -92,7 +94,8 @@ a change that is only as large as the limit.`,
 	}
 	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
-	f.StringSliceVar(&c.Metrics, "metric", compare.Usual(), "`metrics` to compare, the most important first: "+strings.Join(compare.MetricNames(), ", "))
+	names := strings.Join(compare.MetricNames(), ", ")
+	f.StringSliceVar(&c.Metrics, "metric", compare.Usual(), "`metrics` to compare, the most important first: "+names)
 	f.StringVar(&c.By, "by", "", "compare also for each turn, context or conversation")
 	f.StringVar(&margin, "margin", "2%", "a difference within this `percentage` counts as none")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")

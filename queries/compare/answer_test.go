@@ -35,8 +35,12 @@ func TestAnswer(t *testing.T) {
 		"TTFT 12 % higher (95 %: 11 to 14 %), slower": {settled("ttft", Slower, 1, 1, 0.12, 0.11, 0.14)},
 		"ITL p99 3.4 % higher (95 %: 3.1 to 3.9 %), slower; time of a turn not settled (−3 to +9 %); " +
 			"about 5 more sessions a side would settle it": {settled("itl_p99", Slower, 1, 1, 0.034, 0.031, 0.039), open},
-		"Tokens/s 12.1 % higher (95 %: 12.1 to 12.2 %), better":                                  {settled("tok_s", Faster, 1, 1, 0.1214, 0.1212, 0.1216)},
-		"Peak memory 3.2 times as high (95 %: 3.1 to 3.3), worse":                                {settled("peak_mem", Slower, 1, 3, 2.2, 2.1, 2.3)},
+		"Tokens/s 12.1 % higher (95 %: 12.1 to 12.2 %), better": {
+			settled("tok_s", Faster, 1, 1, 0.1214, 0.1212, 0.1216),
+		},
+		"Peak memory 3.2 times as high (95 %: 3.1 to 3.3), worse": {
+			settled("peak_mem", Slower, 1, 3, 2.2, 2.1, 2.3),
+		},
 		"TTFT 26 % lower (95 %: 24 to 29 %), faster; energy per token measured on one side only": {lower, oneSide},
 		"No verdict: none of the metrics was measured":                                           {absent},
 	} {
@@ -57,7 +61,9 @@ func TestAnswerWithoutVerdict(t *testing.T) {
 		}
 	}
 	for want, change := range map[string]func(*Result){
-		"No verdict: one side is simulated and the other is not":                              func(r *Result) { r.Head.Runs = []table.RunRef{{Simulated: true}} },
+		"No verdict: one side is simulated and the other is not": func(r *Result) {
+			r.Head.Runs = []table.RunRef{{Simulated: true}}
+		},
 		"No verdict: one side began with a warm prefix cache and the other with a cold one":   func(r *Result) { r.warmth.apart = true },
 		"No verdict: 2 sessions a side, and 6 are the least: play both sides with --repeat 3": func(r *Result) { few(r, 1) },
 		"No verdict: 2 sessions a side, and 6 metrics need 8 (one metric needs 6): play both sides with --repeat 4\n" +
@@ -114,7 +120,8 @@ func FuzzShellWords(f *testing.F) {
 	f.Add(`wb run 'a b' \' --x`)
 	f.Fuzz(func(t *testing.T, line string) {
 		// nothing but spaces is lost, and each word keeps its quotes
-		if got := strings.Join(shellWords(line), ""); strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(strings.ToValidUTF8(line, "\ufffd"), " ", "") {
+		got := strings.ReplaceAll(strings.Join(shellWords(line), ""), " ", "")
+		if want := strings.ReplaceAll(strings.ToValidUTF8(line, "\ufffd"), " ", ""); got != want {
 			t.Errorf("%q became %q", line, got)
 		}
 	})

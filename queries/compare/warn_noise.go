@@ -43,14 +43,14 @@ func (UnknownNoise) Note() string {
 
 // unknownNoise applies where there are verdicts: without them, more is missing than noise.
 func unknownNoise(r *Result) []Warning {
-	any := false
+	enough := false
 	for _, v := range r.Verdicts {
 		if !math.IsNaN(v.Noise) {
 			return nil
 		}
-		any = any || v.Enough
+		enough = enough || v.Enough
 	}
-	if !any {
+	if !enough {
 		return nil
 	}
 	return []Warning{UnknownNoise{}}
