@@ -83,7 +83,8 @@ func fixedInks() map[string][]string {
 	return map[string][]string{
 		"cause": {"new_text", "changed_text", "block_rounding", "template_rewrote_history", "retokenized", "evicted", "isolation", "unknown",
 			"last_token"},
-		"phase": {"before", "with", "after"},
+		"phase":  {"before", "with", "after"},
+		"series": {"cold", "cached", "partly"},
 	}
 }
 

@@ -1,5 +1,5 @@
 -- group: latency
--- answers: What did each conversation take, and what did the machine do meanwhile?
+-- answers: What did each conversation take of the machine?
 -- title: Conversations with system resources
 -- about: One row per conversation, and per placement of documents: means over its turns, and what the machine did while it was played.
 --   It is the CSV file of a report, for other programs; conversation_summary is the same to read.

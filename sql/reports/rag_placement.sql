@@ -18,8 +18,8 @@ WITH t AS (
       THEN coalesce((SELECT sum(m.tokens) FROM raw.cache_miss m
         WHERE m.run_id = t.run_id AND m.turn_id = t.turn_id AND m.cause = 'changed_text'), 0) END AS invalidated
   FROM measured_turns t)
-SELECT placement || CASE WHEN count(DISTINCT conversation) OVER () > 1 THEN ' · ' || conversation ELSE '' END
-    || CASE WHEN count(DISTINCT run_id) OVER () > 1 THEN ' · ' || run ELSE '' END AS place,
+SELECT CASE WHEN count(DISTINCT run_id) OVER () > 1 THEN run || ' · ' ELSE '' END
+    || CASE WHEN count(DISTINCT conversation) OVER () > 1 THEN conversation || ' · ' ELSE '' END || placement AS place,
   run, conversation, placement, phase, count(*) AS turns,
   sum(prompt_tokens)::BIGINT AS prompt_total_tokens,
   round(sum(cached_tokens) / nullif(sum(prompt_tokens) FILTER (WHERE cached_tokens IS NOT NULL), 0), 4) AS hit_ratio,

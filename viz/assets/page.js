@@ -80,9 +80,11 @@
     x.axisPointer = {label: {show: false, formatter: p => `${c.xLabel}: ${at(p.value)}`}}; // the tooltip's first line
     if (c.xType === 'category') {
       const n = x.data.length, room = (width - 70) / Math.max(1, n);
-      if (room >= 44) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, width: room - 8, overflow: 'truncate'});
-      else if (c.kind === 'interval') Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, rotate: 60, width: 130, overflow: 'truncate'});
-      else Object.assign(x.axisLabel, {width: 120, overflow: 'truncate'});
+      const within = px => text => shorten(pen, String(text), px); // the ends of names differ more often than their beginnings
+      pen.font = '12px ' + font;
+      if (room >= 44) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, formatter: within(room - 8)});
+      else if (c.kind === 'interval') Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, rotate: 60, formatter: within(130)});
+      else Object.assign(x.axisLabel, {formatter: within(120), alignMinLabel: 'left', alignMaxLabel: 'right'});
       x.axisTick = {alignWithLabel: true, lineStyle: {color: muted}};
     }
     if (c.xType === 'time' && narrow) x.splitNumber = 3;
@@ -145,6 +147,14 @@
       if (s.type === 'line') s.emphasis = {focus: o.series.length > 1 ? 'series' : 'none'};
     }
     return o;
+  }
+
+  // shorten cuts a text at its beginning, so that it takes at most width pixels.
+  function shorten(pen, text, width) {
+    if (pen.measureText(text).width <= width) return text;
+    const letters = [...text];
+    while (letters.length > 1 && pen.measureText('…' + letters.join('')).width > width) letters.shift();
+    return '…' + letters.join('');
   }
 
   // mark shades the stretches of the axis, such as the times of turns, and labels those that have room.
