@@ -11,7 +11,7 @@ import (
 
 // Groups are the groups of the built-in reports, in the order in which wb query --list shows them.
 func Groups() []string {
-	return []string{"latency", "cache", "throughput", "GPU and energy", "comparison", "health"}
+	return []string{"cache", "latency", "throughput", "GPU and energy", "comparison", "health"}
 }
 
 // otherGroup is where queries are listed whose header names no group.

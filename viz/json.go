@@ -151,6 +151,7 @@ func (j *jsonWriter) table(t *table.Table, title string) {
 	j.raw(`{"title": `).value("", title).raw(",\n")
 	if len(t.Answer) > 0 {
 		j.raw(`"answer": `).strings(t.Answer).raw(",\n")
+		j.raw(`"missing": `).strings(t.Missing).raw(",\n")
 	}
 	j.raw(`"about": `).value("", t.About).raw(",\n")
 	j.raw(`"query": `).value("", t.Name).raw(",\n")

@@ -14,6 +14,7 @@ import (
 type Lead struct {
 	Title   string       // of the page; "" for that of Page
 	Answers []string     // a comparison in words
+	Missing []string     // commands that would record what an answer lacks
 	Figures *table.Table // columns run, figure, shown (NULL where it is not known) and remark; tiles, of a page about one run
 	Facts   *table.Table // columns run, fact and value
 	Slowest *table.Table // columns run, ttft_ms and summary
@@ -32,6 +33,7 @@ const (
 // leadView is a lead as the page's template shows it.
 type leadView struct {
 	Answers  []string
+	Missing  []string
 	Tiles    []tileView
 	Facts    []factView
 	Slowest  []string
@@ -61,6 +63,9 @@ func leadOf(l *Lead) *leadView {
 	v := &leadView{Margin: fmt.Sprintf("%.3g", 100*l.Margin), Empty: l.Empty}
 	for _, s := range l.Answers {
 		v.Answers = append(v.Answers, printable(s))
+	}
+	for _, s := range l.Missing {
+		v.Missing = append(v.Missing, printable(s))
 	}
 	several := runsOf(l.Facts) > 1
 	if !several {

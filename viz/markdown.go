@@ -30,11 +30,10 @@ func renderMarkdown(w *bufio.Writer, p Page, _ Options) error {
 		if alone {
 			writeParagraphs(line, p.Intro)
 		}
-		for i, s := range t.Answer {
-			if i == 0 {
-				line("**", markdown(s), "**\n")
-				continue
-			}
+		for _, s := range t.Answer {
+			line("**", markdown(s), "**\n")
+		}
+		for _, s := range t.Missing {
 			line("    ", printable(s), "\n")
 		}
 		if t.About != "" {

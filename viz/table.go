@@ -118,15 +118,15 @@ func (s *screen) note(text string) {
 
 // answer writes the answer in words, and the commands that belong to it.
 func (s *screen) answer(t *table.Table) {
-	for i, text := range t.Answer {
+	for _, text := range t.Answer {
 		text = printable(text)
-		if i == 0 {
-			if t.Simulated() {
-				text += simulatedMark
-			}
-			s.text(text, "", "")
-			continue
+		if t.Simulated() {
+			text += simulatedMark
 		}
+		s.text(text, "", "")
+	}
+	for _, text := range t.Missing {
+		text = printable(text)
 		for _, l := range wrapCommand("  "+text, s.width, "      ") {
 			s.line(l)
 		}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/mattn/go-runewidth"
+
+	"wb/data/plain"
 )
 
 // terminal measures text as terminals do that know joined emoji. It does not depend on the locale, so that a table is the same everywhere.
@@ -25,8 +27,15 @@ func wrap(s string, width int, indent string) []string {
 	if width < leastWrap || columns(s) <= width {
 		return []string{s}
 	}
-	return wrapWords(strings.Split(s, " "), width, indent)
+	lines := wrapWords(strings.Split(strings.ReplaceAll(s, " %", unbroken), " "), width, indent)
+	for i, line := range lines {
+		lines[i] = strings.ReplaceAll(line, unbroken, " %")
+	}
+	return lines
 }
+
+// unbroken joins a figure and its per cent sign, which stay on one line.
+const unbroken = "\u00a0%"
 
 func wrapWords(words []string, width int, indent string) []string {
 	var lines []string
@@ -60,7 +69,7 @@ func wrapCommand(s string, width int, indent string) []string {
 	}
 	var lines []string
 	line := ""
-	for i, word := range shellWords(s) {
+	for i, word := range plain.Words(s) {
 		if i > 0 && columns(line)+1+columns(word) > width-2 {
 			lines, line = append(lines, line+` \`), indent+word
 			continue
@@ -71,27 +80,4 @@ func wrapCommand(s string, width int, indent string) []string {
 		line += word
 	}
 	return append(lines, line)
-}
-
-// shellWords splits a command at the spaces that are outside of quotes. Joined with spaces, the words are the command.
-func shellWords(s string) []string {
-	var words []string
-	begin, quote, started := 0, byte(0), false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '"':
-			quote = c
-		case c == '\\' && i+1 < len(s): // it belongs to the next character
-			i++
-		case c == ' ' && started: // spaces at the beginning belong to the first word
-			words, begin, started = append(words, s[begin:i]), i+1, false
-			continue
-		}
-		started = started || s[i] != ' '
-	}
-	return append(words, s[begin:])
 }

@@ -188,7 +188,7 @@ func (o *queryOptions) printList(stdout, stderr io.Writer, lib queries.Library) 
 
 func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
 	if o.format == "csv" || o.format == "ndjson" { // these formats have no place for notes
-		for _, n := range slices.Concat(t.Answer, t.Notes) {
+		for _, n := range slices.Concat(t.Answer, t.Missing, t.Notes) {
 			fmt.Fprintf(stderr, "note: %s\n", n)
 		}
 	}

@@ -129,6 +129,30 @@ func Quote(words ...string) string {
 	return strings.Join(out, " ")
 }
 
+// Words splits a command at the spaces that are outside of quotes, as Quote joins it. The words keep their quotes: joined with spaces, they
+// are the command.
+func Words(s string) []string {
+	var words []string
+	begin, quote, started := 0, byte(0), false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '\\' && i+1 < len(s): // it belongs to the next character
+			i++
+		case c == ' ' && started: // spaces at the beginning belong to the first word
+			words, begin, started = append(words, s[begin:i]), i+1, false
+			continue
+		}
+		started = started || s[i] != ' '
+	}
+	return append(words, s[begin:])
+}
+
 // OrNil returns a pointer to a text, or nil if it is empty, so that an unknown text is recorded as NULL.
 func OrNil(s string) *string {
 	if s == "" {

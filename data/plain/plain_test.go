@@ -245,3 +245,16 @@ func TestBuild(t *testing.T) {
 		t.Error("an unknown commit must say so")
 	}
 }
+
+// The words of a command are the command, and those of quoted words are the words.
+func FuzzWords(f *testing.F) {
+	f.Add(`wb run 'a b' \' --x`, "it's")
+	f.Fuzz(func(t *testing.T, line, word string) {
+		if got := strings.Join(Words(line), " "); got != line {
+			t.Errorf("%q became %q", line, got)
+		}
+		if got := Words(Quote("wb", word, "--", word)); len(got) != 4 || got[1] != Quote(word) {
+			t.Errorf("%q: %q", word, got)
+		}
+	})
+}

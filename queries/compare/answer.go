@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"wb/data/plain"
 )
 
 // Answer is a comparison in words.
@@ -172,7 +174,7 @@ var repeatFlag = regexp.MustCompile(`^--repeat(=\d+)?$`)
 // withRepeat gives the recorded command line argv, whose words are quoted for a shell, with another --repeat. ok is false where argv is
 // not known or goes on with an earlier run.
 func withRepeat(argv string, repeats int) (command string, ok bool) {
-	words := shellWords(argv)
+	words := plain.Words(argv)
 	if len(words) < 2 || slices.Contains(words, "--resume") {
 		return "", false
 	}
@@ -192,31 +194,4 @@ func withRepeat(argv string, repeats int) (command string, ok bool) {
 	}
 	out = append(out, "--repeat", fmt.Sprint(repeats))
 	return strings.Join(append(out, words[end:]...), " "), true
-}
-
-// shellWords splits a command line at its spaces outside quotes. The words keep their quotes.
-func shellWords(line string) (words []string) {
-	var word strings.Builder
-	quoted, escaped := false, false
-	for _, c := range line {
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\' && !quoted:
-			escaped = true
-		case c == '\'':
-			quoted = !quoted
-		case c == ' ' && !quoted:
-			if word.Len() > 0 {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			continue
-		}
-		word.WriteRune(c)
-	}
-	if word.Len() > 0 {
-		words = append(words, word.String())
-	}
-	return words
 }

@@ -115,14 +115,3 @@ func TestWithRepeat(t *testing.T) {
 		}
 	}
 }
-
-func FuzzShellWords(f *testing.F) {
-	f.Add(`wb run 'a b' \' --x`)
-	f.Fuzz(func(t *testing.T, line string) {
-		// nothing but spaces is lost, and each word keeps its quotes
-		got := strings.ReplaceAll(strings.Join(shellWords(line), ""), " ", "")
-		if want := strings.ReplaceAll(strings.ToValidUTF8(line, "\ufffd"), " ", ""); got != want {
-			t.Errorf("%q became %q", line, got)
-		}
-	})
-}

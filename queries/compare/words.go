@@ -39,7 +39,7 @@ func tableOf(r *Result) *table.Table {
 		t.Columns = append(t.Columns, table.Column{Name: name, Unit: table.UnitOf(name)})
 	}
 	answer := r.Answer()
-	t.Answer = append([]string{answer.Line}, answer.Commands...)
+	t.Answer, t.Missing = []string{answer.Line}, answer.Commands
 	for _, v := range r.Verdicts {
 		t.Rows = append(t.Rows, rowOf(v, r.Comparison.By != ""))
 	}

@@ -75,6 +75,9 @@ func baseOf(ctx context.Context, db *store.DB, runs []table.RunRef, base string)
 		base, len(ids), strings.Join(ids, ", "))
 }
 
+// mostMissing is how many commands a report names, at most, that would record what its answers lack.
+const mostMissing = 2
+
 // against is the comparisons of several runs with one of them.
 type against struct {
 	first    table.RunRef
@@ -83,6 +86,7 @@ type against struct {
 	rows     [][]any
 	compared int
 	answers  []string            // of each comparison, in words
+	missing  []string            // commands that would record what they lack, each once
 	notes    []string            // in the order in which they came
 	whose    map[string][]string // names of the runs whose comparison has a note
 }
@@ -109,7 +113,13 @@ func compareWith(ctx context.Context, db *store.DB, first table.RunRef, runs []t
 // add adds the comparison of one run.
 func (a *against) add(name string, r *compare.Result) {
 	t := r.Table()
-	a.answers = append(a.answers, name+": "+inWords(r))
+	answer := r.Answer()
+	a.answers = append(a.answers, name+": "+answer.Line)
+	for _, command := range answer.Commands {
+		if !slices.Contains(a.missing, command) {
+			a.missing = append(a.missing, command)
+		}
+	}
 	if a.one == nil {
 		a.one = t
 	}
@@ -133,7 +143,10 @@ func (a *against) table(runs []table.RunRef) *table.Table {
 	t := &table.Table{
 		Name: comparison, Title: "Against " + a.first.Name, About: a.one.About, SQL: a.one.SQL, Runs: runs, Rows: a.rows,
 		Columns: slices.Concat([]table.Column{{Name: "run"}}, a.one.Columns), Charts: []table.Chart{compare.Chart("metric", "run")},
-		Answer: a.answers,
+		Answer: a.answers, Missing: a.missing,
+	}
+	if len(t.Missing) > mostMissing { // commands for more runs than a person records again one by one
+		t.Missing = nil
 	}
 	if len(t.Answer) == 1 { // the title has the name of the run
 		t.Answer = []string{strings.TrimPrefix(t.Answer[0], a.head+": ")}

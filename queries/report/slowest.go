@@ -78,6 +78,8 @@ func causeOf(r row) (cause, words string) {
 		return "unknown", "the server does not report cached tokens"
 	case r.count("turn") == 1 && uncached == prompt:
 		return "cold", sentence("cold cache at the first turn", beside)
+	case r["prefix_caching"] == false:
+		return "caching_off", sentence("prefix caching is off", beside)
 	case r.text("cause") != "":
 		return r.text("cause"), sentence(causeWords(r.text("cause")), beside)
 	}

@@ -9,7 +9,8 @@ import "strings"
 type Table struct {
 	Name    string   // name of the saved query, such as "ttft_by_turn"; "" for ad-hoc SQL
 	Title   string   // one line, for people
-	Answer  []string // the answer in words, which stands first; further lines are commands that would record what is missing
+	Answer  []string // the answer in words, which stands first: one sentence for each comparison
+	Missing []string // commands that would record what an answer lacks
 	About   string   // what the columns mean and what is left out; may be ""
 	SQL     string   // the text that ran, with its header
 	Params  []Param  // values of the query's variables, in the order of the header

@@ -27,7 +27,7 @@ func (r Report) lead() *viz.Lead {
 	l.Open = []string{"cache_hit_by_turn", "ttft_by_turn"}
 	if i := r.comparison(); i >= 0 {
 		t := r.Tables[i]
-		l.Changes, l.Answers, l.Title, l.Open = t, t.Answer, comparedTitle(t), []string{t.Name}
+		l.Changes, l.Answers, l.Missing, l.Title, l.Open = t, t.Answer, t.Missing, comparedTitle(t), []string{t.Name}
 	}
 	return l
 }
@@ -59,7 +59,7 @@ func (r Report) folded() []*table.Table {
 	tables := slices.Concat(r.Tables, r.Opening)
 	if i := r.comparison(); i >= 0 {
 		plain := *tables[i]
-		plain.Charts, plain.Answer = nil, nil
+		plain.Charts, plain.Answer, plain.Missing = nil, nil, nil
 		tables[i] = &plain
 	}
 	return tables
