@@ -42,7 +42,7 @@ var reportColumns = map[string]string{
 		"tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered began_warm",
 	"first_divergence": "run conversation placement turn repeats cause recomputed_tokens divergence_message divergence_role " +
 		"divergence_character divergence_before divergence_now advice",
-	"rag_placement": "place run conversation placement phase turns prompt_total_tokens hit_ratio invalidated_total_tokens " +
+	"rag_placement": "place run conversation placement phase turns prompt_total_tokens hit_ratio invalidated_mean_tokens " +
 		"ttft_p50_ms checks_total checks_passed_total",
 	"context_growth": "series run conversation placement turn longest_prompt_tokens longest_completion_tokens messages documents " +
 		"max_model_len_tokens context_used_ratio",
@@ -290,7 +290,7 @@ func TestCacheReports(t *testing.T) {
 			"cache_miss_causes": "turn cause missed_mean_tokens",
 			"first_divergence": "cause recomputed_tokens divergence_message divergence_role divergence_character divergence_before " +
 				"divergence_now advice",
-			"rag_placement": "placement phase turns prompt_total_tokens hit_ratio invalidated_total_tokens",
+			"rag_placement": "placement phase turns prompt_total_tokens hit_ratio invalidated_mean_tokens",
 		}[name]
 		tb, err := find(t, name).Run(context.Background(), db, Options{})
 		if err != nil {

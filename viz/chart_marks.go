@@ -88,6 +88,18 @@ func fixedInks() map[string][]string {
 	}
 }
 
+// inkCount is how many colours of the palette series take in turn; the ninth is only for fixed values.
+const inkCount = 8
+
+// severalColumns says whether several values and several figures of each are drawn.
+func severalColumns(list []*series) bool {
+	column, nth := 0, 0
+	for _, s := range list {
+		column, nth = max(column, s.column), max(nth, s.nth)
+	}
+	return column > 0 && nth > 0
+}
+
 // inks gives the colours of the series whose values mean the same in every chart.
 func inks(src source, list []*series) map[string]int {
 	if src.series < 0 {
@@ -95,7 +107,11 @@ func inks(src source, list []*series) map[string]int {
 	}
 	fixed := fixedInks()[src.t.Columns[src.series].Name]
 	out := map[string]int{}
+	several := src.chart.Kind == "line" && severalColumns(list)
 	for _, s := range list {
+		if several {
+			out[s.name] = s.nth % inkCount
+		}
 		if i := slices.Index(fixed, s.name); i >= 0 {
 			out[s.name] = i
 		}

@@ -1,6 +1,7 @@
 package viz
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -108,5 +109,30 @@ func TestRatioAxis(t *testing.T) {
 		if got := strings.Contains(fmt.Sprint(d.Option["yAxis"]), "1"); fmt.Sprintf("%+v", d.Option["yAxis"]) == "" || got != want {
 			t.Errorf("%s: %+v", name, d.Option["yAxis"])
 		}
+	}
+}
+
+// Lines of one series have one colour, and each figure a kind of line; a figure that nobody measured has no line.
+func TestSeveralFigures(t *testing.T) {
+	tb := &table.Table{Name: "ideal", Columns: []table.Column{
+		column("turn", "BIGINT"), column("hit_ratio", "DOUBLE"), column("ideal_ratio", "DOUBLE"), column("series", "VARCHAR"),
+		column("none_ratio", "DOUBLE"),
+	}}
+	for turn := range 3 {
+		for _, s := range []string{"qa", "rag"} {
+			tb.Rows = append(tb.Rows, []any{int64(turn), 0.5, 0.7, s, nil})
+		}
+	}
+	d, err := draw(tb, table.Chart{Kind: "line", X: "turn", Y: []string{"hit_ratio", "ideal_ratio"}, Series: "series"})
+	if got := fmt.Sprint(d.Inks); err != nil || got != "map[qa · hit ratio:0 qa · ideal ratio:0 rag · hit ratio:1 rag · ideal ratio:1]" {
+		t.Errorf("colours %s (%v)", got, err)
+	}
+	text, err := json.Marshal(d.Option["series"])
+	if option := string(text); err != nil || strings.Count(option, `"dashed"`) != 2 || strings.Count(option, `"solid"`) != 2 {
+		t.Errorf("kinds of lines: %s", option)
+	}
+	d, err = draw(tb, table.Chart{Kind: "line", X: "turn", Y: []string{"hit_ratio", "none_ratio"}})
+	if option := fmt.Sprintf("%+v", d.Option["series"]); err != nil || strings.Contains(option, "none") || !strings.Contains(option, "hit ratio") {
+		t.Errorf("series %s (%v)", option, err)
 	}
 }

@@ -124,8 +124,12 @@ func lines(c table.Chart, list []*series, stack string, labels any, global []cha
 	ch := charts.NewLine()
 	ch.SetGlobalOptions(global...)
 	ch.SetXAxis(labels)
+	several := severalColumns(list)
 	for i, s := range list {
-		alone := false
+		alone, dash := false, dashes[i/len(symbols)%len(dashes)]
+		if several { // lines of one series have one colour, and each figure a kind of line
+			dash = dashes[s.column%len(dashes)]
+		}
 		data := make([]opts.LineData, len(s.points))
 		for k, p := range s.points {
 			data[k] = opts.LineData{Value: []any{p.x.value(), p.y}}
@@ -138,7 +142,7 @@ func lines(c table.Chart, list []*series, stack string, labels any, global []cha
 		}
 		o := []charts.SeriesOpts{
 			charts.WithLineChartOpts(line),
-			charts.WithLineStyleOpts(opts.LineStyle{Width: 2, Type: dashes[i/len(symbols)%len(dashes)]}),
+			charts.WithLineStyleOpts(opts.LineStyle{Width: 2, Type: dash}),
 		}
 		if c.Kind == "area" {
 			opacity := float32(0.2)

@@ -28,6 +28,8 @@ type point struct {
 
 type series struct {
 	name   string
+	column int // which of the chart's figures it shows
+	nth    int // number of its value among those of the column of series
 	points []point
 }
 
@@ -38,6 +40,7 @@ type collector struct {
 	list  []*series
 	byKey map[seriesKey]*series
 	names map[string]int
+	nth   map[string]int // numbers of the values of the column of series
 
 	noX, notPositive, notFinite, missing int
 }
@@ -50,11 +53,14 @@ type seriesKey struct {
 
 // series gives the series of a chart of lines, areas, bars or points, and the places on its horizontal axis.
 func (d *drawing) series(src source) ([]*series, []place) {
-	g := &collector{source: src, axis: d.XType, byKey: map[seriesKey]*series{}, names: map[string]int{}}
+	g := &collector{source: src, axis: d.XType, byKey: map[seriesKey]*series{}, names: map[string]int{}, nth: map[string]int{}}
 	for _, row := range src.t.Rows {
 		g.add(row)
 	}
 	c := src.chart
+	if src.series < 0 && anything(g.list) { // a figure that nobody measured has no place in the legend
+		g.list = slices.DeleteFunc(g.list, func(s *series) bool { return !anything([]*series{s}) })
+	}
 	places := arrange(g.list, d.XType, c.Kind)
 	if c.Kind == "bar" || c.Stack {
 		if n := align(g.list, places); n > 0 {
@@ -117,7 +123,12 @@ func (g *collector) of(i int, row []any) *series {
 	if g.names[name]++; g.names[name] > 1 { // the legend has only names to tell series apart
 		name += fmt.Sprintf(" #%d", g.names[name])
 	}
-	s := &series{name: name}
+	nth, known := g.nth[k.value]
+	if !known {
+		nth = len(g.nth)
+		g.nth[k.value] = nth
+	}
+	s := &series{name: name, column: i, nth: nth}
 	g.byKey[k] = s
 	g.list = append(g.list, s)
 	return s

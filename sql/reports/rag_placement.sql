@@ -2,13 +2,13 @@
 -- answers: Where should documents stand in a prompt?
 -- title: Where documents stand, and what it costs
 -- about: Conversations with documents, by placement and phase: before the first document, with documents, and after the last.
---   invalidated_total_tokens had been computed before, and were computed again because a document came, went or moved.
+--   invalidated_mean_tokens had been computed before, and were computed again because a document came, went or moved, per session.
 --   checks_total are texts that good answers contain, and checks_passed_total those that the replies contain.
 --   Run it over wb run --rag-placement all.
 --   Warm-up and failed turns are left out.
 -- var: runs = latest
 -- chart: bar x=place y=hit_ratio series=phase title="Prefix-cache hit ratio by placement"
--- chart: bar x=place y=invalidated_total_tokens series=phase title="Tokens that were computed again"
+-- chart: bar x=place y=invalidated_mean_tokens series=phase title="Tokens that were computed again"
 -- chart: bar x=place y=ttft_p50_ms series=phase title="Time to first token by placement"
 WITH t AS (
   SELECT t.*,
@@ -23,7 +23,7 @@ SELECT CASE WHEN count(DISTINCT run_id) OVER () > 1 THEN run || ' · ' ELSE '' E
   run, conversation, placement, phase, count(*) AS turns,
   sum(prompt_tokens)::BIGINT AS prompt_total_tokens,
   round(sum(cached_tokens) / nullif(sum(prompt_tokens) FILTER (WHERE cached_tokens IS NOT NULL), 0), 4) AS hit_ratio,
-  sum(invalidated)::BIGINT AS invalidated_total_tokens,
+  round(sum(invalidated) / count(DISTINCT session_id))::BIGINT AS invalidated_mean_tokens,
   round(median(ttft_ms), 2) AS ttft_p50_ms, sum(checks)::BIGINT AS checks_total, sum(checks_passed)::BIGINT AS checks_passed_total
 FROM t WHERE (run_id, conversation) IN (SELECT run_id, conversation FROM measured_turns WHERE documents > 0)
 GROUP BY run_id, run, conversation, placement, phase
