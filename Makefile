@@ -63,8 +63,12 @@ browser: echarts
 
 .venv/bin/duckdb:
 	python3 -m venv .venv && .venv/bin/pip install -q duckdb-cli==1.5.5
-# every report in the DuckDB shell
-shell: .venv/bin/duckdb
+# what the examples of docs/how-to/notebooks.md import
+.venv/notebook: .venv/bin/duckdb
+	.venv/bin/pip install -q duckdb==1.5.5 pandas==3.1.1
+	touch $@
+# every report in the DuckDB shell, and the notebook examples in Python
+shell: .venv/notebook
 	WB_DUCKDB_SHELL=$(CURDIR)/.venv/bin/duckdb $(GO) test -tags $(TAGS) -run Shell -count=1 -v ./cmd/wb
 
 # a real vLLM on the CPU with a real small model; ENGINE is where it is installed
@@ -87,6 +91,16 @@ bench: build .venv/bin/duckdb .tools/extensions
 
 clean:
 	rm -rf bin dist results .tools .venv
+
+# archives and wheels for Linux, with licences, SBOM and sums, into dist/; then their checks, and an installation on bare systems
+.PHONY: dist dist-check bare
+dist:
+	./.ci/dist
+# make dist-check CHECK=full: two more minutes for a build with an empty cache
+dist-check:
+	./.ci/dist-check $(CHECK)
+bare:
+	./.ci/bare
 
 # make release VERSION=v0.1.0: dates the changelog, commits, tags, and builds into dist/; it pushes nothing
 .PHONY: release
@@ -126,4 +140,4 @@ lake: echarts .tools/extensions .tools/readers2
 
 # what the checks install for themselves, ahead of them
 .PHONY: tools
-tools: .tools/golangci-lint .venv/bin/duckdb .tools/extensions .tools/readers2
+tools: .tools/golangci-lint .venv/notebook .tools/extensions .tools/readers2

@@ -22,7 +22,7 @@ type Conversation struct {
 	About  string   `yaml:"about" json:"about,omitempty"`
 	Tags   []string `yaml:"tags" json:"tags,omitempty"`
 	Domain string   `yaml:"domain" json:"domain,omitempty"`
-	// tokens of all its texts, including documents and scripted replies
+	// of the longest prompt with the replies in the file, by the tokeniser of SmolLM2; 0: estimated from the length of the texts
 	ExpectedTokens int        `yaml:"expected_tokens" json:"expected_tokens,omitempty"`
 	Language       string     `yaml:"language" json:"language,omitempty"` // of the texts, such as en or de; "" means en
 	Generate       *Generate  `yaml:"generate" json:"generate,omitempty"` // makes the documents and the turns; nil when the file lists them
@@ -43,7 +43,7 @@ type Document struct {
 // Turn is one user message.
 type Turn struct {
 	User      string   `yaml:"user" json:"user"`
-	Assistant string   `yaml:"assistant" json:"assistant,omitempty"` // scripted reply, for estimating sizes and for scripted runs
+	Assistant string   `yaml:"assistant" json:"assistant,omitempty"` // the file's reply, for sizes and for scripted runs
 	Inject    []string `yaml:"inject" json:"inject,omitempty"`       // documents that enter the context at this turn
 	Remove    []string `yaml:"remove" json:"remove,omitempty"`       // documents that leave the context before this turn
 	MaxTokens int      `yaml:"max_tokens" json:"max_tokens,omitempty"`

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 const head = "id: a\ntitle: T\n"
@@ -157,12 +156,23 @@ func TestBuiltIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// characters per token of SmolLM2's tokenizer, counted over the dialogues with their scripted replies; logs and code take many tokens
-	perToken := map[string]float64{
-		"simple_qa": 3.58, "code_discussion": 3.02, "rag_simulation": 3.77, "deep_technical": 3.27, "ultra_long": 2.65,
-		"agent_operator": 2.93, "agent_tools": 2.85, "german_handbook": 2.23, "multilingual_support": 2.35, "python_bug": 3.31,
-		"rag_topk": 3.7, "sql_review": 3.01,
+	// tokens of the longest prompts by SmolLM2's tokenizer and template, and bytes of their texts: a text that changes is to be counted again
+	counted := map[string][2]float64{
+		"agent_operator":       {1172, 3286},
+		"agent_tools":          {1272, 3444},
+		"code_discussion":      {2400, 6712},
+		"deep_technical":       {6871, 21326},
+		"german_handbook":      {1068, 2260},
+		"multilingual_support": {486, 1049},
+		"python_bug":           {484, 1455},
+		"rag_injection":        {2456, 9130},
+		"rag_simulation":       {3123, 10906},
+		"rag_topk":             {796, 2611},
+		"simple_qa":            {777, 2782},
+		"sql_review":           {957, 2686},
+		"ultra_long":           {14553, 38225},
 	}
+	stated := map[string]float64{"simple_qa": 800, "code_discussion": 2500, "deep_technical": 7000, "ultra_long": 15000}
 	var ids []string
 	for i, c := range all {
 		ids = append(ids, c.ID)
@@ -180,10 +190,7 @@ func TestBuiltIn(t *testing.T) {
 		if len(c.Turns[0].Remove) != 0 || len(c.Turns) < 3 {
 			t.Errorf("%s: %d turns, the first removes %v", c.ID, len(c.Turns), c.Turns[0].Remove)
 		}
-		checks, chars := 0, utf8.RuneCountInString(c.System)
-		for _, d := range c.Documents {
-			chars += utf8.RuneCountInString(d.Title + d.Text)
-		}
+		checks := 0
 		for d := c.Start(Style{}); d.Next(); {
 			turn := d.Current()
 			if strings.TrimSpace(turn.Assistant) == "" {
@@ -195,7 +202,6 @@ func TestBuiltIn(t *testing.T) {
 					t.Errorf("%s turn %d: the scripted reply lacks %q", c.ID, d.Turn(), check)
 				}
 			}
-			chars += utf8.RuneCountInString(turn.User + turn.Assistant)
 			d.Reply(turn.Assistant)
 		}
 		if checks == 0 {
@@ -204,12 +210,19 @@ func TestBuiltIn(t *testing.T) {
 		if generated {
 			continue // TestGenerated
 		}
-		if tokens := float64(chars) / perToken[c.ID]; math.Abs(float64(c.ExpectedTokens)-tokens) > tokens/10 {
-			t.Errorf("%s: expected_tokens is %d, its %d characters are about %.0f", c.ID, c.ExpectedTokens, chars, tokens)
+		was := counted[c.ID]
+		if bytes, _ := c.longest(Sending{Scripted: true}, 1); math.Abs(bytes-was[1]) > was[1]/100 {
+			t.Errorf("%s: the longest prompt has %.0f bytes; when it was counted it had %.0f", c.ID, bytes, was[1])
+		}
+		if tokens := float64(c.ExpectedTokens); tokens < was[0] || tokens > was[0]+20 {
+			t.Errorf("%s: expected_tokens is %d, and %.0f were counted", c.ID, c.ExpectedTokens, was[0])
+		}
+		if s := stated[c.ID]; s > 0 && math.Abs(was[0]-s) > s/10 {
+			t.Errorf("%s: the longest prompt has %.0f tokens, and the documentation says %.0f", c.ID, was[0], s)
 		}
 	}
-	const want = "multilingual_support python_bug rag_topk simple_qa sql_review german_handbook agent_operator agent_tools " +
-		"code_discussion rag_simulation deep_technical ultra_long long_16k long_32k long_64k long_128k"
+	const want = "multilingual_support python_bug simple_qa rag_topk sql_review german_handbook agent_operator agent_tools " +
+		"code_discussion rag_injection rag_simulation deep_technical ultra_long long_16k long_32k long_64k long_128k"
 	if got := strings.Join(ids, " "); got != want {
 		t.Errorf("conversations are %s", got)
 	}
@@ -292,8 +305,8 @@ func TestPick(t *testing.T) {
 		want string
 	}{
 		{nil, "a b c"}, {[]string{"b"}, "b"}, {[]string{"c", "a"}, "c a"},
-		{[]string{"a", "d"}, `! pick conversation "d": no conversation has this id; the known ids are a, b, c`},
-		{[]string{"A"}, `! pick conversation "A": no conversation has this id; the known ids are a, b, c`},
+		{[]string{"a", "d"}, `! pick conversation "d": no conversation has this id; known are a, b, c`},
+		{[]string{"A"}, `! pick conversation "A": no conversation has this id; did you mean a?`},
 	} {
 		picked, err := Pick(all, c.ids)
 		var ids []string

@@ -50,6 +50,9 @@ type Count func(text string) (int, error)
 // EstimateTokens takes the place of a tokeniser: four bytes per token, which is about right for English.
 func EstimateTokens(text string) (int, error) { return (len(text) + 3) / 4, nil }
 
+// answerTokens is how many tokens the reply to a question of a generated conversation may have.
+const answerTokens = 96
+
 // turnOverhead is how many tokens a turn takes in addition to the texts of its question and answer: what a chat template puts around
 // them. It was measured with the templates of SmolLM2 and of the simulator. The documents take up the rest.
 const turnOverhead = 24
@@ -98,7 +101,7 @@ func (c *Conversation) Build(count Count) (*Conversation, error) {
 		out.Documents = append(out.Documents, doc)
 	}
 	for i, f := range facts {
-		t := Turn{User: f.question, Assistant: f.answer, Checks: []string{f.value}, MaxTokens: 96}
+		t := Turn{User: f.question, Assistant: f.answer, Checks: []string{f.value}, MaxTokens: answerTokens}
 		switch {
 		case i == 0:
 			t.Inject = []string{"part-1", "part-2", "part-3", "part-4"}

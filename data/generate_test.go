@@ -83,7 +83,7 @@ func TestSelect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added := &Conversation{ID: "added", File: "/x/added.yaml", Tags: []string{"mine"}, ExpectedTokens: 100}
+	added := &Conversation{ID: "added", File: "/x/added.yaml", Tags: []string{"mine"}, ExpectedTokens: 100, Turns: []Turn{{User: "hi"}}}
 	all = append(all, added)
 	ids := func(cs []*Conversation) string {
 		var out []string
@@ -92,17 +92,20 @@ func TestSelect(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
+	sending := Sending{Scripted: true, MaxTokens: 64}
 	for _, tt := range []struct {
 		s          Selection
 		want, left string // left: a conversation that is left out, and why
 	}{
 		{Selection{}, "simple_qa code_discussion rag_simulation deep_technical ultra_long added",
 			"long_16k is not one of the core set; name it, or choose it by a tag"},
-		{Selection{ContextTokens: 8192}, "simple_qa code_discussion rag_simulation deep_technical added", "ultra_long needs 15K of 8.2K tokens"},
-		{Selection{Include: []string{"rag", "long"}, ContextTokens: 32000},
-			"rag_topk german_handbook rag_simulation deep_technical ultra_long long_16k long_32k", "long_64k needs 63.5K of 32K tokens"},
+		{Selection{ContextTokens: 8192, Sending: sending}, "simple_qa code_discussion rag_simulation deep_technical added",
+			"ultra_long needs 14.6K of 8.2K tokens"},
+		{Selection{Include: []string{"rag", "long"}, ContextTokens: 32000, Sending: sending},
+			"rag_topk german_handbook rag_injection rag_simulation deep_technical ultra_long long_16k long_32k",
+			"long_64k needs 63.6K of 32K tokens"},
 		{Selection{Include: []string{"rag", "long"}, Exclude: []string{"needle", "multilingual"}},
-			"rag_topk rag_simulation deep_technical ultra_long", "long_16k is tagged needle or multilingual"},
+			"rag_topk rag_injection rag_simulation deep_technical ultra_long", "long_16k is tagged needle or multilingual"},
 		{Selection{Include: []string{"agent"}, Max: 1}, "agent_operator", "agent_tools is beyond the first 1"},
 		{Selection{IDs: []string{"ultra_long"}, ContextTokens: 100}, "ultra_long", ""},
 	} {

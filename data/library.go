@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	"wb/data/yamlfile"
 )
 
@@ -108,7 +109,7 @@ func Pick(all []*Conversation, ids []string) ([]*Conversation, error) {
 			for _, c := range all {
 				known = append(known, c.ID)
 			}
-			return nil, fmt.Errorf("pick conversation %q: no conversation has this id; the known ids are %s", id, strings.Join(known, ", "))
+			return nil, plain.Mistakef("pick conversation %q: no conversation has this id%s", id, plain.Instead(id, known))
 		}
 		out = append(out, all[i])
 	}

@@ -24,10 +24,12 @@ type Model struct {
 	Gated         bool   `yaml:"gated"`       // the hub asks for an account that has accepted the licence
 	Recommended   bool   `yaml:"recommended"` // wb setup chooses among these
 	Shape         Shape  `yaml:"shape"`
+
+	File string `yaml:"-"` // the user's file that has it; "" for those that are part of wb
 }
 
-// Models returns the models that wb knows by name, smallest first.
-func Models() ([]Model, error) {
+// builtInModels returns the models that are part of wb, smallest first.
+func builtInModels() ([]Model, error) {
 	var all []Model
 	if err := yamlfile.Load("models.yaml", modelsYAML, &all); err != nil {
 		return nil, fmt.Errorf("read %w", err)
@@ -46,6 +48,15 @@ func FindModel(name string) (Model, bool, error) {
 		return Model{}, false, nil
 	}
 	return all[i], true, nil
+}
+
+// ModelNames lists the names of the models that wb knows.
+func ModelNames() (names []string, err error) {
+	all, err := Models()
+	for _, m := range all {
+		names = append(names, m.Name)
+	}
+	return names, err
 }
 
 // Facts returns what wb knows about the model without its files.

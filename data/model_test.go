@@ -9,6 +9,8 @@ import (
 )
 
 func TestModels(t *testing.T) {
+	t.Setenv("WB_MODELS", "")
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	all, err := Models()
 	if err != nil {
 		t.Fatal(err)

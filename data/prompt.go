@@ -54,7 +54,7 @@ func Placements() []Placement {
 // Style is how a conversation is played.
 type Style struct {
 	Placement Placement // "" means system
-	Scripted  bool      // the history holds the scripted replies of the file instead of the model's replies
+	Scripted  bool      // the history holds the file's replies, where it has them, and not the model's
 	Head      string    // text before the first message of every prompt; "" for none
 }
 

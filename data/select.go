@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"wb/data/plain"
 )
 
 // TagCore marks the built-in conversations that run when the user chooses none.
@@ -16,6 +18,7 @@ type Selection struct {
 	Exclude       []string // none with one of these tags
 	Max           int      // at most this many, smallest first; 0: no limit
 	ContextTokens int64    // only those that fit into this many tokens; 0: no limit
+	Sending       Sending  // how they are sent, which decides what they need
 }
 
 // LeftOut is a conversation that was not chosen, and why.
@@ -33,7 +36,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	}
 	for _, tag := range slices.Concat(s.Include, s.Exclude) {
 		if !slices.ContainsFunc(all, func(c *Conversation) bool { return slices.Contains(c.Tags, tag) }) {
-			return nil, nil, fmt.Errorf("choose conversations: none has the tag %q; the known tags are %s", tag, strings.Join(Tags(all), ", "))
+			return nil, nil, plain.Mistakef("choose conversations: none has the tag %q%s", tag, plain.Instead(tag, Tags(all)))
 		}
 	}
 	has := func(c *Conversation, tags []string) bool {
@@ -42,7 +45,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	open := len(s.IDs) == 0 && len(s.Include) == 0
 	for _, c := range pool {
 		builtIn := strings.HasPrefix(c.File, "built-in:")
-		switch need := c.Tokens(); {
+		switch need := c.Need(s.Sending); {
 		case len(s.IDs) > 0 && (s.Max == 0 || len(chosen) < s.Max): // named, so its tags and its size do not matter
 			chosen = append(chosen, c)
 		case len(s.Include) > 0 && !has(c, s.Include):
@@ -51,8 +54,8 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 			left = append(left, LeftOut{c, "is tagged " + strings.Join(s.Exclude, " or ")})
 		case open && builtIn && !slices.Contains(c.Tags, TagCore):
 			left = append(left, LeftOut{c, "is not one of the core set; name it, or choose it by a tag"})
-		case s.ContextTokens > 0 && int64(need) > s.ContextTokens:
-			left = append(left, LeftOut{c, fmt.Sprintf("needs %s of %s tokens", Thousands(int64(need)), Thousands(s.ContextTokens))})
+		case s.ContextTokens > 0 && need > s.ContextTokens:
+			left = append(left, LeftOut{c, fmt.Sprintf("needs %s of %s tokens", Thousands(need), Thousands(s.ContextTokens))})
 		case s.Max > 0 && len(chosen) == s.Max:
 			left = append(left, LeftOut{c, fmt.Sprintf("is beyond the first %d", s.Max)})
 		default:
@@ -72,25 +75,6 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 	return chosen, left, nil
 }
 
-// Tokens returns the size that the conversation is expected to reach, in tokens. It is what the file says, or else an estimate from
-// the length of the texts.
-func (c *Conversation) Tokens() int {
-	switch {
-	case c.Generate != nil:
-		return c.Generate.Tokens
-	case c.ExpectedTokens > 0:
-		return c.ExpectedTokens
-	}
-	bytes := len(c.System)
-	for _, d := range c.Documents {
-		bytes += len(d.Title) + len(d.Text)
-	}
-	for _, t := range c.Turns {
-		bytes += len(t.User) + len(t.Assistant)
-	}
-	return bytes / 4
-}
-
 // Tags lists all tags, sorted.
 func Tags(all []*Conversation) []string {
 	var out []string
@@ -101,13 +85,5 @@ func Tags(all []*Conversation) []string {
 	return slices.Compact(out)
 }
 
-// Thousands writes a number of tokens in short: 950, 8.2K, 131K. K is 1,000.
-func Thousands(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprint(n)
-	case n < 100_000:
-		return strings.Replace(fmt.Sprintf("%.1fK", float64(n)/1000), ".0K", "K", 1)
-	}
-	return fmt.Sprintf("%.0fK", float64(n)/1000)
-}
+// Thousands writes a number of tokens in short, as tables do: 950, 8.2K, 131K.
+func Thousands(n int64) string { return plain.Thousands(n) }

@@ -16,8 +16,12 @@ func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "q.sql:1: holds no SQL"},
 		{"-- title: x\n\n-- only comments\n", "q.sql:1: holds no SQL"},
-		{"-- title: x\n-- colour: red\nSELECT 1", `q.sql:2: unknown key "colour"; known are title, about, var and chart`},
+		{"-- title: x\n-- colour: red\nSELECT 1", `q.sql:2: unknown key "colour"; known are group, answers, title, about, var and chart`},
 		{"-- title: x\n-- title: y\nSELECT 1", "q.sql:2: title: given twice"},
+		{"-- group: x\n-- group: y\nSELECT 1", "q.sql:2: group: given twice"},
+		{"-- answers: x\n-- answers: y\nSELECT 1", "q.sql:2: answers: given twice"},
+		{"-- group:\nSELECT 1", "q.sql:1: group: needs a value"},
+		{"-- answers:x\nSELECT 1", "q.sql:1: answers: wants a space after the colon"},
 		{"-- about: x\n\n-- about: y\nSELECT 1", "q.sql:3: about: given twice"},
 		{"-- title:\nSELECT 1", "q.sql:1: title: needs a value"},
 		{"-- title:   \r\nSELECT 1", "q.sql:1: title: needs a value"},
@@ -37,7 +41,7 @@ func TestParseErrors(t *testing.T) {
 		{"-- chart: line x=a y=b series=\"c d\"\nSELECT 1", `q.sql:1: chart: "c d" is not a valid column name`},
 		{"-- chart: line x=a y=b and more\nSELECT 1", `q.sql:1: chart: wants KEY=VALUE, not "and more"`},
 		{"-- chart: line x=a y=b title=\"open\nSELECT 1", `q.sql:1: chart: wants KEY=VALUE, not "title=\"open"`},
-		{"-- chart: line x=a y=b z=c\nSELECT 1", "q.sql:1: chart: z: unknown option; known are x, y, series, title, stack, logx and logy"},
+		{"-- chart: line x=a y=b z=c\nSELECT 1", "q.sql:1: chart: z: unknown option; known are x, y, series, marks, title, stack, logx and logy"},
 		{"-- chart: line x=a x=b y=c\nSELECT 1", "q.sql:1: chart: x is given twice"},
 		{"-- chart: line x=a y=b logx=yes\nSELECT 1", `q.sql:1: chart: logx: wants true or false, not "yes"`},
 		{"-- chart: line x=a y=b stack=true\nSELECT 1", "q.sql:1: chart: stack: only bar and area charts can be stacked"},
@@ -138,7 +142,7 @@ func TestParseContinuation(t *testing.T) {
 	}
 	// an error names the line in which the entry begins
 	if _, err := Parse("q.sql", "-- title: a\n-- chart: bar x=a\n--   y=b\n--   z=c\nSELECT 1"); err == nil ||
-		err.Error() != "q.sql:2: chart: z: unknown option; known are x, y, series, title, stack, logx and logy" {
+		err.Error() != "q.sql:2: chart: z: unknown option; known are x, y, series, marks, title, stack, logx and logy" {
 		t.Errorf("got %v", err)
 	}
 	// without an entry before it, such a line is a comment or an entry of its key

@@ -76,15 +76,15 @@ func TestRoofline(t *testing.T) {
 	}
 	cell := func(tb *table.Table, row int, column string) any { return tb.Rows[row][tb.ColumnIndex(column)] }
 	for i, c := range cases {
-		near("limit", cell(tb, i, "decode_limit_ms"), c.limit, 0.006)
-		near("MBU", cell(tb, i, "mbu_ratio"), c.mbuGraphs, 0.0051)
+		near("limit", cell(tb, i, "decode_limit_p50_ms"), c.limit, 0.006)
+		near("MBU", cell(tb, i, "mbu_p50_ratio"), c.mbuGraphs, 0.0051)
 		// prefill by hand: 2 FLOP for each of the 3.624e9 parameters of the layers and token, the head once, 4·3072·32 for each pair of tokens
 		n := float64(c.context - 32)
 		flop := 2*3623878656*n + 2*98500608 + 4*3072*32*n*(n+1)/2
 		prefill := math.Max(flop/989e12, (7444758528+393216*n)/4.8e12) * 1e3
-		near("prefill limit", cell(tb, i, "prefill_limit_ms"), prefill, 0.01)
-		near("MFU", cell(tb, i, "mfu_ratio"), flop/989e12/4, 0.0001) // in the four seconds that the prefill took
-		near("factor", cell(tb, i, "times_limit"), (4000+63*c.graphs)/(prefill+63*c.limit), 0.06*c.graphs)
+		near("prefill limit", cell(tb, i, "prefill_limit_p50_ms"), prefill, 0.01)
+		near("MFU", cell(tb, i, "mfu_p50_ratio"), flop/989e12/4, 0.0001) // in the four seconds that the prefill took
+		near("factor", cell(tb, i, "times_limit_p50"), (4000+63*c.graphs)/(prefill+63*c.limit), 0.06*c.graphs)
 	}
 	b := fmt.Sprint(cell(tb, 0, "limited_by"), ", ", cell(tb, 3, "limited_by"), ", ", cell(tb, 3, "limits_of"))
 	if b != "prefill: overhead, prefill: arithmetic, NVIDIA H200" {
@@ -93,12 +93,12 @@ func TestRoofline(t *testing.T) {
 	if tb, err = find(t, "roofline").Run(context.Background(), db, Options{Runs: "eager"}); err != nil {
 		t.Fatal(err)
 	}
-	near("eager MBU", cell(tb, 0, "mbu_ratio"), 0.115, 0.0006)
-	near("eager MBU at 88K", cell(tb, 3, "mbu_ratio"), 0.55, 0.0006)
+	near("eager MBU", cell(tb, 0, "mbu_p50_ratio"), 0.115, 0.0006)
+	near("eager MBU at 88K", cell(tb, 3, "mbu_p50_ratio"), 0.55, 0.0006)
 	if tb, err = find(t, "roofline").Run(context.Background(), db, Options{Runs: "elsewhere"}); err != nil {
 		t.Fatal(err)
 	}
-	if cell(tb, 0, "decode_limit_ms") != nil || cell(tb, 0, "mbu_ratio") != nil || cell(tb, 0, "limited_by") != nil ||
+	if cell(tb, 0, "decode_limit_p50_ms") != nil || cell(tb, 0, "mbu_p50_ratio") != nil || cell(tb, 0, "limited_by") != nil ||
 		cell(tb, 0, "limits_of") != "unknown: no peak figures of NVIDIA Imaginary 1" {
 		t.Errorf("an unknown GPU: %v", tb.Rows[0])
 	}
@@ -190,13 +190,13 @@ func checkLimits(t *testing.T, db *store.DB, name string, turns []captured) {
 		c := turns[row[limits.ColumnIndex("turn")].(int64)-1]
 		steps := 23 / (23 - c.accepted)
 		bytes := (7444758528 + 393216*float64(c.prompt+12)) / steps
-		if got, want := cell(i, "mbu_ratio"), bytes/4.8e12/(c.itl/1e3); math.Abs(got-want) > 0.005 || got > 1 {
+		if got, want := cell(i, "mbu_p50_ratio"), bytes/4.8e12/(c.itl/1e3); math.Abs(got-want) > 0.005 || got > 1 {
 			t.Errorf("%s, prompt of %d: MBU %v, want %v", name, c.prompt, got, want)
 		}
-		if got := cell(i, "step_tokens"); math.Abs(got-steps) > 0.01 {
+		if got := cell(i, "step_p50_tokens"); math.Abs(got-steps) > 0.01 {
 			t.Errorf("%s, prompt of %d: %v tokens per step, want %v", name, c.prompt, got, steps)
 		}
-		if cell(i, "mfu_ratio") > 1.02 || cell(i, "times_limit") < 0.98 {
+		if cell(i, "mfu_p50_ratio") > 1.02 || cell(i, "times_limit_p50") < 0.98 {
 			t.Errorf("%s: %v", name, row)
 		}
 	}
@@ -244,7 +244,7 @@ func TestRatiosAboveOne(t *testing.T) {
 	}
 	for _, row := range tb.Rows {
 		get := func(column string) any { return row[tb.ColumnIndex(column)] }
-		if got := fmt.Sprint(get("mbu_ratio"), " ", get("times_limit"), " ", get("limits_of")); got != want[get("turn").(int64)] {
+		if got := fmt.Sprint(get("mbu_p50_ratio"), " ", get("times_limit_p50"), " ", get("limits_of")); got != want[get("turn").(int64)] {
 			t.Errorf("turn %v: %s", get("turn"), got)
 		}
 	}

@@ -58,7 +58,8 @@ func TestFind(t *testing.T) {
 		{Library{}, "zzzzzzzzzzzz", "", "", `find query "zzzzzzzzzzzz": unknown query`},
 		{Library{}, "", "", "", `find query "": unknown query`},
 		{Library{}, "../reports/stalls", "", "", "read query: ../reports/stalls: no such file"},
-		{mine, "broken", "", "", filepath.Join(dir, "broken.sql") + `:1: unknown key "colour"; known are title, about, var and chart`},
+		{mine, "broken", "", "", filepath.Join(dir, "broken.sql") +
+			`:1: unknown key "colour"; known are group, answers, title, about, var and chart`},
 		{Library{Dir: filepath.Join(dir, "absent")}, "stalls", "", "",
 			`find query "stalls": open ` + filepath.Join(dir, "absent") + ": no such file or directory"},
 	} {
@@ -86,8 +87,9 @@ func TestFind(t *testing.T) {
 	if err != nil || len(list.Rows) != len(both) {
 		t.Fatalf("list is %v, %v", list, err)
 	}
-	for _, want := range []string{"extra extra a=1 b=x", "ttft_by_turn mine ", "stalls Stalls inside turns runs=latest factor=5 min_ms=20"} {
-		if !strings.Contains("\n"+fixture.Text(t, list)+"\n", "\n"+want+"\n") {
+	for _, want := range []string{"extra extra a=1 b=x ", "ttft_by_turn mine  ",
+		"stalls Stalls inside turns runs=latest factor=5 min_ms=20 latency Which "} {
+		if !strings.Contains("\n"+fixture.Text(t, list)+"\n", "\n"+want) {
 			t.Errorf("list lacks %q:\n%s", want, fixture.Text(t, list))
 		}
 	}
@@ -112,12 +114,14 @@ func TestSelect(t *testing.T) {
 		{"AAAA1", fixture.Late},
 		{"aaaa1111-0000", fixture.Late},
 		{"aaaa", `! select runs "aaaa": 2 runs start with it; give more of the id`},
-		{"111", `! select runs "111": no such run`},
+		{"111", `! select runs "111": no such run; did you mean tuned aaaa1111?`},
+		{"bsae", `! select runs "bsae": no such run; did you mean base?`},
+		{"latst", `! select runs "latst": no such run; did you mean latest?`},
 		{"bbbb", `! select runs "bbbb": no such run`},
 		{"tag:host=lab", "base, " + fixture.Late},
 		{"tag:host=attic", fixture.Early},
 		{"tag:note=x=y", "base"},
-		{"tag:host=la", `! select runs "tag:host=la": no such run`},
+		{"tag:host=la", `! select runs "tag:host=la": no such run; did you mean tag:host=lab?`},
 		{"tag:host", `! select runs "tag:host": wants tag:KEY=VALUE`},
 		{"latest,base", "base, " + fixture.Late},
 		{" latest , base, latest", "base, " + fixture.Late},
@@ -139,7 +143,7 @@ func TestSelect(t *testing.T) {
 		if s != c.want {
 			t.Errorf("%q: got %s\nwant %s", c.selector, s, c.want)
 		}
-		if strings.HasSuffix(c.want, ErrNoRuns.Error()) && !errors.Is(err, ErrNoRuns) {
+		if strings.Contains(c.want, ErrNoRuns.Error()) && !errors.Is(err, ErrNoRuns) {
 			t.Errorf("%q: %v is not ErrNoRuns", c.selector, err)
 		}
 	}

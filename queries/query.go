@@ -26,6 +26,8 @@ type Query struct {
 	File   string // where it came from, for messages
 	Title  string
 	About  string
+	Group  string // under which wb query --list has it, such as cache; "" for none
+	Answer string // the question that it answers, in one line; "" if the header does not say
 	Vars   []Var
 	Charts []table.Chart
 	SQL    string // the whole text, header included
@@ -62,7 +64,7 @@ const MaxQueryBytes = 1 << 20
 
 var (
 	headerLine  = regexp.MustCompile(`^--\s*([a-z][a-z_]*):(?:\s+(.*))?$`)
-	keyLine     = regexp.MustCompile(`^--\s*(title|about|var|chart):\S`) // a known key that lacks the space
+	keyLine     = regexp.MustCompile(`^--\s*(group|answers|title|about|var|chart):\S`) // a known key that lacks the space
 	furtherLine = regexp.MustCompile(`^--\s{3,}(\S.*)$`)
 	varLine     = regexp.MustCompile(`^([a-z][a-z0-9_]*)\s*=\s*("[^"]*"|'[^']*'|.*?)(?:\s+--\s*(.*))?$`)
 	chartPart   = regexp.MustCompile(`([a-z0-9]+)=("[^"]*"|[^\s"]\S*)`)
@@ -73,7 +75,7 @@ var chartKinds = []string{"line", "area", "bar", "scatter", "interval"}
 
 // Parse reads the header of a query file. Comment lines that are not "-- key: value" are ignored.
 // A line that begins with "--" and at least three spaces continues the value of the line before it, even if it looks like a key.
-// An unknown key, a repeated title or a malformed line is a *HeaderError.
+// An unknown key, a key that is given twice or a malformed line is a *HeaderError.
 func Parse(file, text string) (*Query, error) {
 	name := strings.TrimSuffix(filepath.Base(file), ".sql")
 	q := &Query{Name: name, File: file, SQL: text}
@@ -91,7 +93,7 @@ func Parse(file, text string) (*Query, error) {
 		if value == "" {
 			return nil, bad("%s: needs a value", e.key)
 		}
-		if (e.key == "title" || e.key == "about") && seen[e.key] {
+		if e.key != "var" && e.key != "chart" && seen[e.key] {
 			return nil, bad("%s: given twice", e.key)
 		}
 		seen[e.key] = true
@@ -100,6 +102,10 @@ func Parse(file, text string) (*Query, error) {
 			q.Title = value
 		case "about":
 			q.About = value
+		case "group":
+			q.Group = value
+		case "answers":
+			q.Answer = value
 		case "var":
 			v, err := parseVar(value)
 			if err == nil && slices.ContainsFunc(q.Vars, func(x Var) bool { return x.Name == v.Name }) {
@@ -116,7 +122,7 @@ func Parse(file, text string) (*Query, error) {
 			}
 			q.Charts = append(q.Charts, c)
 		default:
-			return nil, bad("unknown key %q; known are title, about, var and chart", e.key)
+			return nil, bad("unknown key %q; known are group, answers, title, about, var and chart", e.key)
 		}
 	}
 	if q.Title == "" {
@@ -215,6 +221,8 @@ func parseChart(value string) (table.Chart, error) {
 			c.Y = strings.Split(v, ",")
 		case "series":
 			c.Series = v
+		case "marks":
+			c.Marks = v
 		case "title":
 			c.Title = v
 		case "stack":
@@ -224,7 +232,7 @@ func parseChart(value string) (table.Chart, error) {
 		case "logy":
 			c.LogY, err = flag(v)
 		default:
-			err = fmt.Errorf("unknown option; known are x, y, series, title, stack, logx and logy")
+			err = fmt.Errorf("unknown option; known are x, y, series, marks, title, stack, logx and logy")
 		}
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", m[1], err)
@@ -243,6 +251,9 @@ func parseChart(value string) (table.Chart, error) {
 	}
 	if c.Stack && c.Kind != "bar" && c.Kind != "area" {
 		return c, errors.New("stack: only bar and area charts can be stacked")
+	}
+	if c.Marks != "" && c.Kind != "line" && c.Kind != "area" {
+		return c, errors.New("marks: only line and area charts have them")
 	}
 	return c, nil
 }
@@ -282,11 +293,7 @@ func (l Library) Find(name string) (*Query, error) {
 	}
 	q, err := Builtin(base)
 	if errors.Is(err, ErrUnknownQuery) {
-		where := ""
-		if base == name {
-			where = ", and no such file"
-		}
-		return nil, fmt.Errorf("find query %q: %w%s%s", name, ErrUnknownQuery, where, l.suggest(strings.TrimSuffix(base, ".sql")))
+		return nil, l.unknown(name)
 	}
 	return q, err
 }
@@ -343,41 +350,14 @@ func readFile(p string) (*Query, error) {
 	return Parse(p, string(text))
 }
 
-func (l Library) suggest(name string) string {
-	all, err := l.Names()
-	if err != nil {
-		return ""
+// unknown makes the error for a name that is neither a file nor a saved query, with names that may have been meant.
+func (l Library) unknown(name string) error {
+	base, where := strings.TrimSuffix(name, ".sql"), ""
+	if base != name {
+		where = ", and no such file"
 	}
-	best, dist := "", len(name)/2+1
-	for _, n := range all {
-		if d := distance(name, n); d < dist {
-			best, dist = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// distance is Levenshtein's edit distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		prev := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			prev, row[j] = row[j], min(row[j]+1, row[j-1]+1, prev+cost)
-		}
-	}
-	return row[len(b)]
+	known, _ := l.Names() // a directory that cannot be read was reported before
+	return plain.Mistake(fmt.Errorf("find query %q: %w%s%s", name, ErrUnknownQuery, where, plain.DidYouMean(base, known)))
 }
 
 // Names lists the saved queries, each once, in order.
@@ -406,30 +386,6 @@ func (l Library) Names() ([]string, error) {
 
 // AdHoc gives a query from the command line.
 func AdHoc(text string) *Query { return &Query{File: "-c", Title: "query", SQL: text} }
-
-// List gives the saved queries as a table.
-func (l Library) List() (*table.Table, error) {
-	names, err := l.Names()
-	if err != nil {
-		return nil, err
-	}
-	t := &table.Table{Name: "list", Title: "Saved queries"}
-	for _, name := range []string{"name", "title", "variables"} {
-		t.Columns = append(t.Columns, table.Column{Name: name, Type: "VARCHAR"})
-	}
-	for _, n := range names {
-		q, err := l.Find(n)
-		if err != nil {
-			return nil, err
-		}
-		var vars []string
-		for _, v := range q.Vars {
-			vars = append(vars, v.Name+"="+v.Default)
-		}
-		t.Rows = append(t.Rows, []any{n, q.Title, strings.Join(vars, " ")})
-	}
-	return t, nil
-}
 
 // ParseSettings reads values of variables, each written as NAME=VALUE.
 func ParseSettings(texts []string) (map[string]string, error) {

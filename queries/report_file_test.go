@@ -14,7 +14,9 @@ import (
 // A new report is one file in a folder: it is listed with those of wb, takes runs and variables, and declares its chart.
 func TestReportIsOneFile(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "toy.sql"), `-- title: Turns of a run
+	write(t, filepath.Join(dir, "toy.sql"), `-- group: health
+-- answers: How many long turns has a run?
+-- title: Turns of a run
 -- about: Turns with at least so many tokens.
 -- var: runs = latest
 -- var: least = 150

@@ -33,46 +33,54 @@ func find(t testing.TB, name string) *Query {
 var reportColumns = map[string]string{
 	"cache_counters_agree": "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens " +
 		"external_hit_tokens difference_tokens agree server_requests",
-	"cache_hit_by_turn": "series run conversation variant turn turns prompt_tokens cached_tokens uncached_tokens hit_ratio documents " +
-		"warm_turns",
-	"cache_ideal_vs_achieved": "series run conversation variant turn turns prompt_tokens cached_tokens block_ideal_tokens " +
-		"text_ideal_tokens hit_ratio block_ideal_ratio text_ideal_ratio as_predicted",
-	"cache_miss_causes": "turn run conversation variant turn_number cause tokens turns",
-	"compare_turns": "run_id run conversation variant nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms " +
+	"cache_hit_by_turn": "series run conversation placement turn turns prompt_total_tokens cached_total_tokens uncached_total_tokens " +
+		"hit_ratio documents warm_turns",
+	"cache_ideal_vs_achieved": "series run conversation placement turn turns prompt_mean_tokens cached_mean_tokens " +
+		"block_ideal_mean_tokens text_ideal_mean_tokens hit_ratio block_ideal_ratio text_ideal_ratio predicted_turns",
+	"cache_miss_causes": "conversation_turn run conversation placement turn cause missed_mean_tokens turns",
+	"compare_turns": "run_id run conversation placement nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms " +
 		"tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered began_warm",
-	"first_divergence": "run conversation variant repeat turn cause recomputed_tokens message role at_character text_before " +
-		"text_now advice",
-	"rag_placement": "series run conversation placement phase turns prompt_tokens hit_ratio invalidated_tokens ttft_p50_ms " +
-		"checks checks_passed",
-	"context_growth": "series run conversation variant turn prompt_tokens completion_tokens messages documents " +
+	"first_divergence": "run conversation placement repeat turn cause recomputed_tokens divergence_message divergence_role " +
+		"divergence_character divergence_before divergence_now advice",
+	"rag_placement": "place run conversation placement phase turns prompt_total_tokens hit_ratio invalidated_total_tokens " +
+		"ttft_p50_ms checks_total checks_passed_total",
+	"context_growth": "series run conversation placement turn longest_prompt_tokens longest_completion_tokens messages documents " +
 		"max_model_len_tokens context_used_ratio",
-	"conversation_summary": "run conversation sessions turns longest_prompt_tokens completion_tokens hit_ratio ttft_p50_ms ttft_max_ms " +
-		"tpot_p50_ms decode_tokens_per_s busy_s energy_j warm_sessions",
-	"energy_by_conversation": "run conversation sessions energy_j idle_energy_j mean_power_w turn_energy_j completion_token_energy_j " +
-		"covered_ratio",
+	"conversation_summary": "run conversation sessions turns longest_prompt_tokens completion_total_tokens hit_ratio ttft_p50_ms " +
+		"ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s e2e_total_s energy_total_j warm_sessions",
+	"energy_by_conversation": "run conversation sessions energy_total_j idle_energy_total_j power_mean_w energy_per_turn_j " +
+		"energy_per_token_j covered_min_ratio",
+	"conversation_metrics": "run conversation placement sessions turns longest_prompt_tokens prompt_mean_tokens prompt_total_tokens " +
+		"cached_total_tokens completion_total_tokens hit_ratio ttft_mean_ms " +
+		"ttft_p50_ms ttft_max_ms tpot_mean_ms tpot_p50_ms " +
+		"decode_mean_tokens_per_s e2e_mean_ms e2e_total_s warm_sessions energy_total_j " +
+		"cpu_mean_ratio cpu_peak_ratio memory_mean_bytes memory_peak_bytes server_rss_mean_bytes " +
+		"server_rss_peak_bytes gpu_util_mean_ratio gpu_util_peak_ratio gpu_memory_mean_bytes gpu_memory_peak_bytes gpu_power_mean_w " +
+		"gpu_power_peak_w",
 	"drift": "run metric turns autocorrelation drift_ratio drift_t temperature_correlation clock_correlation " +
 		"first_session_ratio remark",
-	"energy_by_turn": "turn run conversation variant turn_number turns e2e_mean_ms energy_j idle_energy_j " +
-		"completion_token_energy_j covered_ratio",
-	"roofline": "run conversation variant turn turns context_tokens step_tokens tpot_ms decode_limit_ms mbu_ratio " +
-		"prefill_tokens prefill_ms prefill_limit_ms mfu_ratio times_limit limited_by limits_of",
+	"energy_by_turn": "conversation_turn run conversation placement turn turns e2e_mean_ms energy_mean_j idle_energy_mean_j " +
+		"energy_per_token_j covered_min_ratio",
+	"roofline": "run conversation placement turn turns context_mean_tokens step_p50_tokens tpot_p50_ms decode_limit_p50_ms " +
+		"mbu_p50_ratio prefill_mean_tokens prefill_p50_ms prefill_limit_p50_ms mfu_p50_ratio times_limit_p50 limited_by limits_of",
 	"client_overhead": "run turns read_delay_p50_ms read_delay_p99_ms read_delay_max_ms alone_ratio read_delay_alone_p99_ms " +
-		"added_p50_ms added_p99_ms cpu_cores gc_pause_ms rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen clock_steps " +
-		"buffer_full verdict",
-	"fidelity": "run streams pace_tokens_per_s turns ttft_true_ms ttft_error_mean_ratio ttft_error_p50_ratio " +
-		"ttft_error_p99_ratio itl_true_ms itl_error_mean_ratio itl_error_p50_ratio itl_error_p99_ratio itl_max_ms itl_true_max_ms " +
-		"load_kept_ratio kept_ratio bare_kept_ratio pause_p50_ms pause_p99_ms late_p99_ms late_limit_p99_ms completion_tokens client_cpu_s " +
-		"client_rss_peak_bytes",
-	"fleet_overview": "machine gpu model simulated runs turns last_started_at ttft_p50_ms ttft_p99_ms tpot_p50_ms " +
+		"added_p50_ms added_p99_ms cpu_cores gc_pause_ms wb_rss_peak_bytes sampling_ratio during_scrapes scrape_max_ms frozen " +
+		"clock_steps buffer_full remark",
+	"fidelity": "run streams pace_tokens_per_s turns ttft_true_mean_ms ttft_error_mean_ratio ttft_error_p50_ratio " +
+		"ttft_error_p99_ratio itl_true_mean_ms itl_error_mean_ratio itl_error_p50_ratio itl_error_p99_ratio itl_max_ms " +
+		"itl_true_max_ms load_kept_ratio kept_ratio bare_kept_ratio pause_p50_ms pause_p99_ms late_p99_ms late_limit_p99_ms " +
+		"completion_total_tokens wb_cpu_s wb_rss_peak_bytes",
+	"fleet_overview": "machine gpu_name model simulated runs turns last_started_at ttft_p50_ms ttft_p99_ms tpot_p50_ms " +
 		"decode_p50_tokens_per_s hit_ratio",
-	"fleet_outliers": "machine settings metric machines turns ms others_ms change_ratio",
-	"regressions_over_time": "series machine model gpu settings simulated day compared_turns ttft_change_ratio tpot_change_ratio " +
+	"fleet_outliers": "machine settings metric machines turns p50_ms others_p50_ms change_ratio",
+	"regressions_over_time": "series machine model gpu_name settings simulated day compared_turns ttft_change_ratio tpot_change_ratio " +
 		"engine_versions",
-	"load": "run users sessions turns duration_s streams_mean turns_per_s completion_tokens_per_s ttft_p50_ms " +
-		"ttft_p90_ms ttft_p99_ms tpot_p50_ms tpot_p99_ms wait_p50_ms wait_p99_ms",
+	"load": "run users sessions turns played_s streams_mean turns_per_s completion_tokens_per_s ttft_with_wait_p50_ms " +
+		"ttft_with_wait_p90_ms ttft_with_wait_p99_ms tpot_p50_ms tpot_p99_ms wait_p50_ms wait_p99_ms",
 	"failed_turns": "run conversation repeat turn status http_status error e2e_ms completion_tokens wall_time",
-	"gpu_timeline": "series run gpu elapsed_s power_w gpu_util_ratio memory_util_ratio sm_clock_mhz memory_used_bytes " +
-		"temperature_c sm_active_ratio tensor_active_ratio dram_active_ratio throttle_reasons",
+	"gpu_timeline": "series run gpu elapsed_s power_mean_w gpu_util_mean_ratio memory_util_mean_ratio sm_clock_mean_mhz " +
+		"memory_used_max_bytes temperature_max_c sm_active_mean_ratio tensor_active_mean_ratio dram_active_mean_ratio " +
+		"throttle_reasons turn_label",
 	"itl_percentiles": "run conversation counted_by gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
 	"memory_peaks":    "run gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio",
 	"run_differences": "source name first_run last_run other_values",
@@ -82,19 +90,19 @@ var reportColumns = map[string]string{
 	"run_settings": "run source name value",
 	"server_startup": "start run start_id conversations status startup_s first_token_s first_ttft_ms import_s engine_s load_s " +
 		"compile_phase_s profile_s capture_s warm_s stop_s release_s kv_cache_size_tokens weights_bytes error",
-	"stalls": "run conversation repeat turn seq elapsed_s gap_ms median_ms times_median wb_late_ms cpu_ratio " +
-		"gpu_util_min_ratio sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
-	"throughput_by_run": "run turns prompt_tokens cached_tokens completion_tokens busy_s completion_tokens_per_s decode_tokens_per_s " +
-		"prompt_tokens_per_s prefill_tokens_per_s",
+	"stalls": "run conversation repeat turn seq elapsed_s gap_ms gap_p50_ms times_median wb_late_ms cpu_ratio gpu_util_min_ratio " +
+		"sm_clock_min_mhz throttle_reasons server_preemptions server_requests events",
+	"throughput_by_run": "run turns prompt_total_tokens cached_total_tokens completion_total_tokens busy_s " +
+		"completion_busy_tokens_per_s decode_tokens_per_s prompt_tokens_per_s prefill_tokens_per_s",
 	"ttft_by_context": "series run conversation repeat turn prompt_tokens cached_tokens uncached_tokens ttft_ms",
-	"ttft_by_turn": "series run conversation variant turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_tokens " +
-		"uncached_tokens warm_turns",
-	"ttft_cold_vs_cached": "series run context_tokens cache turns prompt_tokens uncached_tokens ttft_p50_ms times_faster",
-	"ttft_split": "turn run conversation variant turn_number turns prompt_tokens uncached_tokens ttft_p50_ms queue_ms " +
-		"prefill_ms server_other_ms outside_ms",
-	"turn_details": "run conversation variant repeat warmup began_warm turn status error finish_reason prompt_tokens " +
-		"cached_tokens counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms " +
-		"server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
+	"ttft_by_turn": "series run conversation placement turn turns ttft_p50_ms ttft_min_ms ttft_max_ms prompt_mean_tokens " +
+		"uncached_mean_tokens warm_turns",
+	"ttft_cold_vs_cached": "series run prompt_from_tokens cache turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms times_faster",
+	"ttft_split": "conversation_turn run conversation placement turn turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms " +
+		"queue_p50_ms prefill_p50_ms server_other_p50_ms outside_p50_ms",
+	"turn_details": "run conversation placement repeat warmup began_warm turn status error finish_reason prompt_tokens cached_tokens " +
+		"counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms " +
+		"server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
 }
 
 // reportRows is how many rows each report has over the latest run, the last two and all.
@@ -106,6 +114,7 @@ var reportRows = map[string][3]int{
 	"client_overhead":         {1, 1, 2},
 	"compare_turns":           {4, 4, 5},
 	"context_growth":          {3, 3, 4},
+	"conversation_metrics":    {2, 2, 3},
 	"conversation_summary":    {2, 2, 3},
 	"drift":                   {1, 1, 1},
 	"energy_by_conversation":  {2, 2, 2},
@@ -275,15 +284,19 @@ func TestCacheReports(t *testing.T) {
 			"which place costs least",
 		"rag_placement": "file with 1 500 NULL 0",
 	} {
-		columns := map[string][]string{"cache_ideal_vs_achieved": {"turn", "prompt_tokens", "cached_tokens", "block_ideal_tokens",
-			"text_ideal_tokens", "hit_ratio", "as_predicted"}, "cache_miss_causes": {"turn_number", "cause", "tokens"},
-			"first_divergence": {"cause", "recomputed_tokens", "message", "role", "at_character", "text_before", "text_now",
-				"advice"}, "rag_placement": {"placement", "phase", "turns", "prompt_tokens", "hit_ratio", "invalidated_tokens"}}[name]
+		columns := map[string]string{
+			"cache_ideal_vs_achieved": "turn prompt_mean_tokens cached_mean_tokens block_ideal_mean_tokens text_ideal_mean_tokens hit_ratio " +
+				"predicted_turns",
+			"cache_miss_causes": "turn cause missed_mean_tokens",
+			"first_divergence": "cause recomputed_tokens divergence_message divergence_role divergence_character divergence_before " +
+				"divergence_now advice",
+			"rag_placement": "placement phase turns prompt_total_tokens hit_ratio invalidated_total_tokens",
+		}[name]
 		tb, err := find(t, name).Run(context.Background(), db, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fixture.Text(t, tb, columns...); got != want {
+		if got := fixture.Text(t, tb, strings.Fields(columns)...); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 		}
 	}
@@ -298,7 +311,7 @@ func TestSimulate(t *testing.T) {
 	}
 	want := "16 unlimited 2 300 96 0.32 0\n64 unlimited 2 300 64 0.21333333333333335 0\n128 unlimited 2 300 0 0 0\n16 100 2 300 0 0 2\n64 " +
 		"100 2 300 0 0 2\n128 100 2 300 0 0 2"
-	if got := fixture.Text(t, tb, "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio",
+	if got := fixture.Text(t, tb, "block_size_tokens", "pool", "turns", "prompt_total_tokens", "cached_total_tokens", "hit_ratio",
 		"refused"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -316,7 +329,8 @@ func TestTTFTSplit(t *testing.T) {
 	}
 	// the server of the fixture takes longer than its client sees; the parts add up to TTFT
 	want := "1 1 100 25 250 25 -200\n2 1 50 25 250 25 -250"
-	if got := fixture.Text(t, tb, "turn", "turns", "ttft_p50_ms", "queue_ms", "prefill_ms", "server_other_ms", "outside_ms"); got != want {
+	if got := fixture.Text(t, tb, "turn", "turns", "ttft_p50_ms", "queue_p50_ms", "prefill_p50_ms", "server_other_p50_ms",
+		"outside_p50_ms"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	wbsql "wb/sql"
 )
 
-// ErrNoRuns is returned when a selector finds no run.
+// ErrNoRuns is returned when a selector finds no run. A selector that was mistyped is a mistake of the user, a file without runs is not.
 var ErrNoRuns = plain.WithHint(errors.New("no such run"), "wb runs shows the runs of the file; wb run records one")
 
 var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,35}$`)
@@ -66,11 +66,12 @@ func CheckTags(tags []string) error {
 	return nil
 }
 
-// selectable is a run that a selector may pick.
-type selectable struct {
-	table.RunRef
-	name, plan string
-	tags       []any
+// Selectable is a run that a selector may pick.
+type Selectable struct {
+	table.RunRef          // its Name has the start of the id where two runs share the name
+	Given        string   // the name as it was given
+	Plan         string   // id of the plan's execution, or ""
+	Tags         []string // KEY=VALUE
 }
 
 // Select resolves a selector: a comma-separated list of "latest", "latest~N" (the Nth before it), "last:N", "all", run ids
@@ -78,7 +79,7 @@ type selectable struct {
 // plan. A part in double quotes may have commas, and spaces at its ends. So may a name or tag that is the whole selector. The runs are
 // returned in the order in which they started, each once.
 func Select(ctx context.Context, conn *sql.Conn, selector string) ([]table.RunRef, error) {
-	all, err := selectables(ctx, conn)
+	all, err := Selectables(ctx, conn)
 	if err != nil {
 		return nil, fmt.Errorf("select runs: %w", err)
 	}
@@ -86,15 +87,15 @@ func Select(ctx context.Context, conn *sql.Conn, selector string) ([]table.RunRe
 		return nil, fmt.Errorf("select runs %q: %w: the file holds no runs yet", selector, ErrNoRuns)
 	}
 	parts := []string{selector}
-	if !slices.ContainsFunc(all, func(r selectable) bool { return r.is(selector) }) {
+	if !slices.ContainsFunc(all, func(r Selectable) bool { return r.is(selector) }) {
 		if parts, err = selectorParts(selector); err != nil {
-			return nil, err
+			return nil, plain.Mistake(err)
 		}
 	}
 	picked := make([]bool, len(all))
 	for _, part := range parts {
 		if err := pickRuns(all, picked, part); err != nil {
-			return nil, err
+			return nil, plain.Mistake(err)
 		}
 	}
 	var refs []table.RunRef
@@ -106,30 +107,52 @@ func Select(ctx context.Context, conn *sql.Conn, selector string) ([]table.RunRe
 	return refs, nil
 }
 
-func selectables(ctx context.Context, conn *sql.Conn) (all []selectable, err error) {
+// Selectables lists the runs of a history in the order in which they started.
+func Selectables(ctx context.Context, conn *sql.Conn) (all []Selectable, err error) {
 	rows, err := conn.QueryContext(ctx, wbsql.Statement("selectable_runs"))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var r selectable
+		var r Selectable
 		var tags any
-		if err := rows.Scan(&r.ID, &r.Name, &r.name, &r.Simulated, &r.plan, &tags); err != nil {
+		if err := rows.Scan(&r.ID, &r.Name, &r.Given, &r.Simulated, &r.Plan, &tags); err != nil {
 			return nil, err
 		}
-		r.tags, _ = tags.([]any)
+		list, _ := tags.([]any)
+		for _, t := range list {
+			if text, ok := t.(string); ok {
+				r.Tags = append(r.Tags, text)
+			}
+		}
 		all = append(all, r)
 	}
 	return all, rows.Err()
 }
 
 // is says whether a part of a selector, exactly as written, is the run's name, its id or one of its tags.
-func (r selectable) is(part string) bool {
-	if tag, ok := strings.CutPrefix(part, "tag:"); ok && slices.Contains(r.tags, any(tag)) {
+func (r Selectable) is(part string) bool {
+	if tag, ok := strings.CutPrefix(part, "tag:"); ok && slices.Contains(r.Tags, tag) {
 		return true
 	}
-	return r.name == part || r.Name == part || r.ID == part
+	return r.Given == part || r.Name == part || r.ID == part
+}
+
+// selectors lists what can stand in a selector: names, tags and plans of the runs, and the words.
+func selectors(all []Selectable) []string {
+	known := []string{"latest", "all"}
+	for _, r := range all {
+		known = append(known, r.Name)
+		for _, tag := range r.Tags {
+			if plan, ok := strings.CutPrefix(tag, "plan="); ok && r.Plan != "" {
+				known = append(known, "plan:"+plan)
+			}
+			known = append(known, "tag:"+tag)
+		}
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
 }
 
 // selectorParts splits a selector at the commas outside of double quotes. Inside quotes, two double quotes stand for one.
@@ -171,7 +194,7 @@ func selectorParts(selector string) ([]string, error) {
 }
 
 // pickRuns marks the runs of one part of a selector. It is an error if there are none.
-func pickRuns(all []selectable, picked []bool, part string) error {
+func pickRuns(all []Selectable, picked []bool, part string) error {
 	found := 0
 	pick := func(ok func(i int) bool) {
 		for i := range all {
@@ -205,11 +228,11 @@ func pickRuns(all []selectable, picked []bool, part string) error {
 	case strings.HasPrefix(part, "plan:"):
 		newest := ""
 		for _, r := range all {
-			if r.plan != "" && slices.Contains(r.tags, any("plan="+part[len("plan:"):])) {
-				newest = r.plan
+			if r.Plan != "" && slices.Contains(r.Tags, "plan="+part[len("plan:"):]) {
+				newest = r.Plan
 			}
 		}
-		pick(func(i int) bool { return newest != "" && all[i].plan == newest })
+		pick(func(i int) bool { return newest != "" && all[i].Plan == newest })
 	case strings.HasPrefix(part, "tag:") && !strings.Contains(part, "="):
 		return fmt.Errorf("select runs %q: wants tag:KEY=VALUE", part)
 	case idPrefix.MatchString(strings.ToLower(part)):
@@ -219,7 +242,7 @@ func pickRuns(all []selectable, picked []bool, part string) error {
 		}
 	}
 	if found == 0 {
-		return fmt.Errorf("select runs %q: %w%s", part, ErrNoRuns, why)
+		return fmt.Errorf("select runs %q: %w%s", part, ErrNoRuns, cmp.Or(why, plain.DidYouMean(part, selectors(all))))
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func Simulate(ctx context.Context, db *store.DB, w WhatIf) (*table.Table, error)
 			"refused: turns that the pool could not hold; nothing of them was cached.",
 		Charts: []table.Chart{{Kind: "line", X: "block_size_tokens", Y: []string{"hit_ratio"}, Series: "series", LogX: true}}}
 	for _, name := range []string{
-		"run", "block_size_tokens", "pool", "turns", "prompt_tokens", "cached_tokens", "hit_ratio", "refused", "series",
+		"run", "block_size_tokens", "pool", "turns", "prompt_total_tokens", "cached_total_tokens", "hit_ratio", "refused", "series",
 	} {
 		t.Columns = append(t.Columns, table.Column{Name: name, Unit: table.UnitOf(name)})
 	}

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -114,6 +115,11 @@ func TestFlowOfOlderFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(d)
+	// the views that this wb adds are there too, and say placement where the table says variant
+	got := one[string](t, d, "SELECT (SELECT count(*) FROM turns_wide WHERE placement = 'system') || ' ' || (SELECT count(*) FROM pairs)")
+	if want := fmt.Sprint(len(oldTurns), " 0"); got != want {
+		t.Errorf("turns_wide and pairs have %s rows, want %s", got, want)
+	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func (s schema) viewsDigest() string {
 	return digest(all.String())
 }
 
-func (d *DB) prepare(ctx context.Context) error {
+func (d *DB) prepare(ctx context.Context, at time.Time) error {
 	want, err := wanted()
 	if err != nil {
 		return &Error{"migrate", d.path, err, ""}
@@ -158,7 +158,7 @@ func (d *DB) prepare(ctx context.Context) error {
 		return newer(d.path, version, len(want.migrations))
 	}
 	if version < len(want.migrations) || views != want.viewsDigest() {
-		if err := d.migrate(ctx, version, want); err != nil {
+		if err := d.migrate(ctx, version, want, at); err != nil {
 			return err
 		}
 	}
@@ -166,7 +166,7 @@ func (d *DB) prepare(ctx context.Context) error {
 }
 
 // migrate applies the migrations that a file of that version lacks (0: a new file), and the views, in one transaction.
-func (d *DB) migrate(ctx context.Context, version int, want schema) (err error) {
+func (d *DB) migrate(ctx context.Context, version int, want schema, at time.Time) (err error) {
 	tx, err := d.db.BeginTx(ctx, nil)
 	if err != nil {
 		return Explain("migrate", d.path, err)
@@ -176,13 +176,13 @@ func (d *DB) migrate(ctx context.Context, version int, want schema) (err error) 
 			err = errors.Join(err, ignoreDone(tx.Rollback()))
 		}
 	}()
-	if err := apply(ctx, tx, version, want); err != nil {
+	if err := apply(ctx, tx, version, want, at); err != nil {
 		return Explain("migrate", d.path, err)
 	}
 	return Explain("migrate", d.path, tx.Commit())
 }
 
-func apply(ctx context.Context, tx *sql.Tx, version int, want schema) error {
+func apply(ctx context.Context, tx *sql.Tx, version int, want schema, at time.Time) error {
 	run := func(name, text string) error {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -190,7 +190,7 @@ func apply(ctx context.Context, tx *sql.Tx, version int, want schema) error {
 		return nil
 	}
 	note := func(v int, name, digest string) error {
-		_, err := tx.ExecContext(ctx, wbsql.Statement("note_migration"), v, name, digest, time.Now().UTC())
+		_, err := tx.ExecContext(ctx, wbsql.Statement("note_migration"), v, name, digest, at)
 		return err
 	}
 	missing := want.migrations[version:]

@@ -50,7 +50,8 @@ func Prepare(ctx context.Context, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	file := filepath.Join(tmp, "schema.duckdb")
-	d, err := openFile(ctx, file)
+	// Always the same time, so that two builds make the same bytes. A copy gets the time of the copying.
+	d, err := openFileAt(ctx, file, time.Unix(0, 0).UTC())
 	if err != nil {
 		return err
 	}

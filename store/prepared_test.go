@@ -3,6 +3,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -43,6 +44,13 @@ func TestPrepared(t *testing.T) {
 	packed, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
+	}
+	again := t.TempDir()
+	if err := Prepare(ctx, again); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := os.ReadFile(filepath.Join(again, name)); err != nil || !bytes.Equal(other, packed) {
+		t.Errorf("a second preparation has other bytes (%v), so two builds of wb would differ", err)
 	}
 	copied := filepath.Join(dir, "copy.duckdb")
 	if !place(packed, copied) || place(packed, copied) {

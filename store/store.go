@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
@@ -100,6 +101,11 @@ func OpenBeside(ctx context.Context, path string, beside func(context.Context) e
 
 // openFile opens a database for writing, migrates it and marks dead runs as failed.
 func openFile(ctx context.Context, path string) (*DB, error) {
+	return openFileAt(ctx, path, time.Now().UTC())
+}
+
+// openFileAt records migrations as applied at a given time.
+func openFileAt(ctx context.Context, path string, at time.Time) (*DB, error) {
 	d, err := open(path, url.Values{
 		"wal_autocheckpoint": {writeCheckpoint},
 		"default_block_size": {blockSize},
@@ -109,7 +115,7 @@ func openFile(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.prepare(ctx); err != nil {
+	if err := d.prepare(ctx, at); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if d.file, err = os.Open(path); err != nil {
@@ -240,7 +246,7 @@ func OpenElsewhere(ctx context.Context, name, near string, fill func(context.Con
 }
 
 func (d *DB) fill(ctx context.Context, fill func(context.Context, *sql.Conn) error) error {
-	if err := d.prepare(ctx); err != nil {
+	if err := d.prepare(ctx, time.Now().UTC()); err != nil {
 		return err
 	}
 	conn, err := d.db.Conn(ctx)

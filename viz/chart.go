@@ -15,6 +15,9 @@ type drawing struct {
 	XType    string         `json:"xType"` // value, log, time or category
 	XLabel   string         `json:"xLabel"`
 	YUnit    string         `json:"yUnit"`
+	Group    string         `json:"group"` // charts of one group have the same horizontal axis, and zoom together
+	Inks     map[string]int `json:"inks"`  // colours of series that mean the same in every chart: name to number in the palette
+	Marks    []mark         `json:"marks"`
 	File     string         `json:"file"` // name of the downloaded picture, without its ending
 	Title    string         `json:"-"`
 	Caption  string         `json:"-"`
@@ -29,16 +32,22 @@ type source struct {
 	x      int
 	ys     []int
 	series int // -1: none
+	marks  int // -1: none
 }
 
 func sourceOf(t *table.Table, c table.Chart) (source, error) {
-	s := source{t: t, chart: c, x: t.ColumnIndex(c.X), series: -1, ys: make([]int, len(c.Y))}
+	s := source{t: t, chart: c, x: t.ColumnIndex(c.X), series: -1, marks: -1, ys: make([]int, len(c.Y))}
 	if s.x < 0 {
 		return s, fmt.Errorf("draw chart: no column %q", c.X)
 	}
 	if c.Series != "" {
 		if s.series = t.ColumnIndex(c.Series); s.series < 0 {
 			return s, fmt.Errorf("draw chart: no column %q", c.Series)
+		}
+	}
+	if c.Marks != "" {
+		if s.marks = t.ColumnIndex(c.Marks); s.marks < 0 {
+			return s, fmt.Errorf("draw chart: no column %q", c.Marks)
 		}
 	}
 	for i, y := range c.Y {
@@ -84,6 +93,10 @@ func draw(t *table.Table, c table.Chart) (*drawing, error) {
 		}
 	}
 	d.Empty = !anything(list)
+	d.Inks, d.Group = inks(src, list), group(d, places)
+	if src.marks >= 0 && len(t.Runs) < 2 && d.XType == "value" { // the turns of two runs would lie over each other
+		d.Marks = marksOf(src)
+	}
 	d.Option, err = option(d, c, list, places, yName)
 	return d, err
 }
@@ -102,9 +115,13 @@ func caption(t *table.Table, c table.Chart, xi int, yis []int) string {
 	for i, yi := range yis {
 		ys[i] = axisLabel(t.Columns[yi])
 	}
-	s := strings.Join(ys, ", ") + " by " + axisLabel(t.Columns[xi])
+	by := ""
+	if x := axisLabel(t.Columns[xi]); x != "" {
+		by = " by " + x
+	}
+	s := strings.Join(ys, ", ") + by
 	if c.Kind == "interval" && len(ys) == 3 {
-		s = ys[0] + " with the interval from " + ys[1] + " to " + ys[2] + ", by " + axisLabel(t.Columns[xi])
+		s = ys[0] + " with the interval from " + ys[1] + " to " + ys[2] + by
 	}
 	if c.Series != "" {
 		s += ", for each " + strings.ReplaceAll(printable(c.Series), "_", " ")

@@ -79,6 +79,9 @@ func whole(places []place, unit float64) bool {
 // axisLabel makes the label of a column: "ttft_ms" becomes "ttft (ms)".
 func axisLabel(c table.Column) string {
 	name := c.Name
+	if name == "label" { // it holds names of different things
+		return ""
+	}
 	if c.Unit != "" && c.Unit != "ratio" {
 		for i := len(name) - 1; i > 0; i-- {
 			if name[i] == '_' && table.UnitOf("x"+name[i:]) == c.Unit {

@@ -2,6 +2,7 @@ package viz
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-echarts/go-echarts/v2/charts"
 	"github.com/go-echarts/go-echarts/v2/opts"
@@ -67,6 +68,9 @@ func globals(d *drawing, c table.Chart, list []*series, places []place, yName st
 		x.MinInterval = dayMs // no labels of hours between days
 	}
 	y := opts.YAxis{Type: "value", Name: yName}
+	if d.YUnit == "ratio" && share(yName, list) {
+		y.Min, y.Max = 0, 1
+	}
 	if c.LogY {
 		y.Type = "log"
 	}
@@ -99,6 +103,21 @@ func globals(d *drawing, c table.Chart, list []*series, places []place, yName st
 		global = append(global, charts.WithDataZoomOpts(inside, slider))
 	}
 	return global
+}
+
+// share says whether all figures are between 0 and 1, so that the axis can show the whole. Changes have no whole.
+func share(yName string, list []*series) bool {
+	for _, s := range list {
+		if strings.Contains(yName, "change") || strings.Contains(s.name, "change") {
+			return false
+		}
+		for _, p := range s.points {
+			if f, ok := p.y.(float64); ok && (f < 0 || f > 1) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func lines(c table.Chart, list []*series, stack string, labels any, global []charts.GlobalOpts) builder {

@@ -149,6 +149,9 @@ func (j *jsonWriter) cells(t *table.Table, keys []string, row []any) {
 func (j *jsonWriter) table(t *table.Table, title string) {
 	keys := rowKeys(t)
 	j.raw(`{"title": `).value("", title).raw(",\n")
+	if len(t.Answer) > 0 {
+		j.raw(`"answer": `).strings(t.Answer).raw(",\n")
+	}
 	j.raw(`"about": `).value("", t.About).raw(",\n")
 	j.raw(`"query": `).value("", t.Name).raw(",\n")
 	j.raw(`"simulated": `).value("", t.Simulated()).raw(",\n")

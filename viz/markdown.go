@@ -30,6 +30,13 @@ func renderMarkdown(w *bufio.Writer, p Page, _ Options) error {
 		if alone {
 			writeParagraphs(line, p.Intro)
 		}
+		for i, s := range t.Answer {
+			if i == 0 {
+				line("**", markdown(s), "**\n")
+				continue
+			}
+			line("    ", printable(s), "\n")
+		}
 		if t.About != "" {
 			line(markdown(t.About), "\n")
 		}

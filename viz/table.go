@@ -4,153 +4,169 @@ import (
 	"bufio"
 	"strings"
 
-	"github.com/mattn/go-runewidth"
-
 	"wb/queries/table"
 )
 
-// renderTable writes aligned columns for a terminal: figures to the right, text to the left, NULL as "·", and control characters escaped.
-// Text is cut with "…" to fit the width. Figures and times are never cut, so a table of many figures may be wider.
+// renderTable writes aligned columns: figures to the right, text to the left, NULL as "·", and control characters escaped. On a terminal
+// no line is wider than it: see grid. Elsewhere, and with Page.Wide, all columns are shown whole.
 func renderTable(w *bufio.Writer, p Page, o Options) error {
-	paint := func(code, s string) string {
-		if !o.Color || s == "" {
-			return s
-		}
-		return "\x1b[" + code + "m" + s + "\x1b[0m"
+	if p.Wide {
+		o.Width = 0
 	}
-	line := func(s string) { w.WriteString(s + "\n") }
-	title := func(s string, simulated bool) {
-		s = paint("1", printable(s))
-		if simulated {
-			s += paint("33", " (simulated)")
-		}
-		line(s)
-	}
-
+	s := screen{w: w, width: o.Width, color: o.Color, more: p.More}
 	alone := len(p.Tables) == 1
 	if alone {
 		t := *p.Tables[0]
 		if t.Title == "" {
 			t.Title = p.title()
 		}
-		title(t.Title, t.Simulated())
+		s.answer(&t)
+		s.title(t.Title, t.Simulated())
 	} else {
-		title(p.title(), p.simulated())
+		s.title(p.title(), p.simulated())
 	}
-	for _, s := range p.Intro {
-		line(printable(s))
+	for _, text := range p.Intro {
+		s.text(text, "", "")
 	}
 	for _, t := range p.Tables {
 		if !alone {
-			line("")
-			title(heading(t), t.Simulated())
+			s.line("")
+			s.answer(t)
+			s.title(heading(t), t.Simulated())
 		} else if len(p.Intro) > 0 {
-			line("")
+			s.line("")
 		}
 		if t.About != "" {
-			line(paint("2", printable(t.About)))
+			s.text(t.About, "", dim)
 		}
-		if len(t.Rows) == 0 {
-			line("no rows")
-		} else {
-			writeGrid(w, t, o.Width, func(s string) string { return paint("2", s) })
+		switch {
+		case len(t.Rows) == 0 && len(t.List) == 0:
+			s.line("no rows")
+		case t.List != nil:
+			s.list(t.List)
+		default:
+			newGrid(t, s.width).write(&s)
 		}
 		for _, n := range t.Notes {
-			line(paint("33", "note:") + " " + printable(n))
+			s.note(n)
 		}
 	}
 	return nil
 }
 
+// Codes of terminals for colours and weights.
 const (
-	gutter  = 2 // spaces between columns
-	minText = 8 // a text column is not cut to fewer terminal columns
+	bold   = "1"
+	dim    = "2"
+	yellow = "33"
 )
 
-func writeGrid(w *bufio.Writer, t *table.Table, width int, dim func(string) string) {
-	n := len(t.Columns)
-	right, text := make([]bool, n), make([]bool, n)
-	widths := make([]int, n)
-	head := make([]string, n)
-	cells := make([][]string, len(t.Rows))
-	for i, c := range t.Columns {
-		right[i] = numeric(t, i)
-		head[i] = printable(c.Name)
-		widths[i] = columns(head[i])
-	}
-	for r, row := range t.Rows {
-		cells[r] = make([]string, n)
-		for i, v := range row {
-			switch v.(type) {
-			case string, []any, map[string]any:
-				text[i] = !right[i] && t.Columns[i].Name != "run" && t.Columns[i].Name != "run_id" // users copy names of runs
-			}
-			cells[r][i] = printable(short(t.Columns[i], v))
-			widths[i] = max(widths[i], columns(cells[r][i]))
-		}
-	}
-	fit(widths, text, width)
+// screen writes lines that are no wider than a terminal. A width of 0 sets no limit.
+type screen struct {
+	w     *bufio.Writer
+	width int
+	color bool
+	more  string // see Page.More
+}
 
-	write := func(row []string, style func(string) string) {
-		var b strings.Builder
-		for i, s := range row {
-			s = cut(s, widths[i])
-			pad := strings.Repeat(" ", widths[i]-columns(s))
-			switch {
-			case right[i]:
-				b.WriteString(pad + s)
-			case i == n-1:
-				b.WriteString(s)
-			default:
-				b.WriteString(s + pad)
-			}
-			if i < n-1 {
-				b.WriteString(strings.Repeat(" ", gutter))
-			}
-		}
-		w.WriteString(style(strings.TrimRight(b.String(), " ")) + "\n")
+func (s *screen) line(text string) { s.w.WriteString(text + "\n") }
+
+func (s *screen) paint(code, text string) string {
+	if !s.color || text == "" || code == "" {
+		return text
 	}
-	plain := func(s string) string { return s }
-	rule := make([]string, n)
-	for i := range rule {
-		rule[i] = strings.Repeat("─", widths[i])
-	}
-	write(head, plain)
-	write(rule, dim)
-	for _, row := range cells {
-		write(row, plain)
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// text writes a text between the words of which lines break. Lines after the first begin with indent.
+func (s *screen) text(text, indent, code string) {
+	for _, l := range wrap(printable(text), s.width, indent) {
+		s.line(s.paint(code, l))
 	}
 }
 
-// fit makes the widest text columns narrower until the line fits, or until nothing more can be cut.
-func fit(widths []int, text []bool, width int) {
-	if width <= 0 {
+const simulatedMark = " (simulated)"
+
+func (s *screen) title(text string, simulated bool) {
+	text = printable(text)
+	if !simulated {
+		s.text(text, "", bold)
 		return
 	}
-	over := gutter*(len(widths)-1) - width
-	for _, w := range widths {
-		over += w
+	lines := wrap(text, s.width, "")
+	last := len(lines) - 1
+	for _, l := range lines[:last] {
+		s.line(s.paint(bold, l))
 	}
-	for ; over > 0; over-- {
-		widest := -1
-		for i, w := range widths {
-			if text[i] && w > minText && (widest < 0 || w > widths[widest]) {
-				widest = i
-			}
+	if s.width >= leastWrap && columns(lines[last]+simulatedMark) > s.width {
+		s.line(s.paint(bold, lines[last]))
+		s.line(s.paint(yellow, strings.TrimSpace(simulatedMark)))
+		return
+	}
+	s.line(s.paint(bold, lines[last]) + s.paint(yellow, simulatedMark))
+}
+
+func (s *screen) note(text string) {
+	const mark = "note:"
+	for i, l := range wrap(mark+" "+printable(text), s.width, strings.Repeat(" ", len(mark)+1)) {
+		if rest, ok := strings.CutPrefix(l, mark); ok && i == 0 {
+			l = s.paint(yellow, mark) + rest
 		}
-		if widest < 0 {
-			return
-		}
-		widths[widest]--
+		s.line(l)
 	}
 }
 
-// terminal measures text as terminals do that know joined emoji. It does not depend on the locale, so that a table is the same everywhere.
-// Characters that some East Asian fonts draw wide, such as "…" and "─", count as narrow.
-var terminal = &runewidth.Condition{StrictEmojiNeutral: true}
+// answer writes the answer in words, and the commands that belong to it.
+func (s *screen) answer(t *table.Table) {
+	for i, text := range t.Answer {
+		text = printable(text)
+		if i == 0 {
+			if t.Simulated() {
+				text += simulatedMark
+			}
+			s.text(text, "", "")
+			continue
+		}
+		for _, l := range wrapCommand("  "+text, s.width, "      ") {
+			s.line(l)
+		}
+	}
+}
 
-// columns gives the number of terminal columns that a string takes.
-func columns(s string) int { return terminal.StringWidth(s) }
-
-// cut shortens a string to width terminal columns. It never cuts inside a character as people see it.
-func cut(s string, width int) string { return terminal.Truncate(s, width, "…") }
+// list writes the items of a list: the names in a column, and the texts beside them. On a narrow terminal the texts begin below the names.
+func (s *screen) list(items []table.Item) {
+	marks, names := 0, 0
+	for _, i := range items {
+		marks = max(marks, columns(printable(i.Mark)))
+		names = max(names, columns(printable(i.Name)))
+	}
+	if marks > 0 {
+		marks += gutter
+	}
+	pad := func(text string, width int) string { return text + strings.Repeat(" ", max(0, width-columns(text))) }
+	indent := strings.Repeat(" ", marks+gutter)
+	beside := marks+names+gutter <= s.width/2 || s.width < leastWrap
+	if beside {
+		indent = strings.Repeat(" ", marks+names+gutter)
+	}
+	for _, i := range items {
+		head := pad(printable(i.Mark), marks) + printable(i.Name)
+		text := printable(i.Text)
+		switch {
+		case text == "":
+			s.text(head, indent, "")
+		case beside:
+			head = pad(head, marks+names+gutter)
+			lines := wrap(head+text, s.width, indent)
+			for _, l := range lines {
+				s.line(l)
+			}
+		default:
+			s.text(head, indent, "")
+			s.text(indent+text, indent, "")
+		}
+		for _, f := range i.Further {
+			s.text(indent+printable(f), indent+"  ", "")
+		}
+	}
+}

@@ -23,6 +23,8 @@ type Page struct {
 	Tables  []*table.Table
 	Intro   []string // lines under the title
 	Version string   // wb's version, for the footer
+	Wide    bool     // on a terminal, show all columns, even if they are wider than it
+	More    string   // what shows the columns that do not fit a terminal; "" means the flag --wide
 	Lead    *Lead    // what an HTML page opens with; nil: it opens with the tables
 }
 
@@ -115,8 +117,12 @@ func (p Page) one() (*table.Table, error) {
 // null stands for NULL in formats for people. It differs from every figure and from the empty string.
 const null = "·"
 
-// short writes a cell for people: floats with four significant digits, NULL as a middle dot. The result may hold control characters.
+// short writes a cell for people: tokens and bytes as sizes, other floats with four significant digits, NULL as a middle dot. The result
+// may hold control characters.
 func short(c table.Column, v any) string {
+	if s, ok := size(c, v); ok {
+		return s
+	}
 	switch v := v.(type) {
 	case nil:
 		return null

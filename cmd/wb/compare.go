@@ -17,6 +17,17 @@ import (
 // gateError is the error of a comparison with a gate that failed; wb exits with 3.
 type gateError struct{ error }
 
+const compareHelp = `Compare two selections of runs: by how much HEAD differs from BASE, the interval of that difference, and a verdict. The
+verdict is faster, slower, equivalent or inconclusive.
+The unit of evidence is a session: a verdict needs at least six on each side (--repeat). The first line is the answer in words.
+
+change_ratio is head over base, less 1, so -0.42 means 42 % less (for hit_ratio it is the difference); low_ratio and high_ratio are
+its 95 % interval. faster means better and slower means worse, for every metric. noise_ratio says how far equal runs differ on this
+machine, and more_sessions how many more would give a verdict. docs/reference/comparing.md has the statistics.
+
+With --gate, wb exits with 3 when a limit is certainly breached: the whole interval lies beyond the limit, and the test rejects
+a change that is only as large as the limit.`
+
 func newCompare(stdout, stderr io.Writer) *cobra.Command {
 	var q queryOptions
 	c := compare.Comparison{}
@@ -24,12 +35,7 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare BASE HEAD",
 		Short: "Compare two runs, or two groups of runs, and give a verdict",
-		Long: `Compare two selections of runs: by how much HEAD differs from BASE, the interval of that difference, and a verdict. The
-verdict is faster, slower, equivalent or inconclusive.
-The unit of evidence is a session: a verdict needs at least six on each side (--repeat). See docs/reference/comparing.md.
-
-With --gate, wb exits with 3 when a limit is certainly breached: the whole interval lies beyond the limit, and the test rejects
-a change that is only as large as the limit.`,
+		Long:  compareHelp,
 		Example: `  wb compare latest~1 latest
   wb compare tag:apc=off tag:apc=on --metric ttft,itl_p50,hit_ratio --by turn
   wb compare baseline latest --gate 'ttft<=+3%,hit_ratio>=-1pp'`,
@@ -65,8 +71,8 @@ a change that is only as large as the limit.`,
 				return usagef("flag --metric: wants some of %s", strings.Join(compare.MetricNames(), ", "))
 			}
 			for _, m := range c.Metrics {
-				if !slices.Contains(compare.MetricNames(), m) {
-					return usagef("flag --metric: wants some of %s, not %q", strings.Join(compare.MetricNames(), ", "), m)
+				if known := compare.MetricNames(); !slices.Contains(known, m) {
+					return usagef("flag --metric: no metric is named %q%s", m, plain.Instead(m, known))
 				}
 			}
 			if err := q.chooseFormat(cmd); err != nil {
@@ -88,8 +94,8 @@ a change that is only as large as the limit.`,
 	}
 	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
-	usual := []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"}
-	f.StringSliceVar(&c.Metrics, "metric", usual, "`metrics` to compare, the most important first: "+strings.Join(compare.MetricNames(), ", "))
+	names := strings.Join(compare.MetricNames(), ", ")
+	f.StringSliceVar(&c.Metrics, "metric", compare.Usual(), "`metrics` to compare, the most important first: "+names)
 	f.StringVar(&c.By, "by", "", "compare also for each turn, context or conversation")
 	f.StringVar(&margin, "margin", "2%", "a difference within this `percentage` counts as none")
 	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")

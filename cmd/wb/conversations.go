@@ -17,12 +17,12 @@ import (
 )
 
 // listConversations prints a table of all conversations. The table says which of them would run.
-func listConversations(stdout io.Writer, format string, o *bench.Selection) error {
+func listConversations(stdout io.Writer, format string, o *bench.RunSpec) error {
 	s, err := o.Choice()
 	if err != nil {
 		return err
 	}
-	all, err := data.Load(o.Dir)
+	all, err := data.Load(o.Selection.Dir)
 	if err != nil {
 		return err
 	}
@@ -35,15 +35,15 @@ func listConversations(stdout io.Writer, format string, o *bench.Selection) erro
 
 func newConversations(stdout, stderr io.Writer) *cobra.Command {
 	var format string
-	list := func(o *bench.Selection) func(*cobra.Command, []string) error {
+	list := func(o *bench.RunSpec) func(*cobra.Command, []string) error {
 		return func(*cobra.Command, []string) error { return listConversations(stdout, format, o) }
 	}
-	var all, sub bench.Selection
+	all, sub := bench.Usual(), bench.Usual()
 	cmd := &cobra.Command{Use: "conversations", Short: "List, show and check conversation files", Args: args(cobra.NoArgs), RunE: list(&all)}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
-	all.Flags(cmd.Flags())
+	all.Selection.Flags(cmd.Flags())
 	ls := &cobra.Command{Use: "list", Short: "List conversations, and say which of them would run", Args: args(cobra.NoArgs), RunE: list(&sub)}
-	sub.Flags(ls.Flags())
+	sub.Selection.Flags(ls.Flags())
 	var showDir string
 	show := &cobra.Command{Use: "show ID", Short: "Print a conversation as YAML, with its generated documents", Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error {

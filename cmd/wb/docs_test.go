@@ -67,7 +67,7 @@ func prose(b *strings.Builder, first, then, text string) {
 func TestCommandsPage(t *testing.T) {
 	const home = "/home/you" // defaults that are folders depend on it
 	t.Setenv("HOME", home)
-	for _, name := range []string{"XDG_CACHE_HOME", "XDG_DATA_HOME", "HF_HOME", "WB_QUERIES", "WB_EXTENSION_DIR", "WB_VLLM"} {
+	for _, name := range []string{"XDG_CACHE_HOME", "XDG_DATA_HOME", "HF_HOME", "WB_DB", "WB_QUERIES", "WB_EXTENSION_DIR", "WB_VLLM"} {
 		t.Setenv(name, "")
 	}
 	var b strings.Builder
@@ -185,6 +185,16 @@ func TestSchemaPage(t *testing.T) {
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
+// reportIndex writes the groups, with the question that each report answers.
+func reportIndex(b *strings.Builder, all []*queries.Query) {
+	for i, q := range all {
+		if i == 0 || q.Group != all[i-1].Group {
+			fmt.Fprintf(b, "\n%s:\n\n", capital(q.Group))
+		}
+		fmt.Fprintf(b, "- [`%s`](#%s): %s\n", q.Name, q.Name, q.Answer)
+	}
+}
+
 // docs/reference/reports.md has each saved query with its variables, charts and columns.
 func TestReportsPage(t *testing.T) {
 	dir := t.TempDir()
@@ -196,22 +206,23 @@ func TestReportsPage(t *testing.T) {
 			t.Fatalf("wb run: exit %d", code)
 		}
 	}
-	names, err := queries.Library{}.Names()
+	all, err := queries.Library{}.All()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
 	b.WriteString("# Reports\n\nThis page is made from the saved queries by `make docs`.\n" +
 		"`wb query NAME` runs one, and [queries.md](queries.md) says how.\n")
-	for _, name := range names {
-		q, err := queries.Builtin(name)
-		if err != nil {
-			t.Fatal(err)
+	reportIndex(&b, all)
+	for i, q := range all {
+		name := q.Name
+		if i == 0 || q.Group != all[i-1].Group {
+			fmt.Fprintf(&b, "\n## %s\n", capital(q.Group))
 		}
 		if q.About == "" {
 			t.Errorf("%s has no about", name)
 		}
-		fmt.Fprintf(&b, "\n## `%s`\n\n", name)
+		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n", name, q.Answer)
 		title := q.Title
 		if !strings.HasSuffix(title, "?") {
 			title += "."

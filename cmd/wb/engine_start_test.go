@@ -79,7 +79,7 @@ func TestRealSetup(t *testing.T) {
 
 	readByHubLibrary(t, engine, repo, filepath.Join(dir, "hf"))
 	t.Log(try("", append([]string{"run", "--engine", "vllm", "--vllm", engine, "--model", "smollm2-135m", "--port", freePort(),
-		"--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4", "--"}, dtypeFlags()...)...))
+		"--conversations", "rag_injection", "--repeat", "2", "--max-turns", "3", "--max-tokens", "4", "--"}, dtypeFlags()...)...))
 	got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1))
 			|| ' ' || (bool_and(cached_tokens >= 900) FILTER (WHERE turn = 3)) || ' ' || count(DISTINCT start_id)
 			|| ' ' || string_agg(DISTINCT turns.isolation, ', ')

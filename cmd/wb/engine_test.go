@@ -134,6 +134,7 @@ func TestRealEngine(t *testing.T) {
 			t.Errorf("engine memory over 500 MB: %s", got)
 		}
 	})
+	t.Run("stated sizes", func(t *testing.T) { statedSizes(t, url) })
 	t.Run("a prompt beyond the context", func(t *testing.T) { promptBeyondContext(t, dir, url) })
 	t.Run("isolation", func(t *testing.T) { isolationFound(t, dir, url) })
 	t.Run("repeats have the same causes, on a server that is steady", func(t *testing.T) { sameCauses(t, dir, url) })
@@ -163,8 +164,9 @@ func promptBeyondContext(t *testing.T, dir, url string) {
 		FROM turns WHERE run_id = (SELECT run_id FROM selected_runs)`); got != "1 0 true" {
 		t.Errorf("overflows, errors, turns before = %s", got)
 	}
-	out := wb(t, dir, "run", "--url", url, "--include-tags", "long", "--max-turns", "1", "--max-tokens", "4", "--warmup", "0")
-	if !strings.Contains(out, "left out: ultra_long needs 15K of 8.2K tokens") {
+	out := wb(t, dir, "run", "--url", url, "--include-tags", "long,multilingual", "--exclude-tags", "core", "--max-turns", "1",
+		"--max-tokens", "4", "--warmup", "0")
+	if !strings.Contains(out, "left out: long_16k needs 15.8K of 8.2K tokens") {
 		t.Errorf("%s", out)
 	}
 }
@@ -173,7 +175,7 @@ func promptBeyondContext(t *testing.T, dir, url string) {
 func isolationFound(t *testing.T, dir, url string) {
 	// with blocks of 128 tokens the first turn has one whole block, and the second, with a document, has nine
 	for mode, want := range map[string]string{"salt": "0 0 true", "reset": "0 0 true", "none": "0 128 true"} {
-		out := wb(t, dir, "run", "--url", url, "--conversations", "rag_simulation", "--repeat", "2", "--max-turns", "3",
+		out := wb(t, dir, "run", "--url", url, "--conversations", "rag_injection", "--repeat", "2", "--max-turns", "3",
 			"--max-tokens", "4", "--warmup", "0", "--isolation", mode)
 		got := oneCell(t, dir, `SELECT (sum(cached_tokens) FILTER (WHERE turn = 1 AND repeat = 1))
 			|| ' ' || (sum(cached_tokens) FILTER (WHERE turn = 1 AND repeat = 2))
@@ -268,10 +270,11 @@ func TestRealCache(t *testing.T) {
 	dir := t.TempDir()
 	managed := func(server []string, args ...string) {
 		t.Helper()
-		args = append(args, "--log-dir", t.TempDir(), "--isolation", "none", "--token-ids", "all", "--warmup", "1", "--max-tokens", "24")
+		args = append(args, "--log-dir", t.TempDir(), "--isolation", "none", "--token-ids", "all", "--warmup", "1", "--max-tokens", "24",
+			"--replies", "live")
 		wb(t, dir, managedArgs(engine, server, args...)...)
 	}
-	managed(nil, "--conversations", "rag_simulation,rag_topk", "--rag-placement", "all", "--name", "roomy")
+	managed(nil, "--conversations", "rag_injection,rag_topk", "--rag-placement", "all", "--name", "roomy")
 	got := oneCell(t, dir, `SELECT (count(*) >= 40) || ' ' || (count(*) FILTER (WHERE NOT as_predicted AND unexplained > 0))
 			|| ' ' || (count(*) FILTER (WHERE cached_tokens > block_ideal_tokens))
 			|| ' ' || (count(*) FILTER (WHERE missed <> prompt_tokens - cached_tokens))
@@ -285,7 +288,7 @@ func TestRealCache(t *testing.T) {
 		FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs)`))
 	if got != "true 0 0 0" {
 		t.Errorf("40 turns, unexplained, beyond the ideal, sums that differ = %s\n%s", got, wb(t, dir, "query", "-c",
-			`SELECT conversation, variant, turn, prompt_tokens, cached_tokens, predicted_tokens, block_ideal_tokens
+			`SELECT conversation, placement, turn, prompt_tokens, cached_tokens, predicted_tokens, block_ideal_tokens
 			FROM cache_turns WHERE run_id = (SELECT run_id FROM selected_runs) AND NOT as_predicted`))
 	}
 	t.Log(wb(t, dir, "query", "rag_placement"))
@@ -295,7 +298,7 @@ func TestRealCache(t *testing.T) {
 	if len(dtypeFlags()) > 0 {
 		pool *= 2 // float32
 	}
-	managed([]string{"--kv-cache-memory-bytes", strconv.Itoa(pool)}, "--conversations", "rag_topk,rag_simulation",
+	managed([]string{"--kv-cache-memory-bytes", strconv.Itoa(pool)}, "--conversations", "rag_topk,rag_injection",
 		"--repeat", "2", "--max-turns", "3", "--max-model-len", "2048", "--name", "tight")
 	if got := oneCell(t, dir, `SELECT (count(*) FILTER (WHERE NOT as_predicted)) || ' ' || ((SELECT sum(tokens) FROM cache_misses
 			WHERE cause = 'evicted' AND run_id = (SELECT run_id FROM selected_runs)) > 200)

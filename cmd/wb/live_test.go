@@ -79,7 +79,7 @@ func TestLockedFile(t *testing.T) {
 		t.Errorf("report of a live run:\n%s", out)
 	}
 	for _, c := range []struct{ args, want string }{
-		{"doctor", "file       ok"},
+		{"doctor", "ok    file "},
 		{"cache simulate", "Prefix cache by block size"},
 		{"export --parquet out", "1 run left out: not ended yet"},
 		{"runs show latest", "running"},

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,12 +19,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"wb/cmd/internal/complete"
 	"wb/collect/bench"
 	"wb/collect/serve"
 	"wb/data/plain"
-	"wb/queries/compare"
+	"wb/store"
 	"wb/store/history"
-	"wb/viz"
 	"wb/viz/output"
 )
 
@@ -144,7 +145,6 @@ file. Saved queries, comparisons and SQL answer questions about what was recorde
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if m := noNumber.FindStringSubmatch(err.Error()); m != nil {
 			err = fmt.Errorf("%s%q is not a number", m[1], m[2])
@@ -156,10 +156,12 @@ file. Saved queries, comparisons and SQL answer questions about what was recorde
 		{"ask", "Ask what was measured:", []*cobra.Command{newQuery(stdout, stderr), newCompare(stdout, stderr), newReport(stdout, stderr),
 			newRuns(stdout, stderr), newCache(stdout, stderr)}},
 		{"prepare", "Prepare and serve:", []*cobra.Command{newDoctor(stdout), newSetup(stdout, stderr), newModels(stdout, stderr),
-			newConversations(stdout, stderr), newServe(stdout, stderr), newSim(stderr)}},
+			newConversations(stdout, stderr), newServe(stdout, stderr), newSim(stderr), newVersion(stdout)}},
 		{"history", "Bring histories together:", []*cobra.Command{newExport(stdout, stderr), newImport(stdout, stderr),
 			newLakePush(stdout, stderr), newLakePull(stdout, stderr)}},
 	})
+	root.SetCompletionCommandGroupID("prepare")
+	complete.All(root)
 	extensions := root.PersistentFlags().String("extension-dir", os.Getenv("WB_EXTENSION_DIR"),
 		"`folder` with DuckDB's extensions for lakes (or WB_EXTENSION_DIR; without it DuckDB downloads them)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -182,34 +184,8 @@ func groups(root *cobra.Command, all []group) {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {
 			c.GroupID = g.id
-			completeValues(c)
 			root.AddCommand(c)
 		}
-	}
-}
-
-// completeValues lets the shell complete the values of flags that accept only a few.
-func completeValues(cmd *cobra.Command) {
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		values := bench.EnumValues(f.Name)
-		switch f.Name {
-		case "format":
-			values = viz.Formats()
-		case "metric", "metrics":
-			values = compare.MetricNames()
-		case "profile":
-			values = bench.EnumValues("sim-profile")
-		case "by":
-			values = []string{"turn", "context", "conversation"}
-		}
-		if values == nil {
-			return
-		}
-		complete := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
-		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // an error means that the flag has a completion already
-	})
-	for _, c := range cmd.Commands() {
-		completeValues(c)
 	}
 }
 
@@ -244,6 +220,15 @@ func checkValues(cmd *cobra.Command) (err error) {
 	return err
 }
 
+func newVersion(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Show the version of wb and of what it contains", Args: args(cobra.NoArgs),
+		Long: "Show the version of wb, its commit, DuckDB, Go and the platform. wb asks no server for newer versions, here or elsewhere.",
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprint(stdout, plain.Build(version, store.DuckDBVersion()))
+			return err
+		}}
+}
+
 func commitSuffix() string {
 	if c := plain.Commit(); c != "" {
 		return " (" + c + ")"
@@ -251,14 +236,15 @@ func commitSuffix() string {
 	return ""
 }
 
-const defaultDB = "wb.duckdb"
+// defaultDB gives the history that is used without --db.
+func defaultDB() string { return cmp.Or(os.Getenv("WB_DB"), "wb.duckdb") }
 
-const anyHistory = "history to read: a DuckDB `file`, a folder of Parquet files or a lake"
+const anyHistory = "history to read: a DuckDB `file`, a folder of Parquet files or a lake (or $WB_DB)"
 
 func historyFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "db", defaultDB, anyHistory)
+	cmd.Flags().StringVar(to, "db", defaultDB(), anyHistory)
 }
 
 func dbFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "db", defaultDB, "DuckDB `file` with the history")
+	cmd.Flags().StringVar(to, "db", defaultDB(), "DuckDB `file` with the history (or $WB_DB)")
 }

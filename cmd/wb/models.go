@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wb/cmd/internal/talk"
 	"wb/collect/bench"
 	"wb/collect/machine"
 	"wb/collect/serve"
@@ -22,7 +23,7 @@ import (
 
 func newModels(stdout, stderr io.Writer) *cobra.Command {
 	var format string
-	var cached bool
+	var cached, wide bool
 	list := func(cmd *cobra.Command, _ []string) error {
 		if !slices.Contains(viz.Formats(), format) {
 			return usagef("flag --format: unknown format %q; known are %s", format, strings.Join(viz.Formats(), ", "))
@@ -41,12 +42,13 @@ func newModels(stdout, stderr io.Writer) *cobra.Command {
 		} else if t, err = machine.ModelTable(cmd.Context(), have); err != nil {
 			return err
 		}
-		return output.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version})
+		return output.Render(stdout, format, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version, Wide: wide})
 	}
 	cmd := &cobra.Command{Use: "models", Short: "List, download and remove models", Args: args(cobra.NoArgs), RunE: list}
 	cmd.PersistentFlags().StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
 	ls := &cobra.Command{Use: "list", Short: "List the models that wb knows, and which fit this machine", Args: args(cobra.NoArgs), RunE: list}
 	for _, c := range []*cobra.Command{cmd, ls} {
+		c.Flags().BoolVar(&wide, "wide", false, "show all columns and whole texts, even if they are wider than the terminal")
 		c.Flags().BoolVar(&cached, "cached", false, "list the models in the cache instead")
 	}
 	cmd.AddCommand(ls, newPull(stdout, stderr), newRemove(stderr))
@@ -100,7 +102,7 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 	}
 	fmt.Fprintf(stderr, "pulling %s into %s\n", repo, h.CacheDir)
 	p := output.NewTransfer(stderr)
-	s, err := h.Pull(ctx, repo, revision, pullProgress(p))
+	s, err := h.Pull(ctx, repo, revision, talk.Pulling(p))
 	p.End()
 	if err != nil {
 		return nil, err
@@ -112,12 +114,6 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 			plain.Bytes(s.Downloaded))
 	}
 	return s, nil
-}
-
-func pullProgress(t *output.Transfer) func(hub.Progress) {
-	return func(p hub.Progress) {
-		t.Report(output.Transferred{Files: p.Files, FilesDone: p.FilesDone, Bytes: p.Bytes, BytesDone: p.BytesDone, BytesBefore: p.BytesBefore})
-	}
 }
 
 func newRemove(stderr io.Writer) *cobra.Command {

@@ -28,7 +28,7 @@ import (
 type queryOptions struct {
 	db, runs, format, out, text, dir string
 	set                              []string
-	list                             bool
+	list, wide                       bool
 	timeout                          time.Duration
 }
 
@@ -65,7 +65,17 @@ plan's newest execution), or several of these with commas between them.`,
 	f.StringVarP(&o.text, "command", "c", "", "run this `SQL`")
 	f.StringVar(&o.dir, "queries", os.Getenv("WB_QUERIES"),
 		"`directory` of .sql files, which are found before the built-in reports (default $WB_QUERIES)")
-	f.BoolVar(&o.list, "list", false, "list the saved queries")
+	f.BoolVar(&o.list, "list", false, "list the saved queries by group, with the question that each answers")
+	usual := cmd.HelpFunc()
+	cmd.SetHelpFunc(func(cmd *cobra.Command, a []string) { // of a saved query, or of the command
+		if names := cmd.Flags().Args(); len(names) == 1 {
+			if q, err := (queries.Library{Dir: o.dir}).Find(names[0]); err == nil {
+				fmt.Fprint(stdout, q.Help(self()))
+				return
+			}
+		}
+		usual(cmd, a)
+	})
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "stop the query after this time; 0 sets no limit")
 	return cmd
 }
@@ -73,6 +83,7 @@ plan's newest execution), or several of these with commas between them.`,
 func (o *queryOptions) outputFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))
+	f.BoolVar(&o.wide, "wide", false, "show all columns and whole texts, even if they are wider than the terminal")
 	f.StringVarP(&o.out, "out", "o", "", "write to this `file` instead of standard output; without --format its ending chooses the format")
 }
 
@@ -109,11 +120,7 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 	case o.list && (name != "" || o.text != ""):
 		return usagef("flag --list: cannot be used with a query")
 	case o.list:
-		t, err := lib.List()
-		if err != nil {
-			return err
-		}
-		return o.write(stdout, stderr, t)
+		return o.printList(stdout, stderr, lib)
 	case name == "" && o.text == "":
 		return plain.WithHint(usagef("query: wants a name, a file or -c SQL"), "wb query --list shows the saved queries")
 	case name != "" && o.text != "":
@@ -163,13 +170,32 @@ func (o *queryOptions) run(ctx context.Context, name string, stdout, stderr io.W
 	return o.write(stdout, stderr, t)
 }
 
+// printList prints the saved queries: by group for people, and as one table for programs.
+func (o *queryOptions) printList(stdout, stderr io.Writer, lib queries.Library) error {
+	if slices.Contains([]string{"table", "md", "html"}, o.format) {
+		tables, err := lib.GroupedList()
+		if err != nil {
+			return err
+		}
+		return o.writePage(stdout, stderr, viz.Page{Title: "Saved queries", Tables: tables, Version: version, Wide: o.wide})
+	}
+	t, err := lib.List()
+	if err != nil {
+		return err
+	}
+	return o.write(stdout, stderr, t)
+}
+
 func (o *queryOptions) write(stdout, stderr io.Writer, t *table.Table) error {
-	page := viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version}
 	if o.format == "csv" || o.format == "ndjson" { // these formats have no place for notes
-		for _, n := range t.Notes {
+		for _, n := range slices.Concat(t.Answer, t.Notes) {
 			fmt.Fprintf(stderr, "note: %s\n", n)
 		}
 	}
+	return o.writePage(stdout, stderr, viz.Page{Title: t.Title, Tables: []*table.Table{t}, Version: version, Wide: o.wide})
+}
+
+func (o *queryOptions) writePage(stdout, stderr io.Writer, page viz.Page) error {
 	if o.out == "" || o.out == standardOutput {
 		return output.Render(stdout, o.format, page)
 	}

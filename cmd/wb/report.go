@@ -23,7 +23,7 @@ func newReport(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Write the report of one or more runs as CSV, JSON, Markdown and HTML, with system facts",
 		Long: `Write the report of the selected runs (default: latest). Several runs are compared with one of them: BASE, --base, or the first.
 The page opens with the answer: key figures, slowest turns and advice of one run, or the verdicts of several.
-The Markdown file of several runs is short, to be pasted into a review: the overview, the comparison and the differing settings.`,
+The Markdown file is short, to be pasted. It begins with the machine, the server and the settings.`,
 		Example: `  wb report
   wb report baseline candidate
   wb report plan:apc --base apc/enable-prefix-caching=false
@@ -68,7 +68,10 @@ func writeReport(ctx context.Context, db *store.DB, selector, base, dir, flag st
 	if err != nil {
 		return nil, err
 	}
-	return output.WriteReport(dir, output.Report{
-		Tables: tables, Empty: empty, System: system, Short: report.Short, Version: version, Opening: opening, Margin: report.Margin,
-	})
+	rows, err := report.Conversations(ctx, db, selector)
+	if err != nil {
+		return nil, err
+	}
+	return output.WriteReport(dir, output.Report{Tables: tables, Empty: empty, Conversations: rows, System: system, Short: report.Short,
+		Version: version, Opening: opening, Margin: report.Margin})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"wb/cmd/internal/talk"
 	"wb/collect/bench"
 	"wb/collect/target"
 	"wb/data"
@@ -107,7 +108,7 @@ func (o *runOptions) run(cmd *cobra.Command, read func() (*bench.PlanFile, error
 // execute plays a plan, or the one run that the flags describe.
 func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err error) {
 	ctx := cmd.Context()
-	s := &invocation{runOptions: o, progress: newProgress(o.stderr, o.quiet)}
+	s := &invocation{runOptions: o, progress: talk.NewProgress(o.stderr, o.quiet)}
 	_, statErr := os.Stat(o.db)
 	s.newFile = errors.Is(statErr, fs.ErrNotExist)
 	given := bench.GivenBy(cmd.Flags(), o.words)
@@ -136,7 +137,7 @@ func (o *runOptions) execute(cmd *cobra.Command, plan *bench.PlanFile) (err erro
 		return err
 	}
 	if o.list {
-		return listConversations(o.stdout, "table", &spec.Cells[0].Selection)
+		return listConversations(o.stdout, "table", &spec.Cells[0].RunSpec)
 	}
 	if s.Execution, err = bench.NewExecution(spec, s.tools(), s.teller(ctx, spec.Verbose()), o.start); err != nil {
 		return err
@@ -150,7 +151,7 @@ type invocation struct {
 	*runOptions
 	file     *store.DB
 	newFile  bool // this call created it
-	progress *progress
+	progress *talk.Progress
 	window   *history.SnapshotServer // gives other processes snapshots of the file
 }
 
@@ -238,6 +239,7 @@ func (s *invocation) tools() bench.Tools {
 			return width, err
 		},
 		Now: time.Now, Since: time.Since, Build: build(),
+		Evidence: bench.Evidence{Least: compare.LeastSessions(1), Usual: compare.LeastSessions(len(compare.Usual())), Compare: !s.newFile},
 	}
 }
 
@@ -249,16 +251,16 @@ func build() bench.Build {
 
 // teller prints the progress of the execution.
 func (s *invocation) teller(ctx context.Context, verbose bool) bench.Teller {
-	turn := func(t bench.TurnInfo) { s.window.Turn(ctx, t.Done); s.progress.turn(t) }
+	turn := func(t bench.TurnInfo) { s.window.Turn(ctx, t.Done); s.progress.Turn(t) }
 	return bench.Teller{
-		Line: func(text string) { s.line("%s", text) }, Warn: s.progress.warn, Chosen: s.chosen,
+		Line: func(text string) { s.line("%s", text) }, Warn: s.progress.Warn, Chosen: s.chosen,
 		Making: func(c *data.Conversation) {
 			s.note(fmt.Sprintf("making %s: %s tokens", c.ID, data.Thousands(int64(c.Generate.Tokens))))
 		},
-		Talk: talk(s.stderr, s.quiet, verbose),
-		Watch: bench.Watch{Turn: turn, Warn: s.progress.warn, Say: s.progress.note, Restart: s.progress.Clear,
-			Load: s.progress.load},
-		Failure: func(err error) { logTail(s.stderr, verbose, err) },
+		Talk: talk.OfServer(s.stderr, s.quiet, verbose),
+		Watch: bench.Watch{Turn: turn, Warn: s.progress.Warn, Say: s.progress.Note, Restart: s.progress.Clear,
+			Load: s.progress.Load},
+		Failure: func(err error) { talk.LogTail(s.stderr, verbose, err) },
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 
 func newRuns(stdout, stderr io.Writer) *cobra.Command {
 	var db, format string
-	watch := false
+	watch, wide := false, false
 	list := func(cmd *cobra.Command, _ []string) error {
 		if watch {
 			if cmd.Flags().Changed("format") {
@@ -29,7 +29,7 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 			}
 			return watchRun(cmd.Context(), stdout, db)
 		}
-		err := showRuns(cmd.Context(), stdout, stderr, db, format, "all", "run_overview")
+		err := showRuns(cmd.Context(), stdout, stderr, db, format, wide, "all", "run_overview")
 		if errors.Is(err, queries.ErrNoRuns) {
 			fmt.Fprintln(stderr, "no runs yet; wb run records one")
 			return nil
@@ -37,15 +37,16 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 		return err
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show, tag and remove recorded runs", Args: args(cobra.NoArgs), RunE: list}
-	cmd.PersistentFlags().StringVar(&db, "db", defaultDB, anyHistory+"; runs can be tagged only in a file")
+	cmd.PersistentFlags().StringVar(&db, "db", defaultDB(), anyHistory+"; runs can be tagged only in a file")
 	cmd.PersistentFlags().StringVar(&format, "format", "table",
 		"output format: "+strings.Join(viz.Formats(), ", ")+" (csv and ndjson for lists only)")
+	cmd.PersistentFlags().BoolVar(&wide, "wide", false, "show all columns and whole texts, even if they are wider than the terminal")
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow the run that holds the file until it ends, and print a line when turns have ended")
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the runs of the file", Args: args(cobra.NoArgs), RunE: list},
 		&cobra.Command{Use: "show SELECTOR", Short: "Show a run: figures, settings, failures and events", Args: args(cobra.ExactArgs(1)),
 			RunE: func(cmd *cobra.Command, a []string) error {
-				return showRuns(cmd.Context(), stdout, stderr, db, format, a[0], "run_overview", "conversation_summary", "failed_turns",
+				return showRuns(cmd.Context(), stdout, stderr, db, format, wide, a[0], "run_overview", "conversation_summary", "failed_turns",
 					"run_events", "run_settings")
 			}},
 		&cobra.Command{Use: "tag SELECTOR KEY=VALUE…", Short: "Set tags of runs; KEY= removes a tag", Args: args(cobra.MinimumNArgs(2)),
@@ -56,7 +57,7 @@ func newRuns(stdout, stderr io.Writer) *cobra.Command {
 }
 
 // showRuns runs saved queries over the selected runs and prints those that have rows.
-func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selector string, names ...string) error {
+func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format string, wide bool, selector string, names ...string) error {
 	if !slices.Contains(viz.Formats(), format) {
 		return usagef("flag --format: unknown format %q; known are %s", format, strings.Join(viz.Formats(), ", "))
 	}
@@ -76,7 +77,7 @@ func showRuns(ctx context.Context, stdout, stderr io.Writer, path, format, selec
 			t.Notes = nil // the first table has the notes; a list shows the status of each run anyway
 		}
 	}
-	page := viz.Page{Title: "Runs", Version: version, Tables: tables}
+	page := viz.Page{Title: "Runs", Version: version, Tables: tables, Wide: wide}
 	return output.Render(stdout, format, page)
 }
 

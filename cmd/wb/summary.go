@@ -1,19 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"wb/collect/bench"
 	"wb/data/plain"
-	"wb/queries"
-	"wb/queries/compare"
+	"wb/queries/summary"
 	"wb/queries/table"
-	"wb/store"
 	"wb/viz"
 	"wb/viz/output"
 )
@@ -37,15 +33,15 @@ func (s *invocation) summarise(ctx context.Context) error {
 		if (c.Users > 1 || c.Rate > 0) && c.Result.Status != "failed" {
 			text, err := bench.BeyondSelftest(ctx, s.file, c.Progress.RunID)
 			if errs = append(errs, err); text != "" {
-				s.progress.warn(text)
+				s.progress.Warn(text)
 			}
 		}
 	}
 	if !s.quiet {
 		if len(s.Cells) == 1 {
-			errs = append(errs, s.summary(ctx, s.file, &played[0].Result))
+			errs = append(errs, s.runSummary(ctx, &played[0].Result))
 			if s.Spec.Plan != "" && played[0].Result.Status != "ok" {
-				fmt.Fprintf(s.stderr, "to resume it:\n  %s run --resume%s%s\n", self(), s.dbFlag(), s.pushFlag())
+				fmt.Fprintln(s.stderr, s.call().Resume())
 			}
 		} else {
 			errs = append(errs, s.planSummary(ctx, played))
@@ -73,105 +69,52 @@ func (s *invocation) summarise(ctx context.Context) error {
 
 // planSummary prints the table at the end of a plan, which compares every cell with the first.
 func (s *invocation) planSummary(ctx context.Context, played []*bench.CellRun) error {
-	cut := slices.ContainsFunc(played, func(c *bench.CellRun) bool { return c.Result.Status != "ok" && c.Result.Status != "" })
-	metrics := []string{s.Spec.Metric}
-	for _, m := range []string{"ttft", "tpot", "hit_ratio"} {
-		if m != s.Spec.Metric {
-			metrics = append(metrics, m)
-		}
-	}
-	var ids []string
+	p := &summary.Plan{Name: s.Spec.Plan, Label: s.Spec.Label(), Metric: s.Spec.Metric, Calibration: s.Spec.Text == calibration,
+		Resumed: s.resume}
 	for _, c := range played {
-		ids = append(ids, c.Progress.RunID.String())
+		p.Runs = append(p.Runs, ended(&c.Result))
 	}
-	if cut { // an interrupted plan gets no verdict
-		ids = ids[:1]
-	}
-	tables, found := compare.Narrow(ctx, s.file, ids, metrics, s.progress.warn)
+	tables, found := p.Compared(ctx, s.file, s.progress.Warn)
 	if len(tables) > 0 {
-		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version}); err != nil {
+		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version, More: "wb compare --wide"}); err != nil {
 			return err
 		}
 	}
-	flag := s.dbFlag()
-	fmt.Fprintf(s.stderr, "\nplan %s, recorded in %s:\n", s.Spec.Plan, s.db)
-	since := ""
-	if s.resume {
-		since = " since it was resumed"
-	}
-	for _, c := range played {
-		fmt.Fprintf(s.stderr, "  run %s: %s, %s%s\n", c.Result.Name, cmp.Or(c.Result.Status, "ok"), c.Result.TurnsText(), since)
-	}
-	if s.Spec.Text == calibration {
-		s.noise(found)
-	}
-	if cut {
-		fmt.Fprintf(s.stderr, "to resume it:\n  %s run --resume%s%s\n", self(), flag, s.pushFlag())
-		return nil
-	}
-	base := ""
-	if len(played) > 1 {
-		base = " --base " + plain.Quote(played[0].Result.Name)
-	}
-	fmt.Fprintf(s.stderr, "to see more:\n  %s report plan:%s%s%s --out results\n", self(), s.Spec.Label(), base, flag)
-	if len(played) > 1 {
-		fmt.Fprintf(s.stderr, "  %s compare %s %s%s --by turn\n", self(), plain.Quote(played[0].Result.Name),
-			plain.Quote(played[1].Result.Name), flag)
-	}
+	fmt.Fprintf(s.stderr, "\n%s\n", strings.Join(s.call().PlanLines(p, found), "\n"))
 	return nil
 }
 
-// summary prints the table at the end of a run, and commands that show more.
-func (o *runOptions) summary(ctx context.Context, db *store.DB, res *bench.Result) error {
-	q, err := queries.Builtin("conversation_summary")
+// runSummary prints the table at the end of a run, and commands that show more.
+func (s *invocation) runSummary(ctx context.Context, res *bench.Result) error {
+	run := ended(res)
+	run.Users = s.Cells[0].Users
+	t, err := summary.Table(ctx, s.file, run)
 	if err != nil {
 		return err
 	}
-	t, err := q.Run(ctx, db, queries.Options{Runs: res.RunID.String()})
-	if err != nil {
+	page := viz.Page{Tables: []*table.Table{t}, Version: version, More: "wb query conversation_summary --wide"}
+	if err := output.Render(s.stdout, "table", page); err != nil {
 		return err
 	}
-	t.Title, t.About = "Run "+res.Name, ""
-	// the table must fit a terminal; the saved query has all columns
-	for _, column := range []string{"run", "sessions", "completion_tokens", "energy_j", "warm_sessions"} {
-		t.Columns, t.Rows = t.Without(column)
-	}
-	t.Charts = nil
-	if err := output.Render(o.stdout, "table", viz.Page{Tables: []*table.Table{t}, Version: version}); err != nil {
-		return err
-	}
-	if db.Present() != nil { // the file is gone, so that no command shows more; the error that follows says why
-		fmt.Fprintf(o.stderr, "\nrun %s: %s, %s\n", res.Name, res.Status, res.TurnsText())
-		return nil
-	}
-	flag := o.dbFlag()
-	fmt.Fprintf(o.stderr, "\nrun %s: %s, %s, recorded in %s\n%sto see more:\n", res.Name, res.Status, res.TurnsText(), o.db,
-		frozenText(res))
-	further := []string{"query cache_hit_by_turn" + flag, "query ttft_by_turn" + flag + " --format html -o ttft.html"}
-	if res.Failed > 0 {
-		further = append([]string{"query failed_turns" + flag}, further...)
-	}
-	if o.results == "" {
-		further = append(further, "report"+flag+" --out results")
-	}
-	for _, f := range append(further, "query --list") {
-		fmt.Fprintf(o.stderr, "  %s %s\n", self(), f)
-	}
+	fmt.Fprintf(s.stderr, "\n%s\n", strings.Join(s.call().Lines(ctx, s.file, run, s.results != ""), "\n"))
 	return nil
 }
 
-// frozenText warns of times that are doubtful, or is empty.
-func frozenText(r *bench.Result) string {
-	if r.Frozen == 0 {
-		return ""
-	}
-	return fmt.Sprintf("warning: the machine kept wb from running %d times: times around those moments are not the server's "+
-		"(%s query run_events)\n", r.Frozen, self())
+// ended is what the summary says of a run.
+func ended(r *bench.Result) summary.Run {
+	return summary.Run{ID: r.RunID.String(), Name: r.Name, Status: string(r.Status), Turns: r.TurnsText(), Played: r.Turns,
+		Failed: r.Failed, Frozen: r.Frozen}
 }
 
-// dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty for the default file.
+// call is how wb was called, for commands that are shown to the user.
+func (o *runOptions) call() summary.Call {
+	return summary.Call{Self: self(), DB: o.db, DBFlag: o.dbFlag(), Push: o.pushFlag()}
+}
+
+// dbFlag gives the flag that names the file, for a command that is shown to the user. It is empty where commands find the
+// file without it.
 func (o *runOptions) dbFlag() string {
-	if o.db == defaultDB {
+	if o.db == defaultDB() {
 		return ""
 	}
 	return " --db " + plain.Quote(o.db)
@@ -183,18 +126,4 @@ func (o *runOptions) pushFlag() string {
 		return ""
 	}
 	return " --push " + plain.Quote(o.push)
-}
-
-// noise prints what a calibration found.
-func (s *invocation) noise(verdicts []compare.Verdict) {
-	lines := compare.NoiseFound(verdicts)
-	for _, line := range lines {
-		s.line("%s", line)
-	}
-	switch {
-	case len(lines) > 0:
-		fmt.Fprintf(s.stderr, "%s compare shows it beside every change on this machine with the same server, model and number of users\n", self())
-	case len(verdicts) > 0:
-		fmt.Fprintln(s.stderr, "noise cannot be known from so few sessions: use a larger --repeat")
-	}
 }

@@ -61,23 +61,29 @@ func transcript(text string) (steps []step) {
 
 var (
 	decimal = regexp.MustCompile(`-?\d+\.\d+`)
+	percent = regexp.MustCompile(`[+−]?\d+(\.\d+)?`) // in a line with an interval
 	rule    = regexp.MustCompile(`─[─ ]*`)
 	notRun  = regexp.MustCompile("(?m)^```(sh|text|bash|shell)\n\\$ ")
 	blanks  = regexp.MustCompile(`[ \t]+`)
 )
 
-// pattern turns a line of a page into what it stands for: a number with a decimal point for any number, since times differ,
+// pattern turns a line of a page into what it stands for: a number with a decimal point for any number, since times differ, and every
+// number where the line tells of an interval,
 // "…" for any text, a rule and blanks for any of their kind.
 func pattern(line string) *regexp.Regexp {
 	var b strings.Builder
 	b.WriteString("^")
+	free := decimal
+	if strings.Contains(line, "(95 %: ") {
+		free = percent
+	}
 	for i, part := range strings.Split(normal(line), "…") {
 		if i > 0 {
 			b.WriteString(".*")
 		}
-		for j, text := range decimal.Split(part, -1) {
+		for j, text := range free.Split(part, -1) {
 			if j > 0 {
-				b.WriteString(`-?\d+(\.\d+)?`)
+				b.WriteString(`[-+−]?\d+(\.\d+)?`)
 			}
 			b.WriteString(regexp.QuoteMeta(text))
 		}
@@ -178,6 +184,8 @@ func TestTranscriptsAreCompared(t *testing.T) {
 		{"ttft   81.5 ms", "ttft -7.25 ms", true},
 		{"ttft   81.5 ms", "tpot 7 ms", false},
 		{"turns 8", "turns 9", false},
+		{"TTFT 43 % lower (95 %: 42 to 44 %), faster", "TTFT 37.1 % lower (95 %: 35 to 37.9 %), faster", true},
+		{"TTFT 43 % lower (95 %: 42 to 44 %), faster", "TTFT 37 % higher (95 %: 35 to 38 %), slower", false},
 		{"─", "───  ────", true},
 		{"run …: ok", "run a1b2: ok", true},
 		{"run …: ok", "run a1b2: failed", false},

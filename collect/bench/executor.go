@@ -46,6 +46,8 @@ type Tools struct {
 	// Since gives the time that has passed since a moment. It uses the monotonic clock when the moment has a reading of it.
 	Since func(time.Time) time.Duration
 	Build Build
+	// Evidence is what a comparison needs, to say before a run whether it can give a verdict.
+	Evidence Evidence
 }
 
 // ErrNoFigures is returned by Width when a metric is not measured.
@@ -78,6 +80,7 @@ type Execution struct {
 	used      bool           // the server has served a session
 	last      *CellRun       // the cell that it served last; nil: none
 	connected int            // number of connections so far
+	doubted   bool           // what a comparison would lack was said
 }
 
 // CellRun is a run that is being played: the only one, or that of one cell of a plan.
@@ -145,7 +148,7 @@ func (c *CellRun) prepare(library map[string][]*data.Conversation, now func() ti
 		}
 		library[c.Selection.Dir] = c.all
 	}
-	if c.selection, err = c.Selection.Choice(); err != nil {
+	if c.selection, err = c.Choice(); err != nil {
 		return err
 	}
 	if _, _, err := data.Select(c.all, c.selection); err != nil {
@@ -243,17 +246,33 @@ func (x *Execution) choose(ctx context.Context, c *CellRun) error {
 		if convs[i], err = v.Build(count); err != nil {
 			return err
 		}
-		if !c.Scripted() {
-			continue
-		}
-		for n, t := range convs[i].Turns[:len(convs[i].Turns)-1] {
-			if t.Assistant == "" {
-				return plain.Mistakef("flag --replies: turn %d of %s has no reply in its file", n+1, v.ID)
-			}
-		}
 	}
+	x.tellUnscripted(c, convs)
 	c.convs = convs
 	return nil
+}
+
+// tellUnscripted says which conversations of a scripted run lack replies that a later prompt would contain. The model's stand there.
+func (x *Execution) tellUnscripted(c *CellRun, convs []*data.Conversation) {
+	if !c.Scripted() {
+		return
+	}
+	for _, v := range convs {
+		last := len(v.Turns)
+		if c.MaxTurns > 0 {
+			last = min(last, c.MaxTurns)
+		}
+		lack := 0
+		for _, t := range v.Turns[:last-1] {
+			if t.Assistant == "" {
+				lack++
+			}
+		}
+		if lack > 0 {
+			x.tell.Line(fmt.Sprintf("%s: its file has no reply to %s, so later prompts contain what the model says",
+				v.ID, plain.Count(lack, "turn")))
+		}
+	}
 }
 
 // playRepeats plays the sessions of some repeats of a cell that are not done yet. keep says that the next job uses the same server.
@@ -279,6 +298,12 @@ func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, k
 	job, err := x.job(c, from, to, keep)
 	if err != nil {
 		return err
+	}
+	if !x.doubted {
+		x.doubted = true
+		for _, line := range x.Spec.doubts(c.sessions, x.tools.Evidence) {
+			x.tell.Line(line)
+		}
 	}
 	res, err := x.tools.Play(ctx, x.at, job, x.tell.Watch)
 	c.took += x.tools.Since(began)

@@ -41,8 +41,8 @@ func (s *Selection) Flags(f *pflag.FlagSet) {
 func (p *Prompting) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.Placement, "rag-placement", string(data.PlaceSystem),
 		"where documents stand in a prompt: system, first-user, before-last, append, or all, which plays each conversation in every placement")
-	f.StringVar(&p.Replies, "replies", RepliesLive,
-		"which replies later prompts contain: live (the model's) or scripted (those in the files, so that two runs send equal prompts)")
+	f.StringVar(&p.Replies, "replies", RepliesScripted,
+		"which replies later prompts contain: scripted (those in the files, so that two runs send equal prompts) or live (the model's)")
 	f.StringVar(&p.API, "api", APIChat, "chat (the server's template) or completions (prompts rendered by wb with --chat-template)")
 	f.StringVar(&p.ChatTemplate, "chat-template", "",
 		"with --api completions: "+strings.Join(data.TemplateNames(), ", ")+" or a .jinja `file`")
@@ -87,7 +87,7 @@ var repetitionFlags = []string{"repeat", "until-ci", "metric", "max-repeats"}
 func EnumValues(flag string) []string {
 	return map[string][]string{
 		"engine": {"vllm", "url", "sim"}, "sim-profile": {"eager", "graphs", "instant"}, "isolation": Isolations(),
-		"rag-placement": placementNames(), "replies": {RepliesLive, RepliesScripted}, "api": {APIChat, APICompletions},
+		"rag-placement": placementNames(), "replies": {RepliesScripted, RepliesLive}, "api": {APIChat, APICompletions},
 		"token-ids": TokenIDs(), "arrival": load.Names(load.Models()), "chat-template": data.TemplateNames(), "warmup": {"auto"},
 	}[flag]
 }
@@ -116,6 +116,12 @@ func GivenBy(f *pflag.FlagSet, words []string) Given {
 		given[""] = words
 	}
 	return given
+}
+
+// Usual gives the spec of a run for which nobody chose anything.
+func Usual() RunSpec {
+	_, run, _ := blank()
+	return *run
 }
 
 // blank gives new flags, and the two values that they set.

@@ -8,6 +8,10 @@ import (
 	"wb/data"
 )
 
+// maxRate is more tokens per second than any model gives one stream. The simulator's instant profile streams as fast as the loopback
+// carries, which says nothing about a model.
+const maxRate = 20000
+
 // Line is the line that a person sees about a finished turn.
 func (t TurnInfo) Line() string {
 	re := t.Reply
@@ -16,9 +20,12 @@ func (t TurnInfo) Line() string {
 	}
 	parts := []string{"prompt unknown"}
 	if n := re.PromptTokens; n != nil {
-		parts[0] = fmt.Sprintf("prompt %6d", *n)
+		parts[0] = fmt.Sprintf("prompt %5s", data.Thousands(*n))
+		if t.ContextTokens != nil {
+			parts[0] += " of " + data.Thousands(*t.ContextTokens)
+		}
 		if re.CachedTokens != nil && *n > 0 {
-			parts = append(parts, fmt.Sprintf("cached %6d (%3.0f %%)", *re.CachedTokens, 100*float64(*re.CachedTokens)/float64(*n)))
+			parts = append(parts, fmt.Sprintf("cached %5s (%3.0f %%)", data.Thousands(*re.CachedTokens), 100*float64(*re.CachedTokens)/float64(*n)))
 		}
 	}
 	if re.FirstNs != nil {
@@ -27,7 +34,7 @@ func (t TurnInfo) Line() string {
 			from = *re.WrittenNs
 		}
 		parts = append(parts, fmt.Sprintf("TTFT %7.1f ms", float64(*re.FirstNs-from)/1e6))
-		if rate, ok := re.DecodeRate(); ok {
+		if rate, ok := re.DecodeRate(); ok && rate < maxRate {
 			parts = append(parts, fmt.Sprintf("%6.1f tokens/s", rate))
 		}
 	}
@@ -43,6 +50,9 @@ func (c LoadInfo) Line() string {
 		c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
 	if c.Streams == 0 && c.Behind > 0 {
 		text += fmt.Sprintf("  %d turns to record", c.Behind)
+	}
+	if left := c.Ahead.LeftText(); left != "" {
+		text += "  " + left
 	}
 	return text
 }

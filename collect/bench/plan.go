@@ -283,6 +283,11 @@ func (p *PlanFile) Varies(name string) bool {
 	})
 }
 
+// Sets says whether the plan sets a setting, once or with several values.
+func (p *PlanFile) Sets(name string) bool {
+	return p.Varies(name) || slices.ContainsFunc(p.Settings, func(c Choice) bool { return c.Name == name })
+}
+
 // Cells gives every combination of variants and matrix, in the order of the file; the last dimension changes fastest.
 func (p *PlanFile) Cells() []Cell {
 	cells := []Cell{{Settings: p.Settings, Tags: p.Tags}}

@@ -131,6 +131,9 @@ func (e *execution) spec(given Given, rules Rules) (s *Spec, err error) {
 				now[name] = given[name]
 			}
 		}
+		if e.Spec == "" && now["replies"] == nil && !e.plan.Sets("replies") {
+			now["replies"] = []string{RepliesLive} // the default before schema 12
+		}
 		if s, err = NewSpec(e.plan, now, rules); err != nil {
 			return nil, err
 		}

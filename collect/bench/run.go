@@ -86,6 +86,7 @@ type player struct {
 	alone      bool           // there is only this user
 	intendedNs *int64         // when its session was to begin, on the run's clock; nil: as soon as possible
 	last       *client.Reply  // of its last turn; nil: none yet
+	ahead      *forecast      // of the only user; nil for one of several
 }
 
 // Go collects garbage when the heap has doubled. With few users wb holds a few megabytes, which double twice a second. Beside a ballast
@@ -294,6 +295,9 @@ func (r *run) playAll(ctx context.Context) error {
 	}
 	r.beginCacheAnalysis(todo)
 	one := &player{run: r, client: r.client, number: 1, alone: true}
+	if r.users == nil {
+		one.ahead = newForecast(todo, r.job.MaxTurns, r.job.Isolation == IsolationRestart, r.clock())
+	}
 	if r.job.Isolation != IsolationRestart {
 		if err := one.warmUp(ctx, r.job.Conversations, r.job.variants(nil)[0]); err != nil {
 			return err
@@ -332,6 +336,7 @@ func (r *player) isolated(ctx context.Context, c *data.Conversation, v data.Plac
 // tellTurn shows a turn of a single user. The turns of several users would pass too fast to read.
 func (r *player) tellTurn(t TurnInfo) {
 	if r.alone {
+		t.Ahead = r.ahead.told(r.clock(), t)
 		r.watch.Turn(t)
 	}
 }

@@ -18,7 +18,7 @@ func SelectionTable(all []*data.Conversation, s data.Selection) (*table.Table, e
 	t := &table.Table{
 		Name:  "conversations",
 		Title: "Conversations",
-		About: "expected_tokens: size of the longest prompt with the replies in the file. " +
+		About: "The size (expected_tokens) is that of the longest prompt with the replies in the file, by the tokeniser of SmolLM2. " +
 			"Generated conversations are sized by the server's tokeniser.",
 		Columns: []table.Column{
 			{Name: "id"},
@@ -50,6 +50,26 @@ func SelectionTable(all []*data.Conversation, s data.Selection) (*table.Table, e
 		t.Rows = append(t.Rows, []any{
 			c.ID, c.Title, strings.Join(c.Tags, " "), lang, c.Domain, turns, docs, int64(c.Tokens()), slices.Contains(chosen, c), why,
 		})
+		t.List = append(t.List, selectionItem(c, turns, docs, lang, why))
 	}
 	return t, nil
+}
+
+// selectionItem is the entry of a conversation in a list.
+func selectionItem(c *data.Conversation, turns, docs int64, lang, why string) table.Item {
+	parts := []string{data.Thousands(int64(c.Tokens())) + " tokens", plain.Count(int(turns), "turn")}
+	if docs > 0 {
+		parts = append(parts, plain.Count(int(docs), "document"))
+	}
+	item := table.Item{Name: c.ID, Text: strings.Join(append(parts, lang), ", ")}
+	if c.Title != "" {
+		item.Further = append(item.Further, c.Title)
+	}
+	if len(c.Tags) > 0 {
+		item.Further = append(item.Further, "tags: "+strings.Join(c.Tags, ", "))
+	}
+	if why != "" {
+		item.Further = append(item.Further, "not run: "+why)
+	}
+	return item
 }

@@ -87,7 +87,8 @@ func (r *player) session(ctx context.Context, c *data.Conversation, variant data
 	if err := r.record(ctx, finished{session: p, begin: row}); err != nil {
 		return err
 	}
-	info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left}
+	info := TurnInfo{Conversation: c.ID, Repeat: repeat, Turns: total, Warmup: p.warmup(), SessionsLeft: left,
+		ContextTokens: r.engine.MaxModelLenTokens}
 	status, stop := r.turnsOf(ctx, p, c.Start(style), info)
 	end := &store.SessionEnd{SessionID: p.id, EndedNs: r.clock(), Status: status, FirstCachedTokens: p.firstCached}
 	if stop = errors.Join(stop, r.record(ctx, finished{session: p, end: end})); stop != nil {

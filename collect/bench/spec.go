@@ -58,7 +58,7 @@ type Selection struct {
 // Prompting says what is sent in a turn.
 type Prompting struct {
 	Placement    string  `json:"rag_placement,omitempty"` // of documents; all: each conversation in every one; "": in the system prompt
-	Replies      string  `json:"replies,omitempty"`       // live, or scripted: the replies in the files go into the history
+	Replies      string  `json:"replies,omitempty"`       // scripted: the replies in the files go into the history; live, or "": the model's
 	API          string  `json:"api,omitempty"`           // chat, or completions
 	ChatTemplate string  `json:"chat_template,omitempty"` // with which wb renders prompts for the completions API
 	TokenIDs     string  `json:"token_ids,omitempty"`     // TokenIDsNone, TokenIDsPrompt (as "" is) or TokenIDsAll

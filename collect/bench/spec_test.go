@@ -125,7 +125,7 @@ func TestValidate(t *testing.T) {
 		{Given{"tag": {"x"}}, `flag --tag: wants KEY=VALUE, not "x"`, ""},
 		{Given{"until-ci": {"0%"}}, "flag --until-ci: no number of repeats makes an interval 0 wide", ""},
 		{Given{"until-ci": {"2"}}, `flag --until-ci: wants a percentage such as 2%, not "2"`, ""},
-		{Given{"metric": {"speed"}}, `flag --metric: wants one of ttft, tpot, not "speed"`, ""},
+		{Given{"metric": {"speed"}}, `flag --metric: no metric is named "speed"; known are ttft, tpot`, ""},
 		{Given{"api": {"completions"}}, "flag --api: completions needs --chat-template", ""},
 		{Given{"chat-template": {"chatml"}}, "flag --chat-template: the chat API uses the server's template", "--api completions"},
 		{Given{"context-size": {"many"}}, `flag --context-size: wants tokens, such as 32000 or 32K, not "many"`, ""},

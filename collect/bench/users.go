@@ -17,6 +17,7 @@ const sharedReadBytes = 8 << 10
 
 // LoadInfo is what a person who watches several users sees.
 type LoadInfo struct {
+	Ahead           Ahead // how far the job is
 	Elapsed         time.Duration
 	Streams         int // turns under way
 	Turns           int // that have ended, failed ones included
@@ -79,7 +80,7 @@ func (r *run) playUsers(ctx context.Context, todo []SessionPlan) error {
 	var side sync.WaitGroup
 	flushing, done := context.WithCancel(context.WithoutCancel(ctx))
 	side.Go(func() {
-		if err := r.flushUsers(flushing, len(todo)); err != nil {
+		if err := r.flushUsers(flushing, todo); err != nil {
 			stop(err)
 		}
 	})
@@ -216,12 +217,16 @@ func (r *run) arrive(
 const shortPace = int64(time.Second / 2)
 
 // flushUsers commits rows and shows the load once per second until ctx is cancelled, and once more then.
-func (r *run) flushUsers(ctx context.Context, sessions int) error {
+func (r *run) flushUsers(ctx context.Context, todo []SessionPlan) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	type mark struct{ ns, tokens int64 }
 	began := mark{ns: r.clock()}
 	last, rate := began, 0.0
+	turns := 0
+	for _, s := range todo {
+		turns += len(expectedPrompts(s, r.job.MaxTurns))
+	}
 	for end := false; !end; {
 		select {
 		case <-ctx.Done():
@@ -239,10 +244,18 @@ func (r *run) flushUsers(ctx context.Context, sessions int) error {
 			last = now
 		}
 		if r.watch.Load != nil {
-			r.watch.Load(LoadInfo{Elapsed: time.Duration(r.clock() - began.ns),
-				Streams: int(r.users.streams.Load()), Turns: int(r.users.turns.Load()), Sessions: int(r.users.sessions.Load()), Total: sessions,
+			elapsed := time.Duration(r.clock() - began.ns)
+			r.watch.Load(LoadInfo{Elapsed: elapsed, Ahead: aheadOfUsers(elapsed, r.ended(), turns, r.job.users()),
+				Streams: int(r.users.streams.Load()), Turns: int(r.users.turns.Load()), Sessions: int(r.users.sessions.Load()), Total: len(todo),
 				Behind: r.users.backlog.waiting(), TokensPerS: rate})
 		}
 	}
 	return nil
+}
+
+// ended counts the turns that have ended, and those that will not be sent after a failed one.
+func (r *run) ended() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int(r.users.turns.Load()) + r.result.Skipped
 }

@@ -105,7 +105,7 @@ func (p Prompting) validate(m *mistakes) {
 	}
 	switch {
 	case p.Replies != RepliesLive && p.Replies != RepliesScripted:
-		m.add("flag --replies: wants live or scripted, not %q", p.Replies)
+		m.add("flag --replies: wants scripted or live, not %q", p.Replies)
 	case p.API != APIChat && p.API != APICompletions:
 		m.add("flag --api: wants chat or completions, not %q", p.API)
 	case p.API == APICompletions && p.ChatTemplate == "":
@@ -171,6 +171,13 @@ func (s Selection) Choice() (data.Selection, error) {
 	return out, nil
 }
 
+// Choice gives the choice of conversations, with how they are sent.
+func (s RunSpec) Choice() (data.Selection, error) {
+	out, err := s.Selection.Choice()
+	out.Sending = data.Sending{Scripted: s.Scripted(), MaxTurns: s.MaxTurns, MaxTokens: s.MaxTokens}
+	return out, err
+}
+
 // Validate finds mistakes. metrics are the values that Metric can have.
 func (r Repetition) Validate(metrics []string) []error {
 	var m mistakes
@@ -182,7 +189,7 @@ func (r Repetition) Validate(metrics []string) []error {
 	case r.UntilCI != "" && limit == 0:
 		m.add("flag --until-ci: no number of repeats makes an interval 0 wide")
 	case !slices.Contains(metrics, r.Metric):
-		m.add("flag --metric: wants one of %s, not %q", strings.Join(metrics, ", "), r.Metric)
+		m.add("flag --metric: no metric is named %q%s", r.Metric, plain.Instead(r.Metric, metrics))
 	case r.UntilCI != "" && r.MaxRepeats < r.Repeats:
 		m.add("flag --max-repeats: %d is less than the repeats, %d", r.MaxRepeats, r.Repeats)
 	}

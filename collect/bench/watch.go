@@ -4,12 +4,14 @@ import "wb/collect/client"
 
 // TurnInfo is what a person who watches a run sees of one turn.
 type TurnInfo struct {
+	Ahead                Ahead // how far the job is
 	Conversation         string
 	Repeat, Turn, Turns  int
 	Warmup               bool
 	Done                 bool // false: the turn is about to be sent
 	Reply                *client.Reply
 	GPUWatts             float64 // 0: unknown
+	ContextTokens        *int64  // of the server; nil: unknown
 	SessionsLeft, TurnID int
 }
 

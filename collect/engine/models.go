@@ -17,6 +17,9 @@ type listedModel struct {
 	Root        client.LooseText `json:"root"`
 	OwnedBy     client.LooseText `json:"owned_by"`
 	MaxModelLen client.LooseText `json:"max_model_len"`
+	Meta        struct {
+		ContextTokens client.LooseText `json:"n_ctx"` // llama.cpp's: the context of one slot, so of one request
+	} `json:"meta"`
 }
 
 // UnmarshalJSON reads an object, or a string, which is the model's name.

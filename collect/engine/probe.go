@@ -188,7 +188,8 @@ func chooseModel(c *client.Client, f *Facts, resp *http.Response, text []byte, s
 	}
 	m := list[i]
 	f.Model = string(m.ID)
-	if n, err := strconv.ParseInt(string(m.MaxModelLen), 10, 64); err == nil && n > 0 && n <= client.MaxTokenCount {
+	context := string(cmp.Or(m.MaxModelLen, m.Meta.ContextTokens))
+	if n, err := strconv.ParseInt(context, 10, 64); err == nil && n > 0 && n <= client.MaxTokenCount {
 		f.MaxModelLenTokens = &n
 	}
 	if m.Root != "" {

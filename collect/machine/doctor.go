@@ -268,7 +268,7 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	switch {
 	case errors.Is(err, hub.ErrNotCached):
 		add("model", LevelWarn, repo+" is not in the cache, or is incomplete", "wb models pull "+model)
-		if known, ok, err := data.FindModel(repo); err == nil && ok {
+		if known, ok, err := data.FindModel(repo); err == nil && ok && known.Sized() {
 			switch fits, tokens := room.Fits(known); {
 			case !fits && room.Memory.CPU && known.Quantization != "":
 				add("memory fit", LevelFail, known.Quantization+" needs a GPU; vLLM's CPU build runs few quantisations",

@@ -42,7 +42,7 @@ func ManagedLimits(m *serve.Managed) *store.Model {
 func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Model {
 	if e.Kind() == engine.KindSimulator {
 		m, ok, err := data.FindModel(e.Imitates.Model)
-		if err != nil || !ok {
+		if err != nil || !ok || !m.Sized() {
 			return nil
 		}
 		row := modelRow(m.Facts(), "registry: "+m.Name, 2)
@@ -75,7 +75,7 @@ func findFacts(e *engine.Server, h *hub.Client) (facts *data.ModelFacts, source 
 		}
 	}
 	for _, n := range names {
-		if m, ok, err := data.FindModel(n); err == nil && ok {
+		if m, ok, err := data.FindModel(n); err == nil && ok && m.Sized() {
 			return m.Facts(), "registry: " + m.Name
 		}
 	}

@@ -85,7 +85,7 @@ func (r Room) Recommend() (data.Model, error) {
 	for i := range all {
 		m := &all[i]
 		fits, _ := r.Fits(*m)
-		if !fits || m.Gated || (r.Memory.CPU && m.WeightsBytes > cpuWeightsBytes) {
+		if !m.Sized() || !fits || m.Gated || (r.Memory.CPU && m.WeightsBytes > cpuWeightsBytes) {
 			continue
 		}
 		if best == nil || (m.Recommended && !best.Recommended) || (m.Recommended == best.Recommended && m.WeightsBytes > best.WeightsBytes) {

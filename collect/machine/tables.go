@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"wb/queries/table"
 )
 
-// ModelTable lists the models of the registry. It says which fit on this machine, and which are in the cache.
+// ModelTable lists the models of the registry. It says which fit on this machine, which are in the cache, and where each name comes from.
 func ModelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 	models, err := data.Models()
 	if err != nil {
@@ -34,6 +35,7 @@ func ModelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 			{Name: "gated"},
 			{Name: "here"},
 			{Name: "repo"},
+			{Name: "source"},
 		},
 	}
 	for _, m := range models {
@@ -50,10 +52,19 @@ func ModelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 				}
 			}
 		}
-		fits, tokens := room.Fits(m)
-		memory := m.WeightsBytes + m.Shape.KVBytes(8192, 512, 2)
+		var weights, context, memory, fits, tokens any // a models file may lack these figures
+		if m.WeightsBytes > 0 {
+			weights = m.WeightsBytes
+		}
+		if m.ContextTokens > 0 {
+			context = m.ContextTokens
+		}
+		if m.Sized() {
+			memory = m.WeightsBytes + m.Shape.KVBytes(8192, 512, 2)
+			fits, tokens = room.Fits(m)
+		}
 		t.Rows = append(t.Rows, []any{
-			m.Name, m.Parameters, q, m.WeightsBytes, m.ContextTokens, memory, fits, tokens, m.License, m.Gated, here, m.Repo,
+			m.Name, m.Parameters, q, weights, context, memory, fits, tokens, m.License, m.Gated, here, m.Repo, cmp.Or(m.File, "built-in"),
 		})
 	}
 	return t, nil
@@ -79,6 +90,11 @@ func FindingsTable(findings []Finding) *table.Table {
 		Columns: []table.Column{{Name: "check"}, {Name: "level"}, {Name: "found"}, {Name: "remedy"}}}
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []any{f.Check, f.Level, f.Found, f.Remedy})
+		item := table.Item{Mark: f.Level, Name: f.Check, Text: f.Found}
+		if f.Remedy != "" {
+			item.Further = []string{"→ " + f.Remedy}
+		}
+		t.List = append(t.List, item)
 	}
 	return t
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"wb/data/plain"
 )
 
 // Install is a vLLM found on this machine.
@@ -24,8 +26,20 @@ type Install struct {
 var ErrNotInstalled = errors.New("vLLM is not installed")
 
 // Find looks for vLLM. With a path (of an executable, a virtual environment or a directory with one) it looks only there. Otherwise it
-// looks in the active virtual environment, in .venv and venv below the working directory, on PATH and on PYTHONPATH.
+// looks in the active virtual environment, in .venv and venv below the working directory, beside wb itself, on PATH and on PYTHONPATH.
 func Find(at string, getenv func(string) string) (*Install, error) {
+	self, err := os.Executable()
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self) // uv links a tool from its environment into another folder
+	}
+	if err != nil {
+		self = ""
+	}
+	return find(at, self, getenv)
+}
+
+// find does the work of Find for a wb at the path self; "" means not known.
+func find(at, self string, getenv func(string) string) (*Install, error) {
 	if at != "" {
 		for _, p := range []string{
 			at,
@@ -44,6 +58,9 @@ func Find(at string, getenv func(string) string) (*Install, error) {
 		places = append(places, filepath.Join(v, "bin", "vllm"))
 	}
 	places = append(places, ".venv/bin/vllm", "venv/bin/vllm")
+	if self != "" { // a wheel puts wb beside the vLLM of its environment, which need not be active
+		places = append(places, filepath.Join(filepath.Dir(self), "vllm"))
+	}
 	for _, p := range places {
 		if executable(p) {
 			return describe(p), nil
@@ -64,7 +81,7 @@ func Find(at string, getenv func(string) string) (*Install, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("find vLLM: %w in the active environment, .venv, venv or PATH", ErrNotInstalled)
+	return nil, fmt.Errorf("find vLLM: %w in the active environment, .venv, venv, beside wb or in PATH", ErrNotInstalled)
 }
 
 func executable(p string) bool {
@@ -136,7 +153,7 @@ func findPreset(name string) (Preset, error) {
 	}
 	p, ok := all[name]
 	if !ok {
-		return Preset{}, fmt.Errorf("choose preset %q: there is none of that name; there are %s", name, strings.Join(PresetNames(), ", "))
+		return Preset{}, plain.Mistakef("choose preset %q: no preset has this name%s", name, plain.Instead(name, PresetNames()))
 	}
 	return p, nil
 }

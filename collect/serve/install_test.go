@@ -49,9 +49,19 @@ func TestFind(t *testing.T) {
 		in.Command[0] != gpu {
 		t.Errorf("%+v (%v)", in, err)
 	}
+	path := func(k string) string { return map[string]string{"PATH": filepath.Join(dir, "gpu", "bin")}[k] }
+	if in, err = find("", filepath.Join(filepath.Dir(cpu), "wb"), path); err != nil || in.Command[0] != cpu {
+		t.Errorf("vLLM beside wb goes before PATH: %+v (%v)", in, err)
+	}
+	if in, err = find("", filepath.Join(dir, "wb"), path); err != nil || in.Command[0] != gpu {
+		t.Errorf("no vLLM beside wb: %+v (%v)", in, err)
+	}
 	local := install(filepath.Join(dir, ".venv"), "vllm-0.30.1.dist-info")
 	if in, err = Find("", none); err != nil || in.Command[0] != local || in.Version != "0.30.1" {
 		t.Errorf("%+v (%v)", in, err)
+	}
+	if in, err = find("", cpu, none); err != nil || in.Command[0] != local {
+		t.Errorf(".venv goes before vLLM beside wb: %+v (%v)", in, err)
 	}
 	if _, err := Find(filepath.Join(dir, "nope"), none); !errors.Is(err, ErrNotInstalled) {
 		t.Errorf("%v", err)

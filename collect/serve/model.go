@@ -35,7 +35,11 @@ func ModelRef(name string) (repo, revision, served string, err error) {
 			ref += "@" + rev
 		}
 	} else if !strings.Contains(name, "/") {
-		return "", "", "", plain.WithHint(fmt.Errorf("find model %s: wb knows none of that name", name),
+		names, err := data.ModelNames()
+		if err != nil {
+			return "", "", "", err
+		}
+		return "", "", "", plain.WithHint(plain.Mistakef("find model %s: wb knows none of that name%s", name, plain.DidYouMean(base, names)),
 			"wb models list shows names; any other model is ORG/NAME")
 	}
 	repo, revision, err = hub.ParseRef(ref)

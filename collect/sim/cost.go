@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
+	"wb/data/plain"
 	"wb/data/yamlfile"
 )
 
@@ -61,8 +61,7 @@ func Profile(name string) (Cost, error) {
 			names = append(names, n)
 		}
 		slices.Sort(names)
-		return Cost{}, fmt.Errorf("choose simulator profile %q: no profile has this name; the known profiles are %s", name,
-			strings.Join(names, ", "))
+		return Cost{}, fmt.Errorf("choose simulator profile %q: no profile has this name%s", name, plain.Instead(name, names))
 	}
 	return c, nil
 }

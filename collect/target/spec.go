@@ -74,7 +74,7 @@ func (s *Spec) Flags(f *pflag.FlagSet) {
 // VLLMFlag declares the flag --vllm, which says where vLLM is.
 func VLLMFlag(f *pflag.FlagSet, at *string) {
 	f.StringVar(at, "vllm", os.Getenv("WB_VLLM"),
-		"where vLLM is: an executable or a virtual environment (default: the active one, .venv, venv, PATH; $WB_VLLM)")
+		"where vLLM is: an executable or a virtual environment (default: $WB_VLLM, the active one, .venv, venv, beside wb, PATH)")
 }
 
 // Flags declares the flags for a vLLM that wb starts.
@@ -175,7 +175,7 @@ func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.La
 		l.MaxModelLen = n
 	}
 	if s.Preset != "" && !slices.Contains(serve.PresetNames(), s.Preset) {
-		return nil, plain.Mistakef("flag --preset: wants one of %s, not %q", strings.Join(serve.PresetNames(), ", "), s.Preset)
+		return nil, plain.Mistakef("flag --preset: no preset is named %q%s", s.Preset, plain.Instead(s.Preset, serve.PresetNames()))
 	}
 	if s.Timeout <= 0 {
 		return nil, plain.Mistakef("flag --server-timeout: %v is not a valid time", s.Timeout)

@@ -1,6 +1,10 @@
 package plain
 
-import "runtime/debug"
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
 
 // Commit returns the first 12 characters of the commit from which the program was built, with a + if the tree had changes.
 // It returns "" if the commit is not known.
@@ -22,4 +26,15 @@ func Commit() string {
 		rev = rev[:12]
 	}
 	return rev + dirty
+}
+
+// Build describes a build in lines of a name and a value: its version, the commit, DuckDB, Go and the platform.
+// A + after the commit says that files had changed since.
+func Build(version, duckdb string) string {
+	commit := Commit()
+	if commit == "" {
+		commit = "not recorded"
+	}
+	return fmt.Sprintf("wb        %s\ncommit    %s\nDuckDB    %s\nGo        %s\nplatform  %s/%s\n",
+		version, commit, duckdb, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

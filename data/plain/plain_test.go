@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,5 +227,21 @@ func TestRetryLimits(t *testing.T) {
 		if d := (Policy{Jitter: true}).pause(1, nil, 100); d < 50 || d >= 150 {
 			t.Fatalf("a pause of %d, want 50 to 150", d)
 		}
+	}
+}
+
+func TestBuild(t *testing.T) {
+	lines := strings.Split(Build("v1.2.3", "v1.5.5"), "\n")
+	want := []string{"wb        v1.2.3", "commit    ", "DuckDB    v1.5.5", "Go        go1.", "platform  " + runtime.GOOS + "/", ""}
+	if len(lines) != len(want) {
+		t.Fatalf("%q", lines)
+	}
+	for i, w := range want {
+		if !strings.HasPrefix(lines[i], w) {
+			t.Errorf("line %d is %q, want it to begin with %q", i+1, lines[i], w)
+		}
+	}
+	if strings.TrimSpace(strings.TrimPrefix(lines[1], "commit")) == "" {
+		t.Error("an unknown commit must say so")
 	}
 }

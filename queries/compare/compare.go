@@ -119,7 +119,7 @@ func Narrow(ctx context.Context, db *store.DB, runs, metrics []string, warn func
 		}
 		t := r.Table()
 		t.About, t.Charts = "", nil
-		for _, column := range []string{"group", "p", "p_holm", "label"} { // wb compare shows all columns
+		for _, column := range []string{"group", "p", "p_holm", "compared"} { // wb compare shows all columns
 			t.Columns, t.Rows = t.Without(column)
 		}
 		tables, last = append(tables, t), r.Verdicts

@@ -86,6 +86,16 @@ func nanToOne(p []float64) []float64 {
 	return out
 }
 
+// LeastSessions gives how many sessions a side needs for a verdict on each of some metrics that are compared at once. With fewer, not even
+// differences of one sign reach p ≤ 0.05: the smallest p of the exact test, times the number of secondary metrics (Holm), is larger.
+func LeastSessions(metrics int) int {
+	least := fewSessions
+	for stats.SignedRankFloor(least)*float64(metrics-1) > 1-level {
+		least++
+	}
+	return least
+}
+
 // settle sets the outcome and More. questions is how many tests are made at once.
 func (v *Verdict) settle(margin float64, questions int) {
 	v.Outcome = v.outcome(margin)

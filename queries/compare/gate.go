@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	"wb/queries/stats"
 )
 
@@ -42,7 +43,7 @@ func parseLimit(text string) (Gate, error) {
 	g.Metric = strings.TrimSpace(name)
 	m, ok := MetricNamed(g.Metric)
 	if !ok {
-		return g, fmt.Errorf("there is no metric %q", g.Metric)
+		return g, fmt.Errorf("there is no metric %q%s", g.Metric, plain.Instead(g.Metric, MetricNames()))
 	}
 	unit := "%"
 	if m.Ratio {

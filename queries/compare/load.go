@@ -64,6 +64,7 @@ type Facts struct {
 	Unequal     Unequal
 	Machine     Machine
 	Drift       []Drift
+	Commands    []string // that recorded the runs, each once, base first; words are quoted for a shell
 }
 
 // Calibration is two runs that are equal on purpose, on the machine of a comparison.
@@ -133,7 +134,7 @@ func turnsOf(t *table.Table, metrics []Metric) []Turn {
 			return unknownTokens
 		}
 		x := Turn{
-			Run: fmt.Sprint(get("run_id")), Conversation: fmt.Sprint(get("conversation")), Variant: fmt.Sprint(get("variant")),
+			Run: fmt.Sprint(get("run_id")), Conversation: fmt.Sprint(get("conversation")), Variant: fmt.Sprint(get("placement")),
 			PromptTokens: count("prompt_tokens"), OutputTokens: count("completion_tokens"),
 		}
 		x.Nth, _ = get("nth").(int64)
@@ -185,6 +186,9 @@ func loadFacts(ctx context.Context, db *store.DB, base, head Side, metrics []Met
 	if f.Differing, err = differing(ctx, conn, base, head); err != nil {
 		return f, err
 	}
+	if f.Commands, err = texts(ctx, conn, "compare_commands", base.ids(), head.ids()); err != nil {
+		return f, err
+	}
 	var busy, baseClock, headClock sql.NullFloat64
 	row := conn.QueryRowContext(ctx, wbsql.Statement("compare_machine"), both, base.ids(), head.ids())
 	if err := row.Scan(&f.Machine.Frozen, &f.Machine.HotSamples, &busy, &baseClock, &headClock); err != nil {
@@ -230,8 +234,13 @@ func unequal(ctx context.Context, conn *sql.Conn, runs string) (u Unequal, err e
 	return Unequal{Settings: differ.String, Live: live > 0}, nil
 }
 
-func differing(ctx context.Context, conn *sql.Conn, base, head Side) (names []string, err error) {
-	rows, err := conn.QueryContext(ctx, wbsql.Statement("compare_settings"), base.ids(), head.ids(), len(base.Runs), len(head.Runs))
+func differing(ctx context.Context, conn *sql.Conn, base, head Side) ([]string, error) {
+	return texts(ctx, conn, "compare_settings", base.ids(), head.ids(), len(base.Runs), len(head.Runs))
+}
+
+// texts gives the rows of a statement that has one column.
+func texts(ctx context.Context, conn *sql.Conn, statement string, args ...any) (out []string, err error) {
+	rows, err := conn.QueryContext(ctx, wbsql.Statement(statement), args...)
 	if err != nil {
 		return nil, fmt.Errorf("compare settings: %w", err)
 	}
@@ -241,12 +250,12 @@ func differing(ctx context.Context, conn *sql.Conn, base, head Side) (names []st
 		if err := rows.Scan(&s); err != nil {
 			return nil, fmt.Errorf("compare settings: %w", err)
 		}
-		names = append(names, s)
+		out = append(out, s)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("compare settings: %w", err)
 	}
-	return names, nil
+	return out, nil
 }
 
 // loadDrift reads the remarks of the saved query drift on the runs.

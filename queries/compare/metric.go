@@ -7,12 +7,15 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"wb/data/plain"
 )
 
 // Metric is a figure by which two sets of runs are compared.
 type Metric struct {
 	Name   string // as on the command line
 	Column string // column of the saved query compare_turns
+	Words  string // as in a sentence
 	Ratio  bool   // a ratio from 0 to 1, which is compared by its difference; other metrics are compared by their quotient
 	Higher bool   // more is better
 }
@@ -20,17 +23,20 @@ type Metric struct {
 // Metrics lists what can be compared, the primary one first.
 func Metrics() []Metric {
 	return []Metric{
-		{Name: "ttft", Column: "ttft_ms"},
-		{Name: "itl_p50", Column: "itl_p50_ms"},
-		{Name: "itl_p99", Column: "itl_p99_ms"},
-		{Name: "tpot", Column: "tpot_ms"},
-		{Name: "e2e", Column: "e2e_ms"},
-		{Name: "tok_s", Column: "decode_tokens_per_s", Higher: true},
-		{Name: "hit_ratio", Column: "hit_ratio", Ratio: true, Higher: true},
-		{Name: "j_per_token", Column: "energy_per_token_j"},
-		{Name: "peak_mem", Column: "peak_memory_bytes"},
+		{Name: "ttft", Column: "ttft_ms", Words: "TTFT"},
+		{Name: "itl_p50", Column: "itl_p50_ms", Words: "ITL p50"},
+		{Name: "itl_p99", Column: "itl_p99_ms", Words: "ITL p99"},
+		{Name: "tpot", Column: "tpot_ms", Words: "time per token"},
+		{Name: "e2e", Column: "e2e_ms", Words: "time of a turn"},
+		{Name: "tok_s", Column: "decode_tokens_per_s", Words: "tokens/s", Higher: true},
+		{Name: "hit_ratio", Column: "hit_ratio", Words: "hit ratio", Ratio: true, Higher: true},
+		{Name: "j_per_token", Column: "energy_per_token_j", Words: "energy per token"},
+		{Name: "peak_mem", Column: "peak_memory_bytes", Words: "peak memory"},
 	}
 }
+
+// time says whether the metric is a time, of which less is faster.
+func (m Metric) time() bool { return strings.HasSuffix(m.Column, "_ms") }
 
 // MetricNames lists the names of Metrics.
 func MetricNames() (names []string) {
@@ -39,6 +45,9 @@ func MetricNames() (names []string) {
 	}
 	return names
 }
+
+// Usual lists the metrics that are compared where none is named.
+func Usual() []string { return []string{"ttft", "tpot", "itl_p99", "e2e", "tok_s", "hit_ratio"} }
 
 // MetricNamed finds a metric by name; ok is false if there is none.
 func MetricNamed(name string) (m Metric, ok bool) {
@@ -58,8 +67,7 @@ func (c Comparison) metrics() ([]Metric, error) {
 		}
 		m, ok := MetricNamed(name)
 		if !ok {
-			known := strings.Join(MetricNames(), ", ")
-			return nil, fmt.Errorf("choose metric %q: there is none of that name; there are %s", name, known)
+			return nil, plain.Mistakef("choose metric %q: no metric has this name%s", name, plain.Instead(name, MetricNames()))
 		}
 		out = append(out, m)
 	}

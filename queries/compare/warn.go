@@ -19,6 +19,7 @@ func checks() []check {
 	return []check{
 		sameNames,
 		calibratedNoise,
+		unknownNoise,
 		withinNoise,
 		serverProcesses,
 		strangers,

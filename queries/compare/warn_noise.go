@@ -8,6 +8,7 @@ import (
 // Kinds of warnings about noise.
 const (
 	KindCalibratedNoise Kind = "calibrated_noise" // the noise comes from a calibration
+	KindUnknownNoise    Kind = "unknown_noise"    // nothing says how much equal runs differ
 	KindWithinNoise     Kind = "within_noise"     // there is a verdict, but equal runs differ as much
 )
 
@@ -27,6 +28,32 @@ func calibratedNoise(r *Result) []Warning {
 		return nil
 	}
 	return []Warning{CalibratedNoise{r.noiseOf}}
+}
+
+// UnknownNoise says that no figure of noise is known.
+type UnknownNoise struct{}
+
+// Kind is KindUnknownNoise.
+func (UnknownNoise) Kind() Kind { return KindUnknownNoise }
+
+// Note says what would make it known.
+func (UnknownNoise) Note() string {
+	return fmt.Sprintf("noise_ratio is not known: wb calibrate measures it, and so do %d sessions with a repeat each.", fewSessions)
+}
+
+// unknownNoise applies where there are verdicts: without them, more is missing than noise.
+func unknownNoise(r *Result) []Warning {
+	enough := false
+	for _, v := range r.Verdicts {
+		if !math.IsNaN(v.Noise) {
+			return nil
+		}
+		enough = enough || v.Enough
+	}
+	if !enough {
+		return nil
+	}
+	return []Warning{UnknownNoise{}}
 }
 
 // WithinNoise is a change that is no larger than differences between equal runs.

@@ -29,6 +29,7 @@ func quiet() *Result {
 	r.Head, h = side("two")
 	r.pairing = pair(b, h)
 	r.Verdicts = decide(r.pairing, ttft(), r.Comparison)
+	r.Verdicts[0].Noise = 0.001
 	return r
 }
 
@@ -56,6 +57,9 @@ func plantedInPairs() map[string]plantedWarning {
 		}, "same_name", "2 runs have the name two and count as repeats of one; the start of an id selects one of them: aaaaaaaa, bbbbbbbb."},
 		"calibration": {calibratedNoise, func(r *Result) { r.noiseOf = "2026-11-30" },
 			"calibrated_noise", "noise_ratio: equal runs on this machine, 2026-11-30 (wb calibrate)."},
+		"unknown noise": {unknownNoise, func(r *Result) { r.Verdicts[0].Noise = math.NaN() },
+			"unknown_noise", "noise_ratio is not known: wb calibrate measures it, and so do 6 sessions with a repeat each."},
+		"unknown noise, too few sessions": {unknownNoise, func(r *Result) { r.Verdicts[0].Enough = false }, "", ""},
 		"within noise": {withinNoise, func(r *Result) {
 			v := &r.Verdicts[0]
 			v.Outcome, v.Change, v.Noise, v.Group = Slower, 0.03, 0.03, "turn  2"

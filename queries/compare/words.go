@@ -9,24 +9,17 @@ import (
 	"wb/queries/table"
 )
 
-// aboutText explains the columns.
+// aboutText explains the columns that are not plain. "wb compare --help" and the documentation explain the others.
 func aboutText(margin float64) string {
-	return fmt.Sprintf("change_ratio: head over base, less 1, so -0.42 means 42 %% less (for hit_ratio it is the difference). "+
-		"It is the Hodges–Lehmann estimate over sessions, each with the median of its turns, "+
-		"or over server processes where those served several sessions. "+
-		"low_ratio and high_ratio: its 95 %% interval (bootstrap over sessions, or exact over processes). "+
-		"p: p of Wilcoxon's test. p_holm: p after Holm's correction over the secondary metrics. Each group is tested separately. "+
-		"faster means better and slower means worse, for every metric. "+
-		"noise_ratio: how far equal runs differ on this machine, by a calibration or by the repeats of base. "+
-		"equivalent: the interval lies within ±%.1f %%. "+
-		"more_sessions: about how many more sessions would give a verdict.", 100*margin)
+	return fmt.Sprintf("change_ratio: head over base, less 1 (for hit_ratio the difference), with its 95 %% interval. "+
+		"equivalent: the interval lies within ±%s %%.", decimal(100*margin, 1))
 }
 
 // columnNames are the columns of the table. A name ends in its unit.
 func columnNames() []string {
 	return []string{
 		"metric", "group", "base", "head", "change_ratio", "low_ratio", "high_ratio", "verdict", "p", "p_holm",
-		"noise_ratio", "sessions", "processes", "turns", "more_sessions", "label",
+		"noise_ratio", "sessions", "processes", "turns", "more_sessions", "compared",
 	}
 }
 
@@ -40,11 +33,13 @@ func Chart(x, series string) table.Chart {
 func tableOf(r *Result) *table.Table {
 	t := &table.Table{
 		Name: "compare", Title: fmt.Sprintf("%s against %s", r.Head.Name(), r.Base.Name()), About: aboutText(r.Comparison.Margin),
-		SQL: r.Base.SQL, Runs: slices.Concat(r.Base.Runs, r.Head.Runs), Charts: []table.Chart{Chart("label", "")},
+		SQL: r.Base.SQL, Runs: slices.Concat(r.Base.Runs, r.Head.Runs), Charts: []table.Chart{Chart("compared", "")},
 	}
 	for _, name := range columnNames() {
 		t.Columns = append(t.Columns, table.Column{Name: name, Unit: table.UnitOf(name)})
 	}
+	answer := r.Answer()
+	t.Answer = append([]string{answer.Line}, answer.Commands...)
 	for _, v := range r.Verdicts {
 		t.Rows = append(t.Rows, rowOf(v, r.Comparison.By != ""))
 	}

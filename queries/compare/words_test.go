@@ -19,7 +19,7 @@ func TestTable(t *testing.T) {
 	bare := Verdict{Metric: Metrics()[0], Group: all, Outcome: Inconclusive}
 	r.Verdicts = []Verdict{v, bare}
 	tb := r.Table()
-	if tb.Title != "two against one" || len(tb.Runs) != 2 || !strings.Contains(tb.About, "lies within ±5.0 %") {
+	if tb.Title != "two against one" || len(tb.Runs) != 2 || !strings.Contains(tb.About, "lies within ±5 %") {
 		t.Errorf("%+v", tb)
 	}
 	want := []any{
@@ -69,7 +69,8 @@ func TestMetrics(t *testing.T) {
 		want string
 	}{
 		{Comparison{}, "compare runs: no metric is named"},
-		{Comparison{Metrics: []string{"nope"}}, `choose metric "nope": there is none of that name; there are ttft, itl_p50,`},
+		{Comparison{Metrics: []string{"nope"}}, `choose metric "nope": no metric has this name; known are ttft, itl_p50,`},
+		{Comparison{Metrics: []string{"tfft"}}, `choose metric "tfft": no metric has this name; did you mean ttft?`},
 		{Comparison{Metrics: []string{"ttft"}, By: "moon"}, `compare by "moon": wants turn, context or conversation`},
 	} {
 		if _, err := c.c.metrics(); err == nil || !strings.HasPrefix(err.Error(), c.want) {

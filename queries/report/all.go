@@ -141,7 +141,7 @@ func (a *against) table(runs []table.RunRef) *table.Table {
 	for _, n := range a.notes {
 		t.Notes = append(t.Notes, a.note(n))
 	}
-	for _, column := range []string{"group", "label"} {
+	for _, column := range []string{"group", "compared"} {
 		t.Columns, t.Rows = t.Without(column)
 	}
 	return t

@@ -64,6 +64,16 @@ func Tables(ctx context.Context, db *store.DB, selector, base string) (tables []
 	return tables, empty, nil
 }
 
+// Conversations gives one row per conversation of the selected runs, with what the machine did while it was played: the CSV file of a
+// report.
+func Conversations(ctx context.Context, db *store.DB, selector string) (*table.Table, error) {
+	q, err := queries.Builtin("conversation_metrics")
+	if err != nil {
+		return nil, err
+	}
+	return q.Run(ctx, db, queries.Options{Runs: selector})
+}
+
 // System gives the machine, GPUs, server and settings of the selected runs, for the *_system.json file of a report.
 func System(ctx context.Context, db *store.DB, selector string) ([]*table.Table, error) {
 	var out []*table.Table

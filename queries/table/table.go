@@ -21,6 +21,15 @@ type Table struct {
 	Rows         [][]any
 	AnySimulated bool     // no runs were chosen, and the file holds simulated runs
 	Notes        []string // warnings about the figures, each one sentence
+	List         []Item   // the rows as a list; the format for terminals shows it instead of the columns. nil: the columns are shown
+}
+
+// Item is one entry of a list, for tables whose rows are mostly sentences.
+type Item struct {
+	Mark    string   // a word before the name, such as a level; may be ""
+	Name    string   // what users type; it is never cut
+	Text    string   // beside the name
+	Further []string // lines below; each begins a new line
 }
 
 // Column is one column of a Table.
@@ -68,6 +77,7 @@ type Chart struct {
 	Y      []string // columns on the vertical axis; all of one unit
 	Series string   // column whose values split the rows into lines; "" for none
 	Stack  bool     // series are stacked (bar and area)
+	Marks  string   // column whose values are marked along the axis, such as the turn under way; "" for none (line and area)
 	LogX   bool
 	LogY   bool
 }
@@ -107,6 +117,9 @@ func (c Chart) References() []string {
 	cols := append([]string{c.X}, c.Y...)
 	if c.Series != "" {
 		cols = append(cols, c.Series)
+	}
+	if c.Marks != "" {
+		cols = append(cols, c.Marks)
 	}
 	return cols
 }

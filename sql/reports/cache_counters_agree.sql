@@ -1,3 +1,5 @@
+-- group: cache
+-- answers: Do usage and counters give the same cached tokens?
 -- title: Do the two counts of cached tokens agree?
 -- about: Each turn's cached tokens by the usage (usage.prompt_tokens_details.cached_tokens), beside the server's counters.
 --   The counters are the change of prefix_cache queries and hits across the turn, all cache tiers together.

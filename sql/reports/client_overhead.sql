@@ -1,3 +1,5 @@
+-- group: health
+-- answers: How much time did wb itself take?
 -- title: What wb itself cost
 -- about: One row per run.
 --   read_delay: from the kernel's receipt of a token to wb's time stamp, where the kernel reports it.
@@ -22,7 +24,7 @@ WITH turn AS (
     LEFT JOIN (SELECT run_id, sum(to_ns - from_ns) / 1e9 AS duration_s FROM segments GROUP BY run_id) v ON v.run_id = t.run_id
   GROUP BY t.run_id),
 wb AS (
-  SELECT run_id, sum(cpu_s) * 1e9 / nullif(sum(ns), 0) AS cpu_cores, sum(gc_ns) / 1e6 AS gc_pause_ms, max(rss_bytes) AS rss_peak_bytes
+  SELECT run_id, sum(cpu_s) * 1e9 / nullif(sum(ns), 0) AS cpu_cores, sum(gc_ns) / 1e6 AS gc_pause_ms, max(rss_bytes) AS wb_rss_peak_bytes
   FROM (SELECT p.run_id, v.segment, max(p.cpu_s) - min(p.cpu_s) AS cpu_s, max(p.t_ns) - min(p.t_ns) AS ns,
       max(p.gc_pause_ns) - min(p.gc_pause_ns) AS gc_ns, max(p.rss_bytes) AS rss_bytes
     FROM raw.process_sample p JOIN segments v ON v.run_id = p.run_id AND p.t_ns BETWEEN v.from_ns AND v.to_ns WHERE p.role = 'wb'
@@ -51,7 +53,7 @@ SELECT r.run, t.turns,
   round(a.q[1], 3) AS read_delay_p50_ms, round(a.q[2], 3) AS read_delay_p99_ms, round(a.max_ms, 3) AS read_delay_max_ms,
   round(a.alone, 4) AS alone_ratio, round(a.alone_p99, 3) AS read_delay_alone_p99_ms,
   round(t.added_p50_ms, 3) AS added_p50_ms, round(t.added_p99_ms, 3) AS added_p99_ms, round(o.cpu_cores, 4) AS cpu_cores,
-  round(o.gc_pause_ms, 3) AS gc_pause_ms, o.rss_peak_bytes, round(c.s / nullif(t.duration_s, 0), 5) AS sampling_ratio,
+  round(o.gc_pause_ms, 3) AS gc_pause_ms, o.wb_rss_peak_bytes, round(c.s / nullif(t.duration_s, 0), 5) AS sampling_ratio,
   s.during_scrapes, round(s.scrape_max_ms, 2) AS scrape_max_ms, coalesce(e.frozen, 0) AS frozen,
   coalesce(e.clock_steps, 0) AS clock_steps, coalesce(e.buffer_full, 0) AS buffer_full,
   CASE WHEN a.q IS NOT NULL THEN format('client added at most {:.2f} ms at p99', a.q[2])
@@ -61,7 +63,7 @@ SELECT r.run, t.turns,
     WHEN t.added_p99_ms IS NOT NULL THEN format('client and network added at most {:.1f} ms at p99', greatest(t.added_p99_ms, 0))
       ELSE 'this run does not show it; wb selftest measures it' END
     || CASE WHEN coalesce(e.frozen, 0) > 0 THEN '; wb did not run at times, and times around them are not the server''s'
-      ELSE '' END AS verdict
+      ELSE '' END AS remark
 FROM selected_runs r JOIN turn t USING (run_id) LEFT JOIN wb o USING (run_id) LEFT JOIN cost c USING (run_id)
   LEFT JOIN arrival a USING (run_id) LEFT JOIN scrape s USING (run_id) LEFT JOIN event e USING (run_id)
 ORDER BY r.started_at, r.run;

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: Which figures does wb compare take?
 -- title: Figures for comparisons
 -- about: One row per measured turn, with the figures that wb compare uses.
 --   nth numbers the sessions of a run that played the same conversation and placement.
@@ -16,8 +18,8 @@ event AS (
   SELECT run_id, turn_id, bool_or(kind = 'context_truncated') AS truncated, bool_or(kind = 'buffered') AS buffered
   FROM raw.event WHERE kind IN ('context_truncated', 'buffered') GROUP BY ALL),
 tokens AS (SELECT run_id, session_id, sum(completion_tokens) AS n FROM measured_turns GROUP BY ALL)
-SELECT t.run_id, t.run, t.conversation, t.variant,
-  dense_rank() OVER (PARTITION BY t.run_id, t.conversation, t.variant ORDER BY t.session_id) AS nth,
+SELECT t.run_id, t.run, t.conversation, t.placement,
+  dense_rank() OVER (PARTITION BY t.run_id, t.conversation, t.placement ORDER BY t.session_id) AS nth,
   t.turn, t.prompt_tokens, t.completion_tokens, t.ttft_ms,
   CASE WHEN t.counted_by IS NOT NULL THEN i.itl[1] END AS itl_p50_ms,
   CASE WHEN t.counted_by IS NOT NULL THEN i.itl[2] END AS itl_p99_ms,

@@ -1,3 +1,5 @@
+-- group: health
+-- answers: Did the machine change during a run?
 -- title: Drift
 -- about: Whether figures stayed the same during a run.
 --   Each measured turn is compared with the median of the same turn over the repeats (at least two), in the order of play.
@@ -19,7 +21,7 @@ base AS (
     ln(t.ttft_ms / nullif(median(t.ttft_ms) OVER same, 0)) AS ttft,
     ln(nullif(t.tpot_ms, 0) / nullif(median(t.tpot_ms) OVER same, 0)) AS tpot, temperature_c, sm_clock_mhz
   FROM measured_turns t LEFT JOIN gpu_turn USING (run_id, turn_id) WHERE t.ttft_ms > 0
-  WINDOW same AS (PARTITION BY t.run_id, t.conversation, t.variant, t.turn)),
+  WINDOW same AS (PARTITION BY t.run_id, t.conversation, t.placement, t.turn)),
 long AS (
   SELECT *, 'ttft' AS metric, ttft AS x FROM base WHERE n > 1
   UNION ALL SELECT *, 'tpot', tpot FROM base WHERE n > 1 AND tpot > -100),

@@ -1,3 +1,5 @@
+-- group: health
+-- answers: Which turns failed, and why?
 -- title: Turns that did not end well
 -- about: What went wrong, turn by turn.
 --   None of these turns counts in any figure.

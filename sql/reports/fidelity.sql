@@ -1,3 +1,5 @@
+-- group: health
+-- answers: How exact are the figures of wb itself?
 -- title: Fidelity
 -- about: Runs against a server that wrote down what it really did (wb selftest): how far the client's figures are from that.
 --   TTFT as the client sees it: from the last written byte of the request to the read that brought the first token.
@@ -67,14 +69,14 @@ late AS (
     JOIN (SELECT run_id, request_id, t_ns, row_number() OVER (PARTITION BY run_id, request_id ORDER BY seq) AS n
       FROM raw.truth WHERE tokens > 0 AND run_id IN (SELECT run_id FROM selected_runs)) b USING (run_id, request_id, n)
     JOIN chosen c ON c.run_id = a.run_id AND c.one_clock GROUP BY ALL)
-SELECT t.run, c.users AS streams, c.pace AS pace_tokens_per_s, t.turns, round(t.true_ms, 2) AS ttft_true_ms,
+SELECT t.run, c.users AS streams, c.pace AS pace_tokens_per_s, t.turns, round(t.true_ms, 2) AS ttft_true_mean_ms,
   round(t.mean, 5) AS ttft_error_mean_ratio, round(t.p50, 5) AS ttft_error_p50_ratio, round(t.p99, 5) AS ttft_error_p99_ratio,
-  round(i.true_ms, 3) AS itl_true_ms, round(i.mean, 5) AS itl_error_mean_ratio, round(i.p50, 5) AS itl_error_p50_ratio,
+  round(i.true_ms, 3) AS itl_true_mean_ms, round(i.mean, 5) AS itl_error_mean_ratio, round(i.p50, 5) AS itl_error_p50_ratio,
   round(i.p99, 5) AS itl_error_p99_ratio, round(i.max_ms, 2) AS itl_max_ms, round(i.true_max_ms, 2) AS itl_true_max_ms,
   round(t.stream_rate / c.pace, 4) AS load_kept_ratio, round(l.kept, 4) AS kept_ratio, round(c.bare, 4) AS bare_kept_ratio,
   round(p.q[1], 2) AS pause_p50_ms, round(p.q[2], 2) AS pause_p99_ms,
-  round(d.p99, 3) AS late_p99_ms, round(d.limit_p99, 3) AS late_limit_p99_ms, t.tokens::BIGINT AS completion_tokens,
-  round(o.cpu_s, 3) AS client_cpu_s, o.rss_bytes AS client_rss_peak_bytes
+  round(d.p99, 3) AS late_p99_ms, round(d.limit_p99, 3) AS late_limit_p99_ms, t.tokens::BIGINT AS completion_total_tokens,
+  round(o.cpu_s, 3) AS wb_cpu_s, o.rss_bytes AS wb_rss_peak_bytes
 FROM ttft t LEFT JOIN itl i USING (run_id) LEFT JOIN wb o USING (run_id) LEFT JOIN chosen c USING (run_id)
   LEFT JOIN loop l USING (run_id) LEFT JOIN pause p USING (run_id) LEFT JOIN late d USING (run_id)
   JOIN raw.run r USING (run_id) ORDER BY r.started_at, t.run;

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: Which machines are unlike the others?
 -- title: Machines unlike the others
 -- about: Compares machines that ran the same turns with the same server settings, model, GPU and prompt length.
 --   One row per machine and metric whose median differs from that of the other machines by more than the limit.
@@ -18,24 +20,24 @@ WITH settings AS ( -- what must be equal: how the server was started and what it
       || coalesce((SELECT any_value(g.name) FROM raw.gpu g WHERE g.run_id = r.run_id AND g.gpu = 0), '')), 8) AS settings
   FROM selected_runs r LEFT JOIN raw.setting s USING (run_id) GROUP BY r.run_id),
 turn AS (
-  SELECT coalesce(r.hostname, 'unknown') AS machine, x.settings, t.conversation, t.variant, t.turn,
+  SELECT coalesce(r.hostname, 'unknown') AS machine, x.settings, t.conversation, t.placement, t.turn,
     round(t.prompt_tokens, -2) AS around_tokens, t.ttft_ms, t.tpot_ms
   FROM selected_runs r JOIN settings x USING (run_id) JOIN measured_turns t USING (run_id)),
 figures AS (UNPIVOT turn ON ttft_ms, tpot_ms INTO NAME metric VALUE ms),
 of_machine AS (
-  SELECT machine, settings, metric, conversation, variant, turn, around_tokens, median(ms) AS ms, count(*) AS turns
+  SELECT machine, settings, metric, conversation, placement, turn, around_tokens, median(ms) AS ms, count(*) AS turns
   FROM figures GROUP BY ALL),
 others AS ( -- the same turn on every machine
   SELECT a.machine, a.settings, a.metric, a.turns, a.ms,
     (SELECT median(b.ms) FROM of_machine b
-      WHERE b.settings = a.settings AND b.metric = a.metric AND b.conversation = a.conversation AND b.variant = a.variant
+      WHERE b.settings = a.settings AND b.metric = a.metric AND b.conversation = a.conversation AND b.placement = a.placement
         AND b.turn = a.turn AND b.around_tokens = a.around_tokens AND b.machine <> a.machine) AS others_ms,
     (SELECT count(DISTINCT b.machine) FROM of_machine b
-      WHERE b.settings = a.settings AND b.metric = a.metric AND b.conversation = a.conversation AND b.variant = a.variant
+      WHERE b.settings = a.settings AND b.metric = a.metric AND b.conversation = a.conversation AND b.placement = a.placement
         AND b.turn = a.turn AND b.around_tokens = a.around_tokens) AS machines
   FROM of_machine a)
-SELECT machine, settings, metric, max(machines) AS machines, sum(turns)::BIGINT AS turns, round(median(ms), 3) AS ms,
-  round(median(others_ms), 3) AS others_ms, round(exp(median(ln(ms / others_ms))) - 1, 4) AS change_ratio
+SELECT machine, settings, metric, max(machines) AS machines, sum(turns)::BIGINT AS turns, round(median(ms), 3) AS p50_ms,
+  round(median(others_ms), 3) AS others_p50_ms, round(exp(median(ln(ms / others_ms))) - 1, 4) AS change_ratio
 FROM others WHERE machines >= 3 AND ms > 0 AND others_ms > 0 GROUP BY machine, settings, metric
 HAVING abs(exp(median(ln(ms / others_ms))) - 1) > coalesce(getvariable('limit')::DOUBLE, 0.1)
 ORDER BY abs(exp(median(ln(ms / others_ms))) - 1) DESC, machine, metric;

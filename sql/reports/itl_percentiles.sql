@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: How evenly do tokens come?
 -- title: Inter-token latency
 -- about: Time between tokens as they reached the client.
 --   If one read of the socket brought several tokens, its gap is divided equally among them.

@@ -1,3 +1,5 @@
+-- group: GPU and energy
+-- answers: How much memory was used at most?
 -- title: Peak memory by run
 -- about: The highest reading of each run.
 --   It shows GPU memory, host memory, and resident memory of the server and of wb (an embedded simulator is part of wb).

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: In which settings do runs differ?
 -- title: What differs between runs
 -- about: Settings, versions and hardware that are not the same in all selected runs.
 --   (unset) means that a run does not have the setting.

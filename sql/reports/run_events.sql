@@ -1,3 +1,5 @@
+-- group: health
+-- answers: What went wrong during a run?
 -- title: Events
 -- about: What a reader of the run must know: samplers that failed, moments when wb did not run, settings that could not be kept.
 -- var: runs = latest

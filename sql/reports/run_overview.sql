@@ -1,11 +1,14 @@
+-- group: comparison
+-- answers: Which runs are there, and how did they do?
 -- title: Runs at a glance
 -- about: One row per run.
---   Latencies are medians over turns that ended well, without warm-up.
+--   turns and all figures are of turns that ended well, without warm-up; failed_turns are counted apart.
+--   Latencies are medians.
 --   hit_ratio is over all prompt tokens of those turns.
 -- var: runs = latest
 SELECT r.run, r.status, r.simulated, r.engine || coalesce(' ' || r.engine_version, '') AS engine, r.model, r.tags, r.started_at,
   round(r.duration_s, 1) AS duration_s,
-  count(t.turn_id) FILTER (WHERE NOT t.warmup AND NOT t.repeated) AS turns,
+  count(m.turn_id) AS turns,
   count(t.turn_id) FILTER (WHERE t.status NOT IN ('ok', 'interrupted') AND NOT t.warmup AND NOT t.repeated) AS failed_turns,
   max(t.prompt_tokens) FILTER (WHERE m.turn_id IS NOT NULL) AS longest_prompt_tokens,
   round(sum(m.cached_tokens) / nullif(sum(m.prompt_tokens) FILTER (WHERE m.cached_tokens IS NOT NULL), 0), 4) AS hit_ratio,

@@ -1,3 +1,5 @@
+-- group: comparison
+-- answers: With which settings was a run recorded?
 -- title: Settings
 -- about: Everything that was chosen or found: plan, server, cache, machine and software.
 -- var: runs = latest

@@ -1,3 +1,5 @@
+-- group: health
+-- answers: How long did the server take to start?
 -- title: Server start-up
 -- about: One row per server process that wb started: how long it took to answer and to give its first token, and where the time went.
 --   first_ttft_ms is the TTFT of its very first request, warm-up included.

@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: Which turns stopped in the middle?
 -- title: Stalls inside turns
 -- about: Gaps between tokens that are far above the median of their turn, with what wb, the host, the GPU and the server showed then.
 --   wb_late_ms is how late wb's clock fired: if it is large, wb itself was frozen and the stall may not be the server's.
@@ -23,7 +25,7 @@ noted AS (
   SELECT s.run_id, s.turn_id, s.seq, string_agg(DISTINCT e.kind, ' ') AS events
   FROM s JOIN raw.event e ON e.run_id = s.run_id AND e.t_ns BETWEEN s.from_ns AND s.t_ns + 1000000000 GROUP BY ALL)
 SELECT s.run, s.conversation, s.repeat, s.turn, s.seq, round(s.from_ns / 1e9, 3) AS elapsed_s, round(s.gap_ms, 2) AS gap_ms,
-  round(s.median_ms, 2) AS median_ms,
+  round(s.median_ms, 2) AS gap_p50_ms,
   round(s.gap_ms / nullif(s.median_ms, 0), 1) AS times_median, round(h.wb_late_ms, 1) AS wb_late_ms, round(h.cpu_ratio, 3) AS cpu_ratio,
   u.gpu_util_min_ratio, u.sm_clock_min_mhz, u.throttle_reasons, c.server_preemptions, c.server_requests, e.events
 FROM s LEFT JOIN hosts h USING (run_id, turn_id, seq) LEFT JOIN gpus u USING (run_id, turn_id, seq)

@@ -1,3 +1,5 @@
+-- group: throughput
+-- answers: How many tokens per second?
 -- title: Throughput by run
 -- about: Tokens over the time in which turns were under way, without idle time between turns.
 --   The figures of decode, prompt and prefill are those of one stream.
@@ -12,10 +14,10 @@ WITH busy AS ( -- turns of several users overlap: the time in which at least one
     SELECT run_id, submit_ns, done_ns, max(done_ns) OVER (
       PARTITION BY run_id ORDER BY submit_ns, done_ns ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM measured_turns) GROUP BY run_id)
-SELECT run, count(*) AS turns, sum(prompt_tokens)::BIGINT AS prompt_tokens, sum(cached_tokens)::BIGINT AS cached_tokens,
-  sum(completion_tokens)::BIGINT AS completion_tokens,
+SELECT run, count(*) AS turns, sum(prompt_tokens)::BIGINT AS prompt_total_tokens, sum(cached_tokens)::BIGINT AS cached_total_tokens,
+  sum(completion_tokens)::BIGINT AS completion_total_tokens,
   round(any_value(b.ms) / 1e3, 3) AS busy_s,
-  round(sum(completion_tokens) * 1e3 / nullif(any_value(b.ms), 0), 2) AS completion_tokens_per_s,
+  round(sum(completion_tokens) * 1e3 / nullif(any_value(b.ms), 0), 2) AS completion_busy_tokens_per_s,
   round(sum(decode_tokens) / nullif(sum(tpot_ms * decode_tokens), 0) * 1e3, 2) AS decode_tokens_per_s,
   round(sum(prompt_tokens) FILTER (WHERE ttft_ms IS NOT NULL) * 1e3
     / nullif(sum(ttft_ms) FILTER (WHERE prompt_tokens IS NOT NULL), 0), 1) AS prompt_tokens_per_s,

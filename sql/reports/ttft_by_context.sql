@@ -1,3 +1,5 @@
+-- group: latency
+-- answers: How does TTFT grow with the context?
 -- title: Time to first token by context length
 -- about: One point per turn, by how much of its prompt came from the prefix cache: cold is below a tenth, cached is from a half.
 -- var: runs = latest

@@ -1,10 +1,12 @@
+-- group: latency
+-- answers: What happened in each turn?
 -- title: Every turn
 -- about: One row per request, with where its TTFT went; warm-up and failed requests are included.
 --   server_queue_ms and server_prefill_ms are times of the server.
 --   server_other_ms is the rest of the server's TTFT: HTTP, chat template and tokenizing.
 --   outside_ms is what the client saw beyond that: network and client.
 -- var: runs = latest
-SELECT t.run, t.conversation, t.variant, t.repeat, t.warmup, t.began_warm, t.turn, t.status, t.error,
+SELECT t.run, t.conversation, t.placement, t.repeat, t.warmup, t.began_warm, t.turn, t.status, t.error,
   t.finish_reason, t.prompt_tokens, t.cached_tokens, c.counter_hit_tokens,
   round(t.hit_ratio, 4) AS hit_ratio, t.completion_tokens, round(t.ttft_ms, 3) AS ttft_ms, round(t.tpot_ms, 3) AS tpot_ms,
   round(t.decode_tokens_per_s, 2) AS decode_tokens_per_s,

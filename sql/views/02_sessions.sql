@@ -13,11 +13,14 @@ COMMENT ON COLUMN session_starts.began_warm IS
   'that all prompts share; NULL where cached tokens are not reported';
 
 CREATE OR REPLACE VIEW sessions AS
-SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant, s.repeat, s.warmup, s.isolation,
+SELECT s.run_id, r.run, r.simulated, s.session_id, s.conversation, s.conversation_sha256, s.variant AS placement,
+  s.repeat, s.warmup, s.isolation,
   x.first_cached_tokens, x.began_warm, s.client_user, s.start_id, s.status,
   s.started_ns, s.ended_ns, r.started_at + to_microseconds(s.started_ns // 1000) AS wall_time,
     (s.ended_ns - s.started_ns) / 1e9 AS duration_s
 FROM raw.session s JOIN runs r USING (run_id) JOIN session_starts x USING (run_id, session_id);
 COMMENT ON VIEW sessions IS 'one row per session: a conversation played from its first turn to its last';
+COMMENT ON COLUMN sessions.placement IS
+  'where its documents stand: system, first-user, before-last or append; without documents, the first placement of the run';
 COMMENT ON COLUMN sessions.wall_time IS 'start, wall clock, UTC';
 COMMENT ON COLUMN sessions.duration_s IS 'from start to end';

@@ -16,8 +16,8 @@ flow AS ( -- tokens that came after the first read, in the time last_ns - first_
     CASE WHEN streamed_tokens IS NOT NULL THEN 'tokens'
       WHEN abs(completion_tokens - token_events) <= greatest(1, completion_tokens // 50) THEN 'events' END AS counted_by
   FROM counted)
-SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.repeat, s.warmup, s.status = 'repeated' AS repeated,
-  s.isolation, w.began_warm, t.turn_id, t.turn, t.status, t.error,
+SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant AS placement, s.repeat, s.warmup,
+  s.status = 'repeated' AS repeated, s.isolation, w.began_warm, t.turn_id, t.turn, t.status, t.error,
   t.http_status, t.finish_reason, t.prompt_tokens, t.cached_tokens, t.prompt_tokens - t.cached_tokens AS uncached_tokens,
   t.cached_tokens / nullif(t.prompt_tokens, 0) AS hit_ratio, t.completion_tokens, t.reasoning_tokens, t.max_tokens,
   (t.first_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 AS ttft_ms,
@@ -33,6 +33,8 @@ SELECT t.run_id, r.run, r.simulated, t.session_id, s.conversation, s.variant, s.
 FROM flow t JOIN runs r USING (run_id) JOIN raw.session s ON s.run_id = t.run_id AND s.session_id = t.session_id
   LEFT JOIN session_starts w ON w.run_id = t.run_id AND w.session_id = t.session_id;
 COMMENT ON VIEW turns IS 'one row per request, failed ones and warm-up included';
+COMMENT ON COLUMN turns.placement IS
+  'where the documents of its session stand: system, first-user, before-last or append; without documents, the first placement of the run';
 COMMENT ON COLUMN turns.repeated IS 'its session was cut short, and a resumed plan played it again';
 COMMENT ON COLUMN turns.began_warm IS 'the first prompt of its session was in the prefix cache; NULL where cached tokens are not reported';
 COMMENT ON COLUMN turns.uncached_tokens IS 'prompt tokens the server had to prefill';

@@ -9,9 +9,10 @@
 
   // Colours after Okabe and Ito, darker on white and lighter on black: each has a contrast of 3:1 with the background.
   const palette = {
-    light: ['#0072b2', '#d55e00', '#008a66', '#b0558f', '#3a9bd0', '#a87400', '#6f5bb0', '#66707c'],
-    dark: ['#56a8e0', '#f5924e', '#2fc39a', '#e29bc6', '#9bd3f7', '#f0bc42', '#b1a3e6', '#a5aeb9'],
+    light: ['#0072b2', '#d55e00', '#008a66', '#b0558f', '#3a9bd0', '#a87400', '#6f5bb0', '#66707c', '#8a5a2b'],
+    dark: ['#56a8e0', '#f5924e', '#2fc39a', '#e29bc6', '#9bd3f7', '#f0bc42', '#b1a3e6', '#a5aeb9', '#c9986a'],
   };
+  const shownAtFirst = 8; // series; the picker shows the others
 
   const format = v => {
     if (v === null || v === undefined || v === '' || Number.isNaN(+v)) return '·';
@@ -19,7 +20,22 @@
     if (a !== 0 && (a < 1e-4 || a >= 1e15)) return n.toExponential(2).replace(/\.?0+e/, 'e');
     return a >= 1000 ? n.toLocaleString('en-US', {maximumFractionDigits: 0}) : String(+n.toPrecision(4));
   };
-  const withUnit = (v, unit) => format(v) + (unit && unit !== 'ratio' && format(v) !== '·' ? ' ' + unit : '');
+  // Sizes are read more easily as 16K and 10.9 GB. The tooltip gives the digits, too.
+  const scaled = (v, steps) => {
+    const [by, unit] = steps.find(([by]) => Math.abs(v) >= by) || steps.at(-1);
+    return (+(v / (by || 1)).toPrecision(3)) + unit;
+  };
+  const size = (v, unit) => {
+    const n = +v;
+    if (format(v) === '·') return '·';
+    if (unit === 'bytes') return scaled(n, [[1e12, ' TB'], [1e9, ' GB'], [1e6, ' MB'], [1e3, ' kB'], [0, ' B']]);
+    if (unit === 'tokens' && Math.abs(n) >= 1e3) return scaled(n, [[1e9, 'G'], [1e6, 'M'], [1e3, 'K']]);
+    return format(v);
+  };
+  const withUnit = (v, unit) => {
+    if (unit === 'bytes' && format(v) !== '·') return `${size(v, unit)} (${format(v)} bytes)`;
+    return format(v) + (unit && unit !== 'ratio' && format(v) !== '·' ? ' ' + unit : '');
+  };
   const utc = ms => new Date(ms).toISOString().replace('T', ' ');
 
   // look adds to the option of a chart what depends on the window and the theme.
@@ -42,7 +58,7 @@
     Object.assign(o.legend, {
       left: 0, top, padding: [2, 0], itemGap: 16, itemWidth: c.kind === 'scatter' ? 12 : 22, itemHeight: 12,
       textStyle: {color: fg, fontSize: 12, width: narrow ? 150 : 280, overflow: 'truncate'},
-      formatter: name => brief[name] || name,
+      formatter: name => (brief[name] || name).replace(/ \(bytes\)$/, ''),
       pageTextStyle: {color: muted}, pageIconColor: fg, pageIconInactiveColor: line, pageIconSize: 11, tooltip: {show: true},
     });
     if (o.legend.show) top += 30;
@@ -57,15 +73,18 @@
     Object.assign(y, axis, {nameTextStyle: {color: muted, fontSize: 12, align: 'left', padding: [0, 0, 2, -4]}, axisLine: {show: false}, axisTick: {show: false}});
     const label = {color: muted, fontSize: 12, hideOverlap: true};
     x.axisLabel = {...label};
-    y.axisLabel = {...label, formatter: format};
-    if (c.xType === 'value' || c.xType === 'log') x.axisLabel.formatter = format;
+    y.axisLabel = {...label, formatter: v => size(v, c.yUnit)};
+    if (c.yUnit === 'bytes') y.name = y.name.replace(/ ?\(?bytes\)?$/, '');
+    if (c.xType === 'value' || c.xType === 'log') x.axisLabel.formatter = v => size(v, /\(tokens\)$/.test(c.xLabel) ? 'tokens' : '');
     const at = v => c.xType === 'time' ? utc(v) : c.xType === 'category' ? String(v) : format(v);
     x.axisPointer = {label: {show: false, formatter: p => `${c.xLabel}: ${at(p.value)}`}}; // the tooltip's first line
     if (c.xType === 'category') {
       const n = x.data.length, room = (width - 70) / Math.max(1, n);
-      if (room >= 44) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, width: room - 8, overflow: 'truncate'});
-      else if (c.kind === 'interval') Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, rotate: 60, width: 130, overflow: 'truncate'});
-      else Object.assign(x.axisLabel, {width: 120, overflow: 'truncate'});
+      const within = px => text => shorten(pen, String(text), px); // the ends of names differ more often than their beginnings
+      pen.font = '12px ' + font;
+      if (room >= 44) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, formatter: within(room - 8)});
+      else if (c.kind === 'interval') Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, rotate: 60, formatter: within(130)});
+      else Object.assign(x.axisLabel, {formatter: within(120), alignMinLabel: 'left', alignMaxLabel: 'right'});
       x.axisTick = {alignWithLabel: true, lineStyle: {color: muted}};
     }
     if (c.xType === 'time' && narrow) x.splitNumber = 3;
@@ -76,6 +95,7 @@
       y.min = y.startValue = 10 ** (Math.ceil(Math.log10(least)) - 1);
     }
 
+    if (c.marks && c.marks.length) mark(o, c.marks, {width, muted, line});
     const zoom = o.dataZoom || [];
     for (const z of zoom) {
       if (z.type === 'inside') Object.assign(z, {zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false}); // the wheel alone scrolls the page
@@ -118,10 +138,39 @@
       });
     }
     for (const s of o.series) {
+      const ink = (c.inks || {})[s.name];
+      if (ink !== undefined) {
+        s.itemStyle = {...s.itemStyle, color: o.color[ink]};
+        if (s.type === 'line') s.lineStyle = {...s.lineStyle, color: o.color[ink]};
+      }
       if (s.type === 'bar') s.barMaxWidth = 56;
       if (s.type === 'line') s.emphasis = {focus: o.series.length > 1 ? 'series' : 'none'};
     }
     return o;
+  }
+
+  // shorten cuts a text at its beginning, so that it takes at most width pixels.
+  function shorten(pen, text, width) {
+    if (pen.measureText(text).width <= width) return text;
+    const letters = [...text];
+    while (letters.length > 1 && pen.measureText('…' + letters.join('')).width > width) letters.shift();
+    return '…' + letters.join('');
+  }
+
+  // mark shades the stretches of the axis, such as the times of turns, and labels those that have room.
+  function mark(o, marks, {width, muted, line}) {
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.font = '11px ' + font;
+    const xs = o.series.flatMap(s => s.data.map(d => +d.value[0]));
+    const span = Math.max(...xs) - Math.min(...xs) || 1;
+    o.series[0].markArea = {
+      silent: true, animation: false, label: {position: 'insideTop', color: muted, fontSize: 11},
+      data: marks.map((m, i) => {
+        const room = (m.to - m.from) / span * (width - 80);
+        return [{xAxis: m.from, label: {show: pen.measureText(m.label).width < room, formatter: () => m.label},
+          itemStyle: {color: line, opacity: i % 2 ? .35 : .7}}, {xAxis: m.to}];
+      }),
+    };
   }
 
   // Runs of a plan have names such as apc/caching=true/placement=system. The legend leaves out the parts that all names share, and, if it
@@ -143,6 +192,49 @@
     const chart = echarts.init(el, dark() ? 'dark' : null);
     drawn.set(id, chart);
     chart.setOption(look(data.charts[id], el));
+    const {group} = data.charts[id];
+    if (group) {
+      chart.group = group;
+      echarts.connect(group);
+    }
+    pick(id, el);
+  }
+
+  // pick adds, under a chart of many series, a list from which a person chooses those that are shown.
+  const picked = new Map(); // the names that are shown, by chart
+  function pick(id, el) {
+    const names = [...new Set(data.charts[id].option.series.map(s => s.name))];
+    if (names.length <= shownAtFirst) return;
+    if (!picked.has(id)) picked.set(id, new Set(names.slice(0, shownAtFirst)));
+    const shown = picked.get(id), chart = drawn.get(id);
+    const apply = () => chart.setOption({legend: {
+      data: names.filter(n => shown.has(n)), selected: Object.fromEntries(names.map(n => [n, shown.has(n)])),
+    }});
+    apply();
+    el.parentElement.querySelector('.picker')?.remove();
+    const box = document.createElement('details'), list = document.createElement('div');
+    box.className = 'picker';
+    const count = () => { box.firstChild.textContent = `${shown.size} of ${names.length} series are shown: choose`; };
+    box.append(document.createElement('summary'));
+    const search = document.createElement('input');
+    Object.assign(search, {type: 'search', placeholder: 'Search', ariaLabel: 'Search the series'});
+    search.addEventListener('input', () => {
+      for (const row of list.children) row.hidden = !row.textContent.toLowerCase().includes(search.value.toLowerCase());
+    });
+    for (const n of names) {
+      const row = document.createElement('label'), tick = document.createElement('input');
+      Object.assign(tick, {type: 'checkbox', checked: shown.has(n)});
+      tick.addEventListener('change', () => {
+        if (tick.checked) shown.add(n); else shown.delete(n);
+        count();
+        apply();
+      });
+      row.append(tick, ' ' + n);
+      list.append(row);
+    }
+    count();
+    box.append(search, list);
+    el.after(box);
   }
   function save(url, name) {
     const a = document.createElement('a');

@@ -151,8 +151,30 @@ func (l *LiveLine) Show(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wipe()
-	fmt.Fprint(raw(l.w), viz.Printable(text))
+	fmt.Fprint(raw(l.w), cut(viz.Printable(text), width(l.w)-1))
 	l.pending = true
+}
+
+// width gives the width of a terminal in columns, or 0 where it is not known.
+func width(w io.Writer) int {
+	f, ok := raw(w).(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
+// cut shortens a line that would be wider than the terminal: only the last line of a longer one could be replaced.
+func cut(text string, columns int) string {
+	runes := []rune(text)
+	if columns < 1 || len(runes) <= columns {
+		return text
+	}
+	return string(runes[:columns-1]) + "…"
 }
 
 // Say replaces the current line by one that stays.

@@ -40,17 +40,18 @@ const systemFacts = "_system"
 
 // Report is the content of a report's files.
 type Report struct {
-	Tables  []*table.Table          // overview first
-	Empty   []string                // names of tables without rows
-	System  []*table.Table          // machine, server and settings
-	Short   func(*table.Table) bool // says which tables go into the short Markdown file of several runs
-	Version string
-	Opening []*table.Table // what the page opens with: see queries/report.Opening
-	Margin  float64        // of the comparison; 0.02 for 2 %
+	Tables        []*table.Table          // overview first
+	Empty         []string                // names of tables without rows
+	Conversations *table.Table            // one row per conversation, with what the machine did: the CSV file
+	System        []*table.Table          // machine, server and settings
+	Short         func(*table.Table) bool // says which tables go into the Markdown file of several runs
+	Version       string
+	Opening       []*table.Table // what the page opens with: see queries/report.Opening
+	Margin        float64        // of the comparison; 0.02 for 2 %
 }
 
-// WriteReport writes NAME.csv (one row per conversation), NAME.json, NAME.md, NAME.html and NAME_system.json into a folder. It creates
-// the folder if it does not exist, and returns the paths of the files.
+// WriteReport writes NAME.csv (one row per conversation), NAME.json (all tables, and the system's), NAME.md (short, to be pasted),
+// NAME.html and NAME_system.json into a folder. It creates the folder if it does not exist, and returns the paths of the files.
 func WriteReport(dir string, r Report) ([]string, error) {
 	tables, empty, sys, version := r.Tables, r.Empty, r.System, r.Version
 	runs := tables[0].Runs
@@ -68,30 +69,17 @@ func WriteReport(dir string, r Report) ([]string, error) {
 	html := page
 	html.Intro, html.Lead = nil, r.lead()
 	html.Tables = r.folded()
-	page.Tables = slices.Concat(r.Opening, tables)
 	summary := page
-	for _, t := range tables {
-		if t.Name == "conversation_summary" {
-			summary.Tables = []*table.Table{t}
-		}
+	if summary.Tables = tables[:1]; r.Conversations != nil && len(r.Conversations.Rows) > 0 { // there are none if every turn failed
+		summary.Tables = []*table.Table{r.Conversations}
 	}
-	if len(summary.Tables) != 1 { // every turn failed, so that there is no summary
-		summary.Tables = tables[:1]
-	}
-	text := page
-	if len(runs) > 1 { // to paste into a review
-		text.Tables, text.Intro = slices.DeleteFunc(slices.Clone(tables), func(t *table.Table) bool { return !r.Short(t) }), nil
-		for i, t := range text.Tables {
-			plain := *t
-			plain.SQL = ""
-			text.Tables[i] = &plain
-		}
-	}
+	whole := page
+	whole.Tables = slices.Concat(r.Opening, tables, sys)
 	var files []string
 	for _, x := range []struct {
 		suffix, format string
 		page           viz.Page
-	}{{".csv", "csv", summary}, {".json", "json", page}, {".md", "md", text}, {".html", "html", html},
+	}{{".csv", "csv", summary}, {".json", "json", whole}, {".md", "md", textPage(r, page)}, {".html", "html", html},
 		{systemFacts + ".json", "json", viz.Page{Title: title, Tables: sys, Version: version}}} {
 		p := filepath.Join(dir, name+x.suffix)
 		if err := WritePage(p, x.format, x.page); err != nil {

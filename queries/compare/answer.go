@@ -1,0 +1,222 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Answer is a comparison in words.
+type Answer struct {
+	Line     string   // one sentence: by how much each metric differs, or what is missing for a verdict
+	Commands []string // that would record what is missing; none where nothing is missing, or where no command is known
+}
+
+// Answer gives the verdicts over all turns in words. It claims no more than the verdicts do: a metric without a verdict is "not settled",
+// with its interval.
+func (r *Result) Answer() Answer {
+	var measured []Verdict
+	for _, v := range r.Verdicts {
+		if v.Group == all && v.Measured {
+			measured = append(measured, v)
+		}
+	}
+	enough := slices.ContainsFunc(measured, func(v Verdict) bool { return v.Enough })
+	switch {
+	case len(measured) == 0:
+		return Answer{Line: "No verdict: none of the metrics was measured"}
+	case r.Base.Simulated() != r.Head.Simulated():
+		return Answer{Line: "No verdict: one side is simulated and the other is not"}
+	case r.warmth.apart:
+		return Answer{Line: "No verdict: one side began with a warm prefix cache and the other with a cold one"}
+	case !enough:
+		return r.missing(measured)
+	}
+	line := sentence(measured, r.Comparison.Margin)
+	if r.pairing.strangers {
+		line = "Not like for like, with no conversation in common: " + line
+	}
+	return Answer{Line: line}
+}
+
+// missing says how many sessions there are, how many are needed, and how to record them.
+func (r *Result) missing(measured []Verdict) Answer {
+	v := measured[0]
+	if v.Processes > 0 {
+		return Answer{Line: fmt.Sprintf("No verdict: %s a side are too few; sessions of one process are not independent evidence",
+			counted(v.Processes, "server process", "server processes"))}
+	}
+	needed := LeastSessions(len(measured))
+	line := fmt.Sprintf("No verdict: %s a side, and ", counted(v.Sessions, "session", "sessions"))
+	if len(measured) == 1 {
+		line += fmt.Sprintf("%d are the least", needed)
+	} else {
+		line += fmt.Sprintf("%d metrics need %d (one metric needs %d)", len(measured), needed, fewSessions)
+	}
+	kinds := map[[2]string]bool{}
+	for _, o := range r.pairing.base {
+		kinds[[2]string{o.conversation, o.variant}] = true
+	}
+	repeats := (needed + len(kinds) - 1) / max(len(kinds), 1)
+	a := Answer{Line: fmt.Sprintf("%s: play both sides with --repeat %d", line, repeats)}
+	for _, argv := range r.Facts.Commands {
+		if command, ok := withRepeat(argv, repeats); ok && !slices.Contains(a.Commands, command) {
+			a.Commands = append(a.Commands, command)
+		}
+	}
+	if len(a.Commands) != 1 && len(a.Commands) != 2 { // of many runs, no two commands record what is missing
+		a.Commands = nil
+	}
+	return a
+}
+
+// sentence joins what is known of each metric: first the changes, then what is unchanged, then what is not settled.
+func sentence(measured []Verdict, margin float64) string {
+	var parts, same, open []string
+	more := 0
+	for _, v := range measured {
+		switch {
+		case v.Sessions == 0:
+			open = append(open, v.Metric.Words+" measured on one side only")
+		case v.Outcome == Equivalent:
+			same = append(same, v.Metric.Words)
+		case v.Outcome == Inconclusive:
+			open = append(open, fmt.Sprintf("%s not settled (%s)", v.Metric.Words, v.signed()))
+			more = max(more, v.More)
+		default:
+			parts = append(parts, v.changed())
+		}
+	}
+	if len(same) > 0 {
+		parts = append(parts, fmt.Sprintf("%s unchanged (within ±%s %%)", joined(same), decimal(100*margin, 1)))
+	}
+	parts = append(parts, open...)
+	line := strings.Join(parts, "; ")
+	if more > 0 {
+		line += fmt.Sprintf("; about %s a side would settle it", counted(more, "more session", "more sessions"))
+	}
+	return strings.ToUpper(line[:1]) + line[1:]
+}
+
+// changed says by how much a metric differs, with its interval and its verdict.
+func (v Verdict) changed() string {
+	good := v.Outcome == Faster
+	word := map[bool]string{true: "better", false: "worse"}[good]
+	if v.Metric.time() {
+		word = string(v.Outcome)
+	}
+	if v.Metric.Ratio {
+		return fmt.Sprintf("%s %s → %s %% (95 %%: %s), %s",
+			v.Metric.Words, decimal(100*v.Base, 0), decimal(100*v.Head, 0), v.signed(), word)
+	}
+	if v.Low >= 1 { // more than twice as much is told as a multiple
+		return fmt.Sprintf("%s %s times as high (95 %%: %s to %s), %s",
+			v.Metric.Words, decimal(1+v.Change, 1), decimal(1+v.Low, 1), decimal(1+v.High, 1), word)
+	}
+	direction, from, to := "higher", v.Low, v.High
+	if v.Change < 0 {
+		direction, from, to = "lower", -v.High, -v.Low
+	}
+	places := 0
+	if decimal(100*from, 0) == decimal(100*to, 0) || math.Abs(v.Change) < 0.1 {
+		places = 1
+	}
+	return fmt.Sprintf("%s %s %% %s (95 %%: %s to %s %%), %s", v.Metric.Words, decimal(100*math.Abs(v.Change), places), direction,
+		decimal(100*from, places), decimal(100*to, places), word)
+}
+
+// signed gives the interval with signs.
+func (v Verdict) signed() string {
+	unit := "%"
+	if v.Metric.Ratio {
+		unit = "points"
+	}
+	return fmt.Sprintf("%s to %s %s", sign(100*v.Low), sign(100*v.High), unit)
+}
+
+func sign(f float64) string {
+	s := decimal(math.Abs(f), 1)
+	switch {
+	case s == "0":
+		return s
+	case f < 0:
+		return "−" + s
+	}
+	return "+" + s
+}
+
+// decimal writes a figure with at most that many decimals.
+func decimal(f float64, places int) string {
+	s := fmt.Sprintf("%.*f", places, f)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	if s == "-0" {
+		return "0"
+	}
+	return s
+}
+
+// joined joins words as a sentence does.
+func joined(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+var repeatFlag = regexp.MustCompile(`^--repeat(=\d+)?$`)
+
+// withRepeat gives the recorded command line argv, whose words are quoted for a shell, with another --repeat. ok is false where argv is
+// not known or goes on with an earlier run.
+func withRepeat(argv string, repeats int) (command string, ok bool) {
+	words := shellWords(argv)
+	if len(words) < 2 || slices.Contains(words, "--resume") {
+		return "", false
+	}
+	out := []string{"wb"}
+	end := slices.Index(words, "--") // the arguments of the server follow
+	if end < 0 {
+		end = len(words)
+	}
+	for i := 1; i < end; i++ {
+		if m := repeatFlag.FindStringSubmatch(words[i]); m != nil {
+			if m[1] == "" {
+				i++ // its value
+			}
+			continue
+		}
+		out = append(out, words[i])
+	}
+	out = append(out, "--repeat", fmt.Sprint(repeats))
+	return strings.Join(append(out, words[end:]...), " "), true
+}
+
+// shellWords splits a command line at its spaces outside quotes. The words keep their quotes.
+func shellWords(line string) (words []string) {
+	var word strings.Builder
+	quoted, escaped := false, false
+	for _, c := range line {
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\' && !quoted:
+			escaped = true
+		case c == '\'':
+			quoted = !quoted
+		case c == ' ' && !quoted:
+			if word.Len() > 0 {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			continue
+		}
+		word.WriteRune(c)
+	}
+	if word.Len() > 0 {
+		words = append(words, word.String())
+	}
+	return words
+}
