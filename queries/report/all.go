@@ -109,7 +109,7 @@ func compareWith(ctx context.Context, db *store.DB, first table.RunRef, runs []t
 // add adds the comparison of one run.
 func (a *against) add(name string, r *compare.Result) {
 	t := r.Table()
-	a.answers = append(a.answers, name+": "+inWords(r))
+	a.answers = append(a.answers, name+": "+r.Answer().Line)
 	if a.one == nil {
 		a.one = t
 	}
