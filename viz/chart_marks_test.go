@@ -132,7 +132,8 @@ func TestSeveralFigures(t *testing.T) {
 		t.Errorf("kinds of lines: %s", option)
 	}
 	d, err = draw(tb, table.Chart{Kind: "line", X: "turn", Y: []string{"hit_ratio", "none_ratio"}})
-	if option := fmt.Sprintf("%+v", d.Option["series"]); err != nil || strings.Contains(option, "none") || !strings.Contains(option, "hit ratio") {
+	option := fmt.Sprintf("%+v", d.Option["series"])
+	if err != nil || strings.Contains(option, "none") || !strings.Contains(option, "hit ratio") {
 		t.Errorf("series %s (%v)", option, err)
 	}
 }

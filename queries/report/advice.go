@@ -122,6 +122,9 @@ func (a *adviser) cache(r row) {
 	hit, ok := r.number("hit_ratio")
 	ideal, hasIdeal := r.number("block_ideal_ratio")
 	switch {
+	case r["prefix_caching"] == false:
+		a.add(r, "caching_off", "Prefix caching is off", "cache_hit_by_turn", "each turn computes its whole prompt again",
+			"%s prompt tokens were computed", thousands(r.count("prompt_tokens")-r.count("cached_tokens")))
 	case !ok:
 		a.add(r, "no_cached_tokens", "The hit ratio is not known", "cache_counters_agree",
 			"vLLM reports cached tokens with --enable-prompt-tokens-details", "the server does not report cached tokens")
@@ -172,7 +175,7 @@ func (a *adviser) server(r row) {
 	if n := r.count("queued_turns"); n > 0 {
 		most, _ := r.number("queue_max_ms")
 		a.add(r, "queue", "Turns waited in the server's queue", "ttft_split", "fewer --users or a larger --max-num-seqs of the server",
-			"%s spent more than a fifth of their TTFT there, at most %s", counted(n, "turn"), shown(most, "ms"))
+			"%s with more than a fifth of the TTFT there, at most %s", counted(n, "turn"), shown(most, "ms"))
 	}
 	if n := r.count("preemptions"); n > 0 {
 		a.add(r, "preemptions", "The server preempted requests", "stalls", "the KV cache was full: fewer --users or a shorter context",

@@ -137,6 +137,9 @@ func figuresOf(r row) []figure {
 	if hasIdeal {
 		hit += fmt.Sprintf("; whole blocks allow %s", percent(ideal))
 	}
+	if r["prefix_caching"] == false {
+		hit = "prefix caching is off"
+	}
 	busy, _ := r.number("busy_s")
 	joules, _ := r.number("energy_j")
 	return []figure{

@@ -74,12 +74,14 @@ func causeOf(r row) (cause, words string) {
 		return "load", sentence(beside, unlike)
 	case unlike != "":
 		return "stall", unlike
+	case r["prefix_caching"] == false:
+		return "caching_off", sentence("prefix caching is off", beside)
 	case !known:
 		return "unknown", "the server does not report cached tokens"
 	case r.count("turn") == 1 && uncached == prompt:
 		return "cold", sentence("cold cache at the first turn", beside)
-	case r["prefix_caching"] == false:
-		return "caching_off", sentence("prefix caching is off", beside)
+	case uncached < prompt/10:
+		return "unknown", "most of it was cached, and no cause was observed"
 	case r.text("cause") != "":
 		return r.text("cause"), sentence(causeWords(r.text("cause")), beside)
 	}

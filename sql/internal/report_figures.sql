@@ -29,19 +29,21 @@ played AS (
     any_value(isolation) AS isolation
   FROM turns WHERE NOT warmup AND NOT repeated AND run_id IN (SELECT run_id FROM selected_runs) GROUP BY run_id),
 waits AS (
-  SELECT run_id, count(*) FILTER (WHERE c.server_queue_ms > 0.2 * m.ttft_ms) AS queued_turns, max(c.server_queue_ms) AS queue_max_ms,
+  SELECT run_id, count(*) FILTER (WHERE c.server_queue_ms > greatest(0.2 * m.ttft_ms, 1)) AS queued_turns,
+    max(c.server_queue_ms) AS queue_max_ms,
     sum(c.server_preemptions) AS preemptions
   FROM measured_turns m JOIN selected_turn_counters c USING (run_id, turn_id) GROUP BY run_id)
-SELECT r.run, r.run_id, r.simulated, r.status, coalesce(r.error, '') AS error, coalesce(m.turns, 0) AS turns, m.conversations, m.sessions,
+SELECT r.run, r.run_id, r.simulated, g.prefix_caching, r.status, coalesce(r.error, '') AS error, coalesce(m.turns, 0) AS turns,
+  m.conversations, m.sessions,
   m.ttft_p50_ms, m.ttft_p99_ms, m.ttft_max_ms, m.tpot_p50_ms, m.decode_p50_tokens_per_s, m.prompt_tokens::BIGINT AS prompt_tokens,
   m.cached_tokens::BIGINT AS cached_tokens, m.cached_tokens / nullif(m.prompt_tokens, 0) AS hit_ratio, c.block_ideal_ratio,
   m.completion_tokens::BIGINT AS completion_tokens, b.busy_s, m.completion_tokens / nullif(b.busy_s, 0) AS completion_tokens_per_s,
-  j.energy_j, j.energy_per_token_j, (SELECT count(*) FROM raw.gpu g WHERE g.run_id = r.run_id) AS gpus,
+  j.energy_j, j.energy_per_token_j, (SELECT count(*) FROM raw.gpu x WHERE x.run_id = r.run_id) AS gpus,
   (SELECT any_value(value) FROM raw.setting s WHERE s.run_id = r.run_id AND s.source = 'plan' AND s.name = 'sample_hz') AS sample_hz,
   coalesce(p.played_turns, 0) AS played_turns, coalesce(p.failed_turns, 0) AS failed_turns, coalesce(p.first_error, '') AS first_error,
   coalesce(p.warm_sessions, 0) AS warm_sessions, coalesce(p.played_sessions, 0) AS played_sessions,
   coalesce(p.isolation, '') AS isolation, coalesce(w.queued_turns, 0) AS queued_turns, w.queue_max_ms,
   coalesce(w.preemptions, 0)::BIGINT AS preemptions
-FROM selected_runs r LEFT JOIN measured m USING (run_id) LEFT JOIN busy b USING (run_id) LEFT JOIN cache c USING (run_id)
-  LEFT JOIN joules j USING (run_id) LEFT JOIN played p USING (run_id) LEFT JOIN waits w USING (run_id)
+FROM selected_runs r LEFT JOIN raw.engine g USING (run_id) LEFT JOIN measured m USING (run_id) LEFT JOIN busy b USING (run_id)
+  LEFT JOIN cache c USING (run_id) LEFT JOIN joules j USING (run_id) LEFT JOIN played p USING (run_id) LEFT JOIN waits w USING (run_id)
 ORDER BY r.started_at, r.run

@@ -19,10 +19,10 @@ frozen AS (
     JOIN raw.event e ON e.run_id = s.run_id AND e.kind = 'frozen' AND e.t_ns BETWEEN s.submit_ns AND s.first_ns + 500000000
   GROUP BY ALL)
 SELECT s.run, s.conversation, s.placement, s.repeat, s.turn, round(s.ttft_ms, 3) AS ttft_ms, s.prompt_tokens, s.uncached_tokens,
-  m.cause, m.cause_tokens, round(s.typical_ttft_ms, 3) AS typical_ttft_ms, s.plays, coalesce(b.other_turns, 0) AS other_turns,
-  coalesce(f.freezes, 0) AS freezes, round(c.server_queue_ms, 3) AS server_queue_ms, e.prefix_caching, s.run_id, s.turn_id
-FROM slow s LEFT JOIN missed m USING (run_id, turn_id) LEFT JOIN beside b USING (run_id, turn_id)
+  e.prefix_caching, m.cause, m.cause_tokens, round(s.typical_ttft_ms, 3) AS typical_ttft_ms, s.plays,
+  coalesce(b.other_turns, 0) AS other_turns,
+  coalesce(f.freezes, 0) AS freezes, round(c.server_queue_ms, 3) AS server_queue_ms, s.run_id, s.turn_id
+FROM slow s LEFT JOIN raw.engine e USING (run_id) LEFT JOIN missed m USING (run_id, turn_id) LEFT JOIN beside b USING (run_id, turn_id)
   LEFT JOIN frozen f USING (run_id, turn_id)
-  LEFT JOIN raw.engine e ON e.run_id = s.run_id
   LEFT JOIN selected_turn_counters c ON c.run_id = s.run_id AND c.turn_id = s.turn_id
 ORDER BY s.ttft_ms DESC, s.run, s.turn_id
