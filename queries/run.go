@@ -17,6 +17,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"wb/data/plain"
 	"wb/queries/table"
 	wbsql "wb/sql"
 	"wb/store"
@@ -444,7 +445,7 @@ func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 				t.Notes = append(t.Notes, fmt.Sprintf(format, a...))
 			}
 		}
-		some := func(n sql.NullInt64) string { return counted(int(n.Int64), "turn", "turns") + " of run " + name }
+		some := func(n sql.NullInt64) string { return plain.Count(int(n.Int64), "turn") + " of run " + name }
 		note(failed, "%d of %d turns of run %s did not end well and count in no figure (wb query failed_turns)",
 			failed.Int64, turns.Int64, name)
 		note(warm, "%d of %d sessions of run %s began warm: their first prompt was in the prefix cache already (isolation %s)",
@@ -459,13 +460,6 @@ func runNotes(ctx context.Context, conn *sql.Conn, t *table.Table) error {
 			some(truncated))
 	}
 	return rows.Err()
-}
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprint(n, " ", many)
 }
 
 // Several runs saved queries over the selected runs, and gives the tables that have rows. A single query gives its table in any case.

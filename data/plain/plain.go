@@ -57,16 +57,16 @@ func BytesIn(n int64, u Unit, decimals int) string {
 // InGiB writes a size in GiB: "1.5 GiB".
 func InGiB(n int64) string { return BytesIn(n, GiB, 1) }
 
-// Count writes a number of things: "1 run", "3 runs".
+// Count writes a number of things: "1 run", "3 runs", "1,200 turns".
 // many is the plural; it is needed only if adding an s is wrong.
 func Count(n int, one string, many ...string) string {
 	switch {
 	case n == 1:
 		return "1 " + one
 	case len(many) > 0:
-		return fmt.Sprintf("%d %s", n, many[0])
+		return Comma(n) + " " + many[0]
 	}
-	return fmt.Sprintf("%d %ss", n, one)
+	return Comma(n) + " " + one + "s"
 }
 
 // FirstLine returns the first line of a text, without spaces around it.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Thousands writes a count for people: "770", "4.2K", "16K", "128K", "1.2M". K is 1000 and M is a million.
@@ -21,6 +23,9 @@ func Thousands(n int64) string {
 	}
 	return scaled(float64(n)/1e6, 0) + "M"
 }
+
+// Comma writes a whole number with a comma between groups of three digits: "770", "16,384".
+func Comma(n int) string { return humanize.Comma(int64(n)) }
 
 // scaled writes a figure with so many decimals, and without a last ".0".
 func scaled(f float64, decimals int) string {

@@ -24,3 +24,14 @@ func TestShortBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestComma(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 16_384: "16,384", -1234: "-1,234", 1_234_567: "1,234,567"} {
+		if got := Comma(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+	if got := Count(1200, "turn"); got != "1,200 turns" {
+		t.Errorf("%s", got)
+	}
+}

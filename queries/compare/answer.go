@@ -48,10 +48,10 @@ func (r *Result) missing(measured []Verdict) Answer {
 	v := measured[0]
 	if v.Processes > 0 {
 		return Answer{Line: fmt.Sprintf("No verdict: %s a side are too few; sessions of one process are not independent evidence",
-			counted(v.Processes, "server process", "server processes"))}
+			plain.Count(v.Processes, "server process", "server processes"))}
 	}
 	needed := LeastSessions(len(measured))
-	line := fmt.Sprintf("No verdict: %s a side, and ", counted(v.Sessions, "session", "sessions"))
+	line := fmt.Sprintf("No verdict: %s a side, and ", plain.Count(v.Sessions, "session"))
 	if len(measured) == 1 {
 		line += fmt.Sprintf("%d are the least", needed)
 	} else {
@@ -97,7 +97,7 @@ func sentence(measured []Verdict, margin float64) string {
 	parts = append(parts, open...)
 	line := strings.Join(parts, "; ")
 	if more > 0 {
-		line += fmt.Sprintf("; about %s a side would settle it", counted(more, "more session", "more sessions"))
+		line += fmt.Sprintf("; about %s a side would settle it", plain.Count(more, "more session"))
 	}
 	return strings.ToUpper(line[:1]) + line[1:]
 }

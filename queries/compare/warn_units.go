@@ -3,6 +3,8 @@ package compare
 import (
 	"fmt"
 	"slices"
+
+	"wb/data/plain"
 )
 
 // Kinds of warnings about what counts as evidence.
@@ -58,11 +60,11 @@ func (TooFew) Kind() Kind { return KindTooFew }
 // Note says how many there are, and how to get more.
 func (w TooFew) Note() string {
 	if w.Processes > 0 {
-		return "Only " + counted(w.Processes, "server process", "server processes") + " on a side: " +
+		return "Only " + plain.Count(w.Processes, "server process", "server processes") + " on a side: " +
 			"too few for any verdict (--repeat in a plan, or more runs with the server restarted between them)."
 	}
 	return fmt.Sprintf("Only %s per side: at least %d are needed for any verdict (--repeat).",
-		counted(w.Sessions, "session", "sessions"), fewSessions)
+		plain.Count(w.Sessions, "session"), fewSessions)
 }
 
 func tooFew(r *Result) []Warning {

@@ -80,13 +80,6 @@ func some(n int) any {
 // groupLabel gives a group without the spaces that make groups sort by number.
 func groupLabel(group string) string { return strings.Join(strings.Fields(group), " ") }
 
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprint(n, " ", many)
-}
-
 // NoiseFound says how much equal runs differed, one line per metric. There is no line where too few sessions were compared.
 func NoiseFound(verdicts []Verdict) (lines []string) {
 	for _, v := range verdicts {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	"wb/queries/table"
 )
 
@@ -62,7 +63,7 @@ func (a *adviser) advise(figures, causes, events, stalls, drift []row) {
 		longest, _ := r.number("longest_ms")
 		median, _ := r.number("median_ms")
 		a.add(r, "stalls", "Tokens stalled", "stalls", "", "%s between tokens, the longest of %s in %s turn %d, where the median is %s",
-			counted(r.count("stalls"), "long gap"), shown(longest, "ms"), r.text("conversation"), r.count("turn"), shown(median, "ms"))
+			plain.Count(r.count("stalls"), "long gap"), shown(longest, "ms"), r.text("conversation"), r.count("turn"), shown(median, "ms"))
 	}
 	for _, r := range figures {
 		a.server(r)
@@ -76,11 +77,11 @@ func (a *adviser) ending(r row) {
 	}
 	if n := r.count("failed_turns"); n > 0 {
 		a.add(r, "failed_turns", "Turns failed", "failed_turns", "no failed turn counts in any figure", "%d of %s, the first with: %s",
-			n, counted(r.count("played_turns"), "turn"), r.text("first_error"))
+			n, plain.Count(r.count("played_turns"), "turn"), r.text("first_error"))
 	}
 	if n := r.count("warm_sessions"); n > 0 {
 		a.add(r, "began_warm", "Sessions began warm", "cache_hit_by_turn", "--isolation restart, reset or salt gives each session a cold cache",
-			"%d of %s found their first prompt in the prefix cache (isolation %s)", n, counted(r.count("played_sessions"), "session"),
+			"%d of %s found their first prompt in the prefix cache (isolation %s)", n, plain.Count(r.count("played_sessions"), "session"),
 			r.text("isolation"))
 	}
 }
@@ -91,9 +92,9 @@ func (a *adviser) event(r row) {
 	switch r.text("kind") {
 	case "frozen":
 		a.add(r, "frozen", "The machine kept wb from running", "run_events", "times around these moments are not the server's",
-			"%s; the first: %s", counted(n, "time"), message)
+			"%s; the first: %s", plain.Count(n, "time"), message)
 	case "clock_step":
-		a.add(r, "clock_step", "The wall clock was moved", "run_events", "", "%s; the first: %s", counted(n, "time"), message)
+		a.add(r, "clock_step", "The wall clock was moved", "run_events", "", "%s; the first: %s", plain.Count(n, "time"), message)
 	case "buffer_full", "backlog_full", "beyond_selftest":
 		a.add(r, "client_busy", "wb itself was near its limit", "client_overhead", "wb selftest measures what wb can keep up with here",
 			"%s", message)
@@ -106,11 +107,11 @@ func (a *adviser) event(r row) {
 		a.add(r, "not_isolated", "Sessions may share the cache", "run_events", "", "%s", message)
 	case "context_truncated":
 		a.add(r, "truncated", "The server cut prompts", "run_events", "use a longer context or shorter conversations", "%s",
-			sentence(counted(n, "time"), message))
+			sentence(plain.Count(n, "time"), message))
 	case "usage_refused", "usage_disagrees":
-		a.add(r, "usage", "The server's token counts are doubtful", "run_events", "", "%s", sentence(counted(n, "turn"), message))
+		a.add(r, "usage", "The server's token counts are doubtful", "run_events", "", "%s", sentence(plain.Count(n, "turn"), message))
 	case "no_answer":
-		a.add(r, "no_answer", "Turns ended without an answer", "run_events", "", "%s; the first: %s", counted(n, "turn"), message)
+		a.add(r, "no_answer", "Turns ended without an answer", "run_events", "", "%s; the first: %s", plain.Count(n, "turn"), message)
 	}
 }
 
@@ -124,7 +125,7 @@ func (a *adviser) cache(r row) {
 	switch {
 	case r["prefix_caching"] == false:
 		a.add(r, "caching_off", "Prefix caching is off", "cache_hit_by_turn", "each turn computes its whole prompt again",
-			"%s prompt tokens were computed", thousands(r.count("prompt_tokens")-r.count("cached_tokens")))
+			"%s prompt tokens were computed", plain.Comma(r.count("prompt_tokens")-r.count("cached_tokens")))
 	case !ok:
 		a.add(r, "no_cached_tokens", "The hit ratio is not known", "cache_counters_agree",
 			"vLLM reports cached tokens with --enable-prompt-tokens-details", "the server does not report cached tokens")
@@ -166,8 +167,8 @@ func (a *adviser) misses(r row) {
 	default:
 		return
 	}
-	a.add(r, cause, title, report, advice, "%s prompt tokens, %s of all, in %s; most in %s turn %d", thousands(r.count("tokens")),
-		percent(share), counted(r.count("turns"), "turn"), r.text("conversation"), r.count("turn"))
+	a.add(r, cause, title, report, advice, "%s prompt tokens, %s of all, in %s; most in %s turn %d", plain.Comma(r.count("tokens")),
+		percent(share), plain.Count(r.count("turns"), "turn"), r.text("conversation"), r.count("turn"))
 }
 
 // server looks at the server's queue, and at what more repeats would give.
@@ -175,15 +176,15 @@ func (a *adviser) server(r row) {
 	if n := r.count("queued_turns"); n > 0 {
 		most, _ := r.number("queue_max_ms")
 		a.add(r, "queue", "Turns waited in the server's queue", "ttft_split", "fewer --users or a larger --max-num-seqs of the server",
-			"%s with more than a fifth of the TTFT there, at most %s", counted(n, "turn"), shown(most, "ms"))
+			"%s with more than a fifth of the TTFT there, at most %s", plain.Count(n, "turn"), shown(most, "ms"))
 	}
 	if n := r.count("preemptions"); n > 0 {
 		a.add(r, "preemptions", "The server preempted requests", "stalls", "the KV cache was full: fewer --users or a shorter context",
-			"%s", counted(n, "time"))
+			"%s", plain.Count(n, "time"))
 	}
 	if n := r.count("sessions"); n > 0 && n == r.count("conversations") {
 		a.add(r, "one_repeat", "Each conversation was played once", "", "--repeat 5 shows how much equal turns differ",
-			"%s in %s, and none was repeated", counted(r.count("turns"), "turn"), counted(n, "session"))
+			"%s in %s, and none was repeated", plain.Count(r.count("turns"), "turn"), plain.Count(n, "session"))
 	}
 }
 

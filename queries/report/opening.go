@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	"wb/queries"
 	"wb/queries/table"
 	"wb/store"
@@ -125,7 +126,7 @@ type figure struct {
 
 // figuresOf gives the figures of a run, known or not, always in the same order.
 func figuresOf(r row) []figure {
-	turns := counted(r.count("turns"), "turn")
+	turns := plain.Count(r.count("turns"), "turn")
 	none := ""
 	if r.count("turns") == 0 {
 		none = "no measured turn"
@@ -133,7 +134,7 @@ func figuresOf(r row) []figure {
 	largest, _ := r.number("ttft_max_ms")
 	rate, _ := r.number("decode_p50_tokens_per_s")
 	ideal, hasIdeal := r.number("block_ideal_ratio")
-	hit := thousands(r.count("cached_tokens")) + " of " + thousands(r.count("prompt_tokens")) + " prompt tokens"
+	hit := plain.Comma(r.count("cached_tokens")) + " of " + plain.Comma(r.count("prompt_tokens")) + " prompt tokens"
 	if hasIdeal {
 		hit += fmt.Sprintf("; whole blocks allow %s", percent(ideal))
 	}
@@ -149,7 +150,7 @@ func figuresOf(r row) []figure {
 			or(none, "how many tokens came when is not known")),
 		r.figure("Hit ratio", "hit_ratio", "ratio", hit, or(none, "the server does not report cached tokens")),
 		r.figure("Throughput", "completion_tokens_per_s", "tokens/s",
-			thousands(r.count("completion_tokens"))+" tokens in "+shown(busy, "s"), or(none, "the server does not report completion tokens")),
+			plain.Comma(r.count("completion_tokens"))+" tokens in "+shown(busy, "s"), or(none, "the server does not report completion tokens")),
 		r.figure("Energy per token", "energy_per_token_j", "J", shown(joules, "J")+" in all", or(none, noEnergy(r))),
 	}
 }

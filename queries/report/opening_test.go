@@ -238,8 +238,7 @@ func TestShown(t *testing.T) {
 	for want, got := range map[string]string{
 		"0.537 ms": shown(0.5371, "ms"), "2.68 ms": shown(2.68, "ms"), "57.7 ms": shown(57.68, "ms"), "146 ms": shown(145.9, "ms"),
 		"40,784 tokens/s": shown(40784.2, "tokens/s"), "77 %": shown(0.7745, "ratio"), "2.6 %": percent(0.0257), "99.6 %": percent(0.9962),
-		"100 %": percent(1), "0 %": percent(0), "-1,234": thousands(-1234), "999": thousands(999), "1 turn": counted(1, "turn"),
-		"1,000 turns": counted(1000, "turn"),
+		"100 %": percent(1), "0 %": percent(0),
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

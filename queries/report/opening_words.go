@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"wb/data/plain"
 )
 
 // shown gives a figure with three or four significant digits and its unit. A ratio is a percentage.
@@ -15,7 +17,7 @@ func shown(v float64, unit string) string {
 	a, places := math.Abs(v), 3
 	switch {
 	case a >= 1000:
-		return thousands(int(math.Round(v))) + " " + unit
+		return plain.Comma(int(math.Round(v))) + " " + unit
 	case a >= 100:
 		places = 0
 	case a >= 10:
@@ -33,27 +35,6 @@ func percent(ratio float64) string {
 		return fmt.Sprintf("%.1f %%", p)
 	}
 	return fmt.Sprintf("%.0f %%", p)
-}
-
-// thousands separates groups of three digits.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	sign := ""
-	if strings.HasPrefix(s, "-") {
-		sign, s = "-", s[1:]
-	}
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return sign + s
-}
-
-// counted gives a number with its noun, whose plural ends in s.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return thousands(n) + " " + noun + "s"
 }
 
 // causeWords gives the words of a cause of misses.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 
+	"wb/data/plain"
 	"wb/queries/table"
 )
 
@@ -41,11 +42,11 @@ func slowest(found *table.Table) *table.Table {
 func computed(r row) string {
 	if _, ok := r.number("uncached_tokens"); !ok {
 		if n := r.count("prompt_tokens"); n > 0 {
-			return "a prompt of " + counted(n, "token")
+			return "a prompt of " + plain.Count(n, "token")
 		}
 		return ""
 	}
-	return fmt.Sprintf("%s of %s tokens computed", thousands(r.count("uncached_tokens")), thousands(r.count("prompt_tokens")))
+	return fmt.Sprintf("%s of %s tokens computed", plain.Comma(r.count("uncached_tokens")), plain.Comma(r.count("prompt_tokens")))
 }
 
 // causeOf says why the first token of a turn came late: a word for programs, and words for people. It names what was observed with that
@@ -59,7 +60,7 @@ func causeOf(r row) (cause, words string) {
 	others := r.count("other_turns")
 	beside := ""
 	if others > 0 {
-		beside = "beside " + counted(others, "other turn")
+		beside = "beside " + plain.Count(others, "other turn")
 	}
 	unlike := ""
 	if r.count("plays") > 2 && ttft > 1.5*typical {
