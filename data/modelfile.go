@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	"wb/data/yamlfile"
 )
 
@@ -114,7 +115,6 @@ func ParseModels(file string, text []byte) ([]Model, error) {
 
 // problem looks for a mistake, and names its field.
 func (m *Model) problem() (field, msg string) {
-	s := m.Shape
 	switch {
 	case m.Name == "":
 		return "name", "name: is missing"
@@ -124,34 +124,57 @@ func (m *Model) problem() (field, msg string) {
 		return "repo", "repo: is missing"
 	case !repoName.MatchString(m.Repo):
 		return "repo", fmt.Sprintf("repo %q: wants ORG/NAME", m.Repo)
-	case m.WeightsBytes < 0:
-		return "weights_bytes", "weights_bytes: is negative"
-	case m.ContextTokens < 0:
-		return "context_tokens", "context_tokens: is negative"
-	case s == (Shape{}):
-		return "", ""
-	case s.Layers <= 0 || s.Layers > maxLayers:
-		return "shape", fmt.Sprintf("shape: layers: wants 1 to %d", maxLayers)
-	case s.KVLoraRank == 0 && (s.KVHeads <= 0 || s.HeadDim <= 0):
-		return "shape", "shape: wants kv_heads and head_dim, or kv_lora_rank"
+	case m.WeightsBytes < 0 || m.WeightsBytes > maxWeightsBytes:
+		return "weights_bytes", "weights_bytes: wants 0 to " + plain.Comma(maxWeightsBytes)
+	case m.ContextTokens < 0 || m.ContextTokens > maxContextTokens:
+		return "context_tokens", "context_tokens: wants 0 to " + plain.Comma(maxContextTokens)
 	}
-	for _, n := range []int64{s.KVHeads, s.HeadDim, s.Hidden, s.Intermediate, s.Vocab, s.SlidingLayers, s.SlidingWindow, s.Heads, s.KVLoraRank,
-		s.QKRopeHeadDim, s.QLoraRank, s.QKNopeHeadDim, s.VHeadDim} {
-		if n < 0 || n > maxWidth {
-			return "shape", fmt.Sprintf("shape: wants numbers from 0 to %d", maxWidth)
-		}
-	}
-	if s.SlidingLayers > s.Layers {
-		return "shape", "shape: sliding_layers: more than layers"
+	if msg := m.Shape.problem(); msg != "" {
+		return "shape", "shape: " + msg
 	}
 	return "", ""
 }
 
-// Limits of a shape. Its products then stay far below the largest int64.
+// Limits of a model. Products of them, such as its parameters or the KV cache of a full context, stay below the largest int64.
 const (
-	maxLayers = 10_000
-	maxWidth  = 100_000_000
+	maxLayers        = 1000
+	maxHeads         = 2000 // and experts
+	maxHeadDim       = 5000
+	maxWidth         = 1_000_000
+	maxContextTokens = 100_000_000
+	maxWeightsBytes  = 1_000_000_000_000_000
 )
+
+// problem looks for a mistake. A shape without any figure has none: it is not known.
+func (s Shape) problem() string {
+	switch {
+	case s == (Shape{}):
+		return ""
+	case s.Layers <= 0 || s.Layers > maxLayers:
+		return "layers: wants 1 to " + plain.Comma(maxLayers)
+	case s.KVLoraRank == 0 && (s.KVHeads <= 0 || s.HeadDim <= 0):
+		return "wants kv_heads and head_dim, or kv_lora_rank"
+	}
+	for _, f := range []struct {
+		name        string
+		value, most int64
+	}{
+		{"kv_heads", s.KVHeads, maxHeads}, {"heads", s.Heads, maxHeads},
+		{"head_dim", s.HeadDim, maxHeadDim}, {"qk_rope_head_dim", s.QKRopeHeadDim, maxHeadDim},
+		{"qk_nope_head_dim", s.QKNopeHeadDim, maxHeadDim}, {"v_head_dim", s.VHeadDim, maxHeadDim},
+		{"hidden", s.Hidden, maxWidth}, {"intermediate", s.Intermediate, maxWidth}, {"vocab", s.Vocab, maxWidth},
+		{"kv_lora_rank", s.KVLoraRank, maxWidth}, {"q_lora_rank", s.QLoraRank, maxWidth},
+		{"experts", s.Experts, maxHeads}, {"experts_per_token", s.ExpertsPerToken, s.Experts},
+		{"expert_intermediate", s.ExpertIntermediate, maxWidth}, {"shared_intermediate", s.SharedIntermediate, maxWidth},
+		{"sliding_layers", s.SlidingLayers, s.Layers}, {"dense_layers", s.DenseLayers, s.Layers},
+		{"sliding_window", s.SlidingWindow, maxContextTokens},
+	} {
+		if f.value < 0 || f.value > f.most {
+			return f.name + ": wants 0 to " + plain.Comma(int(f.most))
+		}
+	}
+	return ""
+}
 
 // Sized says whether the size of the weights and the shape are known, so that the memory it needs can be estimated.
 func (m Model) Sized() bool { return m.WeightsBytes > 0 && m.ContextTokens > 0 && m.Shape.Layers > 0 }

@@ -2,6 +2,7 @@ package data
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,23 +69,49 @@ func TestUsersModels(t *testing.T) {
 
 func TestParseModels(t *testing.T) {
 	for text, want := range map[string]string{
-		"name: a\nrepo: b/c\n":                                      "m.yaml:1: wants a list",
-		"- {name: a, repo: b/c}\n- repo: b/c\n":                     "m.yaml:2: name: is missing",
-		"- name: a/b\n  repo: b/c\n":                                `m.yaml:1: name "a/b": wants letters`,
-		"- name: a\n  repo: b\n":                                    `m.yaml:2: repo "b": wants ORG/NAME`,
-		"- name: a\n":                                               "m.yaml:1: repo: is missing",
-		"- {name: a, repo: b/c}\n- {name: A, repo: b/d}\n":          `m.yaml:2: name "A": is there twice`,
-		"- name: a\n  repo: b/c\n  weights: 1\n":                    `m.yaml:3: unknown field "weights"`,
-		"- name: a\n  repo: b/c\n  weights_bytes: -1\n":             "m.yaml:3: weights_bytes: is negative",
-		"- name: a\n  repo: b/c\n  context_tokens: many\n":          "m.yaml:3: ",
-		"- name: a\n  repo: b/c\n  shape: {hidden: 5}\n":            "m.yaml:3: shape: layers: wants 1 to",
-		"- name: a\n  repo: b/c\n  shape: {layers: 5}\n":            "m.yaml:3: shape: wants kv_heads and head_dim",
-		"- name: a\n  repo: b/c\n  shape: {layers: 100000000000}\n": "m.yaml:3: shape: layers: wants 1 to",
+		"name: a\nrepo: b/c\n":                                                                        "m.yaml:1: wants a list",
+		"- {name: a, repo: b/c}\n- repo: b/c\n":                                                       "m.yaml:2: name: is missing",
+		"- name: a/b\n  repo: b/c\n":                                                                  `m.yaml:1: name "a/b": wants letters`,
+		"- name: a\n  repo: b\n":                                                                      `m.yaml:2: repo "b": wants ORG/NAME`,
+		"- name: a\n":                                                                                 "m.yaml:1: repo: is missing",
+		"- {name: a, repo: b/c}\n- {name: A, repo: b/d}\n":                                            `m.yaml:2: name "A": is there twice`,
+		"- name: a\n  repo: b/c\n  weights: 1\n":                                                      `m.yaml:3: unknown field "weights"`,
+		"- name: a\n  repo: b/c\n  weights_bytes: -1\n":                                               "m.yaml:3: weights_bytes: wants 0 to 1,000,000,000,000,000",
+		"- name: a\n  repo: b/c\n  context_tokens: many\n":                                            "m.yaml:3: ",
+		"- name: a\n  repo: b/c\n  shape: {hidden: 5}\n":                                              "m.yaml:3: shape: layers: wants 1 to",
+		"- name: a\n  repo: b/c\n  shape: {layers: 5}\n":                                              "m.yaml:3: shape: wants kv_heads and head_dim",
+		"- name: a\n  repo: b/c\n  shape: {layers: 100000000000}\n":                                   "m.yaml:3: shape: layers: wants 1 to",
+		"- name: a\n  repo: b/c\n  shape: {layers: 2, kv_heads: 100000000, head_dim: 8}\n":            "m.yaml:3: shape: kv_heads: wants 0 to 2,000",
+		"- name: a\n  repo: b/c\n  shape: {layers: 2, kv_heads: 1, head_dim: 8, experts: -1}\n":       "m.yaml:3: shape: experts: wants",
+		"- name: a\n  repo: b/c\n  shape: {layers: 2, kv_heads: 1, head_dim: 8, sliding_layers: 3}\n": "sliding_layers: wants 0 to 2",
+		"- name: a\n  repo: b/c\n  context_tokens: 100000001\n":                                       "context_tokens: wants 0 to 100,000,000",
 	} {
 		_, err := ParseModels("m.yaml", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// The largest model that the limits allow has sizes that an int64 holds.
+func TestLargestModel(t *testing.T) {
+	s := Shape{
+		Layers: maxLayers, KVHeads: maxHeads, Heads: maxHeads, HeadDim: maxHeadDim, Hidden: maxWidth, Intermediate: maxWidth, Vocab: maxWidth,
+		Mixture: Mixture{Experts: maxHeads, ExpertsPerToken: maxHeads, ExpertIntermediate: maxWidth, SharedIntermediate: maxWidth},
+	}
+	if msg := s.problem(); msg != "" {
+		t.Fatal(msg)
+	}
+	near := func(got int64, want float64) bool { return math.Abs(float64(got)-want) < want/1000 }
+	if got := s.KVBytes(maxContextTokens, 512, 2); !near(got, 4e18) {
+		t.Errorf("KV cache of %d bytes", got)
+	}
+	if got := s.Parameters(); !near(got, 6.043e18) {
+		t.Errorf("%d parameters", got)
+	}
+	s.KVLoraRank, s.QLoraRank, s.QKRopeHeadDim, s.QKNopeHeadDim, s.VHeadDim = maxWidth, maxWidth, maxHeadDim, maxHeadDim, maxHeadDim
+	if got := s.Parameters(); !near(got, 6.055e18) {
+		t.Errorf("%d parameters", got)
 	}
 }
 
@@ -100,7 +127,7 @@ func FuzzModels(f *testing.F) {
 			return
 		}
 		for _, m := range all {
-			if m.Name == "" || !strings.Contains(m.Repo, "/") || m.Sized() && m.Shape.KVBytes(8192, 512, 2) <= 0 {
+			if m.Name == "" || !strings.Contains(m.Repo, "/") || m.Sized() && (m.Shape.KVBytes(m.ContextTokens, 512, 2) <= 0 || m.Shape.Parameters() < 0) {
 				t.Errorf("%+v", m)
 			}
 		}

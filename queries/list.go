@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"wb/queries/table"
 )
@@ -89,7 +91,8 @@ func (l Library) GroupedList() ([]*table.Table, error) {
 	for i, q := range all {
 		if i == 0 || q.Group != all[i-1].Group {
 			title := cmp.Or(q.Group, otherGroup)
-			title = strings.ToUpper(title[:1]) + title[1:]
+			first, size := utf8.DecodeRuneInString(title)
+			title = string(unicode.ToUpper(first)) + title[size:]
 			tables = append(tables, &table.Table{Name: "list", Title: title, Columns: textColumns("name", "answers")})
 		}
 		t := tables[len(tables)-1]

@@ -79,7 +79,7 @@ func whole(places []place, unit float64) bool {
 // axisLabel makes the label of a column: "ttft_ms" becomes "ttft (ms)".
 func axisLabel(c table.Column) string {
 	name := c.Name
-	if name == "label" { // it holds names of different things
+	if name == "compared" { // it holds names of different things
 		return ""
 	}
 	if c.Unit != "" && c.Unit != "ratio" {

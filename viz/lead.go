@@ -1,10 +1,12 @@
 package viz
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
 	"slices"
+	"strings"
 
 	"wb/queries/table"
 )
@@ -77,7 +79,7 @@ func leadOf(l *Lead) *leadView {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return -int(math.Copysign(1, slow.number(a, "ttft_ms")-slow.number(b, "ttft_ms"))) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(slow.number(b, "ttft_ms"), slow.number(a, "ttft_ms")) })
 	for _, i := range order[:min(len(order), mostSlow)] {
 		text := slow.text(i, "summary")
 		if several {
@@ -155,7 +157,7 @@ func splitUnit(s string) (value, unit string) {
 	return s, ""
 }
 
-// facts gives the facts that all runs have in common. Facts that differ are named, as the tables have them.
+// facts gives the facts that all runs have in common, and the names of the others.
 func facts(t *table.Table) (out []factView) {
 	r := reader{t}
 	runs := runsOf(t)
@@ -168,11 +170,16 @@ func facts(t *table.Table) (out []factView) {
 		}
 		values[name] = append(values[name], r.text(i, "value"))
 	}
+	var different []string
 	for _, name := range order {
-		same := slices.Compact(slices.Clone(values[name]))
-		if len(same) == 1 && len(values[name]) == runs {
-			out = append(out, factView{name, same[0]})
+		if all := values[name]; len(all) < runs || len(slices.Compact(slices.Clone(all))) > 1 {
+			different = append(different, name)
+			continue
 		}
+		out = append(out, factView{name, values[name][0]})
+	}
+	if len(different) > 0 {
+		out = append(out, factView{"Different", strings.Join(different, ", ")})
 	}
 	return out
 }

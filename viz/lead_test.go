@@ -67,7 +67,8 @@ hit_ratio in points: a: +84.0 points (95 %: +80.0 to +90.0), faster. b: not know
 	}
 }
 
-// A lead of one run has tiles. Facts of several runs are those that all have in common, and their turns and findings name the run.
+// A lead of one run has tiles. Facts of several runs are those that all have in common, and the names of
+// those that differ. Their turns and findings name the run.
 func TestLeadOfOneRunAndOfSeveral(t *testing.T) {
 	l := leadPage().Lead
 	one := leadOf(l)
@@ -84,7 +85,8 @@ func TestLeadOfOneRunAndOfSeveral(t *testing.T) {
 	}
 	l.Advice.Rows = append(l.Advice.Rows, []any{"b", "Tokens stalled", "3 gaps", "", nil})
 	several := leadOf(l)
-	if several.Tiles != nil || len(several.Facts) != 1 || several.Facts[0].Name != "Machine" {
+	if several.Tiles != nil || len(several.Facts) != 2 || several.Facts[0].Name != "Machine" ||
+		several.Facts[1] != (factView{"Different", "Tags, GPU"}) {
 		t.Errorf("tiles %v, facts %v", several.Tiles, several.Facts)
 	}
 	if several.Slowest[0] != "a, qa turn 6: 120 ms, new text" {

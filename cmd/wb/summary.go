@@ -76,7 +76,7 @@ func (s *invocation) planSummary(ctx context.Context, played []*bench.CellRun) e
 	}
 	tables, found := p.Compared(ctx, s.file, s.progress.Warn)
 	if len(tables) > 0 {
-		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version, More: "wb compare --wide"}); err != nil {
+		if err := output.Render(s.stdout, "table", viz.Page{Tables: tables, Version: version, More: s.call().WidePlan(p)}); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func (s *invocation) runSummary(ctx context.Context, res *bench.Result) error {
 	if err != nil {
 		return err
 	}
-	page := viz.Page{Tables: []*table.Table{t}, Version: version, More: "wb query conversation_summary --wide"}
+	page := viz.Page{Tables: []*table.Table{t}, Version: version, More: s.call().WideRun()}
 	if err := output.Render(s.stdout, "table", page); err != nil {
 		return err
 	}

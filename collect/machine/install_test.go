@@ -26,10 +26,7 @@ func TestInstallTable(t *testing.T) {
 		}
 		return "more"
 	}
-	models, err := data.Models()
-	if err != nil {
-		t.Fatal(err)
-	}
+	models := builtIn(t)
 	var want strings.Builder
 	want.WriteString("| model | weights | GPU for these weights | GPU for 4-bit weights |\n|---|---|---|---|\n")
 	for _, m := range models {

@@ -7,11 +7,19 @@ import (
 	"wb/data"
 )
 
-func TestRoom(t *testing.T) {
+// builtIn gives the models that every installation knows, whatever models file the developer has.
+func builtIn(t *testing.T) []data.Model {
+	t.Setenv("WB_MODELS", "")
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	all, err := data.Models()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all
+}
+
+func TestRoom(t *testing.T) {
+	all := builtIn(t)
 	gpu := func(gib int64) Room {
 		r := Room{Device: "a GPU"}
 		r.Memory.TotalBytes, r.Memory.FreeBytes, r.Memory.Utilization = gib<<30, gib<<30, 0.92

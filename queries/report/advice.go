@@ -120,7 +120,8 @@ func (a *adviser) cache(r row) {
 	if r.count("turns") == 0 {
 		return
 	}
-	hit, ok := r.number("hit_ratio")
+	_, ok := r.number("hit_ratio")
+	achieved, _ := r.number("achieved_ratio")
 	ideal, hasIdeal := r.number("block_ideal_ratio")
 	switch {
 	case r["prefix_caching"] == false:
@@ -129,9 +130,9 @@ func (a *adviser) cache(r row) {
 	case !ok:
 		a.add(r, "no_cached_tokens", "The hit ratio is not known", "cache_counters_agree",
 			"vLLM reports cached tokens with --enable-prompt-tokens-details", "the server does not report cached tokens")
-	case hasIdeal && ideal-hit > 0.05:
+	case hasIdeal && ideal-achieved > 0.05:
 		a.add(r, "below_ideal", "The prefix cache did less than it could", "cache_ideal_vs_achieved", "",
-			"hit ratio %s, and whole blocks allow %s", percent(hit), percent(ideal))
+			"hit ratio %s, and whole blocks allow %s", percent(achieved), percent(ideal))
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -144,14 +145,14 @@ func figuresOf(r row) []figure {
 	busy, _ := r.number("busy_s")
 	joules, _ := r.number("energy_j")
 	return []figure{
-		r.figure("TTFT p50", "ttft_p50_ms", "ms", "median of "+turns, or(none, "no turn has a first token")),
-		r.figure("TTFT p99", "ttft_p99_ms", "ms", "largest "+shown(largest, "ms"), or(none, "no turn has a first token")),
+		r.figure("TTFT p50", "ttft_p50_ms", "ms", "median of "+turns, cmp.Or(none, "no turn has a first token")),
+		r.figure("TTFT p99", "ttft_p99_ms", "ms", "largest "+shown(largest, "ms"), cmp.Or(none, "no turn has a first token")),
 		r.figure("Time per token", "tpot_p50_ms", "ms", "median TPOT; a stream gives "+shown(rate, "tokens/s"),
-			or(none, "how many tokens came when is not known")),
-		r.figure("Hit ratio", "hit_ratio", "ratio", hit, or(none, "the server does not report cached tokens")),
+			cmp.Or(none, "how many tokens came when is not known")),
+		r.figure("Hit ratio", "hit_ratio", "ratio", hit, cmp.Or(none, "the server does not report cached tokens")),
 		r.figure("Throughput", "completion_tokens_per_s", "tokens/s",
-			plain.Comma(r.count("completion_tokens"))+" tokens in "+shown(busy, "s"), or(none, "the server does not report completion tokens")),
-		r.figure("Energy per token", "energy_per_token_j", "J", shown(joules, "J")+" in all", or(none, noEnergy(r))),
+			plain.Comma(r.count("completion_tokens"))+" tokens in "+shown(busy, "s"), cmp.Or(none, "the server does not report completion tokens")),
+		r.figure("Energy per token", "energy_per_token_j", "J", shown(joules, "J")+" in all", cmp.Or(none, noEnergy(r))),
 	}
 }
 
@@ -183,13 +184,6 @@ func selectorOf(runs []table.RunRef, name string) string {
 		return name
 	}
 	return runs[i].ID[:min(8, len(runs[i].ID))]
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // sentence joins the parts that are not empty.

@@ -2,11 +2,11 @@ package report
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"wb/data/plain"
 	"wb/queries"
 	"wb/queries/table"
 	"wb/store"
@@ -28,7 +28,7 @@ func Choose(ctx context.Context, db *store.DB, args []string, base string) (sele
 // selects several runs, or one of head.
 func pair(ctx context.Context, db *store.DB, base, head, flag string) (selector, first string, err error) {
 	if flag != "" {
-		return "", "", errors.New("report: with BASE and HEAD, --base has no meaning")
+		return "", "", plain.Mistakef("report: with BASE and HEAD, --base has no meaning")
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -42,11 +42,11 @@ func pair(ctx context.Context, db *store.DB, base, head, flag string) (selector,
 		}
 	}
 	if n := len(found[0]); n != 1 {
-		return "", "", fmt.Errorf("report: BASE %q selects %d runs, and one is needed: wb compare compares groups of runs", base, n)
+		return "", "", plain.Mistakef("report: BASE %q selects %d runs, and one is needed: wb compare compares groups of runs", base, n)
 	}
 	one := found[0][0]
 	if slices.Contains(found[1], one) {
-		return "", "", fmt.Errorf("report: run %s is both in BASE and in HEAD", one.Name)
+		return "", "", plain.Mistakef("report: run %s is both in BASE and in HEAD", one.Name)
 	}
 	ids := []string{one.ID}
 	for _, r := range found[1] {

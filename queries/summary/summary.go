@@ -58,6 +58,9 @@ func Table(ctx context.Context, db *store.DB, r Run) (*table.Table, error) {
 	return t, nil
 }
 
+// WideRun is the command that shows all columns of Table.
+func (c Call) WideRun() string { return c.Self + " query conversation_summary" + c.DBFlag + " --wide" }
+
 // Lines says how a run ended, and which commands show more. reported says that its report is written already.
 func (c Call) Lines(ctx context.Context, db *store.DB, r Run, reported bool) []string {
 	if db.Present() != nil { // the file is gone, so that no command shows more; the error that follows says why
@@ -99,6 +102,15 @@ func (p *Plan) Compared(ctx context.Context, db *store.DB, warn func(string)) ([
 		ids = ids[:1]
 	}
 	return compare.Narrow(ctx, db, ids, metrics, warn)
+}
+
+// WidePlan is the command that shows all columns of the tables of Compared.
+func (c Call) WidePlan(p *Plan) string {
+	head := "HEAD"
+	if len(p.Runs) == 2 {
+		head = plain.Quote(p.Runs[1].Name)
+	}
+	return fmt.Sprintf("%s compare %s %s%s --wide", c.Self, plain.Quote(p.Runs[0].Name), head, c.DBFlag)
 }
 
 // PlanLines says how the runs of a plan ended, what a calibration found, and which commands show more.

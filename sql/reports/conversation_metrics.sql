@@ -3,10 +3,12 @@
 -- title: Conversations with system resources
 -- about: One row per conversation, and per placement of documents: means over its turns, and what the machine did while it was played.
 --   It is the CSV file of a report, for other programs; conversation_summary is the same to read.
---   cpu is the host's, from 0 to 1 over all threads; memory is the host's in use, and server_rss that of the server's processes.
+--   cpu is the host's, from 0 to 1 over all threads; memory is the host's in use.
+--   server_rss is the sum over the server's processes, which each session may have started anew.
 --   GPU figures are over all GPUs: the mean of utilisation, and the sum of memory and power.
 --   A mean is over all readings between the first turn sent and the last turn ended of each session.
 --   energy_total_j leaves out sessions with a failed turn.
+--   With several users, sessions overlap, and each has the whole energy of its time.
 --   A figure that was not measured is empty.
 --   Warm-up and failed turns are left out.
 -- var: runs = latest
@@ -33,10 +35,11 @@ host AS (
     avg(h.memory_used_bytes)::BIGINT AS memory_mean_bytes, max(h.memory_used_bytes) AS memory_peak_bytes
   FROM played p JOIN raw.host_sample h ON h.run_id = p.run_id AND h.t_ns BETWEEN p.from_ns AND p.to_ns GROUP BY ALL),
 server AS (
-  SELECT run_id, conversation, placement, sum(mean)::BIGINT AS server_rss_mean_bytes, sum(peak)::BIGINT AS server_rss_peak_bytes FROM (
-    SELECT p.run_id, p.conversation, p.placement, s.pid, avg(s.rss_bytes) AS mean, max(s.rss_bytes) AS peak
-    FROM played p JOIN raw.process_sample s ON s.run_id = p.run_id AND s.t_ns BETWEEN p.from_ns AND p.to_ns
-    WHERE s.role = 'engine' GROUP BY ALL) GROUP BY ALL),
+  SELECT run_id, conversation, placement, avg(mean)::BIGINT AS server_rss_mean_bytes, max(peak)::BIGINT AS server_rss_peak_bytes FROM (
+    SELECT run_id, conversation, placement, session_id, sum(mean) AS mean, sum(peak) AS peak FROM (
+      SELECT p.run_id, p.conversation, p.placement, p.session_id, s.pid, avg(s.rss_bytes) AS mean, max(s.rss_bytes) AS peak
+      FROM played p JOIN raw.process_sample s ON s.run_id = p.run_id AND s.t_ns BETWEEN p.from_ns AND p.to_ns
+      WHERE s.role = 'engine' GROUP BY ALL) GROUP BY ALL) GROUP BY ALL),
 gpu AS (
   SELECT run_id, conversation, placement, avg(util_mean) AS gpu_util_mean_ratio, max(util_peak) AS gpu_util_peak_ratio,
     sum(memory_mean)::BIGINT AS gpu_memory_mean_bytes, sum(memory_peak)::BIGINT AS gpu_memory_peak_bytes,

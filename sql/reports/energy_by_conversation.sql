@@ -4,6 +4,7 @@
 -- about: Joules from the GPU's energy counter during the sessions of each conversation, all GPUs together.
 --   They are approximate: the counter moves every 100 ms, and readings across the end of a session count in proportion to time.
 --   idle_energy_total_j is the part that the GPUs take anyway: the lowest power reading of the run times the sessions' time.
+--   With several users, sessions overlap, and each has the whole energy of its time.
 --   Warm-up and sessions with a failed turn are left out.
 --   The report is empty without an NVIDIA GPU.
 -- var: runs = latest

@@ -5,6 +5,7 @@
 --   They are approximate: the counter is read about twice a second, and readings across the end of a turn count in proportion to time.
 --   A turn of less than a second therefore says little.
 --   idle_energy_mean_j is the part that the GPUs take anyway: the lowest power reading of the run times the turn's time.
+--   With several users, turns overlap, and each has the whole energy of its time.
 --   Warm-up and failed turns are left out.
 --   The report is empty without an NVIDIA GPU.
 -- var: runs = latest

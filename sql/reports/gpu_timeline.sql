@@ -25,11 +25,15 @@ WITH steps AS (
   GROUP BY run_id, run, gpu, floor(gpu.elapsed_s / coalesce(getvariable('bucket_s')::DOUBLE, 0.5))),
 sent AS (
   SELECT run_id, submit_ns / 1e9 AS from_s, done_ns / 1e9 AS to_s, conversation || ' ' || turn AS turn_label
-  FROM turns WHERE run_id IN (SELECT run_id FROM selected_runs))
+  FROM turns WHERE run_id IN (SELECT run_id FROM selected_runs)),
+marks AS (
+  SELECT s.run_id, s.elapsed_s, arg_max(t.turn_label, t.from_s) AS turn_label
+  FROM (SELECT DISTINCT run_id, elapsed_s FROM steps) s
+  JOIN sent t ON t.run_id = s.run_id AND t.from_s < s.elapsed_s + coalesce(getvariable('bucket_s')::DOUBLE, 0.5) AND t.to_s > s.elapsed_s
+  GROUP BY ALL)
 SELECT CASE WHEN (SELECT count(*) FROM selected_runs) > 1 THEN s.run || ' · ' ELSE '' END || 'GPU ' || s.gpu AS series, s.run, s.gpu,
   s.elapsed_s, s.power_mean_w, s.gpu_util_mean_ratio, s.memory_util_mean_ratio, s.sm_clock_mean_mhz, s.memory_used_max_bytes,
   s.temperature_max_c, s.sm_active_mean_ratio, s.tensor_active_mean_ratio, s.dram_active_mean_ratio, s.throttle_reasons,
-  CASE WHEN t.to_s > s.elapsed_s THEN t.turn_label END AS turn_label
-FROM steps s ASOF LEFT JOIN sent t
-  ON s.run_id = t.run_id AND s.elapsed_s + coalesce(getvariable('bucket_s')::DOUBLE, 0.5) > t.from_s
+  m.turn_label
+FROM steps s LEFT JOIN marks m USING (run_id, elapsed_s)
 ORDER BY s.run, s.gpu, s.elapsed_s;

@@ -174,9 +174,10 @@ func addFact(t *table.Table, part, name string, values []string) {
 	t.Rows = append(t.Rows, []any{part, name, text})
 }
 
+// factText gives memory in GiB, as the facts of a report's page do.
 func factText(name string, v any) string {
 	if n, ok := v.(int64); ok && strings.HasSuffix(name, "_bytes") {
-		return plain.Bytes(n)
+		return plain.InGiB(n)
 	}
 	return fmt.Sprint(v)
 }

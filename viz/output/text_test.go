@@ -45,7 +45,7 @@ func TestTextPage(t *testing.T) {
 		if got := strings.Join(names, " "); got != "system run_overview turn_details" {
 			t.Errorf("tables are %s", got)
 		}
-		if got := fmt.Sprint(p.Tables[0].Rows); got != "[[host cpu_model Epyc] [host memory_total_bytes 34.36 GB] [setting max_tokens 64]]" {
+		if got := fmt.Sprint(p.Tables[0].Rows); got != "[[host cpu_model Epyc] [host memory_total_bytes 32.0 GiB] [setting max_tokens 64]]" {
 			t.Errorf("facts are %s", got)
 		}
 		turns := p.Tables[2]
