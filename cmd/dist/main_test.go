@@ -213,19 +213,17 @@ func TestOtherDuckDB(t *testing.T) {
 	}
 }
 
-// TestDuckDBParts holds the file with the licences of what DuckDB contains: each has a name, a licence and a text.
-func TestDuckDBParts(t *testing.T) {
-	at := partOfDuckDB.FindAllStringIndex(duckdbParts, -1)
-	if len(at) < 30 || at[0][0] != 0 {
-		t.Fatalf("%d parts", len(at))
-	}
-	for i, m := range at {
-		end := len(duckdbParts)
-		if i+1 < len(at) {
-			end = at[i+1][0]
+// TestBundled holds the files with the licences of what DuckDB and ECharts contain: each has a name, a licence and a text.
+func TestBundled(t *testing.T) {
+	for text, least := range map[string]int{duckdbParts: 30, echartsParts: 3} {
+		all := bundled("x", text)
+		if len(all) < least || !strings.HasPrefix(text, "=== ") {
+			t.Errorf("%d parts, want at least %d", len(all), least)
 		}
-		if end-m[1] < 100 {
-			t.Errorf("%s has no text", duckdbParts[m[0]:m[1]])
+		for _, p := range all {
+			if licence := string(p.texts[0].data); len(licence) < 100 || strings.Contains(licence, "\n=== ") || p.licence == "" {
+				t.Errorf("%s, %s: %q", p.name, p.licence, licence)
+			}
 		}
 	}
 }

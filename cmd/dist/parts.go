@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"debug/buildinfo"
 	_ "embed"
 	"encoding/json"
@@ -48,7 +49,7 @@ func inside(path string, s settings) ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, golang, charts, gcc)
+	all = append(append(all, golang, gcc), charts...)
 	duckdb, err := duckDB(info.Deps)
 	return append(all, duckdb...), err
 }
@@ -58,7 +59,7 @@ func modules(deps []*debug.Module) ([]part, error) {
 	for _, d := range deps {
 		args = append(args, d.Path)
 	}
-	out, err := exec.Command("go", args...).Output() // wb's go.mod decides, as it did for the build
+	out, err := exec.Command(goCommand(), args...).Output() // wb's go.mod decides, as it did for the build
 	if err != nil {
 		return nil, fmt.Errorf("list modules: %w", err)
 	}
@@ -147,8 +148,11 @@ func classify(texts []entry) string {
 	return strings.Join(names, " AND ")
 }
 
+// goCommand is the Go that builds the release: $GO, as in .ci/dist.
+func goCommand() string { return cmp.Or(os.Getenv("GO"), "go") }
+
 func goLibrary(version string) (part, error) {
-	out, err := exec.Command("go", "env", "GOROOT").Output()
+	out, err := exec.Command(goCommand(), "env", "GOROOT").Output()
 	if err != nil {
 		return part{}, fmt.Errorf("find Go: %w", err)
 	}
@@ -162,26 +166,54 @@ func goLibrary(version string) (part, error) {
 
 var echartsPin = regexp.MustCompile(`(?m)^version=([0-9.]+)`)
 
-func echarts() (part, error) {
+// chartsOf is the ECharts in whose packages the licences of echarts-parts.txt were found: those of zrender and tslib, which it is built
+// from, and that of d3, some of which is in it.
+const chartsOf = "5.6.0"
+
+//go:embed echarts-parts.txt
+var echartsParts string
+
+// echarts lists ECharts and what its one file contains.
+func echarts() ([]part, error) {
 	const dir = "viz/assets"
 	script, err := os.ReadFile(dir + "/fetch.sh")
 	if err != nil {
-		return part{}, err
+		return nil, err
 	}
 	m := echartsPin.FindSubmatch(script)
 	if m == nil {
-		return part{}, errors.New("viz/assets/fetch.sh names no version of ECharts")
+		return nil, errors.New("viz/assets/fetch.sh names no version of ECharts")
+	}
+	if v := string(m[1]); v != chartsOf {
+		return nil, fmt.Errorf("echarts-parts.txt is of ECharts %s, and the binary has %s: read the licences of its parts", chartsOf, v)
 	}
 	p := part{name: "echarts", version: string(m[1]), purl: "pkg:npm/echarts@" + string(m[1]), licence: "Apache-2.0"}
 	for _, suffix := range []string{"LICENSE", "NOTICE"} {
 		data, err := os.ReadFile(dir + "/echarts." + suffix)
 		if err != nil {
-			return part{}, fmt.Errorf("%w; make echarts brings it", err)
+			return nil, fmt.Errorf("%w; make echarts brings it", err)
 		}
 		p.texts = append(p.texts, entry{suffix, 0o644, data})
 	}
 	_, err = os.Stat(dir + "/echarts.min.js") // otherwise the charts would need a network
-	return p, err
+	return append([]part{p}, bundled(p.name, echartsParts)...), err
+}
+
+// bundledPart matches the line above the licence of something that another part contains.
+var bundledPart = regexp.MustCompile(`(?m)^=== ([A-Za-z0-9_+-]+): (.+)\n`)
+
+// bundled lists what the part of that name contains, from a text with a line "=== NAME: LICENCE" above each licence.
+func bundled(name, text string) (all []part) {
+	at := bundledPart.FindAllStringSubmatchIndex(text, -1)
+	for i, m := range at {
+		end := len(text)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		all = append(all, part{name: name + "/" + text[m[2]:m[3]], licence: text[m[4]:m[5]],
+			texts: []entry{{"LICENSE", 0o644, []byte(text[m[1]:end])}}})
+	}
+	return all
 }
 
 func gccLibrary(version, dir string) (part, error) {
@@ -205,9 +237,6 @@ const partsOf = "1.5.5"
 //go:embed duckdb-parts.txt
 var duckdbParts string
 
-// partOfDuckDB matches the line above the licence of something that DuckDB contains.
-var partOfDuckDB = regexp.MustCompile(`(?m)^=== ([A-Za-z0-9_+-]+): (.+)\n`)
-
 // duckDB lists DuckDB and what it contains. duckdb-parts.txt holds the licences that DuckDB's source has below third_party and extension.
 func duckDB(deps []*debug.Module) ([]part, error) {
 	i := slices.IndexFunc(deps, func(m *debug.Module) bool { return m.Path == "github.com/duckdb/duckdb-go-bindings" })
@@ -223,16 +252,7 @@ func duckDB(deps []*debug.Module) ([]part, error) {
 	}
 	// The bindings carry the licence of DuckDB itself.
 	all := []part{{name: "duckdb", version: version, purl: "pkg:github/duckdb/duckdb@v" + version, licence: "MIT"}}
-	at := partOfDuckDB.FindAllStringSubmatchIndex(duckdbParts, -1)
-	for i, m := range at {
-		end := len(duckdbParts)
-		if i+1 < len(at) {
-			end = at[i+1][0]
-		}
-		all = append(all, part{name: "duckdb/" + duckdbParts[m[2]:m[3]], licence: duckdbParts[m[4]:m[5]],
-			texts: []entry{{"LICENSE", 0o644, []byte(duckdbParts[m[1]:end])}}})
-	}
-	return all, nil
+	return append(all, bundled("duckdb", duckdbParts)...), nil
 }
 
 var bindings = regexp.MustCompile(`^v0\.(\d+)(\d\d)(\d\d)\.\d+$`)
