@@ -30,8 +30,7 @@ a change that is only as large as the limit.`
 
 func newCompare(stdout, stderr io.Writer) *cobra.Command {
 	var q queryOptions
-	c := compare.Comparison{}
-	var margin, gate, gateOn string
+	var o compareOptions
 	cmd := &cobra.Command{
 		Use:   "compare BASE HEAD",
 		Short: "Compare two runs, or two groups of runs, and give a verdict",
@@ -42,38 +41,10 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			ctx := cmd.Context()
-			c.Base, c.Head = a[0], a[1]
-			var err error
-			if c.Margin, err = bench.Percentage(margin); err != nil || margin == "" {
-				return usagef("flag --margin: wants a percentage such as 2%%, not %q", margin)
-			}
-			if c.By != "" && c.By != "turn" && c.By != "context" && c.By != "conversation" {
-				return usagef("flag --by: wants turn, context or conversation, not %q", c.By)
-			}
-			if gateOn != "breach" && gateOn != "inconclusive" {
-				return usagef("flag --gate-on: wants breach or inconclusive, not %q", gateOn)
-			}
-			var gates []compare.Gate
-			if cmd.Flags().Changed("gate-on") && !cmd.Flags().Changed("gate") {
-				return usagef("flag --gate-on: needs --gate")
-			}
-			if cmd.Flags().Changed("gate") { // an empty one is refused, too: it could come from an unset variable
-				if gates, err = compare.ParseGate(gate); err != nil {
-					return plain.Mistake(err)
-				}
-			}
-			for _, g := range gates { // a gate needs its metric
-				if !slices.Contains(c.Metrics, g.Metric) {
-					c.Metrics = append(c.Metrics, g.Metric)
-				}
-			}
-			if len(c.Metrics) == 0 {
-				return usagef("flag --metric: wants some of %s", strings.Join(compare.MetricNames(), ", "))
-			}
-			for _, m := range c.Metrics {
-				if known := compare.MetricNames(); !slices.Contains(known, m) {
-					return usagef("flag --metric: no metric is named %q%s", m, plain.Instead(m, known))
-				}
+			o.Base, o.Head = a[0], a[1]
+			gates, err := o.check(cmd.Flags().Changed)
+			if err != nil {
+				return err
 			}
 			if err := q.chooseFormat(cmd); err != nil {
 				return err
@@ -82,26 +53,66 @@ func newCompare(stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := compare.Run(ctx, db, c)
+			r, err := compare.Run(ctx, db, o.Comparison)
 			if err = errors.Join(err, db.Close()); err != nil {
 				return err
 			}
 			if err := q.write(stdout, stderr, r.Table()); err != nil {
 				return err
 			}
-			return checkGates(stderr, gates, r.Verdicts, gateOn == "inconclusive")
+			return checkGates(stderr, gates, r.Verdicts, o.gateOn == "inconclusive")
 		},
 	}
 	historyFlag(cmd, &q.db)
 	f := cmd.Flags()
 	names := strings.Join(compare.MetricNames(), ", ")
-	f.StringSliceVar(&c.Metrics, "metric", compare.Usual(), "`metrics` to compare, the most important first: "+names)
-	f.StringVar(&c.By, "by", "", "compare also for each turn, context or conversation")
-	f.StringVar(&margin, "margin", "2%", "a difference within this `percentage` counts as none")
-	f.StringVar(&gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")
-	f.StringVar(&gateOn, "gate-on", "breach", "when a gate fails: breach (if it is certainly breached) or inconclusive (if it may be)")
+	f.StringSliceVar(&o.Metrics, "metric", compare.Usual(), "`metrics` to compare, the most important first: "+names)
+	f.StringVar(&o.By, "by", "", "compare also for each turn, context or conversation")
+	f.StringVar(&o.margin, "margin", "2%", "a difference within this `percentage` counts as none")
+	f.StringVar(&o.gate, "gate", "", "`limits` on changes, such as 'ttft<=+3%,hit_ratio>=-1pp'; exit 3 when one is breached")
+	f.StringVar(&o.gateOn, "gate-on", "breach", "when a gate fails: breach (if it is certainly breached) or inconclusive (if it may be)")
 	q.outputFlags(cmd)
 	return cmd
+}
+
+// compareOptions are the flags of wb compare.
+type compareOptions struct {
+	compare.Comparison
+	margin, gate, gateOn string
+}
+
+// check reads the values of the flags, and gives the gates. changed says whether a flag was given.
+func (o *compareOptions) check(changed func(flag string) bool) (gates []compare.Gate, err error) {
+	if o.Margin, err = bench.Percentage(o.margin); err != nil || o.margin == "" {
+		return nil, usagef("flag --margin: wants a percentage such as 2%%, not %q", o.margin)
+	}
+	switch {
+	case o.By != "" && o.By != "turn" && o.By != "context" && o.By != "conversation":
+		return nil, usagef("flag --by: wants turn, context or conversation, not %q", o.By)
+	case o.gateOn != "breach" && o.gateOn != "inconclusive":
+		return nil, usagef("flag --gate-on: wants breach or inconclusive, not %q", o.gateOn)
+	case changed("gate-on") && !changed("gate"):
+		return nil, usagef("flag --gate-on: needs --gate")
+	}
+	if changed("gate") { // an empty one is refused, too: it could come from an unset variable
+		if gates, err = compare.ParseGate(o.gate); err != nil {
+			return nil, plain.Mistake(err)
+		}
+	}
+	for _, g := range gates { // a gate needs its metric
+		if !slices.Contains(o.Metrics, g.Metric) {
+			o.Metrics = append(o.Metrics, g.Metric)
+		}
+	}
+	if len(o.Metrics) == 0 {
+		return nil, usagef("flag --metric: wants some of %s", strings.Join(compare.MetricNames(), ", "))
+	}
+	for _, m := range o.Metrics {
+		if known := compare.MetricNames(); !slices.Contains(known, m) {
+			return nil, usagef("flag --metric: no metric is named %q%s", m, plain.Instead(m, known))
+		}
+	}
+	return gates, nil
 }
 
 // checkGates prints the state of each gate. Its error names the gates that failed. With strict, a gate fails unless it is shown to hold.

@@ -239,7 +239,11 @@ func (s *invocation) tools() bench.Tools {
 			return width, err
 		},
 		Now: time.Now, Since: time.Since, Build: build(),
-		Evidence: bench.Evidence{Least: compare.LeastSessions(1), Usual: compare.LeastSessions(len(compare.Usual())), Compare: !s.newFile},
+		Evidence: bench.Evidence{
+			Sessions:  bench.Needed{Least: compare.LeastSessions(1), Usual: compare.LeastSessions(len(compare.Usual()))},
+			Processes: bench.Needed{Least: compare.LeastProcesses(1), Usual: compare.LeastProcesses(len(compare.Usual()))},
+			Compare:   !s.newFile,
+		},
 	}
 }
 

@@ -75,12 +75,12 @@ type Execution struct {
 	began  time.Time
 	planID uuid.UUID
 
-	at        *target.Target // the server that is connected; nil: none
-	atServer  string         // what shared() gives for its cell
-	used      bool           // the server has served a session
-	last      *CellRun       // the cell that it served last; nil: none
-	connected int            // number of connections so far
-	doubted   bool           // what a comparison would lack was said
+	at        *target.Target  // the server that is connected; nil: none
+	atServer  string          // what shared() gives for its cell
+	used      bool            // the server has served a session
+	last      *CellRun        // the cell that it served last; nil: none
+	connected int             // number of connections so far
+	said      map[string]bool // notes that were said: conversations without replies by their IDs, and "" for what a comparison would lack
 }
 
 // CellRun is a run that is being played: the only one, or that of one cell of a plan.
@@ -121,7 +121,7 @@ func (d *doneSessions) add(s store.DoneSession, users int) {
 
 // NewExecution prepares a spec and checks everything that can be checked without a server. began is the zero of a single run's clock.
 func NewExecution(spec *Spec, tools Tools, tell Teller, began time.Time) (*Execution, error) {
-	x := &Execution{Spec: spec, tools: tools, tell: tell, began: began, planID: uuid.New()}
+	x := &Execution{Spec: spec, tools: tools, tell: tell, began: began, planID: uuid.New(), said: map[string]bool{}}
 	library := map[string][]*data.Conversation{}
 	for _, s := range spec.Cells {
 		c := &CellRun{CellSpec: s, start: began}
@@ -268,7 +268,8 @@ func (x *Execution) tellUnscripted(c *CellRun, convs []*data.Conversation) {
 				lack++
 			}
 		}
-		if lack > 0 {
+		if lack > 0 && !x.said[v.ID] {
+			x.said[v.ID] = true
 			x.tell.Line(fmt.Sprintf("%s: its file has no reply to %s, so later prompts contain what the model says",
 				v.ID, plain.Count(lack, "turn")))
 		}
@@ -299,11 +300,11 @@ func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, k
 	if err != nil {
 		return err
 	}
-	if !x.doubted {
-		x.doubted = true
+	if !x.said[""] { // the first cell's sessions stand for those of all
 		for _, line := range x.Spec.doubts(c.sessions, x.tools.Evidence) {
 			x.tell.Line(line)
 		}
+		x.said[""] = true
 	}
 	res, err := x.tools.Play(ctx, x.at, job, x.tell.Watch)
 	c.took += x.tools.Since(began)

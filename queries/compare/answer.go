@@ -43,35 +43,56 @@ func (r *Result) Answer() Answer {
 	return Answer{Line: line}
 }
 
-// missing says how many sessions there are, how many are needed, and how to record them.
+// missing says how many sessions or processes there are, how many are needed, and how to record them.
 func (r *Result) missing(measured []Verdict) Answer {
-	v := measured[0]
-	if v.Processes > 0 {
-		return Answer{Line: fmt.Sprintf("No verdict: %s a side are too few; sessions of one process are not independent evidence",
-			plain.Count(v.Processes, "server process", "server processes"))}
+	both := slices.DeleteFunc(slices.Clone(measured), func(v Verdict) bool { return v.Sessions == 0 })
+	if len(both) == 0 {
+		return Answer{Line: "No verdict: none of the metrics was measured on both sides"}
 	}
-	needed := LeastSessions(len(measured))
-	line := fmt.Sprintf("No verdict: %s a side, and ", plain.Count(v.Sessions, "session"))
-	if len(measured) == 1 {
-		line += fmt.Sprintf("%d are the least", needed)
-	} else {
-		line += fmt.Sprintf("%d metrics need %d (one metric needs %d)", len(measured), needed, fewSessions)
+	if n := both[0].Processes; n > 0 {
+		return r.missingProcesses(n, len(both))
 	}
+	needed := LeastSessions(len(both))
+	line := lacking(plain.Count(both[0].Sessions, "session"), len(both), needed, fewSessions)
 	kinds := map[[2]string]bool{}
 	for _, o := range r.pairing.base {
 		kinds[[2]string{o.conversation, o.variant}] = true
 	}
 	repeats := (needed + len(kinds) - 1) / max(len(kinds), 1)
-	a := Answer{Line: fmt.Sprintf("%s: play both sides with --repeat %d", line, repeats)}
+	return Answer{fmt.Sprintf("%s: play both sides with --repeat %d", line, repeats), r.commands(repeats, 2)}
+}
+
+// missingProcesses is missing where server processes are the unit of evidence. Each repeat of a plan has a new process.
+func (r *Result) missingProcesses(n, metrics int) Answer {
+	needed := LeastProcesses(metrics)
+	line := lacking(plain.Count(n, "server process", "server processes"), metrics, needed, LeastProcesses(1)) +
+		", as sessions of one process are not independent evidence: "
+	if commands := r.commands(needed, 1); commands != nil {
+		return Answer{fmt.Sprintf("%splay the plan with --repeat %d", line, needed), commands}
+	}
+	return Answer{Line: line + "play more runs and restart the server between them, or play both sides with --isolation restart"}
+}
+
+// lacking says how many there are on a side, and how many that many metrics need.
+func lacking(there string, metrics, needed, one int) string {
+	if metrics == 1 {
+		return fmt.Sprintf("No verdict: %s a side, and %d are the least", there, needed)
+	}
+	return fmt.Sprintf("No verdict: %s a side, and %d metrics need %d (one metric needs %d)", there, metrics, needed, one)
+}
+
+// commands gives the commands that recorded both sides, with another number of repeats. There are none if they are more than that: of many
+// runs, no few commands record what is missing.
+func (r *Result) commands(repeats, most int) (commands []string) {
 	for _, argv := range r.Facts.Commands {
-		if command, ok := withRepeat(argv, repeats); ok && !slices.Contains(a.Commands, command) {
-			a.Commands = append(a.Commands, command)
+		if command, ok := withRepeat(argv, repeats); ok && !slices.Contains(commands, command) {
+			commands = append(commands, command)
 		}
 	}
-	if len(a.Commands) != 1 && len(a.Commands) != 2 { // of many runs, no two commands record what is missing
-		a.Commands = nil
+	if len(commands) > most {
+		return nil
 	}
-	return a
+	return commands
 }
 
 // sentence joins what is known of each metric: first the changes, then what is unchanged, then what is not settled.
@@ -169,13 +190,14 @@ func joined(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
 
-var repeatFlag = regexp.MustCompile(`^--repeat(=\d+)?$`)
+// repeatFlag matches the flags that decide how often a run repeats its sessions.
+var repeatFlag = regexp.MustCompile(`^--(?:repeat|until-ci|max-repeats)(=.*)?$`)
 
 // withRepeat gives the recorded command line argv, whose words are quoted for a shell, with another --repeat. ok is false where argv is
-// not known or goes on with an earlier run.
+// not known, goes on with an earlier run, or is of a command that has no --repeat.
 func withRepeat(argv string, repeats int) (command string, ok bool) {
 	words := plain.Words(argv)
-	if len(words) < 2 || slices.Contains(words, "--resume") {
+	if len(words) < 2 || !slices.Contains([]string{"run", "calibrate"}, words[1]) || slices.Contains(words, "--resume") {
 		return "", false
 	}
 	out := []string{"wb"}

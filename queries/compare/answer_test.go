@@ -75,9 +75,28 @@ func TestAnswerWithoutVerdict(t *testing.T) {
 			few(r, 1)
 			r.Facts.Commands = []string{"wb run plan.yaml --repeat=2", "wb run plan.yaml"}
 		},
-		"No verdict: 3 server processes a side are too few; sessions of one process are not independent evidence": func(r *Result) {
+		"No verdict: 3 server processes a side, and 4 are the least, as sessions of one process are not independent evidence: " +
+			"play more runs and restart the server between them, or play both sides with --isolation restart": func(r *Result) {
 			few(r, 1)
 			r.Verdicts[0].Processes = 3
+			r.Facts.Commands = []string{"wb run --name off", "wb run --name on"}
+		},
+		"No verdict: 1 server process a side, and 6 metrics need 5 (one metric needs 4), as sessions of one process are not independent " +
+			"evidence: play the plan with --repeat 5\nwb run plan.yaml --repeat 5": func(r *Result) {
+			few(r, 6)
+			for i := range r.Verdicts {
+				r.Verdicts[i].Processes = 1
+			}
+			r.Facts.Commands = []string{"wb run plan.yaml", "wb run plan.yaml"}
+		},
+		"No verdict: 2 sessions a side, and 6 are the least: play both sides with --repeat 3\nwb run --repeat 3": func(r *Result) {
+			few(r, 2)
+			r.Verdicts[0].Sessions = 0
+			r.Facts.Commands = []string{"wb run"}
+		},
+		"No verdict: none of the metrics was measured on both sides": func(r *Result) {
+			few(r, 1)
+			r.Verdicts[0].Sessions = 0
 		},
 		"Not like for like, with no conversation in common: TTFT unchanged (within ±2 %)": func(r *Result) { r.pairing.strangers = true },
 	} {
@@ -99,6 +118,14 @@ func TestLeastSessions(t *testing.T) {
 	}
 }
 
+func TestLeastProcesses(t *testing.T) {
+	for metrics, want := range map[int]int{1: 4, 2: 4, 3: 5, 6: 5} {
+		if got := LeastProcesses(metrics); got != want {
+			t.Errorf("%d metrics: %d, want %d", metrics, got, want)
+		}
+	}
+}
+
 func TestWithRepeat(t *testing.T) {
 	for argv, want := range map[string]string{
 		"":                                    "",
@@ -108,6 +135,8 @@ func TestWithRepeat(t *testing.T) {
 		"wb run --repeat=2 'a -- b' -- --repeat 3":       "wb run 'a -- b' --repeat 8 -- --repeat 3",
 		`wb run --name 'it'\''s it' --tag a=b`:           `wb run --name 'it'\''s it' --tag a=b --repeat 8`,
 		"wb run --resume --db x.duckdb":                  "",
+		"wb run --until-ci 2% --max-repeats=3":           "wb run --repeat 8",
+		"wb selftest --name x":                           "",
 		"wb calibrate --repeat 3 --url http://localhost": "wb calibrate --url http://localhost --repeat 8",
 	} {
 		if got, _ := withRepeat(argv, 8); got != want {

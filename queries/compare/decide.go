@@ -96,6 +96,15 @@ func LeastSessions(metrics int) int {
 	return least
 }
 
+// LeastProcesses is LeastSessions for server processes, where those are the unit of evidence: one sample of them is compared with another.
+func LeastProcesses(metrics int) int {
+	least := 1
+	for stats.RankSumFloor(least, least)*float64(max(metrics-1, 1)) > 1-level {
+		least++
+	}
+	return least
+}
+
 // settle sets the outcome and More. questions is how many tests are made at once.
 func (v *Verdict) settle(margin float64, questions int) {
 	v.Outcome = v.outcome(margin)

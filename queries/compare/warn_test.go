@@ -111,7 +111,7 @@ func plantedInRuns() map[string]plantedWarning {
 		"too few": {tooFew, func(r *Result) { r.Verdicts[0].Evidence = Evidence{Sessions: 1, Measured: true} },
 			"too_few", "Only 1 session per side: at least 6 are needed for any verdict (--repeat)."},
 		"too few processes": {tooFew, func(r *Result) { r.Verdicts[0].Evidence = Evidence{Sessions: 8, Processes: 2, Measured: true} },
-			"too_few", "Only 2 server processes on a side: too few for any verdict"},
+			"too_few", "Only 2 server processes on a side: at least 4 are needed for any verdict"},
 		"settings": {differingSettings, func(r *Result) { r.Facts.Differing = strings.Fields("a b c d e f g h i j") },
 			"differing_settings", "Settings that differ: a, b, c, d, e, f, g, h and 2 more (wb query run_differences)."},
 		"machine": {machineTroubles, func(r *Result) { r.Facts.Machine = Machine{2, 3, 0.95, 2000, 1900} }, "frozen hot other_clock client_busy",

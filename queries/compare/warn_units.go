@@ -60,8 +60,8 @@ func (TooFew) Kind() Kind { return KindTooFew }
 // Note says how many there are, and how to get more.
 func (w TooFew) Note() string {
 	if w.Processes > 0 {
-		return "Only " + plain.Count(w.Processes, "server process", "server processes") + " on a side: " +
-			"too few for any verdict (--repeat in a plan, or more runs with the server restarted between them)."
+		return fmt.Sprintf("Only %s on a side: at least %d are needed for any verdict (--repeat in a plan, or more runs with the server "+
+			"restarted between them).", plain.Count(w.Processes, "server process", "server processes"), LeastProcesses(1))
 	}
 	return fmt.Sprintf("Only %s per side: at least %d are needed for any verdict (--repeat).",
 		plain.Count(w.Sessions, "session"), fewSessions)
