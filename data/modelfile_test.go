@@ -69,26 +69,36 @@ func TestUsersModels(t *testing.T) {
 
 func TestParseModels(t *testing.T) {
 	for text, want := range map[string]string{
-		"name: a\nrepo: b/c\n":                                                                        "m.yaml:1: wants a list",
-		"- {name: a, repo: b/c}\n- repo: b/c\n":                                                       "m.yaml:2: name: is missing",
-		"- name: a/b\n  repo: b/c\n":                                                                  `m.yaml:1: name "a/b": wants letters`,
-		"- name: a\n  repo: b\n":                                                                      `m.yaml:2: repo "b": wants ORG/NAME`,
-		"- name: a\n":                                                                                 "m.yaml:1: repo: is missing",
-		"- {name: a, repo: b/c}\n- {name: A, repo: b/d}\n":                                            `m.yaml:2: name "A": is there twice`,
-		"- name: a\n  repo: b/c\n  weights: 1\n":                                                      `m.yaml:3: unknown field "weights"`,
-		"- name: a\n  repo: b/c\n  weights_bytes: -1\n":                                               "m.yaml:3: weights_bytes: wants 0 to 1,000,000,000,000,000",
-		"- name: a\n  repo: b/c\n  context_tokens: many\n":                                            "m.yaml:3: ",
-		"- name: a\n  repo: b/c\n  shape: {hidden: 5}\n":                                              "m.yaml:3: shape: layers: wants 1 to",
-		"- name: a\n  repo: b/c\n  shape: {layers: 5}\n":                                              "m.yaml:3: shape: wants kv_heads and head_dim",
-		"- name: a\n  repo: b/c\n  shape: {layers: 100000000000}\n":                                   "m.yaml:3: shape: layers: wants 1 to",
-		"- name: a\n  repo: b/c\n  shape: {layers: 2, kv_heads: 100000000, head_dim: 8}\n":            "m.yaml:3: shape: kv_heads: wants 0 to 2,000",
-		"- name: a\n  repo: b/c\n  shape: {layers: 2, kv_heads: 1, head_dim: 8, experts: -1}\n":       "m.yaml:3: shape: experts: wants",
-		"- name: a\n  repo: b/c\n  shape: {layers: 2, kv_heads: 1, head_dim: 8, sliding_layers: 3}\n": "sliding_layers: wants 0 to 2",
-		"- name: a\n  repo: b/c\n  context_tokens: 100000001\n":                                       "context_tokens: wants 0 to 100,000,000",
+		"name: a\nrepo: b/c\n":                                      "m.yaml:1: wants a list",
+		"- {name: a, repo: b/c}\n- repo: b/c\n":                     "m.yaml:2: name: is missing",
+		"- name: a/b\n  repo: b/c\n":                                `m.yaml:1: name "a/b": wants letters`,
+		"- name: a\n  repo: b\n":                                    `m.yaml:2: repo "b": wants ORG/NAME`,
+		"- name: a\n":                                               "m.yaml:1: repo: is missing",
+		"- {name: a, repo: b/c}\n- {name: A, repo: b/d}\n":          `m.yaml:2: name "A": is there twice`,
+		"- name: a\n  repo: b/c\n  weights: 1\n":                    `m.yaml:3: unknown field "weights"`,
+		"- name: a\n  repo: b/c\n  weights_bytes: -1\n":             "m.yaml:3: weights_bytes: wants 0 to 1,000,000,000,000,000",
+		"- name: a\n  repo: b/c\n  context_tokens: many\n":          "m.yaml:3: ",
+		"- name: a\n  repo: b/c\n  shape: {hidden: 5}\n":            "m.yaml:3: shape: layers: wants 1 to",
+		"- name: a\n  repo: b/c\n  shape: {layers: 5}\n":            "m.yaml:3: shape: wants kv_heads and head_dim",
+		"- name: a\n  repo: b/c\n  shape: {layers: 100000000000}\n": "m.yaml:3: shape: layers: wants 1 to",
+		"- name: a\n  repo: b/c\n  context_tokens: 100000001\n":     "context_tokens: wants 0 to 100,000,000",
 	} {
 		_, err := ParseModels("m.yaml", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestParseShape(t *testing.T) {
+	for shape, want := range map[string]string{
+		"kv_heads: 100000000, head_dim: 8":            "kv_heads: wants 0 to 2,000",
+		"kv_heads: 1, head_dim: 8, experts: -1":       "experts: wants 0 to 2,000",
+		"kv_heads: 1, head_dim: 8, sliding_layers: 3": "sliding_layers: wants 0 to 2",
+	} {
+		_, err := ParseModels("m.yaml", []byte("- name: a\n  repo: b/c\n  shape: {layers: 2, "+shape+"}\n"))
+		if err == nil || !strings.HasSuffix(err.Error(), "m.yaml:3: shape: "+want) {
+			t.Errorf("%s: %v, want %q", shape, err, want)
 		}
 	}
 }
@@ -117,7 +127,6 @@ func TestLargestModel(t *testing.T) {
 
 func FuzzModels(f *testing.F) {
 	f.Add(modelsYAML)
-	f.Add([]byte("- {name: a, repo: b/c, shape: {layers: 2, kv_heads: 2, head_dim: 8}}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		all, err := ParseModels("m.yaml", text)
 		if mistake := (*FileError)(nil); err != nil {
@@ -127,7 +136,8 @@ func FuzzModels(f *testing.F) {
 			return
 		}
 		for _, m := range all {
-			if m.Name == "" || !strings.Contains(m.Repo, "/") || m.Sized() && (m.Shape.KVBytes(m.ContextTokens, 512, 2) <= 0 || m.Shape.Parameters() < 0) {
+			kv, parameters := m.Shape.KVBytes(m.ContextTokens, 512, 2), m.Shape.Parameters()
+			if m.Name == "" || !strings.Contains(m.Repo, "/") || m.Sized() && kv <= 0 || parameters < 0 {
 				t.Errorf("%+v", m)
 			}
 		}

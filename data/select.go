@@ -55,7 +55,7 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 		case open && builtIn && !slices.Contains(c.Tags, TagCore):
 			left = append(left, LeftOut{c, "is not one of the core set; name it, or choose it by a tag"})
 		case s.ContextTokens > 0 && need > s.ContextTokens:
-			left = append(left, LeftOut{c, fmt.Sprintf("needs %s of %s tokens", Thousands(need), Thousands(s.ContextTokens))})
+			left = append(left, LeftOut{c, "needs " + tokensOf(need, s.ContextTokens)})
 		case s.Max > 0 && len(chosen) == s.Max:
 			left = append(left, LeftOut{c, fmt.Sprintf("is beyond the first %d", s.Max)})
 		default:
@@ -83,6 +83,15 @@ func Tags(all []*Conversation) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// tokensOf writes a number of tokens and a smaller limit, in full where both are the same in short.
+func tokensOf(need, limit int64) string {
+	n, of := Thousands(need), Thousands(limit)
+	if n == of {
+		n, of = plain.Comma(int(need)), plain.Comma(int(limit))
+	}
+	return n + " of " + of + " tokens"
 }
 
 // Thousands writes a number of tokens in short, as tables do: 950, 8.2K, 131K.

@@ -106,8 +106,9 @@ func TestRatioAxis(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(fmt.Sprint(d.Option["yAxis"]), "1"); fmt.Sprintf("%+v", d.Option["yAxis"]) == "" || got != want {
-			t.Errorf("%s: %+v", name, d.Option["yAxis"])
+		axis, err := json.Marshal(d.Option["yAxis"])
+		if got := strings.Contains(string(axis), `"max":1`); err != nil || !strings.Contains(string(axis), `"type":"value"`) || got != want {
+			t.Errorf("%s: %s", name, axis)
 		}
 	}
 }

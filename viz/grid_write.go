@@ -106,7 +106,7 @@ func rowText(cs []gridColumn, cell func(gridColumn) string) string {
 	for i, c := range cs {
 		text := cell(c)
 		if columns(text) > c.width {
-			text = cut(text, c.width)
+			text = Cut(text, c.width)
 		}
 		pad := strings.Repeat(" ", max(0, c.width-columns(text)))
 		if c.right {

@@ -37,7 +37,7 @@ func TestTerminalColumns(t *testing.T) {
 		if got := columns(c.text); got != c.want {
 			t.Errorf("%s: %d columns, want %d", c.name, got, c.want)
 		}
-		if got := cut(strings.Repeat(c.text, 3), 5); got != c.cut {
+		if got := Cut(strings.Repeat(c.text, 3), 5); got != c.cut {
 			t.Errorf("%s is cut to %q, want %q", c.name, got, c.cut)
 		}
 	}

@@ -15,8 +15,8 @@ var terminal = &runewidth.Condition{StrictEmojiNeutral: true}
 // columns gives the number of terminal columns that a string takes.
 func columns(s string) int { return terminal.StringWidth(s) }
 
-// cut shortens a string to width terminal columns. It never cuts inside a character as people see it.
-func cut(s string, width int) string { return terminal.Truncate(s, width, "…") }
+// Cut shortens a string to width terminal columns. It never cuts inside a character as people see it.
+func Cut(s string, width int) string { return terminal.Truncate(s, width, "…") }
 
 // leastWrap is the narrowest terminal whose lines are wrapped.
 const leastWrap = 20

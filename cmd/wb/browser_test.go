@@ -82,7 +82,7 @@ func TestBrowserOpensReports(t *testing.T) {
 	check(err)
 	_, err = chromedp.Call(ctx, log.Enable, cdp.Empty{})
 	check(err)
-	for page, atLeast := range map[string]int{"x.html": 1, "out/page.html": 8, "both/page-and-1-more.html": 8} {
+	for page, atLeast := range map[string]int{"x.html": 1, "out/page.html": 8, "both/page-and-slow.html": 8} {
 		url := "file://" + filepath.Join(dir, page)
 		check(chromedp.Do(ctx, chromedp.EmulateViewport(1200, 900), chromedp.Navigate(url),
 			chromedp.WaitReady(chromedp.CSS("#wb-data"))))

@@ -46,8 +46,12 @@ func (t TurnInfo) Line() string {
 
 // Line is the line that a person sees about several users.
 func (c LoadInfo) Line() string {
-	text := fmt.Sprintf("%4.0f s  %4d streams  %5d turns  %d of %d sessions  %8.1f tokens/s",
-		c.Elapsed.Seconds(), c.Streams, c.Turns, c.Sessions, c.Total, c.TokensPerS)
+	turns := fmt.Sprintf("%5d turns", c.Turns)
+	if c.Ahead.Turns > 0 {
+		turns = fmt.Sprintf("%5d of %d turns", c.Turns, c.Ahead.Turns)
+	}
+	text := fmt.Sprintf("%4.0f s  %4d streams  %s  %d of %d sessions  %8.1f tokens/s",
+		c.Elapsed.Seconds(), c.Streams, turns, c.Sessions, c.Total, c.TokensPerS)
 	if c.Streams == 0 && c.Behind > 0 {
 		text += fmt.Sprintf("  %d turns to record", c.Behind)
 	}

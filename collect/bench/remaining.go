@@ -48,7 +48,18 @@ type forecast struct {
 	sentNs, endedNs int64
 	expected        float64 // prompt of the turn under way
 	gaps, gapNs     float64 // between sessions: their number and sum
-	n, x, y, xx, xy float64 // sums over turns that went well: x is the expected prompt in tokens, y the time in ns
+	turnTimes       turnTimes
+}
+
+// turnTimes sums over the turns that went well: x is the expected prompt in tokens, y the time in ns.
+type turnTimes struct{ n, x, y, xx, xy float64 }
+
+func (s *turnTimes) add(x, y float64) {
+	s.n++
+	s.x += x
+	s.y += y
+	s.xx += x * x
+	s.xy += x * y
 }
 
 // newForecast makes the forecast of some sessions that begin now.
@@ -115,12 +126,7 @@ func (f *forecast) end(now int64, re *client.Reply) {
 	if re == nil || re.Status != client.StatusOK {
 		return
 	}
-	took := float64(now - f.sentNs)
-	f.n++
-	f.x += f.expected
-	f.y += took
-	f.xx += f.expected * f.expected
-	f.xy += f.expected * took
+	f.turnTimes.add(f.expected, float64(now-f.sentNs))
 }
 
 // ahead says how far the job is. While a turn is under way, it counts as one that is left.
@@ -134,10 +140,10 @@ func (f *forecast) ahead() Ahead {
 	}
 	a := Ahead{Done: max(f.turns-len(left), 0), Turns: f.turns}
 	sessions := float64(len(f.sessions) - 1)
-	if f.n < evidence || f.restarts && f.gaps < 2 && sessions > 0 {
+	if f.turnTimes.n < evidence || f.restarts && f.gaps < 2 && sessions > 0 {
 		return a
 	}
-	each, perToken := f.fit()
+	each, perToken := f.turnTimes.fit()
 	sum := sessions * f.gapNs / f.gaps
 	for _, x := range left {
 		sum += each + perToken*x
@@ -150,14 +156,14 @@ func (f *forecast) ahead() Ahead {
 
 // fit gives the time that each turn takes, and what each token of its prompt adds to it, in ns. Neither is negative. It is the line of
 // least squares through the turns so far.
-func (f *forecast) fit() (each, perToken float64) {
-	spread := f.n*f.xx - f.x*f.x
-	if spread <= 1e-9*f.n*f.xx { // all prompts were equally long
-		return f.y / f.n, 0
+func (s *turnTimes) fit() (each, perToken float64) {
+	spread := s.n*s.xx - s.x*s.x
+	if spread <= 1e-9*s.n*s.xx { // all prompts were equally long
+		return s.y / s.n, 0
 	}
-	perToken = max((f.n*f.xy-f.x*f.y)/spread, 0)
-	if each = (f.y - perToken*f.x) / f.n; each < 0 {
-		return 0, f.xy / f.xx
+	perToken = max((s.n*s.xy-s.x*s.y)/spread, 0)
+	if each = (s.y - perToken*s.x) / s.n; each < 0 {
+		return 0, s.xy / s.xx
 	}
 	return each, perToken
 }

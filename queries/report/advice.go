@@ -126,7 +126,7 @@ func (a *adviser) cache(r row) {
 	switch {
 	case r["prefix_caching"] == false:
 		a.add(r, "caching_off", "Prefix caching is off", "cache_hit_by_turn", "each turn computes its whole prompt again",
-			"%s prompt tokens were computed", plain.Comma(r.count("prompt_tokens")-r.count("cached_tokens")))
+			"%s prompt tokens were computed", plain.Comma(r.count("sent_tokens")-r.count("cached_tokens")))
 	case !ok:
 		a.add(r, "no_cached_tokens", "The hit ratio is not known", "cache_counters_agree",
 			"vLLM reports cached tokens with --enable-prompt-tokens-details", "the server does not report cached tokens")
@@ -183,7 +183,7 @@ func (a *adviser) server(r row) {
 		a.add(r, "preemptions", "The server preempted requests", "stalls", "the KV cache was full: fewer --users or a shorter context",
 			"%s", plain.Count(n, "time"))
 	}
-	if n := r.count("sessions"); n > 0 && n == r.count("conversations") {
+	if n := r.count("sessions"); n > 0 && n == r.count("placed_conversations") {
 		a.add(r, "one_repeat", "Each conversation was played once", "", "--repeat 5 shows how much equal turns differ",
 			"%s in %s, and none was repeated", plain.Count(r.count("turns"), "turn"), plain.Count(n, "session"))
 	}

@@ -144,8 +144,8 @@ func TestCauseOf(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	fine := row{
-		"run": "a", "status": "ok", "turns": int64(8), "sessions": int64(2), "conversations": int64(1), "hit_ratio": 0.8,
-		"block_ideal_ratio": 0.8,
+		"run": "a", "status": "ok", "turns": int64(8), "sessions": int64(2), "placed_conversations": int64(1), "hit_ratio": 0.8,
+		"block_ideal_ratio": 0.8, "achieved_ratio": 0.8,
 	}
 	with := func(r row) []row {
 		out := row{}
@@ -176,9 +176,10 @@ func TestAdvice(t *testing.T) {
 		{"warm", with(row{"warm_sessions": int64(6), "played_sessions": int64(8), "isolation": "none"}), nil, nil, nil, nil, "began_warm",
 			"6 of 8 sessions found their first prompt in the prefix cache (isolation none)"},
 		{"unknown hits", with(row{"hit_ratio": nil}), nil, nil, nil, nil, "no_cached_tokens", "the server does not report cached tokens"},
-		{"caching off", with(row{"hit_ratio": 0.0}), nil, nil, nil, nil, "below_ideal", "hit ratio 0 %, and whole blocks allow 80 %"},
+		{"below what blocks allow", with(row{"achieved_ratio": 0.0}), nil, nil, nil, nil, "below_ideal",
+			"hit ratio 0 %, and whole blocks allow 80 %"},
 		{"caching off on purpose", with(row{"prefix_caching": false,
-			"prompt_tokens": int64(1300), "cached_tokens": int64(0)}), nil, nil, nil, nil,
+			"sent_tokens": int64(1300), "cached_tokens": int64(0)}), nil, nil, nil, nil,
 			"caching_off", "1,300 prompt tokens were computed"},
 		{"queue", with(row{"queued_turns": int64(3), "queue_max_ms": 250.0}), nil, nil, nil, nil, "queue",
 			"3 turns with more than a fifth of the TTFT there, at most 250 ms"},

@@ -18,7 +18,7 @@ import (
 const (
 	longCommand = 48              // characters; a longer command has no room for its reason, and does not move those of the others
 	mostHints   = 4               // beside the line that names wb query --list
-	longest     = 2 * time.Second // for all reports that are tried; after a very large run there are fewer hints
+	longest     = 4 * time.Second // for all reports that are tried; after a very large run there are fewer hints
 )
 
 // hint is a command that shows more of a run, and why.
@@ -74,6 +74,10 @@ func (c Call) hints(ctx context.Context, db *store.DB, r Run, reported bool) []h
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	var found []hint
+	most := mostHints
+	if !reported { // a place is kept for it
+		most--
+	}
 	if r.Failed > 0 {
 		found = append(found, hint{"query failed_turns", plain.Count(r.Failed, "turn") + " failed"})
 	}
@@ -82,14 +86,14 @@ func (c Call) hints(ctx context.Context, db *store.DB, r Run, reported bool) []h
 			found = append(found, hint{"compare " + plain.Quote(base, head), "what changed since the run before it"})
 		}
 		for _, f := range findings() {
-			if len(found) == mostHints {
+			if len(found) == most {
 				break
 			}
 			if why := tried(ctx, db, r.ID, f); why != "" {
 				found = append(found, hint{"query " + f.report, why})
 			}
 		}
-		if r.Users > 1 && len(found) < mostHints {
+		if r.Users != 1 && len(found) < most {
 			found = append(found, hint{"query load", "what several users at once got"})
 		}
 		if len(found) < mostHints-1 {
@@ -102,7 +106,7 @@ func (c Call) hints(ctx context.Context, db *store.DB, r Run, reported bool) []h
 	for i := range found {
 		found[i].command += c.DBFlag
 	}
-	if !reported && len(found) < mostHints {
+	if !reported {
 		found = append(found, hint{"report" + c.DBFlag, "its results as files: results/*.html, *.csv, *.json, *.md, *_system.json"})
 	}
 	return append(found, hint{"query --list", "all reports"})

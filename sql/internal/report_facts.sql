@@ -40,7 +40,7 @@ f AS (
     x.conversations || CASE WHEN x.conversations = 1 THEN ' conversation' ELSE ' conversations' END || ' in '
       || x.sessions || CASE WHEN x.sessions = 1 THEN ' session, ' ELSE ' sessions, ' END
       || t.turns || ' turns and ' || t.warmup || ' for warm-up' AS "Played",
-    concat_ws(', ', CASE WHEN s.users <> '1' THEN s.users || ' users' END,
+    concat_ws(', ', CASE WHEN s.users <> '1' AND s.rate = '0' THEN s.users || ' users' END,
       CASE WHEN s.rate <> '0' THEN s.rate || ' sessions/s' END, CASE WHEN s.repeats <> '1' THEN 'repeat ' || s.repeats END,
       CASE WHEN s.max_tokens <> '0' THEN 'at most ' || s.max_tokens || ' tokens a turn' END,
       CASE WHEN s.max_turns <> '0' THEN 'at most ' || s.max_turns || ' turns' END, 'temperature ' || s.temperature, s.replies || ' replies',

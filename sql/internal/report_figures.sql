@@ -1,6 +1,6 @@
 -- the figures of each selected run that open a report
 WITH t AS (
-  SELECT run_id, turn_id, session_id, conversation, prompt_tokens, cached_tokens, completion_tokens, ttft_ms, tpot_ms,
+  SELECT run_id, turn_id, session_id, conversation, placement, prompt_tokens, cached_tokens, completion_tokens, ttft_ms, tpot_ms,
     decode_tokens_per_s, submit_ns, done_ns
   FROM measured_turns),
 spans AS ( -- turns of several users overlap: the times in which at least one was under way
@@ -11,9 +11,11 @@ spans AS ( -- turns of several users overlap: the times in which at least one wa
     FROM t) WHERE done_ns > greatest(submit_ns, coalesce(before, submit_ns))),
 busy AS (SELECT run_id, sum(to_ns - from_ns) / 1e9 AS busy_s FROM spans GROUP BY run_id),
 measured AS (
-  SELECT run_id, count(*) AS turns, count(DISTINCT conversation) AS conversations, count(DISTINCT session_id) AS sessions,
-    quantile_cont(ttft_ms, 0.5) AS ttft_p50_ms, quantile_cont(ttft_ms, 0.99) AS ttft_p99_ms, max(ttft_ms) AS ttft_max_ms,
+  SELECT run_id, count(*) AS turns, count(DISTINCT (conversation, placement)) AS placed_conversations,
+    count(DISTINCT session_id) AS sessions, quantile_cont(ttft_ms, 0.5) AS ttft_p50_ms, quantile_cont(ttft_ms, 0.99) AS ttft_p99_ms,
+    max(ttft_ms) AS ttft_max_ms,
     quantile_cont(tpot_ms, 0.5) AS tpot_p50_ms, quantile_cont(decode_tokens_per_s, 0.5) AS decode_p50_tokens_per_s,
+    sum(prompt_tokens) AS sent_tokens,
     sum(prompt_tokens) FILTER (WHERE cached_tokens IS NOT NULL) AS prompt_tokens, sum(cached_tokens) AS cached_tokens,
     sum(completion_tokens) AS completion_tokens
   FROM t GROUP BY run_id),
@@ -39,9 +41,11 @@ waits AS (
     sum(c.server_preemptions) AS preemptions
   FROM measured_turns m JOIN selected_turn_counters c USING (run_id, turn_id) GROUP BY run_id)
 SELECT r.run, r.run_id, r.simulated, g.prefix_caching, r.status, coalesce(r.error, '') AS error, coalesce(m.turns, 0) AS turns,
-  m.conversations, m.sessions,
-  m.ttft_p50_ms, m.ttft_p99_ms, m.ttft_max_ms, m.tpot_p50_ms, m.decode_p50_tokens_per_s, m.prompt_tokens::BIGINT AS prompt_tokens,
-  m.cached_tokens::BIGINT AS cached_tokens, m.cached_tokens / nullif(m.prompt_tokens, 0) AS hit_ratio, c.block_ideal_ratio, c.achieved_ratio,
+  m.placed_conversations, m.sessions,
+  m.ttft_p50_ms, m.ttft_p99_ms, m.ttft_max_ms, m.tpot_p50_ms, m.decode_p50_tokens_per_s, m.sent_tokens::BIGINT AS sent_tokens,
+  m.prompt_tokens::BIGINT AS prompt_tokens,
+  m.cached_tokens::BIGINT AS cached_tokens, m.cached_tokens / nullif(m.prompt_tokens, 0) AS hit_ratio, c.block_ideal_ratio,
+  c.achieved_ratio,
   m.completion_tokens::BIGINT AS completion_tokens, b.busy_s, m.completion_tokens / nullif(b.busy_s, 0) AS completion_tokens_per_s,
   j.energy_j, j.energy_j / nullif(k.tokens, 0) AS energy_per_token_j, (SELECT count(*) FROM raw.gpu x WHERE x.run_id = r.run_id) AS gpus,
   (SELECT any_value(value) FROM raw.setting s WHERE s.run_id = r.run_id AND s.source = 'plan' AND s.name = 'sample_hz') AS sample_hz,

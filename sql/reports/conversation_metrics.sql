@@ -5,7 +5,7 @@
 --   It is the CSV file of a report, for other programs; conversation_summary is the same to read.
 --   cpu is the host's, from 0 to 1 over all threads; memory is the host's in use.
 --   server_rss is the sum over the server's processes, which each session may have started anew.
---   GPU figures are over all GPUs: the mean of utilisation, and the sum of memory and power.
+--   GPU figures are over all GPUs: the mean of utilisation, and the sum of memory and power; a sum of peaks is at least the peak.
 --   A mean is over all readings between the first turn sent and the last turn ended of each session.
 --   energy_total_j leaves out sessions with a failed turn.
 --   With several users, sessions overlap, and each has the whole energy of its time.

@@ -151,7 +151,7 @@ func (l *LiveLine) Show(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wipe()
-	fmt.Fprint(raw(l.w), cut(viz.Printable(text), width(l.w)-1))
+	fmt.Fprint(raw(l.w), cut(viz.Printable(text), width(l.w)-1)) // only the last line of a longer one could be replaced
 	l.pending = true
 }
 
@@ -168,13 +168,12 @@ func width(w io.Writer) int {
 	return columns
 }
 
-// cut shortens a line that would be wider than the terminal: only the last line of a longer one could be replaced.
+// cut shortens a line that would be wider than the terminal. With no columns, which means that the width is not known, it is the text.
 func cut(text string, columns int) string {
-	runes := []rune(text)
-	if columns < 1 || len(runes) <= columns {
+	if columns < 1 {
 		return text
 	}
-	return string(runes[:columns-1]) + "…"
+	return viz.Cut(text, columns)
 }
 
 // Say replaces the current line by one that stays.

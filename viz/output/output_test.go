@@ -145,7 +145,7 @@ func TestCut(t *testing.T) {
 		want    string
 	}{
 		{"turn 1", 80, "turn 1"}, {"turn 1", 6, "turn 1"}, {"turn 12", 6, "turn …"}, {"caf\u00e9s!!", 6, "caf\u00e9s…"},
-		{"turn 1", 0, "turn 1"}, {"turn 1", -1, "turn 1"}, {"turn 1", 1, "…"},
+		{"好好好", 5, "好好…"}, {"turn 1", 0, "turn 1"}, {"turn 1", -1, "turn 1"}, {"turn 1", 1, "…"},
 	} {
 		if got := cut(c.text, c.columns); got != c.want {
 			t.Errorf("%q in %d columns: %q, want %q", c.text, c.columns, got, c.want)

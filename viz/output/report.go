@@ -57,7 +57,11 @@ func WriteReport(dir string, r Report) ([]string, error) {
 	runs := tables[0].Runs
 	name, title := fileName(runs[0]), "Run "+runs[0].Name
 	if len(runs) > 1 {
-		name, title = fmt.Sprintf("%s-and-%d-more", name, len(runs)-1), fmt.Sprintf("%d runs", len(runs))
+		other := fmt.Sprintf("and-%d-more", len(runs)-1)
+		if len(runs) == 2 {
+			other = "and-" + fileName(runs[1])
+		}
+		name, title = name+"-"+other, fmt.Sprintf("%d runs", len(runs))
 	}
 	if err := MakeDir(dir); err != nil {
 		return nil, err
