@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory/mallocator"
 	"github.com/duckdb/duckdb-go/v2"
 
 	wbsql "wb/sql"
@@ -36,6 +37,7 @@ type Recorder struct {
 	flushing sync.Mutex // one flush at a time
 	conn     *sql.Conn
 	catalog  string
+	memory   *mallocator.Mallocator // of the batches: see docs/design/storage.md
 
 	stored    map[string]bool // hash of a message known to be in the file → whether its text is there too
 	storedAll bool            // stored has all messages of the file, so the file need not be asked
@@ -63,7 +65,8 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 	if bufferRows <= 0 {
 		bufferRows = DefaultBufferRows
 	}
-	r := &Recorder{db: d, limit: bufferRows, full: full, byName: map[string]*sink{}, messages: map[string]Message{}, stored: map[string]bool{}}
+	r := &Recorder{db: d, limit: bufferRows, full: full, byName: map[string]*sink{}, messages: map[string]Message{}, stored: map[string]bool{},
+		memory: mallocator.NewMallocator()}
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
 		return nil, Explain("record", d.path, err)
@@ -86,7 +89,7 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 			}
 		}
 		for _, row := range rowTypes() {
-			s, err := newSink(ctx, arrowConn, row)
+			s, err := newSink(ctx, arrowConn, row, r.memory)
 			if err != nil {
 				return err
 			}

@@ -64,7 +64,7 @@ func (r *refill) drop() {
 }
 
 // newSink reads the Arrow schema of a table from DuckDB and maps the fields of the row to its columns.
-func newSink(ctx context.Context, a *duckdb.Arrow, row Row) (*sink, error) {
+func newSink(ctx context.Context, a *duckdb.Arrow, row Row, mem memory.Allocator) (*sink, error) {
 	rd, err := a.QueryContext(ctx, "SELECT * FROM raw."+row.table()+" LIMIT 0")
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func newSink(ctx context.Context, a *duckdb.Arrow, row Row) (*sink, error) {
 		s.fields = append(s.fields, i)
 		s.puts = append(s.puts, put)
 	}
-	s.builder = array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	s.builder = array.NewRecordBuilder(mem, schema)
 	s.reader = &refill{schema: schema}
 	return s, nil
 }

@@ -35,7 +35,7 @@ func TestRowMustFitTable(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = newSink(context.Background(), a, wrongColumn{})
+		_, err = newSink(context.Background(), a, wrongColumn{}, memory.DefaultAllocator)
 		return err
 	})
 	if err == nil || err.Error() != "wrongColumn.Absent: table raw.turn has no column absent_ns" {

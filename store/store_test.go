@@ -29,7 +29,12 @@ func recorder(t testing.TB, d *DB) *Recorder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close() })
+	t.Cleanup(func() {
+		r.Close()
+		if n := r.memory.AllocatedBytes(); n != 0 {
+			t.Errorf("%d bytes of batches were not freed", n)
+		}
+	})
 	return r
 }
 
