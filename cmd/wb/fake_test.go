@@ -8,8 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
-	"time"
 
 	"wb/collect/serve"
 	"wb/collect/sim"
@@ -17,7 +17,7 @@ import (
 )
 
 // fakeVLLM is the simulator behind vLLM's command line: "vllm serve MODEL --port N …". FAKE_LOG names a file that it prints as its log.
-// After that, FAKE_EXIT ends it with that code. FAKE_DIE ends it that long after it began to serve, as vLLM ends when its engine core dies.
+// After that, FAKE_EXIT ends it with that code. FAKE_DIE ends it after so many requests, as vLLM ends when its engine core dies.
 func fakeVLLM() {
 	fail := func(err error) {
 		if err != nil {
@@ -44,18 +44,22 @@ func fakeVLLM() {
 		served = os.Args[2]
 	}
 	port, _ := a.Get("port")
-	srv, err := sim.New(sim.Options{Model: served, Profile: "instant"})
+	o := sim.Options{Model: served, Profile: "instant"}
+	if last, err := strconv.Atoi(os.Getenv("FAKE_DIE")); err == nil {
+		var requests atomic.Int64
+		o.Served = func(sim.Served) {
+			if requests.Add(1) == int64(last) {
+				fmt.Println("(APIServer pid=1) ERROR [core_client.py:600] Engine core proc EngineCore died unexpectedly, shutting down client.")
+				os.Exit(0)
+			}
+		}
+	}
+	srv, err := sim.New(o)
 	fail(err)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	_, err = srv.Start(ctx, net.JoinHostPort("127.0.0.1", port))
 	fail(err)
-	if d, err := time.ParseDuration(os.Getenv("FAKE_DIE")); err == nil {
-		time.AfterFunc(d, func() {
-			fmt.Println("(APIServer pid=1) ERROR [core_client.py:600] Engine core proc EngineCore died unexpectedly, shutting down client.")
-			os.Exit(0)
-		})
-	}
 	<-ctx.Done()
 	fail(srv.Close())
 }
