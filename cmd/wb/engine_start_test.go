@@ -181,7 +181,7 @@ func TestRealKilled(t *testing.T) {
 	t.Run("Ctrl-C during start-up", func(t *testing.T) {
 		dir := t.TempDir()
 		cmd, said, mark := runReal(t, dir, 0)
-		waitText(t, said, "vLLM: loading libraries", time.Minute)
+		waitText(t, said, "vLLM: loading libraries", 2*patience)
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}

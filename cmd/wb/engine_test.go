@@ -245,7 +245,7 @@ func TestRealLlamaCpp(t *testing.T) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	}()
-	waitText(t, said.Name(), "listening on", time.Minute)
+	waitText(t, said.Name(), "listening on", patience)
 	dir := t.TempDir()
 	out := wb(t, dir, "run", "--url", "http://127.0.0.1:"+port, "--conversations", "simple_qa", "--repeat", "3", "--max-turns", "2",
 		"--max-tokens", "8", "--ignore-eos", "--replies", "scripted")

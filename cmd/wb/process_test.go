@@ -71,6 +71,9 @@ func startRun(t *testing.T, dir string, args ...string) (*exec.Cmd, *os.File) {
 	return cmd, stderr
 }
 
+// patience is how long a test waits for something that a busy machine does late.
+const patience = 2 * time.Minute
+
 // waitTurns waits until a running wb has printed n finished turns.
 func waitTurns(t *testing.T, stderr *os.File, n int) {
 	t.Helper()
@@ -80,7 +83,7 @@ func waitTurns(t *testing.T, stderr *os.File, n int) {
 // waitSaid waits until a text is n times in a run's stderr.
 func waitSaid(t *testing.T, stderr *os.File, text string, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile(stderr.Name())
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +98,7 @@ func waitSaid(t *testing.T, stderr *os.File, text string, n int) {
 // waitFile waits until a file exists.
 func waitFile(t *testing.T, path string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(path); err == nil {
 			return
 		}
