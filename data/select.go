@@ -53,9 +53,13 @@ func Select(all []*Conversation, s Selection) (chosen []*Conversation, left []Le
 		case has(c, s.Exclude):
 			left = append(left, LeftOut{c, "is tagged " + strings.Join(s.Exclude, " or ")})
 		case open && builtIn && !slices.Contains(c.Tags, TagCore):
-			left = append(left, LeftOut{c, "is not one of the core set; name it, or choose it by a tag"})
+			why := "is not one of the core set; name it, or choose it by a tag"
+			if s.ContextTokens > 0 && need > s.ContextTokens {
+				why = "is not one of the core set; it " + tooLong(need, s.ContextTokens)
+			}
+			left = append(left, LeftOut{c, why})
 		case s.ContextTokens > 0 && need > s.ContextTokens:
-			left = append(left, LeftOut{c, "needs " + tokensOf(need, s.ContextTokens)})
+			left = append(left, LeftOut{c, tooLong(need, s.ContextTokens)})
 		case s.Max > 0 && len(chosen) == s.Max:
 			left = append(left, LeftOut{c, fmt.Sprintf("is beyond the first %d", s.Max)})
 		default:
@@ -85,13 +89,13 @@ func Tags(all []*Conversation) []string {
 	return slices.Compact(out)
 }
 
-// tokensOf writes a number of tokens and a smaller limit, in full where both are the same in short.
-func tokensOf(need, limit int64) string {
-	n, of := Thousands(need), Thousands(limit)
-	if n == of {
-		n, of = plain.Comma(int(need)), plain.Comma(int(limit))
+// tooLong says that a conversation needs more tokens than fit, in full where both numbers are the same in short.
+func tooLong(need, limit int64) string {
+	n, most := Thousands(need), Thousands(limit)
+	if n == most {
+		n, most = plain.Comma(int(need)), plain.Comma(int(limit))
 	}
-	return n + " of " + of + " tokens"
+	return "needs " + n + " tokens, and the context has " + most
 }
 
 // Thousands writes a number of tokens in short, as tables do: 950, 8.2K, 131K.

@@ -144,13 +144,13 @@ func figuresOfMachines() []figure {
 func figuresOfRuns() []figure {
 	return []figure{
 		{"run_differences", "last:2",
-			"source name first_run last_run other_values",
+			"source name first_value last_value other_values",
 			"plan only (unset) x 0\n" +
 				"plan repeats 2 1 0\n" +
 				"engine version 0.2 0.3 0"},
 		// repeats is 1, 2, 1: first and last agree, and there is one other value between them
 		{"run_differences", "all",
-			"source name first_run last_run other_values",
+			"source name first_value last_value other_values",
 			"plan only (unset) x 0\n" +
 				"plan repeats 1 1 1\n" +
 				"engine version 0.1 0.3 1"},

@@ -70,7 +70,7 @@ func (l Library) List() (*table.Table, error) {
 		return nil, err
 	}
 	slices.SortFunc(all, func(a, b *Query) int { return cmp.Compare(a.Name, b.Name) })
-	t := &table.Table{Name: "list", Title: "Saved queries", Columns: textColumns("name", "title", "variables", "group", "answers")}
+	t := &table.Table{Name: "list", Title: "Reports", Columns: textColumns("name", "title", "variables", "group", "answers")}
 	for _, q := range all {
 		var vars []string
 		for _, v := range q.Vars {

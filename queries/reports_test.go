@@ -83,7 +83,7 @@ var reportColumns = map[string]string{
 		"throttle_reasons turn_label",
 	"itl_percentiles": "run conversation counted_by gap_tokens itl_mean_ms itl_p50_ms itl_p90_ms itl_p95_ms itl_p99_ms gap_max_ms",
 	"memory_peaks":    "run gpu_memory_peak_bytes host_memory_peak_bytes engine_rss_peak_bytes wb_rss_peak_bytes kv_cache_peak_ratio",
-	"run_differences": "source name first_run last_run other_values",
+	"run_differences": "source name first_value last_value other_values",
 	"run_events":      "run elapsed_s kind source turn_id message",
 	"run_overview": "run status simulated engine model tags started_at duration_s turns failed_turns longest_prompt_tokens " +
 		"hit_ratio ttft_p50_ms ttft_max_ms tpot_p50_ms decode_p50_tokens_per_s events run_id",

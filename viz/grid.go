@@ -15,8 +15,11 @@ const (
 
 // names are the columns whose cells users type into commands. They are never cut.
 var names = []string{
-	"run", "run_id", "conversation", "id", "name", "report", "repo", "query", "plan", "base_run", "head_run", "first_run", "last_run", "check",
+	"run", "run_id", "conversation", "id", "name", "report", "repo", "query", "plan", "base_run", "head_run", "check",
 }
+
+// prose are the columns with sentences. Where a table is too wide, they stand below its rows and not in them.
+var prose = []string{"advice", "message", "remark", "error", "first_error", "warning", "summary", "answers"}
 
 // gridColumn is a column as text.
 type gridColumn struct {
@@ -36,10 +39,11 @@ type grid struct {
 	facts    []string // columns with one value, as "name value"
 	unknown  []string // columns without any value
 	columns  []gridColumn
-	left     []string // names of the columns that do not fit
-	upright  bool     // one row, one line for each column
-	stacked  bool     // names stand above the figures
-	keys     int      // number of names, where they stand above
+	below    []gridColumn // sentences below each row
+	left     []string     // names of the columns that do not fit
+	upright  bool         // one row, one line for each column
+	stacked  bool         // names stand above the figures
+	keys     int          // number of names, where they stand above
 	rows     int
 	width    int
 	terminal bool
@@ -59,17 +63,20 @@ func newGrid(t *table.Table, width int) *grid {
 	if g.fits(g.columns) {
 		return g
 	}
+	if g.rows > 1 {
+		g.sink()
+	}
 	wrapped := make([]gridColumn, len(g.columns))
 	for i, c := range g.columns {
 		wrapped[i] = c.wrapHead()
 	}
 	flat := g.fitting(wrapped, width)
-	if len(flat) == len(wrapped) {
-		g.columns = flat
+	if g.rows == 1 && !g.fits(wrapped) {
+		g.upright = true
 		return g
 	}
-	if g.rows == 1 {
-		g.upright = true
+	if len(flat) == len(wrapped) {
+		g.columns = flat
 		return g
 	}
 	g.choose(wrapped, flat)
@@ -161,6 +168,19 @@ func (c gridColumn) wrapHead() gridColumn {
 	}
 	c.head = append(c.head, line)
 	return c.measured()
+}
+
+// sink takes out the columns with sentences.
+func (g *grid) sink() {
+	var kept []gridColumn
+	for i, c := range g.columns {
+		if i > 0 && c.text && slices.Contains(prose, c.name) {
+			g.below = append(g.below, c)
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	g.columns = kept
 }
 
 // fold takes out what need not be a column: one value in all rows, no value at all, or a label that only charts need.

@@ -135,13 +135,22 @@ run    tokens    per_s
 on        501       80
 off       502       90
 `},
-		{"text is cut", tableOf("run message", []any{"on", "a message that is too long for the line"}, []any{"off", "short"}), Page{}, 30, `
-run  message
+		{"text is cut", tableOf("run text", []any{"on", "a message that is too long for the line"}, []any{"off", "short"}), Page{}, 30, `
+run  text
 ───  ─────────────────────────
 on   a message that is too lo…
 off  short
 … some texts are cut: --wide
   shows them
+`},
+		{"sentences stand below the rows", tableOf("run kind message", []any{"on", "a", "a message that is too long for the line"},
+			[]any{"off", "b", nil}), Page{}, 34, `
+run  kind
+───  ────
+on   a
+    message: a message that is too
+      long for the line
+off  b
 `},
 		{"columns that do not fit are named", many, Page{}, 40, `
               aaaa_  bbbb_  cccc_  dddd_

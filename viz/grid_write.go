@@ -22,6 +22,7 @@ func (g *grid) write(s *screen) {
 		writeHead(s, g.columns, "")
 		for r := range g.rows {
 			s.line(rowText(g.columns, func(c gridColumn) string { return c.cells[r] }))
+			g.writeBelow(s, r)
 		}
 	}
 	switch {
@@ -121,6 +122,16 @@ func rowText(cs []gridColumn, cell func(gridColumn) string) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
+// writeBelow writes the sentences of a row.
+func (g *grid) writeBelow(s *screen, row int) {
+	const deep = indent + indent
+	for _, c := range g.below {
+		if c.cells[row] != null {
+			s.text(deep+c.name+": "+c.cells[row], deep+indent, dim)
+		}
+	}
+}
+
 // writeUpright writes one row with a line for each column. Long cells are wrapped.
 func (g *grid) writeUpright(s *screen) {
 	widest := 0
@@ -172,5 +183,6 @@ func (g *grid) writeStacked(s *screen) {
 		if len(rest) > 0 {
 			s.line(indent + rowText(rest, func(c gridColumn) string { return c.cells[r] }))
 		}
+		g.writeBelow(s, r)
 	}
 }

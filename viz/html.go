@@ -156,10 +156,14 @@ func view(t *table.Table, id string, data pageData) (tableView, error) {
 	}
 	rows := t.Rows[:min(len(t.Rows), shownRows)]
 	v.More = len(t.Rows) - len(rows)
-	for _, row := range rows {
+	texts := make([][]string, len(t.Columns))
+	for i := range t.Columns {
+		texts[i] = columnTexts(t, i)
+	}
+	for r, row := range rows {
 		cells := make([]cellView, len(row))
 		for i, c := range row {
-			cells[i] = cellView{Text: printable(short(t.Columns[i], c)), Numeric: right[i], Null: c == nil}
+			cells[i] = cellView{Text: strings.TrimRight(texts[i][r], " "), Numeric: right[i], Null: c == nil}
 		}
 		v.Rows = append(v.Rows, cells)
 	}

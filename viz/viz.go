@@ -132,6 +132,9 @@ func short(c table.Column, v any) string {
 		if c.Type == "DATE" || c.Type == "TIME" {
 			return full(c, v)
 		}
+		if c.Name == "started_at" || c.Name == "ended_at" { // of a run: nobody reads its milliseconds
+			return v.UTC().Format("2006-01-02 15:04:05Z")
+		}
 		return v.UTC().Format("2006-01-02 15:04:05.000Z")
 	}
 	return full(c, v)

@@ -149,7 +149,7 @@ func TestShortFloat(t *testing.T) {
 
 func TestTableIsSafeAndFits(t *testing.T) {
 	p := Page{Title: "t", Tables: []*table.Table{{
-		Title: "evil \x1b]0;pwned\x07 \xff", Columns: []table.Column{column("n_ms", "DOUBLE"), column("remark", "VARCHAR")},
+		Title: "evil \x1b]0;pwned\x07 \xff", Columns: []table.Column{column("n_ms", "DOUBLE"), column("text", "VARCHAR")},
 		Rows: [][]any{{1.5, strings.Repeat("長い", 60) + "\x9b31m\u202e"}, {nil, "b"}},
 	}}}
 	got := render(t, "table", p, Options{Width: 40})

@@ -166,7 +166,7 @@ func promptBeyondContext(t *testing.T, dir, url string) {
 	}
 	out := wb(t, dir, "run", "--url", url, "--include-tags", "long,multilingual", "--exclude-tags", "core", "--max-turns", "1",
 		"--max-tokens", "4", "--warmup", "0")
-	if !strings.Contains(out, "left out: long_16k needs 15.8K of 8.2K tokens") {
+	if !strings.Contains(out, "left out: long_16k needs 15.8K tokens, and the context has 8.2K") {
 		t.Errorf("%s", out)
 	}
 }

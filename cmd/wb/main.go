@@ -140,12 +140,29 @@ file. Saved queries, comparisons and SQL answer questions about what was recorde
 		Version:       version + commitSuffix(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, a []string) error {
+			err := cobra.NoArgs(cmd, a)
+			if err == nil {
+				return nil
+			}
+			var known []string
+			for _, c := range cmd.Commands() {
+				known = append(known, c.Name())
+			}
+			return fmt.Errorf("%w%s", err, plain.DidYouMean(a[0], known))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --"); unknown {
+			var known []string
+			cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+			if near := plain.Nearest(name, known); len(near) > 0 {
+				err = fmt.Errorf("%w; did you mean --%s?", err, near[0])
+			}
+		}
 		if m := noNumber.FindStringSubmatch(err.Error()); m != nil {
 			err = fmt.Errorf("%s%q is not a number", m[1], m[2])
 		}

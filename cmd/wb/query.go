@@ -177,7 +177,7 @@ func (o *queryOptions) printList(stdout, stderr io.Writer, lib queries.Library) 
 		if err != nil {
 			return err
 		}
-		return o.writePage(stdout, stderr, viz.Page{Title: "Saved queries", Tables: tables, Version: version, Wide: o.wide})
+		return o.writePage(stdout, stderr, viz.Page{Title: "Reports", Tables: tables, Version: version, Wide: o.wide})
 	}
 	t, err := lib.List()
 	if err != nil {

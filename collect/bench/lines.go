@@ -46,17 +46,17 @@ func (t TurnInfo) Line() string {
 
 // Line is the line that a person sees about several users.
 func (c LoadInfo) Line() string {
-	turns := fmt.Sprintf("%5d turns", c.Turns)
+	turns := fmt.Sprintf("%d turns", c.Turns)
 	if c.Ahead.Turns > 0 {
-		turns = fmt.Sprintf("%5d of %d turns", c.Turns, c.Ahead.Turns)
+		turns = fmt.Sprintf("%d of %d turns", c.Turns, c.Ahead.Turns)
 	}
-	text := fmt.Sprintf("%4.0f s  %4d streams  %s  %d of %d sessions  %8.1f tokens/s",
-		c.Elapsed.Seconds(), c.Streams, turns, c.Sessions, c.Total, c.TokensPerS)
+	if left := c.Ahead.LeftText(); left != "" { // before what a narrow terminal cuts
+		turns += ", " + left
+	}
+	text := fmt.Sprintf("%4.0f s  %s  %d streams  %d of %d sessions  %.1f tokens/s",
+		c.Elapsed.Seconds(), turns, c.Streams, c.Sessions, c.Total, c.TokensPerS)
 	if c.Streams == 0 && c.Behind > 0 {
 		text += fmt.Sprintf("  %d turns to record", c.Behind)
-	}
-	if left := c.Ahead.LeftText(); left != "" {
-		text += "  " + left
 	}
 	return text
 }

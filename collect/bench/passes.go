@@ -245,7 +245,7 @@ func (x *Execution) finish(ctx context.Context, cancelled, whole bool, err error
 		case c.gaveUp != nil:
 			state, why = store.RunFailed, c.gaveUp.Error()
 		case status == store.RunOK && c.Result.Failed > 0 && c.Result.Failed == c.Result.Turns:
-			state, why = store.RunFailed, fmt.Sprintf("run turns: all %d failed: %s", c.Result.Failed, c.Result.FirstError)
+			state, why = store.RunFailed, "run turns: every turn failed: "+c.Result.FirstError
 			errs = append(errs, fmt.Errorf("run %s: %s", c.Result.Name, why))
 		case status == store.RunOK && c.Result.Failed > 0:
 			why = fmt.Sprintf("%d of %d turns failed: %s", c.Result.Failed, c.Result.Turns, c.Result.FirstError)

@@ -117,7 +117,7 @@ func TestAheadText(t *testing.T) {
 	}
 	line := LoadInfo{Elapsed: 10 * time.Second, Streams: 4, Turns: 20, Sessions: 4, Total: 8, TokensPerS: 100,
 		Ahead: aheadOfUsers(10*time.Second, 20, 40, 4)}.Line()
-	if want := "  10 s     4 streams     20 of 40 turns  4 of 8 sessions     100.0 tokens/s  about 10 s left"; line != want {
+	if want := "  10 s  20 of 40 turns, about 10 s left  4 streams  4 of 8 sessions  100.0 tokens/s"; line != want {
 		t.Errorf("%q, want %q", line, want)
 	}
 	for _, c := range []struct {

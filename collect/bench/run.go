@@ -186,7 +186,7 @@ func (r *run) settleStatus(err error) (reason string, _ error) {
 		if strings.HasPrefix(res.FirstError, "HTTP 401") || strings.HasPrefix(res.FirstError, "HTTP 403") {
 			hint = client.KeyHint
 		}
-		err = plain.WithHint(fmt.Errorf("run turns: all %d failed: %s", res.Failed, res.FirstError), hint)
+		err = plain.WithHint(fmt.Errorf("run turns: every turn failed: %s", res.FirstError), hint)
 		res.Status, reason = store.RunFailed, err.Error()
 	case res.Failed > 0:
 		reason = fmt.Sprintf("%d of %d turns failed: %s", res.Failed, res.Turns, res.FirstError)

@@ -23,8 +23,8 @@ import (
 // ErrUnreachable is returned when nothing answers at the URL.
 var ErrUnreachable = errors.New("unreachable")
 
-// UpHint is for a server that does not answer.
-const UpHint = "is the server up? try: wb doctor --url URL"
+// UpHint is the beginning of the hint for a server that does not answer.
+const UpHint = "is the server up? try: wb doctor --url "
 
 // Unreachable makes the error for a URL at which nothing answers. It wraps ErrUnreachable and why, and has a hint.
 func Unreachable(url string, why error) error {
@@ -32,7 +32,7 @@ func Unreachable(url string, why error) error {
 	if plain.Hint(err) != "" { // the network error has a better hint
 		return err
 	}
-	return plain.WithHint(err, UpHint)
+	return plain.WithHint(err, UpHint+plain.Quote(url))
 }
 
 // ErrNoModel is returned when the server does not serve the model asked for.

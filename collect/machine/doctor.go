@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"wb/collect/client"
@@ -107,7 +108,7 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	e, err := engine.Probe(ctx, c, model, nil)
 	if err != nil {
 		remedy := plain.Hint(err)
-		if remedy == "" || remedy == engine.UpHint { // that hint recommends wb doctor, which is running now
+		if remedy == "" || strings.HasPrefix(remedy, engine.UpHint) { // that hint recommends wb doctor, which is running now
 			remedy = "start it, or check URL, port and model name"
 		}
 		add("server", LevelFail, err.Error(), remedy)

@@ -7,9 +7,9 @@ import (
 )
 
 // mostNearest is how many names a suggestion has at most.
-const mostNearest = 3
+const mostNearest = 5
 
-// Nearest gives the known names that somebody may have meant by name, at most three, the likeliest first. These are names that begin with
+// Nearest gives the known names that somebody may have meant by name, at most five, the likeliest first. These are names that begin with
 // it, that contain it, and that differ from it, or from its beginning, in few letters. Letter case does not matter.
 //
 // cobra has a similar search for names of commands only, which other packages cannot call.

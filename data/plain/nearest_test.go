@@ -10,7 +10,7 @@ func TestNearest(t *testing.T) {
 	reports := []string{"cache_hit_by_turn", "cache_miss_causes", "run_events", "run_overview", "stalls", "ttft_by_context", "ttft_by_turn",
 		"ttft_cold_vs_cached", "ttft_split"}
 	for _, tt := range []struct{ name, want string }{
-		{"ttft", "ttft_by_context ttft_by_turn ttft_cold_vs_cached"},
+		{"ttft", "ttft_by_context ttft_by_turn ttft_cold_vs_cached ttft_split"},
 		{"TTFT_by", "ttft_by_context ttft_by_turn"},
 		{"ttft_by_tern", "ttft_by_turn"},
 		{"tfft_by_turn", "ttft_by_turn"},
@@ -47,7 +47,7 @@ func TestDidYouMean(t *testing.T) {
 			t.Errorf("Instead(%q) = %q, want %q", tt.name, got, tt.instead)
 		}
 	}
-	if got := DidYouMean("run", []string{"run-c", "run-b", "run-a", "run-d"}); got != "; did you mean run-a, run-b or run-c?" {
+	if got := DidYouMean("run", []string{"run-c", "run-b", "run-a", "run-f", "run-e", "run-d"}); got != "; did you mean run-a, run-b, run-c, run-d or run-e?" {
 		t.Errorf("several: %q", got)
 	}
 	if got := Instead("x", nil); got != "" {

@@ -98,7 +98,6 @@ func (r *Result) commands(repeats, most int) (commands []string) {
 // sentence joins what is known of each metric: first the changes, then what is unchanged, then what is not settled.
 func sentence(measured []Verdict, margin float64) string {
 	var parts, same, open []string
-	more := 0
 	for _, v := range measured {
 		switch {
 		case v.Sessions == 0:
@@ -106,8 +105,7 @@ func sentence(measured []Verdict, margin float64) string {
 		case v.Outcome == Equivalent:
 			same = append(same, v.Metric.Words)
 		case v.Outcome == Inconclusive:
-			open = append(open, fmt.Sprintf("%s not settled (%s)", v.Metric.Words, v.signed()))
-			more = max(more, v.More)
+			open = append(open, v.unsettled(len(measured)))
 		default:
 			parts = append(parts, v.changed())
 		}
@@ -115,12 +113,21 @@ func sentence(measured []Verdict, margin float64) string {
 	if len(same) > 0 {
 		parts = append(parts, fmt.Sprintf("%s unchanged (within ±%s %%)", joined(same), decimal(100*margin, 1)))
 	}
-	parts = append(parts, open...)
-	line := strings.Join(parts, "; ")
-	if more > 0 {
-		line += fmt.Sprintf("; about %s a side would settle it", plain.Count(more, "more session"))
-	}
+	line := strings.Join(append(parts, open...), "; ")
 	return strings.ToUpper(line[:1]) + line[1:]
+}
+
+// unsettled gives the interval of a metric without a verdict, and how many more sessions a side would give one. An interval without 0 is no
+// verdict where several metrics are compared at once.
+func (v Verdict) unsettled(metrics int) string {
+	text := v.signed()
+	if v.More > 0 {
+		text += fmt.Sprintf("; about %s a side would settle it", plain.Count(v.More, "more session"))
+	}
+	if v.Enough && (v.Low > 0 || v.High < 0) && metrics > 1 {
+		text += fmt.Sprintf(", as %d metrics are compared at once", metrics)
+	}
+	return fmt.Sprintf("%s not settled (%s)", v.Metric.Words, text)
 }
 
 // changed says by how much a metric differs, with its interval and its verdict.

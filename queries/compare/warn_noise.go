@@ -38,7 +38,8 @@ func (UnknownNoise) Kind() Kind { return KindUnknownNoise }
 
 // Note says what would make it known.
 func (UnknownNoise) Note() string {
-	return fmt.Sprintf("noise_ratio is not known: wb calibrate measures it, and so do %d sessions with a repeat each.", fewSessions)
+	return fmt.Sprintf("noise_ratio, by how much equal runs differ, is not known: wb calibrate measures it, and so does a side with "+
+		"at least %d sessions, each of them repeated.", 2*fewSessions)
 }
 
 // unknownNoise applies where there are verdicts: without them, more is missing than noise.

@@ -12,6 +12,7 @@ import (
 // aboutText explains the columns that are not plain. "wb compare --help" and the documentation explain the others.
 func aboutText(margin float64) string {
 	return fmt.Sprintf("change_ratio: head over base, less 1 (for hit_ratio the difference), with its 95 %% interval. "+
+		"It is estimated from equal turns, and is not the ratio of the two medians beside it. "+
 		"equivalent: the interval lies within ±%s %%.", decimal(100*margin, 1))
 }
 

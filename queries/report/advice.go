@@ -184,7 +184,7 @@ func (a *adviser) server(r row) {
 			"%s", plain.Count(n, "time"))
 	}
 	if n := r.count("sessions"); n > 0 && n == r.count("placed_conversations") {
-		a.add(r, "one_repeat", "Each conversation was played once", "", "--repeat 5 shows how much equal turns differ",
+		a.add(r, "one_repeat", "Each conversation was played once", "", "--repeat shows how much equal turns differ",
 			"%s in %s, and none was repeated", plain.Count(r.count("turns"), "turn"), plain.Count(n, "session"))
 	}
 }

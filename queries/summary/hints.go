@@ -10,6 +10,7 @@ import (
 
 	"wb/data/plain"
 	"wb/queries"
+	"wb/queries/compare"
 	"wb/queries/table"
 	wbsql "wb/sql"
 	"wb/store"
@@ -37,7 +38,12 @@ func findings() []finding {
 			return plain.Count(len(t.Rows), "stall") + measure(", the longest %v ms", value(t, 0, "gap_ms"))
 		}},
 		{"first_divergence", func(t *table.Table) string {
-			return plain.Count(len(t.Rows), "turn") + " computed again what was sent before"
+			turns := 0
+			for i := range t.Rows {
+				n, _ := value(t, i, "repeats").(int64)
+				turns += max(int(n), 1)
+			}
+			return plain.Count(turns, "turn") + " computed again what was sent before"
 		}},
 		{"cache_miss_causes", func(t *table.Table) string {
 			for i := range t.Rows {
@@ -132,7 +138,7 @@ func comparableRun(ctx context.Context, db *store.DB, run string) (base, head st
 		return "", ""
 	}
 	defer conn.Close()
-	if err := conn.QueryRowContext(ctx, wbsql.Statement("comparable_run"), run).Scan(&base, &head); err != nil {
+	if err := conn.QueryRowContext(ctx, wbsql.Statement("comparable_run"), run, compare.LeastSessions(1)).Scan(&base, &head); err != nil {
 		return "", "" // mostly sql.ErrNoRows
 	}
 	return base, head

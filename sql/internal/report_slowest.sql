@@ -10,9 +10,9 @@ slow AS (SELECT * FROM worst QUALIFY row_number() OVER (PARTITION BY run_id ORDE
 missed AS (
   SELECT run_id, turn_id, arg_max(cause, tokens) AS cause, max(tokens)::BIGINT AS cause_tokens
   FROM slow JOIN raw.cache_miss USING (run_id, turn_id) GROUP BY ALL),
-beside AS ( -- other turns that were under way before the first token
+beside AS ( -- other turns that were under way when it was sent
   SELECT s.run_id, s.turn_id, count(*) AS other_turns FROM slow s
-    JOIN raw.turn o ON o.run_id = s.run_id AND o.turn_id <> s.turn_id AND o.submit_ns < s.first_ns AND o.done_ns > s.submit_ns
+    JOIN raw.turn o ON o.run_id = s.run_id AND o.turn_id <> s.turn_id AND o.submit_ns <= s.submit_ns AND o.done_ns > s.submit_ns
   GROUP BY ALL),
 frozen AS (
   SELECT s.run_id, s.turn_id, count(*) AS freezes FROM slow s

@@ -9,6 +9,7 @@
 --   temperature_correlation and clock_correlation are with the GPU's temperature and SM clock during the turn.
 --   first_session_ratio: how much slower the first measured session was than the same turns later.
 --   A large value means too little warm-up.
+--   With several users TTFT is left out, since it depends on who else is served.
 --   remark says what matters.
 -- var: runs = latest
 WITH gpu_turn AS (
@@ -17,13 +18,13 @@ WITH gpu_turn AS (
     AND g.sample_group = 'fast' GROUP BY ALL),
 base AS (
   SELECT t.run_id, t.run, t.turn_id, t.submit_ns, t.session_id = min(t.session_id) OVER (PARTITION BY t.run_id) AS first_session,
-    count(*) OVER same AS n,
+    count(*) OVER same AS n, min(t.client_user) OVER (PARTITION BY t.run_id) < max(t.client_user) OVER (PARTITION BY t.run_id) AS shared,
     ln(t.ttft_ms / nullif(median(t.ttft_ms) OVER same, 0)) AS ttft,
     ln(nullif(t.tpot_ms, 0) / nullif(median(t.tpot_ms) OVER same, 0)) AS tpot, temperature_c, sm_clock_mhz
   FROM measured_turns t LEFT JOIN gpu_turn USING (run_id, turn_id) WHERE t.ttft_ms > 0
   WINDOW same AS (PARTITION BY t.run_id, t.conversation, t.placement, t.turn)),
 long AS (
-  SELECT *, 'ttft' AS metric, ttft AS x FROM base WHERE n > 1
+  SELECT *, 'ttft' AS metric, ttft AS x FROM base WHERE n > 1 AND shared IS NOT TRUE
   UNION ALL SELECT *, 'tpot', tpot FROM base WHERE n > 1 AND tpot > -100),
 lagged AS (SELECT *, lag(x) OVER (PARTITION BY run_id, metric ORDER BY turn_id) AS before,
     avg(x) OVER (PARTITION BY run_id, metric) AS mean FROM long),

@@ -83,7 +83,7 @@
       const within = px => text => shorten(pen, String(text), px); // the ends of names differ more often than their beginnings
       pen.font = '12px ' + font;
       if (room >= 44) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, formatter: within(room - 8)});
-      else if (c.kind === 'interval') Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, rotate: 60, formatter: within(130)});
+      else if (c.kind === 'interval' || room >= 16) Object.assign(x.axisLabel, {interval: 0, hideOverlap: false, rotate: 60, formatter: within(130)});
       else Object.assign(x.axisLabel, {formatter: within(120), alignMinLabel: 'left', alignMaxLabel: 'right'});
       x.axisTick = {alignWithLabel: true, lineStyle: {color: muted}};
     }

@@ -121,7 +121,11 @@ func list(known names, most int) cobra.CompletionFunc {
 func beginning(known []string, before, typed string) (found []string) {
 	for _, k := range known {
 		if strings.HasPrefix(k, typed) {
-			found = append(found, before+strings.Map(printable, k))
+			k = strings.Map(printable, k)
+			if before != "" { // cobra's script for bash compares a name with a description as the shell would quote it: commas as "\,"
+				k, _, _ = strings.Cut(k, "\t")
+			}
+			found = append(found, before+k)
 		}
 	}
 	return found
