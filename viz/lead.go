@@ -173,7 +173,9 @@ func facts(t *table.Table) (out []factView) {
 	var different []string
 	for _, name := range order {
 		if all := values[name]; len(all) < runs || len(slices.Compact(slices.Clone(all))) > 1 {
-			different = append(different, name)
+			if name != "When" && name != "Command" { // no two runs have the same
+				different = append(different, name)
+			}
 			continue
 		}
 		out = append(out, factView{name, values[name][0]})

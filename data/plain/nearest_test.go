@@ -47,7 +47,8 @@ func TestDidYouMean(t *testing.T) {
 			t.Errorf("Instead(%q) = %q, want %q", tt.name, got, tt.instead)
 		}
 	}
-	if got := DidYouMean("run", []string{"run-c", "run-b", "run-a", "run-f", "run-e", "run-d"}); got != "; did you mean run-a, run-b, run-c, run-d or run-e?" {
+	known = []string{"run-c", "run-b", "run-a", "run-f", "run-e", "run-d"}
+	if got := DidYouMean("run", known); got != "; did you mean run-a, run-b, run-c, run-d or run-e?" {
 		t.Errorf("several: %q", got)
 	}
 	if got := Instead("x", nil); got != "" {

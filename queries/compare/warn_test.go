@@ -58,8 +58,8 @@ func plantedInPairs() map[string]plantedWarning {
 		"calibration": {calibratedNoise, func(r *Result) { r.noiseOf = "2026-11-30" },
 			"calibrated_noise", "noise_ratio: equal runs on this machine, 2026-11-30 (wb calibrate)."},
 		"unknown noise": {unknownNoise, func(r *Result) { r.Verdicts[0].Noise = math.NaN() },
-			"unknown_noise", "noise_ratio, by how much equal runs differ, is not known: wb calibrate measures it, and so does a side with at least 12 " +
-				"sessions, each of them repeated."},
+			"unknown_noise", "noise_ratio, by how much equal runs differ, is not known: wb calibrate measures it, and so does a side with " +
+				"at least 12 sessions, each of them repeated."},
 		"unknown noise, too few sessions": {unknownNoise, func(r *Result) { r.Verdicts[0].Enough = false }, "", ""},
 		"within noise": {withinNoise, func(r *Result) {
 			v := &r.Verdicts[0]

@@ -149,7 +149,7 @@ func (a *adviser) misses(r row) {
 	case "changed_text":
 		title, advice = "Hit ratio lost to changed text", "put what changes behind what stays the same"
 		if r["with_documents"] == true {
-			advice = "documents that come and go in front of the history cost it; wb run --rag-placement all measures which place costs least"
+			advice = "documents that come, go or move cost it; wb run --rag-placement all measures which place costs least"
 		}
 	case "template_rewrote_history":
 		title, advice = "Hit ratio lost to the chat template", "a template that keeps the history as it was generated would not lose it"

@@ -34,8 +34,9 @@ f AS (
       THEN coalesce(', profile ' || replace(e.model_root, 'simulator:', ''), '') ELSE '' END AS "Engine",
     concat_ws(', ', e.model, CASE WHEN e.model_root <> e.model AND e.kind <> 'simulator' THEN e.model_root END,
       'context ' || e.max_model_len_tokens || ' tokens', 'blocks of ' || e.block_size_tokens || ' tokens',
-      'KV cache of ' || e.kv_cache_size_tokens || ' tokens', CASE WHEN s.cache_dtype <> 'auto' THEN 'KV cache as ' || s.cache_dtype END,
-      CASE WHEN e.prefix_caching THEN 'prefix caching on' WHEN NOT e.prefix_caching THEN 'prefix caching off' END) AS "Model",
+      'KV cache of ' || e.kv_cache_size_tokens || ' tokens',
+      CASE WHEN s.cache_dtype <> 'auto' THEN 'KV cache as ' || s.cache_dtype END) AS "Model",
+    CASE WHEN e.prefix_caching THEN 'on' WHEN NOT e.prefix_caching THEN 'off' END AS "Prefix caching",
     s.server AS "Server settings",
     x.conversations || CASE WHEN x.conversations = 1 THEN ' conversation' ELSE ' conversations' END || ' in '
       || x.sessions || CASE WHEN x.sessions = 1 THEN ' session, ' ELSE ' sessions, ' END
@@ -52,7 +53,8 @@ f AS (
     r.argv AS "Command"
   FROM selected_runs r LEFT JOIN raw.host h USING (run_id) LEFT JOIN raw.engine e USING (run_id) LEFT JOIN s USING (run_id)
     LEFT JOIN x USING (run_id) LEFT JOIN t USING (run_id) LEFT JOIN g USING (run_id))
-SELECT run, fact, value FROM (UNPIVOT f ON "Machine", "GPU", "Engine", "Model", "Server settings",
+SELECT run, fact, value FROM (UNPIVOT f ON "Machine", "GPU", "Engine", "Model", "Prefix caching", "Server settings",
    "Played", "Settings", "Tags", "When", "Command" INTO NAME fact VALUE value)
 WHERE value <> '' ORDER BY started_at, run,
-  list_position(['Machine', 'GPU', 'Engine', 'Model', 'Server settings', 'Played', 'Settings', 'Tags', 'When', 'Command'], fact)
+  list_position(['Machine', 'GPU', 'Engine', 'Model', 'Prefix caching', 'Server settings', 'Played', 'Settings', 'Tags', 'When', 'Command'],
+    fact)
