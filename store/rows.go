@@ -56,6 +56,8 @@ type Setting struct {
 }
 
 // Host is a row of raw.host.
+//
+// wide: one field per column of raw.host
 type Host struct {
 	RunID            uuid.UUID  `db:"run_id"`
 	Hostname         *string    `db:"hostname"`
@@ -72,6 +74,8 @@ type Host struct {
 	SwapTotalBytes   *int64     `db:"swap_total_bytes"`
 	DiskFreeBytes    *int64     `db:"disk_free_bytes"`
 	BootedAt         *time.Time `db:"booted_at"`
+
+	MemoryReadBytesPerS *int64 `db:"memory_read_bytes_per_s"`
 }
 
 // GPU is a row of raw.gpu.
@@ -117,6 +121,10 @@ type Engine struct {
 	HasTokenize       bool       `db:"has_tokenize"`
 	TokenCounts       string     `db:"token_counts"`
 	ProcessStartedAt  *time.Time `db:"process_started_at"`
+	Quantization      *string    `db:"quantization"`
+	Parameters        *int64     `db:"parameters"`
+	WeightsBytes      *int64     `db:"weights_bytes"`
+	Slots             *int64     `db:"slots"`
 }
 
 // Model is a row of raw.model.
@@ -141,6 +149,7 @@ type Model struct {
 	Arithmetic          string    `db:"arithmetic"`
 	GPUName             *string   `db:"gpu_name"`
 	GPUs                int32     `db:"gpus"`
+	OnCPU               *bool     `db:"on_cpu"`
 }
 
 // EngineStart is a row of raw.engine_start.
@@ -257,6 +266,22 @@ type TurnToken struct {
 	SharedTokens int64     `db:"shared_tokens"`
 	Tokens       []int32   `db:"tokens"`
 	Part         *int32    `db:"part"`
+}
+
+// TurnServer is a row of raw.turn_server.
+type TurnServer struct {
+	RunID               uuid.UUID `db:"run_id"`
+	TurnID              int32     `db:"turn_id"`
+	Source              string    `db:"source"`
+	QueueMs             *float64  `db:"queue_ms"`
+	PrefillMs           *float64  `db:"prefill_ms"`
+	DecodeMs            *float64  `db:"decode_ms"`
+	TTFTMs              *float64  `db:"ttft_ms"`
+	CachedTokens        *int64    `db:"cached_tokens"`
+	PrefillTokens       *int64    `db:"prefill_tokens"`
+	DecodeTokens        *int64    `db:"decode_tokens"`
+	DraftTokens         *int64    `db:"draft_tokens"`
+	DraftTokensAccepted *int64    `db:"draft_tokens_accepted"`
 }
 
 // CacheTurn is a row of raw.cache_turn.
@@ -433,6 +458,7 @@ func (Turn) table() string          { return "turn" }
 func (Message) table() string       { return "message" }
 func (TurnMessage) table() string   { return "turn_message" }
 func (TurnToken) table() string     { return "turn_token" }
+func (TurnServer) table() string    { return "turn_server" }
 func (CacheTurn) table() string     { return "cache_turn" }
 func (CacheMiss) table() string     { return "cache_miss" }
 func (Chunk) table() string         { return "chunk" }
@@ -448,7 +474,7 @@ func (Event) table() string         { return "event" }
 func rowTypes() []Row {
 	return []Row{
 		Run{}, RunTag{}, Setting{}, Host{}, GPU{}, Engine{}, Model{}, EngineStart{}, EnginePhase{}, Session{}, Message{},
-		Turn{}, TurnMessage{}, TurnToken{}, CacheTurn{}, CacheMiss{}, Chunk{}, Scrape{}, EngineMetric{}, GPUSample{},
+		Turn{}, TurnMessage{}, TurnToken{}, TurnServer{}, CacheTurn{}, CacheMiss{}, Chunk{}, Scrape{}, EngineMetric{}, GPUSample{},
 		HostSample{}, ProcessSample{}, Served{}, Event{},
 	}
 }
