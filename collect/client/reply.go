@@ -46,12 +46,14 @@ type Reply struct {
 	Usage
 	Text
 	Flow
+	Server *ServerTimes // nil when the server says nothing about the request beyond the usage
 
 	Chunks   []Chunk
 	Doubts   []string // what the server says and what cannot be right, one sentence each
 	Streamed int64    // events that CountEvents counted
 
 	closing closing
+	last    lastWords
 }
 
 // Times are ns since the run's start. A time is nil when the turn did not get that far.

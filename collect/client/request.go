@@ -22,6 +22,7 @@ type Request struct {
 	IgnoreEOS   bool   // send ignore_eos, which the server is known to understand
 	CacheSalt   string // "" for none
 	VLLM        bool   // the server understands vLLM's extra fields
+	Timings     bool   // send timings_per_token, llama.cpp's field that makes every event count the tokens so far
 }
 
 // path is the path of the API that the request is for.
@@ -59,6 +60,7 @@ func (r Request) body() ([]byte, error) {
 		IgnoreEOS     bool          `json:"ignore_eos,omitempty"`
 		CacheSalt     string        `json:"cache_salt,omitempty"`
 		TokenIDs      bool          `json:"return_token_ids,omitempty"`
+		Timings       bool          `json:"timings_per_token,omitempty"`
 	}{r.Model, messages, r.Text, plain, true, streamOptions{true, r.VLLM}, r.MaxTokens,
-		r.Temperature, r.Seed, r.IgnoreEOS, r.CacheSalt, r.TokenIDs && r.VLLM})
+		r.Temperature, r.Seed, r.IgnoreEOS, r.CacheSalt, r.TokenIDs && r.VLLM, r.Timings})
 }

@@ -21,6 +21,7 @@ type wireChunk struct {
 	Usage     RawValue    `json:"usage"`
 	Metadata  RawValue    `json:"usageMetadata"` // Google's name for it
 	Timings   RawValue    `json:"timings"`       // llama.cpp
+	Metrics   RawValue    `json:"metrics"`       // vLLM with --enable-per-request-metrics
 	Groq      struct {
 		Usage RawValue `json:"usage"`
 		Error RawValue `json:"error"`
