@@ -51,6 +51,7 @@ const (
 	EventNoMetrics           EventKind = "no_metrics"            // the server has no /metrics, or did not answer there
 	EventMetricsLine         EventKind = "metrics_line"          // a line of /metrics was not understood
 	EventNoModels            EventKind = "no_models"             // the server lists no models
+	EventNoProps             EventKind = "no_props"              // llama.cpp's server does not answer at /props
 	EventNoTokenize          EventKind = "no_tokenize"           // the server has no /tokenize
 	EventNoTokenIDs          EventKind = "no_token_ids"          // the server did not give the token ids of a prompt
 	EventServerLoading       EventKind = "server_loading"        // the server was still loading its model
@@ -79,7 +80,7 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventFrozen, EventClockStep, EventBufferFull, EventBacklogFull, EventSamplerFailed, EventSamplerSlow,
-		EventSamplerStuck, EventNoGPU, EventNoMetrics, EventMetricsLine, EventNoModels, EventNoTokenize, EventNoTokenIDs,
+		EventSamplerStuck, EventNoGPU, EventNoMetrics, EventMetricsLine, EventNoModels, EventNoProps, EventNoTokenize, EventNoTokenIDs,
 		EventServerLoading, EventMemoryHeld, EventNotIsolated, EventIsolatedByLine, EventResetProved, EventResetUnproven,
 		EventIgnoreEOS, EventWarmup, EventNotSteady, EventTurnsSkipped, EventNoAnswer, EventUsageRefused,
 		EventUsageDisagrees, EventBuffered, EventContextTruncated, EventContextFull, EventTemplateSame, EventTemplateDiffers,

@@ -14,6 +14,7 @@ import (
 
 	"wb/collect/engine"
 	"wb/collect/load"
+	"wb/collect/serve"
 	"wb/data/plain"
 	"wb/store"
 )
@@ -60,12 +61,22 @@ func (r *run) begin(ctx context.Context) error {
 		HasTokenize:       e.HasTokenize,
 		TokenCounts:       "none",
 		ProcessStartedAt:  e.ProcessStartedAt,
+		Quantization:      e.Quantization,
+		Parameters:        e.Parameters,
+		WeightsBytes:      e.WeightsBytes,
+		Slots:             e.Slots,
+	}
+	if how := e.CacheOf(); how != nil {
+		eng.BlockSizeTokens = new(int64(how.UnitTokens))
 	}
 	if p.Server.Process != nil && p.Server.Process.Facts().PID != 0 {
 		eng.PID = new(int64(p.Server.Process.Facts().PID))
 	}
-	if e.Takes().VLLM {
+	switch {
+	case e.Takes().VLLM:
 		eng.TokenCounts = "usage"
+	case e.Takes().Timings:
+		eng.TokenCounts = "timings"
 	}
 	if len(e.CacheConfig) > 0 {
 		var parts []string
@@ -164,6 +175,17 @@ func (r *run) settings(ctx context.Context) error {
 	num("max_model_len_tokens", e.MaxModelLenTokens)
 	num("block_size_tokens", e.BlockSizeTokens)
 	num("kv_cache_size_tokens", e.KVCacheSizeTokens)
+	opt("quantization", e.Quantization)
+	num("parameters", e.Parameters)
+	num("weights_bytes", e.WeightsBytes)
+	num("slots", e.Slots)
+	opt("tokenizer", plain.OrNil(e.Tokenizer))
+	opt("template", plain.OrNil(e.Template))
+	for name, v := range e.Flags {
+		if p.Server.Process == nil && !slices.Contains(serve.SecretArgs(), name) {
+			add("server", "--"+name, r.client.Clean(v))
+		}
+	}
 	for k, v := range e.CacheConfig {
 		if k != "engine" {
 			add("cache_config", k, v)

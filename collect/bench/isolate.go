@@ -170,8 +170,8 @@ func (r *run) proveReset(ctx context.Context) error {
 		return err
 	}
 	block := int64(128)
-	if r.engine.BlockSizeTokens != nil {
-		block = *r.engine.BlockSizeTokens
+	if how := r.engine.CacheOf(); how != nil {
+		block = int64(max(how.UnitTokens, how.AlignTokens))
 	}
 	text := fmt.Sprintf("Canary %s.%s Say yes.", r.id, strings.Repeat(" one two three", int(block)))
 	req := client.Request{

@@ -247,6 +247,11 @@ func (r *run) turnRows(rows *store.Together, p *liveSession, f *finishedTurn) {
 		rows.PutMessages(r.message(h, "assistant", re.Content, re.Reasoning))
 	}
 	store.Put(rows, row)
+	if s := re.Server; s != nil {
+		store.Put(rows, store.TurnServer{RunID: r.id, TurnID: f.id, Source: s.Source, QueueMs: s.QueueMs, PrefillMs: s.PrefillMs,
+			DecodeMs: s.DecodeMs, TTFTMs: s.TTFTMs, CachedTokens: s.CachedTokens, PrefillTokens: s.PrefillTokens,
+			DecodeTokens: s.DecodeTokens, DraftTokens: s.DraftTokens, DraftTokensAccepted: s.DraftTokensAccepted})
+	}
 	chunks := make([]store.Chunk, len(re.Chunks))
 	for i, c := range re.Chunks {
 		chunks[i] = store.Chunk{RunID: r.id, TurnID: f.id, Seq: c.Seq, ReadSeq: c.ReadSeq, TNs: c.TNs, ReadDelayNs: c.ReadDelayNs,

@@ -22,7 +22,7 @@ func slowTokenizer(t *testing.T, late time.Duration, asked *atomic.Int32) string
 	return simBehind(t, func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/tokenize" {
-				if asked.Add(1) > 1 { // the first request is that of the probe
+				if asked.Add(1) > 2 { // the first two requests are those of the probe
 					time.Sleep(late)
 				}
 			}
@@ -56,14 +56,14 @@ func TestUsersDoNotWaitForTokenIDs(t *testing.T) {
 			t.Errorf("%s gives %d, want %d", q, got, want)
 		}
 	}
-	if n := asked.Load(); n != 1+8*2 { // prompts and replies
+	if n := asked.Load(); n != 2+8*2 { // prompts and replies
 		t.Errorf("/tokenize was asked %d times", n)
 	}
 }
 
 // /tokenize is not asked when no token ids are wanted, nor when the stream brings them.
 func TestTokenIDs(t *testing.T) {
-	for ids, want := range map[string]string{TokenIDsNone: "1 0 0 none", TokenIDsPrompt: "9 4 4 prompt", TokenIDsAll: "1 8 4 all"} {
+	for ids, want := range map[string]string{TokenIDsNone: "2 0 0 none", TokenIDsPrompt: "10 4 4 prompt", TokenIDsAll: "2 8 4 all"} {
 		var asked atomic.Int32
 		db, _, _, err := runAgainst(t, slowTokenizer(t, 0, &asked), func(p *Job) { p.TokenIDs = ids; p.Isolation = IsolationSalt })
 		if err != nil {

@@ -249,6 +249,10 @@ func (r *run) play(ctx context.Context) error {
 		r.warn(store.EventIgnoreEOS, "run", "--ignore-eos is not sent: this server is not known to understand it, "+
 			"and replies may end before --max-tokens")
 	}
+	if r.job.TokenIDs == TokenIDsAll && !r.engine.Takes().VLLM && r.job.Part.Continue == nil {
+		r.warn(store.EventNoTokenIDs, "run", "--token-ids all: this server does not send the ids of what it generates; "+
+			"those of the reply's text stand in for them")
+	}
 	if r.server.Process != nil && !r.job.Server.Same {
 		if err := r.recordStart(ctx, nil); err != nil {
 			return err

@@ -260,7 +260,7 @@ func absences() []absence {
 		}, "", "no_tokenize", engine.KindVLLM, 3, false},
 		{"another's counters", &clienttest.OddServer{
 			Metrics: page(llamaCounters),
-		}, "", "no_tokenize", engine.KindOpenAI, 2, false},
+		}, "", "no_props, no_tokenize", engine.KindLlamaCpp, 2, false},
 		{"no counters", &clienttest.OddServer{
 			Metrics: page(`{"error":"unknown endpoint"}`),
 		}, "", neither, engine.KindOpenAI, 0, false},

@@ -209,6 +209,7 @@ func (r *player) request(p *liveSession, d *data.Dialogue) (client.Request, data
 		IgnoreEOS:   r.job.IgnoreEOS && r.engine.Takes().IgnoreEOS,
 		CacheSalt:   p.salt,
 		VLLM:        r.engine.Takes().VLLM,
+		Timings:     r.engine.Takes().Timings,
 		TokenIDs:    r.job.TokenIDs == TokenIDsAll,
 	}
 	if limit := d.Current().MaxTokens; limit > 0 && (req.MaxTokens == 0 || limit < req.MaxTokens) {

@@ -21,11 +21,11 @@ func (r *run) promptIDs(ctx context.Context, c *client.Client, req client.Reques
 	if !r.engine.HasTokenize || r.job.TokenIDs == TokenIDsNone || r.cache.failures.Load() >= enoughFailures {
 		return nil
 	}
-	messages := req.Messages
+	text := engine.Text{Messages: req.Messages}
 	if req.Text != "" {
-		messages = nil
+		text = engine.Text{Prompt: req.Text}
 	}
-	ids, err := engine.Tokenize(ctx, c, r.engine.Model, messages, req.Text)
+	ids, err := r.engine.TokenIDs(ctx, c, r.engine.Model, text)
 	if err == nil {
 		r.cache.failures.Store(0)
 		return ids
@@ -57,7 +57,8 @@ type cacheAnalysis struct {
 	failures atomic.Int32 // failures in a row to get token ids
 
 	mu       sync.Mutex
-	history  *prefix.History      // nil when the server does not report its block size, or does not cache
+	history  *prefix.History      // nil when it is not known how the server caches, or it does not cache
+	how      engine.Cache         // of the server
 	compared bool                 // a prompt rendered by wb has been compared with the server's rendering
 	last     map[int32]sentPrompt // the last prompt of each session
 	left     map[int]int          // sessions of each repeat that have not ended
@@ -75,14 +76,13 @@ func (r *run) beginCacheAnalysis(todo []SessionPlan) {
 	for _, s := range todo {
 		r.cache.left[s.Repeat]++
 	}
-	if r.engine.BlockSizeTokens == nil || (r.engine.PrefixCaching != nil && !*r.engine.PrefixCaching) {
+	how := r.engine.CacheOf()
+	if how == nil {
 		return
 	}
-	pool := 0
-	if r.engine.KVCacheSizeTokens != nil {
-		pool = int(*r.engine.KVCacheSizeTokens)
-	}
-	r.cache.history = prefix.NewHistory(int(*r.engine.BlockSizeTokens), pool)
+	r.cache.how = *how
+	r.cache.history = prefix.NewHistory(prefix.Options{UnitTokens: how.UnitTokens, CapacityTokens: how.CapacityTokens,
+		AlignTokens: how.AlignTokens, Hybrid: how.Hybrid, Slots: how.Slots})
 }
 
 // cold tells the analysis that the server's cache was emptied.
@@ -110,7 +110,7 @@ func (r *run) fetchTokenIDs(ctx context.Context, c *client.Client, f *finishedTu
 	if f.ids == nil || f.re.TokenIDs != nil || f.re.Content == "" || r.cache.history == nil {
 		return
 	}
-	if ids, err := engine.Tokenize(ctx, c, r.engine.Model, nil, f.re.Content); err == nil {
+	if ids, err := r.engine.TokenIDs(ctx, c, r.engine.Model, engine.Text{Part: f.re.Content}); err == nil {
 		f.replyIDs = ids
 	}
 }
@@ -170,12 +170,31 @@ func (r *run) seen(p *liveSession, f *finishedTurn) prefix.Turn {
 	if re.CachedTokens != nil {
 		t.Achieved = int(*re.CachedTokens)
 	}
+	if r.cache.how.Slots != nil {
+		t.Salt = "" // slots know no salt: only tokens keep sessions apart
+		r.guessOutput(&t, f)
+	}
 	return t
 }
 
+// guessOutput takes the ids of the reply's text for those that were generated, where the stream did not bring these. A server that reuses
+// single tokens holds them, and a later prompt may begin with some of them even if its history holds another text.
+func (r *run) guessOutput(t *prefix.Turn, f *finishedTurn) {
+	if t.Output != nil || f.replyIDs == nil || t.Reasoning {
+		return
+	}
+	t.Output, t.Guessed = slices.Clone(f.replyIDs[:min(len(f.replyIDs), t.Generated)]), true
+	if why := f.re.FinishReason; why != nil && *why == "stop" && len(t.Output) < t.Generated {
+		t.Output = append(t.Output, endOfReply)
+	}
+}
+
+// endOfReply stands for the token that ended a reply. It is no token of a prompt.
+const endOfReply = -1
+
 // cacheTurn makes the row of an analysis.
 func (r *run) cacheTurn(turn int32, v prefix.Analysis) store.CacheTurn {
-	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: *r.engine.BlockSizeTokens, CommonTokens: int64(v.Common),
+	c := store.CacheTurn{RunID: r.id, TurnID: turn, BlockSizeTokens: int64(r.cache.how.UnitTokens), CommonTokens: int64(v.Common),
 		BlockIdealTokens: int64(v.BlockIdeal), TextIdealTokens: int64(v.TextIdeal), PredictedTokens: int64(v.Predicted)}
 	d := v.Divergence
 	if d == nil {
@@ -222,7 +241,7 @@ func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.
 	if done {
 		return
 	}
-	servers, err := engine.Tokenize(ctx, c, r.engine.Model, req.Messages, "")
+	servers, err := r.engine.TokenIDs(ctx, c, r.engine.Model, engine.Text{Messages: req.Messages})
 	name := r.job.Template.Name
 	switch {
 	case err != nil:

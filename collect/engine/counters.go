@@ -11,8 +11,12 @@ type Counters struct {
 func (s *Server) Counters(from *Scrape) (c Counters, ok bool) {
 	total := func(counter string) (float64, bool) { return from.Total(s.CounterNames(counter)) }
 	c.Finished, ok = total("request_success")
-	c.Queries, _ = total("prefix_cache_queries")
 	c.Hits, _ = total("prefix_cache_hits")
+	if queries, known := total("prefix_cache_queries"); known {
+		c.Queries = queries
+	} else if misses, known := total("prefix_cache_misses"); known {
+		c.Queries = misses + c.Hits
+	}
 	external, _ := total("external_prefix_cache_hits") // hits of other cache tiers, such as host memory, count too
 	c.Hits += external
 	return c, ok

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"wb/collect/client"
@@ -17,9 +18,31 @@ type listedModel struct {
 	Root        client.LooseText `json:"root"`
 	OwnedBy     client.LooseText `json:"owned_by"`
 	MaxModelLen client.LooseText `json:"max_model_len"`
-	Meta        struct {
-		ContextTokens client.LooseText `json:"n_ctx"` // llama.cpp's: the context of one slot, so of one request
-	} `json:"meta"`
+	Meta        listedMeta       `json:"meta"`
+}
+
+// listedMeta is what llama.cpp says about a model.
+type listedMeta struct {
+	ContextTokens client.LooseText `json:"n_ctx"` // the context of one slot, so of one request
+	Parameters    client.LooseText `json:"n_params"`
+	Bytes         client.LooseText `json:"size"`
+	Format        client.LooseText `json:"ftype"`
+}
+
+// facts gives what can be believed.
+func (m listedMeta) facts() ModelFacts {
+	count := func(t client.LooseText) *int64 {
+		const most = 1 << 50
+		if n, err := strconv.ParseInt(string(t), 10, 64); err == nil && n > 0 && n <= most {
+			return &n
+		}
+		return nil
+	}
+	f := ModelFacts{Parameters: count(m.Parameters), WeightsBytes: count(m.Bytes)}
+	if m.Format != "" {
+		f.Quantization = new(client.Clip(string(m.Format)))
+	}
+	return f
 }
 
 // UnmarshalJSON reads an object, or a string, which is the model's name.

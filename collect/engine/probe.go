@@ -3,6 +3,9 @@ package engine
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +44,7 @@ var ErrNoModel = errors.New("model not served")
 // Limits on finding out what a server is.
 const (
 	probeLimit   = 2 * time.Second // for one request that a server need not answer
+	learnLimit   = 5 * time.Second // for what only one kind of server is asked
 	modelsLimit  = 30 * time.Second
 	LoadingLimit = 15 * time.Minute // loading a large model from a slow disk takes minutes
 	AskAgain     = time.Second      // pause before a server that is loading is asked again
@@ -62,27 +66,30 @@ func ProbeAs(ctx context.Context, c *client.Client, model string, kinds []Engine
 	limited, cancel := context.WithTimeout(ctx, probeLimit)
 	f.readVersion(c.Ask(limited, http.MethodGet, "/version", nil, client.MaxSmallAnswer))
 	cancel()
-	if why := probeTokenize(ctx, c, f.Model); why != "" {
+	limited, cancel = context.WithTimeout(ctx, probeLimit)
+	s := ReadMetrics(limited, c, false)
+	cancel()
+	f.readMetrics(s)
+	i := slices.IndexFunc(kinds, func(k Engine) bool { return k.Recognises(f) })
+	if i < 0 {
+		return nil, fmt.Errorf("recognise %s: it is not of a kind that wb knows", c.Base())
+	}
+	kind := kinds[i]
+	limited, cancel = context.WithTimeout(ctx, learnLimit)
+	kind.Learn(limited, c, f)
+	cancel()
+	if why := probeTokenize(ctx, c, kind, f); why != "" {
 		f.lacks("no_tokenize", "/tokenize "+why+": token ids and the possible prefix-cache hits are not known")
 	} else {
 		f.HasTokenize = true
 	}
-	limited, cancel = context.WithTimeout(ctx, probeLimit)
-	s := ReadMetrics(limited, c, false)
-	cancel()
 	switch {
 	case s.Err != nil:
 		f.lacks("no_metrics", "/metrics "+s.Err.Error()+": the server's counters are not known")
 	case len(s.Series) == 0:
 		f.lacks("no_metrics", "/metrics holds no counters: the server's counters are not known")
 	}
-	f.readMetrics(s)
-	for _, k := range kinds {
-		if k.Recognises(f) {
-			return &Server{*f, k}, ctx.Err()
-		}
-	}
-	return nil, fmt.Errorf("recognise %s: it is not of a kind that wb knows", c.Base())
+	return &Server{*f, kind}, ctx.Err()
 }
 
 // Loading says whether an answer means that the server is still loading its model. said is the reason that the answer gives.
@@ -195,16 +202,24 @@ func chooseModel(c *client.Client, f *Facts, resp *http.Response, text []byte, s
 	if m.Root != "" {
 		f.ModelRoot = new(string(m.Root))
 	}
-	f.OwnedBy = string(m.OwnedBy)
+	f.OwnedBy, f.Software = string(m.OwnedBy), resp.Header.Get("Server")
+	f.ModelFacts = m.Meta.facts()
 	return nil
 }
 
-// probeTokenize asks for the token ids of a short text. It says why the answer cannot be used, "" when it can. llama.cpp answers a request
-// that it does not understand with an empty list.
-func probeTokenize(ctx context.Context, c *client.Client, model string) (why string) {
+// probeTokenize asks for the token ids of a fixed text and of fixed messages, which tell tokenizers and templates apart. It says why the
+// answer cannot be used, "" when it can. llama.cpp answers a request that it does not understand with an empty list.
+func probeTokenize(ctx context.Context, c *client.Client, kind Engine, f *Facts) (why string) {
 	limited, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	_, err := Tokenize(limited, c, model, nil, "one two three")
+	ids, err := kind.TokenIDs(limited, c, f.Model, Text{Part: sampleText})
+	if err == nil {
+		f.Tokenizer = fingerprint(ids)
+		messages := []client.Message{{Role: "system", Content: "Be brief."}, {Role: "user", Content: sampleText}}
+		if ids, err := kind.TokenIDs(limited, c, f.Model, Text{Messages: messages}); err == nil {
+			f.Template = fingerprint(ids)
+		}
+	}
 	var status *statusError
 	switch {
 	case errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusMethodNotAllowed):
@@ -215,6 +230,18 @@ func probeTokenize(ctx context.Context, c *client.Client, model string) (why str
 		return "cannot be used (" + strings.TrimPrefix(err.Error(), "tokenize: ") + ")"
 	}
 	return ""
+}
+
+// sampleText has words, digits, punctuation and letters of other scripts, which tokenizers cut differently.
+const sampleText = "One two three: 1,234.5 tokens, naïve façade, Zürich, 日本語, привет!\n\tif (x_1 >= 42) { return \"done\"; }"
+
+// fingerprint tells lists of token ids apart: the first 16 hexadecimal digits of their SHA-256.
+func fingerprint(ids []int32) string {
+	h := sha256.New()
+	for _, id := range ids {
+		_ = binary.Write(h, binary.LittleEndian, id) // a hash takes everything
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
 func (f *Facts) readVersion(resp *http.Response, text []byte, err error) {
@@ -274,6 +301,8 @@ func (f *Facts) readMetrics(s *Scrape) {
 	if on, err := strconv.ParseBool(strings.ToLower(f.CacheConfig["enable_prefix_caching"])); err == nil {
 		f.PrefixCaching = &on
 	}
+	f.MatchUnitTokens, f.AlignTokens = number("prefix_match_unit", client.MaxTokenCount), number("cache_hit_alignment_tokens", client.MaxTokenCount)
+	f.HybridState = !slices.Contains([]string{"", "none", "None"}, f.CacheConfig["mamba_cache_mode"])
 }
 
 // Alive says whether the server still answers at all. It waits up to 5 s.

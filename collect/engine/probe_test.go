@@ -79,7 +79,7 @@ func TestTokenizeLies(t *testing.T) {
 	} {
 		o := &clienttest.OddServer{Tokenize: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }}
 		srv := httptest.NewServer(o)
-		_, err := Tokenize(t.Context(), clientOf(t, srv.URL, ""), "m", nil, "one two three")
+		_, err := vllm{}.TokenIDs(t.Context(), clientOf(t, srv.URL, ""), "m", Text{Part: "one two three"})
 		srv.Close()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %v, want %q", answer, err, want)

@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync/atomic"
 	"testing"
 
+	"wb/collect/client"
 	"wb/collect/client/clienttest"
 )
 
@@ -15,7 +17,15 @@ type toy struct{}
 
 func (toy) Kind() Kind               { return "toy" }
 func (toy) Recognises(f *Facts) bool { return f.Namespaces["toy"] }
-func (toy) Fields(*Facts) Fields     { return Fields{IgnoreEOS: true} }
+func (toy) About() About             { return About{Name: "toy"} }
+func (toy) Learn(_ context.Context, _ *client.Client, f *Facts) {
+	f.Version = new("1")
+}
+func (toy) TokenIDs(context.Context, *client.Client, string, Text) ([]int32, error) {
+	return []int32{1, 2}, nil
+}
+func (toy) Cache(*Facts) *Cache  { return &Cache{UnitTokens: 4} }
+func (toy) Fields(*Facts) Fields { return Fields{IgnoreEOS: true} }
 func (toy) CachedTokens(_ *Facts, reported *int64, missed bool) *int64 {
 	return orZero(reported, missed)
 }
@@ -47,6 +57,9 @@ func TestShapeOfAnEngine(t *testing.T) {
 	if s.Kind() != "toy" || s.Takes() != (Fields{IgnoreEOS: true}) || *s.Cached(nil, true) != 0 {
 		t.Errorf("it is %s and takes %+v", s.Kind(), s.Takes())
 	}
+	if *s.Version != "1" || !s.HasTokenize || s.Tokenizer == "" || s.CacheOf().UnitTokens != 4 {
+		t.Errorf("what it was asked: %+v", s.Facts)
+	}
 	counters, ok := s.Counters(ReadMetrics(t.Context(), c, false))
 	if want := (Counters{Finished: 3, Hits: 5}); !ok || counters != want {
 		t.Errorf("its counters are %+v, want %+v", counters, want)
@@ -63,7 +76,9 @@ func TestKinds(t *testing.T) {
 		want  Kind
 	}{
 		{Facts{}, KindOpenAI},
-		{Facts{OwnedBy: "llamacpp", Namespaces: map[string]bool{"llamacpp": true}}, KindOpenAI},
+		{Facts{OwnedBy: "llamacpp"}, KindLlamaCpp},
+		{Facts{Namespaces: map[string]bool{"llamacpp": true}}, KindLlamaCpp},
+		{Facts{Software: "llama.cpp"}, KindLlamaCpp},
 		{Facts{OwnedBy: "vllm"}, KindVLLM},
 		{Facts{Namespaces: map[string]bool{"vllm": true}}, KindVLLM},
 		{Facts{OwnedBy: "vllm", Simulated: true}, KindSimulator},

@@ -1,5 +1,11 @@
 package engine
 
+import (
+	"context"
+
+	"wb/collect/client"
+)
+
 // simulator is wb's simulator, which has the same interface as vLLM.
 type simulator struct{}
 
@@ -8,6 +14,22 @@ func (simulator) Kind() Kind { return KindSimulator }
 func (simulator) Recognises(f *Facts) bool { return f.Simulated }
 
 func (simulator) Fields(*Facts) Fields { return Fields{VLLM: true, IgnoreEOS: true, CacheSalt: true} }
+
+func (simulator) Learn(context.Context, *client.Client, *Facts) {}
+
+func (simulator) TokenIDs(ctx context.Context, c *client.Client, model string, t Text) ([]int32, error) {
+	return askVLLM(ctx, c, model, t)
+}
+
+func (simulator) Cache(f *Facts) *Cache { return f.pool() }
+
+func (simulator) About() About {
+	a := vllm{}.About()
+	a.Name, a.Releases, a.Recognised = "wb's simulator", "this one", "`/version` says `simulated`"
+	a.Says = "version, model, and the model and GPU that it imitates"
+	a.Isolation = "`restart` (started by wb), `salt`, `reset`, `line`, `none`"
+	return a
+}
 
 func (simulator) CachedTokens(_ *Facts, reported *int64, _ bool) *int64 { return reported }
 

@@ -23,31 +23,35 @@ const (
 	TemplateSlack = 4096 // tokens that a template adds once
 )
 
-// Tokenize asks the server for the token ids of messages, rendered with the server's chat template. Without messages it asks for the ids of
-// text as it is. It fails when the answer cannot be right, such as more ids than the text has bytes.
-func Tokenize(ctx context.Context, c *client.Client, model string, messages []client.Message, text string) ([]int32, error) {
-	body := map[string]any{"model": model}
-	bytes, most := int64(len(text)), int64(len(text)+TokenizeSlack)
-	if messages != nil {
-		body["messages"], body["add_generation_prompt"] = messages, true
-		bytes = bytesOf(messages)
-		most = bytes + int64(len(messages)*MessageSlack+TemplateSlack)
-	} else {
-		body["prompt"], body["add_special_tokens"] = text, false
+// most is how many tokens a text can have, and bytes how many bytes it has.
+func (t Text) most() (most, bytes int64) {
+	if t.Messages != nil {
+		bytes = bytesOf(t.Messages)
+		return bytes + int64(len(t.Messages)*MessageSlack+TemplateSlack), bytes
 	}
-	b, err := json.Marshal(body)
-	if err != nil {
-		return nil, fmt.Errorf("tokenize: %w", err)
+	bytes = int64(len(t.Prompt) + len(t.Part))
+	return bytes + TokenizeSlack, bytes
+}
+
+// askVLLM asks for token ids as vLLM answers: /tokenize renders messages itself.
+func askVLLM(ctx context.Context, c *client.Client, model string, t Text) ([]int32, error) {
+	body := map[string]any{"model": model}
+	if t.Messages != nil {
+		body["messages"], body["add_generation_prompt"] = t.Messages, true
+	} else {
+		body["prompt"], body["add_special_tokens"] = t.Prompt+t.Part, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, SideLimit)
 	defer cancel()
-	limit := int64(len(b)+client.UsageSlack) * client.BytesPerTokenID // a token has at least one byte
-	resp, answer, err := c.Ask(ctx, http.MethodPost, "/tokenize", b, limit)
+	most, bytes := t.most()
+	return askTokens(ctx, c, body, most, bytes)
+}
+
+// askTokens sends a body to /tokenize and reads the ids. most is how many there can be for the bytes of the text.
+func askTokens(ctx context.Context, c *client.Client, body map[string]any, most, bytes int64) ([]int32, error) {
+	answer, err := ask(ctx, c, "/tokenize", body)
 	if err != nil {
-		return nil, fmt.Errorf("tokenize: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("tokenize: %w", &statusError{resp.StatusCode, c.Clean(cmp.Or(client.Reason(answer), resp.Status))})
+		return nil, err
 	}
 	var a struct {
 		Tokens []int32 `json:"tokens"`
@@ -66,6 +70,23 @@ func Tokenize(ctx context.Context, c *client.Client, model string, messages []cl
 	return a.Tokens, nil
 }
 
+// ask posts a body and gives the answer.
+func ask(ctx context.Context, c *client.Client, path string, body map[string]any) ([]byte, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("tokenize: %w", err)
+	}
+	limit := int64(len(b)+client.UsageSlack) * client.BytesPerTokenID // a token has at least one byte
+	resp, answer, err := c.Ask(ctx, http.MethodPost, path, b, limit)
+	if err != nil {
+		return nil, fmt.Errorf("tokenize: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("tokenize: %w", &statusError{resp.StatusCode, c.Clean(cmp.Or(client.Reason(answer), resp.Status))})
+	}
+	return answer, nil
+}
+
 // statusError is an answer other than 200.
 type statusError struct {
 	code int
@@ -80,7 +101,7 @@ func Counter(ctx context.Context, c *client.Client, s *Server) func(text string)
 		return nil
 	}
 	return func(text string) (int, error) {
-		ids, err := Tokenize(ctx, c, s.Model, nil, text)
+		ids, err := s.TokenIDs(ctx, c, s.Model, Text{Part: text})
 		return len(ids), err
 	}
 }

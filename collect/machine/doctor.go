@@ -123,7 +123,7 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 		add("context", LevelOK, fmt.Sprintf("%d tokens", *e.MaxModelLenTokens), "")
 	}
 	for _, a := range e.Absent {
-		add(map[string]string{"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models"}[a.Kind], LevelNote, a.Message, "")
+		add(map[string]string{"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models", "no_props": "properties"}[a.Kind], LevelNote, a.Message, "")
 	}
 	switch {
 	case e.HasMetrics && e.Takes().VLLM:

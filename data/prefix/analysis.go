@@ -17,12 +17,18 @@ const (
 	LastToken       Cause = "last_token"               // the last token of a prompt is always computed; the last token of a reply never was
 	Evicted         Cause = "evicted"                  // it was cached and was evicted
 	Isolation       Cause = "isolation"                // another session of the same repeat sent it, but isolation keeps them apart
+	SlotTaken       Cause = "slot_taken"               // another prompt took the slot, and the server did not bring this one back
+	HostMemoryFull  Cause = "host_memory_full"         // it was saved to host memory, which had no room for it any more
+	NotRestorable   Cause = "not_restorable"           // held, but a sliding window or a recurrent state cannot be taken up there
+	ContextShifted  Cause = "context_shifted"          // the server shifted its context, so that the beginning was thrown away
+	HybridState     Cause = "hybrid_state"             // held, but the state of a hybrid model is cached at certain places only
 	Unknown         Cause = "unknown"                  // it should have hit, and no cause is known
 )
 
 // Causes lists all causes in the order in which reports show them.
 func Causes() []Cause {
-	return []Cause{NewText, ChangedText, TemplateRewrote, Retokenized, BlockRounding, LastToken, Evicted, Isolation, Unknown}
+	return []Cause{NewText, ChangedText, TemplateRewrote, Retokenized, BlockRounding, LastToken, Evicted, SlotTaken, HostMemoryFull,
+		NotRestorable, ContextShifted, HybridState, Isolation, Unknown}
 }
 
 // Text is one message of a prompt.
@@ -32,6 +38,7 @@ type Text struct{ Role, Content string }
 type Turn struct {
 	Prompt    []int32 // token ids
 	Output    []int32 // generated ids, including the last sampled one; nil when not known
+	Guessed   bool    // Output holds the ids of the reply's text, and the generated ids may differ
 	Generated int     // number of generated tokens
 	Salt      string
 	Session   int     // turns of one session extend each other
@@ -73,7 +80,9 @@ const gram = 8
 // History is everything that was sent to a server, in order. It is not safe for use by several goroutines.
 type History struct {
 	size     int
-	pool     *Cache
+	align    int                 // a hit ends at a multiple of this many tokens; 0: at any block
+	unheld   Cause               // of tokens that the cache holds and does not give back
+	cache    cacheModel          // of the server
 	bySalt   map[string]*tree    // what was sent with each salt since the cache was cold, over all repeats
 	byRepeat map[int]*tree       // what was sent in each repeat, over all salts, cold or not
 	sent     map[workload]grams  // runs of tokens that were sent since the cache was cold
@@ -100,22 +109,33 @@ type sequence struct {
 	turn     Turn
 }
 
-// NewHistory makes the history of a server with blocks of size tokens and a pool of capacity tokens. A capacity of 0 sets no limit.
-// vLLM keeps one block of the pool for itself.
-func NewHistory(size, capacity int) *History {
+// NewHistory makes the history of a server. vLLM keeps one block of the pool for itself.
+func NewHistory(o Options) *History {
+	h := &History{
+		size: o.UnitTokens, align: o.AlignTokens, unheld: Unknown, bySalt: map[string]*tree{}, byRepeat: map[int]*tree{},
+		sent: map[workload]grams{}, last: map[int]*sequence{}, open: map[int][]*sequence{},
+	}
+	if o.Hybrid {
+		h.unheld = HybridState
+	}
+	if o.Slots != nil {
+		h.cache = newSlots(*o.Slots)
+		if o.Slots.Partial {
+			h.unheld = NotRestorable
+		}
+		return h
+	}
 	blocks := 0
-	if capacity > 0 {
-		blocks = max(capacity/size-1, 1)
+	if o.CapacityTokens > 0 {
+		blocks = max(o.CapacityTokens/o.UnitTokens-1, 1)
 	}
-	return &History{
-		size: size, pool: NewCache(size, blocks), bySalt: map[string]*tree{}, byRepeat: map[int]*tree{}, sent: map[workload]grams{},
-		last: map[int]*sequence{}, open: map[int][]*sequence{},
-	}
+	h.cache = pool{NewCache(o.UnitTokens, blocks)}
+	return h
 }
 
 // Cold tells that the cache was emptied: the server was restarted or reset.
 func (h *History) Cold() {
-	h.pool.Reset()
+	h.cache.reset()
 	clear(h.bySalt)
 	clear(h.sent)
 }
@@ -162,19 +182,44 @@ func (h *History) Analyse(t Turn) Analysis {
 	}
 	kind := h.divergence(&v, t, ref, common, prev != nil)
 
-	s := h.pool.Open(t.Prompt, t.Salt)
-	v.Predicted = s.Hit
+	held, leave := h.cache.look(t.Prompt, t.Salt)
+	v.Predicted = held
+	if h.align > 0 {
+		v.Predicted -= v.Predicted % h.align
+	}
 	from := t.Achieved
 	if from < 0 {
 		from = v.Predicted
 	}
+	h.unfound(&v, t, ref, from, held)
 	h.split(&v, t, ref, from, IdealHit(inRepeat, n, h.size), kind)
 	v.TextIdeal = n - v.Missed[NewText] - v.Missed[ChangedText]
-	h.add(t, cached, s)
+	h.add(t, cached, leave)
 	return v
 }
 
-// split assigns a cause to each of the missed tokens [from, n). Causes within the session come first. Of the tokens that are new to the
+// unfound assigns a cause to those of the missed tokens [from, n) that the server computed before and that the prompt shares. held tokens
+// are still in the cache by its model.
+func (h *History) unfound(v *Analysis, t Turn, ref *sequence, from, held int) {
+	give := func(c Cause, a, b int) {
+		if a = max(a, from); b > a {
+			v.Missed[c] += b - a
+		}
+	}
+	held = min(held, v.BlockIdeal)
+	found := min(v.Predicted, held)
+	cause := h.unheld
+	if ref != nil && ref.turn.Guessed && from >= ref.prompt && from < ref.length { // the reply's text has other ids than those generated
+		cause = Retokenized
+	}
+	give(cause, 0, found)
+	give(HybridState, found, held)
+	if v.BlockIdeal > held {
+		give(h.cache.why(t.Prompt, held), held, v.BlockIdeal)
+	}
+}
+
+// split assigns a cause to each of the missed tokens [from, n) beyond those that the server computed before. Causes within the session come first. Of the tokens that are new to the
 // session, those below shared were sent by another session of the repeat, so isolation is their cause.
 func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, kind Cause) {
 	n := len(t.Prompt)
@@ -183,10 +228,6 @@ func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, ki
 			v.Missed[c] += b - a
 		}
 	}
-	// The server cached the tokens below the block ideal. Where the model of the pool does not hit either, they were evicted.
-	held := min(v.Predicted, v.BlockIdeal)
-	give(Unknown, 0, held)
-	give(Evicted, held, v.BlockIdeal)
 	end := min(v.Common, n-1)
 	give(BlockRounding, v.BlockIdeal, end)
 	if v.Common >= n {
@@ -337,20 +378,17 @@ func (h *History) findOutput(s *sequence, t Turn) (done bool) {
 		return false
 	}
 	out := next[s.prompt:min(len(next), s.prompt+s.turn.Generated-1)]
+	earlier := s.tokens
 	s.tokens = append(slices.Clone(s.tokens[:s.prompt]), out...)
 	s.length = len(s.tokens)
 	h.keep(s, h.bySalt[s.turn.Salt])
 	h.remember(s, s.prompt)
-	q := h.pool.Open(s.tokens, s.turn.Salt) // the blocks of the prompt are hit again, and those of the output are added
-	if q.Reserve(len(s.tokens)) {
-		q.Computed(len(s.tokens))
-	}
-	q.Close()
+	h.cache.found(earlier, s.tokens, s.turn.Salt)
 	return true
 }
 
 // add records what a turn left in the cache.
-func (h *History) add(t Turn, cached *tree, s *Seq) {
+func (h *History) add(t Turn, cached *tree, leave func(kept []int32, need int, output []int32)) {
 	kept := slices.Clone(t.Prompt)
 	if len(t.Output) > 0 {
 		kept = append(kept, t.Output[:len(t.Output)-1]...)
@@ -360,14 +398,7 @@ func (h *History) add(t Turn, cached *tree, s *Seq) {
 	if t.Reply != "" { // an empty reply adds no message
 		q.messages = append(q.messages, Text{"assistant", t.Reply})
 	}
-	need := max(len(kept), Reusable(len(t.Prompt), t.Generated))
-	if s.Reserve(need) {
-		s.Computed(len(t.Prompt))
-		if len(kept) > len(t.Prompt) {
-			s.Computed(len(kept), t.Output...)
-		}
-	}
-	s.Close()
+	leave(kept, max(len(kept), Reusable(len(t.Prompt), t.Generated)), t.Output)
 	known := 0 // how many of its first tokens were sent before in this repeat with this salt
 	if common, _ := h.ofRepeat(t.Repeat).find(kept); h.sent[workload{t.Salt, t.Repeat}] != nil {
 		commonHere, _ := cached.find(kept)
@@ -428,70 +459,5 @@ func (h *History) remember(s *sequence, known int) {
 func (g grams) add(tokens []int32, from int) {
 	for i := max(0, from-gram+1); i+gram <= len(tokens); i++ {
 		g[gramHash(tokens[i:i+gram])] = struct{}{}
-	}
-}
-
-// tree is a radix tree of token sequences. It finds the longest prefix that a prompt shares with any of them.
-type tree struct{ root node }
-
-type node struct {
-	edge     []int32   // tokens between the parent node and this one
-	seq      *sequence // one of the sequences through this node
-	children map[int32]*node
-}
-
-// find returns the length of the longest common prefix and a sequence that has it. Of several it prefers the last one that began a
-// session.
-func (t *tree) find(tokens []int32) (int, *sequence) {
-	n, length := &t.root, 0
-	for {
-		c, ok := n.children[at(tokens, length)]
-		if length >= len(tokens) || !ok {
-			return length, n.seq
-		}
-		k := LCP(c.edge, tokens[length:])
-		length += k
-		if k < len(c.edge) {
-			return length, c.seq
-		}
-		n = c
-	}
-}
-
-// at returns the token at i, or -1 behind the end.
-func at(tokens []int32, i int) int32 {
-	if i >= len(tokens) {
-		return -1
-	}
-	return tokens[i]
-}
-
-// insert adds a sequence and its tokens. The nodes on its path point to the last sequence that began a session.
-func (t *tree) insert(s *sequence, tokens []int32) {
-	n, rest := &t.root, tokens
-	point := func(n *node) {
-		if n.seq == nil || s.first {
-			n.seq = s
-		}
-	}
-	point(n)
-	for len(rest) > 0 {
-		if n.children == nil {
-			n.children = map[int32]*node{}
-		}
-		c, ok := n.children[rest[0]]
-		if !ok {
-			n.children[rest[0]] = &node{edge: slices.Clone(rest), seq: s}
-			return
-		}
-		k := LCP(c.edge, rest)
-		if k < len(c.edge) {
-			upper := &node{edge: c.edge[:k], seq: c.seq, children: map[int32]*node{c.edge[k]: c}}
-			c.edge = c.edge[k:]
-			n.children[rest[0]] = upper
-			c = upper
-		}
-		point(c)
-		n, rest = c, rest[k:]
 	}
 }

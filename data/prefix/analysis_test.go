@@ -31,7 +31,7 @@ func TestRecordedTurns(t *testing.T) {
 		if err := json.Unmarshal(b, &turns); err != nil || len(turns) < 21 {
 			t.Fatalf("%d turns (%v)", len(turns), err)
 		}
-		h := NewHistory(size, 0)
+		h := NewHistory(Options{UnitTokens: size, CapacityTokens: 0})
 		sessions := map[string]int{}
 		for _, c := range turns {
 			if _, ok := sessions[c.Conversation]; !ok {
@@ -136,7 +136,7 @@ func BenchmarkAnalyse(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		began := time.Now()
-		h := NewHistory(16, 0)
+		h := NewHistory(Options{UnitTokens: 16, CapacityTokens: 0})
 		for i := range turns {
 			p := slices.Clone(text[:length*(i+1)/turns])
 			if i%4 == 3 {

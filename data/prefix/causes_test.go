@@ -63,7 +63,7 @@ func newTalk(t *testing.T, size, capacity int) *talk {
 	if capacity > 0 {
 		blocks = capacity/size - 1
 	}
-	return &talk{t: t, h: NewHistory(size, capacity), server: NewCache(size, blocks)}
+	return &talk{t: t, h: NewHistory(Options{UnitTokens: size, CapacityTokens: capacity}), server: NewCache(size, blocks)}
 }
 
 // turn sends messages, gets a reply of these ids, and returns the analysis.
@@ -287,7 +287,7 @@ func TestCausesOfNewText(t *testing.T) {
 		}
 	})
 	t.Run("a warm-up does not count", func(t *testing.T) {
-		h := NewHistory(16, 0)
+		h := NewHistory(Options{UnitTokens: 16, CapacityTokens: 0})
 		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "warm", Messages: []Text{system, u1}, Achieved: 0, Apart: true})
 		v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Salt: "s", Session: 1, Messages: []Text{system, u1}, Achieved: 0})
 		if v.Missed[NewText] != len(prompt(system, u1)) {
@@ -311,7 +311,7 @@ func TestCausesOfNewText(t *testing.T) {
 func TestUnknownCauses(t *testing.T) {
 	system, u1, u2, r1 := opening()
 	t.Run("no known cause", func(t *testing.T) {
-		h := NewHistory(16, 0)
+		h := NewHistory(Options{UnitTokens: 16, CapacityTokens: 0})
 		for i := range 2 {
 			v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Session: i, Messages: []Text{system, u1}, Achieved: 0})
 			checkSum(t, v)
@@ -321,7 +321,7 @@ func TestUnknownCauses(t *testing.T) {
 		}
 	})
 	t.Run("the server reports no hits", func(t *testing.T) {
-		h := NewHistory(16, 0)
+		h := NewHistory(Options{UnitTokens: 16, CapacityTokens: 0})
 		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Messages: []Text{system, u1}, Achieved: -1})
 		v := h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 1, Session: 1, Messages: []Text{system, u1}, Achieved: -1})
 		if v.Predicted < 200 || v.Missed[Unknown] != 0 {
@@ -329,7 +329,7 @@ func TestUnknownCauses(t *testing.T) {
 		}
 	})
 	t.Run("outputs are not known", func(t *testing.T) {
-		h := NewHistory(16, 0)
+		h := NewHistory(Options{UnitTokens: 16, CapacityTokens: 0})
 		h.Analyse(Turn{Prompt: prompt(system, u1), Generated: 51, Messages: []Text{system, u1}, Reply: r1, Achieved: 0})
 		v := h.Analyse(Turn{Prompt: prompt(system, u1, Text{"assistant", r1}, u2), Generated: 2,
 			Messages: []Text{system, u1, {"assistant", r1}, u2}, Achieved: 272})

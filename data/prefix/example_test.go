@@ -27,7 +27,7 @@ func report(turn int, a prefix.Analysis) {
 
 // The second turn of a conversation extends the first: its prompt is the first prompt, the reply to it, and a new question.
 func ExampleHistory_Analyse() {
-	h := prefix.NewHistory(16, 0) // blocks of 16 tokens, and a pool without a limit
+	h := prefix.NewHistory(prefix.Options{UnitTokens: 16, CapacityTokens: 0}) // blocks of 16 tokens, and a pool without a limit
 
 	// the first prompt has 40 tokens, and the reply to it has 11
 	question := prefix.Text{Role: "user", Content: "What is a block?"}
@@ -57,7 +57,7 @@ func ExampleHistory_Analyse() {
 
 // A document that enters the system prompt changes the text in front of the history, so the history is computed again.
 func ExampleHistory_Analyse_changedText() {
-	h := prefix.NewHistory(16, 0)
+	h := prefix.NewHistory(prefix.Options{UnitTokens: 16, CapacityTokens: 0})
 	system, document, history := ids(100, 32), ids(300, 24), ids(600, 40)
 
 	h.Analyse(prefix.Turn{Prompt: slices.Concat(system, history), Messages: []prefix.Text{{Role: "system", Content: "Be brief."}}})

@@ -56,8 +56,10 @@ SELECT * FROM (VALUES
   ('external_prefix_cache_hits', 'vllm:external_prefix_cache_hits'),
   ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens_total'),
     ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens'),
-  ('preemptions', 'vllm:num_preemptions_total'), ('preemptions', 'vllm:num_preemptions')) AS t(metric, name);
-COMMENT ON VIEW metric_names IS 'names that a metric has had over vLLM''s releases';
+  ('preemptions', 'vllm:num_preemptions_total'), ('preemptions', 'vllm:num_preemptions'),
+  ('prefix_cache_hits', 'llamacpp:prompt_tokens_cached_total'), ('prefix_cache_misses', 'llamacpp:prompt_tokens_total'),
+  ('spec_decode_accepted', 'llamacpp:spec_decode_num_accepted_tokens_total')) AS t(metric, name);
+COMMENT ON VIEW metric_names IS 'names that a metric has had over the releases of vLLM and llama.cpp';
 COMMENT ON COLUMN metric_names.metric IS 'what is measured';
 COMMENT ON COLUMN metric_names.name IS 'name in /metrics; a histogram''s series add _sum, _count or _bucket';
 
@@ -83,12 +85,15 @@ WITH named AS (
       'vllm:external_prefix_cache_hits_total', 'vllm:external_prefix_cache_hits', 'vllm:num_preemptions_total', 'vllm:num_preemptions',
       'vllm:spec_decode_num_accepted_tokens_total', 'vllm:spec_decode_num_accepted_tokens',
       'vllm:request_queue_time_seconds_sum', 'vllm:request_queue_time_seconds_count',
-      'vllm:request_prefill_time_seconds_sum', 'vllm:request_decode_time_seconds_sum', 'vllm:time_to_first_token_seconds_sum'], m.name)
+      'vllm:request_prefill_time_seconds_sum', 'vllm:request_decode_time_seconds_sum', 'vllm:time_to_first_token_seconds_sum',
+      'llamacpp:prompt_tokens_cached_total', 'llamacpp:prompt_tokens_total', 'llamacpp:spec_decode_num_accepted_tokens_total'], m.name)
     AND s.run_id IN (SELECT run_id FROM query_table(chosen)) AND m.run_id IN (SELECT run_id FROM query_table(chosen))
   GROUP BY ALL),
 series AS ( -- a release that has an old and a new name gives both the same value, which counts once
   SELECT run_id, turn_id, phase, scrape_id,
-    max(value) FILTER (WHERE metric = 'prefix_cache_queries') AS queries,
+    -- llama.cpp counts the computed tokens instead of all that were looked up
+    coalesce(max(value) FILTER (WHERE metric = 'prefix_cache_queries'),
+      max(value) FILTER (WHERE metric = 'prefix_cache_misses') + max(value) FILTER (WHERE metric = 'prefix_cache_hits')) AS queries,
     max(value) FILTER (WHERE metric = 'prefix_cache_hits') AS hits,
     max(value) FILTER (WHERE metric = 'external_prefix_cache_hits') AS external_hits,
     max(value) FILTER (WHERE metric = 'spec_decode_accepted') AS accepted,
@@ -99,24 +104,40 @@ series AS ( -- a release that has an old and a new name gives both the same valu
     max(value) FILTER (WHERE metric = 'vllm:time_to_first_token_seconds_sum') AS ttft_s,
     max(value) FILTER (WHERE metric = 'preemptions') AS preemptions
   FROM (SELECT n.*, coalesce(x.metric, n.name) AS metric FROM named n LEFT JOIN metric_names x USING (name)) GROUP BY ALL),
-edges AS (SELECT * FROM series QUALIFY row_number() OVER (PARTITION BY run_id, turn_id, phase ORDER BY scrape_id DESC) = 1)
-SELECT a.run_id, a.turn_id,
-  CASE WHEN a.queries >= b.queries AND a.hits >= b.hits THEN (a.queries - b.queries)::BIGINT END AS counter_query_tokens,
-  CASE WHEN a.queries >= b.queries AND a.hits >= b.hits
-    THEN (a.hits - b.hits + coalesce(greatest(a.external_hits - b.external_hits, 0), 0))::BIGINT END AS counter_hit_tokens,
-  CASE WHEN a.external_hits >= b.external_hits THEN (a.external_hits - b.external_hits)::BIGINT END AS counter_external_hit_tokens,
-  CASE WHEN a.requests = b.requests + 1 AND a.accepted >= b.accepted THEN (a.accepted - b.accepted)::BIGINT END AS draft_tokens_accepted,
-  CASE WHEN a.requests >= b.requests THEN (a.requests - b.requests)::BIGINT END AS server_requests,
-  CASE WHEN a.requests = b.requests + 1 THEN (a.queue_s - b.queue_s) * 1e3 END AS server_queue_ms,
-  CASE WHEN a.requests = b.requests + 1 THEN (a.prefill_s - b.prefill_s) * 1e3 END AS server_prefill_ms,
-  CASE WHEN a.requests = b.requests + 1 THEN (a.decode_s - b.decode_s) * 1e3 END AS server_decode_ms,
-  CASE WHEN a.requests = b.requests + 1 THEN (a.ttft_s - b.ttft_s) * 1e3 END AS server_ttft_ms,
-  CASE WHEN a.preemptions >= b.preemptions THEN (a.preemptions - b.preemptions)::BIGINT END AS server_preemptions
-FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a.phase = 'after' AND b.phase = 'before';
+edges AS (SELECT * FROM series QUALIFY row_number() OVER (PARTITION BY run_id, turn_id, phase ORDER BY scrape_id DESC) = 1),
+changes AS (
+  SELECT a.run_id, a.turn_id,
+    CASE WHEN a.queries >= b.queries AND a.hits >= b.hits THEN (a.queries - b.queries)::BIGINT END AS counter_query_tokens,
+    CASE WHEN a.queries >= b.queries AND a.hits >= b.hits
+      THEN (a.hits - b.hits + coalesce(greatest(a.external_hits - b.external_hits, 0), 0))::BIGINT END AS counter_hit_tokens,
+    CASE WHEN a.external_hits >= b.external_hits THEN (a.external_hits - b.external_hits)::BIGINT END AS counter_external_hit_tokens,
+    CASE WHEN a.requests = b.requests + 1 AND a.accepted >= b.accepted THEN (a.accepted - b.accepted)::BIGINT END AS accepted,
+    CASE WHEN a.requests >= b.requests THEN (a.requests - b.requests)::BIGINT END AS server_requests,
+    CASE WHEN a.requests = b.requests + 1 THEN (a.queue_s - b.queue_s) * 1e3 END AS queue_ms,
+    CASE WHEN a.requests = b.requests + 1 THEN (a.prefill_s - b.prefill_s) * 1e3 END AS prefill_ms,
+    CASE WHEN a.requests = b.requests + 1 THEN (a.decode_s - b.decode_s) * 1e3 END AS decode_ms,
+    CASE WHEN a.requests = b.requests + 1 THEN (a.ttft_s - b.ttft_s) * 1e3 END AS server_ttft_ms,
+    CASE WHEN a.preemptions >= b.preemptions THEN (a.preemptions - b.preemptions)::BIGINT END AS server_preemptions
+  FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a.phase = 'after' AND b.phase = 'before'),
+said AS ( -- what the server said about the request itself is exact for any number of users
+  SELECT s.*, CASE WHEN s.source = 'timings' AND t.headers_ns - coalesce(t.written_ns, t.submit_ns) >= 0
+      AND t.headers_ns + s.prefill_ms * 1e6 <= t.first_ns + 1000000 -- an older server sends its headers with the first token
+    THEN (t.headers_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 END AS slot_wait_ms
+  FROM raw.turn_server s JOIN raw.turn t ON t.run_id = s.run_id AND t.turn_id = s.turn_id
+  WHERE s.run_id IN (SELECT run_id FROM query_table(chosen)))
+SELECT coalesce(c.run_id, s.run_id) AS run_id, coalesce(c.turn_id, s.turn_id) AS turn_id,
+  c.counter_query_tokens, c.counter_hit_tokens, c.counter_external_hit_tokens,
+  coalesce(s.draft_tokens_accepted, c.accepted) AS draft_tokens_accepted, c.server_requests,
+  coalesce(s.queue_ms, c.queue_ms) AS server_queue_ms, s.slot_wait_ms AS server_slot_wait_ms,
+  coalesce(s.prefill_ms, c.prefill_ms) AS server_prefill_ms, coalesce(s.decode_ms, c.decode_ms) AS server_decode_ms, c.server_ttft_ms,
+  s.cached_tokens AS server_cached_tokens, s.prefill_tokens AS server_prefill_tokens, s.draft_tokens AS draft_tokens,
+  c.server_preemptions, s.source AS server_said
+FROM changes c FULL JOIN said s ON s.run_id = c.run_id AND s.turn_id = c.turn_id;
 
 CREATE OR REPLACE VIEW turn_counters AS FROM counters_of('runs');
 COMMENT ON VIEW turn_counters IS
-  'how the server''s counters changed across each turn; exact if nobody else used the server; NULL after a restart in between';
+  'what the server says about each turn: in its last event, or by how its counters changed across the turn, which is exact if nobody else '
+  'used the server; NULL after a restart in between';
 COMMENT ON COLUMN turn_counters.run_id IS 'run';
 COMMENT ON COLUMN turn_counters.turn_id IS 'request';
 COMMENT ON COLUMN turn_counters.counter_query_tokens IS 'prompt tokens looked up in the prefix cache (prefix_cache_queries)';
@@ -126,11 +147,19 @@ COMMENT ON COLUMN turn_counters.counter_external_hit_tokens IS
   'how many of them were brought back from another tier: host memory, disk or another machine; NULL where the server has none';
 COMMENT ON COLUMN turn_counters.draft_tokens_accepted IS
   'draft tokens of speculation that were accepted: they needed no separate step; NULL where the server does not speculate, or the turn '
-  'was not alone';
+  'was not alone and the server does not say';
+COMMENT ON COLUMN turn_counters.server_slot_wait_ms IS
+  'until llama.cpp began with the request and sent its headers: chat template, tokenizing, queue and the swap of a slot with host memory; '
+  'NULL for other servers';
+COMMENT ON COLUMN turn_counters.server_cached_tokens IS 'prompt tokens from the cache, as the last event says beside the usage';
+COMMENT ON COLUMN turn_counters.server_prefill_tokens IS 'prompt tokens that were computed, as the last event says';
+COMMENT ON COLUMN turn_counters.draft_tokens IS 'draft tokens of speculation, as the last event says';
+COMMENT ON COLUMN turn_counters.server_said IS
+  'member of the last event that the figures of the request come from: timings or metrics; NULL: they come from counters';
 COMMENT ON COLUMN turn_counters.server_requests IS 'requests the server finished meanwhile; 1 when the turn was alone';
-COMMENT ON COLUMN turn_counters.server_queue_ms IS 'time in the server''s queue; NULL unless the turn was alone';
-COMMENT ON COLUMN turn_counters.server_prefill_ms IS 'prefill time by the server''s clock; NULL unless the turn was alone';
-COMMENT ON COLUMN turn_counters.server_decode_ms IS 'decode time by the server''s clock; NULL unless the turn was alone';
+COMMENT ON COLUMN turn_counters.server_queue_ms IS 'time in the server''s queue; NULL unless the turn was alone or the server says it';
+COMMENT ON COLUMN turn_counters.server_prefill_ms IS 'prefill time by the server''s clock; NULL unless the turn was alone or the server says it';
+COMMENT ON COLUMN turn_counters.server_decode_ms IS 'decode time by the server''s clock; NULL unless the turn was alone or the server says it';
 COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; NULL unless the turn was alone';
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
