@@ -78,13 +78,13 @@ func group(d *drawing, places []place) string {
 }
 
 // fixedInks gives the values, by the name of their column, that have one colour in every chart. The numbers are those of the palette in
-// page.js.
-func fixedInks() map[string][]string {
-	return map[string][]string{
-		"cause": {"new_text", "changed_text", "block_rounding", "template_rewrote_history", "retokenized", "evicted", "isolation", "unknown",
-			"last_token"},
-		"phase":  {"before", "with", "after"},
-		"series": {"cold", "cached", "partly"},
+// page.js. Values with the same colour belong to different engines, so that they do not meet in one run.
+func fixedInks() map[string][][]string {
+	return map[string][][]string{
+		"cause": {{"new_text"}, {"changed_text"}, {"block_rounding", "not_restorable"}, {"template_rewrote_history"}, {"retokenized"},
+			{"evicted", "host_memory_full"}, {"isolation", "slot_taken"}, {"unknown"}, {"last_token", "context_shifted", "hybrid_state"}},
+		"phase":  {{"before"}, {"with"}, {"after"}},
+		"series": {{"cold"}, {"cached"}, {"partly"}},
 	}
 }
 
@@ -112,7 +112,7 @@ func inks(src source, list []*series) map[string]int {
 		if several {
 			out[s.name] = s.nth % inkCount
 		}
-		if i := slices.Index(fixed, s.name); i >= 0 {
+		if i := slices.IndexFunc(fixed, func(names []string) bool { return slices.Contains(names, s.name) }); i >= 0 {
 			out[s.name] = i
 		}
 	}

@@ -160,6 +160,20 @@ func (a *adviser) misses(r row) {
 	case "evicted":
 		title, report = "Hit ratio lost to eviction", "cache_miss_causes"
 		advice = "the KV cache is too small: fewer --users, a larger --gpu-memory-utilization or a shorter --max-model-len"
+	case "slot_taken":
+		title, report = "Hit ratio lost to a slot that another prompt took", "cache_miss_causes"
+		advice = "more slots (-np) or host memory for prompts (--cache-ram) of llama-server keep more of them"
+	case "host_memory_full":
+		title, report, advice = "Hit ratio lost to full host memory", "cache_miss_causes", "a larger --cache-ram of llama-server holds more prompts"
+	case "not_restorable":
+		title, report = "Hit ratio lost to a window or a recurrent state", "cache_miss_causes"
+		advice = "with a sliding window --swa-full of llama-server keeps everything and takes more memory; " +
+			"more --ctx-checkpoints help in other cases"
+	case "context_shifted":
+		title, report, advice = "Hit ratio lost to a shifted context", "cache_miss_causes", "a longer context of the server avoids the shift"
+	case "hybrid_state":
+		title, report = "Hit ratio lost to the state of a hybrid model", "cache_miss_causes"
+		advice = "its state is cached at few places (cache_hit_alignment_tokens of vLLM); a smaller --block-size gives more of them"
 	case "isolation":
 		title, report = "Sessions share text that isolation keeps apart", "cache_miss_causes"
 		advice = "in use without isolation these tokens would be cached"

@@ -48,10 +48,18 @@ func causeWords(cause string) string {
 		return "not whole blocks"
 	case "last_token":
 		return "the last token is always computed"
+	case "slot_taken":
+		return "another prompt took the slot"
+	case "not_restorable":
+		return "a window or a recurrent state cannot be taken up there"
+	case "context_shifted":
+		return "the server shifted its context"
+	case "hybrid_state":
+		return "the state of a hybrid model is cached at few places"
 	case "isolation":
 		return "isolation keeps sessions apart"
 	case "unknown":
 		return "no cause is known"
 	}
-	return strings.ReplaceAll(cause, "_", " ") // new text, changed text, evicted
+	return strings.ReplaceAll(cause, "_", " ") // new text, changed text, evicted, host memory full
 }

@@ -26,4 +26,4 @@ FROM n JOIN causes c ON c.run_id = n.run_id AND c.conversation = n.conversation 
     AND m.cause = c.cause
 ORDER BY min(n.began) OVER (PARTITION BY n.run_id, n.conversation, n.placement), n.turn,
   list_position(['new_text', 'changed_text', 'template_rewrote_history', 'retokenized', 'block_rounding', 'last_token', 'evicted',
-      'isolation', 'unknown'], c.cause);
+      'slot_taken', 'host_memory_full', 'not_restorable', 'context_shifted', 'hybrid_state', 'isolation', 'unknown'], c.cause);

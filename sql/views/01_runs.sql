@@ -16,7 +16,7 @@ COMMENT ON VIEW runs IS 'one row per run';
 COMMENT ON COLUMN runs.run_id IS 'random UUID, unique across machines';
 COMMENT ON COLUMN runs.run IS 'name of the run, with the start of its id where two runs share the name';
 COMMENT ON COLUMN runs.duration_s IS 'from start to end, wall clock';
-COMMENT ON COLUMN runs.engine IS 'vllm, openai or simulator';
+COMMENT ON COLUMN runs.engine IS 'vllm, llamacpp, openai or simulator';
 COMMENT ON COLUMN runs.engine_version IS 'version that the server reports';
 COMMENT ON COLUMN runs.tags IS 'tags as key=value, in key order';
 
