@@ -182,7 +182,7 @@ func (r *run) settings(ctx context.Context) error {
 	opt("tokenizer", plain.OrNil(e.Tokenizer))
 	opt("template", plain.OrNil(e.Template))
 	for name, v := range e.Flags {
-		if p.Server.Process == nil && !slices.Contains(serve.SecretArgs(), name) {
+		if p.Server.Process == nil && !slices.Contains(append(serve.SecretArgs(), "host", "port", "alias"), name) {
 			add("server", "--"+name, r.client.Clean(v))
 		}
 	}

@@ -158,12 +158,12 @@ type ModelFacts struct {
 
 // SlotFacts are what is known about a server that keeps prompts in slots.
 type SlotFacts struct {
-	Slots         *int64            // requests that are computed at once, each in a slot of its own
-	Flags         map[string]string // flags of its command line and environment, without dashes; nil: the process cannot be seen
-	KVTokenBytes  int64             // KV cache of one token, in bytes; 0: not known
-	WindowTokens  int64             // sliding window of some layers; 0: none is known
-	Recurrent     bool              // some layers have a recurrent state
-	ModelFileRead bool              // the last three come from the model's file
+	Slots        *int64            // requests that are computed at once, each in a slot of its own
+	Flags        map[string]string // flags of its command line and environment, without dashes; nil: the process cannot be seen
+	KVTokenBytes int64             // KV cache of one token, in bytes; 0: not known
+	WindowTokens int64             // sliding window of some layers; 0: none is known
+	Recurrent    bool              // some layers have a recurrent state
+	ModelFile    string            // the model's GGUF file on this machine, from which the last three come; "": it was not read
 }
 
 // CacheFacts are what a server says about its KV cache.

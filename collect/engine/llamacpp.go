@@ -40,7 +40,7 @@ func (llamaCpp) Learn(ctx context.Context, c *client.Client, f *Facts) {
 	}
 	f.Flags = llamaFlags(ctx, c)
 	f.PrefixCaching = new(f.Flags["no-cache-prompt"] == "")
-	f.readModelFile(c)
+	f.readModelFile(ctx, c)
 }
 
 // readProps reads the answer of /props. default_generation_settings.n_ctx is the context of one slot.
@@ -79,7 +79,7 @@ func (f *Facts) readProps(text []byte) {
 // llamaShort are short flags of llama-server and the names that they stand for (common/arg.cpp).
 var llamaShort = map[string]string{"c": "ctx-size", "np": "parallel", "cram": "cache-ram", "ctk": "cache-type-k", "ctv": "cache-type-v",
 	"kvu": "kv-unified", "no-kvu": "no-kv-unified", "sps": "slot-prompt-similarity", "ctxcp": "ctx-checkpoints",
-	"swa-checkpoints": "ctx-checkpoints", "ngl": "n-gpu-layers", "gpu-layers": "n-gpu-layers"}
+	"swa-checkpoints": "ctx-checkpoints", "ngl": "n-gpu-layers", "gpu-layers": "n-gpu-layers", "m": "model", "t": "threads", "b": "batch-size", "ub": "ubatch-size", "fa": "flash-attn"}
 
 // llamaFlags gives the flags of the server's process by their long names, without a value "on". It is nil where the process cannot be seen.
 func llamaFlags(ctx context.Context, c *client.Client) map[string]string {

@@ -84,7 +84,9 @@ func TestLlamaCppFacts(t *testing.T) {
 
 // A server that answers less says less, and wb says what is missing.
 func TestLlamaCppLacks(t *testing.T) {
-	refuse := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":{"code":501}}`, http.StatusNotImplemented) }
+	refuse := func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":{"code":501}}`, http.StatusNotImplemented)
+	}
 	for path, want := range map[string]string{"/props": "no_props", "/tokenize": "no_tokenize", "/metrics": "no_metrics"} {
 		s, err := Probe(t.Context(), clientOf(t, recorded(t, map[string]http.HandlerFunc{path: refuse}), ""), "", nil)
 		if err != nil || s.Kind() != KindLlamaCpp || len(s.Absent) != 1 || s.Absent[0].Kind != want {
@@ -107,7 +109,7 @@ func TestReadLlamaFlags(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
 		got = append(got, name+"="+flags[name])
 	}
-	want := "cache-ram=100 cache-type-k=q8_0 ctx-size=8192 jinja=on m=model.gguf no-kv-unified=on parallel=-1 swa-full=on temp=-0.5"
+	want := "cache-ram=100 cache-type-k=q8_0 ctx-size=8192 jinja=on model=model.gguf no-kv-unified=on parallel=-1 swa-full=on temp=-0.5"
 	if strings.Join(got, " ") != want {
 		t.Errorf("%s, want %s", strings.Join(got, " "), want)
 	}

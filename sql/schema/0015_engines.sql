@@ -8,7 +8,7 @@ COMMENT ON COLUMN raw.engine.parameters IS 'parameters of the model, as the serv
 ALTER TABLE raw.engine ADD COLUMN weights_bytes BIGINT;
 COMMENT ON COLUMN raw.engine.weights_bytes IS 'size of the weights, as the server counts it; NULL where it does not say';
 ALTER TABLE raw.engine ADD COLUMN slots BIGINT;
-COMMENT ON COLUMN raw.engine.slots IS 'requests that the server computes at once, each in a slot of its own; NULL where it has no slots';
+COMMENT ON COLUMN raw.engine.slots IS 'requests that the server computes at once, each in a separate slot; NULL where it has no slots';
 COMMENT ON COLUMN raw.engine.kind IS 'vllm, llamacpp, openai (any other OpenAI-compatible server) or simulator';
 COMMENT ON COLUMN raw.engine.version IS 'version that the server reports, or its build';
 COMMENT ON COLUMN raw.engine.block_size_tokens IS
