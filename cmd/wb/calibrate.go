@@ -34,7 +34,7 @@ The runs stay in the file. On the same machine, with the same server, model, use
 every change.
 
 Where the server runs on this machine, the command first measures for about a second how fast the processors read main memory.
-wb query roofline compares a model that the processors run with that figure.
+The limits that wb query roofline shows for a model on processors come from that figure.
 
 The command takes the flags of wb run. Give those with which you will measure.`,
 		Example: `  wb calibrate                                                  # on the simulator, under a minute

@@ -75,7 +75,8 @@ func TestMemoryIsMeasuredOnce(t *testing.T) {
 			order = append(order, "measure")
 			return 7, "7 bytes", tt.fails
 		}
-		if err := s.playWith(t.Context(), tools, "name: two\nconversations: [simple_qa]\nvariants: {a: {}, b: {seed: 0}}\n"+tt.settings); err != nil {
+		const plan = "name: two\nconversations: [simple_qa]\nvariants: {a: {}, b: {seed: 0}}\n"
+		if err := s.playWith(t.Context(), tools, plan+tt.settings); err != nil {
 			t.Fatalf("%s: %v", tt.what, err)
 		}
 		if got := strings.Join(order, " "); got != tt.order {

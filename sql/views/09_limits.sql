@@ -4,7 +4,7 @@ CREATE OR REPLACE MACRO limits_by(counters) AS TABLE -- the definition of turn_l
 -- The roofline (Williams, Waterman, Patterson 2009): a step takes at least the time to move its bytes and at least the time to do its
 -- arithmetic. Weights and KV are read once per step. A multiplication and an addition are two FLOP.
 -- docs/reference/limits.md has the formulas.
--- Where the processors run the model, their memory gives the limit of decode. Their peak of arithmetic is not known, and so prefill has none.
+-- Where the processors run the model, their memory gives the limit of decode. Their peak of arithmetic is not known: prefill has no limit.
 WITH b AS (
   SELECT h.run_id, h.cpu_model, h.hostname, b.memory_read_bytes_per_s
   FROM raw.host h LEFT JOIN memory_bandwidths b ON b.hostname = h.hostname AND b.cpu_model IS NOT DISTINCT FROM h.cpu_model),
@@ -103,7 +103,8 @@ COMMENT ON VIEW turn_limits IS
   'known';
 COMMENT ON COLUMN turn_limits.run_id IS 'run';
 COMMENT ON COLUMN turn_limits.turn_id IS 'request';
-COMMENT ON COLUMN turn_limits.gpu_name IS 'GPU product whose peaks give the limits; NULL when the server''s GPU is not known, and where the processors run the model';
+COMMENT ON COLUMN turn_limits.gpu_name IS
+  'GPU product whose peaks give the limits; NULL when the server''s GPU is not known, and where the processors run the model';
 COMMENT ON COLUMN turn_limits.decode_context_tokens IS 'mean context of its decode steps: prompt and half of the completion';
 COMMENT ON COLUMN turn_limits.step_tokens IS 'tokens that a decode step gives: 1, or more with speculation';
 COMMENT ON COLUMN turn_limits.decode_bytes IS 'bytes to be read for a token: weights and the KV cache of that context, over step_tokens';
