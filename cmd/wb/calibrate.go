@@ -25,13 +25,16 @@ variants:
 `
 
 func newCalibrate(stdout, stderr io.Writer) *cobra.Command {
-	o := runOptions{start: time.Now(), stdout: stdout, stderr: stderr}
+	o := runOptions{start: time.Now(), stdout: stdout, stderr: stderr, memory: true}
 	cmd := &cobra.Command{
 		Use:   "calibrate [-- VLLM-ARGUMENTS]",
 		Short: "Measure this machine's noise by comparing equal runs",
 		Long: `Play two equal runs, interleaved, and compare them. Whatever differs between them is this machine's noise.
 The runs stay in the file. On the same machine, with the same server, model, users and rate, wb compare shows the noise beside
 every change.
+
+Where the server runs on this machine, the command first measures for about a second how fast the processors read main memory.
+The limits that wb query roofline shows for a model on processors come from that figure.
 
 The command takes the flags of wb run. Give those with which you will measure.`,
 		Example: `  wb calibrate                                                  # on the simulator, under a minute

@@ -16,6 +16,8 @@ import (
 
 	"wb/cmd/internal/talk"
 	"wb/collect/bench"
+	"wb/collect/client"
+	"wb/collect/machine"
 	"wb/collect/target"
 	"wb/data"
 	"wb/data/plain"
@@ -30,6 +32,7 @@ import (
 type runOptions struct {
 	db, push, results   string
 	list, quiet, resume bool
+	memory              bool // the bandwidth of this machine's memory is measured
 	start               time.Time
 	words               []string // arguments of vLLM, which come after --
 	stdout, stderr      io.Writer
@@ -220,7 +223,7 @@ func (s *invocation) forget(err error) error {
 
 // tools gives the execution what it needs from other packages.
 func (s *invocation) tools() bench.Tools {
-	return bench.Tools{
+	t := bench.Tools{
 		Connect: func(ctx context.Context, spec *target.Spec, c target.Connection) (*target.Target, error) {
 			return spec.Connect(ctx, c)
 		},
@@ -245,6 +248,13 @@ func (s *invocation) tools() bench.Tools {
 			Compare:   !s.newFile,
 		},
 	}
+	if s.memory {
+		t.Memory = func(ctx context.Context, now client.Clock) (int64, string, error) {
+			b, err := machine.MemoryBandwidth(ctx, now)
+			return b.BytesPerS, b.String(), err
+		}
+	}
+	return t
 }
 
 // build describes the wb that plays the run.

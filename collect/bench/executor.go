@@ -45,7 +45,10 @@ type Tools struct {
 	Now func() time.Time
 	// Since gives the time that has passed since a moment. It uses the monotonic clock when the moment has a reading of it.
 	Since func(time.Time) time.Duration
-	Build Build
+	// Memory measures how fast this machine's processors read main memory, in bytes per second, and tells it in words.
+	// nil: it is not measured.
+	Memory func(ctx context.Context, now client.Clock) (bytesPerS int64, told string, err error)
+	Build  Build
 	// Evidence is what a comparison needs, to say before a run whether it can give a verdict.
 	Evidence Evidence
 }
@@ -80,6 +83,7 @@ type Execution struct {
 	used      bool            // the server has served a session
 	last      *CellRun        // the cell that it served last; nil: none
 	connected int             // number of connections so far
+	memory    *memory         // what was measured; nil: nothing yet
 	said      map[string]bool // notes that were said: conversations without replies by their IDs, and "" for what a comparison would lack
 }
 
@@ -285,7 +289,7 @@ func (x *Execution) playRepeats(ctx context.Context, c *CellRun, from, to int, k
 		c.start = x.tools.Now()
 	}
 	began := x.tools.Now() // before the start of a server, which counts in the estimate of the time left
-	if err := x.reach(ctx, c); err != nil {
+	if err := x.reachMeasured(ctx, c); err != nil {
 		return err
 	}
 	if c.convs == nil {
@@ -335,7 +339,8 @@ func (x *Execution) job(c *CellRun, from, to int, keep bool) (Job, error) {
 			Used:     x.used,
 			Keep:     keep,
 		},
-		Part: Part{Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
+		MemoryReadBytesPerS: x.memory.figure(),
+		Part:                Part{Continue: c.Progress, Open: x.Spec.Plan != "" || x.Spec.UntilCI != "", Cell: c.Cell}}
 	if x.Spec.Plan != "" {
 		j.Part.PlanID, j.Part.PlanText = &x.planID, x.Spec.Text
 	}

@@ -27,6 +27,8 @@ type Job struct {
 	Build         Build
 	Start         time.Time                 // zero of the run's clock
 	OpenGPUs      func() (*gpu.GPUs, error) // nil: NVML's
+
+	MemoryReadBytesPerS *int64 // bandwidth of this machine's memory, for the record; nil: not measured
 }
 
 // Server says what is known about the server before the job begins.

@@ -47,5 +47,7 @@ func (r *run) newEnv() *sample.Env {
 		Warn:     r.warn,
 		Begins:   r.job.Part.Continue == nil,
 		OpenGPUs: r.job.OpenGPUs,
+
+		MemoryReadBytesPerS: r.job.MemoryReadBytesPerS,
 	}
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -33,12 +34,15 @@ func ManagedLimits(m *serve.Managed) *store.Model {
 		row.GPUs = int32(n)
 	}
 	row.GPUName = m.GPUName()
+	if row.GPUName != nil || m.Fit.TotalBytes > 0 { // without either, the device's memory could not be read
+		row.OnCPU = new(row.GPUName == nil && m.Fit.CPU)
+	}
 	return row
 }
 
 // ServedLimits says what a token of a model costs at least, for a server that wb did not start. It gives nil when the model is not found.
 // A simulator names its model. Other models are looked for in a directory, in the hub's cache and in the registry.
-// The GPU is the first of this machine, if the server runs on this machine.
+// The GPU is the first of this machine, if the server runs on this machine. On a machine without one the processors run the model.
 func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Model {
 	if e.Kind() == engine.KindSimulator {
 		m, ok, err := data.FindModel(e.Imitates.Model)
@@ -46,7 +50,7 @@ func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Mode
 			return nil
 		}
 		row := modelRow(m.Facts(), "registry: "+m.Name, 2)
-		row.GPUName = plain.OrNil(e.Imitates.GPU)
+		row.GPUName, row.OnCPU = plain.OrNil(e.Imitates.GPU), new(false)
 		return row
 	}
 	f, source := findFacts(e, h)
@@ -55,12 +59,22 @@ func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Mode
 	}
 	row := modelRow(f, source, kvValueBytes(e.CacheConfig["cache_dtype"]))
 	if _, local := c.Local(); local {
-		if g, err := gpu.Open(); err == nil {
-			row.GPUName = g.Product("")
-			g.Close()
-		}
+		row.GPUName, row.OnCPU = device(gpu.Open)
 	}
 	return row
+}
+
+// device says what runs the model of a server on this machine: the first GPU, else the processors. A MIG slice has no name.
+func device(open func() (*gpu.GPUs, error)) (gpuName *string, onCPU *bool) {
+	g, err := open()
+	switch {
+	case errors.Is(err, gpu.ErrNoGPU):
+		return nil, new(true)
+	case err != nil:
+		return nil, nil
+	}
+	defer g.Close()
+	return g.Product(""), new(false)
 }
 
 // findFacts looks for the model of a server, and says where it was found. It gives nil when it was not found.

@@ -71,7 +71,7 @@ func HostFacts(ctx context.Context, dbPath string) store.Host {
 // RecordHost records the facts of this machine. Those by which two runs are compared are recorded as settings too.
 func RecordHost(ctx context.Context, env *Env) {
 	h := HostFacts(ctx, env.Rec.Path())
-	h.RunID = env.RunID
+	h.RunID, h.MemoryReadBytesPerS = env.RunID, env.MemoryReadBytesPerS
 	var rows []store.Setting
 	for name, v := range map[string]*string{
 		"hostname":     h.Hostname,

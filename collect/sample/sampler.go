@@ -50,6 +50,8 @@ type Env struct {
 	Begins   bool                                               // the run begins, and the facts of the machine are not recorded yet
 	OpenGPUs func() (*gpu.GPUs, error)                          // nil: gpu.Open
 
+	MemoryReadBytesPerS *int64 // bandwidth of main memory, as it was measured before the run; nil: it was not
+
 	ServerPID atomic.Int32  // process id of the server, 0 while it is not known
 	gpuWatts  atomic.Uint64 // bits of a float64
 }

@@ -1,14 +1,16 @@
 -- group: throughput
--- answers: How close does the server come to the GPU's limits?
+-- answers: How close are turns to the limits of GPU or memory?
 -- title: Achieved times and their limits
 -- about: By turn, medians over repeats: how long a token and the prefill took, and how long they must take at least.
 --   The limits come from the size of the model and the peaks of the GPU (roofline).
+--   Where the processors run the model, the limit of a token comes from the bandwidth of their memory, and prefill has none.
 --   mbu_p50_ratio: bytes to be read for a token, over its time and the peak bandwidth.
 --   With speculation one step reads them once for step_p50_tokens tokens.
 --   mfu_p50_ratio: arithmetic of the prefill, over its time and the peak.
 --   limited_by: which part of the turn took longer, and what limited it.
 --   overhead means more than three times the limit: neither memory nor arithmetic, but launches, scheduling or the client.
---   limits_of: the GPU whose peaks are used, or why there are no limits.
+--   On processors, whose peak of arithmetic is not known, it can be arithmetic too.
+--   limits_of: the GPU or the memory whose peaks are used, or why there are no limits.
 --   A turn that seems faster than its limit has no ratios, because a fact must be wrong (docs/reference/limits.md).
 --   Warm-up and failed turns are left out.
 -- var: runs = latest

@@ -37,3 +37,11 @@ COMMENT ON VIEW session_memory IS 'highest memory readings during each session';
 COMMENT ON COLUMN session_memory.gpu_peak_bytes IS 'device memory in use: the sum of the peaks of all GPUs';
 COMMENT ON COLUMN session_memory.engine_peak_bytes IS 'resident memory of the server''s processes: the sum of their peaks';
 COMMENT ON COLUMN session_memory.peak_memory_bytes IS 'that of the GPUs where there are any, else that of the processes';
+
+CREATE OR REPLACE VIEW memory_bandwidths AS
+SELECT h.hostname, h.cpu_model, arg_max(h.memory_read_bytes_per_s, (r.started_at, r.run_id)) AS memory_read_bytes_per_s,
+  arg_max(r.run_id, (r.started_at, r.run_id)) AS run_id, max(r.started_at)::DATE AS day
+FROM raw.host h JOIN raw.run r USING (run_id) WHERE h.memory_read_bytes_per_s > 0 AND h.hostname IS NOT NULL GROUP BY ALL;
+COMMENT ON VIEW memory_bandwidths IS 'bandwidth of main memory, by the newest wb calibrate of each machine';
+COMMENT ON COLUMN memory_bandwidths.run_id IS 'run before which it was measured';
+COMMENT ON COLUMN memory_bandwidths.day IS 'day on which it was measured, UTC';
