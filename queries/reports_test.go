@@ -39,7 +39,8 @@ var reportColumns = map[string]string{
 		"block_ideal_mean_tokens text_ideal_mean_tokens hit_ratio block_ideal_ratio text_ideal_ratio predicted_turns",
 	"cache_miss_causes": "conversation_turn run conversation placement turn cause missed_mean_tokens turns",
 	"compare_turns": "run_id run conversation placement nth turn prompt_tokens completion_tokens ttft_ms itl_p50_ms itl_p99_ms " +
-		"tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered began_warm",
+		"tpot_ms e2e_ms decode_tokens_per_s hit_ratio energy_per_token_j peak_memory_bytes process truncated buffered began_warm " +
+		"reply_bytes text_bytes_per_s",
 	"first_divergence": "run conversation placement turn repeats cause recomputed_tokens divergence_message divergence_role " +
 		"divergence_character divergence_before divergence_now advice",
 	"rag_placement": "place run conversation placement phase turns prompt_total_tokens hit_ratio invalidated_mean_tokens " +

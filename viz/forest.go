@@ -33,6 +33,9 @@ type lineView struct {
 func forest(t *table.Table, margin float64) (panels []*panel) {
 	r := reader{t}
 	for i := range r.rows() {
+		if r.text(i, "verdict") == "not compared" { // there is nothing to draw: notes say why
+			continue
+		}
 		metric := r.text(i, "metric")
 		at := slices.IndexFunc(panels, func(p *panel) bool { return p.Metric == metric })
 		if at < 0 {

@@ -153,6 +153,9 @@ func (j *jsonWriter) table(t *table.Table, title string) {
 		j.raw(`"answer": `).strings(t.Answer).raw(",\n")
 		j.raw(`"missing": `).strings(t.Missing).raw(",\n")
 	}
+	if len(t.NotSame) > 0 {
+		j.raw(`"not_the_same": `).strings(t.NotSame).raw(",\n")
+	}
 	j.raw(`"about": `).value("", t.About).raw(",\n")
 	j.raw(`"query": `).value("", t.Name).raw(",\n")
 	j.raw(`"simulated": `).value("", t.Simulated()).raw(",\n")

@@ -62,6 +62,13 @@ hit_ratio in points: a: +84.0 points (95 %: +80.0 to +90.0), faster. b: not know
 	if panels[0].Margin != 2 || panels[0].ID != "forest-0" || panels[2].Lines[1].Change != nil {
 		t.Errorf("%+v", panels[0])
 	}
+	changes := leadPage().Lead.Changes
+	for _, i := range []int{0, 2, 3} { // a metric that is compared for some runs only, and one for none
+		changes.Rows[i] = []any{changes.Rows[i][0], changes.Rows[i][1], "not compared", nil, nil, nil}
+	}
+	if left := forest(changes, 0.02); len(left) != 2 || len(left[0].Lines) != 1 || left[0].Lines[0].Run != "b" {
+		t.Errorf("panels of what is not compared: %+v", left)
+	}
 	if hundredfold(math.Inf(1)) != nil || forest(nil, 0.02) != nil {
 		t.Error("a change that is not finite, or no table, gives something")
 	}

@@ -182,6 +182,13 @@ func TestCSVAndJSONParseBack(t *testing.T) {
 	if !doc.Simulated || string(doc.Rows[1]["turn"]) != "9223372036854775807" || string(doc.Rows[2]["ttft_ms"]) != "null" {
 		t.Errorf("json: %v %s", doc.Simulated, doc.Rows)
 	}
+	apart := Page{Tables: []*table.Table{{NotSame: []string{`engine (a"b, c)`, "template"}}}}
+	if got := render(t, "json", apart, Options{}); !strings.Contains(got, `"not_the_same": ["engine (a\"b, c)","template"],`) {
+		t.Errorf("what is not the same: %s", got)
+	}
+	if got := render(t, "json", p, Options{}); strings.Contains(got, "not_the_same") {
+		t.Errorf("a table without differences: %s", got)
+	}
 	twice := Page{Tables: []*table.Table{{
 		Columns: []table.Column{{Name: "a"}, {Name: "a"}, {Name: "a_2"}},
 		Rows:    [][]any{{int64(1), int64(2), int64(3)}},

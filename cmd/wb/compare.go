@@ -24,6 +24,7 @@ The unit of evidence is a session: a verdict needs at least six on each side (--
 change_ratio is head over base, less 1, so -0.42 means 42 % less (for hit_ratio it is the difference); low_ratio and high_ratio are
 its 95 % interval. faster means better and slower means worse, for every metric. noise_ratio says how far equal runs differ on this
 machine, and more_sessions how many more would give a verdict. docs/reference/comparing.md has the statistics.
+Of different engines, turns that were asked the same text are compared; figures in tokens of different tokenisers are not.
 
 With --gate, wb exits with 3 when a limit is certainly breached: the whole interval lies beyond the limit, and the test rejects
 a change that is only as large as the limit.`

@@ -26,7 +26,10 @@ func (r *Result) Answer() Answer {
 		}
 	}
 	enough := slices.ContainsFunc(measured, func(v Verdict) bool { return v.Enough })
+	refused := r.refused(func(m Metric) string { return m.Words })
 	switch {
+	case len(measured) == 0 && len(refused) > 0:
+		return Answer{Line: "No verdict: " + joined(refused) + " cannot be compared, as " + r.whyNot()}
 	case len(measured) == 0:
 		return Answer{Line: "No verdict: none of the metrics was measured"}
 	case r.Base.Simulated() != r.Head.Simulated():
@@ -39,6 +42,12 @@ func (r *Result) Answer() Answer {
 	line := sentence(measured, r.Comparison.Margin)
 	if r.pairing.strangers {
 		line = "Not like for like, with no conversation in common: " + line
+	}
+	if r.pairing.otherTexts() {
+		line = "Not like for like, with no text that was asked on both sides: " + line
+	}
+	if len(refused) > 0 {
+		line += "; not compared, as " + r.whyNot() + ": " + joined(refused)
 	}
 	return Answer{Line: line}
 }
@@ -104,6 +113,8 @@ func sentence(measured []Verdict, margin float64) string {
 			open = append(open, v.Metric.Words+" measured on one side only")
 		case v.Outcome == Equivalent:
 			same = append(same, v.Metric.Words)
+		case v.Outcome == Inconclusive && v.OtherLengths:
+			open = append(open, v.Metric.Words+" not settled, as replies differ in length")
 		case v.Outcome == Inconclusive:
 			open = append(open, v.unsettled(len(measured)))
 		default:

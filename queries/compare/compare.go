@@ -32,6 +32,7 @@ type Result struct {
 	Warnings   []Warning // what a reader of the verdicts must know
 
 	warmth  warmth
+	engines engines
 	pairing pairing
 	noiseOf string // day of the calibration that the noise comes from; "" for none
 }
@@ -45,6 +46,10 @@ var ErrNothingMeasured = plain.WithHint(errors.New("no measured turn"),
 // sessions are compared without pairing, and a warning says so. If a side had several server processes and one of them served several
 // sessions, the unit is the process: some processes are faster than others, so sessions of one process are not independent.
 //
+// If the sides have different engines, tokenisers or templates, turns are compared that were asked the same text, whatever their token
+// counts. Metrics in tokens are compared only if the tokenisers are known to be the same; bytes of text per second are added in their
+// place.
+//
 // An unknown metric or grouping, a selector that finds nothing and a run on both sides are errors. ErrNothingMeasured says that a side
 // has no turn that counts.
 func Run(ctx context.Context, db *store.DB, c Comparison) (*Result, error) {
@@ -52,20 +57,38 @@ func Run(ctx context.Context, db *store.DB, c Comparison) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, head, err := loadSides(ctx, db, c, metrics)
+	loaded := withBytes(metrics)
+	base, head, err := loadSides(ctx, db, c, loaded)
 	if err != nil {
 		return nil, err
 	}
 	r := &Result{Comparison: c, Base: base, Head: head, warmth: warmthOf(base, head)}
+	if err := r.meet(ctx, db); err != nil {
+		return nil, err
+	}
+	if r.engines.apart && r.engines.tokenizer != alikeSame && timesTokens(metrics) {
+		metrics = loaded
+	}
 	b, h, err := r.observed()
 	if err != nil { // checked before anything else is read
 		return nil, err
 	}
-	if r.Facts, err = loadFacts(ctx, db, base, head, metrics); err != nil {
+	if r.Facts, err = loadFacts(ctx, db, r.Base, r.Head, metrics); err != nil {
 		return nil, err
 	}
 	r.work(b, h, metrics)
 	return r, nil
+}
+
+// meet finds out how the servers of both sides differ, and reads what was asked where turns are paired by it.
+func (r *Result) meet(ctx context.Context, db *store.DB) error {
+	if err := loadEngines(ctx, db, &r.Base, &r.Head); err != nil {
+		return err
+	}
+	if r.engines = enginesOf(r.Base, r.Head); !r.engines.apart {
+		return nil
+	}
+	return loadTexts(ctx, db, &r.Base, &r.Head)
 }
 
 // observed gives the turns of both sides that count, or ErrNothingMeasured where a side has none.
@@ -85,7 +108,11 @@ func (r *Result) observed() (base, head []observation, err error) {
 
 // work pairs, estimates and decides, and finds the warnings. It needs no database.
 func (r *Result) work(base, head []observation, metrics []Metric) {
-	r.pairing = pair(base, head)
+	if r.engines.apart {
+		r.pairing = pairByText(base, head, r.engines.tokenizer)
+	} else {
+		r.pairing = pair(base, head)
+	}
 	r.Verdicts = decide(r.pairing, metrics, r.Comparison)
 	r.foreign()
 	r.noise(metrics)
@@ -98,8 +125,8 @@ func (r *Result) foreign() {
 	none := r.Base.Simulated() != r.Head.Simulated() || r.warmth.apart
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
-		v.Foreign = none || r.pairing.strangers
-		if none {
+		v.Foreign = none || r.pairing.strangers || r.pairing.otherTexts() || v.OtherLengths || v.Outcome == NotCompared
+		if none && v.Outcome != NotCompared {
 			v.Outcome, v.More = Inconclusive, 0
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	Slower       Outcome = "slower"
 	Equivalent   Outcome = "equivalent" // the interval lies within the margin
 	Inconclusive Outcome = "inconclusive"
+	NotCompared  Outcome = "not compared" // it counts tokens, and the sides have different tokenisers, or that is not known
 )
 
 // Verdict is the answer for one metric and group.
@@ -28,7 +29,9 @@ type Verdict struct {
 	Noise   float64 // the largest change within the interval of equal runs; NaN where it is not known
 	Foreign bool    // the sides cannot be compared: only one is simulated, one began warm, or they have no conversation in common
 	Outcome Outcome
-	More    int // further sessions that an inconclusive verdict needs; 0: not known, or more than a thousand
+	// OtherLengths: replies of the sides differ in length, or that is not known, and the metric is the time of whole replies
+	OtherLengths bool
+	More         int // further sessions that an inconclusive verdict needs; 0: not known, or more than a thousand
 }
 
 // manySessions is the largest value of Verdict.More: nobody plays more than that.
@@ -42,11 +45,16 @@ func decide(p pairing, metrics []Metric, c Comparison) (out []Verdict) {
 		for i, m := range metrics {
 			v := Verdict{Metric: m, Group: g, Noise: math.NaN(), Outcome: Inconclusive}
 			v.Estimate, v.Evidence = estimate(in, i, m)
+			if v.Measured && p.uncounted(m) {
+				v.refuse()
+			}
 			out = append(out, v)
 		}
 		questions := adjust(out[first:])
 		for i := range out[first:] {
-			out[first+i].settle(c.Margin, questions[i])
+			v := &out[first+i]
+			v.settle(c.Margin, questions[i])
+			in.byLength(v, i, c.Margin, questions[i])
 		}
 	}
 	return out
@@ -107,6 +115,9 @@ func LeastProcesses(metrics int) int {
 
 // settle sets the outcome and More. questions is how many tests are made at once.
 func (v *Verdict) settle(margin float64, questions int) {
+	if v.Outcome == NotCompared {
+		return
+	}
 	v.Outcome = v.outcome(margin)
 	v.More = 0
 	if v.Outcome == Inconclusive && v.Measured {

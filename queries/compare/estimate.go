@@ -25,7 +25,7 @@ type Evidence struct {
 	Turns     int  // the smaller number of both sides
 	Paired    bool // each turn was compared with the same turn of the other side
 	Enough    bool // there are enough sessions, or processes, for a verdict
-	Measured  bool // there are figures of the metric, on one side at least
+	Measured  bool // there are figures of the metric that can be compared, on one side at least
 }
 
 const (
@@ -174,7 +174,12 @@ func estimateProcesses(p pairing, i int, m Metric) (e Estimate, ev Evidence) {
 }
 
 // amounts gives a key that is equal for turns that may be compared with each other, in whichever repeat they were played.
-func (o observation) amounts() string { return fmt.Sprint(o.kind, " ", o.prompt, " ", o.output) }
+func (o observation) amounts() string {
+	if o.byText {
+		return fmt.Sprint(o.kind, " ", o.text)
+	}
+	return fmt.Sprint(o.kind, " ", o.prompt, " ", o.output)
+}
 
 // middles gives the middle between the means of both sides, for the turns that both have.
 func middles(p pairing, value func(observation) float64) map[string]float64 {

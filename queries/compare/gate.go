@@ -77,7 +77,7 @@ func CheckGates(gates []Gate, verdicts []Verdict) []GateState {
 	p := make([]float64, len(gates))
 	for i, g := range gates {
 		p[i] = math.NaN()
-		if v := g.verdict(verdicts); v != nil {
+		if v := g.verdict(verdicts); v != nil && v.pAt != nil {
 			p[i] = v.pAt(g.Limit)
 		}
 	}
@@ -92,7 +92,12 @@ func CheckGates(gates []Gate, verdicts []Verdict) []GateState {
 // verdict finds the verdict that the gate is about; nil where there is nothing to check.
 func (g Gate) verdict(verdicts []Verdict) *Verdict {
 	i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Metric.Name == g.Metric && v.Group == all })
-	if i < 0 || !verdicts[i].Measured || verdicts[i].pAt == nil {
+	switch {
+	case i < 0:
+		return nil
+	case verdicts[i].Outcome == NotCompared:
+		return &verdicts[i]
+	case !verdicts[i].Measured || verdicts[i].pAt == nil:
 		return nil
 	}
 	return &verdicts[i]

@@ -22,6 +22,7 @@ type Side struct {
 	Turns    []Turn   // all measured turns, in the order in which they were sent
 	Notes    []string // what a reader must know about the runs
 	SQL      string   // text of the saved query
+	Said     Said     // what the servers say about themselves
 }
 
 // Turn is one measured turn.
@@ -34,6 +35,11 @@ type Turn struct {
 	Buffered                   bool   // its tokens came in blocks
 	BeganWarm                  *bool  // the session's first prompt was in the prefix cache; nil where that is not known
 	Values                     []float64
+
+	// What was asked, where turns are paired by it; "" where it is not known. Script is the conversation's text and the placement of its
+	// documents, and History a hash of the messages after the first.
+	Script, History string
+	ReplyBytes      float64 // text of the reply; NaN where it is not known
 }
 
 // Simulated says whether any of the side's runs came from the simulator.
@@ -136,6 +142,7 @@ func turnsOf(t *table.Table, metrics []Metric) []Turn {
 		x := Turn{
 			Run: fmt.Sprint(get("run_id")), Conversation: fmt.Sprint(get("conversation")), Variant: fmt.Sprint(get("placement")),
 			PromptTokens: count("prompt_tokens"), OutputTokens: count("completion_tokens"),
+			ReplyBytes: number(get("reply_bytes")),
 		}
 		x.Nth, _ = get("nth").(int64)
 		x.Turn, _ = get("turn").(int64)

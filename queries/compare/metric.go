@@ -18,20 +18,26 @@ type Metric struct {
 	Words  string // as in a sentence
 	Ratio  bool   // a ratio from 0 to 1, which is compared by its difference; other metrics are compared by their quotient
 	Higher bool   // more is better
+	Tokens bool   // it counts tokens, so that sides with different tokenisers cannot be compared by it
+	Whole  bool   // the time of whole replies, which grows with their length
 }
+
+// bytesPerSecond is the speed of a reply that can be compared where tokens cannot.
+const bytesPerSecond = "bytes_s"
 
 // Metrics lists what can be compared, the primary one first.
 func Metrics() []Metric {
 	return []Metric{
 		{Name: "ttft", Column: "ttft_ms", Words: "TTFT"},
-		{Name: "itl_p50", Column: "itl_p50_ms", Words: "ITL p50"},
-		{Name: "itl_p99", Column: "itl_p99_ms", Words: "ITL p99"},
-		{Name: "tpot", Column: "tpot_ms", Words: "time per token"},
-		{Name: "e2e", Column: "e2e_ms", Words: "time of a turn"},
-		{Name: "tok_s", Column: "decode_tokens_per_s", Words: "tokens/s", Higher: true},
-		{Name: "hit_ratio", Column: "hit_ratio", Words: "hit ratio", Ratio: true, Higher: true},
-		{Name: "j_per_token", Column: "energy_per_token_j", Words: "energy per token"},
+		{Name: "itl_p50", Column: "itl_p50_ms", Words: "ITL p50", Tokens: true},
+		{Name: "itl_p99", Column: "itl_p99_ms", Words: "ITL p99", Tokens: true},
+		{Name: "tpot", Column: "tpot_ms", Words: "time per token", Tokens: true},
+		{Name: "e2e", Column: "e2e_ms", Words: "time of a turn", Whole: true},
+		{Name: "tok_s", Column: "decode_tokens_per_s", Words: "tokens/s", Higher: true, Tokens: true},
+		{Name: "hit_ratio", Column: "hit_ratio", Words: "hit ratio", Ratio: true, Higher: true, Tokens: true},
+		{Name: "j_per_token", Column: "energy_per_token_j", Words: "energy per token", Tokens: true},
 		{Name: "peak_mem", Column: "peak_memory_bytes", Words: "peak memory"},
+		{Name: bytesPerSecond, Column: "text_bytes_per_s", Words: "bytes of text/s", Higher: true},
 	}
 }
 
@@ -78,6 +84,20 @@ func (c Comparison) metrics() ([]Metric, error) {
 		return nil, fmt.Errorf("compare by %q: wants turn, context or conversation", c.By)
 	}
 	return out, nil
+}
+
+// withBytes adds bytes of text per second to metrics that do not have them.
+func withBytes(metrics []Metric) []Metric {
+	m, _ := MetricNamed(bytesPerSecond)
+	if slices.Contains(metrics, m) {
+		return metrics
+	}
+	return append(slices.Clone(metrics), m)
+}
+
+// timesTokens says whether the speed of tokens is among the metrics.
+func timesTokens(metrics []Metric) bool {
+	return slices.ContainsFunc(metrics, func(m Metric) bool { return m.Tokens && (m.time() || m.Name == "tok_s") })
 }
 
 // scales gives two functions: scale turns a figure into the value of which differences are taken, and back turns a difference into a

@@ -13,6 +13,9 @@ func (r *Result) noise(metrics []Metric) {
 	}
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
+		if v.Outcome == NotCompared {
+			continue
+		}
 		if r.pairing.unit != unitProcess { // repeats in one process do not show how processes differ
 			v.Noise = noiseWithin(r.pairing.base, slices.Index(metrics, v.Metric), v.Metric, v.Group)
 		}

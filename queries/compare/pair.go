@@ -40,6 +40,12 @@ type observation struct {
 	prompt  int64  // tokens
 	output  int64  // tokens
 	values  []float64
+
+	script, history string  // as in Turn
+	bytes           float64 // as in Turn
+	byText          bool    // it is paired by text, and not by its counts of tokens
+	text            string  // what was asked; "" where it is not known
+	length          float64 // of the reply, in the unit that both sides have; NaN where it is not known
 }
 
 // byKey gives turns by their key.
@@ -81,6 +87,7 @@ func observe(turns []Turn, by string, skip *bool) (out []observation) {
 			key:     key{kind{what.conversation, what.variant, t.Turn}, passOf[session]},
 			session: session, group: groupOf(t, by), process: t.Process,
 			prompt: t.PromptTokens, output: t.OutputTokens, values: t.Values,
+			script: t.Script, history: t.History, bytes: t.ReplyBytes,
 		})
 	}
 	return out
@@ -108,7 +115,8 @@ type pairing struct {
 	paired     bool    // enough turns have an equal turn on the other side
 	agree      float64 // share of the turns that have one, 0 to 1
 	unit       unit
-	strangers  bool // the sides have no conversation in common
+	strangers  bool    // the sides have no conversation in common
+	text       *byText // nil: turns are paired by their counts of tokens
 }
 
 // enoughEquals is the share of turns that must have an equal turn for turns to be paired.
@@ -174,9 +182,13 @@ func share(base, head []observation) bool {
 // unknownTokens stands for a count that the server did not report. It equals no other count.
 const unknownTokens = -1
 
-// partner finds the turn of the other side that a turn can be compared with: same key, same prompt tokens, same completion tokens.
+// partner finds the turn of the other side that a turn can be compared with: same key, same prompt tokens, same completion tokens. Where
+// these cannot agree, the text that was asked must be the same.
 func partner(o observation, other map[key]observation) (observation, bool) {
 	b, ok := other[o.key]
+	if o.byText {
+		return b, ok && o.text != "" && b.text == o.text
+	}
 	return b, ok && b.prompt == o.prompt && b.output == o.output && o.prompt != unknownTokens && o.output != unknownTokens
 }
 

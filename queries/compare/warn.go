@@ -17,14 +17,18 @@ type check func(*Result) []Warning
 // here.
 func checks() []check {
 	return []check{
+		notTheSame,
 		sameNames,
 		calibratedNoise,
 		unknownNoise,
 		withinNoise,
 		serverProcesses,
 		strangers,
+		pairedByText,
 		withoutEqual,
 		unpairedTurns,
+		notCompared,
+		otherLengths,
 		leftOutSessions,
 		doubtfulTurns,
 		fewFigures,

@@ -50,7 +50,7 @@ func (w NotMeasured) Note() string { return "Not measured: " + strings.Join(w.Me
 func notMeasured(r *Result) []Warning {
 	var none []string
 	for _, v := range r.Verdicts {
-		if v.Group == all && !v.Measured {
+		if v.Group == all && !v.Measured && v.Outcome != NotCompared {
 			none = append(none, v.Metric.Name)
 		}
 	}

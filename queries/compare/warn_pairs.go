@@ -86,7 +86,7 @@ func (w UnpairedTurns) Note() string {
 }
 
 func unpairedTurns(r *Result) []Warning {
-	if r.pairing.strangers || r.pairing.paired {
+	if r.pairing.strangers || r.pairing.paired || r.pairing.text != nil {
 		return nil
 	}
 	return []Warning{UnpairedTurns{r.pairing.agree, r.Facts.Unequal}}

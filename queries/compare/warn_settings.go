@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +29,9 @@ func (w DifferingSettings) Note() string {
 }
 
 func differingSettings(r *Result) []Warning {
-	if len(r.Facts.Differing) == 0 {
+	others := slices.DeleteFunc(slices.Clone(r.Facts.Differing), r.engines.told)
+	if len(others) == 0 {
 		return nil
 	}
-	return []Warning{DifferingSettings{r.Facts.Differing}}
+	return []Warning{DifferingSettings{others}}
 }

@@ -45,6 +45,9 @@ func tableOf(r *Result) *table.Table {
 		t.Rows = append(t.Rows, rowOf(v, r.Comparison.By != ""))
 	}
 	for _, w := range r.Warnings {
+		if n, ok := w.(NotTheSame); ok {
+			t.NotSame = n.List()
+		}
 		t.Notes = append(t.Notes, w.Note())
 	}
 	return t

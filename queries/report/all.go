@@ -87,6 +87,7 @@ type against struct {
 	compared int
 	answers  []string            // of each comparison, in words
 	missing  []string            // commands that would record what they lack, each once
+	notSame  [][2]string         // names of runs, and how the server of each differs from that of the first
 	notes    []string            // in the order in which they came
 	whose    map[string][]string // names of the runs whose comparison has a note
 }
@@ -124,9 +125,13 @@ func (a *against) add(name string, r *compare.Result) {
 		a.one = t
 	}
 	for i, row := range t.Rows {
-		if r.Verdicts[i].Sessions > 0 { // a metric that was not measured has no row
+		// a metric that was not measured has no row
+		if r.Verdicts[i].Sessions > 0 || r.Verdicts[i].Outcome == compare.NotCompared {
 			a.rows = append(a.rows, slices.Concat([]any{name}, row))
 		}
+	}
+	for _, n := range t.NotSame {
+		a.notSame = append(a.notSame, [2]string{name, n})
 	}
 	a.compared++
 	a.head = name
@@ -150,6 +155,13 @@ func (a *against) table(runs []table.RunRef) *table.Table {
 	}
 	if len(t.Answer) == 1 { // the title has the name of the run
 		t.Answer = []string{strings.TrimPrefix(t.Answer[0], a.head+": ")}
+	}
+	for _, n := range a.notSame {
+		if a.compared == 1 {
+			t.NotSame = append(t.NotSame, n[1])
+		} else {
+			t.NotSame = append(t.NotSame, n[0]+": "+n[1])
+		}
 	}
 	for _, n := range a.notes {
 		t.Notes = append(t.Notes, a.note(n))

@@ -11,6 +11,7 @@ type Table struct {
 	Title   string   // one line, for people
 	Answer  []string // the answer in words, which stands first: one sentence for each comparison
 	Missing []string // commands that would record what an answer lacks
+	NotSame []string // how the servers of a comparison differ, such as "engine (llamacpp b10434, vllm 0.32.0)"; the notes have it, too
 	About   string   // what the columns mean and what is left out; may be ""
 	SQL     string   // the text that ran, with its header
 	Params  []Param  // values of the query's variables, in the order of the header
