@@ -226,43 +226,6 @@ func serverKilled(t *testing.T, dir, url string, group int) {
 	}
 }
 
-// llama.cpp takes no salt. A line at the head of the prompts keeps sessions apart, so that every repeat is as cold as the first.
-func TestRealLlamaCpp(t *testing.T) {
-	engine := engineDir(t)
-	port := freePort()
-	server := exec.Command(filepath.Join(engine, "llamacpp", "bin", "python"), "testdata/engine/llamacpp.py",
-		filepath.Join(engine, "smollm2-135m.gguf"), port)
-	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer said.Close()
-	server.Stdout, server.Stderr = said, said
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-	}()
-	waitText(t, said.Name(), "listening on", patience)
-	dir := t.TempDir()
-	out := wb(t, dir, "run", "--url", "http://127.0.0.1:"+port, "--conversations", "simple_qa", "--repeat", "3", "--max-turns", "2",
-		"--max-tokens", "8", "--ignore-eos", "--replies", "scripted")
-	t.Log(out)
-	if !strings.Contains(out, "a line at the head of each session's prompts keeps sessions apart") ||
-		strings.Contains(out, "--ignore-eos is not sent") {
-		t.Errorf("%s", out)
-	}
-	got := oneCell(t, dir, `SELECT count(*) || ' ' || count(DISTINCT prompt_tokens)
-		|| ' ' || (max(cached_tokens) FILTER (WHERE turn = 1) < 16) || ' ' || (min(cached_tokens) FILTER (WHERE turn = 2) > 80)
-		|| ' ' || bool_or(began_warm) || ' ' || any_value(isolation) || ' ' || bool_and(completion_tokens = 8) FROM measured_turns`)
-	if got != "6 2 true true false line true" {
-		t.Errorf("turns, lengths of prompts, first turns cold, second ones not, warm, isolation, whole replies = %s\n%s", got,
-			wb(t, dir, "query", "turn_details"))
-	}
-}
-
 // Token ids predict or explain, turn by turn, what the cache did: with documents that come and go in every placement, and with a cache
 // that is too small for two conversations.
 func TestRealCache(t *testing.T) {

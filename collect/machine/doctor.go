@@ -21,6 +21,7 @@ import (
 	"wb/data"
 	"wb/data/hub"
 	"wb/data/plain"
+	"wb/data/prefix"
 	"wb/store"
 )
 
@@ -122,35 +123,14 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	if e.MaxModelLenTokens != nil {
 		add("context", LevelOK, fmt.Sprintf("%d tokens", *e.MaxModelLenTokens), "")
 	}
+	if what := weightsText(e); what != "" {
+		add("weights", LevelOK, what, "")
+	}
 	for _, a := range e.Absent {
 		add(map[string]string{"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models", "no_props": "properties"}[a.Kind], LevelNote, a.Message, "")
 	}
-	switch {
-	case e.HasMetrics && e.Takes().VLLM:
-		add("metrics", LevelOK, "vLLM counters", "")
-	case e.HasMetrics:
-		add("metrics", LevelOK, "counters, not vLLM's", "")
-	case e.Takes().VLLM:
-		add("metrics", LevelWarn, "no vLLM counters",
-			"cache counters and the server's times will be missing; with vLLM, leave out --disable-log-stats")
-	}
-	switch {
-	case e.PrefixCaching == nil:
-		add("prefix cache", LevelNote, "the server does not say", "")
-	case *e.PrefixCaching:
-		block := ""
-		if e.BlockSizeTokens != nil {
-			block = fmt.Sprintf(", blocks of %d tokens", *e.BlockSizeTokens)
-		}
-		if e.BlockSizeTokens != nil && e.MaxModelLenTokens != nil && *e.BlockSizeTokens >= *e.MaxModelLenTokens {
-			found := fmt.Sprintf("on%s, in a context of %d: no prompt fills a block, so nothing can be cached", block, *e.MaxModelLenTokens)
-			add("prefix cache", LevelWarn, found, "start vLLM with a smaller --block-size")
-		} else {
-			add("prefix cache", LevelOK, "on"+block, "")
-		}
-	default:
-		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
-	}
+	diagnoseMetrics(e, add)
+	diagnosePrefixCache(e, add)
 	if how := e.Reset(&e.Facts); how != nil && how.Known {
 		// a GET empties nothing: 405 means that the reset is there, and 404 that it is not
 		resp, _, err := c.AskBeside(ctx, http.MethodGet, how.Path, nil, client.MaxErrorBody)
@@ -172,14 +152,110 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 	switch {
 	case re.Status != client.StatusOK:
 		add("request", LevelFail, string(re.Status)+": "+re.Err, requestRemedy(re))
-	case re.CachedTokens == nil && !e.Takes().VLLM:
+	case re.CachedTokens == nil && !e.Takes().VLLM && e.Kind() != engine.KindLlamaCpp:
 		add("cached tokens", LevelNote, "the server does not report them", "hit ratios stay NULL")
+	case re.CachedTokens == nil && e.Kind() == engine.KindLlamaCpp:
+		add("cached tokens", LevelWarn, "the server does not report them", "use a newer llama-server: older ones leave them out")
 	case re.CachedTokens == nil:
 		add("cached tokens", LevelWarn, "the server does not report them", "start vLLM with --enable-prompt-tokens-details")
 	default:
 		add("request", LevelOK, fmt.Sprintf("one token in %.0f ms, cached tokens reported", float64(re.DoneNs-re.SubmitNs)/1e6), "")
 	}
 	return out
+}
+
+// weightsText says what the server tells about its model's weights.
+func weightsText(e *engine.Server) string {
+	var parts []string
+	if e.Quantization != nil {
+		parts = append(parts, *e.Quantization)
+	}
+	if n := e.ModelFacts.WeightsBytes; n != nil {
+		parts = append(parts, plain.Bytes(*n))
+	}
+	if n := e.Parameters; n != nil {
+		parts = append(parts, plain.Thousands(*n)+" parameters")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// diagnoseMetrics says which counters the server has.
+func diagnoseMetrics(e *engine.Server, add func(check, level, found, remedy string)) {
+	switch {
+	case e.HasMetrics && e.Kind() == engine.KindLlamaCpp:
+		add("metrics", LevelOK, "llama.cpp counters", "")
+	case e.HasMetrics && e.Takes().VLLM:
+		add("metrics", LevelOK, "vLLM counters", "")
+	case e.HasMetrics:
+		add("metrics", LevelOK, "counters, not vLLM's", "")
+	case e.Kind() == engine.KindLlamaCpp:
+		add("metrics", LevelWarn, "no counters", "cached tokens cannot be counted twice; start llama-server with --metrics")
+	case e.Takes().VLLM:
+		add("metrics", LevelWarn, "no vLLM counters",
+			"cache counters and the server's times will be missing; with vLLM, leave out --disable-log-stats")
+	}
+}
+
+// diagnosePrefixCache says how the server's prefix cache works, and warns where it cannot help.
+func diagnosePrefixCache(e *engine.Server, add func(check, level, found, remedy string)) {
+	how := e.CacheOf()
+	switch {
+	case e.PrefixCaching == nil && how == nil:
+		add("prefix cache", LevelNote, "the server does not say", "")
+	case how == nil && !*e.PrefixCaching && e.Kind() == engine.KindLlamaCpp:
+		add("prefix cache", LevelNote, "off", "start llama-server without --no-cache-prompt")
+	case how == nil && !*e.PrefixCaching:
+		add("prefix cache", LevelNote, "off", "start vLLM with --enable-prefix-caching")
+	case how == nil:
+		add("prefix cache", LevelOK, "on", "")
+	case how.Slots != nil:
+		diagnoseSlots(e, how.Slots, add)
+	default:
+		diagnosePool(e, how, add)
+	}
+}
+
+// diagnosePool looks at a pool of blocks. A hit that must end at a multiple of many tokens is impossible in a short context.
+func diagnosePool(e *engine.Server, how *engine.Cache, add func(check, level, found, remedy string)) {
+	found := fmt.Sprintf("on, blocks of %d tokens", how.UnitTokens)
+	step, what := how.UnitTokens, "no prompt fills a block"
+	if how.AlignTokens > 0 {
+		found += fmt.Sprintf(", hits at multiples of %d (a hybrid model)", how.AlignTokens)
+		step, what = how.AlignTokens, "no prompt reaches one"
+	} else if how.Hybrid {
+		found += ", a hybrid model: its state is cached at certain places only"
+	}
+	if e.MaxModelLenTokens != nil && int64(step) >= *e.MaxModelLenTokens {
+		found += fmt.Sprintf(", in a context of %d: %s, so nothing can be cached", *e.MaxModelLenTokens, what)
+		add("prefix cache", LevelWarn, found, "start vLLM with a smaller --block-size, or a longer --max-model-len")
+		return
+	}
+	add("prefix cache", LevelOK, found, "")
+}
+
+// diagnoseSlots looks at a cache of slots.
+func diagnoseSlots(e *engine.Server, o *prefix.SlotOptions, add func(check, level, found, remedy string)) {
+	found := "on, token by token, in " + plain.Count(o.Slots, "slot")
+	switch {
+	case o.HostBytes == 0:
+		add("prefix cache", LevelNote, found+", without host memory", "a prompt that leaves its slot is lost; --cache-ram keeps it")
+		return
+	case e.Flags == nil && o.HostBytes > 0:
+		found += " and host memory" // how much is not known
+	case o.HostBytes > 0:
+		found += " and " + plain.InGiB(o.HostBytes) + " of host memory"
+	default:
+		found += " and host memory without a limit"
+	}
+	if !o.Partial {
+		add("prefix cache", LevelOK, found, "")
+		return
+	}
+	what, remedy := fmt.Sprintf("a sliding window of %d tokens", e.WindowTokens), "llama-server --swa-full keeps everything, and takes more memory"
+	if e.Recurrent {
+		what, remedy = "a recurrent state", "misses have the cause not_restorable"
+	}
+	add("prefix cache", LevelNote, found+"; the model has "+what+", so only checkpoints can be taken up", remedy)
 }
 
 // requestRemedy says what to do about a request that failed.

@@ -7,7 +7,7 @@
 --   It holds the chat template, tokenizing, the queue and the swap of a slot with host memory.
 --   server_other_p50_ms is the rest of the server's TTFT, where it tells that: HTTP, chat template and tokenizing.
 --   outside_p50_ms is what the client saw beyond all of these: network and client.
---   It is a little below 0 where the server began before the last byte of the request was written.
+--   It is a little below 0 where the server began before the last byte of the request was written, or its headers arrived late.
 --   The times come from the last event of the reply, where the server puts them there.
 --   Else they come from the change of the server's histograms around each turn, which is exact if nobody else used the server.
 --   Other turns that were not alone are left out, as are warm-up and failed turns.

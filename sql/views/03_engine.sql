@@ -121,9 +121,8 @@ changes AS (
   FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a.phase = 'after' AND b.phase = 'before'),
 said AS ( -- what the server said about the request itself is exact for any number of users
   -- llama.cpp sends its headers when it begins, and they may arrive a little late. An older server sends them with the first token.
-  SELECT s.*, CASE WHEN s.source = 'timings' AND t.headers_ns < t.first_ns - s.prefill_ms * 5e5
-    THEN greatest(least(t.headers_ns, t.first_ns - s.prefill_ms * 1e6) - coalesce(t.written_ns, t.submit_ns), 0) / 1e6
-    END AS slot_wait_ms
+  SELECT s.*, CASE WHEN s.source = 'timings' AND t.headers_ns + s.prefill_ms * 1e6 <= t.first_ns + 10e6 + s.prefill_ms * 5e4
+    THEN (t.headers_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 END AS slot_wait_ms
   FROM raw.turn_server s JOIN raw.turn t ON t.run_id = s.run_id AND t.turn_id = s.turn_id
   WHERE s.run_id IN (SELECT run_id FROM query_table(chosen)))
 SELECT coalesce(c.run_id, s.run_id) AS run_id, coalesce(c.turn_id, s.turn_id) AS turn_id,
