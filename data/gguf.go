@@ -129,7 +129,7 @@ func (h *ggufHeader) facts() (*ModelFacts, error) {
 	case len(h.tensors) == 0:
 		return nil, errors.New("it has no tensors")
 	}
-	g := &ggufShape{ggufHeader: h, arch: arch}
+	g := &ggufShape{ggufHeader: h, arch: arch, most: map[string]int64{}}
 	f := &ModelFacts{Architecture: arch, ModelType: arch, ChatTemplate: h.texts["tokenizer.chat_template"],
 		ContextTokens: g.size("context_length"), Recurrent: g.recurrent()}
 	if err := g.fill(&f.Shape); err != nil {
