@@ -14,7 +14,8 @@ import (
 
 // ResolveGGUF finds a model in GGUF files on this machine. name is the path of a file, the path of a folder with one model, ORG/REPO,
 // ORG/REPO:QUANT, ORG/REPO/FILE.gguf, or the name of a file in the hub's cache without .gguf, in any case. path is that of the first file,
-// and served the name that clients use. The error wraps hub.ErrNotCached for a model of the hub that the cache lacks; PullGGUF downloads it.
+// and served the name that clients use. The error wraps hub.ErrNotCached for a model of the hub that the cache lacks; PullGGUF downloads
+// it.
 func ResolveGGUF(h *hub.Client, name string) (path, served string, err error) {
 	st, serr := os.Stat(name)
 	switch {
@@ -22,7 +23,8 @@ func ResolveGGUF(h *hub.Client, name string) (path, served string, err error) {
 		return ggufInFolder(name)
 	case serr == nil:
 		return ggufFile(name)
-	case strings.HasPrefix(name, "/") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~"):
+	case strings.HasPrefix(name, "/") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~"),
+		strings.HasSuffix(name, ".gguf") && strings.Count(name, "/") == 1:
 		return "", "", fmt.Errorf("find model %s: no such file or folder", name)
 	case !strings.Contains(name, "/"):
 		return ggufByStem(h, name)
@@ -107,11 +109,5 @@ func ggufByStem(h *hub.Client, name string) (path, served string, err error) {
 	return path, served, nil
 }
 
-// IsGGUF reports whether a name can only mean a model in GGUF files: the path of a file, or a name with a quantisation.
-func IsGGUF(name string) bool {
-	if strings.HasSuffix(name, ".gguf") {
-		return true
-	}
-	ref, err := hub.ParseGGUFRef(name)
-	return err == nil && ref.Quant != ""
-}
+// IsGGUF reports whether a name can only mean a model in GGUF files: that of a file, or one with a quantisation.
+func IsGGUF(name string) bool { return strings.HasSuffix(name, ".gguf") || strings.Contains(name, ":") }
