@@ -123,7 +123,8 @@ func equallyCold(t *testing.T, dir, url string) {
 		t.Errorf("%s", out)
 	}
 	// The second turn finds the first prompt. A reply that begins as the scripted one adds a few tokens.
-	got := oneCell(t, dir, `SELECT count(*) || ' ' || count(DISTINCT prompt_tokens) || ' ' || (count(DISTINCT cached_tokens) FILTER (WHERE turn = 1))
+	got := oneCell(t, dir, `SELECT count(*) || ' ' || count(DISTINCT prompt_tokens)
+		|| ' ' || (count(DISTINCT cached_tokens) FILTER (WHERE turn = 1))
 		|| ' ' || (max(cached_tokens) FILTER (WHERE turn = 1) < 16)
 		|| ' ' || (bool_and(cached_tokens - 116 BETWEEN 0 AND 7) FILTER (WHERE turn = 2))
 		|| ' ' || bool_or(began_warm) || ' ' || any_value(isolation) || ' ' || bool_and(completion_tokens = 8) FROM measured_turns`)

@@ -46,6 +46,34 @@ func (r *run) begin(ctx context.Context) error {
 		row.Hostname = &h
 	}
 	row.ProcessStartedAt = store.ProcessStart(row.PID)
+	eng := r.engineRow()
+	var tags []store.RunTag
+	for k, v := range p.TagMap() {
+		tags = append(tags, store.RunTag{RunID: r.id, Key: k, Value: v})
+	}
+	var models []store.Model
+	if p.Server.Limits != nil {
+		m := *p.Server.Limits
+		m.RunID = r.id
+		models = append(models, m)
+	}
+	sort.Slice(tags, func(i, j int) bool { return tags[i].Key < tags[j].Key })
+	for _, a := range e.Absent {
+		r.event(store.EventKind(a.Kind), "engine", r.client.Clean(a.Message), nil)
+	}
+	return errors.Join(
+		store.Add(ctx, r.rec, row),
+		store.Add(ctx, r.rec, eng),
+		store.Add(ctx, r.rec, models...),
+		store.Add(ctx, r.rec, tags...),
+		r.settings(ctx),
+		r.rec.Flush(ctx),
+	)
+}
+
+// engineRow describes the server.
+func (r *run) engineRow() store.Engine {
+	p, e := r.job, r.engine
 	eng := store.Engine{
 		RunID:             r.id,
 		Kind:              string(e.Kind()),
@@ -86,33 +114,12 @@ func (r *run) begin(ctx context.Context) error {
 		slices.Sort(parts)
 		eng.CacheConfig = new(strings.Join(parts, ","))
 	}
-	var tags []store.RunTag
-	for k, v := range p.TagMap() {
-		tags = append(tags, store.RunTag{RunID: r.id, Key: k, Value: v})
-	}
-	var models []store.Model
-	if p.Server.Limits != nil {
-		m := *p.Server.Limits
-		m.RunID = r.id
-		models = append(models, m)
-	}
-	sort.Slice(tags, func(i, j int) bool { return tags[i].Key < tags[j].Key })
-	for _, a := range e.Absent {
-		r.event(store.EventKind(a.Kind), "engine", r.client.Clean(a.Message), nil)
-	}
-	return errors.Join(
-		store.Add(ctx, r.rec, row),
-		store.Add(ctx, r.rec, eng),
-		store.Add(ctx, r.rec, models...),
-		store.Add(ctx, r.rec, tags...),
-		r.settings(ctx),
-		r.rec.Flush(ctx),
-	)
+	return eng
 }
 
 // settings records one row for each setting and for each fact about the server, so that two runs can be compared.
 func (r *run) settings(ctx context.Context) error {
-	p, e := r.job, r.engine
+	p := r.job
 	var rows []store.Setting
 	add := func(source, name, value string) {
 		rows = append(rows, store.Setting{RunID: r.id, Source: source, Name: name, Value: value})
@@ -154,6 +161,19 @@ func (r *run) settings(ctx context.Context) error {
 	for name, v := range p.Server.Settings {
 		add("server", name, r.client.Clean(v))
 	}
+	r.engineSettings(add)
+	add("software", "wb_version", p.Build.WbVersion)
+	if p.Build.WbCommit != "" {
+		add("software", "wb_commit", p.Build.WbCommit)
+	}
+	add("software", "go_version", runtime.Version())
+	add("software", "duckdb_version", p.Build.DuckDBVersion)
+	return store.Add(ctx, r.rec, rows...)
+}
+
+// engineSettings adds the facts about the server.
+func (r *run) engineSettings(add func(source, name, value string)) {
+	p, e := r.job, r.engine
 	opt := func(name string, v *string) {
 		if v != nil {
 			add("engine", name, *v)
@@ -191,11 +211,4 @@ func (r *run) settings(ctx context.Context) error {
 			add("cache_config", k, v)
 		}
 	}
-	add("software", "wb_version", p.Build.WbVersion)
-	if p.Build.WbCommit != "" {
-		add("software", "wb_commit", p.Build.WbCommit)
-	}
-	add("software", "go_version", runtime.Version())
-	add("software", "duckdb_version", p.Build.DuckDBVersion)
-	return store.Add(ctx, r.rec, rows...)
 }

@@ -42,7 +42,7 @@ func (re *Reply) decoder(clean func(string) string) *decoder {
 func (d *decoder) end() {
 	re := d.re
 	re.Content, re.Reasoning = d.content.String(), d.reasoning.String()
-	re.Server = re.last.times()
+	re.Server = re.closing.last.times()
 	re.closing.usageSeen = d.seen && !d.textAfter && d.atEnd
 	if d.idleAtFirst || d.idle > 1+int(re.Events)/20 { // each of these events brought a token, so the usage does not count along
 		re.countByEvent()
@@ -94,7 +94,7 @@ func (d *decoder) event(e *sseEvent) {
 	if w.ID != "" && re.RequestID == nil {
 		re.RequestID = new(string(w.ID))
 	}
-	re.last.keep(w)
+	re.closing.last.keep(w)
 	d.promptIDs(w.PromptIDs)
 	usage, hasIDs := w.usage(), false
 	if w.Choices.odd {

@@ -26,7 +26,7 @@ func TestLlamaCppStreams(t *testing.T) {
 	}
 	streams := 0
 	for _, a := range archives {
-		if filepath.Ext(a.Name()) != ".txtar" {
+		if filepath.Ext(a.Name()) != ".streams" {
 			continue
 		}
 		path := filepath.Join("testdata", "llamacpp", a.Name())
@@ -49,7 +49,7 @@ func TestLlamaCppStreams(t *testing.T) {
 				t.Errorf("%s: %s", f.Name, doubts)
 			}
 		}
-		golden := strings.TrimSuffix(path, ".txtar") + ".golden"
+		golden := strings.TrimSuffix(path, ".streams") + ".golden"
 		if *update {
 			if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
 				t.Fatal(err)

@@ -53,7 +53,6 @@ type Reply struct {
 	Streamed int64    // events that CountEvents counted
 
 	closing closing
-	last    lastWords
 }
 
 // Times are ns since the run's start. A time is nil when the turn did not get that far.
@@ -94,4 +93,5 @@ type closing struct {
 	usageBad   []string // counts of the last usage that cannot be right
 	finishWhy  string   // what the server says about its finish reason
 	others     bool     // choices came beside the one that was asked for
+	last       lastWords
 }

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// ServerTimes are what a server says about a request in its last event, by its own clock. A value is nil when it does not say.
+// ServerTimes are what a server says about a request in its last event, by the server's clock. A value is nil when it does not say.
 type ServerTimes struct {
 	Source string // member of the event: timings or metrics
 
@@ -18,7 +18,7 @@ type ServerTimes struct {
 	PrefillTokens       *int64 // prompt tokens that were computed
 	DecodeTokens        *int64 // tokens that were generated
 	DraftTokens         *int64 // draft tokens of speculation
-	DraftTokensAccepted *int64 // how many of them needed no step of their own
+	DraftTokensAccepted *int64 // how many of them needed no separate step
 }
 
 // Members of an event that hold a server's times.

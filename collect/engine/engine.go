@@ -74,6 +74,15 @@ type About struct {
 	Caching    string // how its cache works: unit, tiers
 	Isolation  string // modes that work, the default first
 	Emptied    string // how the cache is emptied
+
+	Short
+}
+
+// Short says in a word or two what the pages of kinds are compared by.
+type Short struct {
+	Unit    string // of cache hits
+	Times   string // that the server tells
+	Managed bool   // wb starts and ends such a server
 }
 
 // Text is a text whose token ids are wanted. Exactly one field is set.
@@ -140,13 +149,18 @@ type Facts struct {
 	CacheFacts
 	SlotFacts
 
+	Answers
+	Absent []Absence
+}
+
+// Answers are what a server's other paths answer.
+type Answers struct {
 	HasMetrics       bool            // /metrics has counters of any kind
 	Namespaces       map[string]bool // the part before the colon of the counters' names
 	HasTokenize      bool            // /tokenize gives token ids
 	Tokenizer        string          // fingerprint of a fixed text's token ids; "": not known
 	Template         string          // fingerprint of the token ids of fixed messages; "": not known
 	ProcessStartedAt *time.Time
-	Absent           []Absence
 }
 
 // ModelFacts are what a server says about its model.
@@ -158,7 +172,7 @@ type ModelFacts struct {
 
 // SlotFacts are what is known about a server that keeps prompts in slots.
 type SlotFacts struct {
-	Slots        *int64            // requests that are computed at once, each in a slot of its own
+	Slots        *int64            // requests that are computed at once, each in a separate slot
 	Flags        map[string]string // flags of its command line and environment, without dashes; nil: the process cannot be seen
 	KVTokenBytes int64             // KV cache of one token, in bytes; 0: not known
 	WindowTokens int64             // sliding window of some layers; 0: none is known

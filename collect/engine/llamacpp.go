@@ -79,9 +79,11 @@ func (f *Facts) readProps(text []byte) {
 // llamaShort are short flags of llama-server and the names that they stand for (common/arg.cpp).
 var llamaShort = map[string]string{"c": "ctx-size", "np": "parallel", "cram": "cache-ram", "ctk": "cache-type-k", "ctv": "cache-type-v",
 	"kvu": "kv-unified", "no-kvu": "no-kv-unified", "sps": "slot-prompt-similarity", "ctxcp": "ctx-checkpoints",
-	"swa-checkpoints": "ctx-checkpoints", "ngl": "n-gpu-layers", "gpu-layers": "n-gpu-layers", "m": "model", "t": "threads", "b": "batch-size", "ub": "ubatch-size", "fa": "flash-attn"}
+	"swa-checkpoints": "ctx-checkpoints", "ngl": "n-gpu-layers", "gpu-layers": "n-gpu-layers",
+	"m": "model", "t": "threads", "b": "batch-size", "ub": "ubatch-size", "fa": "flash-attn"}
 
-// llamaFlags gives the flags of the server's process by their long names, without a value "on". It is nil where the process cannot be seen.
+// llamaFlags gives the flags of the server's process by their long names, "on" where there is no value. It is nil where the process
+// cannot be seen.
 func llamaFlags(ctx context.Context, c *client.Client) map[string]string {
 	pid, ok := ServerPID(ctx, c)
 	if !ok {
@@ -222,8 +224,9 @@ func (llamaCpp) About() About {
 		Counters: "`llamacpp:…`, with `--metrics`: `prompt_tokens_total` (without cached tokens), `prompt_tokens_cached_total`, " +
 			"`spec_decode_num_accepted_tokens_total`",
 		Caching: "slots: the longest common prefix with the prompt of a slot, token by token; prompts that leave a slot go to host memory " +
-			"(`--cache-ram`). With a sliding window or a recurrent state only checkpoints can be taken up",
+			"(`--cache-ram`); with a sliding window or a recurrent state only checkpoints can be taken up",
 		Isolation: "`restart` (started by wb), `line`, `none`",
 		Emptied:   "not possible: an erased slot's prompt comes back from host memory",
+		Short:     Short{"tokens", "each reply", true},
 	}
 }

@@ -40,5 +40,6 @@ func (f *Facts) readModelFile(ctx context.Context, c *client.Client) {
 	if m.SlidingLayers > 0 {
 		f.WindowTokens = m.SlidingWindow
 	}
-	f.KVTokenBytes = int64(float64(m.KVBytesPerToken(2)) / 4 * (data.KVValueBytes(f.Flags["cache-type-k"]) + data.KVValueBytes(f.Flags["cache-type-v"])))
+	pair := data.KVValueBytes(f.Flags["cache-type-k"]) + data.KVValueBytes(f.Flags["cache-type-v"])
+	f.KVTokenBytes = int64(float64(m.KVBytesPerToken(2)) / 4 * pair)
 }

@@ -42,6 +42,7 @@ func (openAI) About() About {
 		Caching:   "not known",
 		Isolation: "`line`, `none`",
 		Emptied:   "`/reset_prefix_cache` is tried and proved",
+		Short:     Short{"not known", "none", false},
 	}
 }
 

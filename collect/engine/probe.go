@@ -301,7 +301,8 @@ func (f *Facts) readMetrics(s *Scrape) {
 	if on, err := strconv.ParseBool(strings.ToLower(f.CacheConfig["enable_prefix_caching"])); err == nil {
 		f.PrefixCaching = &on
 	}
-	f.MatchUnitTokens, f.AlignTokens = number("prefix_match_unit", client.MaxTokenCount), number("cache_hit_alignment_tokens", client.MaxTokenCount)
+	f.MatchUnitTokens = number("prefix_match_unit", client.MaxTokenCount)
+	f.AlignTokens = number("cache_hit_alignment_tokens", client.MaxTokenCount)
 	f.HybridState = !slices.Contains([]string{"", "none", "None"}, f.CacheConfig["mamba_cache_mode"])
 }
 

@@ -77,10 +77,10 @@ func TestKinds(t *testing.T) {
 	}{
 		{Facts{}, KindOpenAI},
 		{Facts{OwnedBy: "llamacpp"}, KindLlamaCpp},
-		{Facts{Namespaces: map[string]bool{"llamacpp": true}}, KindLlamaCpp},
+		{Facts{Answers: Answers{Namespaces: map[string]bool{"llamacpp": true}}}, KindLlamaCpp},
 		{Facts{Software: "llama.cpp"}, KindLlamaCpp},
 		{Facts{OwnedBy: "vllm"}, KindVLLM},
-		{Facts{Namespaces: map[string]bool{"vllm": true}}, KindVLLM},
+		{Facts{Answers: Answers{Namespaces: map[string]bool{"vllm": true}}}, KindVLLM},
 		{Facts{OwnedBy: "vllm", Simulated: true}, KindSimulator},
 	} {
 		i := slices.IndexFunc(All(), func(e Engine) bool { return e.Recognises(&c.facts) })

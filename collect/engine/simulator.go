@@ -27,7 +27,7 @@ func (simulator) About() About {
 	a := vllm{}.About()
 	a.Name, a.Releases, a.Recognised = "wb's simulator", "this one", "`/version` says `simulated`"
 	a.Says = "version, model, and the model and GPU that it imitates"
-	a.Isolation = "`restart` (started by wb), `salt`, `reset`, `line`, `none`"
+	a.LastEvent, a.Times = "`usage` with `cached_tokens`", "counters"
 	return a
 }
 

@@ -62,6 +62,7 @@ func (vllm) About() About {
 			"hybrid models also need a state (`cache_hit_alignment_tokens`)",
 		Isolation: "`restart` (started by wb), `salt`, `reset`, `line`, `none`",
 		Emptied:   "`/reset_prefix_cache`, only with `VLLM_SERVER_DEV_MODE=1`; wb proves that it works",
+		Short:     Short{"KV blocks", "counters, or each reply", true},
 	}
 }
 

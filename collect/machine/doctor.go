@@ -127,7 +127,9 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 		add("weights", LevelOK, what, "")
 	}
 	for _, a := range e.Absent {
-		add(map[string]string{"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models", "no_props": "properties"}[a.Kind], LevelNote, a.Message, "")
+		add(map[string]string{
+			"no_metrics": "metrics", "no_tokenize": "tokenize", "no_models": "models", "no_props": "properties",
+		}[a.Kind], LevelNote, a.Message, "")
 	}
 	diagnoseMetrics(e, add)
 	diagnosePrefixCache(e, add)
@@ -251,7 +253,8 @@ func diagnoseSlots(e *engine.Server, o *prefix.SlotOptions, add func(check, leve
 		add("prefix cache", LevelOK, found, "")
 		return
 	}
-	what, remedy := fmt.Sprintf("a sliding window of %d tokens", e.WindowTokens), "llama-server --swa-full keeps everything, and takes more memory"
+	what := fmt.Sprintf("a sliding window of %d tokens", e.WindowTokens)
+	remedy := "llama-server --swa-full keeps everything, and takes more memory"
 	if e.Recurrent {
 		what, remedy = "a recurrent state", "misses have the cause not_restorable"
 	}

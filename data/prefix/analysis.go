@@ -219,8 +219,9 @@ func (h *History) unfound(v *Analysis, t Turn, ref *sequence, from, held int) {
 	}
 }
 
-// split assigns a cause to each of the missed tokens [from, n) beyond those that the server computed before. Causes within the session come first. Of the tokens that are new to the
-// session, those below shared were sent by another session of the repeat, so isolation is their cause.
+// split assigns a cause to each of the missed tokens [from, n) beyond those that the server computed before. Causes within the session come
+// first. Of the tokens that are new to the session, those below shared were sent by another session of the repeat, so isolation is their
+// cause.
 func (h *History) split(v *Analysis, t Turn, ref *sequence, from, shared int, kind Cause) {
 	n := len(t.Prompt)
 	give := func(c Cause, a, b int) {

@@ -133,7 +133,7 @@ func TestSlotCauses(t *testing.T) {
 	})
 }
 
-// What a server holds and does not give back has a cause of its own where its kind of model explains it.
+// What a server holds and does not give back has a cause where its kind of model explains it.
 func TestHeldButNotGivenBack(t *testing.T) {
 	a := seq(1, 400)
 	for _, c := range []struct {

@@ -164,7 +164,8 @@ func (a *adviser) misses(r row) {
 		title, report = "Hit ratio lost to a slot that another prompt took", "cache_miss_causes"
 		advice = "more slots (-np) or host memory for prompts (--cache-ram) of llama-server keep more of them"
 	case "host_memory_full":
-		title, report, advice = "Hit ratio lost to full host memory", "cache_miss_causes", "a larger --cache-ram of llama-server holds more prompts"
+		title, report = "Hit ratio lost to full host memory", "cache_miss_causes"
+		advice = "a larger --cache-ram of llama-server holds more prompts"
 	case "not_restorable":
 		title, report = "Hit ratio lost to a window or a recurrent state", "cache_miss_causes"
 		advice = "with a sliding window --swa-full of llama-server keeps everything and takes more memory; " +

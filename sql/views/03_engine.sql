@@ -158,8 +158,10 @@ COMMENT ON COLUMN turn_counters.server_said IS
   'member of the last event that the figures of the request come from: timings or metrics; NULL: they come from counters';
 COMMENT ON COLUMN turn_counters.server_requests IS 'requests the server finished meanwhile; 1 when the turn was alone';
 COMMENT ON COLUMN turn_counters.server_queue_ms IS 'time in the server''s queue; NULL unless the turn was alone or the server says it';
-COMMENT ON COLUMN turn_counters.server_prefill_ms IS 'prefill time by the server''s clock; NULL unless the turn was alone or the server says it';
-COMMENT ON COLUMN turn_counters.server_decode_ms IS 'decode time by the server''s clock; NULL unless the turn was alone or the server says it';
+COMMENT ON COLUMN turn_counters.server_prefill_ms IS
+  'prefill time by the server''s clock; NULL unless the turn was alone or the server says it';
+COMMENT ON COLUMN turn_counters.server_decode_ms IS
+  'decode time by the server''s clock; NULL unless the turn was alone or the server says it';
 COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; NULL unless the turn was alone';
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
