@@ -1,11 +1,10 @@
 -- Views that put what belongs together into one row: for notebooks and spreadsheets.
 
--- This is the definition of turns_wide and selected_turns_wide. The names are those of views: of gaps, counters, limits and runs.
-CREATE OR REPLACE MACRO wide_of(gap_rows, counters, limits, chosen) AS TABLE
+CREATE OR REPLACE VIEW turns_wide AS
 WITH itl AS (
   SELECT run_id, turn_id, quantile_cont(itl_ms, [0.5, 0.99]) AS itl, max(gap_ms) AS gap_max_ms, median(gap_ms) AS gap_p50_ms,
     coalesce(list(gap_ms) FILTER (WHERE gap_ms > 20), []) AS long_gaps
-  FROM query_table(gap_rows) GROUP BY ALL),
+  FROM gaps GROUP BY ALL),
 miss AS (
   SELECT run_id, turn_id,
     coalesce(sum(tokens) FILTER (WHERE cause = 'new_text'), 0)::BIGINT AS new_text,
@@ -22,7 +21,7 @@ miss AS (
     coalesce(sum(tokens) FILTER (WHERE cause = 'hybrid_state'), 0)::BIGINT AS hybrid_state,
     coalesce(sum(tokens) FILTER (WHERE cause = 'isolation'), 0)::BIGINT AS isolation,
     coalesce(sum(tokens) FILTER (WHERE cause = 'unknown'), 0)::BIGINT AS unknown
-  FROM raw.cache_miss WHERE run_id IN (SELECT run_id FROM query_table(chosen)) GROUP BY ALL)
+  FROM raw.cache_miss GROUP BY ALL)
 SELECT t.run_id, t.run, r.model, r.engine, r.engine_version, t.simulated, t.session_id, t.conversation, t.placement, t.repeat,
   t.client_user, t.isolation, t.warmup, t.repeated, t.began_warm, t.turn_id, t.turn, t.wall_time, t.status, t.error, t.finish_reason,
   t.messages, t.documents, t.checks, t.checks_passed,
@@ -53,16 +52,13 @@ SELECT t.run_id, t.run, r.model, r.engine, r.engine_version, t.simulated, t.sess
   e.energy_j * 1e3 / nullif(t.e2e_ms * e.covered_ratio, 0) AS power_mean_w, p.peak_memory_bytes,
   l.decode_limit_ms, l.mbu_ratio, l.prefill_limit_ms, l.mfu_ratio, l.times_limit, l.limited_by, l.limits_of, t.request_id
 FROM turns t JOIN runs r ON r.run_id = t.run_id
-  LEFT JOIN query_table(counters) c ON c.run_id = t.run_id AND c.turn_id = t.turn_id
-  LEFT JOIN query_table(limits) l ON l.run_id = t.run_id AND l.turn_id = t.turn_id
+  LEFT JOIN turn_counters c ON c.run_id = t.run_id AND c.turn_id = t.turn_id
+  LEFT JOIN turn_limits l ON l.run_id = t.run_id AND l.turn_id = t.turn_id
   LEFT JOIN raw.cache_turn x ON x.run_id = t.run_id AND x.turn_id = t.turn_id
   LEFT JOIN turn_energy e ON e.run_id = t.run_id AND e.turn_id = t.turn_id
   LEFT JOIN session_memory p ON p.run_id = t.run_id AND p.session_id = t.session_id
   LEFT JOIN miss m ON m.run_id = t.run_id AND m.turn_id = t.turn_id
-  LEFT JOIN itl i ON i.run_id = t.run_id AND i.turn_id = t.turn_id
-WHERE t.run_id IN (SELECT run_id FROM query_table(chosen));
-
-CREATE OR REPLACE VIEW turns_wide AS FROM wide_of('gaps', 'turn_counters', 'turn_limits', 'runs');
+  LEFT JOIN itl i ON i.run_id = t.run_id AND i.turn_id = t.turn_id;
 COMMENT ON VIEW turns_wide IS
   'one row per request with all that is known about it: times, tokens, cache, causes of misses, energy and limits; failed ones and '
   'warm-up included';
@@ -117,7 +113,65 @@ COMMENT ON COLUMN turns_wide.power_mean_w IS 'mean power of all GPUs during the 
 COMMENT ON COLUMN turns_wide.peak_memory_bytes IS 'highest memory reading during the session of the turn';
 
 CREATE OR REPLACE VIEW selected_turns_wide AS
-FROM wide_of('selected_gaps', 'selected_turn_counters', 'selected_turn_limits', 'selected_runs');
+WITH itl AS (
+  SELECT run_id, turn_id, quantile_cont(itl_ms, [0.5, 0.99]) AS itl, max(gap_ms) AS gap_max_ms, median(gap_ms) AS gap_p50_ms,
+    coalesce(list(gap_ms) FILTER (WHERE gap_ms > 20), []) AS long_gaps
+  FROM selected_gaps GROUP BY ALL),
+miss AS (
+  SELECT run_id, turn_id,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'new_text'), 0)::BIGINT AS new_text,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'changed_text'), 0)::BIGINT AS changed_text,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'template_rewrote_history'), 0)::BIGINT AS template_rewrote_history,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'retokenized'), 0)::BIGINT AS retokenized,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'block_rounding'), 0)::BIGINT AS block_rounding,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'last_token'), 0)::BIGINT AS last_token,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'evicted'), 0)::BIGINT AS evicted,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'slot_taken'), 0)::BIGINT AS slot_taken,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'host_memory_full'), 0)::BIGINT AS host_memory_full,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'not_restorable'), 0)::BIGINT AS not_restorable,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'context_shifted'), 0)::BIGINT AS context_shifted,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'hybrid_state'), 0)::BIGINT AS hybrid_state,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'isolation'), 0)::BIGINT AS isolation,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'unknown'), 0)::BIGINT AS unknown
+  FROM raw.cache_miss WHERE run_id IN (SELECT run_id FROM selected_runs) GROUP BY ALL)
+SELECT t.run_id, t.run, r.model, r.engine, r.engine_version, t.simulated, t.session_id, t.conversation, t.placement, t.repeat,
+  t.client_user, t.isolation, t.warmup, t.repeated, t.began_warm, t.turn_id, t.turn, t.wall_time, t.status, t.error, t.finish_reason,
+  t.messages, t.documents, t.checks, t.checks_passed,
+  t.wait_ms, t.ttft_ms, t.ttft_ms - c.server_ttft_ms AS outside_ms, c.server_ttft_ms, c.server_queue_ms,
+  c.server_slot_wait_ms, c.server_prefill_ms,
+  c.server_ttft_ms - c.server_queue_ms - c.server_prefill_ms AS server_other_ms, (t.last_ns - t.first_ns) / 1e6 AS decode_ms,
+  c.server_decode_ms, t.e2e_ms, t.tpot_ms, t.decode_tokens_per_s, CASE WHEN t.counted_by IS NOT NULL THEN i.itl[1] END AS itl_p50_ms,
+  CASE WHEN t.counted_by IS NOT NULL THEN i.itl[2] END AS itl_p99_ms, i.gap_max_ms,
+  len(list_filter(i.long_gaps, lambda x: x > 5 * i.gap_p50_ms)) AS stalls, c.server_preemptions, c.server_requests,
+  t.prompt_tokens, t.cached_tokens, t.uncached_tokens, t.completion_tokens, t.reasoning_tokens, t.decode_tokens, t.counted_by,
+  t.hit_ratio, c.counter_hit_tokens, x.block_size_tokens, x.block_ideal_tokens, x.block_ideal_tokens / t.prompt_tokens AS block_ideal_ratio,
+  x.text_ideal_tokens, x.text_ideal_tokens / t.prompt_tokens AS text_ideal_ratio, x.predicted_tokens,
+  coalesce(m.new_text, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_new_text_tokens,
+  coalesce(m.changed_text, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_changed_text_tokens,
+  coalesce(m.template_rewrote_history, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_template_rewrote_history_tokens,
+  coalesce(m.retokenized, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_retokenized_tokens,
+  coalesce(m.block_rounding, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_block_rounding_tokens,
+  coalesce(m.last_token, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_last_token_tokens,
+  coalesce(m.evicted, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_evicted_tokens,
+  coalesce(m.slot_taken, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_slot_taken_tokens,
+  coalesce(m.host_memory_full, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_host_memory_full_tokens,
+  coalesce(m.not_restorable, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_not_restorable_tokens,
+  coalesce(m.context_shifted, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_context_shifted_tokens,
+  coalesce(m.hybrid_state, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_hybrid_state_tokens,
+  coalesce(m.isolation, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_isolation_tokens,
+  coalesce(m.unknown, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_unknown_tokens,
+  e.energy_j, e.idle_energy_j, e.covered_ratio, e.energy_j / nullif(t.completion_tokens, 0) AS energy_per_token_j,
+  e.energy_j * 1e3 / nullif(t.e2e_ms * e.covered_ratio, 0) AS power_mean_w, p.peak_memory_bytes,
+  l.decode_limit_ms, l.mbu_ratio, l.prefill_limit_ms, l.mfu_ratio, l.times_limit, l.limited_by, l.limits_of, t.request_id
+FROM turns t JOIN runs r ON r.run_id = t.run_id
+  LEFT JOIN selected_turn_counters c ON c.run_id = t.run_id AND c.turn_id = t.turn_id
+  LEFT JOIN selected_turn_limits l ON l.run_id = t.run_id AND l.turn_id = t.turn_id
+  LEFT JOIN raw.cache_turn x ON x.run_id = t.run_id AND x.turn_id = t.turn_id
+  LEFT JOIN turn_energy e ON e.run_id = t.run_id AND e.turn_id = t.turn_id
+  LEFT JOIN session_memory p ON p.run_id = t.run_id AND p.session_id = t.session_id
+  LEFT JOIN miss m ON m.run_id = t.run_id AND m.turn_id = t.turn_id
+  LEFT JOIN itl i ON i.run_id = t.run_id AND i.turn_id = t.turn_id
+WHERE t.run_id IN (SELECT run_id FROM selected_runs);
 COMMENT ON VIEW selected_turns_wide IS 'turns_wide of the selected runs; much faster than turns_wide in a history of many runs';
 
 CREATE OR REPLACE VIEW pairs AS
