@@ -241,7 +241,7 @@ func Failed(fs []Finding) bool {
 func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int) []Finding {
 	var out []Finding
 	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
-	in, err := serve.Find(at, os.Getenv)
+	in, err := serve.FindVLLM(at, os.Getenv)
 	if err != nil {
 		level := LevelNote // a server elsewhere, or the simulator, works without vLLM
 		if model != "" || at != "" {

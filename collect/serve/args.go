@@ -1,47 +1,21 @@
 package serve
 
 import (
-	_ "embed"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-
-	"wb/data/yamlfile"
 )
 
-//go:embed presets.yaml
-var presetsYAML []byte
-
-// Preset is a named set of vLLM settings.
-type Preset struct {
-	About string            `yaml:"about"`
-	Args  map[string]any    `yaml:"args"`
-	Env   map[string]string `yaml:"env"`
+// Args are command-line flags of a program, by name without dashes. A flag without a value has "". The values of a flag with several are
+// joined by NUL bytes. The zero value is for vLLM.
+type Args struct {
+	*syntax // nil: vLLM's
+	program string
+	values  map[string]string
 }
-
-// Presets gives all presets by name.
-func Presets() (map[string]Preset, error) {
-	out := map[string]Preset{}
-	if err := yamlfile.Load("presets.yaml", presetsYAML, &out); err != nil {
-		return nil, fmt.Errorf("read %w", err)
-	}
-	return out, nil
-}
-
-// PresetNames lists them in order.
-func PresetNames() []string {
-	all, err := Presets()
-	if err != nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(all))
-}
-
-// Args are vLLM command-line flags, by name without dashes. A flag without a value has "". The values of a flag with several are joined by
-// NUL bytes.
-type Args struct{ values map[string]string }
 
 // Get gives a flag's value and whether it is set.
 func (a Args) Get(name string) (string, bool) {
@@ -81,6 +55,26 @@ func (a Args) List() []string {
 	return out
 }
 
+// replace sets the flags that others has.
+func (a *Args) replace(others Args) {
+	for _, n := range others.Names() {
+		a.Set(n, others.values[n])
+	}
+}
+
+// shortFlag gives the name that a short flag stands for.
+func (a *Args) shortFlag(word string) (name string, ok bool) {
+	if a.syntax == nil {
+		name, ok = vllmShort[word]
+		return name, ok
+	}
+	name, ok = a.short[word]
+	return name, ok
+}
+
+// programName names the program in messages.
+func (a *Args) programName() string { return cmp.Or(a.program, "vLLM") }
+
 // apply sets the flags of a preset.
 func (a *Args) apply(p Preset) {
 	for name, v := range p.Args {
@@ -97,16 +91,6 @@ func (a *Args) apply(p Preset) {
 	}
 }
 
-// shortFlags are the short forms that vLLM takes, and the names that they stand for.
-var shortFlags = map[string]string{
-	"-tp": "tensor-parallel-size",
-	"-pp": "pipeline-parallel-size",
-	"-dp": "data-parallel-size",
-	"-O":  "compilation-config",
-	"-cc": "compilation-config",
-	"-q":  "quantization",
-}
-
 // Merge adds flags as people type them: --name value, --name=value or --name. Underscores in names count as dashes. It fails for a word
 // that belongs to no flag.
 func (a *Args) Merge(words []string) error {
@@ -120,7 +104,7 @@ func (a *Args) Merge(words []string) error {
 	}
 	for _, w := range words {
 		long, isLong := strings.CutPrefix(w, "--")
-		short, isShort := shortFlags[w]
+		short, isShort := a.shortFlag(w)
 		switch {
 		case isLong && long != "":
 			put()
@@ -133,7 +117,7 @@ func (a *Args) Merge(words []string) error {
 			put()
 			name = short
 		case name == "":
-			return fmt.Errorf("read vLLM arguments: %q belongs to no flag; write --flag value", w)
+			return fmt.Errorf("read %s arguments: %q belongs to no flag; write --flag value", a.programName(), w)
 		default:
 			values = append(values, w)
 		}

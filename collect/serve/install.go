@@ -9,15 +9,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"wb/data/plain"
 )
 
-// Install is a vLLM found on this machine.
+// Install is a program found on this machine.
 type Install struct {
-	Command []string // the words that start vllm's command line: one executable, or python -m …
+	Program *Program
+	Command []string // the words that start it: one executable, or python -m …
 	Where   string   // path of the executable or the environment, to show to people
-	Version string   // "" when it cannot be read without running vLLM
+	Version string   // "" when it cannot be read
 	CPU     bool     // built without CUDA or ROCm
 	CUDA    string   // the CUDA release that its torch was built for, such as 13.0; "" when it cannot be read
 }
@@ -25,9 +24,9 @@ type Install struct {
 // ErrNotInstalled is returned when there is no vLLM.
 var ErrNotInstalled = errors.New("vLLM is not installed")
 
-// Find looks for vLLM. With a path (of an executable, a virtual environment or a directory with one) it looks only there. Otherwise it
+// FindVLLM looks for vLLM. With a path (of an executable, a virtual environment or a directory with one) it looks only there. Otherwise it
 // looks in the active virtual environment, in .venv and venv below the working directory, beside wb itself, on PATH and on PYTHONPATH.
-func Find(at string, getenv func(string) string) (*Install, error) {
+func FindVLLM(at string, getenv func(string) string) (*Install, error) {
 	self, err := os.Executable()
 	if err == nil {
 		self, err = filepath.EvalSymlinks(self) // uv links a tool from its environment into another folder
@@ -35,11 +34,11 @@ func Find(at string, getenv func(string) string) (*Install, error) {
 	if err != nil {
 		self = ""
 	}
-	return find(at, self, getenv)
+	return findVLLM(at, self, getenv)
 }
 
-// find does the work of Find for a wb at the path self; "" means not known.
-func find(at, self string, getenv func(string) string) (*Install, error) {
+// findVLLM does the work of FindVLLM for a wb at the path self; "" means not known.
+func findVLLM(at, self string, getenv func(string) string) (*Install, error) {
 	if at != "" {
 		for _, p := range []string{
 			at,
@@ -75,7 +74,7 @@ func find(at, self string, getenv func(string) string) (*Install, error) {
 	for _, dir := range filepath.SplitList(getenv("PYTHONPATH")) {
 		if st, err := os.Stat(filepath.Join(dir, "vllm", "entrypoints")); err == nil && st.IsDir() {
 			if py, err := exec.LookPath("python3"); err == nil {
-				in := &Install{Command: []string{py, "-m", "vllm.entrypoints.cli.main"}, Where: dir}
+				in := &Install{Program: VLLM(), Command: []string{py, "-m", "vllm.entrypoints.cli.main"}, Where: dir}
 				in.readPackages(dir)
 				return in, nil
 			}
@@ -94,7 +93,7 @@ func describe(p string) *Install {
 	if err != nil {
 		abs = p
 	}
-	in := &Install{Command: []string{abs}, Where: abs}
+	in := &Install{Program: VLLM(), Command: []string{abs}, Where: abs}
 	dirs := []string{filepath.Dir(filepath.Dir(abs))}
 	if target, err := filepath.EvalSymlinks(abs); err == nil {
 		dirs = append(dirs, filepath.Dir(filepath.Dir(target)))
@@ -143,19 +142,6 @@ func (in *Install) readPackages(site string) {
 			in.CPU = in.CPU || strings.HasPrefix(local, "cpu")
 		}
 	}
-}
-
-// findPreset finds a preset by its name.
-func findPreset(name string) (Preset, error) {
-	all, err := Presets()
-	if err != nil {
-		return Preset{}, err
-	}
-	p, ok := all[name]
-	if !ok {
-		return Preset{}, plain.Mistakef("choose preset %q: no preset has this name%s", name, plain.Instead(name, PresetNames()))
-	}
-	return p, nil
 }
 
 // environment joins two environments. Where both set a variable, the user's value stays. added lists what comes from the preset, sorted.

@@ -153,7 +153,7 @@ func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 
 // Launch checks the settings and makes the launch of a vLLM from them. The caller still sets the functions that tell a person about it.
 func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.Launch, error) {
-	l := &serve.Launch{Model: model, VLLM: s.VLLM, Port: 8001, LogDir: s.LogDir,
+	l := &serve.Launch{Program: serve.VLLM(), Model: model, At: s.VLLM, Port: 8001, LogDir: s.LogDir,
 		Wishes:  serve.Wishes{Preset: s.Preset, Utilization: s.Utilization, Words: words},
 		Timeout: s.Timeout, Environ: os.Environ(), Start: start}
 	switch port, err := strconv.Atoi(s.Port); {
@@ -180,14 +180,8 @@ func (s *Serve) Launch(model string, words []string, start time.Time) (*serve.La
 	if s.Timeout <= 0 {
 		return nil, plain.Mistakef("flag --server-timeout: %v is not a valid time", s.Timeout)
 	}
-	var probe serve.Args
-	if err := probe.Merge(words); err != nil {
+	if _, err := l.Program.Settings(words); err != nil {
 		return nil, plain.Mistake(err)
-	}
-	for _, name := range []string{"port", "model"} {
-		if _, ok := probe.Get(name); ok {
-			return nil, plain.Mistakef("read vLLM arguments: --%s is a flag of wb; give it before --", name)
-		}
 	}
 	h, err := hub.FromEnv(os.Getenv)
 	l.Hub = h

@@ -1,0 +1,151 @@
+package serve
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"wb/data/plain"
+	"wb/data/yamlfile"
+)
+
+// Kinds of programs, as --engine calls them.
+const (
+	KindVLLM = "vllm"
+)
+
+// Program is a server that wb can start: how it is started, and what its log means. What is the same for all programs is in Server.
+type Program struct {
+	Kind    string // as --engine calls it
+	Name    string // as messages call it
+	Presets string // the file of its presets
+	syntax
+	launching
+	logging
+}
+
+// syntax says how the program's command line is written.
+type syntax struct {
+	short   map[string]string // short flags, and the names that they stand for
+	names   map[string]string // other names of flags, and the usual ones
+	split   bool              // a value never follows "=", and what begins with a dash and a letter is a flag
+	own     []string          // flags that only wb sets, without dashes
+	secrets []string          // flags whose values must not be recorded
+	served  string            // the flag with the name that clients use
+	command func(o *Options) []string
+}
+
+// launching says what the program reads from its environment, and how it is prepared.
+type launching struct {
+	keyEnv   string            // the variable that may hold an API key
+	env      map[string]string // set for every start, unless the user's environment sets it
+	settings settingNames
+	prepare  func(ctx context.Context, l *Launch) (*Managed, error)
+}
+
+// settingNames are the variables that change what a program does: names, and prefixes of names.
+type settingNames struct{ names, prefixes []string }
+
+// logging says what the program's log means.
+type logging struct {
+	firstPhase string // begins with the first line
+	marks      []phaseMark
+	figures    func(r *reader, line string)
+	rules      []rule
+	lastError  func(log string) string // the cause when no rule matches
+	halfDead   string                  // a cause with which the server may answer on for a while
+	dying      time.Duration           // how long a process may outlive the request that failed because of its end
+}
+
+// Programs lists the programs that wb can start.
+func Programs() []*Program { return []*Program{VLLM()} }
+
+// Settings reads the words of a command line as the program's flags.
+func (p *Program) Settings(words []string) (Args, error) {
+	a := p.newArgs()
+	if err := a.Merge(words); err != nil {
+		return a, err
+	}
+	for _, name := range p.own {
+		if _, ok := a.Get(name); ok {
+			return a, fmt.Errorf("read %s arguments: --%s is a flag of wb: give it before --", p.Name, name)
+		}
+	}
+	return a, nil
+}
+
+// newArgs makes an empty list of the program's flags.
+func (p *Program) newArgs() Args { return Args{syntax: &p.syntax, program: p.Name} }
+
+// isSetting says whether a variable with that name changes what the program does.
+func (p *Program) isSetting(name string) bool {
+	return slices.Contains(p.settings.names, name) ||
+		slices.ContainsFunc(p.settings.prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// SecretArgs lists the flags of all programs whose values must not be recorded.
+func SecretArgs() (names []string) {
+	for _, p := range Programs() {
+		names = append(names, p.secrets...)
+	}
+	return names
+}
+
+//go:embed presets*.yaml
+var presetFiles embed.FS
+
+// Preset is a named set of a program's settings.
+type Preset struct {
+	About string            `yaml:"about"`
+	Args  map[string]any    `yaml:"args"`
+	Env   map[string]string `yaml:"env"`
+}
+
+// AllPresets gives the program's presets by name.
+func (p *Program) AllPresets() (map[string]Preset, error) {
+	text, err := presetFiles.ReadFile(p.Presets)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", p.Presets, err)
+	}
+	out := map[string]Preset{}
+	if err := yamlfile.Load(p.Presets, text, &out); err != nil {
+		return nil, fmt.Errorf("read %w", err)
+	}
+	return out, nil
+}
+
+// PresetNames lists the program's presets in order.
+func (p *Program) PresetNames() []string {
+	all, err := p.AllPresets()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// PresetNames lists the presets of all programs in order.
+func PresetNames() (names []string) {
+	for _, p := range Programs() {
+		names = append(names, p.PresetNames()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// findPreset finds a preset by its name.
+func (p *Program) findPreset(name string) (Preset, error) {
+	all, err := p.AllPresets()
+	if err != nil {
+		return Preset{}, err
+	}
+	found, ok := all[name]
+	if !ok {
+		return Preset{}, plain.Mistakef("choose preset %q: no preset of %s has this name%s", name, p.Name,
+			plain.Instead(name, p.PresetNames()))
+	}
+	return found, nil
+}
