@@ -11,16 +11,36 @@ import (
 	"strings"
 )
 
-// ModelFacts is what the files of a model directory say about the model.
+// ModelFacts is what the files of a model say about it: a directory with config.json, or a GGUF file.
 type ModelFacts struct {
 	Shape
 	Architecture  string
 	ModelType     string
 	ContextTokens int64 // longest context that the configuration allows; 0 when it does not say
 	Quantization  string
-	WeightsBytes  int64 // sum of the files that vLLM would load; without files, 16 bits per parameter of the shape
+	WeightsBytes  int64 // sum of the files that vLLM would load; without files, 16 bits per parameter of the shape; of GGUF, of all tensors
 
-	tensors tensorBytes // from the safetensors headers; empty without them
+	ExactParameters int64  // counted in the headers of GGUF files; 0 when they follow from the shape
+	Recurrent       bool   // layers keep a recurrent state, in place of a KV cache or beside it; known for GGUF files
+	ChatTemplate    string // that of a GGUF file; "" when it has none
+
+	tensors tensorBytes  // from the headers of safetensors or GGUF files; empty without them
+	counts  tensorCounts // from the headers of GGUF files
+}
+
+// tensorCounts counts parameters by what they are for, norms and biases left out.
+type tensorCounts struct {
+	layers    int64 // of all layers, without routed experts; 0 when they follow from the shape
+	routed    int64 // of experts that a token may use
+	attention int64 // how many layers have attention
+}
+
+// Parameters returns the number of the model's parameters: that of its files, or else the one that follows from its shape.
+func (f *ModelFacts) Parameters() int64 {
+	if f.ExactParameters > 0 {
+		return f.ExactParameters
+	}
+	return f.Shape.Parameters()
 }
 
 // maxConfigBytes is the largest config.json that is read. Real ones have a few kilobytes.

@@ -15,6 +15,7 @@ type tensorBytes struct {
 	total     int64 // of the language part: the parts for images and sound are not read for text
 	embedding int64 // the embedding table
 	head      int64 // the output head; 0 when it is the embedding table
+	lookup    int64 // other tables of which only some rows are read
 	routed    int64 // experts that a token may use
 	damaged   bool
 }

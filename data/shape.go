@@ -18,6 +18,7 @@ type Shape struct {
 
 	Latent
 	Mixture
+	Uneven `yaml:"-"`
 }
 
 // Latent describes multi-head latent attention: one latent vector and one rotary key per token. All fields are 0 for other attention.
@@ -38,30 +39,46 @@ type Mixture struct {
 	DenseLayers        int64 `yaml:"dense_layers"`        // how many of the model's layers have no experts
 }
 
+// Uneven describes a KV cache whose layers differ. Both fields are 0 when each layer keeps the same: keys and values of KVHeads, or a
+// latent vector.
+type Uneven struct {
+	FullKVValues    int64 // values that all layers with the whole context keep of one token, together
+	SlidingKVValues int64 // values that all sliding layers keep of one token, together
+}
+
 // KVBytesPerToken returns the size of one token in the KV cache, in bytes over all layers, sliding ones included. bytesPerValue is 2
 // for a 16-bit cache and 1 for fp8. Grouped-query attention keeps 2·layers·kv_heads·head_dim values (key and value). Latent
 // attention keeps layers·(kv_lora_rank + qk_rope_head_dim) (DeepSeek-V2, arXiv:2405.04434).
 func (s Shape) KVBytesPerToken(bytesPerValue int64) int64 {
-	return s.Layers * s.layerKVBytes(bytesPerValue)
+	full, sliding := s.kvValues()
+	return (full + sliding) * bytesPerValue
 }
 
-func (s Shape) layerKVBytes(bytesPerValue int64) int64 {
-	if s.KVLoraRank > 0 {
-		return (s.KVLoraRank + s.QKRopeHeadDim) * bytesPerValue
+// kvValues returns how many values of one token the layers with the whole context keep together, and how many the sliding ones do.
+func (s Shape) kvValues() (full, sliding int64) {
+	if s.FullKVValues > 0 || s.SlidingKVValues > 0 {
+		return s.FullKVValues, s.SlidingKVValues
 	}
-	return 2 * s.KVHeads * s.HeadDim * bytesPerValue
+	layer := 2 * s.KVHeads * s.HeadDim
+	if s.KVLoraRank > 0 {
+		layer = s.KVLoraRank + s.QKRopeHeadDim
+	}
+	if s.SlidingWindow > 0 {
+		sliding = s.SlidingLayers
+	}
+	return (s.Layers - sliding) * layer, sliding * layer
+}
+
+// layerKVBytes is the size of one token in one layer, the mean where layers differ.
+func (s Shape) layerKVBytes(bytesPerValue int64) int64 {
+	return s.KVBytesPerToken(bytesPerValue) / max(s.Layers, 1)
 }
 
 // KVBytes returns the size of the KV cache of one sequence of tokens, in bytes. Sliding layers stop growing at their window plus the
 // tokens of one step.
 func (s Shape) KVBytes(tokens, stepTokens, bytesPerValue int64) int64 {
-	full := s.Layers
-	var sliding int64
-	if s.SlidingWindow > 0 {
-		full -= s.SlidingLayers
-		sliding = s.SlidingLayers * min(tokens, s.SlidingWindow+stepTokens)
-	}
-	return (full*tokens + sliding) * s.layerKVBytes(bytesPerValue)
+	full, sliding := s.kvValues()
+	return (full*tokens + sliding*min(tokens, s.SlidingWindow+stepTokens)) * bytesPerValue
 }
 
 // attentionParameters returns the attention parameters of one layer: four projections, or those of latent attention (DeepSeek-V2).

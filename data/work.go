@@ -13,7 +13,7 @@ type Work struct {
 }
 
 // Work returns the least work of the model. kvValueBytes is 2 for a 16-bit KV cache and 1 for fp8. The bytes of weights come from the
-// safetensors headers. Without headers they come from the shape and the mean size of a parameter.
+// headers of safetensors or GGUF files. Without headers they come from the shape and the mean size of a parameter.
 func (f *ModelFacts) Work(kvValueBytes int64) Work {
 	s := f.Shape
 	w := Work{HeadParameters: s.Vocab * s.Hidden, AttentionWidth: s.Heads * s.HeadDim, KVLayerBytes: s.layerKVBytes(kvValueBytes)}
@@ -27,6 +27,13 @@ func (f *ModelFacts) Work(kvValueBytes int64) Work {
 	experts := 3 * s.Hidden * s.ExpertIntermediate * moe // one expert of each layer
 	w.LayerParameters = s.Layers*s.attentionParameters() + dense*3*s.Hidden*s.Intermediate +
 		moe*(3*s.Hidden*s.SharedIntermediate+s.Hidden*s.Experts) + experts*s.ExpertsPerToken
+	if f.counts.layers > 0 {
+		w.LayerParameters = f.counts.layers
+		if s.Experts > 0 {
+			w.LayerParameters += f.counts.routed * s.ExpertsPerToken / s.Experts
+		}
+		w.AttentionWidth = w.AttentionWidth * f.counts.attention / s.Layers // the mean over layers with and without attention
+	}
 	total, embedding, routed := f.tensors.total, f.tensors.embedding, f.tensors.routed
 	lookedUp := embedding // bytes of a table of which only some rows are read
 	switch {
@@ -48,7 +55,7 @@ func (f *ModelFacts) Work(kvValueBytes int64) Work {
 			lookedUp = 0
 		}
 	}
-	w.PrefillWeightsBytes = max(total-lookedUp, 0)
+	w.PrefillWeightsBytes = max(total-lookedUp-f.tensors.lookup, 0)
 	w.DecodeWeightsBytes = w.PrefillWeightsBytes
 	if s.Experts > 0 {
 		w.DecodeWeightsBytes -= routed - routed*s.ExpertsPerToken/s.Experts

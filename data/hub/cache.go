@@ -60,6 +60,10 @@ type Cached struct {
 	Bytes     int64    // size of all blobs, partial ones included
 	Complete  bool     // one revision or more has all that an engine needs: configuration and weights, or a GGUF file
 	ChangedAt time.Time
+
+	GGUFs     []GGUF // models in GGUF files, and files that belong to them
+	RestBytes int64  // part of Bytes that is not theirs: other models, and partial downloads
+	Whole     bool   // one revision or more has configuration and weights
 }
 
 // Cache returns the models of the cache in the order of their names. It returns none if the directory does not exist.
@@ -105,13 +109,24 @@ func (c *Client) Cache() ([]Cached, error) {
 			return nil
 		})
 		snapshots, err := os.ReadDir(filepath.Join(base, "snapshots"))
-		x.Complete = err == nil && slices.ContainsFunc(snapshots, func(e fs.DirEntry) bool {
+		x.Whole = err == nil && slices.ContainsFunc(snapshots, func(e fs.DirEntry) bool {
 			dir := filepath.Join(base, "snapshots", e.Name())
-			return checkModel(dir) == nil || anyGGUF(dir)
+			return checkModel(dir) == nil
 		})
+		x.addGGUF(c.ggufOf(x.Repo, ""))
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// addGGUF adds the models in GGUF files.
+func (x *Cached) addGGUF(have []cachedSet) {
+	x.Complete, x.RestBytes = x.Whole, x.Bytes
+	for _, g := range have {
+		x.GGUFs = append(x.GGUFs, g.GGUF)
+		x.RestBytes = max(x.RestBytes-g.Bytes, 0)
+		x.Complete = x.Complete || g.Complete && !g.Aside
+	}
 }
 
 // Remove deletes a model from the cache, partial downloads included, and returns how many bytes that freed.

@@ -28,6 +28,9 @@ const (
 	consolidated  = "consolidated"
 )
 
+// ErrOnlyGGUF is returned for a repository whose weights are GGUF files. PullGGUF downloads one of them.
+var ErrOnlyGGUF = errors.New("its weights are GGUF files, which llama.cpp loads; vLLM needs safetensors")
+
 // Needed returns the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format.
 // It leaves out the weights of other frameworks, quantised copies in GGUF, and documentation.
 // It also leaves out what some publishers add: duplicates in original/ or named consolidated, and variants in another precision.
@@ -38,6 +41,9 @@ func Needed(files []File) ([]File, error) {
 		names[i] = f.Path
 	}
 	weights, why := chooseWeights(names)
+	if why == ErrOnlyGGUF.Error() {
+		return nil, ErrOnlyGGUF
+	}
 	if why != "" {
 		return nil, errors.New(why)
 	}
@@ -108,7 +114,7 @@ func chooseWeights(names []string) (weights []string, why string) {
 	case len(weights) > 0:
 		return nil, "it has weights but no config.json"
 	case ends(".gguf"):
-		return nil, "its weights are GGUF files, which llama.cpp loads; vLLM needs safetensors"
+		return nil, ErrOnlyGGUF.Error()
 	case ends(".safetensors"), ends(".bin"):
 		return nil, "it has no weights in its top folder that vLLM could load"
 	}
@@ -257,12 +263,4 @@ func looksWhole(file string) error {
 		return errors.New("is not a GGUF file")
 	}
 	return nil
-}
-
-// anyGGUF reports whether a folder has a GGUF file, which is a model for llama.cpp with its configuration.
-func anyGGUF(dir string) bool {
-	entries, err := os.ReadDir(dir)
-	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		return filepath.Ext(e.Name()) == ".gguf" && looksWhole(filepath.Join(dir, e.Name())) == nil
-	})
 }

@@ -54,14 +54,24 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 	files, err := Needed(l.Files)
 	if err != nil {
 		hint := "is it a model in safetensors format? " + c.Endpoint + "/" + repo + " shows its files"
+		if errors.Is(err, ErrOnlyGGUF) {
+			hint = "wb models pull " + repo + " downloads one for llama.cpp"
+		}
 		return nil, &Error{Op: op, Cause: err.Error(), hint: hint, wrapped: err}
 	}
+	return c.download(ctx, op, l, files, report, checkModel)
+}
+
+// download brings files of a listing into the cache. check says whether the snapshot has all of the model then.
+func (c *Client) download(ctx context.Context, op string, l *Listing, files []File, report func(Progress),
+	check func(dir string) error,
+) (*Snapshot, error) {
 	if err := c.complete(ctx, l, files); err != nil {
 		return nil, err
 	}
-	base := filepath.Join(c.CacheDir, folder(repo))
+	base := filepath.Join(c.CacheDir, folder(l.Repo))
 	dir := filepath.Join(base, "snapshots", l.Commit)
-	for _, d := range []string{filepath.Join(base, "blobs"), filepath.Join(base, "refs"), dir, c.locks(repo)} {
+	for _, d := range []string{filepath.Join(base, "blobs"), filepath.Join(base, "refs"), dir, c.locks(l.Repo)} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return nil, &Error{Op: op, Cause: err.Error(), hint: "use another directory with HF_HUB_CACHE", wrapped: err}
 		}
@@ -73,13 +83,13 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 	if err := p.all(ctx, files); err != nil {
 		return nil, err
 	}
-	if err := checkModel(dir); err != nil {
+	if err := check(dir); err != nil {
 		cause := "the hub does not have all of the model: " + plainPath(err)
-		return nil, &Error{Op: op, Cause: cause, hint: c.Endpoint + "/" + repo + " shows its files", wrapped: err}
+		return nil, &Error{Op: op, Cause: cause, hint: c.Endpoint + "/" + l.Repo + " shows its files", wrapped: err}
 	}
 	// the reference is written last, so that a snapshot with a name is complete
-	if revision != l.Commit {
-		ref := filepath.Join(base, "refs", filepath.FromSlash(revision))
+	if l.Revision != l.Commit {
+		ref := filepath.Join(base, "refs", filepath.FromSlash(l.Revision))
 		err := os.MkdirAll(filepath.Dir(ref), 0o755)
 		if err == nil {
 			err = replaceFile(ref, l.Commit)
@@ -88,7 +98,7 @@ func (c *Client) Pull(ctx context.Context, repo, revision string, report func(Pr
 			return nil, &Error{Op: op, Cause: err.Error(), wrapped: err}
 		}
 	}
-	return &Snapshot{Repo: repo, Revision: revision, Commit: l.Commit, Dir: dir, Files: len(files),
+	return &Snapshot{Repo: l.Repo, Revision: l.Revision, Commit: l.Commit, Dir: dir, Files: len(files),
 		Bytes: p.progress.Bytes, Downloaded: p.came.Load()}, nil
 }
 
