@@ -35,6 +35,9 @@ func (a *Args) Set(name, value string) {
 	a.values[name] = value
 }
 
+// unset removes a flag.
+func (a *Args) unset(name string) { delete(a.values, name) }
+
 // Names lists the flags that are set, in order.
 func (a Args) Names() []string { return slices.Sorted(maps.Keys(a.values)) }
 
@@ -43,17 +46,24 @@ func (a Args) List() []string {
 	var out []string
 	for _, n := range a.Names() {
 		v := a.values[n]
-		if strings.HasPrefix(v, "-") { // a negative number, or something that could be mistaken for a flag
-			out = append(out, "--"+n+"="+v)
+		flag := "--" + n
+		if strings.HasPrefix(n, "-") { // a short flag that wb does not know
+			flag = n
+		}
+		if strings.HasPrefix(v, "-") && !a.splits() { // a negative number, or something that could be mistaken for a flag
+			out = append(out, flag+"="+v)
 			continue
 		}
-		out = append(out, "--"+n)
+		out = append(out, flag)
 		if v != "" {
 			out = append(out, strings.Split(v, "\x00")...)
 		}
 	}
 	return out
 }
+
+// splits says whether a value never follows "=".
+func (a Args) splits() bool { return a.syntax != nil && a.split }
 
 // replace sets the flags that others has.
 func (a *Args) replace(others Args) {
@@ -62,14 +72,31 @@ func (a *Args) replace(others Args) {
 	}
 }
 
-// shortFlag gives the name that a short flag stands for.
+// shortFlag gives the name that a short flag stands for. An unknown one stands for itself where only flags begin like one.
 func (a *Args) shortFlag(word string) (name string, ok bool) {
 	if a.syntax == nil {
 		name, ok = vllmShort[word]
 		return name, ok
 	}
-	name, ok = a.short[word]
-	return name, ok
+	if name, ok = a.short[word]; ok || !a.split {
+		return name, ok
+	}
+	return word, len(word) > 1 && word[0] == '-' && (word[1] >= 'a' && word[1] <= 'z' || word[1] >= 'A' && word[1] <= 'Z')
+}
+
+// usual gives the usual name of a flag that has several.
+func (a *Args) usual(name string) string {
+	if a.syntax == nil {
+		return name
+	}
+	plain, negated := strings.CutPrefix(name, "no-")
+	switch {
+	case a.names[name] != "":
+		return a.names[name]
+	case negated && a.names[plain] != "":
+		return "no-" + a.names[plain]
+	}
+	return name
 }
 
 // programName names the program in messages.
@@ -109,7 +136,7 @@ func (a *Args) Merge(words []string) error {
 		case isLong && long != "":
 			put()
 			n, v, ok := strings.Cut(long, "=")
-			name = strings.ReplaceAll(n, "_", "-")
+			name = a.usual(strings.ReplaceAll(n, "_", "-"))
 			if ok {
 				values = append(values, v)
 			}

@@ -20,6 +20,14 @@ func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }
 // when there is none either.
 func (p *Program) Explain(log string) Cause {
 	log = ansiSequences.ReplaceAllString(log, "")
+	if c := p.recognise(log); c.Text != "" {
+		return c
+	}
+	return Cause{Text: p.lastError(log)}
+}
+
+// recognise finds the cause by the program's rules. Its text is "" when no rule matches.
+func (p *Program) recognise(log string) Cause {
 	for _, r := range p.rules {
 		// The last match counts: the server may have recovered from an earlier one.
 		all := r.pattern.FindAllStringSubmatchIndex(log, -1)
@@ -30,7 +38,15 @@ func (p *Program) Explain(log string) Cause {
 		expand := func(t string) string {
 			return strings.Join(strings.Fields(string(r.pattern.ExpandString(nil, t, log, m))), " ")
 		}
-		return Cause{expand(r.text), expand(r.hint)}
+		return Cause{clip(expand(r.text)), expand(r.hint)}
 	}
-	return Cause{Text: p.lastError(log)}
+	return Cause{}
+}
+
+// clip shortens a text that is too long for one line.
+func clip(s string) string {
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "…"
+	}
+	return s
 }

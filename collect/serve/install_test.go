@@ -53,14 +53,14 @@ func TestFind(t *testing.T) {
 	if in, err = findVLLM("", filepath.Join(filepath.Dir(cpu), "wb"), path); err != nil || in.Command[0] != cpu {
 		t.Errorf("vLLM beside wb goes before PATH: %+v (%v)", in, err)
 	}
-	if in, err = find("", filepath.Join(dir, "wb"), path); err != nil || in.Command[0] != gpu {
+	if in, err = findVLLM("", filepath.Join(dir, "wb"), path); err != nil || in.Command[0] != gpu {
 		t.Errorf("no vLLM beside wb: %+v (%v)", in, err)
 	}
 	local := install(filepath.Join(dir, ".venv"), "vllm-0.30.1.dist-info")
 	if in, err = FindVLLM("", none); err != nil || in.Command[0] != local || in.Version != "0.30.1" {
 		t.Errorf("%+v (%v)", in, err)
 	}
-	if in, err = find("", cpu, none); err != nil || in.Command[0] != local {
+	if in, err = findVLLM("", cpu, none); err != nil || in.Command[0] != local {
 		t.Errorf(".venv goes before vLLM beside wb: %+v (%v)", in, err)
 	}
 	if _, err := FindVLLM(filepath.Join(dir, "nope"), none); !errors.Is(err, ErrNotInstalled) {

@@ -114,9 +114,7 @@ func (l *Launch) settle(ctx context.Context, m *Managed, in *Install, port int, 
 	if err != nil {
 		return err
 	}
-	m.Options = o
-	l.Say(fmt.Sprintf("vLLM %s, preset %s (%s)", strings.TrimSpace(in.Version+" at "+in.Where), o.Preset, o.Model))
-	o.Port, o.Timeout, o.Progress = port, l.Timeout, l.Progress
+	l.settled(m, o, port)
 	if repo != "" {
 		o.AddEnv("HF_HUB_OFFLINE", "1") // the files are here and verified, so vLLM need not ask the hub
 		o.AddEnv("HF_HUB_CACHE", l.Hub.CacheDir)
@@ -130,11 +128,19 @@ func (l *Launch) settle(ctx context.Context, m *Managed, in *Install, port int, 
 	if err := CheckCUDA(in, m.gpus); err != nil {
 		return err
 	}
-	m.log = filepath.Join(l.LogDir, fmt.Sprintf("vllm-%s-%d", l.Start.Format("20060102-150405"), port))
 	if m.gpus != nil {
 		o.Used = m.gpus.Used
 	}
 	return nil
+}
+
+// settled takes the options of a server, and tells which ones were chosen.
+func (l *Launch) settled(m *Managed, o *Options, port int) {
+	in := o.Install
+	m.Options = o
+	l.Say(fmt.Sprintf("%s %s, preset %s (%s)", in.Program.Name, strings.TrimSpace(in.Version+" at "+in.Where), o.Preset, o.Model))
+	o.Port, o.Timeout, o.Progress = port, l.Timeout, l.Progress
+	m.log = filepath.Join(l.LogDir, fmt.Sprintf("%s-%s-%d", in.Program.Kind, l.Start.Format("20060102-150405"), port))
 }
 
 // options puts together the preset, the environment and the wishes. vLLM's arguments after -- go before wb's flags.

@@ -13,7 +13,8 @@ import (
 type Managed struct {
 	Options *Options
 	Model   *ResolvedModel
-	Fit     Fit
+	Fit     Fit      // of vLLM
+	Llama   LlamaFit // of llama-server
 
 	gpus  *gpu.GPUs
 	mu    sync.Mutex

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,9 +41,17 @@ func NewOptions(in *Install, preset, model string, environ, words []string) (*Op
 	}
 	o := &Options{Install: in, Model: model, Preset: preset, Host: "127.0.0.1", Args: program.newArgs()}
 	o.Args.apply(p)
+	for _, name := range o.Args.Names() { // a variable of the user wins over the preset
+		if in.lacks(name) || getenv(environ, program.stands[strings.TrimPrefix(name, "no-")]) != "" {
+			o.Args.unset(name)
+		}
+	}
 	add := maps.Clone(program.env)
 	maps.Copy(add, p.Env)
 	o.Env, o.EnvAdded = environment(environ, add)
+	if in.LibDir != "" {
+		o.setLibraryPath(in.LibDir)
+	}
 	typed, err := program.Settings(words)
 	if err != nil {
 		return nil, err
@@ -52,10 +61,48 @@ func NewOptions(in *Install, preset, model string, environ, words []string) (*Op
 		o.Host = h
 	}
 	o.ServedName = model
-	if n, ok := o.Args.Get(program.served); ok {
+	if n := o.value(program.served); n != "" {
 		o.ServedName, _, _ = strings.Cut(n, "\x00")
 	}
 	return o, nil
+}
+
+// value gives the value of a flag, or of the variable that stands for it. It gives "" when neither is set.
+func (o *Options) value(flag string) string {
+	if v, ok := o.Args.Get(flag); ok {
+		return v
+	}
+	if name := o.Install.Program.stands[flag]; name != "" {
+		return o.Getenv(name)
+	}
+	return ""
+}
+
+// Key gives the API key that the server wants; "" when it wants none.
+func (o *Options) Key() string {
+	key := o.value("api-key")
+	if key == "" {
+		key = o.Getenv(o.Install.Program.keyEnv)
+	}
+	// vLLM takes several values, and llama-server has commas between keys; the first key will do
+	key, _, _ = strings.Cut(key, "\x00")
+	if o.Install.Program.split {
+		key, _, _ = strings.Cut(key, ",")
+	}
+	return key
+}
+
+// setLibraryPath makes the loader look for shared libraries in a folder before the others. It is no setting, so it is not recorded.
+func (o *Options) setLibraryPath(dir string) { o.Env = withLibraryPath(o.Env, dir) }
+
+// withLibraryPath adds a folder to LD_LIBRARY_PATH of an environment.
+func withLibraryPath(environ []string, dir string) []string {
+	const name = "LD_LIBRARY_PATH"
+	path := dir
+	if v := getenv(environ, name); v != "" {
+		path += string(filepath.ListSeparator) + v
+	}
+	return append(slices.Clone(environ), name+"="+path)
 }
 
 // AddEnv sets a variable of the server's environment, unless the environment has it already. An empty variable counts as missing.

@@ -5,17 +5,22 @@ import (
 	"embed"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"wb/data"
+	"wb/data/hub"
 	"wb/data/plain"
 	"wb/data/yamlfile"
 )
 
 // Kinds of programs, as --engine calls them.
 const (
-	KindVLLM = "vllm"
+	KindVLLM     = "vllm"
+	KindLlamaCpp = "llamacpp"
 )
 
 // Program is a server that wb can start: how it is started, and what its log means. What is the same for all programs is in Server.
@@ -36,6 +41,8 @@ type syntax struct {
 	own     []string          // flags that only wb sets, without dashes
 	secrets []string          // flags whose values must not be recorded
 	served  string            // the flag with the name that clients use
+	models  []string          // flags that choose a model, which wb does itself
+	stands  map[string]string // variables that stand for flags, by the names of the flags
 	command func(o *Options) []string
 }
 
@@ -62,7 +69,46 @@ type logging struct {
 }
 
 // Programs lists the programs that wb can start.
-func Programs() []*Program { return []*Program{VLLM()} }
+func Programs() []*Program { return []*Program{VLLM(), LlamaServer()} }
+
+// ProgramOf gives the program of a kind; nil for any other text.
+func ProgramOf(kind string) *Program {
+	for _, p := range Programs() {
+		if p.Kind == kind {
+			return p
+		}
+	}
+	return nil
+}
+
+// ProgramFor gives the program that serves a model: llama-server for GGUF files, and for a name that only they have, else vLLM.
+func ProgramFor(h *hub.Client, model string) *Program {
+	repo, _, _ := strings.Cut(model, "@")
+	st, err := os.Stat(model)
+	switch {
+	case IsGGUF(model):
+		return LlamaServer()
+	case err == nil && st.IsDir():
+		if _, err := os.Stat(filepath.Join(model, "config.json")); err == nil {
+			return VLLM()
+		}
+		if _, _, err := ggufInFolder(model); err == nil {
+			return LlamaServer()
+		}
+	case strings.Contains(repo, "/"):
+		if strings.HasSuffix(strings.ToLower(repo), "gguf") { // as repositories with such files are named
+			return LlamaServer()
+		}
+	default:
+		if _, known, err := data.FindModel(repo); err != nil || known {
+			return VLLM()
+		}
+		if _, _, err := ggufByStem(h, model); err == nil {
+			return LlamaServer()
+		}
+	}
+	return VLLM()
+}
 
 // Settings reads the words of a command line as the program's flags.
 func (p *Program) Settings(words []string) (Args, error) {
@@ -73,6 +119,11 @@ func (p *Program) Settings(words []string) (Args, error) {
 	for _, name := range p.own {
 		if _, ok := a.Get(name); ok {
 			return a, fmt.Errorf("read %s arguments: --%s is a flag of wb: give it before --", p.Name, name)
+		}
+	}
+	for _, name := range p.models {
+		if _, ok := a.Get(name); ok {
+			return a, fmt.Errorf("read %s arguments: --%s chooses a model: wb takes it with --model, before --", p.Name, name)
 		}
 	}
 	return a, nil
@@ -93,6 +144,16 @@ func SecretArgs() (names []string) {
 		names = append(names, p.secrets...)
 	}
 	return names
+}
+
+// ShortFlag gives the name that a short flag of some program stands for. ok is false for any other word.
+func ShortFlag(word string) (name string, ok bool) {
+	for _, p := range Programs() {
+		if name, ok := p.short[word]; ok {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 //go:embed presets*.yaml

@@ -220,8 +220,5 @@ func lastException(log string) string {
 		}
 		found = m[1][strings.LastIndexByte(m[1], '.')+1:] + ": " + m[2]
 	}
-	if len(found) > 300 {
-		found = strings.ToValidUTF8(found[:300], "") + "…"
-	}
-	return found
+	return clip(found)
 }

@@ -233,9 +233,13 @@ func (s *Server) Err(ctx context.Context) error {
 // explain makes the error of a server that is gone, from its log and its exit status. died: it was serving.
 func (s *Server) explain(died bool) error {
 	text := s.logText()
+	exit := s.proc.exitText()
 	c := s.program().Explain(text)
+	if exit == "signal 9" { // an error that the log names last need not have to do with it
+		c = s.program().recognise(text)
+	}
 	how := ""
-	switch exit := s.proc.exitText(); {
+	switch {
 	case exit == "signal 9" && c.Text == "":
 		how = "it was killed (signal 9)"
 		c.Hint = "the kernel kills processes when memory runs out: see dmesg"
