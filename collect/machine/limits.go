@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,12 @@ import (
 
 // ManagedLimits says what a token of a model costs at least, and on which GPU, for a server that wb started.
 func ManagedLimits(m *serve.Managed) *store.Model {
+	if m.Options.Install.Program.Kind == serve.KindLlamaCpp {
+		row := modelRow(m.Model.Facts, m.Model.Dir, 1)
+		row.KVLayerBytes = int64(math.Ceil(float64(row.KVLayerBytes) * m.Llama.KVValueBytes()))
+		row.GPUName = m.GPUName()
+		return row
+	}
 	dtype, _ := m.Options.Args.Get("kv-cache-dtype")
 	row := modelRow(m.Model.Facts, m.Model.Dir, kvValueBytes(dtype))
 	q, ok := m.Options.Args.Get("quantization")

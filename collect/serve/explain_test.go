@@ -12,7 +12,7 @@ import (
 // The golden file shows the cause and the phases of every recorded log.
 func TestExplainLogs(t *testing.T) {
 	logs, err := filepath.Glob("testdata/logs/*.log")
-	if err != nil || len(logs) < 15 {
+	if err != nil || len(logs) < 35 {
 		t.Fatalf("%d logs (%v)", len(logs), err)
 	}
 	var b strings.Builder
@@ -21,8 +21,12 @@ func TestExplainLogs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := VLLM().Explain(string(text))
-		r := VLLM().newReader()
+		p := VLLM()
+		if strings.HasPrefix(filepath.Base(l), KindLlamaCpp) {
+			p = LlamaServer()
+		}
+		c := p.Explain(string(text))
+		r := p.newReader()
 		var phases []string
 		for line := range strings.SplitSeq(string(text), "\n") {
 			if r.line(line); len(phases) == 0 || phases[len(phases)-1] != r.phase {

@@ -146,8 +146,8 @@ func (o *Options) onGPU() bool {
 func (o *Options) llamaSettings() LlamaSettings {
 	s := LlamaSettings{
 		Step:        512, // llama-server's default
-		KeyBytes:    KVValueBytes(o.value("cache-type-k")),
-		ValueBytes:  KVValueBytes(o.value("cache-type-v")),
+		KeyBytes:    kvTypeBytes(o.value("cache-type-k")),
+		ValueBytes:  kvTypeBytes(o.value("cache-type-v")),
 		WholeWindow: o.on("swa-full"),
 		NoFlash:     slices.Contains([]string{"off", "0", "disabled"}, o.value("flash-attn")),
 	}
@@ -165,43 +165,70 @@ func (o *Options) llamaSettings() LlamaSettings {
 
 // llamaFit estimates the memory that the server needs, chooses the context when the user did not, and refuses what would certainly fail.
 func (l *Launch) llamaFit(ctx context.Context, m *Managed) error {
-	o := m.Options
-	host, err := mem.VirtualMemoryWithContext(ctx)
+	o, facts := m.Options, m.Model.Facts
+	asked := o.llamaSettings().Context
+	f, err := o.fitLlama(ctx, facts)
 	if err != nil {
 		l.Warn("memory is not checked before the start: " + err.Error())
 		return nil
 	}
-	s := o.llamaSettings()
-	estimate := func() LlamaFit {
-		f := EstimateLlama(m.Model.Facts, s)
-		f.HostFree, f.LongContext = int64(host.Available), o.stretches()
-		o.addDevices(&f)
-		return f
+	m.Llama = f
+	if asked == 0 && f.Context < facts.ContextTokens {
+		l.Say(fmt.Sprintf("context: %d of the model's %d tokens, the most that fits beside the weights; --max-model-len chooses another",
+			f.Context, facts.ContextTokens))
 	}
-	if chosen := s.Context == 0; chosen {
-		longest := m.Model.Facts.ContextTokens
-		if longest == 0 { // the file does not say, so llama-server decides
-			l.Warn("memory is not checked before the start: the model does not say how long its context is")
-			return nil
-		}
-		for s.Context = longest; s.Context > 1024 && !estimate().roomy(); {
-			s.Context = max(1024, (s.Context-1)/1024*1024)
-		}
-		if s.Context < longest {
-			l.Say(fmt.Sprintf("context: %d of the model's %d tokens, the most that fits beside the weights; --max-model-len chooses another",
-				s.Context, longest))
-		}
-		o.setContext(s.Context, s.Slots, s.Unified)
-	}
-	m.Llama = estimate()
-	if text, hint, certain := m.Llama.Problem(); certain {
+	if text, hint, certain := f.Problem(); certain {
 		return plain.WithHint(errors.New("start llama-server: "+text), hint)
 	} else if text != "" {
 		l.Warn("llama-server may fail to start: " + text + "; " + hint)
 	}
-	l.limitPromptCache(o, m.Llama)
-	l.Say("memory: " + m.Llama.Summary())
+	l.limitPromptCache(o, f)
+	l.Say("memory: " + f.Summary())
 	return nil
+}
+
+// fitLlama estimates the memory that a model needs with these options, and sets the context when nobody chose it: the model's, or the
+// longest that fits. It fails when the memory cannot be read, or when the model does not say how long its context is.
+func (o *Options) fitLlama(ctx context.Context, facts *data.ModelFacts) (LlamaFit, error) {
+	host, err := mem.VirtualMemoryWithContext(ctx)
+	if err != nil {
+		return LlamaFit{}, err
+	}
+	s := o.llamaSettings()
+	estimate := func() LlamaFit {
+		f := EstimateLlama(facts, s)
+		f.HostFree, f.LongContext = int64(host.Available), o.stretches()
+		o.addDevices(&f)
+		return f
+	}
+	if s.Context > 0 {
+		return estimate(), nil
+	}
+	if v := o.value("ctx-size"); v != "" && v != "0" { // llama-server says what is wrong with it
+		return LlamaFit{}, fmt.Errorf("a context of %q is not a number of tokens", v)
+	}
+	if facts.ContextTokens == 0 {
+		return LlamaFit{}, errors.New("the model does not say how long its context is")
+	}
+	for s.Context = facts.ContextTokens; s.Context > 1024 && !estimate().roomy(); {
+		s.Context = max(1024, (s.Context-1)/1024*1024)
+	}
+	o.setContext(s.Context, s.Slots, s.Unified)
+	return estimate(), nil
+}
+
+// CheckLlama estimates whether a model fits this machine with the usual preset. in may lack a command: then the machine's memory counts.
+// It fails as fitLlama does.
+func CheckLlama(ctx context.Context, in *Install, facts *data.ModelFacts, environ []string) (LlamaFit, error) {
+	preset := "single-user"
+	if in.CPU {
+		preset = "cpu"
+	}
+	o, err := NewOptions(in, preset, "", environ, nil)
+	if err != nil {
+		return LlamaFit{}, err
+	}
+	return o.fitLlama(ctx, facts)
 }
 
 // roomy says whether the model fits with a little to spare, and on GPUs alone if its weights do.

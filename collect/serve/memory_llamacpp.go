@@ -41,9 +41,9 @@ type LlamaFit struct {
 var kvSizes = map[string]float64{"f32": 4, "f16": 2, "bf16": 2, "q8_0": 34. / 32, "q4_0": 18. / 32, "q4_1": 20. / 32, "iq4_nl": 18. / 32,
 	"q5_0": 22. / 32, "q5_1": 24. / 32}
 
-// KVValueBytes gives the size in bytes of one value of a type of llama-server's KV cache. It gives that of f16, the default, for "" and for
+// kvTypeBytes gives the size in bytes of one value of a type of llama-server's KV cache. It gives that of f16, the default, for "" and for
 // a type that wb does not know.
-func KVValueBytes(kind string) float64 {
+func kvTypeBytes(kind string) float64 {
 	if size, ok := kvSizes[strings.ToLower(kind)]; ok {
 		return size
 	}
@@ -65,7 +65,7 @@ func EstimateLlama(m *data.ModelFacts, s LlamaSettings) LlamaFit {
 		window = cells
 	}
 	values := float64(sequences * m.KVBytes(cells, window, 1))
-	f.KVBytes = int64(math.Ceil(values * (s.KeyBytes + s.ValueBytes) / 2))
+	f.KVBytes = int64(math.Ceil(values * s.KVValueBytes()))
 	step := min(s.Step, s.Context)
 	width := m.Intermediate
 	if m.Experts > 0 {
@@ -77,6 +77,9 @@ func EstimateLlama(m *data.ModelFacts, s LlamaSettings) LlamaFit {
 	}
 	return f
 }
+
+// KVValueBytes is the mean size in bytes of a value in the KV cache: keys and values may have other types.
+func (s LlamaSettings) KVValueBytes() float64 { return (s.KeyBytes + s.ValueBytes) / 2 }
 
 // needed is all the memory that the server takes.
 func (f LlamaFit) needed() int64 { return f.WeightsBytes + f.KVBytes + f.ComputeBytes }

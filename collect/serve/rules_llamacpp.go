@@ -117,6 +117,11 @@ var llamaRules = []rule{
 		"check --chat-template and --chat-template-file, or add -- --no-jinja",
 	},
 	{
+		re(`llama_init_from_model: (?:failed to initialize the context: )?(.+)`),
+		"the context cannot be made: $1",
+		"check the arguments after --",
+	},
+	{
 		re(`CUDA driver version is insufficient for CUDA runtime version`),
 		"the NVIDIA driver is too old for this build's CUDA",
 		"update the driver, or take a build for an older CUDA",
@@ -155,11 +160,14 @@ var llamaRules = []rule{
 
 var llamaError = regexp.MustCompile(`^(?:\d+\.\d\d\.\d{3}\.\d{3} E \s*|error: )(.+)$`)
 
+// follows matches errors that only follow from an earlier one.
+var follows = regexp.MustCompile(`exiting due to|failed to create.context|failed to load model|common_fit_params: encountered an error`)
+
 // lastLlamaError finds the last error in a log that is more than the end of what went wrong before.
 func lastLlamaError(log string) string {
 	found := ""
 	for line := range strings.SplitSeq(log, "\n") {
-		if m := llamaError.FindStringSubmatch(line); m != nil && !strings.Contains(line, "exiting due to") {
+		if m := llamaError.FindStringSubmatch(line); m != nil && !follows.MatchString(line) {
 			found = strings.Join(strings.Fields(m[1]), " ")
 		}
 	}

@@ -139,7 +139,7 @@ func (k Kind) refuses(flag string) (why, hint string) {
 	case k == LlamaCpp && flag == "vllm":
 		return "is for --engine vllm", "--llama-server says where llama-server is"
 	case k == LlamaCpp && flag == "gpu-memory-utilization":
-		return "is vLLM's", "-- -ngl N says how many layers llama-server puts on the GPU"
+		return "is for --engine vllm", "-- -ngl N says how many layers llama-server puts on the GPU"
 	case k == VLLM && flag == "llama-server":
 		return "is for --engine llamacpp", "--vllm says where vLLM is"
 	}
