@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -64,8 +66,38 @@ func fakeVLLM() {
 	fail(srv.Close())
 }
 
-// fakeHub serves two small models, one of them gated, until it is interrupted. It
-// writes its URL into the file named by its first argument.
+// fakeGGUF is a small model in a GGUF file, or one of several parts of it. fileType is that of llama.cpp: 15 for Q4_K_M, 7 for Q8_0.
+func fakeGGUF(fileType, part, parts int) []byte {
+	var b bytes.Buffer
+	put := func(values ...any) {
+		for _, v := range values {
+			if s, ok := v.(string); ok {
+				_ = binary.Write(&b, binary.LittleEndian, uint64(len(s)))
+				v = []byte(s)
+			}
+			_ = binary.Write(&b, binary.LittleEndian, v)
+		}
+	}
+	entries := []struct {
+		name  string
+		value int
+	}{{"general.file_type", fileType}, {"split.no", part}, {"split.count", parts}, {"llama.block_count", 2}, {"llama.context_length", 4096},
+		{"llama.embedding_length", 64}, {"llama.feed_forward_length", 128}, {"llama.attention.head_count", 2}, {"llama.vocab_size", 800}}
+	put([]byte("GGUF"), uint32(3), uint64(1), uint64(len(entries)+1), "general.architecture", uint32(8), "llama")
+	for _, e := range entries {
+		put(e.name, uint32(4), uint32(e.value))
+	}
+	put("token_embd.weight", uint32(2), uint64(64), uint64(800), uint32(0), uint64(0))
+	b.Write(make([]byte, (32-b.Len()%32)%32))
+	r := rand.New(rand.NewPCG(uint64(fileType), uint64(part)))
+	for range 64 * 800 {
+		_ = binary.Write(&b, binary.LittleEndian, r.Uint32())
+	}
+	return b.Bytes()
+}
+
+// fakeHub serves two small models, one of them gated, and one in GGUF files, until it is interrupted. It writes its URL into the file named
+// by its first argument.
 func fakeHub() {
 	weights := make([]byte, 400_000)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -79,6 +111,9 @@ func fakeHub() {
 	h, stop := hubtest.Start(map[string]map[string][]byte{
 		"HuggingFaceTB/SmolLM2-135M-Instruct": model,
 		"meta-llama/Llama-3.2-1B-Instruct":    model,
+		"org/Tiny-GGUF": {"README.md": []byte("read me"), "config.json": []byte("{}"), "tiny-Q4_K_M.gguf": fakeGGUF(15, 0, 1),
+			"Q8_0/tiny-Q8_0-00001-of-00002.gguf": fakeGGUF(7, 0, 2), "Q8_0/tiny-Q8_0-00002-of-00002.gguf": fakeGGUF(7, 1, 2),
+			"mmproj-tiny-F16.gguf": fakeGGUF(1, 0, 1), "imatrix.gguf": fakeGGUF(0, 0, 1)},
 	})
 	defer stop()
 	h.Gated["meta-llama/Llama-3.2-1B-Instruct"], h.CutAfter, h.Cuts = true, 150_000, 1

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -66,14 +67,20 @@ func repoOf(name string) (repo, revision string, err error) {
 
 func newPull(stdout, stderr io.Writer) *cobra.Command {
 	var jobs int
-	cmd := &cobra.Command{Use: "pull NAME | ORG/REPO[@REVISION]", Short: "Download a model from the hub into the cache, and verify it",
+	cmd := &cobra.Command{
+		Use:   "pull NAME | ORG/REPO[:QUANT][@REVISION] | ORG/REPO/FILE.gguf",
+		Short: "Download a model from the hub into the cache, and verify it",
 		Long: `Download the files of a model that vLLM needs into the cache of huggingface_hub, where vLLM finds them. A download that was
 interrupted is continued by the next one. The hash of every file is checked. HF_TOKEN, HF_ENDPOINT, HF_HUB_CACHE, HF_HOME and
 HF_HUB_OFFLINE have the meaning that huggingface_hub gives them.
 
-The directory of the model's files is printed on standard output.`,
+:QUANT chooses one of the GGUF files of a repository, which llama.cpp loads, with all of its parts. A repository that has only GGUF files
+needs no :QUANT: Q4_K_M is taken, or else Q8_0, or else the only one.
+
+The directory of the model's files is printed on standard output, or the path of the first GGUF file.`,
 		Example: `  wb models pull smollm2-135m
-  wb models pull Qwen/Qwen3-0.6B@main`,
+  wb models pull Qwen/Qwen3-0.6B@main
+  wb models pull Qwen/Qwen3-0.6B-GGUF:Q8_0`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if jobs < 1 || jobs > 32 {
@@ -84,15 +91,63 @@ The directory of the model's files is printed on standard output.`,
 				return err
 			}
 			h.Jobs = jobs
-			s, err := pullModel(cmd.Context(), h, a[0], stderr)
+			path, err := pullAny(cmd.Context(), h, a[0], stderr)
 			if err != nil {
 				return bench.Interrupted(cmd.Context(), err)
 			}
-			fmt.Fprintln(stdout, s.Dir)
+			fmt.Fprintln(stdout, path)
 			return nil
 		}}
 	cmd.Flags().IntVar(&jobs, "jobs", 4, "number of files to download at the same time")
 	return cmd
+}
+
+// pullAny downloads a model for vLLM, or one in GGUF files where the name asks for it or the repository has nothing else. It returns the
+// directory of the model, or the path of its first GGUF file.
+func pullAny(ctx context.Context, h *hub.Client, name string, stderr io.Writer) (path string, err error) {
+	if serve.IsGGUF(name) {
+		ref, err := hub.ParseGGUFRef(name)
+		if err != nil {
+			return "", plain.Mistake(err)
+		}
+		return pullGGUF(ctx, h, ref, stderr)
+	}
+	s, err := pullModel(ctx, h, name, stderr)
+	if err == nil {
+		return s.Dir, nil
+	}
+	offline := h.Offline && errors.Is(err, hub.ErrNotCached)
+	if repo, revision, rerr := repoOf(name); rerr == nil && (offline || errors.Is(err, hub.ErrOnlyGGUF)) {
+		path, gerr := pullGGUF(ctx, h, hub.GGUFRef{Repo: repo, Revision: revision}, stderr)
+		if gerr == nil || !offline {
+			return path, gerr
+		}
+	}
+	return "", err
+}
+
+func pullGGUF(ctx context.Context, h *hub.Client, ref hub.GGUFRef, stderr io.Writer) (path string, err error) {
+	if !h.Offline {
+		fmt.Fprintf(stderr, "pulling %s into %s\n", ref, h.CacheDir)
+	}
+	p := output.NewTransfer(stderr)
+	g, err := h.PullGGUF(ctx, ref, talk.Pulling(p))
+	p.End()
+	if err != nil {
+		return "", err
+	}
+	tellPulled(stderr, g.Name(), g.Files, g.Bytes, g.Downloaded)
+	return g.Path, nil
+}
+
+// tellPulled says what a download brought.
+func tellPulled(stderr io.Writer, name string, files int, bytes, downloaded int64) {
+	size := plain.Count(files, "file") + ", " + plain.Bytes(bytes)
+	if downloaded == 0 {
+		fmt.Fprintf(stderr, "%s is in the cache: %s\n", name, size)
+	} else {
+		fmt.Fprintf(stderr, "%s: %s, %s of it downloaded and verified\n", name, size, plain.Bytes(downloaded))
+	}
 }
 
 func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer) (*hub.Snapshot, error) {
@@ -107,34 +162,46 @@ func pullModel(ctx context.Context, h *hub.Client, name string, stderr io.Writer
 	if err != nil {
 		return nil, err
 	}
-	if s.Downloaded == 0 {
-		fmt.Fprintf(stderr, "%s is in the cache: %d files, %s\n", repo, s.Files, plain.Bytes(s.Bytes))
-	} else {
-		fmt.Fprintf(stderr, "%s: %d files, %s, %s of it downloaded and verified\n", repo, s.Files, plain.Bytes(s.Bytes),
-			plain.Bytes(s.Downloaded))
-	}
+	tellPulled(stderr, repo, s.Files, s.Bytes, s.Downloaded)
 	return s, nil
 }
 
 func newRemove(stderr io.Writer) *cobra.Command {
-	return &cobra.Command{Use: "rm NAME | ORG/REPO", Short: "Remove a model from the cache", Args: args(cobra.ExactArgs(1)),
+	return &cobra.Command{Use: "rm NAME | ORG/REPO[:QUANT] | ORG/REPO/FILE.gguf", Short: "Remove a model from the cache",
+		Long: `Remove a repository from the cache with all of its revisions and partial downloads. With :QUANT or the name of a GGUF file, only
+that file or all of its parts are removed.`,
+		Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error {
 			if strings.Contains(a[0], "@") {
 				return usagef("remove %s: a model is removed with all of its revisions; leave @REVISION out", a[0])
-			}
-			repo, _, err := repoOf(a[0])
-			if err != nil {
-				return err
 			}
 			h, err := hub.FromEnv(os.Getenv)
 			if err != nil {
 				return err
 			}
-			freed, err := h.Remove(repo)
+			name, freed, err := removeModel(h, a[0])
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(stderr, "removed %s, %s\n", repo, plain.Bytes(freed))
+			fmt.Fprintf(stderr, "removed %s, %s\n", name, plain.Bytes(freed))
 			return nil
 		}}
+}
+
+// removeModel removes a repository, or one model of it in GGUF files, and returns what it removed.
+func removeModel(h *hub.Client, name string) (removed string, freed int64, err error) {
+	if serve.IsGGUF(name) {
+		ref, err := hub.ParseGGUFRef(name)
+		if err != nil {
+			return "", 0, plain.Mistake(err)
+		}
+		freed, err = h.RemoveGGUF(ref)
+		return ref.String(), freed, err
+	}
+	repo, _, err := repoOf(name)
+	if err != nil {
+		return "", 0, err
+	}
+	freed, err = h.Remove(repo)
+	return repo, freed, err
 }

@@ -73,3 +73,34 @@ func TestDiagnoseNoServer(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+// llama.cpp holds, beside weights and KV cache, the logits of 512 tokens and half a gibibyte.
+func TestFitsGGUF(t *testing.T) {
+	f := &data.ModelFacts{WeightsBytes: 4 << 30, ContextTokens: 131_072,
+		Shape: data.Shape{Layers: 32, KVHeads: 8, HeadDim: 128, Hidden: 4096, Intermediate: 14336, Vocab: 128_256, Heads: 32}}
+	gib := func(n float64, cpu bool) Room {
+		var r Room
+		r.Memory.TotalBytes = int64(n * (1 << 30))
+		if r.Memory.CPU = cpu; cpu {
+			r.Memory.FreeBytes, r.Memory.TotalBytes = r.Memory.TotalBytes, 1<<40
+		}
+		return r
+	}
+	for _, tt := range []struct {
+		room   Room
+		fits   bool
+		tokens int64
+	}{
+		{gib(80, false), true, 131_072},
+		{gib(80, true), true, 131_072},
+		// 128 KiB per token: 6 GiB leave 1.127 GiB after 4 GiB of weights, 512 MiB, and 399 MB of logits and products
+		{gib(6, false), true, 9216},
+		{gib(6, true), true, 9216},
+		{gib(5.1, false), false, 1024},
+		{gib(4, false), false, 0},
+	} {
+		if fits, tokens := tt.room.FitsGGUF(f); fits != tt.fits || tokens != tt.tokens {
+			t.Errorf("in %s: %v, %d tokens; want %v, %d", tt.room, fits, tokens, tt.fits, tt.tokens)
+		}
+	}
+}

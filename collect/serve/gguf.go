@@ -22,7 +22,8 @@ func ResolveGGUF(h *hub.Client, name string) (path, served string, err error) {
 		return ggufInFolder(name)
 	case serr == nil:
 		return ggufFile(name)
-	case strings.HasPrefix(name, "/") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~"):
+	case strings.HasPrefix(name, "/") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~"),
+		strings.HasSuffix(name, ".gguf") && strings.Count(name, "/") == 1:
 		return "", "", fmt.Errorf("find model %s: no such file or folder", name)
 	case !strings.Contains(name, "/"):
 		return ggufByStem(h, name)
@@ -107,11 +108,5 @@ func ggufByStem(h *hub.Client, name string) (path, served string, err error) {
 	return path, served, nil
 }
 
-// IsGGUF reports whether a name can only mean a model in GGUF files: the path of a file, or a name with a quantisation.
-func IsGGUF(name string) bool {
-	if strings.HasSuffix(name, ".gguf") {
-		return true
-	}
-	ref, err := hub.ParseGGUFRef(name)
-	return err == nil && ref.Quant != ""
-}
+// IsGGUF reports whether a name can only mean a model in GGUF files: that of a file, or one with a quantisation.
+func IsGGUF(name string) bool { return strings.HasSuffix(name, ".gguf") || strings.Contains(name, ":") }

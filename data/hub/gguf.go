@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"wb/data/plain"
 )
@@ -213,6 +214,7 @@ type GGUF struct {
 	Aside      bool // not a model itself, such as the part of one for images
 	Commit     string
 	Downloaded int64 // bytes that were downloaded by this call
+	ChangedAt  time.Time
 }
 
 // Name is how the model is named: ORG/REPO:QUANT, or ORG/REPO/FILE.gguf when the file's name has no quantisation.

@@ -96,6 +96,9 @@ func (c *Client) ggufOf(repo, revision string) []cachedSet {
 			for _, f := range set.files {
 				if st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(f))); err == nil {
 					g.Bytes += st.Size()
+					if st.ModTime().After(g.ChangedAt) {
+						g.ChangedAt = st.ModTime()
+					}
 				}
 			}
 			i := slices.IndexFunc(out, func(o cachedSet) bool { return o.set.stem == set.stem && o.set.parts == set.parts })
