@@ -110,10 +110,16 @@ func ProgramFor(h *hub.Client, model string) *Program {
 	return VLLM()
 }
 
-// Settings reads the words of a command line as the program's flags.
-func (p *Program) Settings(words []string) (Args, error) {
+// Flags reads the words of a command line as the program's flags.
+func (p *Program) Flags(words []string) (Args, error) {
 	a := p.newArgs()
-	if err := a.Merge(words); err != nil {
+	return a, a.Merge(words)
+}
+
+// Settings reads the words that follow -- on wb's command line. It fails for flags that wb sets itself.
+func (p *Program) Settings(words []string) (Args, error) {
+	a, err := p.Flags(words)
+	if err != nil {
 		return a, err
 	}
 	for _, name := range p.own {
