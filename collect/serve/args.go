@@ -133,10 +133,13 @@ func (a *Args) Merge(words []string) error {
 		long, isLong := strings.CutPrefix(w, "--")
 		short, isShort := a.shortFlag(w)
 		switch {
-		case isLong && long != "":
+		case isLong && long != "" && !strings.ContainsRune("-_", rune(long[0])):
 			put()
 			n, v, ok := strings.Cut(long, "=")
 			name = a.usual(strings.ReplaceAll(n, "_", "-"))
+			if _, flag := a.shortFlag(v); ok && a.splits() && (flag || strings.HasPrefix(v, "--")) {
+				return fmt.Errorf("read %s arguments: the value of --%s begins as a flag does", a.programName(), name)
+			}
 			if ok {
 				values = append(values, v)
 			}
