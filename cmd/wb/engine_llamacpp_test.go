@@ -87,7 +87,8 @@ func TestRealLlamaManagedKilled(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		noneLeft(t, mark, 10*time.Second, all)
-		if got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs"); got != "failed true" {
+		got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs")
+		if got != "failed true" {
 			t.Errorf("run is %q", got)
 		}
 	})
@@ -142,8 +143,10 @@ func TestRealLlamaManagedFails(t *testing.T) {
 		{"port taken", []string{"--port", taken}, nil, "wb: listen on port " + taken + ": it is held by pid "},
 		{"longer than the model", []string{"--max-model-len", "8M"}, nil,
 			"wb: start llama-server: a context of 8388608 tokens is more than the model's 8192\nhint: use --max-model-len 8192 or less"},
-		{"model too large", []string{"--max-model-len", "8M"}, []string{"--rope-scaling", "yarn", "-np", "256"}, " of KV cache (256 slots of 8388608 tokens)"},
-		{"unknown flag", nil, []string{"--bogus-flag"}, "wb: start llama-server: llama-server does not know --bogus-flag\nhint: see llama-server --help"},
+		{"model too large", []string{"--max-model-len", "8M"}, []string{"--rope-scaling", "yarn", "-np", "256"},
+			" of KV cache (256 slots of 8388608 tokens)"},
+		{"unknown flag", nil, []string{"--bogus-flag"},
+			"wb: start llama-server: llama-server does not know --bogus-flag\nhint: see llama-server --help"},
 		{"no such device", nil, []string{"--device", "CUDA9"}, "wb: start llama-server: there is no device CUDA9\n"},
 		{"no such type", nil, []string{"-ctk", "nope"}, "wb: start llama-server: llama-server refuses -"},
 		{"template", nil, []string{"--chat-template", "{% for %}"}, "wb: start llama-server: llama-server cannot use the chat template\n"},

@@ -14,8 +14,8 @@ import (
 	"wb/collect/sim"
 )
 
-// fakeLlama is the simulator behind llama-server's command line. FAKE_LOG names a file that it prints as its log. After that, FAKE_EXIT ends
-// it with that code. FAKE_DIE kills it after so many requests.
+// fakeLlama is the simulator behind llama-server's command line. FAKE_LOG names a file that it prints as its log. After that, FAKE_EXIT
+// ends it with that code. FAKE_DIE kills it after so many requests.
 func fakeLlama() {
 	fail := func(err error) {
 		if err != nil {
@@ -46,7 +46,8 @@ func fakeLlama() {
 	}
 	get := func(name string) string { v, _ := a.Get(name); return v }
 	fmt.Printf("0.00.001.000 I srv    load_model: loading model '%s'\n", get("model"))
-	fmt.Printf("0.00.002.000 I srv    load_model: initializing, n_slots = %s, n_ctx_slot = %s, kv_unified = 'false'\n", get("parallel"), get("ctx-size"))
+	fmt.Printf("0.00.002.000 I srv    load_model: initializing, n_slots = %s, n_ctx_slot = %s, kv_unified = 'false'\n", get("parallel"),
+		get("ctx-size"))
 	if code, err := strconv.Atoi(os.Getenv("FAKE_EXIT")); err == nil {
 		os.Exit(code)
 	}

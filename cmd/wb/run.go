@@ -43,7 +43,8 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 		Long: `Play conversations turn by turn against a server and record what happens in a DuckDB file.
 
 With --url, the server is one that runs already. With --engine vllm or llamacpp and --model NAME, wb starts vLLM or
-llama-server and ends it again. With neither, the embedded simulator answers: it needs no GPU and no model, and every figure is marked as simulated.
+llama-server and ends it again. With neither, the embedded simulator answers: it needs no GPU and no model, and every figure is
+marked as simulated.
 
 A plan is a YAML or JSON file with settings, which have the names of the flags below, and a matrix of values. Each combination of
 values is one run. The runs are interleaved, forwards and then backwards, so that a slow change of the machine affects all of them alike.

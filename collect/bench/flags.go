@@ -100,7 +100,8 @@ func placementNames() (names []string) {
 	return append(names, PlaceAll)
 }
 
-// GivenBy gives the settings of a spec that were set by flags, with words as the arguments for the server. Flags that a spec lacks are left out.
+// GivenBy gives the settings of a spec that were set by flags, with words as the arguments for the server. Flags that a spec lacks are left
+// out.
 func GivenBy(f *pflag.FlagSet, words []string) Given {
 	known, _, _ := blank()
 	given := Given{}

@@ -186,8 +186,8 @@ func (s *Spec) Verbose() bool {
 	return slices.ContainsFunc(s.Cells, func(c CellSpec) bool { return c.Target.Serve.Verbose })
 }
 
-// Recorded gives the spec with these cells as text for raw.run, without secrets. The paths of servers and of the logs depend on the machine,
-// so they are left out when they are the default ones.
+// Recorded gives the spec with these cells as text for raw.run, without secrets. The paths of servers and of the logs depend on the
+// machine, so they are left out when they are the default ones.
 func (s *Spec) Recorded(cells []CellSpec) (string, error) {
 	_, usual, _ := blank()
 	c := *s

@@ -106,8 +106,8 @@ func TestLlamaFails(t *testing.T) {
 // llamaScript writes an executable that answers as llama-server does when it is asked about itself.
 func llamaScript(t *testing.T, path, version, help, devices string) {
 	t.Helper()
-	text := fmt.Sprintf("#!/bin/sh\ncase $1 in\n--version) echo '%s' >&2 ;;\n--help) echo '%s' ;;\n--list-devices) printf '%s\\n' ;;\nesac\n", version, help,
-		strings.ReplaceAll(devices, "\n", `\n`))
+	text := fmt.Sprintf("#!/bin/sh\ncase $1 in\n--version) echo '%s' >&2 ;;\n--help) echo '%s' ;;\n--list-devices) printf '%s\\n' ;;\nesac\n",
+		version, help, strings.ReplaceAll(devices, "\n", `\n`))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

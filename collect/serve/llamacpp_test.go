@@ -46,7 +46,8 @@ func TestLlamaCommandLine(t *testing.T) {
 		})
 	}
 	for _, bad := range [][]string{{"word"}, {"--port", "1"}, {"-m", "x"}, {"-hf", "x"}, {"--model-url=x"}} {
-		if _, err := NewOptions(in, "single-user", "m", nil, bad); err == nil || !strings.HasPrefix(err.Error(), "read llama-server arguments: ") {
+		_, err := NewOptions(in, "single-user", "m", nil, bad)
+		if err == nil || !strings.HasPrefix(err.Error(), "read llama-server arguments: ") {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
@@ -109,7 +110,8 @@ func TestFindLlama(t *testing.T) {
 	dir := t.TempDir()
 	llamaScript(t, filepath.Join(dir, "src", "build", "bin", "llama-server"), "version: 10434 (7e4c0a9b2)", "--metrics",
 		"Available devices:\n  CUDA0: NVIDIA H200 (143771 MiB, 143000 MiB free)\n  Vulkan0: A (B) C (10 MiB, 9 MiB free)")
-	llamaScript(t, filepath.Join(dir, "pip", "bin", "llama-server"), "version: 0.1.0-dev (build 1, commit 7e4c0a9)", "", "Available devices:\n  (none)")
+	llamaScript(t, filepath.Join(dir, "pip", "bin", "llama-server"), "version: 0.1.0-dev (build 1, commit 7e4c0a9)", "",
+		"Available devices:\n  (none)")
 	for _, name := range []string{"libllama.so.0", "libother.so"} {
 		if err := os.WriteFile(filepath.Join(dir, "pip", "bin", name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -140,7 +142,8 @@ func TestFindLlama(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(broken), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := "#!/bin/sh\necho './llama-server: error while loading shared libraries: libcuda.so.1: cannot open shared object file'\nexit 127\n"
+	script := "#!/bin/sh\n" +
+		"echo './llama-server: error while loading shared libraries: libcuda.so.1: cannot open shared object file'\nexit 127\n"
 	if err := os.WriteFile(broken, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -197,8 +200,8 @@ func TestEstimateLlama(t *testing.T) {
 
 func TestLlamaProblems(t *testing.T) {
 	const gib = 1 << 30
-	base := LlamaFit{LlamaSettings: LlamaSettings{Context: 8192, Slots: 1}, ModelContext: 8192, Layers: 31, WeightsBytes: 8 * gib, KVBytes: 2 * gib,
-		ComputeBytes: gib / 2, HostFree: 16 * gib, GPULayers: -1}
+	base := LlamaFit{LlamaSettings: LlamaSettings{Context: 8192, Slots: 1}, ModelContext: 8192, Layers: 31,
+		WeightsBytes: 8 * gib, KVBytes: 2 * gib, ComputeBytes: gib / 2, HostFree: 16 * gib, GPULayers: -1}
 	for _, tt := range []struct {
 		name       string
 		change     func(f *LlamaFit)
@@ -208,14 +211,17 @@ func TestLlamaProblems(t *testing.T) {
 		{"fits", func(*LlamaFit) {}, "", "", false},
 		{"too long", func(f *LlamaFit) { f.Context = 9000 }, "more than the model's 8192", "--max-model-len 8192", true},
 		{"stretched", func(f *LlamaFit) { f.Context, f.LongContext = 9000, true }, "", "", false},
-		{"weights", func(f *LlamaFit) { f.HostFree = 7 * gib }, "8.0 GiB of weights do not fit into 7.0 GiB of free memory", "smaller quantisation", true},
-		{"cache", func(f *LlamaFit) { f.HostFree = 9 * gib }, "2.0 GiB of KV cache (1 slot of 8192 tokens) do not fit into 9.0 GiB", "-ctk q8_0", true},
+		{"weights", func(f *LlamaFit) { f.HostFree = 7 * gib }, "8.0 GiB of weights do not fit into 7.0 GiB of free memory",
+			"smaller quantisation", true},
+		{"cache", func(f *LlamaFit) { f.HostFree = 9 * gib }, "2.0 GiB of KV cache (1 slot of 8192 tokens) do not fit into 9.0 GiB",
+			"-ctk q8_0", true},
 		{"close", func(f *LlamaFit) { f.HostFree = 10*gib + 1<<20 }, "may not fit into 10.0 GiB", "--max-model-len", false},
 		{"GPU and machine", func(f *LlamaFit) { f.HostFree, f.DeviceFree = 6*gib, 6*gib }, "", "", false},
 		{"GPU alone", func(f *LlamaFit) { f.DeviceFree, f.GPULayers = 6*gib, 32 }, "32 layers need 10.0 GiB of GPU memory, and 6.0 GiB are free",
 			"use -- -ngl 16 or less", true},
 		{"some layers", func(f *LlamaFit) { f.DeviceFree, f.GPULayers = 6*gib, 16 }, "", "", false},
-		{"GPU unused", func(f *LlamaFit) { f.HostFree, f.DeviceFree, f.GPULayers = 9*gib, 0, 0 }, "do not fit into 9.0 GiB of free memory", "", true},
+		{"GPU unused", func(f *LlamaFit) { f.HostFree, f.DeviceFree, f.GPULayers = 9*gib, 0, 0 },
+			"do not fit into 9.0 GiB of free memory", "", true},
 	} {
 		f := base
 		tt.change(&f)
@@ -234,7 +240,8 @@ func TestLlamaProblems(t *testing.T) {
 // Without a context wb takes the model's, or the longest that fits.
 func TestLlamaContext(t *testing.T) {
 	in := &Install{Program: LlamaServer(), Command: []string{"llama-server"}, CPU: true}
-	m := &data.ModelFacts{Shape: data.Shape{Layers: 2, KVHeads: 2, HeadDim: 32, Hidden: 64, Intermediate: 128, Vocab: 100}, ContextTokens: 4096}
+	m := &data.ModelFacts{Shape: data.Shape{Layers: 2, KVHeads: 2, HeadDim: 32, Hidden: 64, Intermediate: 128, Vocab: 100},
+		ContextTokens: 4096}
 	for _, tt := range []struct {
 		words []string
 		layer int64
@@ -269,21 +276,24 @@ func TestLlamaContext(t *testing.T) {
 
 // Messages that come only with a GPU, or with damage that is hard to make. They are written as in the sources of llama.cpp.
 func TestExplainLlama(t *testing.T) {
-	for log, want := range map[string]string{
-		"0.01.000.000 E ggml_backend_cuda_buffer_type_alloc_buffer: allocating 5120.00 MiB on device 0: cudaMalloc failed: out of memory\n" +
-			"0.01.000.000 E alloc_tensor_range: failed to allocate CUDA0 buffer of size 5368709120\n": "GPU 0 ran out of memory (it wanted 5120.00 MiB more)",
-		"ggml_vulkan: Device memory allocation of size 1073741824 failed.\nggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory": "the GPU " +
-			"ran out of memory",
-		"CUDA error: an illegal memory access was encountered\n  current device: 0":   "the GPU failed: an illegal memory access was encountered",
-		"/src/ggml.c:1643: GGML_ASSERT(a != NULL) failed\n[New LWP 1]":                "a check inside llama-server failed: a != NULL",
-		"llama_model_load: error loading model: missing tensor 'blk.0.attn_q.weight'": "the model file lacks the tensor blk.0.attn_q.weight",
-		"0.00.1 E x\n0.00.004.096 E llama_model_load: error loading model: something new\n0.00.004.776 E srv  llama_server: exiting due to model " +
-			"loading error": "the model cannot be loaded: something new",
-		"0.00.004.096 E srv something: went wrong\n0.00.004.776 E srv  llama_server: exiting due to model loading error": "srv something: went wrong",
-		"0.00.004.096 I all is well": "",
+	for _, tt := range []struct{ log, want string }{
+		{"0.01.000.000 E ggml_backend_cuda_buffer_type_alloc_buffer: allocating 5120.00 MiB on device 0: cudaMalloc failed: out of memory\n" +
+			"0.01.000.000 E alloc_tensor_range: failed to allocate CUDA0 buffer of size 5368709120\n",
+			"GPU 0 ran out of memory (it wanted 5120.00 MiB more)"},
+		{"ggml_vulkan: Device memory allocation of size 1073741824 failed.\nggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory",
+			"the GPU ran out of memory"},
+		{"CUDA error: an illegal memory access was encountered\n  current device: 0",
+			"the GPU failed: an illegal memory access was encountered"},
+		{"/src/ggml.c:1643: GGML_ASSERT(a != NULL) failed\n[New LWP 1]", "a check inside llama-server failed: a != NULL"},
+		{"llama_model_load: error loading model: missing tensor 'blk.0.attn_q.weight'",
+			"the model file lacks the tensor blk.0.attn_q.weight"},
+		{"0.00.1 E x\n0.00.004.096 E llama_model_load: error loading model: something new\n0.00.004.776 E srv  llama_server: exiting",
+			"the model cannot be loaded: something new"},
+		{"0.00.004.096 E srv something: went wrong\n0.00.004.776 E srv  llama_server: exiting", "srv something: went wrong"},
+		{"0.00.004.096 I all is well", ""},
 	} {
-		if got := LlamaServer().Explain(log); got.Text != want {
-			t.Errorf("%q, want %q\n%s", got.Text, want, log)
+		if got := LlamaServer().Explain(tt.log); got.Text != tt.want {
+			t.Errorf("%q, want %q\n%s", got.Text, tt.want, tt.log)
 		}
 	}
 }

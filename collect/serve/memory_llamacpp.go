@@ -84,7 +84,7 @@ func (s LlamaSettings) KVValueBytes() float64 { return (s.KeyBytes + s.ValueByte
 // needed is all the memory that the server takes.
 func (f LlamaFit) needed() int64 { return f.WeightsBytes + f.KVBytes + f.ComputeBytes }
 
-// deviceMargin is what a GPU should have left beside the server, as llama-server's own --fit leaves.
+// deviceMargin is what a GPU should have left beside the server, as llama-server leaves with --fit.
 const deviceMargin = 1 << 30
 
 // shares splits the weights and the KV cache between GPUs and the machine. The output layer counts as one layer.

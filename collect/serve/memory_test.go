@@ -43,7 +43,8 @@ func TestEstimate(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := &data.ModelFacts{Shape: tt.shape, WeightsBytes: tt.bytes, ContextTokens: 131072}
-		within(t, Estimate(m, Memory{TotalBytes: 81559 << 20, FreeBytes: 80800 << 20, Utilization: tt.util}, tt.s), VLLM().ReadReport(string(text)))
+		f := Estimate(m, Memory{TotalBytes: 81559 << 20, FreeBytes: 80800 << 20, Utilization: tt.util}, tt.s)
+		within(t, f, VLLM().ReadReport(string(text)))
 	}
 
 	phi := data.ModelFacts{Shape: data.Shape{Layers: 32, KVHeads: 32, HeadDim: 96, Hidden: 3072, Intermediate: 8192, Vocab: 32064},

@@ -38,7 +38,7 @@ type syntax struct {
 	short   map[string]string // short flags, and the names that they stand for
 	names   map[string]string // other names of flags, and the usual ones
 	split   bool              // a value never follows "=", and what begins with a dash and a letter is a flag
-	own     []string          // flags that only wb sets, without dashes
+	kept    []string          // flags that only wb sets, without dashes
 	secrets []string          // flags whose values must not be recorded
 	served  string            // the flag with the name that clients use
 	models  []string          // flags that choose a model, which wb does itself
@@ -122,7 +122,7 @@ func (p *Program) Settings(words []string) (Args, error) {
 	if err != nil {
 		return a, err
 	}
-	for _, name := range p.own {
+	for _, name := range p.kept {
 		if _, ok := a.Get(name); ok {
 			return a, fmt.Errorf("read %s arguments: --%s is a flag of wb: give it before --", p.Name, name)
 		}

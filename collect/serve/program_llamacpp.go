@@ -19,7 +19,7 @@ func LlamaServer() *Program {
 			short:   llamaShort,
 			names:   llamaNames,
 			split:   true,
-			own:     []string{"port", "model"},
+			kept:    []string{"port", "model"},
 			models:  []string{"hf-repo", "hf-file", "model-url", "docker-repo", "models-dir", "models-preset"},
 			secrets: []string{"api-key", "hf-token"},
 			served:  "alias",

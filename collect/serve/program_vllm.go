@@ -16,7 +16,7 @@ func VLLM() *Program {
 		Presets: "presets.yaml",
 		syntax: syntax{
 			short:   vllmShort,
-			own:     []string{"port", "model"},
+			kept:    []string{"port", "model"},
 			secrets: []string{"api-key", "hf-token", "ssl-keyfile-password"},
 			served:  "served-model-name",
 			command: vllmCommand,

@@ -61,7 +61,7 @@ var llamaRules = []rule{
 		"llama-server wants a file in the format GGUF",
 	},
 	{
-		re(`tensor '([^']+)' data is not within the file bounds`),
+		re(`tensor '([^']+)' data is not within the file`),
 		"the model file is incomplete: the tensor $1 lies beyond its end",
 		llamaAgain,
 	},
@@ -86,7 +86,8 @@ var llamaRules = []rule{
 		llamaFewer,
 	},
 	{
-		re(`(?:cudaMalloc failed: out of memory|CUDA error: out of memory|ErrorOutOfDeviceMemory|Device memory allocation of size \d+ failed)`),
+		re(`(?:cudaMalloc failed: out of memory|CUDA error: out of memory|ErrorOutOfDeviceMemory|` +
+			`Device memory allocation of size \d+ failed)`),
 		"the GPU ran out of memory",
 		llamaFewer,
 	},
@@ -101,7 +102,7 @@ var llamaRules = []rule{
 		llamaSmaller,
 	},
 	{
-		re(`(?:failed to allocate compute|failed to allocate \S+ buffer of size|failed to allocate buffer of size|ggml_aligned_malloc: insufficient memory|` +
+		re(`(?:failed to allocate (?:compute|\S+ buffer of size)|failed to allocate buffer of size|ggml_aligned_malloc: insufficient memory|` +
 			`std::bad_alloc)`),
 		"the machine ran out of memory",
 		llamaSmaller,
@@ -161,7 +162,8 @@ var llamaRules = []rule{
 var llamaError = regexp.MustCompile(`^(?:\d+\.\d\d\.\d{3}\.\d{3} E \s*|error: )(.+)$`)
 
 // follows matches errors that only follow from an earlier one.
-var follows = regexp.MustCompile(`exiting due to|failed to create.context|failed to load model|common_fit_params: encountered an error`)
+var follows = regexp.MustCompile(`llama_server: exiting|` +
+	`failed to create.context|failed to load model|common_fit_params: encountered an error`)
 
 // lastLlamaError finds the last error in a log that is more than the end of what went wrong before.
 func lastLlamaError(log string) string {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// vllmRules come in order, those that tell most first: a start that fails for lack of memory also logs that its engine core died. The messages
+// vllmRules come in order, those that tell most first: a start that fails for lack of memory also logs that its engine core died. The
+// messages
 // are those of vLLM (0.10 to 0.32), torch, CUDA and huggingface_hub. testdata/logs holds real logs.
 var vllmRules = []rule{
 	{

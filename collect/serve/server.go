@@ -1,6 +1,6 @@
-// Package serve starts and ends vLLM or llama-server on this machine, watches the log, and explains why it failed. It finds program and model,
-// and checks beforehand that the model fits into memory. It knows nothing about runs and records nothing: it gives what happened as facts
-// with times.
+// Package serve starts and ends vLLM or llama-server on this machine, watches the log, and explains why it failed. It finds program and
+// model, and checks beforehand that the model fits into memory. It knows nothing about runs and records nothing: it gives what happened as
+// facts with times.
 package serve
 
 import (

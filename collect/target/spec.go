@@ -1,4 +1,5 @@
-// Package target connects to the server of a run: one that is already there, or vLLM, llama-server or the embedded simulator, which it starts.
+// Package target connects to the server of a run: one that is already there, or vLLM, llama-server or the embedded simulator, which it
+// starts.
 // It must not know what is played against the server.
 package target
 
@@ -86,7 +87,8 @@ func VLLMFlag(f *pflag.FlagSet, at *string) {
 // LlamaFlag declares the flag --llama-server, which says where llama-server is.
 func LlamaFlag(f *pflag.FlagSet, at *string) {
 	f.StringVar(at, "llama-server", os.Getenv("WB_LLAMA_SERVER"),
-		"where llama-server is: an executable or a folder with it (default: $WB_LLAMA_SERVER, the active environment, .venv, venv, beside wb, PATH)")
+		"where llama-server is: an executable or a folder with it (default: $WB_LLAMA_SERVER, the active environment, .venv, venv, "+
+			"beside wb, PATH)")
 }
 
 // Flags declares the flags for a server that wb starts.
@@ -94,7 +96,8 @@ func (s *Serve) Flags(f *pflag.FlagSet) {
 	VLLMFlag(f, &s.VLLM)
 	LlamaFlag(f, &s.LlamaServer)
 	f.StringVar(&s.Preset, "preset", "",
-		"settings to start the server with: "+strings.Join(serve.PresetNames(), ", ")+" (default: cpu without a GPU, else single-user)")
+		"settings to start the server with: "+strings.Join(serve.PresetNames(), ", ")+
+			" (default: cpu without a GPU, else single-user)")
 	f.StringVar(&s.Port, "port", "8001", "port of the server; auto takes a free one when 8001 is taken")
 	f.Float64Var(&s.Utilization, "gpu-memory-utilization", 0, "share of the GPU's memory that vLLM may use, 0 to 1 (0: vLLM's default)")
 	f.StringVar(&s.MaxModelLen, "max-model-len", "",
@@ -146,8 +149,8 @@ func (k Kind) refuses(flag string) (why, hint string) {
 	return "", ""
 }
 
-// Program is the program that wb starts for the model: the one of the engine, or else one that serves the model. It fails for flags that the
-// program does not take. given says which flags were given.
+// Program is the program that wb starts for the model: the one of the engine, or else one that serves the model. It fails for flags that
+// the program does not take. given says which flags were given.
 func (s *Spec) Program(given func(flag string) bool) (*serve.Program, error) {
 	if s.Engine != "" && !s.Engine.Managed() {
 		return nil, plain.Mistakef("flag --engine: wants vllm or llamacpp, not %q", s.Engine)
@@ -217,7 +220,8 @@ func (s *Spec) Validate(given func(flag string) bool) (errs []error) {
 	return errs
 }
 
-// Launch checks the settings and makes the launch of a program from them. The caller still sets the functions that tell a person about it.
+// Launch checks the settings and makes the launch of a program from them. The caller still sets the functions that tell a person
+// about it.
 func (s *Serve) Launch(program *serve.Program, model string, words []string, start time.Time) (*serve.Launch, error) {
 	at := s.VLLM
 	if program.Kind == serve.KindLlamaCpp {
