@@ -27,7 +27,7 @@ variants:
 func newCalibrate(stdout, stderr io.Writer) *cobra.Command {
 	o := runOptions{start: time.Now(), stdout: stdout, stderr: stderr, memory: true}
 	cmd := &cobra.Command{
-		Use:   "calibrate [-- VLLM-ARGUMENTS]",
+		Use:   "calibrate [-- SERVER-ARGUMENTS]",
 		Short: "Measure this machine's noise by comparing equal runs",
 		Long: `Play two equal runs, interleaved, and compare them. Whatever differs between them is this machine's noise.
 The runs stay in the file. On the same machine, with the same server, model, users and rate, wb compare shows the noise beside
@@ -42,7 +42,7 @@ The command takes the flags of wb run. Give those with which you will measure.`,
   wb calibrate --url http://localhost:8001 --repeat 10`,
 		Args: func(cmd *cobra.Command, a []string) error {
 			if d := cmd.ArgsLenAtDash(); len(a) > 0 && d != 0 {
-				return usageHint(cmd, "calibrate: takes no argument %q; arguments of vLLM come after --", a[0])
+				return usageHint(cmd, "calibrate: takes no argument %q; arguments of the server come after --", a[0])
 			}
 			return nil
 		},

@@ -21,12 +21,14 @@ import (
 )
 
 func newDoctor(stdout io.Writer) *cobra.Command {
-	var db, url, model, keyEnv, format, vllmAt string
+	var db, url, model, keyEnv, format string
+	var at target.Spec
 	var port int
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check machine, GPU, disk, file, vLLM and server, and say how to fix each problem",
+		Short: "Check machine, GPU, disk, file, vLLM or llama-server and server, and say how to fix each problem",
 		Long: `Check what a run needs: processor, memory, disk, GPU, the history file, vLLM and the models in the cache.
+With --engine llamacpp, --llama-server or a GGUF model, llama-server is checked instead of vLLM.
 With --model alone, check whether that model is in the cache and fits this machine.
 With --url, check the server at that URL. It gets one request for one token.`,
 		Args: args(cobra.NoArgs),
@@ -50,7 +52,20 @@ With --url, check the server at that URL. It gets one request for one token.`,
 				if err != nil {
 					return err
 				}
-				findings = append(findings, machine.DiagnoseVLLM(ctx, h, vllmAt, model, port)...)
+				given := func(flag string) bool { return cmd.Flags().Changed(flag) }
+				if at.Engine == "" && given("llama-server") {
+					at.Engine = target.LlamaCpp
+				}
+				at.Model = model
+				program, err := at.Program(given)
+				if err != nil {
+					return err
+				}
+				if target.Kind(program.Kind) == target.LlamaCpp {
+					findings = append(findings, machine.DiagnoseLlama(ctx, h, at.Serve.LlamaServer, model, port)...)
+				} else {
+					findings = append(findings, machine.DiagnoseVLLM(ctx, h, at.Serve.VLLM, model, port)...)
+				}
 			}
 			if err := renderFindings(stdout, format, findings); err != nil {
 				return err
@@ -65,7 +80,9 @@ With --url, check the server at that URL. It gets one request for one token.`,
 	f := cmd.Flags()
 	f.StringVar(&url, "url", "", "check the server at this `URL` instead of vLLM and the models; it gets one request for one token")
 	f.StringVar(&model, "model", "", "with --url, the model's name on that server; without it, a model to check for this machine")
-	target.VLLMFlag(cmd.Flags(), &vllmAt)
+	f.StringVar((*string)(&at.Engine), "engine", "", "check for this server: vllm or llamacpp (default: llamacpp for GGUF files, else vllm)")
+	target.VLLMFlag(f, &at.Serve.VLLM)
+	target.LlamaFlag(f, &at.Serve.LlamaServer)
 	f.IntVar(&port, "port", 8001, "port to check for a server that wb would start")
 	f.StringVar(&keyEnv, "api-key-env", "", "`name` of the environment variable that holds the server's API key")
 	f.StringVar(&format, "format", "table", "output format: "+strings.Join(viz.Formats(), ", "))

@@ -61,8 +61,8 @@ func usageHint(cmd *cobra.Command, format string, a ...any) error {
 // flagHint makes an error for a mistake in a flag, with a hint at the command's flags.
 func flagHint(cmd *cobra.Command, err error) error {
 	hint := cmd.CommandPath() + " --help shows the flags"
-	if strings.Contains(cmd.Use, "VLLM-ARGUMENTS") {
-		hint += "; vLLM's arguments come after --"
+	if strings.Contains(cmd.Use, "SERVER-ARGUMENTS") {
+		hint += "; the server's arguments come after --"
 	}
 	return plain.WithHint(plain.Mistake(err), hint)
 }

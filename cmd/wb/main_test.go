@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wb": main, "fakevllm": fakeVLLM, "fakehub": fakeHub})
+	testscript.Main(m, map[string]func(){"wb": main, "fakevllm": fakeVLLM, "fakellama": fakeLlama, "fakehub": fakeHub})
 }
 
 // TestScripts runs the stories of testdata/script: what a user types and what wb answers.

@@ -34,25 +34,27 @@ type runOptions struct {
 	list, quiet, resume bool
 	memory              bool // the bandwidth of this machine's memory is measured
 	start               time.Time
-	words               []string // arguments of vLLM, which come after --
+	words               []string // arguments of the server, which come after --
 	stdout, stderr      io.Writer
 }
 
 func newRun(stdout, stderr io.Writer) *cobra.Command {
 	o := runOptions{start: time.Now(), stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
-		Use:   "run [PLAN.yaml] [-- VLLM-ARGUMENTS]",
+		Use:   "run [PLAN.yaml] [-- SERVER-ARGUMENTS]",
 		Short: "Play conversations, or a plan, against a server and record what happens",
 		Long: `Play conversations turn by turn against a server and record what happens in a DuckDB file.
 
-With --url, the server is one that runs already. With --engine vllm --model NAME, wb starts vLLM and ends it again. With neither,
-the embedded simulator answers: it needs no GPU and no model, and every figure is marked as simulated.
+With --url, the server is one that runs already. With --engine vllm or llamacpp and --model NAME, wb starts vLLM or
+llama-server and ends it again. With neither, the embedded simulator answers: it needs no GPU and no model, and every figure is
+marked as simulated.
 
 A plan is a YAML or JSON file with settings, which have the names of the flags below, and a matrix of values. Each combination of
 values is one run. The runs are interleaved, forwards and then backwards, so that a slow change of the machine affects all of them alike.
 A flag overrides the plan. --resume goes on with a plan that was interrupted.`,
 		Example: `  wb run                                                        # a first run, on the simulator
   wb run --engine vllm --model smollm2-135m                     # wb starts vLLM, a fresh one for each session
+  wb run --engine llamacpp --model ./model.gguf -- -ctk q8_0     # the same with llama-server
   wb run --engine vllm --model phi-3.5-mini --preset optimized --tag graphs=on -- --max-num-seqs 4
   wb run --url http://localhost:8001 --model my-model --tag apc=on
   wb run --url http://localhost:8001 --conversations rag_simulation --repeat 5
@@ -61,7 +63,7 @@ A flag overrides the plan. --resume goes on with a plan that was interrupted.`,
   wb run --resume                                               # go on with an interrupted plan`,
 		Args: func(cmd *cobra.Command, a []string) error {
 			if d := cmd.ArgsLenAtDash(); len(a) > 1 && d != 0 && d != 1 {
-				return usageHint(cmd, "run: wants one plan at most, not %q; arguments of vLLM come after --", strings.Join(a, " "))
+				return usageHint(cmd, "run: wants one plan at most, not %q; arguments of the server come after --", strings.Join(a, " "))
 			}
 			return nil
 		},
@@ -196,7 +198,7 @@ func (s *invocation) begin(ctx context.Context, found *bench.Found) (err error) 
 // minute to start is not started before the file is open.
 func (s *invocation) open(ctx context.Context) error {
 	beside := s.Reach
-	if s.Cells[0].Target.Engine == target.VLLM || len(s.Cells) > 1 {
+	if s.Cells[0].Target.Engine.Managed() || len(s.Cells) > 1 {
 		beside = nil
 	}
 	db, reachErr, err := store.OpenBeside(ctx, s.db, beside)

@@ -146,7 +146,7 @@ func (p *PlanFile) override(flags *pflag.FlagSet, run *RunSpec, given Given) (er
 	return err
 }
 
-// set sets the flag that a plan's setting names, or adds an argument for vLLM.
+// set sets the flag that a plan's setting names, or adds an argument for the server.
 func (s *RunSpec) set(flags *pflag.FlagSet, c Choice) error {
 	if name, ok := strings.CutPrefix(c.Name, ServerSetting); ok {
 		return s.setServer(name, c.Values)
@@ -179,10 +179,10 @@ func (s *RunSpec) set(flags *pflag.FlagSet, c Choice) error {
 	return nil
 }
 
-// setServer adds an argument for vLLM.
+// setServer adds an argument for the server.
 func (s *RunSpec) setServer(name string, values []string) error {
 	if slices.Contains(serve.SecretArgs(), name) {
-		return fmt.Errorf("%s: a secret does not belong in a plan, because plans are recorded; vLLM reads it from its environment", name)
+		return fmt.Errorf("%s: a secret does not belong in a plan, because plans are recorded; the server reads it from its environment", name)
 	}
 	switch words := &s.Target.Words; {
 	case len(values) == 1 && slices.Contains([]string{"true", "yes", "on"}, values[0]):

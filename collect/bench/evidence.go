@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"wb/collect/target"
 	"wb/data/plain"
 )
 
@@ -58,6 +57,6 @@ func (s *Spec) doubts(sessions int, e Evidence) (lines []string) {
 // servers take turns, so that each repeat begins with a fresh one.
 func (s *Spec) share(sessions int) bool {
 	first := s.Cells[0]
-	return sessions > 1 && first.Target.Engine == target.VLLM && first.Isolation != IsolationRestart &&
+	return sessions > 1 && first.Target.Engine.Managed() && first.Isolation != IsolationRestart &&
 		slices.ContainsFunc(s.Cells, func(c CellSpec) bool { return c.shared() != first.shared() })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"wb/collect/load"
+	"wb/collect/target"
 	"wb/data"
 )
 
@@ -86,7 +87,7 @@ var repetitionFlags = []string{"repeat", "until-ci", "metric", "max-repeats"}
 // EnumValues gives the possible values of a flag that has only a few, and nil for other flags.
 func EnumValues(flag string) []string {
 	return map[string][]string{
-		"engine": {"vllm", "url", "sim"}, "sim-profile": {"eager", "graphs", "instant"}, "isolation": Isolations(),
+		"engine": target.Kinds(), "sim-profile": {"eager", "graphs", "instant"}, "isolation": Isolations(),
 		"rag-placement": placementNames(), "replies": {RepliesScripted, RepliesLive}, "api": {APIChat, APICompletions},
 		"token-ids": TokenIDs(), "arrival": load.Names(load.Models()), "chat-template": data.TemplateNames(), "warmup": {"auto"},
 	}[flag]
@@ -99,7 +100,8 @@ func placementNames() (names []string) {
 	return append(names, PlaceAll)
 }
 
-// GivenBy gives the settings of a spec that were set by flags, with words as the arguments for vLLM. Flags that a spec lacks are left out.
+// GivenBy gives the settings of a spec that were set by flags, with words as the arguments for the server. Flags that a spec lacks are left
+// out.
 func GivenBy(f *pflag.FlagSet, words []string) Given {
 	known, _, _ := blank()
 	given := Given{}

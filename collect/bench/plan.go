@@ -29,7 +29,7 @@ type PlanFile struct {
 
 // Choice is a setting and its line in the plan's file.
 type Choice struct {
-	Name   string   // with dashes; names of vLLM's arguments begin with "server."
+	Name   string   // with dashes; names of the server's arguments begin with "server."
 	Values []string // one, or all of a list
 	Line   int      // from 1
 }
@@ -46,7 +46,7 @@ type Dimension struct {
 	Values []Choice
 }
 
-// ServerSetting is the prefix of settings that are arguments for vLLM.
+// ServerSetting is the prefix of settings that are arguments for the server.
 const ServerSetting = "server."
 
 // Limits on plans: more is a mistake.
@@ -273,7 +273,7 @@ func validCellText(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }
 
-// Varies says whether the cells differ in a setting. The name has dashes, and begins with "server." for an argument of vLLM.
+// Varies says whether the cells differ in a setting. The name has dashes, and begins with "server." for an argument of the server.
 func (p *PlanFile) Varies(name string) bool {
 	if slices.ContainsFunc(p.Matrix, func(d Dimension) bool { return d.Name == name }) {
 		return true

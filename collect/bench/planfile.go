@@ -16,7 +16,7 @@ func ReadPlan(file string) (*PlanFile, error) {
 	text, err := yamlfile.Read(file, MaxPlanBytes)
 	if err != nil {
 		return nil, plain.WithHint(fmt.Errorf("read plan %w", err), "docs/reference/plans.md describes plans; "+
-			"--conversations chooses conversations, and arguments for vLLM come after --")
+			"--conversations chooses conversations, and arguments for the server come after --")
 	}
 	plan, err := ParsePlan(filepath.Base(file), text)
 	return plan, plain.Mistake(err)

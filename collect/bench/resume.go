@@ -153,7 +153,7 @@ func (s *Spec) unchanged(plan *PlanFile, given Given) error {
 		case slices.Contains(changeable, name), ok && slices.Equal(was, now):
 			continue
 		case name == "":
-			return plain.Mistakef("read vLLM arguments: a resumed plan keeps its settings, and it was begun with %q", strings.Join(was, " "))
+			return plain.Mistakef("read server arguments: a resumed plan keeps its settings, and it was begun with %q", strings.Join(was, " "))
 		}
 		text := "without it"
 		if ok {

@@ -80,7 +80,7 @@ func TestResumeAsBegun(t *testing.T) {
 		{"the same", Given{"seed": {"5"}}, ""},
 		{"another", Given{"seed": {"6"}}, "flag --seed: a resumed plan keeps its settings, and it was begun with 5"},
 		{"one more", Given{"max-tokens": {"6"}}, "flag --max-tokens: a resumed plan keeps its settings, and it was begun without it"},
-		{"other words", Given{"": {"--jitter", "1"}}, `read vLLM arguments: a resumed plan keeps its settings, and it was begun with ""`},
+		{"other words", Given{"": {"--jitter", "1"}}, `read server arguments: a resumed plan keeps its settings, and it was begun with ""`},
 		{"repeats", Given{"repeat": {"9"}}, ""},
 	} {
 		s := newStage(t)

@@ -24,7 +24,7 @@ type Spec struct {
 	Cells []CellSpec `json:"cells"`
 }
 
-// Given are the settings from the command line, by the names of their flags. The name "" holds the arguments for vLLM.
+// Given are the settings from the command line, by the names of their flags. The name "" holds the arguments for the server.
 type Given map[string][]string
 
 // CellSpec is one run of a spec: the only one, or one cell of a plan.
@@ -186,8 +186,8 @@ func (s *Spec) Verbose() bool {
 	return slices.ContainsFunc(s.Cells, func(c CellSpec) bool { return c.Target.Serve.Verbose })
 }
 
-// Recorded gives the spec with these cells as text for raw.run, without secrets. The paths of vLLM and of the logs depend on the machine,
-// so they are left out when they are the default ones.
+// Recorded gives the spec with these cells as text for raw.run, without secrets. The paths of servers and of the logs depend on the
+// machine, so they are left out when they are the default ones.
 func (s *Spec) Recorded(cells []CellSpec) (string, error) {
 	_, usual, _ := blank()
 	c := *s
@@ -201,6 +201,9 @@ func (s *Spec) Recorded(cells []CellSpec) (string, error) {
 		at := &cell.Target.Serve
 		if at.VLLM == usual.Target.Serve.VLLM {
 			at.VLLM = ""
+		}
+		if at.LlamaServer == usual.Target.Serve.LlamaServer {
+			at.LlamaServer = ""
 		}
 		if at.LogDir == usual.Target.Serve.LogDir {
 			at.LogDir = ""
@@ -224,6 +227,7 @@ func ReadSpec(recorded, planText string) (*Spec, error) {
 	for i := range s.Cells {
 		at := &s.Cells[i].Target.Serve
 		at.VLLM, at.LogDir = cmp.Or(at.VLLM, usual.Target.Serve.VLLM), cmp.Or(at.LogDir, usual.Target.Serve.LogDir)
+		at.LlamaServer = cmp.Or(at.LlamaServer, usual.Target.Serve.LlamaServer)
 	}
 	return s, nil
 }

@@ -43,7 +43,7 @@ func (s *RunSpec) settle(given func(flag string) bool) {
 			s.Warmup = 1
 		}
 	}
-	if s.Isolation == "" && s.Target.Engine == target.VLLM && !s.concurrent() { // else settleIsolation decides, which knows the server
+	if s.Isolation == "" && s.Target.Engine.Managed() && !s.concurrent() { // else settleIsolation decides, which knows the server
 		s.Isolation = IsolationRestart
 	}
 	if s.Rate > 0 && !given("users") {
@@ -80,8 +80,8 @@ func (s *RunSpec) Validate(given func(flag string) bool, rules Rules) []error {
 	if _, err := s.Selection.Choice(); err != nil {
 		m.errs = append(m.errs, err)
 	}
-	if s.Target.Engine == target.VLLM && len(m.errs) == 0 {
-		if _, err := s.Target.Serve.Launch(s.Target.Model, s.Target.Words, time.Time{}); err != nil {
+	if program := serve.ProgramOf(string(s.Target.Engine)); program != nil && len(m.errs) == 0 {
+		if _, err := s.Target.Serve.Launch(program, s.Target.Model, s.Target.Words, time.Time{}); err != nil {
 			m.errs = append(m.errs, err)
 		}
 	}
@@ -125,7 +125,8 @@ func (l Load) validate(m *mistakes, given func(flag string) bool, engine target.
 	case l.Isolation != "" && !slices.Contains(Isolations(), string(l.Isolation)):
 		m.add("flag --isolation: wants %s, not %q", strings.Join(Isolations(), ", "), l.Isolation)
 	case engine == target.URL && l.Isolation == IsolationRestart:
-		m.hint("use --engine vllm, or --isolation reset, salt or line", "flag --isolation: wb can restart only a server that it started")
+		m.hint("use --engine vllm or llamacpp, or --isolation reset, salt or line",
+			"flag --isolation: wb can restart only a server that it started")
 	case l.concurrent() && (l.Isolation == IsolationRestart || l.Isolation == IsolationReset):
 		m.hint("use salt, line or none with --users and --rate", "flag --isolation: %s would disturb other users' sessions", l.Isolation)
 	}

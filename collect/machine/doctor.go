@@ -320,7 +320,7 @@ func Failed(fs []Finding) bool {
 func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int) []Finding {
 	var out []Finding
 	add := func(check, level, found, remedy string) { out = append(out, Finding{check, level, found, remedy}) }
-	in, err := serve.Find(at, os.Getenv)
+	in, err := serve.FindVLLM(at, os.Getenv)
 	if err != nil {
 		level := LevelNote // a server elsewhere, or the simulator, works without vLLM
 		if model != "" || at != "" {
@@ -330,15 +330,7 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 	} else {
 		diagnoseInstall(in, add)
 	}
-	if err := serve.CheckPort(ctx, "127.0.0.1", port); err != nil {
-		level := LevelWarn
-		if model != "" {
-			level = LevelFail
-		}
-		add("port", level, err.Error(), "end the program that uses it, or use wb run --port auto")
-	} else {
-		add("port", LevelOK, fmt.Sprintf("%d is free", port), "")
-	}
+	diagnosePort(ctx, port, model != "", add)
 	diagnoseCache(h, add)
 	if model == "" {
 		return out
@@ -380,6 +372,19 @@ func DiagnoseVLLM(ctx context.Context, h *hub.Client, at, model string, port int
 		add("memory fit", LevelOK, fmt.Sprintf("the whole context of %d tokens fits", tokens), "")
 	}
 	return out
+}
+
+// diagnosePort checks whether a server could listen on a port. needed says that one is to be started.
+func diagnosePort(ctx context.Context, port int, needed bool, add func(check, level, found, remedy string)) {
+	err := serve.CheckPort(ctx, "127.0.0.1", port)
+	switch {
+	case err == nil:
+		add("port", LevelOK, fmt.Sprintf("%d is free", port), "")
+	case needed:
+		add("port", LevelFail, err.Error(), "end the program that uses it, or use wb run --port auto")
+	default:
+		add("port", LevelWarn, err.Error(), "end the program that uses it, or use wb run --port auto")
+	}
 }
 
 // diagnoseCache counts the models in the hub's cache.

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -17,8 +18,13 @@ import (
 
 // ManagedLimits says what a token of a model costs at least, and on which GPU, for a server that wb started.
 func ManagedLimits(m *serve.Managed) *store.Model {
+	if m.Options.Install.Program.Kind == serve.KindLlamaCpp {
+		row := modelRow(m.Model.Facts, m.Model.Dir, m.Llama.KVValueBytes())
+		row.GPUName, row.OnCPU = offloaded(m.GPUName(), m.Llama.GPULayers, m.Llama.Layers)
+		return row
+	}
 	dtype, _ := m.Options.Args.Get("kv-cache-dtype")
-	row := modelRow(m.Model.Facts, m.Model.Dir, kvValueBytes(dtype))
+	row := modelRow(m.Model.Facts, m.Model.Dir, data.KVValueBytes(dtype))
 	q, ok := m.Options.Args.Get("quantization")
 	if ok && strings.HasPrefix(q, "fp8") && m.Model.Facts.Quantization == "" {
 		// vLLM quantises the model when it loads it: the layers take half the bytes, and the head stays as it is
@@ -57,11 +63,30 @@ func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Mode
 	if f == nil {
 		return nil
 	}
-	row := modelRow(f, source, kvValueBytes(e.CacheConfig["cache_dtype"]))
+	kv := data.KVValueBytes(e.CacheConfig["cache_dtype"])
+	if e.Kind() == engine.KindLlamaCpp {
+		kv = (data.KVValueBytes(e.Flags["cache-type-k"]) + data.KVValueBytes(e.Flags["cache-type-v"])) / 2
+	}
+	row := modelRow(f, source, kv)
 	if _, local := c.Local(); local {
 		row.GPUName, row.OnCPU = device(gpu.Open)
+		if n, err := strconv.ParseInt(e.Flags["n-gpu-layers"], 10, 64); err == nil {
+			row.GPUName, row.OnCPU = offloaded(row.GPUName, n, f.Layers)
+		}
 	}
 	return row
+}
+
+// offloaded says what runs a model of which llama.cpp put some layers on the GPU; below 0: as many as fit. Where GPU and processors share
+// the layers, no single limit is known.
+func offloaded(gpuName *string, gpuLayers, layers int64) (*string, *bool) {
+	switch {
+	case gpuName == nil || gpuLayers == 0:
+		return nil, new(true)
+	case gpuLayers < 0 || gpuLayers >= layers:
+		return gpuName, new(false)
+	}
+	return nil, nil
 }
 
 // device says what runs the model of a server on this machine: the first GPU, else the processors. A MIG slice has no name.
@@ -105,17 +130,9 @@ func findFacts(e *engine.Server, h *hub.Client) (facts *data.ModelFacts, source 
 	return nil, ""
 }
 
-// kvValueBytes gives the size in bytes of one value in the KV cache, from the name of its type.
-func kvValueBytes(dtype string) int64 {
-	if strings.HasPrefix(dtype, "fp8") {
-		return 1
-	}
-	return 2
-}
-
 // modelRow makes the row of a model, for one GPU.
-func modelRow(f *data.ModelFacts, source string, kvValueBytes int64) *store.Model {
-	w := f.Work(kvValueBytes)
+func modelRow(f *data.ModelFacts, source string, kvValueBytes float64) *store.Model {
+	w := f.Work(1)
 	row := &store.Model{
 		Source:              source,
 		Architecture:        plain.OrNil(f.Architecture),
@@ -130,7 +147,7 @@ func modelRow(f *data.ModelFacts, source string, kvValueBytes int64) *store.Mode
 		SlidingLayers:       f.SlidingLayers,
 		SlidingWindowTokens: f.SlidingWindow,
 		AttentionWidth:      w.AttentionWidth,
-		KVLayerBytes:        w.KVLayerBytes,
+		KVLayerBytes:        int64(math.Ceil(float64(w.KVLayerBytes) * kvValueBytes)),
 		Arithmetic:          "bf16",
 		GPUs:                1,
 	}

@@ -1,47 +1,21 @@
 package serve
 
 import (
-	_ "embed"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-
-	"wb/data/yamlfile"
 )
 
-//go:embed presets.yaml
-var presetsYAML []byte
-
-// Preset is a named set of vLLM settings.
-type Preset struct {
-	About string            `yaml:"about"`
-	Args  map[string]any    `yaml:"args"`
-	Env   map[string]string `yaml:"env"`
+// Args are command-line flags of a program, by name without dashes. A flag without a value has "". The values of a flag with several are
+// joined by NUL bytes. The zero value is for vLLM.
+type Args struct {
+	*syntax // nil: vLLM's
+	program string
+	values  map[string]string
 }
-
-// Presets gives all presets by name.
-func Presets() (map[string]Preset, error) {
-	out := map[string]Preset{}
-	if err := yamlfile.Load("presets.yaml", presetsYAML, &out); err != nil {
-		return nil, fmt.Errorf("read %w", err)
-	}
-	return out, nil
-}
-
-// PresetNames lists them in order.
-func PresetNames() []string {
-	all, err := Presets()
-	if err != nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(all))
-}
-
-// Args are vLLM command-line flags, by name without dashes. A flag without a value has "". The values of a flag with several are joined by
-// NUL bytes.
-type Args struct{ values map[string]string }
 
 // Get gives a flag's value and whether it is set.
 func (a Args) Get(name string) (string, bool) {
@@ -61,6 +35,9 @@ func (a *Args) Set(name, value string) {
 	a.values[name] = value
 }
 
+// unset removes a flag.
+func (a *Args) unset(name string) { delete(a.values, name) }
+
 // Names lists the flags that are set, in order.
 func (a Args) Names() []string { return slices.Sorted(maps.Keys(a.values)) }
 
@@ -69,17 +46,61 @@ func (a Args) List() []string {
 	var out []string
 	for _, n := range a.Names() {
 		v := a.values[n]
-		if strings.HasPrefix(v, "-") { // a negative number, or something that could be mistaken for a flag
-			out = append(out, "--"+n+"="+v)
+		flag := "--" + n
+		if strings.HasPrefix(n, "-") { // a short flag that wb does not know
+			flag = n
+		}
+		if strings.HasPrefix(v, "-") && !a.splits() { // a negative number, or something that could be mistaken for a flag
+			out = append(out, flag+"="+v)
 			continue
 		}
-		out = append(out, "--"+n)
+		out = append(out, flag)
 		if v != "" {
 			out = append(out, strings.Split(v, "\x00")...)
 		}
 	}
 	return out
 }
+
+// splits says whether a value never follows "=".
+func (a Args) splits() bool { return a.syntax != nil && a.split }
+
+// replace sets the flags that others has.
+func (a *Args) replace(others Args) {
+	for _, n := range others.Names() {
+		a.Set(n, others.values[n])
+	}
+}
+
+// shortFlag gives the name that a short flag stands for. An unknown one stands for itself where only flags begin like one.
+func (a *Args) shortFlag(word string) (name string, ok bool) {
+	if a.syntax == nil {
+		name, ok = vllmShort[word]
+		return name, ok
+	}
+	if name, ok = a.short[word]; ok || !a.split {
+		return name, ok
+	}
+	return word, len(word) > 1 && word[0] == '-' && (word[1] >= 'a' && word[1] <= 'z' || word[1] >= 'A' && word[1] <= 'Z')
+}
+
+// usual gives the usual name of a flag that has several.
+func (a *Args) usual(name string) string {
+	if a.syntax == nil {
+		return name
+	}
+	plain, negated := strings.CutPrefix(name, "no-")
+	switch {
+	case a.names[name] != "":
+		return a.names[name]
+	case negated && a.names[plain] != "":
+		return "no-" + a.names[plain]
+	}
+	return name
+}
+
+// programName names the program in messages.
+func (a *Args) programName() string { return cmp.Or(a.program, "vLLM") }
 
 // apply sets the flags of a preset.
 func (a *Args) apply(p Preset) {
@@ -97,16 +118,6 @@ func (a *Args) apply(p Preset) {
 	}
 }
 
-// shortFlags are the short forms that vLLM takes, and the names that they stand for.
-var shortFlags = map[string]string{
-	"-tp": "tensor-parallel-size",
-	"-pp": "pipeline-parallel-size",
-	"-dp": "data-parallel-size",
-	"-O":  "compilation-config",
-	"-cc": "compilation-config",
-	"-q":  "quantization",
-}
-
 // Merge adds flags as people type them: --name value, --name=value or --name. Underscores in names count as dashes. It fails for a word
 // that belongs to no flag.
 func (a *Args) Merge(words []string) error {
@@ -120,12 +131,15 @@ func (a *Args) Merge(words []string) error {
 	}
 	for _, w := range words {
 		long, isLong := strings.CutPrefix(w, "--")
-		short, isShort := shortFlags[w]
+		short, isShort := a.shortFlag(w)
 		switch {
-		case isLong && long != "":
+		case isLong && long != "" && !strings.ContainsRune("-_", rune(long[0])):
 			put()
 			n, v, ok := strings.Cut(long, "=")
-			name = strings.ReplaceAll(n, "_", "-")
+			name = a.usual(strings.ReplaceAll(n, "_", "-"))
+			if _, flag := a.shortFlag(v); ok && a.splits() && (flag || strings.HasPrefix(v, "--")) {
+				return fmt.Errorf("read %s arguments: the value of --%s begins as a flag does", a.programName(), name)
+			}
 			if ok {
 				values = append(values, v)
 			}
@@ -133,7 +147,7 @@ func (a *Args) Merge(words []string) error {
 			put()
 			name = short
 		case name == "":
-			return fmt.Errorf("read vLLM arguments: %q belongs to no flag; write --flag value", w)
+			return fmt.Errorf("read %s arguments: %q belongs to no flag; write --flag value", a.programName(), w)
 		default:
 			values = append(values, w)
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestArgs(t *testing.T) {
-	o, err := NewOptions(&Install{Command: []string{"vllm"}, Version: "0.32.0"}, "single-user", "m",
+	o, err := NewOptions(&Install{Program: VLLM(), Command: []string{"vllm"}, Version: "0.32.0"}, "single-user", "m",
 		[]string{"HF_TOKEN=t", "VLLM_LOGGING_LEVEL=WARNING", "HOME=/x"},
 		[]string{"--max_num_seqs=4", "--no-enforce-eager", "--api-key", "sk-1", "-tp", "2", "--lora-modules", "a=b", "c=d",
 			"--trust-remote-code"})
@@ -41,21 +41,21 @@ func TestArgs(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, settings[name], want)
 		}
 	}
-	debug, err := NewOptions(&Install{Command: []string{"vllm"}}, "debug", "m", []string{"VLLM_LOGGING_LEVEL=WARNING"}, nil)
+	debug, err := NewOptions(&Install{Program: VLLM(), Command: []string{"vllm"}}, "debug", "m", []string{"VLLM_LOGGING_LEVEL=WARNING"}, nil)
 	if err != nil || debug.Getenv("VLLM_LOGGING_LEVEL") != "WARNING" {
 		t.Errorf("the preset replaced a variable of the user (%v)", err)
 	}
 	for _, bad := range [][]string{{"word"}, {"--", "x"}, {"--port", "1"}, {"--model", "x"}} {
-		if _, err := NewOptions(&Install{Command: []string{"vllm"}}, "single-user", "m", nil, bad); err == nil {
+		if _, err := NewOptions(&Install{Program: VLLM(), Command: []string{"vllm"}}, "single-user", "m", nil, bad); err == nil {
 			t.Errorf("%v is accepted", bad)
 		}
 	}
-	if _, err := NewOptions(&Install{}, "nope", "m", nil, nil); err == nil || !strings.Contains(err.Error(),
+	if _, err := NewOptions(&Install{Program: VLLM()}, "nope", "m", nil, nil); err == nil || !strings.Contains(err.Error(),
 		"cpu, debug, optimized, single-user") {
 		t.Errorf("%v", err)
 	}
 	// the defaults for a single user
-	p, err := findPreset("single-user")
+	p, err := VLLM().findPreset("single-user")
 	if err != nil || fmt.Sprint(p.Args["max-num-batched-tokens"], p.Args["max-num-seqs"], p.Args["enforce-eager"],
 		p.Args["enable-prefix-caching"]) != "512 2 true true" {
 		t.Errorf("%+v (%v)", p, err)

@@ -12,7 +12,7 @@ import (
 // The golden file shows the cause and the phases of every recorded log.
 func TestExplainLogs(t *testing.T) {
 	logs, err := filepath.Glob("testdata/logs/*.log")
-	if err != nil || len(logs) < 15 {
+	if err != nil || len(logs) < 35 {
 		t.Fatalf("%d logs (%v)", len(logs), err)
 	}
 	var b strings.Builder
@@ -21,8 +21,12 @@ func TestExplainLogs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := Explain(string(text))
-		r := &reader{phase: PhaseSpawned}
+		p := VLLM()
+		if strings.HasPrefix(filepath.Base(l), KindLlamaCpp) {
+			p = LlamaServer()
+		}
+		c := p.Explain(string(text))
+		r := p.newReader()
 		var phases []string
 		for line := range strings.SplitSeq(string(text), "\n") {
 			if r.line(line); len(phases) == 0 || phases[len(phases)-1] != r.phase {
@@ -87,7 +91,7 @@ func TestExplain(t *testing.T) {
 			"above. Failed core proc(s): {}", "KeyError: 'layers.0.foo'", ""},
 		{"all is well", "", ""},
 	} {
-		c := Explain(tt.log)
+		c := VLLM().Explain(tt.log)
 		if tt.text == "" && strings.Contains(tt.log, "131072") {
 			tt.text, tt.hint = "a context of 131072 tokens needs 48.00 GiB of KV cache and 9.31 GiB are there", "use --max-model-len 25408 or less"
 		}
@@ -101,11 +105,11 @@ func FuzzLog(f *testing.F) {
 	f.Add("INFO KV cache size: 46,592 tokens\nLoading safetensors checkpoint shards:  50% Completed | 1/2\nValueError: x")
 	f.Add("Error: \r0")
 	f.Fuzz(func(t *testing.T, s string) {
-		r := ReadReport(s)
+		r := VLLM().ReadReport(s)
 		if r.KVCacheTokens != nil && *r.KVCacheTokens < 0 {
 			t.Error(*r.KVCacheTokens)
 		}
-		if c := Explain(s); strings.ContainsAny(c.Text+c.Hint, "\n\r") {
+		if c := VLLM().Explain(s); strings.ContainsAny(c.Text+c.Hint, "\n\r") {
 			t.Errorf("%q is more than one line", c.Text)
 		}
 	})

@@ -83,7 +83,7 @@ func fakeOptions(t *testing.T, words ...string) *Options {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	dir := t.TempDir()
-	o, err := NewOptions(&Install{Command: []string{self}}, "single-user", "some/model", os.Environ(),
+	o, err := NewOptions(&Install{Program: VLLM(), Command: []string{self}}, "single-user", "some/model", os.Environ(),
 		append([]string{"--log", "vllm-0.32-cpu-ready.log", "--child-pid", filepath.Join(dir, "child")}, words...))
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ type guarded struct {
 }
 
 func spawn(_, _ []string, _ *os.File) (*guarded, error) {
-	return nil, errors.New("wb starts vLLM on Linux only; start it yourself and use --url")
+	return nil, errors.New("wb starts servers on Linux only; start one yourself and use --url")
 }
 
 func (p *guarded) stop(bool) {}

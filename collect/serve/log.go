@@ -9,7 +9,7 @@ import (
 // Phases of a server, in the order in which they come. Settings and version decide which of them can be seen.
 const (
 	PhaseSpawned   = "spawned"   // the process exists
-	PhaseImporting = "importing" // Python loads its libraries
+	PhaseImporting = "importing" // the program loads its libraries
 	PhaseEngine    = "engine"    // configuration is read, the engine begins
 	PhaseLoading   = "loading"   // weights
 	PhaseCompiling = "compiling" // torch.compile
@@ -22,29 +22,8 @@ const (
 	PhaseReleased  = "released"  // as much GPU memory is free as before the start
 )
 
-// phaseMarks are texts of log lines with which a phase begins. They were read in the sources of vLLM 0.10 to 0.32.
-var phaseMarks = []struct{ text, phase string }{
-	{"non-default args", PhaseEngine},
-	{"Initializing a V1 LLM engine", PhaseEngine},
-	{"Initializing a V0 LLM engine", PhaseEngine},
-	{"Starting to load model", PhaseLoading},
-	{"Dynamo bytecode transform", PhaseCompiling},
-	{"Start compiling function", PhaseCompiling},
-	{"Starting torch.compile", PhaseCompiling},
-	{"Using cache directory:", PhaseCompiling},
-	{"Compiling a graph for", PhaseCompiling},
-	{"Cache the graph", PhaseCompiling},
-	{"Memory profiling takes", PhaseProfiling},
-	{"Available KV cache memory", PhaseProfiling},
-	{"KV cache size:", PhaseProfiling},
-	{"# GPU blocks", PhaseProfiling},
-	{"Capturing CUDA graph", PhaseCapturing},
-	{"Graph capturing finished", PhaseCapturing},
-	{"Warming up model for the compilation", PhaseCompiling},
-	{"init engine (profile", PhaseWarming},
-	{"Started server process", PhaseWarming},
-	{"Application startup complete", PhaseWarming},
-}
+// phaseMark is a text of log lines with which a phase begins.
+type phaseMark struct{ text, phase string }
 
 // phaseOrder numbers the phases of a start, so that a late line of an earlier phase is recognised.
 var phaseOrder = map[string]int{
@@ -61,38 +40,28 @@ var phaseOrder = map[string]int{
 
 // Report is what a server's log says about its start. A field is nil when the log does not say.
 type Report struct {
-	KVCacheTokens   *int64 // "GPU KV cache size"
-	KVCacheBytes    *int64 // "Available KV cache memory"
-	WeightsBytes    *int64 // "Model loading took"
+	KVCacheTokens   *int64 // tokens that the KV cache holds
+	KVCacheBytes    *int64 // vLLM: "Available KV cache memory"
+	WeightsBytes    *int64 // vLLM: "Model loading took"
 	WeightsS        *float64
 	CompileS        *float64
 	GraphBytes      *int64
-	InitS           *float64 // "init engine (profile, create kv cache, warmup model) took"
+	InitS           *float64 // from the weights to the warm engine
 	MaxModelLen     *int64
-	DownloadOngoing bool // vLLM downloads the weights itself
+	DownloadOngoing bool // the server downloads the weights itself
 }
 
-// reader turns log lines into phases and a report.
+// reader turns log lines of a program into phases and a report.
 type reader struct {
-	phase  string
-	detail string // how far the phase has got, "" when that is not known
+	program *Program
+	phase   string
+	detail  string // how far the phase has got, "" when that is not known
 	Report
+	loading  *float64 // when the weights began to load, seconds since the start; nil: not seen
+	repacked bool     // the weights were copied into buffers of another layout
 }
 
 var (
-	kvTokensLine  = regexp.MustCompile(`KV cache size: ([\d,]+) tokens`)
-	kvBytesLine   = regexp.MustCompile(`Available KV cache memory: ([\d.]+) GiB`)
-	cpuBytesLine  = regexp.MustCompile(`(?:Explicitly|Auto) set \(([\d.]+)/[\d.]+\) GiB for KV cache`)
-	loadLine      = regexp.MustCompile(`Model loading took ([\d.]+) (GiB|GB)(?: memory)? and ([\d.]+) seconds`)
-	weightsLine   = regexp.MustCompile(`Loading weights took ([\d.]+) seconds`)
-	initLine      = regexp.MustCompile(`init engine \(profile, create kv cache, warmup model\) took ([\d.]+) s`)
-	compileLine   = regexp.MustCompile(`torch\.compile (?:takes|took) ([\d.]+) s in total`)
-	compilation   = regexp.MustCompile(`\(compilation: ([\d.]+) s`)
-	graphLine     = regexp.MustCompile(`Graph capturing finished in [\d.]+ secs, took ([\d.]+) GiB`)
-	lenLine       = regexp.MustCompile(`Using max model len (\d+)`)
-	shardLine     = regexp.MustCompile(`Loading (?:safetensors|pt) checkpoint shards:\s+(\d+)% Completed`)
-	captureLine   = regexp.MustCompile(`Capturing CUDA graphs?[^:]*:\s+(\d+)%`)
-	downloadLine  = regexp.MustCompile(`(?:Fetching \d+ files|Downloading shards|model\S*\.safetensors):\s+(\d+)%`)
 	firstLogLine  = regexp.MustCompile(`\S`)
 	ansiSequences = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
 )
@@ -102,66 +71,15 @@ func (r *reader) line(s string) (changed bool) {
 	s = ansiSequences.ReplaceAllString(s, "")
 	before, beforeDetail := r.phase, r.detail
 	if phaseOrder[r.phase] == 0 && firstLogLine.MatchString(s) {
-		r.enter(PhaseImporting)
+		r.enter(r.program.firstPhase)
 	}
-	for _, m := range phaseMarks {
+	for _, m := range r.program.marks {
 		if strings.Contains(s, m.text) {
 			r.enter(m.phase)
 			break
 		}
 	}
-	float := func(to **float64, text string) {
-		if f, err := strconv.ParseFloat(text, 64); err == nil {
-			*to = &f
-		}
-	}
-	size := func(to **int64, text string, unit float64) {
-		if f, err := strconv.ParseFloat(text, 64); err == nil {
-			*to = new(int64(f * unit))
-		}
-	}
-	const gibibyte = 1 << 30
-	if m := kvTokensLine.FindStringSubmatch(s); m != nil {
-		size(&r.KVCacheTokens, strings.ReplaceAll(m[1], ",", ""), 1)
-	}
-	if m := kvBytesLine.FindStringSubmatch(s); m != nil {
-		size(&r.KVCacheBytes, m[1], gibibyte)
-	}
-	if m := cpuBytesLine.FindStringSubmatch(s); m != nil {
-		size(&r.KVCacheBytes, m[1], gibibyte)
-	}
-	if m := loadLine.FindStringSubmatch(s); m != nil {
-		size(&r.WeightsBytes, m[1], gibibyte) // vLLM divides by 2^30 and has called it GB
-		float(&r.WeightsS, m[3])
-	}
-	if m := weightsLine.FindStringSubmatch(s); m != nil && r.WeightsS == nil {
-		float(&r.WeightsS, m[1])
-	}
-	if m := initLine.FindStringSubmatch(s); m != nil {
-		float(&r.InitS, m[1])
-	}
-	for _, p := range []*regexp.Regexp{compileLine, compilation} {
-		if m := p.FindStringSubmatch(s); m != nil {
-			float(&r.CompileS, m[1])
-		}
-	}
-	if m := graphLine.FindStringSubmatch(s); m != nil {
-		size(&r.GraphBytes, m[1], gibibyte)
-	}
-	if m := lenLine.FindStringSubmatch(s); m != nil {
-		size(&r.MaxModelLen, m[1], 1)
-	}
-	if m := shardLine.FindStringSubmatch(s); m != nil {
-		r.enter(PhaseLoading)
-		r.detail = m[1] + " %"
-	}
-	if m := captureLine.FindStringSubmatch(s); m != nil {
-		r.detail = m[1] + " %"
-	}
-	if m := downloadLine.FindStringSubmatch(s); m != nil && phaseOrder[r.phase] <= phaseOrder[PhaseLoading] {
-		r.DownloadOngoing = true
-		r.detail = "downloading, " + m[1] + " %"
-	}
+	r.program.figures(r, s)
 	return r.phase != before || r.detail != beforeDetail
 }
 
@@ -172,11 +90,28 @@ func (r *reader) enter(phase string) {
 	}
 }
 
+// newReader makes a reader for a process that was just started.
+func (p *Program) newReader() *reader { return &reader{program: p, phase: PhaseSpawned} }
+
 // ReadReport reads a whole log.
-func ReadReport(log string) Report {
-	r := &reader{phase: PhaseSpawned}
+func (p *Program) ReadReport(log string) Report {
+	r := p.newReader()
 	for line := range strings.SplitSeq(strings.ReplaceAll(log, "\r", "\n"), "\n") {
 		r.line(line)
 	}
 	return r.Report
+}
+
+// setFloat sets a figure from its text, if the text is a number.
+func setFloat(to **float64, text string) {
+	if f, err := strconv.ParseFloat(text, 64); err == nil {
+		*to = &f
+	}
+}
+
+// setSize sets a number of bytes or tokens from its text in a unit, if the text is a number.
+func setSize(to **int64, text string, unit float64) {
+	if f, err := strconv.ParseFloat(text, 64); err == nil {
+		*to = new(int64(f * unit))
+	}
 }

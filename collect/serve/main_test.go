@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case GuardCommand:
 			os.Exit(Guard(os.Args[2:]))
+		case "--model":
+			fakeLlama(os.Args[1:])
+			return
 		case "serve":
 			fakeVLLM(os.Args[2:])
 			return

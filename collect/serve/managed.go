@@ -9,11 +9,12 @@ import (
 	"wb/collect/gpu"
 )
 
-// Managed is a vLLM that wb starts and stops, also several times in a run.
+// Managed is a server that wb starts and stops, also several times in a run.
 type Managed struct {
 	Options *Options
 	Model   *ResolvedModel
-	Fit     Fit
+	Fit     Fit      // of vLLM
+	Llama   LlamaFit // of llama-server
 
 	gpus  *gpu.GPUs
 	mu    sync.Mutex
@@ -23,7 +24,7 @@ type Managed struct {
 	log   string // path of the logs, without the number of the start
 }
 
-// GPUName is the name of the first GPU that vLLM sees. It is nil for a MIG slice, and without a GPU.
+// GPUName is the name of the first GPU that the server sees. It is nil for a MIG slice, and without a GPU.
 func (m *Managed) GPUName() *string {
 	if m.gpus == nil {
 		return nil
@@ -31,7 +32,7 @@ func (m *Managed) GPUName() *string {
 	return m.gpus.Product(m.Options.Getenv("CUDA_VISIBLE_DEVICES"))
 }
 
-// Start starts vLLM and waits until it answers. A failure leaves nothing running. Each start writes a new log.
+// Start starts the server and waits until it answers. A failure leaves nothing running. Each start writes a new log.
 func (m *Managed) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -54,7 +55,7 @@ func (m *Managed) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends vLLM; see Server.Stop.
+// Stop ends the server; see Server.Stop.
 func (m *Managed) Stop(ctx context.Context) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -77,7 +78,7 @@ func (m *Managed) Facts() Facts {
 	return m.facts
 }
 
-// Err explains why vLLM is gone; nil while it runs.
+// Err explains why the server is gone; nil while it runs.
 func (m *Managed) Err(ctx context.Context) error {
 	m.mu.Lock()
 	s := m.cur
@@ -95,7 +96,7 @@ func (m *Managed) Ended() <-chan struct{} {
 	return m.cur.Ended()
 }
 
-// Close stops vLLM if it runs, and closes the GPUs.
+// Close stops the server if it runs, and closes the GPUs.
 func (m *Managed) Close() {
 	m.Stop(context.Background())
 	if m.gpus != nil {

@@ -18,7 +18,7 @@ func TestEstimate(t *testing.T) {
 	}
 	f := Estimate(smol, Memory{CPU: true, TotalBytes: 24 << 30, FreeBytes: 20 << 30, KVBytes: 1 << 30},
 		Settings{MaxModelLen: 8192, BatchedTokens: 512, Seqs: 2})
-	within(t, f, ReadReport(string(text)))
+	within(t, f, VLLM().ReadReport(string(text)))
 	if text, _ := f.Problem(); text != "" {
 		t.Error(text)
 	}
@@ -43,7 +43,8 @@ func TestEstimate(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := &data.ModelFacts{Shape: tt.shape, WeightsBytes: tt.bytes, ContextTokens: 131072}
-		within(t, Estimate(m, Memory{TotalBytes: 81559 << 20, FreeBytes: 80800 << 20, Utilization: tt.util}, tt.s), ReadReport(string(text)))
+		f := Estimate(m, Memory{TotalBytes: 81559 << 20, FreeBytes: 80800 << 20, Utilization: tt.util}, tt.s)
+		within(t, f, VLLM().ReadReport(string(text)))
 	}
 
 	phi := data.ModelFacts{Shape: data.Shape{Layers: 32, KVHeads: 32, HeadDim: 96, Hidden: 3072, Intermediate: 8192, Vocab: 32064},

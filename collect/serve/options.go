@@ -2,9 +2,10 @@ package serve
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,33 +34,75 @@ type Options struct {
 // NewOptions puts together a preset, the user's environment and the user's arguments. words are the arguments typed after --. It fails for
 // an unknown preset and for words that belong to no flag.
 func NewOptions(in *Install, preset, model string, environ, words []string) (*Options, error) {
-	p, err := findPreset(preset)
+	program := in.Program
+	p, err := program.findPreset(preset)
 	if err != nil {
 		return nil, err
 	}
-	o := &Options{Install: in, Model: model, Preset: preset, Host: "127.0.0.1"}
+	o := &Options{Install: in, Model: model, Preset: preset, Host: "127.0.0.1", Args: program.newArgs()}
 	o.Args.apply(p)
-	add := map[string]string{"VLLM_NO_USAGE_STATS": "1", "PYTHONUNBUFFERED": "1"}
-	for k, v := range p.Env {
-		add[k] = v
-	}
-	o.Env, o.EnvAdded = environment(environ, add)
-	if err := o.Args.Merge(words); err != nil {
-		return nil, err
-	}
-	for _, mine := range []string{"host", "port", "model"} {
-		if _, ok := o.Args.Get(mine); ok && mine != "host" {
-			return nil, fmt.Errorf("read vLLM arguments: --%s is a flag of wb: give it before --", mine)
+	for _, name := range o.Args.Names() { // a variable of the user wins over the preset
+		if in.lacks(name) || getenv(environ, program.stands[strings.TrimPrefix(name, "no-")]) != "" {
+			o.Args.unset(name)
 		}
 	}
+	add := maps.Clone(program.env)
+	maps.Copy(add, p.Env)
+	o.Env, o.EnvAdded = environment(environ, add)
+	if in.LibDir != "" {
+		o.setLibraryPath(in.LibDir)
+	}
+	typed, err := program.Settings(words)
+	if err != nil {
+		return nil, err
+	}
+	o.Args.replace(typed)
 	if h, ok := o.Args.Get("host"); ok {
 		o.Host = h
 	}
 	o.ServedName = model
-	if n, ok := o.Args.Get("served-model-name"); ok {
+	if n := o.value(program.served); n != "" {
 		o.ServedName, _, _ = strings.Cut(n, "\x00")
 	}
 	return o, nil
+}
+
+// value gives the value of a flag, or of the variable that stands for it. It gives "" when neither is set.
+func (o *Options) value(flag string) string {
+	if v, ok := o.Args.Get(flag); ok {
+		return v
+	}
+	if name := o.Install.Program.stands[flag]; name != "" {
+		return o.Getenv(name)
+	}
+	return ""
+}
+
+// Key gives the API key that the server wants; "" when it wants none.
+func (o *Options) Key() string {
+	key := o.value("api-key")
+	if key == "" {
+		key = o.Getenv(o.Install.Program.keyEnv)
+	}
+	// vLLM takes several values, and llama-server has commas between keys; the first key will do
+	key, _, _ = strings.Cut(key, "\x00")
+	if o.Install.Program.split {
+		key, _, _ = strings.Cut(key, ",")
+	}
+	return key
+}
+
+// setLibraryPath makes the loader look for shared libraries in a folder before the others. It is no setting, so it is not recorded.
+func (o *Options) setLibraryPath(dir string) { o.Env = withLibraryPath(o.Env, dir) }
+
+// withLibraryPath adds a folder to LD_LIBRARY_PATH of an environment.
+func withLibraryPath(environ []string, dir string) []string {
+	const name = "LD_LIBRARY_PATH"
+	path := dir
+	if v := getenv(environ, name); v != "" {
+		path += string(filepath.ListSeparator) + v
+	}
+	return append(slices.Clone(environ), name+"="+path)
 }
 
 // AddEnv sets a variable of the server's environment, unless the environment has it already. An empty variable counts as missing.
@@ -86,20 +129,7 @@ func getenv(environ []string, name string) string {
 }
 
 // Command gives the whole command line.
-func (o *Options) Command() []string {
-	a := o.Args
-	out := append(slices.Clone(o.Install.Command), "serve", o.Model)
-	if _, ok := a.Get("served-model-name"); !ok && o.ServedName != o.Model {
-		out = append(out, "--served-model-name", o.ServedName)
-	}
-	if _, ok := a.Get("host"); !ok {
-		out = append(out, "--host", o.Host)
-	}
-	return append(append(out, "--port", strconv.Itoa(o.Port)), a.List()...)
-}
-
-// SecretArgs lists the flags whose values must not be recorded.
-func SecretArgs() []string { return []string{"api-key", "hf-token", "ssl-keyfile-password"} }
+func (o *Options) Command() []string { return o.Install.Program.command(o) }
 
 // withoutCredentials removes user and password from a value that is a URL.
 func withoutCredentials(v string) string {
@@ -114,18 +144,18 @@ func withoutCredentials(v string) string {
 	return u.String()
 }
 
-// Recorded gives the command line and the settings that are recorded: every flag, and every variable that wb or the user set for vLLM.
+// Recorded gives the command line and the settings that are recorded: every flag, and every variable that wb or the user set for it.
 // Secrets are left out.
 func (o *Options) Recorded() (command []string, settings map[string]string) {
 	c := *o
-	c.Args = Args{}
+	c.Args = o.Install.Program.newArgs()
 	settings = map[string]string{"model": o.Model, "preset": o.Preset}
 	if o.Install.Version != "" {
-		settings["vllm_version"] = o.Install.Version
+		settings[o.Install.Program.Kind+"_version"] = o.Install.Version
 	}
 	for _, n := range o.Args.Names() {
 		v, _ := o.Args.Get(n)
-		if slices.Contains(SecretArgs(), n) {
+		if slices.Contains(o.Install.Program.secrets, n) {
 			v = "(secret)"
 		}
 		v = withoutCredentials(v)
@@ -137,17 +167,11 @@ func (o *Options) Recorded() (command []string, settings map[string]string) {
 		settings["--"+n] = shown
 	}
 	for _, e := range o.Env {
-		if name, value, _ := strings.Cut(e, "="); (isEngineSetting(name) || slices.Contains(o.EnvAdded, e)) && !isSecret(name) {
+		if name, value, _ := strings.Cut(e, "="); (o.Install.Program.isSetting(name) || slices.Contains(o.EnvAdded, e)) && !isSecret(name) {
 			settings["env "+name] = value
 		}
 	}
 	return c.Command(), settings
-}
-
-// isEngineSetting says whether a variable with that name changes what vLLM does.
-func isEngineSetting(name string) bool {
-	return slices.Contains([]string{"OMP_NUM_THREADS", "HF_HUB_OFFLINE"}, name) ||
-		slices.ContainsFunc([]string{"VLLM_", "CUDA_", "NCCL_", "PYTORCH_"}, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // isSecret says whether the value of a variable with that name must not be recorded.

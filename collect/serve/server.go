@@ -1,6 +1,6 @@
-// Package serve starts and ends a vLLM server on this machine, watches its log, and explains why it failed. It finds vLLM and the model,
-// and checks beforehand that the model fits into memory. It knows nothing about runs and records nothing: it gives what happened as facts
-// with times.
+// Package serve starts and ends vLLM or llama-server on this machine, watches the log, and explains why it failed. It finds program and
+// model, and checks beforehand that the model fits into memory. It knows nothing about runs and records nothing: it gives what happened as
+// facts with times.
 package serve
 
 import (
@@ -31,9 +31,10 @@ type Facts struct {
 	Report  Report
 }
 
-// StartError says that vLLM did not start, or ended while it was in use, with the cause that its log shows.
+// StartError says that a server did not start, or ended while it was in use, with the cause that its log shows.
 type StartError struct {
 	Cause
+	Program string // its name
 	LogPath string
 	Tail    string // the last lines of the log
 	Died    bool   // it ended while serving, not while starting
@@ -41,11 +42,10 @@ type StartError struct {
 }
 
 func (e *StartError) Error() string {
-	verb := "start vLLM: "
 	if e.Died {
-		verb = "keep vLLM running: "
+		return "keep " + e.Program + " running: " + e.Text
 	}
-	return verb + e.Text
+	return "start " + e.Program + ": " + e.Text
 }
 
 // Hint says what to do about it.
@@ -60,7 +60,7 @@ func (e *StartError) Hint() string {
 // ErrStopped is returned when the context ended during a start.
 var ErrStopped = errors.New("the start was cancelled")
 
-// Server is one vLLM process and the processes that it started.
+// Server is one process of a program and the processes that it started.
 type Server struct {
 	o    *Options
 	proc *guarded
@@ -77,17 +77,18 @@ type Server struct {
 const defaultTimeout = 15 * time.Minute
 
 // Start starts a server and waits until /health answers. If that fails, or the context ends, nothing is left running. The error is a
-// *StartError when vLLM ended by itself or did not answer in time.
+// *StartError when the server ended by itself or did not answer in time.
 func Start(ctx context.Context, o *Options) (*Server, error) {
+	program := o.Install.Program
 	if err := os.MkdirAll(filepath.Dir(o.LogPath), 0o755); err != nil {
-		return nil, fmt.Errorf("start vLLM: make log directory: %w", err)
+		return nil, fmt.Errorf("start %s: make log directory: %w", program.Name, err)
 	}
 	log, err := newLog(o.LogPath)
 	if err != nil {
-		return nil, fmt.Errorf("start vLLM: open log: %w", err)
+		return nil, fmt.Errorf("start %s: open log: %w", program.Name, err)
 	}
 	o.LogPath = log.Name()
-	s := &Server{o: o, log: log, read: &reader{phase: PhaseSpawned}}
+	s := &Server{o: o, log: log, read: program.newReader()}
 	command, _ := o.Recorded()
 	s.facts = Facts{LogPath: o.LogPath, Command: command}
 	if o.Used != nil {
@@ -95,7 +96,7 @@ func Start(ctx context.Context, o *Options) (*Server, error) {
 	}
 	s.mark(PhaseSpawned)
 	if s.proc, err = spawn(o.Command(), o.Env, log); err != nil {
-		return nil, errors.Join(fmt.Errorf("start vLLM: %w", err), log.Close())
+		return nil, errors.Join(fmt.Errorf("start %s: %w", program.Name, err), log.Close())
 	}
 	s.facts.PID = s.proc.pid
 	if err := s.wait(ctx); err != nil {
@@ -156,7 +157,7 @@ func (s *Server) wait(ctx context.Context) error {
 		if time.Since(began) > limit {
 			late := Cause{fmt.Sprintf("it did not answer within %v (it was %s)", limit, phase),
 				"a large model or a first compilation takes long; --server-timeout allows more time"}
-			return &StartError{Cause: late, LogPath: s.o.LogPath, Tail: s.logTail()}
+			return &StartError{Cause: late, Program: s.program().Name, LogPath: s.o.LogPath, Tail: s.logTail()}
 		}
 		s.sleep(ctx, 100*time.Millisecond)
 	}
@@ -195,6 +196,9 @@ func (s *Server) Facts() Facts {
 	return f
 }
 
+// program says how the server is started, and what its log means.
+func (s *Server) program() *Program { return s.o.Install.Program }
+
 // URL is the server's base URL.
 func (s *Server) URL() string { return s.o.URL() }
 
@@ -210,14 +214,15 @@ func (s *Server) Err(ctx context.Context) error {
 	if stopped {
 		return nil
 	}
-	t := time.NewTimer(dying)
+	t := time.NewTimer(s.program().dying)
 	defer t.Stop()
 	select {
 	case <-s.proc.ended:
 		return s.explain(true)
 	case <-t.C:
-		// The engine core may be gone while the API server is still there and answers with errors.
-		if c := Explain(s.logText()); strings.Contains(c.Text, "engine core died") {
+		// vLLM's engine core may be gone while the API server is still there and answers with errors.
+		half := s.program().halfDead
+		if c := s.program().Explain(s.logText()); half != "" && strings.Contains(c.Text, half) {
 			return s.explain(true)
 		}
 	case <-ctx.Done():
@@ -225,15 +230,16 @@ func (s *Server) Err(ctx context.Context) error {
 	return nil
 }
 
-// dying is how long Err waits. vLLM's API server was seen to live on for 2.3 s after its engine core.
-const dying = 5 * time.Second
-
 // explain makes the error of a server that is gone, from its log and its exit status. died: it was serving.
 func (s *Server) explain(died bool) error {
 	text := s.logText()
-	c := Explain(text)
+	exit := s.proc.exitText()
+	c := s.program().Explain(text)
+	if exit == "signal 9" { // an error that the log names last need not have to do with it
+		c = s.program().recognise(text)
+	}
 	how := ""
-	switch exit := s.proc.exitText(); {
+	switch {
 	case exit == "signal 9" && c.Text == "":
 		how = "it was killed (signal 9)"
 		c.Hint = "the kernel kills processes when memory runs out: see dmesg"
@@ -248,7 +254,7 @@ func (s *Server) explain(died bool) error {
 	case c.Text == "":
 		c.Text = how
 	}
-	return &StartError{Cause: c, LogPath: s.o.LogPath, Tail: s.logTail(), Died: died}
+	return &StartError{Cause: c, Program: s.program().Name, LogPath: s.o.LogPath, Tail: s.logTail(), Died: died}
 }
 
 // Stop ends the server with SIGTERM, and with SIGKILL to all of its processes when that is not enough. Then it waits until the GPU memory

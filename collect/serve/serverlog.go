@@ -49,7 +49,7 @@ func (s *Server) tail(offset int64, rest []byte) (int64, []byte) {
 		if err != nil || n == 0 {
 			return offset, rest
 		}
-		if len(rest) > 1<<20 { // vLLM logs no line that long
+		if len(rest) > 1<<20 { // no program logs a line that long
 			rest = nil
 		}
 	}

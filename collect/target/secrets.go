@@ -8,7 +8,7 @@ import (
 	"wb/data/plain"
 )
 
-// WithoutSecrets gives a copy of the words of a command line without credentials in URLs and without secrets given to vLLM.
+// WithoutSecrets gives a copy of the words of a command line without credentials in URLs and without secrets given to a server.
 func WithoutSecrets(words []string) []string {
 	out := make([]string, len(words))
 	secret := false // whether the following words are values of a secret flag
@@ -20,6 +20,8 @@ func WithoutSecrets(words []string) []string {
 			if secret && given {
 				a = "--" + name + "=(secret)"
 			}
+		} else if name, isShort := serve.ShortFlag(a); isShort {
+			secret = slices.Contains(serve.SecretArgs(), name)
 		} else if secret {
 			a = "(secret)"
 		}

@@ -60,11 +60,11 @@ type Connection struct {
 
 // Talk receives what a person is told while wb connects to a server.
 type Talk struct {
-	Say   func(text string)                     // one line that stays
-	Start func(l *serve.Launch) (done func())   // sets the functions that a launch reports to; done ends its live line
-	Ready func(name, url string, f serve.Facts) // vLLM answers
-	Fail  func(err error)                       // a start failed
-	Model func(profile string)                  // a simulator answers
+	Say   func(text string)                              // one line that stays
+	Start func(l *serve.Launch) (done func())            // sets the functions that a launch reports to; done ends its live line
+	Ready func(program, name, url string, f serve.Facts) // a server that wb started answers
+	Fail  func(err error)                                // a start failed
+	Model func(profile string)                           // a simulator answers
 }
 
 // APIKey reads the API key from the environment variable with this name. It gives "" for the name "".
@@ -85,8 +85,8 @@ func APIKey(variable string) (string, error) {
 
 // Connect connects to the server, or starts it. The caller must close the Target, also after an error.
 func (s *Spec) Connect(ctx context.Context, c Connection) (*Target, error) {
-	if s.Engine == VLLM {
-		return s.startVLLM(ctx, c)
+	if s.Engine.Managed() {
+		return s.startProgram(ctx, c)
 	}
 	t := &Target{}
 	base := s.URL
@@ -117,7 +117,7 @@ func (s *Spec) Connect(ctx context.Context, c Connection) (*Target, error) {
 	return t, nil
 }
 
-// simSettings gives a simulator's arguments in the form in which those of a vLLM are recorded.
+// simSettings gives a simulator's arguments in the form in which those of other servers are recorded.
 func (s *Spec) simSettings() map[string]string {
 	out := map[string]string{}
 	for i, w := range s.Words {
@@ -131,9 +131,9 @@ func (s *Spec) simSettings() map[string]string {
 	return out
 }
 
-// startVLLM starts vLLM and probes it.
-func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
-	l, err := s.Serve.Launch(s.Model, s.Words, time.Now()) // the time makes a separate log for each server
+// startProgram starts vLLM or llama-server and probes it.
+func (s *Spec) startProgram(ctx context.Context, c Connection) (*Target, error) {
+	l, err := s.Serve.Launch(s.program(), s.Model, s.Words, time.Now()) // the time makes a separate log for each server
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +145,8 @@ func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
 	}
 	t := &Target{Process: m, end: m.Close}
 	_, t.Settings = m.Options.Recorded()
-	if k, ok := m.Options.Args.Get("api-key"); ok && c.Key == "" {
-		c.Key, _, _ = strings.Cut(k, "\x00") // vLLM accepts several keys; the first will do
-	}
 	if c.Key == "" {
-		c.Key = m.Options.Getenv("VLLM_API_KEY")
+		c.Key = m.Options.Key()
 	}
 	err = m.Start(ctx)
 	done()
@@ -157,11 +154,13 @@ func (s *Spec) startVLLM(ctx context.Context, c Connection) (*Target, error) {
 		c.Talk.Fail(err)
 		return t, err
 	}
-	c.Talk.Ready(m.Options.ServedName, m.Options.URL(), m.Facts())
+	c.Talk.Ready(l.Program.Name, m.Options.ServedName, m.Options.URL(), m.Facts())
 	if err := t.probe(ctx, m.Options.URL(), m.Options.ServedName, c); err != nil {
 		return t, err
 	}
-	_, t.Server.Details = m.Options.Args.Get("enable-prompt-tokens-details")
+	if s.Engine == VLLM {
+		_, t.Server.Details = m.Options.Args.Get("enable-prompt-tokens-details")
+	}
 	t.Limits = machine.ManagedLimits(m)
 	return t, nil
 }

@@ -19,6 +19,7 @@ func TestWithoutSecrets(t *testing.T) {
 		"wb run --tag a=b --seed 3":                 "wb run --tag a=b --seed 3",
 		"--api-key sk-1 sk-2 --port 1":              "--api-key (secret) (secret) --port 1",
 		"--api_key=sk-1 --dtype half":               "--api_key=(secret) --dtype half",
+		"--api-key sk-1 -c 4096 -hft hf-1 -np 2":    "--api-key (secret) -c 4096 -hft (secret) -np 2",
 		"wb push postgres:password=geheim":          "wb push postgres:password=***",
 	} {
 		if got := strings.Join(WithoutSecrets(strings.Fields(in)), " "); got != want {

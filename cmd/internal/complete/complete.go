@@ -16,6 +16,7 @@ import (
 
 	"wb/collect/bench"
 	"wb/collect/serve"
+	"wb/collect/target"
 	"wb/data"
 	"wb/data/plain"
 	"wb/queries"
@@ -70,6 +71,10 @@ func flags(cmd *cobra.Command) {
 		case "runs", "base":
 			if cmd.Name() != "pull" { // there it selects runs of the lake
 				complete = list(selectors, -1)
+			}
+		case "engine":
+			if cmd.Name() != "run" && cmd.Name() != "calibrate" { // they start nothing but programs
+				values = []string{string(target.VLLM), string(target.LlamaCpp)}
 			}
 		case "preset":
 			values = serve.PresetNames()

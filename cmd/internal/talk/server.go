@@ -24,8 +24,8 @@ func OfServer(stderr io.Writer, quiet, verbose bool) target.Talk {
 	return target.Talk{
 		Say:   func(text string) { fmt.Fprintln(stderr, text) },
 		Start: func(l *serve.Launch) func() { return OfStart(l, stderr, quiet) },
-		Ready: func(name, url string, f serve.Facts) {
-			say("vLLM serves %s at %s (pid %d), log %s", name, url, f.PID, f.LogPath)
+		Ready: func(program, name, url string, f serve.Facts) {
+			say("%s serves %s at %s (pid %d), log %s", program, name, url, f.PID, f.LogPath)
 		},
 		Fail: func(err error) { LogTail(stderr, verbose, err) },
 		Model: func(profile string) {
@@ -45,7 +45,7 @@ func OfStart(l *serve.Launch, stderr io.Writer, quiet bool) (done func()) {
 		l.Pulling = func(string) func(hub.Progress) { return nil }
 		return func() {}
 	}
-	s := &startProgress{LiveLine: output.NewLiveLine(stderr)}
+	s := &startProgress{LiveLine: output.NewLiveLine(stderr), program: l.Program.Name}
 	l.Say = func(t string) { s.Clear(); fmt.Fprintln(stderr, t) }
 	l.Progress = s.phase
 	l.Pulling = func(repo string) func(hub.Progress) {
@@ -58,9 +58,10 @@ func OfStart(l *serve.Launch, stderr io.Writer, quiet bool) (done func()) {
 // startProgress shows the progress of a start: one line that changes on a terminal, one line per phase elsewhere.
 type startProgress struct {
 	*output.LiveLine
-	mu    sync.Mutex
-	began time.Time
-	last  string
+	program string
+	mu      sync.Mutex
+	began   time.Time
+	last    string
 }
 
 var phaseText = map[string]string{
@@ -74,7 +75,7 @@ func (s *startProgress) phase(phase, detail string) {
 	if s.began.IsZero() || (phase == serve.PhaseSpawned && s.last == serve.PhaseReady) {
 		s.began = time.Now()
 	}
-	text := "vLLM: " + phaseText[phase]
+	text := s.program + ": " + phaseText[phase]
 	if detail != "" {
 		text += " " + detail
 	}
