@@ -17,18 +17,34 @@ import (
 // first one, NAME-00001-of-00003.gguf, and all parts must be there. It fails for a file that is damaged, incomplete or for big-endian
 // machines, and for one that is not a language model.
 func ReadGGUF(path string) (*ModelFacts, error) {
-	h, err := readGGUFHeader(path)
-	if err == nil {
-		err = h.addParts(path)
+	h, err := readGGUFParts(path)
+	if err != nil {
+		return nil, err
 	}
-	var f *ModelFacts
-	if err == nil {
-		f, err = h.facts()
-	}
+	f, err := h.facts()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// CheckGGUF returns an error for a file that is damaged or incomplete, or that lacks one of its parts. It reads headers only, and does not
+// ask whether wb knows the model.
+func CheckGGUF(path string) error {
+	_, err := readGGUFParts(path)
+	return err
+}
+
+// readGGUFParts reads the headers of all parts of a model.
+func readGGUFParts(path string) (*ggufHeader, error) {
+	h, err := readGGUFHeader(path)
+	if err == nil {
+		err = h.addParts(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return h, nil
 }
 
 // readGGUFHeader reads the header of one file. Its errors do not name the file.
@@ -129,7 +145,7 @@ func (h *ggufHeader) facts() (*ModelFacts, error) {
 	case len(h.tensors) == 0:
 		return nil, errors.New("it has no tensors")
 	}
-	g := &ggufShape{ggufHeader: h, arch: arch}
+	g := &ggufShape{ggufHeader: h, arch: arch, most: map[string]int64{}}
 	f := &ModelFacts{Architecture: arch, ModelType: arch, ChatTemplate: h.texts["tokenizer.chat_template"],
 		ContextTokens: g.size("context_length"), Recurrent: g.recurrent()}
 	if err := g.fill(&f.Shape); err != nil {

@@ -279,3 +279,20 @@ func TestGGUFErrors(t *testing.T) {
 		t.Errorf("of a directory the error is %v", err)
 	}
 }
+
+func TestCheckGGUF(t *testing.T) {
+	strange := (&gguf{}).set("general.architecture", "unheard").tensor("a", 0, 4).file()
+	path := filepath.Join(t.TempDir(), "strange.gguf")
+	if err := os.WriteFile(path, strange, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckGGUF(path); err != nil {
+		t.Errorf("a whole file of an unknown architecture is not whole: %v", err)
+	}
+	if err := os.Truncate(path, int64(len(strange)-20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckGGUF(path); err == nil || !strings.Contains(err.Error(), "it is shorter than its tensors: ") {
+		t.Errorf("of a cut file the error is %v", err)
+	}
+}

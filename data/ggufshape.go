@@ -24,7 +24,8 @@ var ggufStates = []string{"ssm.", "wkv.", "kda.", "shortconv."}
 type ggufShape struct {
 	*ggufHeader
 	arch      string
-	attention int64 // how many layers have attention
+	attention int64            // how many layers have attention
+	most      map[string]int64 // largest values of lists, by their names
 }
 
 // size gives an entry about the architecture. It gives the largest value of a list, and 0 for one that is missing or cannot be right.
@@ -33,10 +34,14 @@ func (g *ggufShape) size(name string) int64 {
 	if v, ok := g.numbers[name]; ok {
 		return plausible(&v)
 	}
+	if most, ok := g.most[name]; ok {
+		return most
+	}
 	var most int64
 	for _, v := range g.lists[name] {
 		most = max(most, plausible(&v))
 	}
+	g.most[name] = most
 	return most
 }
 
@@ -197,7 +202,7 @@ func (g *ggufShape) valuesOfHead(s *Shape, sliding bool) int64 {
 	return min(key, 1<<16) + min(value, 1<<16)
 }
 
-// cachedLayers gives how many layers from the start have a cache of their own (n_layer_kv_from_start of llama.cpp).
+// cachedLayers gives how many layers from the start fill a cache (n_layer_kv_from_start of llama.cpp).
 func (g *ggufShape) cachedLayers(layers int64) int64 {
 	if g.arch == "gemma3n" {
 		return min(layers, 20)

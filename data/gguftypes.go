@@ -30,8 +30,8 @@ var fileTypes = map[int64]string{
 const fileTypeGuessed = 1024
 
 // windows says how the layers of an architecture take turns when its file does not say so: of every layers, all but one attend only to a
-// window. every is 0 where all do. The full one is the last, or the first of them. The values are those of load_swa_pattern in src/models of
-// llama.cpp. It ignores the window of other architectures, such as phi3 and qwen2.
+// window. every is 0 where all do. The full one is the last, or the first of them. The values are those of load_swa_pattern in
+// src/models of llama.cpp. It ignores the window of other architectures, such as phi3 and qwen2.
 type windows struct {
 	every  int64
 	first  bool

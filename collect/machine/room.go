@@ -70,8 +70,8 @@ func (r Room) Fits(m data.Model) (fits bool, tokens int64) {
 	return false, 0
 }
 
-// ggufOverheadBytes is what llama.cpp takes beside weights, KV cache and the buffers of a step: contexts of the device, and the tables of the
-// tokeniser.
+// ggufOverheadBytes is what llama.cpp takes beside weights, KV cache and the buffers of a step: contexts of the device, and the tables of
+// the tokeniser.
 const ggufOverheadBytes = 512 << 20
 
 // FitsGGUF says whether a model in GGUF files leaves room for a useful context, as Fits does. llama.cpp takes a step of 512 tokens, and

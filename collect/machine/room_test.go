@@ -93,7 +93,7 @@ func TestFitsGGUF(t *testing.T) {
 	}{
 		{gib(80, false), true, 131_072},
 		{gib(80, true), true, 131_072},
-		// 128 KiB per token: 6 GiB leave 1.127 GiB after 4 GiB of weights, 512 MiB, and 399 MB of logits and products
+		// 128 KiB per token: 6 GiB leave 1.127 GiB after 4 GiB of weights, 512 MiB, and 401 MB of logits and products
 		{gib(6, false), true, 9216},
 		{gib(6, true), true, 9216},
 		{gib(5.1, false), false, 1024},

@@ -79,15 +79,14 @@ func ModelTable(ctx context.Context, have []hub.Cached) (*table.Table, error) {
 	return t, nil
 }
 
-// ggufRow is the row of a model in GGUF files. A file that cannot be read says nothing about its model.
+// ggufRow is the row of a model in GGUF files. A file that is not whole says nothing about its model.
 func ggufRow(room Room, g hub.GGUF) []any {
 	here := "yes"
 	var parameters, context, memory, fits, tokens any
 	weights, quant := g.Bytes, orNothing(g.Ref.Quant)
-	f, err := data.ReadGGUF(g.Path)
-	if err != nil || !g.Complete {
+	if !wholeGGUF(g) {
 		here = "in part"
-	} else {
+	} else if f, err := data.ReadGGUF(g.Path); err == nil {
 		parameters, weights, quant = parameterWords(f.Parameters()), f.WeightsBytes, orNothing(f.Quantization)
 		memory = f.WeightsBytes + f.KVBytes(8192, 512, 2)
 		if f.ContextTokens > 0 {
@@ -97,6 +96,9 @@ func ggufRow(room Room, g hub.GGUF) []any {
 	}
 	return []any{g.Name(), parameters, quant, weights, context, memory, fits, tokens, nil, nil, here, g.Ref.Repo, "GGUF"}
 }
+
+// wholeGGUF reports whether all parts of a model are there, and each is as long as its header says.
+func wholeGGUF(g hub.GGUF) bool { return g.Complete && data.CheckGGUF(g.Path) == nil }
 
 // orNothing is a cell with a text, or an empty one.
 func orNothing(text string) any {
@@ -139,7 +141,7 @@ func CacheTable(h *hub.Client, have []hub.Cached) *table.Table {
 			row(c, "", "", c.RestBytes, c.Whole, c.ChangedAt)
 		}
 		for _, g := range c.GGUFs {
-			row(c, g.Ref.Quant, g.Ref.File, g.Bytes, g.Complete, g.ChangedAt)
+			row(c, g.Ref.Quant, g.Ref.File, g.Bytes, wholeGGUF(g), g.ChangedAt)
 		}
 	}
 	return t

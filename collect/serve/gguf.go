@@ -14,7 +14,8 @@ import (
 
 // ResolveGGUF finds a model in GGUF files on this machine. name is the path of a file, the path of a folder with one model, ORG/REPO,
 // ORG/REPO:QUANT, ORG/REPO/FILE.gguf, or the name of a file in the hub's cache without .gguf, in any case. path is that of the first file,
-// and served the name that clients use. The error wraps hub.ErrNotCached for a model of the hub that the cache lacks; PullGGUF downloads it.
+// and served the name that clients use. The error wraps hub.ErrNotCached for a model of the hub that the cache lacks; PullGGUF downloads
+// it.
 func ResolveGGUF(h *hub.Client, name string) (path, served string, err error) {
 	st, serr := os.Stat(name)
 	switch {

@@ -70,7 +70,8 @@ func (r GGUFRef) String() string {
 var (
 	quantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,60}$`)
 	// a quantisation within the name of a file. UD- is that of Unsloth's dynamic ones.
-	quantWord = regexp.MustCompile(`(?i)(?:^|[-._/])((?:UD-)?(?:I?Q[1-9](?:_[A-Z0-9]+)*|TQ[12]_0|BF16|FP?16|FP?32|MXFP4(?:_MOE)?|NVFP4))(?:$|[-./])`)
+	quantWord = regexp.MustCompile(`(?i)(?:^|[-._/])((?:UD-)?(?:I?Q[1-9](?:_[A-Z0-9]+)*|TQ[12]_0|B?F16|F32|FP16|FP32|` +
+		`MXFP4(?:_MOE)?|NVFP4))(?:$|[-./])`)
 	ggufSplit = regexp.MustCompile(`^(.+)-(\d{5})-of-(\d{5})$`) // llama_split_path in llama.cpp
 )
 

@@ -53,8 +53,8 @@ func TestParseGGUFRef(t *testing.T) {
 			t.Errorf("%s: %+v (%v)", name, got, err)
 		}
 	}
-	for _, name := range []string{"", "a", "a:Q4", "org/a:", "org/a:Q4/b", "org/a/b", "org/a/../b.gguf", "org/a/b.gguf:Q4", "org/a@", "org/a@../x",
-		"org/a--b", "../a:Q4", "org/a:Q4:Q5"} {
+	for _, name := range []string{"", "a", "a:Q4", "org/a:", "org/a:Q4/b", "org/a/b", "org/a/../b.gguf", "org/a/b.gguf:Q4", "org/a@",
+		"org/a@../x", "org/a--b", "../a:Q4", "org/a:Q4:Q5"} {
 		if got, err := hub.ParseGGUFRef(name); err == nil {
 			t.Errorf("%q is taken as %+v", name, got)
 		}
@@ -104,7 +104,8 @@ func TestPullGGUF(t *testing.T) {
 		for name, want := range h.Repos[ggufRepo] {
 			got, err := os.ReadFile(filepath.Join(c.CacheDir, "models--org--tiny-GGUF", "snapshots", hubtest.Commit, filepath.FromSlash(name)))
 			pulled := err == nil
-			if wanted := name == tt.first || tt.files == 2 && strings.HasPrefix(name, "BF16/"); pulled != wanted || pulled && !bytes.Equal(got, want) {
+			wanted := name == tt.first || tt.files == 2 && strings.HasPrefix(name, "BF16/")
+			if pulled != wanted || pulled && !bytes.Equal(got, want) {
 				t.Errorf("%s: %s is pulled: %v", tt.name, name, pulled)
 			}
 		}
@@ -186,7 +187,8 @@ func TestRemoveGGUF(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := c.GGUFs()
-	if err != nil || len(all) != 2 || all[0].Name() != ggufRepo+":BF16" || all[0].Bytes != 320_000 || !all[0].Complete || all[1].Stem() != "tiny-q8_0" {
+	if err != nil || len(all) != 2 || all[0].Name() != ggufRepo+":BF16" || all[0].Bytes != 320_000 || !all[0].Complete ||
+		all[1].Stem() != "tiny-q8_0" {
 		t.Errorf("%+v (%v)", all, err)
 	}
 	remove("bf16", 200_000) // the second part has the bytes of Q8_0
