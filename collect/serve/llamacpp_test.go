@@ -51,7 +51,8 @@ func TestLlamaCommandLine(t *testing.T) {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
-	o, err := NewOptions(in, "single-user", "/m.gguf", []string{"LLAMA_ARG_HOST=h", "GGML_X=1", "HOME=/x", "LLAMA_API_KEY=sk-2"},
+	o, err := NewOptions(in, "single-user", "/m.gguf", []string{"LLAMA_ARG_HF_REPO=a/b", "GGML_X=1", "HOME=/x",
+		"LLAMA_API_KEY=sk-2", "LLAMA_ARG_API_PREFIX=/api/"},
 		[]string{"--api-key", "sk-1,sk-3", "-hft", "hf-1", "--host", "0.0.0.0", "-a", "short"})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +61,8 @@ func TestLlamaCommandLine(t *testing.T) {
 	if text := strings.Join(command, " "); strings.Contains(text, "sk-") || strings.Contains(text, "hf-1") {
 		t.Errorf("a secret shows: %s", text)
 	}
-	if o.Key() != "sk-1" || o.ServedName != "short" || o.URL() != "http://127.0.0.1:0" || settings["env GGML_X"] != "1" ||
+	if o.Key() != "sk-1" || o.ServedName != "short" || o.URL() != "http://127.0.0.1:0/api" ||
+		o.Getenv("LLAMA_ARG_HF_REPO") != "" || settings["env GGML_X"] != "1" ||
 		settings["llamacpp_version"] != "b10434" || settings["--api-key"] != "(secret)" || settings["env LLAMA_API_KEY"] != "" ||
 		settings["env HOME"] != "" {
 		t.Errorf("key %s, name %s, %s, %v", o.Key(), o.ServedName, o.URL(), settings)

@@ -49,6 +49,10 @@ func NewOptions(in *Install, preset, model string, environ, words []string) (*Op
 	add := maps.Clone(program.env)
 	maps.Copy(add, p.Env)
 	o.Env, o.EnvAdded = environment(environ, add)
+	o.Env = slices.DeleteFunc(o.Env, func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return slices.Contains(program.without, name)
+	})
 	if in.LibDir != "" {
 		o.setLibraryPath(in.LibDir)
 	}
@@ -188,5 +192,9 @@ func (o *Options) URL() string {
 	case "::":
 		host = "::1"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(o.Port))
+	prefix := ""
+	if o.Install.Program.stands["api-prefix"] != "" { // llama-server's: all paths begin with it
+		prefix = strings.TrimRight(o.value("api-prefix"), "/")
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(o.Port)) + prefix
 }

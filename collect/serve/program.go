@@ -51,6 +51,7 @@ type launching struct {
 	keyEnv   string            // the variable that may hold an API key
 	env      map[string]string // set for every start, unless the user's environment sets it
 	settings settingNames
+	without  []string // variables that the server does not get: they would choose another model
 	prepare  func(ctx context.Context, l *Launch) (*Managed, error)
 }
 

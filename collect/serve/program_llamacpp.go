@@ -29,7 +29,9 @@ func LlamaServer() *Program {
 		launching: launching{
 			keyEnv:   "LLAMA_API_KEY",
 			settings: settingNames{[]string{"OMP_NUM_THREADS"}, []string{"LLAMA_", "GGML_", "CUDA_", "GOMP_"}},
-			prepare:  prepareLlama,
+			without: []string{"LLAMA_ARG_HF_REPO", "LLAMA_ARG_HF_FILE", "LLAMA_ARG_MODEL_URL", "LLAMA_ARG_DOCKER_REPO",
+				"LLAMA_ARG_MODELS_DIR", "LLAMA_ARG_MODELS_PRESET"},
+			prepare: prepareLlama,
 		},
 		logging: logging{
 			firstPhase: PhaseEngine,
@@ -62,7 +64,8 @@ var llamaNames = map[string]string{
 
 // llamaStands are the variables that llama-server reads in place of flags. A flag on the command line wins over its variable.
 var llamaStands = map[string]string{
-	"alias": "LLAMA_ARG_ALIAS", "api-key": "LLAMA_API_KEY", "batch-size": "LLAMA_ARG_BATCH", "cache-ram": "LLAMA_ARG_CACHE_RAM",
+	"alias": "LLAMA_ARG_ALIAS", "api-key": "LLAMA_API_KEY", "api-prefix": "LLAMA_ARG_API_PREFIX", "batch-size": "LLAMA_ARG_BATCH",
+	"cache-ram":    "LLAMA_ARG_CACHE_RAM",
 	"cache-type-k": "LLAMA_ARG_CACHE_TYPE_K", "cache-type-v": "LLAMA_ARG_CACHE_TYPE_V", "ctx-size": "LLAMA_ARG_CTX_SIZE",
 	"device": "LLAMA_ARG_DEVICE", "fit": "LLAMA_ARG_FIT", "flash-attn": "LLAMA_ARG_FLASH_ATTN", "host": "LLAMA_ARG_HOST",
 	"jinja": "LLAMA_ARG_JINJA", "kv-unified": "LLAMA_ARG_KV_UNIFIED", "metrics": "LLAMA_ARG_ENDPOINT_METRICS",

@@ -143,16 +143,13 @@ func (s *Server) wait(ctx context.Context) error {
 			return ErrStopped
 		default:
 		}
-		if resp, err := h.Get(s.o.URL() + "/health"); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				s.tail(offset, rest)
-				s.mark(PhaseReady)
-				if s.o.Progress != nil {
-					s.o.Progress(PhaseReady, "")
-				}
-				return nil
+		if s.healthy(ctx, h) {
+			s.tail(offset, rest)
+			s.mark(PhaseReady)
+			if s.o.Progress != nil {
+				s.o.Progress(PhaseReady, "")
 			}
+			return nil
 		}
 		if time.Since(began) > limit {
 			late := Cause{fmt.Sprintf("it did not answer within %v (it was %s)", limit, phase),
@@ -161,6 +158,23 @@ func (s *Server) wait(ctx context.Context) error {
 		}
 		s.sleep(ctx, 100*time.Millisecond)
 	}
+}
+
+// healthy asks /health. llama-server wants its key there, too, when its paths have a prefix.
+func (s *Server) healthy(ctx context.Context, h *http.Client) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.o.URL()+"/health", nil)
+	if err != nil {
+		return false
+	}
+	if key := s.o.Key(); key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err := h.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // sleep waits, but not longer than the server lives or the context lasts.

@@ -109,7 +109,8 @@ func (s *Serve) Flags(f *pflag.FlagSet) {
 
 // ServeFlags lists the names of the flags for a server that wb starts.
 func ServeFlags() []string {
-	return []string{"vllm", "llama-server", "preset", "port", "gpu-memory-utilization", "max-model-len", "server-timeout", "log-dir", "verbose"}
+	return []string{"vllm", "llama-server", "preset", "port", "gpu-memory-utilization", "max-model-len", "server-timeout", "log-dir",
+		"verbose"}
 }
 
 func defaultLogDir() string {
