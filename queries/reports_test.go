@@ -32,7 +32,7 @@ func find(t testing.TB, name string) *Query {
 // reportColumns are the columns of each report. Charts and documents rely on their names.
 var reportColumns = map[string]string{
 	"cache_counters_agree": "run conversation repeat turn prompt_tokens counter_query_tokens cached_tokens counter_hit_tokens " +
-		"external_hit_tokens difference_tokens agree server_requests",
+		"server_cached_tokens external_hit_tokens difference_tokens agree server_requests",
 	"cache_hit_by_turn": "series run conversation placement turn turns prompt_total_tokens cached_total_tokens uncached_total_tokens " +
 		"hit_ratio documents warm_turns",
 	"cache_ideal_vs_achieved": "series run conversation placement turn turns prompt_mean_tokens cached_mean_tokens " +
@@ -100,10 +100,10 @@ var reportColumns = map[string]string{
 		"uncached_mean_tokens warm_turns",
 	"ttft_cold_vs_cached": "series run prompt_from_tokens cache turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms times_faster",
 	"ttft_split": "conversation_turn run conversation placement turn turns prompt_mean_tokens uncached_mean_tokens ttft_p50_ms " +
-		"queue_p50_ms prefill_p50_ms server_other_p50_ms outside_p50_ms",
+		"queue_p50_ms slot_wait_p50_ms prefill_p50_ms server_other_p50_ms outside_p50_ms",
 	"turn_details": "run conversation placement repeat warmup began_warm turn status error finish_reason prompt_tokens cached_tokens " +
-		"counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_prefill_ms " +
-		"server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
+		"counter_hit_tokens hit_ratio completion_tokens ttft_ms tpot_ms decode_tokens_per_s e2e_ms server_queue_ms server_slot_wait_ms " +
+		"server_prefill_ms server_other_ms outside_ms server_decode_ms messages documents checks checks_passed wall_time run_id turn_id",
 }
 
 // reportRows is how many rows each report has over the latest run, the last two and all.

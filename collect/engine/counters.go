@@ -21,3 +21,14 @@ func (s *Server) Counters(from *Scrape) (c Counters, ok bool) {
 	c.Hits += external
 	return c, ok
 }
+
+// Metrics gives the metrics that wb reads, with the names that each has had in all kinds of servers, newest first within a kind.
+func Metrics() map[string][]string {
+	all := map[string][]string{}
+	for _, kind := range []map[string][]string{metricNames, llamaCounters} {
+		for metric, names := range kind {
+			all[metric] = append(all[metric], names...)
+		}
+	}
+	return all
+}

@@ -90,9 +90,6 @@ var metricNames = map[string][]string{
 	"preemptions":                {"vllm:num_preemptions_total", "vllm:num_preemptions"},
 }
 
-// Metrics gives the metrics that wb reads, with the names that each has had, newest first.
-func Metrics() map[string][]string { return metricNames }
-
 // Version is a vLLM release.
 type Version struct{ Major, Minor int }
 

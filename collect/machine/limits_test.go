@@ -60,7 +60,8 @@ func TestManagedOnCPU(t *testing.T) {
 		{serve.Memory{TotalBytes: 1 << 30}, "false"},
 		{serve.Memory{}, "not known"},
 	} {
-		m := &serve.Managed{Options: &serve.Options{}, Model: &serve.ResolvedModel{Facts: facts}, Fit: serve.Fit{Memory: tt.memory}}
+		m := &serve.Managed{Options: &serve.Options{Install: &serve.Install{Program: serve.VLLM()}},
+			Model: &serve.ResolvedModel{Facts: facts}, Fit: serve.Fit{Memory: tt.memory}}
 		if got := told(ManagedLimits(m).OnCPU); got != tt.want {
 			t.Errorf("%+v: on_cpu is %s, want %s", tt.memory, got, tt.want)
 		}

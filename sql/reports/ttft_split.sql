@@ -14,7 +14,7 @@
 -- var: runs = latest
 -- chart: bar x=conversation_turn y=queue_p50_ms,slot_wait_p50_ms,prefill_p50_ms,server_other_p50_ms,outside_p50_ms stack=true
 WITH t AS (
-  SELECT t.*, c.server_queue_ms, c.server_slot_wait_ms, c.server_prefill_ms, c.server_ttft_ms
+  SELECT t.*, c.server_queue_ms, c.server_slot_wait_ms, c.server_prefill_ms, c.server_ttft_ms, c.server_part_ms
   FROM measured_turns t JOIN selected_turn_counters c USING (run_id, turn_id) WHERE c.server_prefill_ms IS NOT NULL)
 SELECT CASE WHEN (SELECT count(DISTINCT run_id) FROM t) > 1 THEN run || ' ' ELSE '' END
   || CASE WHEN (SELECT count(DISTINCT conversation) FROM t) > 1 THEN conversation || ' ' ELSE '' END
@@ -24,7 +24,6 @@ SELECT CASE WHEN (SELECT count(DISTINCT run_id) FROM t) > 1 THEN run || ' ' ELSE
   round(median(server_queue_ms), 3) AS queue_p50_ms, round(median(server_slot_wait_ms), 3) AS slot_wait_p50_ms,
   round(median(server_prefill_ms), 3) AS prefill_p50_ms,
   round(median(server_ttft_ms - server_queue_ms - server_prefill_ms), 3) AS server_other_p50_ms,
-  round(median(ttft_ms - coalesce(server_ttft_ms,
-    coalesce(server_queue_ms, 0) + coalesce(server_slot_wait_ms, 0) + server_prefill_ms)), 3) AS outside_p50_ms
+  round(median(ttft_ms - server_part_ms), 3) AS outside_p50_ms
 FROM t GROUP BY run_id, run, conversation, placement, t.turn
 ORDER BY min(min(wall_time)) OVER (PARTITION BY run_id, conversation, placement), t.turn;

@@ -130,6 +130,8 @@ SELECT coalesce(c.run_id, s.run_id) AS run_id, coalesce(c.turn_id, s.turn_id) AS
   coalesce(s.draft_tokens_accepted, c.accepted) AS draft_tokens_accepted, c.server_requests,
   coalesce(s.queue_ms, c.queue_ms) AS server_queue_ms, s.slot_wait_ms AS server_slot_wait_ms,
   coalesce(s.prefill_ms, c.prefill_ms) AS server_prefill_ms, coalesce(s.decode_ms, c.decode_ms) AS server_decode_ms, c.server_ttft_ms,
+  coalesce(c.server_ttft_ms, coalesce(s.queue_ms, c.queue_ms, 0) + coalesce(s.slot_wait_ms, 0) + coalesce(s.prefill_ms, c.prefill_ms))
+    AS server_part_ms,
   s.cached_tokens AS server_cached_tokens, s.prefill_tokens AS server_prefill_tokens, s.draft_tokens AS draft_tokens,
   c.server_preemptions, s.source AS server_said
 FROM changes c FULL JOIN said s ON s.run_id = c.run_id AND s.turn_id = c.turn_id;
@@ -163,6 +165,8 @@ COMMENT ON COLUMN turn_counters.server_prefill_ms IS
 COMMENT ON COLUMN turn_counters.server_decode_ms IS
   'decode time by the server''s clock; NULL unless the turn was alone or the server says it';
 COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; NULL unless the turn was alone';
+COMMENT ON COLUMN turn_counters.server_part_ms IS
+  'how much of the TTFT the server accounts for: its TTFT, or else its queue, slot wait and prefill; NULL where it says neither';
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
 CREATE OR REPLACE VIEW selected_turn_counters AS FROM counters_of('selected_runs');

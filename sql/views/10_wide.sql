@@ -25,7 +25,7 @@ miss AS (
 SELECT t.run_id, t.run, r.model, r.engine, r.engine_version, t.simulated, t.session_id, t.conversation, t.placement, t.repeat,
   t.client_user, t.isolation, t.warmup, t.repeated, t.began_warm, t.turn_id, t.turn, t.wall_time, t.status, t.error, t.finish_reason,
   t.messages, t.documents, t.checks, t.checks_passed,
-  t.wait_ms, t.ttft_ms, t.ttft_ms - c.server_ttft_ms AS outside_ms, c.server_ttft_ms, c.server_queue_ms,
+  t.wait_ms, t.ttft_ms, t.ttft_ms - c.server_part_ms AS outside_ms, c.server_ttft_ms, c.server_queue_ms,
   c.server_slot_wait_ms, c.server_prefill_ms,
   c.server_ttft_ms - c.server_queue_ms - c.server_prefill_ms AS server_other_ms, (t.last_ns - t.first_ns) / 1e6 AS decode_ms,
   c.server_decode_ms, t.e2e_ms, t.tpot_ms, t.decode_tokens_per_s, CASE WHEN t.counted_by IS NOT NULL THEN i.itl[1] END AS itl_p50_ms,
@@ -62,7 +62,7 @@ FROM turns t JOIN runs r ON r.run_id = t.run_id
 COMMENT ON VIEW turns_wide IS
   'one row per request with all that is known about it: times, tokens, cache, causes of misses, energy and limits; failed ones and '
   'warm-up included';
-COMMENT ON COLUMN turns_wide.outside_ms IS 'TTFT less that of the server: network and client';
+COMMENT ON COLUMN turns_wide.outside_ms IS 'TTFT less what the server accounts for: network and client';
 COMMENT ON COLUMN turns_wide.server_other_ms IS 'TTFT of the server less queue and prefill: HTTP, chat template and tokenizing';
 COMMENT ON COLUMN turns_wide.decode_ms IS 'from the read that brought the first token to the read that brought the last';
 COMMENT ON COLUMN turns_wide.itl_p50_ms IS
@@ -137,7 +137,7 @@ miss AS (
 SELECT t.run_id, t.run, r.model, r.engine, r.engine_version, t.simulated, t.session_id, t.conversation, t.placement, t.repeat,
   t.client_user, t.isolation, t.warmup, t.repeated, t.began_warm, t.turn_id, t.turn, t.wall_time, t.status, t.error, t.finish_reason,
   t.messages, t.documents, t.checks, t.checks_passed,
-  t.wait_ms, t.ttft_ms, t.ttft_ms - c.server_ttft_ms AS outside_ms, c.server_ttft_ms, c.server_queue_ms,
+  t.wait_ms, t.ttft_ms, t.ttft_ms - c.server_part_ms AS outside_ms, c.server_ttft_ms, c.server_queue_ms,
   c.server_slot_wait_ms, c.server_prefill_ms,
   c.server_ttft_ms - c.server_queue_ms - c.server_prefill_ms AS server_other_ms, (t.last_ns - t.first_ns) / 1e6 AS decode_ms,
   c.server_decode_ms, t.e2e_ms, t.tpot_ms, t.decode_tokens_per_s, CASE WHEN t.counted_by IS NOT NULL THEN i.itl[1] END AS itl_p50_ms,
