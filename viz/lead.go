@@ -102,16 +102,9 @@ func (r reader) rows() int {
 	return len(r.t.Rows)
 }
 
-func (r reader) cell(row int, column string) any {
-	if i := r.t.ColumnIndex(column); i >= 0 {
-		return r.t.Rows[row][i]
-	}
-	return nil
-}
-
 // text gives a cell as escaped text, or "" for NULL.
 func (r reader) text(row int, column string) string {
-	if s, ok := r.cell(row, column).(string); ok {
+	if s, ok := r.t.Value(row, column).(string); ok {
 		return printable(s)
 	}
 	return ""
@@ -119,7 +112,7 @@ func (r reader) text(row int, column string) string {
 
 // number gives a figure, or NaN where it is not known.
 func (r reader) number(row int, column string) float64 {
-	if f, ok := number(table.Column{}, r.cell(row, column)); ok {
+	if f, ok := number(table.Column{}, r.t.Value(row, column)); ok {
 		return f
 	}
 	return math.NaN()

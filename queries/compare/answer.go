@@ -76,10 +76,16 @@ func (r *Result) missingProcesses(n, metrics int) Answer {
 	needed := LeastProcesses(metrics)
 	line := lacking(plain.Count(n, "server process", "server processes"), metrics, needed, LeastProcesses(1)) +
 		", as sessions of one process are not independent evidence: "
-	if commands := r.commands(needed, 1); commands != nil {
+	if commands := r.commands(needed, 1); len(commands) == 1 && playsPlan(commands[0]) {
 		return Answer{fmt.Sprintf("%splay the plan with --repeat %d", line, needed), commands}
 	}
 	return Answer{Line: line + "play more runs and restart the server between them, or play both sides with --isolation restart"}
+}
+
+// playsPlan says whether a command plays a plan, so that each repeat has a new process: wb run with a file, or wb calibrate.
+func playsPlan(command string) bool {
+	words := strings.Fields(command)
+	return len(words) > 1 && (words[1] == "calibrate" || len(words) > 2 && words[1] == "run" && !strings.HasPrefix(words[2], "-"))
 }
 
 // lacking says how many there are on a side, and how many that many metrics need.

@@ -93,6 +93,12 @@ func TestAnswerWithoutVerdict(t *testing.T) {
 			}
 			r.Facts.Commands = []string{"wb run plan.yaml", "wb run plan.yaml"}
 		},
+		"No verdict: 2 server processes a side, and 4 are the least, as sessions of one process are not independent evidence: " +
+			"play more runs and restart the server between them, or play both sides with --isolation restart": func(r *Result) {
+			few(r, 1)
+			r.Verdicts[0].Processes = 2
+			r.Facts.Commands = []string{"wb run --url http://h:1", "wb run --url http://h:1"} // one command, recorded twice, is no plan
+		},
 		"No verdict: 2 sessions a side, and 6 are the least: play both sides with --repeat 3\nwb run --repeat 3": func(r *Result) {
 			few(r, 2)
 			r.Verdicts[0].Sessions = 0

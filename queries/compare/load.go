@@ -131,8 +131,8 @@ func loadSide(ctx context.Context, db *store.DB, selector string, metrics []Metr
 // turnsOf takes the turns from the rows of compare_turns.
 func turnsOf(t *table.Table, metrics []Metric) []Turn {
 	out := make([]Turn, len(t.Rows))
-	for i, row := range t.Rows {
-		get := func(name string) any { return row[t.ColumnIndex(name)] }
+	for i := range t.Rows {
+		get := func(name string) any { return t.Value(i, name) }
 		count := func(name string) int64 {
 			if n, ok := get(name).(int64); ok {
 				return n
@@ -275,8 +275,8 @@ func loadDrift(ctx context.Context, db *store.DB, runs string) (out []Drift, err
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range t.Rows {
-		get := func(name string) any { return row[t.ColumnIndex(name)] }
+	for i := range t.Rows {
+		get := func(name string) any { return t.Value(i, name) }
 		if remark, ok := get("remark").(string); ok {
 			out = append(out, Drift{fmt.Sprint(get("metric")), fmt.Sprint(get("run")), remark})
 		}

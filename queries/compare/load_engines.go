@@ -55,8 +55,8 @@ func loadTexts(ctx context.Context, db *store.DB, sides ...*Side) error {
 			nth, turn                  int64
 		}
 		asked := map[place][2]string{}
-		for _, row := range t.Rows {
-			get := func(name string) any { return row[t.ColumnIndex(name)] }
+		for i := range t.Rows {
+			get := func(name string) any { return t.Value(i, name) }
 			at := place{run: fmt.Sprint(get("run_id")), conversation: fmt.Sprint(get("conversation")), variant: fmt.Sprint(get("placement"))}
 			at.nth, _ = get("nth").(int64)
 			at.turn, _ = get("turn").(int64)

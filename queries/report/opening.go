@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -175,12 +174,10 @@ func noEnergy(r row) string {
 	return "the GPU has no energy counter, or the turns were too short"
 }
 
-var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._=/+-]*$`)
-
 // selectorOf gives a selector of one run that a shell takes as it is: its name, or the start of its id.
 func selectorOf(runs []table.RunRef, name string) string {
 	i := slices.IndexFunc(runs, func(r table.RunRef) bool { return r.Name == name })
-	if plainName.MatchString(name) || i < 0 {
+	if plain.Quote(name) == name || i < 0 {
 		return name
 	}
 	return runs[i].ID[:min(8, len(runs[i].ID))]

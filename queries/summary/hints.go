@@ -35,19 +35,19 @@ type finding struct {
 func findings() []finding {
 	return []finding{
 		{"stalls", func(t *table.Table) string {
-			return plain.Count(len(t.Rows), "stall") + measure(", the longest %v ms", value(t, 0, "gap_ms"))
+			return plain.Count(len(t.Rows), "stall") + measure(", the longest %v ms", t.Value(0, "gap_ms"))
 		}},
 		{"first_divergence", func(t *table.Table) string {
 			turns := 0
 			for i := range t.Rows {
-				n, _ := value(t, i, "repeats").(int64)
+				n, _ := t.Value(i, "repeats").(int64)
 				turns += max(int(n), 1)
 			}
 			return plain.Count(turns, "turn") + " computed again what was sent before"
 		}},
 		{"cache_miss_causes", func(t *table.Table) string {
 			for i := range t.Rows {
-				if cause, _ := value(t, i, "cause").(string); slices.Contains([]string{"evicted", "unknown"}, cause) {
+				if cause, _ := t.Value(i, "cause").(string); slices.Contains([]string{"evicted", "unknown"}, cause) {
 					return "cached tokens were lost"
 				}
 			}
@@ -56,15 +56,6 @@ func findings() []finding {
 		{"rag_placement", func(*table.Table) string { return "what documents in prompts cost" }},
 		{"energy_by_turn", func(*table.Table) string { return "what each turn took from the GPU" }},
 	}
-}
-
-// value gives a value by the name of its column, or nil where the table has no such column.
-func value(t *table.Table, row int, column string) any {
-	i := slices.IndexFunc(t.Columns, func(c table.Column) bool { return c.Name == column })
-	if i < 0 {
-		return nil
-	}
-	return t.Rows[row][i]
 }
 
 // measure writes a value that may be unknown: then it gives "".

@@ -71,6 +71,14 @@ func (t *Table) ColumnIndex(name string) int {
 	return -1
 }
 
+// Value gives the value of a column in a row, which count from 0; nil for NULL, and where there is no such column.
+func (t *Table) Value(row int, column string) any {
+	if i := t.ColumnIndex(column); i >= 0 {
+		return t.Rows[row][i]
+	}
+	return nil
+}
+
 // Chart is one "-- chart:" line of a query header: which columns are drawn, and how.
 type Chart struct {
 	Kind   string   // line, area, bar or scatter
