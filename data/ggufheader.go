@@ -357,8 +357,8 @@ func (in *ggufReader) tensor() ggufTensor {
 	}
 	kind := in.u32()
 	offset := in.length()
-	known := false
-	t.kind, known = ggmlTypes[kind]
+	of, known := ggmlTypes[kind]
+	t.kind = of
 	switch {
 	case in.err != nil:
 		return t

@@ -60,7 +60,7 @@ func TestLlamaCppFacts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Kind() != KindLlamaCpp || *s.Version != "b1-7e4c0a9" || *s.MaxModelLenTokens != 8192 || *s.Slots != 1 ||
-		*s.Quantization != "Q4_1" || *s.Parameters != 134515008 || *s.ModelFacts.WeightsBytes != 96576768 || !s.HasTokenize ||
+		*s.Quantization != "Q4_1" || *s.Parameters != 134515008 || *s.WeightsBytes != 96576768 || !s.HasTokenize ||
 		!s.HasMetrics || *s.ModelRoot != "PATH/smollm2-135m.gguf" || len(s.Absent) > 0 {
 		t.Errorf("%s: %+v", s.Kind(), s.Facts)
 	}

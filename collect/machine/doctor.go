@@ -172,7 +172,7 @@ func weightsText(e *engine.Server) string {
 	if e.Quantization != nil {
 		parts = append(parts, *e.Quantization)
 	}
-	if n := e.ModelFacts.WeightsBytes; n != nil {
+	if n := e.WeightsBytes; n != nil {
 		parts = append(parts, plain.Bytes(*n))
 	}
 	if n := e.Parameters; n != nil {

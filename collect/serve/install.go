@@ -34,6 +34,14 @@ type Device struct {
 // lacks says whether the build is known not to have a flag.
 func (in *Install) lacks(flag string) bool { return in.flags != nil && !in.flags["--"+flag] }
 
+// usualPreset is the preset when the user names none.
+func (in *Install) usualPreset() string {
+	if in.CPU {
+		return "cpu"
+	}
+	return "single-user"
+}
+
 // ErrNotInstalled is returned when there is no vLLM, and ErrNoLlama when there is no llama-server.
 var (
 	ErrNotInstalled = errors.New("vLLM is not installed")

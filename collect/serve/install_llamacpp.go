@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,16 +60,11 @@ func findLlama(at, self string, getenv func(string) string) (string, error) {
 
 // hasLibraries says whether shared libraries of llama.cpp lie beside an executable, or beside what it links to.
 func hasLibraries(path string) bool {
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(path), "lib*.so*"))
-	if err != nil {
-		return false
-	}
-	for _, f := range found {
-		if base := filepath.Base(f); strings.HasPrefix(base, "libllama") || strings.HasPrefix(base, "libggml") {
-			return true
-		}
-	}
-	return false
+	entries, err := os.ReadDir(filepath.Dir(path))
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		name := e.Name()
+		return strings.Contains(name, ".so") && (strings.HasPrefix(name, "libllama") || strings.HasPrefix(name, "libggml"))
+	})
 }
 
 // askLimit is how long llama-server may take to say what it is. A build for CUDA loads its libraries first.

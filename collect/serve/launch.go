@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,14 +146,7 @@ func (l *Launch) settled(m *Managed, o *Options, port int) {
 
 // options puts together the preset, the environment and the wishes. vLLM's arguments after -- go before wb's flags.
 func (l *Launch) options(in *Install, model *ResolvedModel) (*Options, error) {
-	preset := l.Preset
-	if preset == "" {
-		preset = "single-user"
-		if in.CPU {
-			preset = "cpu"
-		}
-	}
-	o, err := NewOptions(in, preset, model.Arg, l.Environ, l.Words)
+	o, err := NewOptions(in, cmp.Or(l.Preset, in.usualPreset()), model.Arg, l.Environ, l.Words)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,13 +73,7 @@ func (l *Launch) gguf(ctx context.Context) (*ResolvedModel, error) {
 
 // llamaOptions puts together the preset, the environment and the wishes. llama-server's arguments after -- go before wb's flags.
 func (l *Launch) llamaOptions(ctx context.Context, in *Install, model *ResolvedModel) (*Options, error) {
-	preset := l.Preset
-	if preset == "" {
-		preset = "single-user"
-		if in.CPU {
-			preset = "cpu"
-		}
-	}
+	preset := cmp.Or(l.Preset, in.usualPreset())
 	o, err := NewOptions(in, preset, model.Arg, l.Environ, l.Words)
 	if err != nil {
 		return nil, err
@@ -220,11 +215,7 @@ func (o *Options) fitLlama(ctx context.Context, facts *data.ModelFacts) (LlamaFi
 // CheckLlama estimates whether a model fits this machine with the usual preset. in may lack a command: then the machine's memory counts.
 // It fails as fitLlama does.
 func CheckLlama(ctx context.Context, in *Install, facts *data.ModelFacts, environ []string) (LlamaFit, error) {
-	preset := "single-user"
-	if in.CPU {
-		preset = "cpu"
-	}
-	o, err := NewOptions(in, preset, "", environ, nil)
+	o, err := NewOptions(in, in.usualPreset(), "", environ, nil)
 	if err != nil {
 		return LlamaFit{}, err
 	}

@@ -29,8 +29,8 @@ func ParseGGUFRef(name string) (GGUFRef, error) {
 		return GGUFRef{}, &Error{Op: fmt.Sprintf("read model name %q", name), Cause: why}
 	}
 	rest, revision, hasRevision := strings.Cut(name, "@")
-	quant, hasQuant := "", false
-	if revision, quant, hasQuant = strings.Cut(revision, ":"); !hasQuant {
+	revision, quant, hasQuant := strings.Cut(revision, ":")
+	if !hasQuant {
 		rest, quant, hasQuant = strings.Cut(rest, ":")
 	}
 	parts := strings.SplitN(rest, "/", 3)
