@@ -120,7 +120,7 @@ changes AS (
     CASE WHEN a.preemptions >= b.preemptions THEN (a.preemptions - b.preemptions)::BIGINT END AS server_preemptions
   FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a.phase = 'after' AND b.phase = 'before'),
 said AS ( -- what the server said about the request itself is exact for any number of users
-  -- llama.cpp sends its headers when it begins, and they may arrive a little late. An older server sends them with the first token.
+  -- llama.cpp sends its headers when it begins, and they may arrive a little late. Where they come with the first token they say nothing.
   SELECT s.*, CASE WHEN s.source = 'timings' AND t.headers_ns + s.prefill_ms * 1e6 <= t.first_ns + 10e6 + s.prefill_ms * 5e4
     THEN (t.headers_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 END AS slot_wait_ms
   FROM raw.turn_server s JOIN raw.turn t ON t.run_id = s.run_id AND t.turn_id = s.turn_id
