@@ -49,21 +49,20 @@ func readGGUFParts(path string) (*ggufHeader, error) {
 
 // readGGUFHeader reads the header of one file. Its errors do not name the file.
 func readGGUFHeader(path string) (*ggufHeader, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	st, err := os.Stat(path) // before it is opened: opening a pipe waits for its other end
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, errors.New("no such file")
+	case err != nil:
+		return nil, plain.PathCause(err)
+	case !st.Mode().IsRegular():
+		return nil, errors.New("it is not a file")
 	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, plain.PathCause(err)
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, plain.PathCause(err)
-	}
-	if !st.Mode().IsRegular() {
-		return nil, errors.New("it is not a file")
-	}
 	return parseGGUF(f, st.Size())
 }
 
@@ -147,7 +146,7 @@ func (h *ggufHeader) facts() (*ModelFacts, error) {
 	}
 	g := &ggufShape{ggufHeader: h, arch: arch, most: map[string]int64{}}
 	f := &ModelFacts{Architecture: arch, ModelType: arch, ChatTemplate: h.texts["tokenizer.chat_template"],
-		ContextTokens: g.size("context_length"), Recurrent: g.recurrent()}
+		ContextTokens: believedContext(g.size("context_length")), Recurrent: g.recurrent()}
 	if err := g.fill(&f.Shape); err != nil {
 		return nil, err
 	}
@@ -175,6 +174,14 @@ var (
 	// the experts of a layer are one tensor; in files of the first Mixtral, each was one
 	ggufExperts = regexp.MustCompile(`^blk\.\d+\.ffn_(?:gate|down|up|gate_up)(?:_exps\.|\.\d+\.)`)
 )
+
+// believedContext gives a length of context in tokens. No model has one of 16 million: such a length counts as unknown.
+func believedContext(tokens int64) int64 {
+	if tokens > 1<<24 {
+		return 0
+	}
+	return tokens
+}
 
 // addTensor adds a tensor to the figures that Work uses. Layers behind the last one predict further tokens, and plain decoding does not
 // read them.

@@ -82,7 +82,8 @@ func group(d *drawing, places []place) string {
 func fixedInks() map[string][][]string {
 	return map[string][][]string{
 		"cause": {{"new_text"}, {"changed_text"}, {"block_rounding", "not_restorable"}, {"template_rewrote_history"}, {"retokenized"},
-			{"evicted", "host_memory_full"}, {"isolation", "slot_taken"}, {"unknown"}, {"last_token", "context_shifted", "hybrid_state"}},
+			{"evicted", "slot_taken"}, {"isolation"}, {"unknown"}, {"last_token"}, {"hybrid_state", "host_memory_full"},
+			{"context_shifted"}, {"small_share"}},
 		"phase":  {{"before"}, {"with"}, {"after"}},
 		"series": {{"cold"}, {"cached"}, {"partly"}},
 	}

@@ -53,7 +53,7 @@ With --url, check the server at that URL. It gets one request for one token.`,
 					return err
 				}
 				given := func(flag string) bool { return cmd.Flags().Changed(flag) }
-				if at.Engine == "" && given("llama-server") {
+				if at.Engine == "" && (given("llama-server") || at.Serve.LlamaServer != "" && at.Serve.VLLM == "") {
 					at.Engine = target.LlamaCpp
 				}
 				at.Model = model

@@ -14,7 +14,6 @@ import (
 
 	"wb/collect/engine"
 	"wb/collect/load"
-	"wb/collect/serve"
 	"wb/data/plain"
 	"wb/store"
 )
@@ -94,7 +93,7 @@ func (r *run) engineRow() store.Engine {
 		WeightsBytes:      e.WeightsBytes,
 		Slots:             e.Slots,
 	}
-	if how := e.CacheOf(); how != nil {
+	if how := e.CacheOf(); how != nil && eng.BlockSizeTokens == nil {
 		eng.BlockSizeTokens = new(int64(how.UnitTokens))
 	}
 	if p.Server.Process != nil && p.Server.Process.Facts().PID != 0 {
@@ -202,7 +201,7 @@ func (r *run) engineSettings(add func(source, name, value string)) {
 	opt("tokenizer", plain.OrNil(e.Tokenizer))
 	opt("template", plain.OrNil(e.Template))
 	for name, v := range e.Flags {
-		if p.Server.Process == nil && !slices.Contains(append(serve.SecretArgs(), "host", "port", "alias"), name) {
+		if p.Server.Process == nil {
 			add("server", "--"+name, r.client.Clean(v))
 		}
 	}

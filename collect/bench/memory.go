@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"wb/collect/engine"
-	"wb/collect/target"
 )
 
 // memory is a measurement of this machine's memory.
@@ -19,9 +18,9 @@ func (m *memory) figure() *int64 {
 }
 
 // reachMeasured connects to the cell's server, and measures this machine's memory if the server runs here and is no simulator.
-// vLLM takes most of the memory, so it is measured before vLLM starts. Other servers run already.
+// A server that wb starts takes memory, so it is measured before the start. Other servers run already.
 func (x *Execution) reachMeasured(ctx context.Context, c *CellRun) error {
-	if c.Target.Engine == target.VLLM {
+	if c.Target.Engine.Managed() {
 		if err := x.measureMemory(ctx, c); err != nil {
 			return err
 		}

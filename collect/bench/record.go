@@ -247,7 +247,7 @@ func (r *run) turnRows(rows *store.Together, p *liveSession, f *finishedTurn) {
 		rows.PutMessages(r.message(h, "assistant", re.Content, re.Reasoning))
 	}
 	store.Put(rows, row)
-	if s := re.Server; s != nil {
+	if s := re.Server; s != nil && re.Status == client.StatusOK { // a reply that was cut has those of an event in the middle
 		store.Put(rows, store.TurnServer{RunID: r.id, TurnID: f.id, Source: s.Source, QueueMs: s.QueueMs, PrefillMs: s.PrefillMs,
 			DecodeMs: s.DecodeMs, TTFTMs: s.TTFTMs, CachedTokens: s.CachedTokens, PrefillTokens: s.PrefillTokens,
 			DecodeTokens: s.DecodeTokens, DraftTokens: s.DraftTokens, DraftTokensAccepted: s.DraftTokensAccepted})
@@ -281,7 +281,7 @@ func (r *run) doubt(rows *store.Together, p *liveSession, f *finishedTurn) {
 	if re.Status != client.StatusOK {
 		return
 	}
-	if n := re.Tokens; n != nil && *n != *re.CompletionTokens {
+	if n := re.Tokens; n != nil && *n != *re.CompletionTokens && !r.endToken(re, *n) {
 		tell(store.EventUsageDisagrees, "the usage says %d completion tokens, and the stream brought %d; "+
 			"tokens per second and ITL are those of the stream", *re.CompletionTokens, *n)
 	}
@@ -315,6 +315,11 @@ func (r *run) doubt(rows *store.Together, p *liveSession, f *finishedTurn) {
 	if *n >= p.longest.tokens {
 		p.longest = sentTurn{f.prompt.Messages, *n}
 	}
+}
+
+// endToken says whether a server counts one token more than its events bring: the one that ended the reply, which has no text.
+func (r *run) endToken(re *client.Reply, streamed int64) bool {
+	return r.engine.Takes().Timings && re.FinishReason != nil && *re.FinishReason == "stop" && streamed+1 == *re.CompletionTokens
 }
 
 // sentTurn is a prompt that was sent, with the number of tokens that the server counted in it.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -197,6 +198,9 @@ func (r *run) settleStatus(err error) (reason string, _ error) {
 // defaultName makes the name of a run from the model's name and the time.
 // Characters that do not suit a selector or a terminal become dashes.
 func defaultName(model string, at time.Time) string {
+	if filepath.Ext(model) == ".gguf" { // llama-server without --alias names the path
+		model = strings.TrimSuffix(filepath.Base(model), ".gguf")
+	}
 	plain := strings.Map(func(c rune) rune {
 		if unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("._/:@+-", c) {
 			return c

@@ -210,6 +210,7 @@ func (r *player) request(p *liveSession, d *data.Dialogue) (client.Request, data
 		CacheSalt:   p.salt,
 		VLLM:        r.engine.Takes().VLLM,
 		Timings:     r.engine.Takes().Timings,
+		Fresh:       r.engine.Takes().Fresh,
 		TokenIDs:    r.job.TokenIDs == TokenIDsAll,
 	}
 	if limit := d.Current().MaxTokens; limit > 0 && (req.MaxTokens == 0 || limit < req.MaxTokens) {

@@ -81,8 +81,9 @@ func (r *run) beginCacheAnalysis(todo []SessionPlan) {
 		return
 	}
 	r.cache.how = *how
-	r.cache.history = prefix.NewHistory(prefix.Options{UnitTokens: how.UnitTokens, CapacityTokens: how.CapacityTokens,
-		AlignTokens: how.AlignTokens, Hybrid: how.Hybrid, Slots: how.Slots})
+	r.cache.history = prefix.NewHistory(prefix.Options{UnitTokens: how.UnitTokens, BlockTokens: how.BlockTokens,
+		CapacityTokens: how.CapacityTokens, AlignTokens: how.AlignTokens, Hybrid: how.Hybrid, Slots: how.Slots,
+		Overlapping: r.job.concurrent()})
 }
 
 // cold tells the analysis that the server's cache was emptied.
@@ -252,6 +253,6 @@ func (r *run) compareTemplate(ctx context.Context, c *client.Client, req client.
 	default:
 		text := fmt.Sprintf("the prompt rendered with %s differs from the server's template at token %d (%d tokens here, %d there)",
 			name, prefix.LCP(servers, ids), len(ids), len(servers))
-		r.event(store.EventTemplateDiffers, "run", text, nil)
+		r.warn(store.EventTemplateDiffers, "run", text)
 	}
 }

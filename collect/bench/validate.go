@@ -125,8 +125,10 @@ func (l Load) validate(m *mistakes, given func(flag string) bool, engine target.
 	case l.Isolation != "" && !slices.Contains(Isolations(), string(l.Isolation)):
 		m.add("flag --isolation: wants %s, not %q", strings.Join(Isolations(), ", "), l.Isolation)
 	case engine == target.URL && l.Isolation == IsolationRestart:
-		m.hint("use --engine vllm or llamacpp, or --isolation reset, salt or line",
+		m.hint("use --engine vllm or llamacpp, or --isolation line or salt, which vLLM takes",
 			"flag --isolation: wb can restart only a server that it started")
+	case engine == target.LlamaCpp && l.Isolation == IsolationReset:
+		m.hint("use --isolation restart or line", "flag --isolation: llama-server has no call that empties its cache")
 	case l.concurrent() && (l.Isolation == IsolationRestart || l.Isolation == IsolationReset):
 		m.hint("use salt, line or none with --users and --rate", "flag --isolation: %s would disturb other users' sessions", l.Isolation)
 	}

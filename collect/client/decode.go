@@ -29,6 +29,8 @@ type running struct {
 	atEnd       bool  // the last usage came in an event without text, or with the finish reason
 	idle        int   // events with text whose usage counted no more tokens than the one before
 	idleAtFirst bool  // the first event with text was one of these
+	timed       bool  // the last counts came from llama.cpp\'s timings
+	replaced    bool  // the counts of this event replace those, also where they are 0: a usage says more than timings
 }
 
 // decoder makes a decoder for the events of a reply. The token count of a chunk comes from its token ids, else from the growth of the
@@ -94,7 +96,6 @@ func (d *decoder) event(e *sseEvent) {
 	if w.ID != "" && re.RequestID == nil {
 		re.RequestID = new(string(w.ID))
 	}
-	re.closing.last.keep(w)
 	d.promptIDs(w.PromptIDs)
 	usage, hasIDs := w.usage(), false
 	if w.Choices.odd {
@@ -112,8 +113,16 @@ func (d *decoder) event(e *sseEvent) {
 		}
 		hasIDs = d.choice(c, &ch, e.tNs) || hasIDs
 	}
+	re.closing.last.keep(w, re.FinishReason != nil)
 	d.allIDs = d.allIDs && (hasIDs || ch.TextBytes == 0)
 	d.textAfter = d.textAfter || ch.TextBytes > 0
+	if usage == nil {
+		if usage = w.fromTimings(); usage != nil {
+			d.timed, d.replaced = true, false
+		}
+	} else {
+		d.timed, d.replaced = false, d.timed
+	}
 	said := false
 	if usage == nil {
 		d.learn(data, nil)
@@ -287,7 +296,7 @@ func (d *decoder) count(c counts, bad []string, ch *Chunk, hasIDs bool) (said bo
 		}
 		d.counted, d.uncounted = *n, false
 	}
-	if bad == nil { // a count of an earlier event stays where this event has none
+	if bad == nil && !d.replaced { // a count of an earlier event stays where this event has none
 		keep := func(now, before *int64) *int64 {
 			if now == nil || *now == 0 && before != nil {
 				return before

@@ -20,13 +20,19 @@ import (
 // decodeAll reads a stream that comes in the given pieces, one per read, and decides how it ended.
 func decodeAll(t testing.TB, pieces ...string) *Reply {
 	t.Helper()
+	return decodeAt(t, 0, pieces...)
+}
+
+// decodeAt is decodeAll for reads that come ns after the request, one ns apart.
+func decodeAt(t testing.TB, ns int64, pieces ...string) *Reply {
+	t.Helper()
 	conn := &stampedConn{}
 	from := &steps{conn: conn}
 	for i, p := range pieces {
-		from.left = append(from.left, step{p, int64(i + 1), -1, -1})
+		from.left = append(from.left, step{p, ns + int64(i+1), -1, -1})
 	}
-	c := &Client{size: 1 << 16, held: newHeld(), clock: func() int64 { return 0 }}
-	re := &Reply{RequestBytes: 1 << 12}
+	c := &Client{size: 1 << 16, held: newHeld(), clock: func() int64 { return ns }}
+	re := &Reply{RequestBytes: 1 << 12, Times: Times{DoneNs: ns}}
 	x := stream{client: c, conn: conn, decoder: re.decoder(func(s string) string { return s })}
 	defer x.release()
 	if err := x.read(from, func() {}); !errors.Is(err, io.EOF) {

@@ -44,14 +44,17 @@ func (re *Reply) Held() bool {
 }
 
 // flushed says whether the whole reply was held back and then sent at once. Then each read brought several events, and all events came
-// within a twentieth of the time that passed before the first.
+// within a twentieth of the time that passed before the first, or within a fourth of the time that the server says it decoded.
 func (re *Reply) flushed() bool {
 	const part = 20
 	if re.Events < fewEvents || re.Reads*2 > re.Events || re.LastNs == nil {
 		return false
 	}
-	before := *re.FirstNs - re.SubmitNs
-	return before > longReplyNs && *re.LastNs-*re.FirstNs < before/part
+	before, took := *re.FirstNs-re.SubmitNs, *re.LastNs-*re.FirstNs
+	if re.Server != nil && re.Server.DecodeMs != nil && *re.Server.DecodeMs*1e6 > longReplyNs { // the server knows how long it decoded
+		return float64(took) < *re.Server.DecodeMs*1e6/4
+	}
+	return before > longReplyNs && took < before/part
 }
 
 // A reply with fewer events, or a shorter one, does not show whether something held its events back.

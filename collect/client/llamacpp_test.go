@@ -43,7 +43,7 @@ func TestLlamaCppStreams(t *testing.T) {
 			}
 			body, _ := io.ReadAll(resp.Body) // a body that was cut short counts too
 			resp.Body.Close()
-			re := decodeAll(t, string(body))
+			re := decodeAt(t, 1e12, string(body)) // longer than any of the recorded times
 			fmt.Fprintf(&got, "-- %s --\n%s%s\n", f.Name, rows(re), serverRow(re.Server))
 			if doubts := serverDoubts(re); doubts != "" {
 				t.Errorf("%s: %s", f.Name, doubts)
@@ -88,25 +88,51 @@ func serverDoubts(re *Reply) string {
 	return ""
 }
 
-// Times that cannot be right stay unknown, and do not spoil the others.
+// What a server says of its times is compared with the usage and with what the client saw. What cannot be right stays unknown, and does
+// not spoil the rest.
 func TestServerTimes(t *testing.T) {
-	for _, c := range []struct{ member, raw, want string }{
-		{"timings", `{"cache_n":3,"prompt_n":6,"prompt_ms":1.5,"predicted_n":2,"predicted_ms":9,"draft_n":4,"draft_n_accepted":1}`,
-			"timings: queue nil, prefill 1.5, decode 9 ms; cached 3, prefill 6, decode 2, drafts 4, accepted 1"},
+	for _, c := range []struct{ member, raw, want, doubt string }{
+		{"timings", `{"cache_n":3,"prompt_n":6,"prompt_ms":1.5,"predicted_n":4,"predicted_ms":9,"draft_n":4,"draft_n_accepted":1}`,
+			"timings: queue nil, prefill 1.5, decode 9 ms; cached 3, prefill 6, decode 4, drafts 4, accepted 1", ""},
 		{"timings", `{"cache_n":"3","prompt_n":-6,"prompt_ms":"soon","predicted_n":2.5,"predicted_ms":9}`,
-			"timings: queue nil, prefill nil, decode 9 ms; cached 3, prefill nil, decode nil, drafts nil, accepted nil"},
-		{"timings", `{"prompt_ms":-1,"predicted_ms":1e300}`, "the server says no times"},
-		{"timings", `{"prompt_ms":1,"predicted_n":2,"draft_n":1,"draft_n_accepted":3}`,
-			"timings: queue nil, prefill 1, decode nil ms; cached nil, prefill nil, decode 2, drafts nil, accepted nil"},
-		{"timings", `"none"`, "the server says no times"},
+			"timings: queue nil, prefill nil, decode 9 ms; cached 3, prefill nil, decode nil, drafts nil, accepted nil", ""},
+		{"timings", `{"prompt_ms":-1,"predicted_ms":1e300}`, "the server says no times", ""},
+		{"timings", `"none"`, "the server says no times", ""},
+		{"timings", `{"prompt_ms":5000,"predicted_ms":90000}`,
+			"timings: queue nil, prefill nil, decode nil ms; cached nil, prefill nil, decode nil, drafts nil, accepted nil",
+			"timings: prefill took 5000.0 ms, and the first token came after 100.0 ms; " +
+				"timings: decoding took 90000.0 ms, and the whole reply 100.0 ms"},
+		{"timings", `{"cache_n":500,"prompt_n":6,"prompt_ms":1,"predicted_n":24,"draft_n":9,"draft_n_accepted":4}`,
+			"timings: queue nil, prefill 1, decode nil ms; cached nil, prefill nil, decode nil, drafts nil, accepted nil",
+			"timings: 500 cached and 6 computed tokens, of a prompt of 9; timings: 24 generated tokens, and the usage says 4; " +
+				"timings: 4 drafts were accepted, which are too many"},
+		{"timings", `{"prompt_n":9,"cache_n":0,"prompt_ms":0,"predicted_n":4,"predicted_ms":0}`,
+			"timings: queue nil, prefill nil, decode nil ms; cached 0, prefill 9, decode 4, drafts nil, accepted nil", ""},
 		{"metrics", `{"time_to_first_token_ms":31.4,"generation_time_ms":84.2,"queue_time_ms":0.03,"mean_itl_ms":3.7}`,
-			"metrics: queue 0.03, prefill 31.4, decode 84.2 ms; cached nil, prefill nil, decode nil, drafts nil, accepted nil"},
-		{"metrics", `{"queue_time_ms":null}`, "the server says no times"},
-		{"metrics", `[1]`, "the server says no times"},
+			"metrics: queue 0.03, prefill 31.4, decode 84.2 ms; cached nil, prefill nil, decode nil, drafts nil, accepted nil", ""},
+		{"metrics", `{"queue_time_ms":null}`, "the server says no times", ""},
+		{"metrics", `[1]`, "the server says no times", ""},
 	} {
-		re := decodeAll(t, `data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2},"`+c.member+`":`+c.raw+"}\n\n")
-		if got := serverRow(re.Server); got != c.want {
-			t.Errorf("%s %s: %s, want %s", c.member, c.raw, got, c.want)
+		text := `data: {"choices":[{"index":0,"delta":{"content":"a b"}}],"timings":{"prompt_ms":77}}` + "\n\n"
+		last := `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4},"` +
+			c.member + `":` + c.raw + "}\n\n"
+		re := decodeAt(t, 100e6, text, last)
+		if got := serverRow(re.Server); got != c.want || strings.Join(re.Doubts, "; ") != c.doubt {
+			t.Errorf("%s %s: %s, %q; want %s", c.member, c.raw, got, re.Doubts, c.want)
+		}
+	}
+}
+
+// A usage says more than timings, also where it says 0. Without a usage the timings count.
+func TestUsageBeforeTimings(t *testing.T) {
+	const timings = `"timings":{"prompt_n":2,"cache_n":7,"predicted_n":1,"prompt_ms":1}` + "}\n\n"
+	text := `data: {"choices":[{"index":0,"delta":{"content":"a"}}],` + timings
+	ended := `data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}],` + timings
+	usage := `data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":0}}}` + "\n\n"
+	for _, c := range []struct{ stream, want string }{{text + ended + usage, "9 0 1"}, {text + ended, "9 7 1"}} {
+		re := decodeAll(t, c.stream)
+		if got := num(re.PromptTokens) + " " + num(re.CachedTokens) + " " + num(re.CompletionTokens); got != c.want || re.Status != StatusOK {
+			t.Errorf("%s: %s %s, want %s", c.stream, got, re.Status, c.want)
 		}
 	}
 }

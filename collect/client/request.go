@@ -22,6 +22,7 @@ type Request struct {
 	IgnoreEOS   bool   // send ignore_eos, which the server is known to understand
 	CacheSalt   string // "" for none
 	VLLM        bool   // the server understands vLLM's extra fields
+	Fresh       bool   // use a new connection: the server closes one after a stream without saying so
 	Timings     bool   // send timings_per_token, llama.cpp's field that makes every event count the tokens so far
 }
 

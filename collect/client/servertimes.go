@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 )
 
@@ -30,8 +31,11 @@ const (
 // lastWords are the members of the last events in which a server may speak of its times.
 type lastWords struct{ timings, metrics RawValue }
 
-// keep takes the members of an event. Those of a later event replace those of an earlier one.
-func (l *lastWords) keep(w *wireChunk) {
+// keep takes the members of an event that comes with the finish reason or after it. Those of a later event replace those of an earlier one.
+func (l *lastWords) keep(w *wireChunk, ended bool) {
+	if !ended {
+		return
+	}
 	if len(w.Timings) > 0 {
 		l.timings = w.Timings
 	}
@@ -48,7 +52,7 @@ func (l *lastWords) times() *ServerTimes {
 	return metricsOf(l.metrics)
 }
 
-// timingsOf reads llama.cpp's timings (result_timings in tools/server/server-task.cpp). Without speculation they have no draft_n.
+// timingsOf reads llama.cpp's timings (result_timings in tools/server/server-task.cpp). Without drafts they have no draft_n.
 func timingsOf(raw RawValue) *ServerTimes {
 	var w struct {
 		Cached      RawValue `json:"cache_n"`
@@ -68,12 +72,6 @@ func timingsOf(raw RawValue) *ServerTimes {
 	if t.PrefillMs == nil && t.DecodeMs == nil {
 		return nil
 	}
-	if t.DecodeTokens != nil && len(w.Draft) == 0 {
-		t.DraftTokens, t.DraftTokensAccepted = new(int64(0)), new(int64(0))
-	}
-	if t.DraftTokens != nil && t.DraftTokensAccepted != nil && *t.DraftTokensAccepted > *t.DraftTokens {
-		t.DraftTokens, t.DraftTokensAccepted = nil, nil
-	}
 	return t
 }
 
@@ -88,6 +86,55 @@ func metricsOf(raw RawValue) *ServerTimes {
 		return nil
 	}
 	return &ServerTimes{Source: FromMetrics, QueueMs: w.Queue.value, PrefillMs: w.First.value, TTFTMs: w.First.value, DecodeMs: w.Decode.value}
+}
+
+// slackMs is by how much a time of the server may exceed what the client saw, in ms: the server may begin before wb has seen the last byte
+// of the request leave.
+const slackMs = 5
+
+// believeTimes compares what the server says about the request with the usage and with the client's times. What cannot be right becomes
+// nil, and Doubts says so. It must be called after the usage was checked.
+func (re *Reply) believeTimes() {
+	s := re.Server
+	if s == nil {
+		return
+	}
+	refuse := func(what string, a ...any) {
+		re.Doubts = append(re.Doubts, s.Source+": "+fmt.Sprintf(what, a...))
+	}
+	since := func(end *int64) float64 {
+		if end == nil {
+			return math.Inf(1)
+		}
+		return float64(*end-re.SubmitNs)/1e6 + slackMs
+	}
+	if ms := s.PrefillMs; ms != nil && *ms > since(re.FirstNs) {
+		refuse("prefill took %.1f ms, and the first token came after %.1f ms", *ms, since(re.FirstNs)-slackMs)
+		s.PrefillMs, s.TTFTMs = nil, nil
+	}
+	if ms := s.DecodeMs; ms != nil && *ms > since(&re.DoneNs) {
+		refuse("decoding took %.1f ms, and the whole reply %.1f ms", *ms, since(&re.DoneNs)-slackMs)
+		s.DecodeMs = nil
+	}
+	if s.CachedTokens != nil && s.PrefillTokens != nil && re.PromptTokens != nil && *s.CachedTokens+*s.PrefillTokens != *re.PromptTokens {
+		refuse("%d cached and %d computed tokens, of a prompt of %d", *s.CachedTokens, *s.PrefillTokens, *re.PromptTokens)
+		s.CachedTokens, s.PrefillTokens = nil, nil
+	}
+	if n := s.DecodeTokens; n != nil && re.CompletionTokens != nil && *n != *re.CompletionTokens {
+		refuse("%d generated tokens, and the usage says %d", *n, *re.CompletionTokens)
+		s.DecodeTokens = nil
+	}
+	n, all := s.DraftTokensAccepted, re.CompletionTokens
+	if n != nil && (s.DraftTokens == nil || *n > *s.DraftTokens || all != nil && *n >= *all) {
+		refuse("%d drafts were accepted, which are too many", *n)
+		s.DraftTokens, s.DraftTokensAccepted = nil, nil
+	}
+	if s.PrefillMs != nil && *s.PrefillMs == 0 && s.PrefillTokens != nil && *s.PrefillTokens > 0 {
+		s.PrefillMs, s.TTFTMs = nil, nil // computing takes time
+	}
+	if s.DecodeMs != nil && *s.DecodeMs == 0 && s.DecodeTokens != nil && *s.DecodeTokens > 1 {
+		s.DecodeMs = nil
+	}
 }
 
 // looseMs is a duration in ms, from 0 to a month. Anything else is unknown.

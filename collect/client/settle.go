@@ -21,6 +21,7 @@ func endedWell(finish string) bool { return slices.Contains(goodReasons, strings
 func (re *Reply) settle(maxTokens int, unfinished bool) (status Status, why string) {
 	re.Doubts = append(re.Doubts, re.closing.usageBad...)
 	re.believe(maxTokens)
+	re.believeTimes()
 	switch {
 	case re.FinishReason == nil || !re.closing.usageSeen:
 		what := "usage"

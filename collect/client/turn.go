@@ -34,6 +34,7 @@ func (c *Client) Turn(parent context.Context, r Request, limit time.Duration) *R
 		return re.end(c, StatusRefused, err.Error())
 	}
 	req.Header.Set("Accept", "text/event-stream")
+	req.Close = r.Fresh
 	re.SubmitNs = c.clock()
 	resp, err := c.turns.Do(req)
 	w.tell(re)

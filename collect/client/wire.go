@@ -371,7 +371,7 @@ func (w *wireChunk) usage() RawValue {
 			return c.Delta.Usage
 		}
 	}
-	return w.fromTimings()
+	return nil
 }
 
 // fromTimings makes a usage from llama.cpp's timings. prompt_n tokens were computed, cache_n came from the cache, and predicted_n were

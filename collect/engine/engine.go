@@ -98,11 +98,13 @@ type Fields struct {
 	IgnoreEOS bool // ignore_eos
 	CacheSalt bool // cache_salt
 	Timings   bool // timings_per_token
+	Fresh     bool // each stream needs a new connection, since the server closes one after it without saying so
 }
 
 // Cache says how a server's prefix cache works.
 type Cache struct {
 	UnitTokens     int                 // hits are whole multiples of this many tokens
+	BlockTokens    int                 // of one block of the pool; 0: no pool
 	CapacityTokens int                 // tokens that the cache holds; 0: no limit is known
 	AlignTokens    int                 // a hit ends at a multiple of this many tokens; 0: at any unit
 	Hybrid         bool                // some layers keep a state that can only be taken up at certain places
@@ -173,7 +175,7 @@ type ModelFacts struct {
 // SlotFacts are what is known about a server that keeps prompts in slots.
 type SlotFacts struct {
 	Slots        *int64            // requests that are computed at once, each in a separate slot
-	Flags        map[string]string // flags of its command line and environment, without dashes; nil: the process cannot be seen
+	Flags        map[string]string // of its process, about cache and devices, by their long names; nil: it cannot be seen
 	KVTokenBytes int64             // KV cache of one token, in bytes; 0: not known
 	WindowTokens int64             // sliding window of some layers; 0: none is known
 	Recurrent    bool              // some layers have a recurrent state

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
-
-	"github.com/shirou/gopsutil/v4/process"
 
 	"wb/collect/client"
 	"wb/data/prefix"
@@ -25,7 +22,7 @@ func (llamaCpp) Recognises(f *Facts) bool {
 }
 
 // Fields are the ones that the server understands. It ignores others without a word.
-func (llamaCpp) Fields(*Facts) Fields { return Fields{IgnoreEOS: true, Timings: true} }
+func (llamaCpp) Fields(*Facts) Fields { return Fields{IgnoreEOS: true, Timings: true, Fresh: true} }
 
 // Learn reads /props, and the flags of the server's process where it runs on this machine.
 func (llamaCpp) Learn(ctx context.Context, c *client.Client, f *Facts) {
@@ -38,8 +35,9 @@ func (llamaCpp) Learn(ctx context.Context, c *client.Client, f *Facts) {
 	default:
 		f.readProps(text)
 	}
-	f.Flags = llamaFlags(ctx, c)
-	f.PrefixCaching = new(f.Flags["no-cache-prompt"] == "")
+	if f.Flags = llamaFlags(ctx, c); f.Flags != nil {
+		f.PrefixCaching = new(f.Flags["cache-prompt"] != off)
+	}
 	f.readModelFile(ctx, c)
 }
 
@@ -54,16 +52,17 @@ func (f *Facts) readProps(text []byte) {
 		Path   client.LooseText `json:"model_path"`
 		Format client.LooseText `json:"model_ftype"`
 	}
-	if client.Lenient(text, &p) != nil {
-		return
-	}
-	count := func(t client.LooseText, to **int64) {
-		if n, err := strconv.ParseInt(string(t), 10, 64); err == nil && n > 0 && n <= client.MaxTokenCount {
+	_ = client.Lenient(text, &p) // what cannot be read stays unknown
+	count := func(t client.LooseText, most int64, to **int64) {
+		if n, err := strconv.ParseInt(string(t), 10, 64); err == nil && n > 0 && n <= most {
 			*to = &n
 		}
 	}
-	count(p.Defaults.ContextTokens, &f.MaxModelLenTokens)
-	count(p.Slots, &f.Slots)
+	count(p.Defaults.ContextTokens, client.MaxTokenCount, &f.MaxModelLenTokens)
+	count(p.Slots, llamaMostSlots, &f.Slots)
+	if f.Slots == nil {
+		f.lacks("no_props", "/props does not say how many slots the server has: what they hold is not predicted")
+	}
 	words := func(t client.LooseText, to **string) {
 		if t != "" {
 			*to = new(client.Clip(string(t)))
@@ -74,63 +73,6 @@ func (f *Facts) readProps(text []byte) {
 	if p.Path != "" {
 		f.ModelRoot = new(string(p.Path))
 	}
-}
-
-// llamaShort are short flags of llama-server and the names that they stand for (common/arg.cpp).
-var llamaShort = map[string]string{"c": "ctx-size", "np": "parallel", "cram": "cache-ram", "ctk": "cache-type-k", "ctv": "cache-type-v",
-	"kvu": "kv-unified", "no-kvu": "no-kv-unified", "sps": "slot-prompt-similarity", "ctxcp": "ctx-checkpoints",
-	"swa-checkpoints": "ctx-checkpoints", "ngl": "n-gpu-layers", "gpu-layers": "n-gpu-layers",
-	"m": "model", "t": "threads", "b": "batch-size", "ub": "ubatch-size", "fa": "flash-attn"}
-
-// llamaFlags gives the flags of the server's process by their long names, "on" where there is no value. It is nil where the process
-// cannot be seen.
-func llamaFlags(ctx context.Context, c *client.Client) map[string]string {
-	pid, ok := ServerPID(ctx, c)
-	if !ok {
-		return nil
-	}
-	p, err := process.NewProcessWithContext(ctx, pid)
-	if err != nil {
-		return nil
-	}
-	words, err := p.CmdlineSliceWithContext(ctx)
-	if err != nil || len(words) == 0 {
-		return nil
-	}
-	environ, _ := p.EnvironWithContext(ctx) // a process of somebody else keeps it to itself
-	return readLlamaFlags(words[1:], environ)
-}
-
-// readLlamaFlags reads the words of a command line, and the variables LLAMA_ARG_… that stand for flags. The command line wins.
-func readLlamaFlags(words, environ []string) map[string]string {
-	flags := map[string]string{}
-	for _, e := range environ {
-		if name, ok := strings.CutPrefix(e, "LLAMA_ARG_"); ok {
-			name, value, _ := strings.Cut(name, "=")
-			name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-			if long := map[string]string{"n-parallel": "parallel"}[name]; long != "" {
-				name = long
-			}
-			flags[name] = value
-		}
-	}
-	for i, w := range words {
-		name := strings.TrimLeft(w, "-")
-		if name == w || name == "" || name[0] >= '0' && name[0] <= '9' {
-			continue
-		}
-		if long, ok := llamaShort[name]; ok {
-			name = long
-		}
-		value := "on"
-		if i+1 < len(words) {
-			if next := words[i+1]; !strings.HasPrefix(next, "-") || len(next) > 1 && next[1] >= '0' && next[1] <= '9' {
-				value = next
-			}
-		}
-		flags[name] = value
-	}
-	return flags
 }
 
 // TokenIDs asks for the ids of messages in two steps, because /tokenize takes only text: /apply-template renders them. The ids are those
@@ -164,28 +106,28 @@ func (llamaCpp) CachedTokens(_ *Facts, reported *int64, _ bool) *int64 { return 
 
 // llamaCounters are the counters of /metrics, which needs --metrics. prompt_tokens_total leaves out the cached tokens.
 var llamaCounters = map[string][]string{
-	"prefix_cache_hits":    {"llamacpp:prompt_tokens_cached_total"},
-	"prefix_cache_misses":  {"llamacpp:prompt_tokens_total"},
-	"spec_decode_accepted": {"llamacpp:spec_decode_num_accepted_tokens_total"},
+	"prefix_cache_hits":   {"llamacpp:prompt_tokens_cached_total"},
+	"prefix_cache_misses": {"llamacpp:prompt_tokens_total"},
 }
 
 func (llamaCpp) CounterNames(counter string) []string { return llamaCounters[counter] }
 
-// Defaults of llama-server (common/common.h).
+// Defaults of llama-server (common/common.h), and the most slots that are believed.
 const (
+	llamaMostSlots  = 1024
 	llamaHostMiB    = 8192 // --cache-ram
 	llamaSimilarity = 0.1  // --slot-prompt-similarity
 )
 
 // Cache is one of slots, which reuse a prefix token by token. Prompts that leave a slot go to host memory.
 func (llamaCpp) Cache(f *Facts) *Cache {
-	if f.Flags["no-cache-prompt"] != "" {
+	if f.Flags["cache-prompt"] == off {
 		return nil
 	}
-	o := &prefix.SlotOptions{Slots: 1, HostBytes: llamaHostMiB << 20, TokenBytes: f.KVTokenBytes, Similarity: llamaSimilarity}
-	if f.Slots != nil {
-		o.Slots = int(*f.Slots)
+	if f.Slots == nil { // then only what was sent before is known, and not what the server still holds
+		return &Cache{UnitTokens: 1}
 	}
+	o := &prefix.SlotOptions{Slots: int(*f.Slots), HostBytes: llamaHostMiB << 20, TokenBytes: f.KVTokenBytes, Similarity: llamaSimilarity}
 	if f.MaxModelLenTokens != nil {
 		o.ContextTokens = int(*f.MaxModelLenTokens)
 	}
@@ -195,14 +137,23 @@ func (llamaCpp) Cache(f *Facts) *Cache {
 	if s, err := strconv.ParseFloat(f.Flags["slot-prompt-similarity"], 32); err == nil {
 		o.Similarity = float32(s)
 	}
-	// with an automatic number of slots the server has one KV cache for all of them
-	parallel, given := f.Flags["parallel"]
-	_, apart := f.Flags["no-kv-unified"]
-	_, unified := f.Flags["kv-unified"]
-	o.Unified = unified || !apart && (!given || parallel == "-1")
-	_, whole := f.Flags["swa-full"]
-	o.Partial = f.Recurrent || f.WindowTokens > 0 && !whole
+	o.SaveIdle = f.Flags["cache-idle-slots"] != off
+	o.Unified = f.unified()
+	o.Partial = f.Recurrent || f.WindowTokens > 0 && f.Flags["swa-full"] != on
 	return &Cache{UnitTokens: 1, Slots: o}
+}
+
+// llamaAutoSlots is how many slots an automatic number makes (tools/server/server.cpp).
+const llamaAutoSlots = 4
+
+// unified says whether the slots share one KV cache: they do with an automatic number of slots. Where the flags cannot be seen, that many
+// slots are taken for automatic.
+func (f *Facts) unified() bool {
+	if f.Flags == nil {
+		return f.Slots != nil && *f.Slots == llamaAutoSlots
+	}
+	n, err := strconv.ParseInt(f.Flags["parallel"], 10, 32)
+	return err != nil || n < 0 || f.Flags["kv-unified"] == on
 }
 
 // Reset is not possible: an erased slot's prompt comes back from host memory.
@@ -214,15 +165,14 @@ func (llamaCpp) About() About {
 		Releases:   "b10434, b11434",
 		Recognised: "`Server: llama.cpp`, `owned_by: llamacpp`, or counters named `llamacpp:…`",
 		Says: "build (`/props`: `build_info`), model file (`model_path`), quantisation (`model_ftype`), parameters and size " +
-			"(`/v1/models`: `meta.n_params`, `meta.size`), slots (`total_slots`); the flags of a process on this machine",
+			"(`/v1/models`: `meta.n_params`, `meta.size`), slots (`total_slots`); the flags about cache and devices of a process on this machine",
 		Context: "of one slot: `/props`, `default_generation_settings.n_ctx`",
 		Tokens:  "`/apply-template`, then `/tokenize` with `content`: as many as `usage.prompt_tokens`",
 		Takes:   "`ignore_eos`, `timings_per_token`",
 		Drops: "`cache_salt` (`--isolation salt` becomes `line`, with a warning), `return_token_ids` (`--token-ids all` gets a warning); " +
 			"unknown fields are ignored without a word",
 		LastEvent: "`usage` with `cached_tokens`; `timings`: times of prefill and decode, cached and computed tokens, drafts accepted",
-		Counters: "`llamacpp:…`, with `--metrics`: `prompt_tokens_total` (without cached tokens), `prompt_tokens_cached_total`, " +
-			"`spec_decode_num_accepted_tokens_total`",
+		Counters:  "`llamacpp:…`, with `--metrics`: `prompt_tokens_total` (without cached tokens), `prompt_tokens_cached_total`",
 		Caching: "slots: the longest common prefix with the prompt of a slot, token by token; prompts that leave a slot go to host memory " +
 			"(`--cache-ram`); with a sliding window or a recurrent state only checkpoints can be taken up",
 		Isolation: "`restart` (started by wb), `line`, `none`",

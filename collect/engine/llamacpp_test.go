@@ -69,7 +69,7 @@ func TestLlamaCppFacts(t *testing.T) {
 		how.Slots.HostBytes != 8192<<20 || how.Slots.Partial {
 		t.Errorf("its cache: %+v, %+v", how, how.Slots)
 	}
-	if f := s.Takes(); f != (Fields{IgnoreEOS: true, Timings: true}) || s.Reset(&s.Facts) != nil {
+	if f := s.Takes(); f != (Fields{IgnoreEOS: true, Timings: true, Fresh: true}) || s.Reset(&s.Facts) != nil {
 		t.Errorf("it takes %+v", f)
 	}
 	ids, err := s.TokenIDs(t.Context(), c, s.Model, Text{Messages: []client.Message{{Role: "user", Content: "Name three primary colours."}}})
@@ -103,27 +103,53 @@ func TestLlamaCppLacks(t *testing.T) {
 }
 
 func TestReadLlamaFlags(t *testing.T) {
-	environ := []string{"PATH=/bin", "LLAMA_ARG_CACHE_RAM=100", "LLAMA_ARG_N_PARALLEL=3", "LLAMA_ARG_CTX_SIZE=1"}
-	flags := readLlamaFlags(strings.Fields("-m model.gguf -c 8192 -np -1 --swa-full -ctk q8_0 --no-kv-unified --temp -0.5 --jinja"), environ)
-	var got []string
-	for _, name := range slices.Sorted(maps.Keys(flags)) {
-		got = append(got, name+"="+flags[name])
+	for _, c := range []struct{ words, environ, want string }{
+		{"-m model.gguf -c 8192 -np -1 --swa-full -ctk q8_0 --no-kv-unified --temp -0.5 --jinja", "LLAMA_ARG_CACHE_RAM=100 PATH=/bin",
+			"cache-ram=100 cache-type-k=q8_0 ctx-size=8192 kv-unified=off parallel=-1 swa-full=on"},
+		{"--no-cache-prompt --cache-prompt -ngl 3 --gpu-layers=5", "", "cache-prompt=on n-gpu-layers=5"},
+		{"-np 2", "LLAMA_ARG_KV_UNIFIED=0 LLAMA_ARG_SWA_FULL=false LLAMA_ARG_NO_CACHE_PROMPT=0 LLAMA_ARG_N_PARALLEL=3",
+			"cache-prompt=off kv-unified=off parallel=2 swa-full=off"},
+		// what may be secret is never read
+		{"-hft hf_SECRET --api-key a,b --mcp-servers-json {} --model-url http://u:p@h/x", "LLAMA_API_KEY=s HF_TOKEN=t", ""},
+	} {
+		flags := readLlamaFlags(strings.Fields(c.words), strings.Fields(c.environ))
+		var got []string
+		for _, name := range slices.Sorted(maps.Keys(flags)) {
+			got = append(got, name+"="+flags[name])
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %s, want %s", c.words, strings.Join(got, " "), c.want)
+		}
 	}
-	want := "cache-ram=100 cache-type-k=q8_0 ctx-size=8192 jinja=on model=model.gguf no-kv-unified=on parallel=-1 swa-full=on temp=-0.5"
-	if strings.Join(got, " ") != want {
-		t.Errorf("%s, want %s", strings.Join(got, " "), want)
+}
+
+func TestLlamaCache(t *testing.T) {
+	for _, c := range []struct {
+		flags   string // "none": they cannot be seen
+		slots   int64
+		unified bool
+		partial bool // of a model with a window
+		host    int64
+		idle    bool
+	}{
+		{"-np 2", 2, false, true, 8192 << 20, true},
+		{"-np 2 -kvu --swa-full", 2, true, false, 8192 << 20, true},
+		{"", 4, true, true, 8192 << 20, true},
+		{"--no-kv-unified", 4, true, true, 8192 << 20, true}, // an automatic number of slots shares one cache all the same
+		{"-np -2 --cache-ram -1 --no-cache-idle-slots", 4, true, true, -1 << 20, false},
+		{"none", 2, false, true, 8192 << 20, true},
+		{"none", 4, true, true, 8192 << 20, true},
+	} {
+		f := Facts{SlotFacts: SlotFacts{Slots: &c.slots, WindowTokens: 512}}
+		if c.flags != "none" {
+			f.Flags = readLlamaFlags(strings.Fields(c.flags), nil)
+		}
+		o := llamaCpp{}.Cache(&f).Slots
+		if o.Slots != int(c.slots) || o.Unified != c.unified || o.Partial != c.partial || o.HostBytes != c.host || o.SaveIdle != c.idle {
+			t.Errorf("%q: %+v", c.flags, o)
+		}
 	}
-	f := Facts{SlotFacts: SlotFacts{Flags: flags, Slots: new(int64(4)), WindowTokens: 512}}
-	if o := (llamaCpp{}).Cache(&f).Slots; o.Slots != 4 || o.HostBytes != 100<<20 || o.Unified || o.Partial {
-		t.Errorf("%+v", o)
-	}
-	delete(flags, "swa-full")
-	delete(flags, "no-kv-unified")
-	flags["cache-ram"] = "-1"
-	if o := (llamaCpp{}).Cache(&f).Slots; o.HostBytes >= 0 || !o.Unified || !o.Partial {
-		t.Errorf("%+v", o)
-	}
-	flags["no-cache-prompt"] = "on"
+	f := Facts{SlotFacts: SlotFacts{Flags: map[string]string{"cache-prompt": off}}}
 	if (llamaCpp{}).Cache(&f) != nil {
 		t.Error("a server without a prompt cache has one")
 	}

@@ -36,6 +36,9 @@ func (f *Facts) readModelFile(ctx context.Context, c *client.Client) {
 	if err != nil {
 		return // the server may run in a container: its path is not one of this machine
 	}
+	if n := f.WeightsBytes; n != nil && *n != m.WeightsBytes {
+		return // another file of the same name
+	}
 	f.ModelFile, f.Recurrent = path, m.Recurrent
 	if m.SlidingLayers > 0 {
 		f.WindowTokens = m.SlidingWindow

@@ -215,10 +215,7 @@ func probeTokenize(ctx context.Context, c *client.Client, kind Engine, f *Facts)
 	ids, err := kind.TokenIDs(limited, c, f.Model, Text{Part: sampleText})
 	if err == nil {
 		f.Tokenizer = fingerprint(ids)
-		messages := []client.Message{{Role: "system", Content: "Be brief."}, {Role: "user", Content: sampleText}}
-		if ids, err := kind.TokenIDs(limited, c, f.Model, Text{Messages: messages}); err == nil {
-			f.Template = fingerprint(ids)
-		}
+		f.probeTemplate(ctx, c, kind)
 	}
 	var status *statusError
 	switch {
@@ -230,6 +227,16 @@ func probeTokenize(ctx context.Context, c *client.Client, kind Engine, f *Facts)
 		return "cannot be used (" + strings.TrimPrefix(err.Error(), "tokenize: ") + ")"
 	}
 	return ""
+}
+
+// probeTemplate asks for the token ids of fixed messages. A template may refuse a system message, and then nothing is known of it.
+func (f *Facts) probeTemplate(ctx context.Context, c *client.Client, kind Engine) {
+	limited, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	messages := []client.Message{{Role: "system", Content: "Be brief."}, {Role: "user", Content: sampleText}}
+	if ids, err := kind.TokenIDs(limited, c, f.Model, Text{Messages: messages}); err == nil {
+		f.Template = fingerprint(ids)
+	}
 }
 
 // sampleText has words, digits, punctuation and letters of other scripts, which tokenizers cut differently.

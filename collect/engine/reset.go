@@ -13,14 +13,14 @@ import (
 	"wb/data/plain"
 )
 
-// ResetError says why the prefix cache cannot be emptied.
-type ResetError struct{ Why string }
+// ResetError says why the prefix cache cannot be emptied, and what to do instead.
+type ResetError struct{ Why, Instead string }
 
 func (e *ResetError) Error() string { return "reset prefix cache: " + e.Why }
 
 // Hint says what to do instead.
 func (e *ResetError) Hint() string {
-	return "start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment, or use --isolation salt"
+	return cmp.Or(e.Instead, "start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment, or use --isolation salt")
 }
 
 // resetTries is how often a refused reset is tried, a tenth of a second apart. vLLM refuses while blocks are in use, and a request that has
@@ -31,7 +31,7 @@ const resetTries = 50
 func (s *Server) EmptyCache(ctx context.Context, c *client.Client) error {
 	how := s.Reset(&s.Facts)
 	if how == nil {
-		return &ResetError{"wb knows no call for it on this kind of server"}
+		return &ResetError{"this kind of server has no call for it", "use --isolation line, or restart for a server that wb starts"}
 	}
 	refused := &ResetError{}
 	again := func(err error) bool { return errors.Is(err, refused) }
@@ -46,7 +46,7 @@ func (s *Server) EmptyCache(ctx context.Context, c *client.Client) error {
 		case err != nil:
 			return fmt.Errorf("reset prefix cache: %w", err)
 		case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed:
-			return &ResetError{"the server has no " + how.Path}
+			return &ResetError{Why: "the server has no " + how.Path}
 		case resp.StatusCode == http.StatusOK && !strings.Contains(strings.ReplaceAll(string(text), " ", ""), `"success":false`):
 			return nil
 		}

@@ -30,7 +30,7 @@ func (f *Facts) pool() *Cache {
 	if f.BlockSizeTokens == nil || f.PrefixCaching != nil && !*f.PrefixCaching {
 		return nil
 	}
-	c := &Cache{UnitTokens: int(*f.BlockSizeTokens), Hybrid: f.HybridState}
+	c := &Cache{UnitTokens: int(*f.BlockSizeTokens), BlockTokens: int(*f.BlockSizeTokens), Hybrid: f.HybridState}
 	if f.MatchUnitTokens != nil {
 		c.UnitTokens = int(*f.MatchUnitTokens)
 	}

@@ -150,6 +150,7 @@ func DiagnoseServer(ctx context.Context, c *client.Client, model string) []Findi
 		Messages:  []client.Message{{Role: "user", Content: "Say yes."}},
 		MaxTokens: 1,
 		VLLM:      e.Takes().VLLM,
+		Fresh:     e.Takes().Fresh,
 	}, time.Minute)
 	switch {
 	case re.Status != client.StatusOK:
@@ -220,6 +221,9 @@ func diagnosePrefixCache(e *engine.Server, add func(check, level, found, remedy 
 // diagnosePool looks at a pool of blocks. A hit that must end at a multiple of many tokens is impossible in a short context.
 func diagnosePool(e *engine.Server, how *engine.Cache, add func(check, level, found, remedy string)) {
 	found := fmt.Sprintf("on, blocks of %d tokens", how.UnitTokens)
+	if how.UnitTokens == 1 {
+		found = "on, token by token; how many slots there are is not known"
+	}
 	step, what := how.UnitTokens, "no prompt fills a block"
 	if how.AlignTokens > 0 {
 		found += fmt.Sprintf(", hits at multiples of %d (a hybrid model)", how.AlignTokens)

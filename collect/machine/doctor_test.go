@@ -38,7 +38,9 @@ func TestDiagnosePrefixCache(t *testing.T) {
 			Models: func(w http.ResponseWriter, _ *http.Request) {
 				fmt.Fprintf(w, `{"data":[{"id":"m","owned_by":"vllm","max_model_len":%d}]}`, c.context)
 			},
-			Metrics: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "vllm:cache_config_info{%s} 1\n", c.labels) },
+			Metrics: func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, "vllm:cache_config_info{%s} 1\n", c.labels)
+			},
 		})
 		conn, err := client.New(srv.URL, "", func() int64 { return 0 })
 		if err != nil {

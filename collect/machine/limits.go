@@ -3,6 +3,9 @@ package machine
 import (
 	"errors"
 	"math"
+	"os"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +23,7 @@ import (
 func ManagedLimits(m *serve.Managed) *store.Model {
 	if m.Options.Install.Program.Kind == serve.KindLlamaCpp {
 		row := modelRow(m.Model.Facts, m.Model.Dir, m.Llama.KVValueBytes())
-		row.GPUName, row.OnCPU = offloaded(m.GPUName(), m.Llama.GPULayers, m.Llama.Layers)
+		row.GPUName, row.OnCPU = offloaded(m.GPUName(), m.Offload())
 		return row
 	}
 	dtype, _ := m.Options.Args.Get("kv-cache-dtype")
@@ -70,23 +73,57 @@ func ServedLimits(c *client.Client, e *engine.Server, h *hub.Client) *store.Mode
 	row := modelRow(f, source, kv)
 	if _, local := c.Local(); local {
 		row.GPUName, row.OnCPU = device(gpu.Open)
-		if n, err := strconv.ParseInt(e.Flags["n-gpu-layers"], 10, 64); err == nil {
-			row.GPUName, row.OnCPU = offloaded(row.GPUName, n, f.Layers)
+		if e.Kind() == engine.KindLlamaCpp {
+			row.GPUName, row.OnCPU = offloaded(row.GPUName, servedOffload(e, f, row.OnCPU))
 		}
 	}
 	return row
 }
 
-// offloaded says what runs a model of which llama.cpp put some layers on the GPU; below 0: as many as fit. Where GPU and processors share
-// the layers, no single limit is known.
-func offloaded(gpuName *string, gpuLayers, layers int64) (*string, *bool) {
-	switch {
-	case gpuName == nil || gpuLayers == 0:
+// offloaded says what runs a model of llama.cpp, from what is known of its layers. Where GPU and processors share the layers, or that is
+// not known, no single limit is.
+func offloaded(gpuName *string, o serve.Offload) (*string, *bool) {
+	switch o {
+	case serve.OnProcessors:
 		return nil, new(true)
-	case gpuLayers < 0 || gpuLayers >= layers:
+	case serve.OnGPUs:
 		return gpuName, new(false)
 	}
 	return nil, nil
+}
+
+// servedOffload says where a llama-server that wb did not start computes. onCPU says whether this machine has no NVIDIA GPU; nil: that is
+// not known.
+func servedOffload(e *engine.Server, f *data.ModelFacts, onCPU *bool) serve.Offload {
+	flags := e.Flags
+	shared := flags["override-tensor"] != "" || flags["cpu-moe"] == "on" || flags["n-cpu-moe"] != ""
+	switch {
+	case flags["n-gpu-layers"] == "0" || flags["device"] == "none":
+		return serve.OnProcessors
+	case onCPU == nil || flags == nil && !*onCPU || shared:
+		return serve.OffloadUnknown
+	case *onCPU && otherGPU():
+		return serve.OffloadUnknown
+	case *onCPU:
+		return serve.OnProcessors
+	}
+	if n, err := strconv.ParseInt(flags["n-gpu-layers"], 10, 64); err == nil && n > f.Layers || flags["n-gpu-layers"] == "all" {
+		return serve.OnGPUs
+	}
+	return serve.OffloadUnknown // as many layers as fit
+}
+
+// otherGPU says whether the machine may have a GPU that NVML does not see: of another maker, or Apple's.
+func otherGPU() bool {
+	if runtime.GOOS == "darwin" {
+		return true
+	}
+	entries, err := os.ReadDir("/dev/dri")
+	if err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), "renderD") }) {
+		return true
+	}
+	_, err = os.Stat("/dev/kfd") // AMD's
+	return err == nil
 }
 
 // device says what runs the model of a server on this machine: the first GPU, else the processors. A MIG slice has no name.

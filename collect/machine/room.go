@@ -70,22 +70,16 @@ func (r Room) Fits(m data.Model) (fits bool, tokens int64) {
 	return false, 0
 }
 
-// ggufOverheadBytes is what llama.cpp takes beside weights, KV cache and the buffers of a step: contexts of the device, and the tables of
-// the tokeniser.
-const ggufOverheadBytes = 512 << 20
-
-// FitsGGUF says whether a model in GGUF files leaves room for a useful context, as Fits does. llama.cpp takes a step of 512 tokens, and
-// holds their logits and the products of one layer in 32 bits (llama-context.cpp). On a GPU all layers are counted.
+// FitsGGUF says whether a model in GGUF files leaves room for a useful context, as Fits does, in one slot of llama-server. On a GPU all
+// layers are counted.
 func (r Room) FitsGGUF(f *data.ModelFacts) (fits bool, tokens int64) {
-	const step = 512
 	room := r.Memory.TotalBytes
 	if r.Memory.CPU {
 		room = r.Memory.FreeBytes
 	}
-	room -= f.WeightsBytes + ggufOverheadBytes + step*4*(f.Vocab+3*f.Intermediate+6*f.Hidden)
-	needed := func(n int64) int64 { return f.KVBytes(n, step, 2) }
 	for n := f.ContextTokens; n > 0; n = (n - 1) / 1024 * 1024 {
-		if needed(n) <= room {
+		s := serve.LlamaSettings{Context: n, Slots: 1, Step: serve.LlamaStep, KeyBytes: data.KVValueBytes(""), ValueBytes: data.KVValueBytes("")}
+		if serve.EstimateLlama(f, s).NeededBytes() <= room {
 			return n >= min(usefulTokens, f.ContextTokens), n
 		}
 	}

@@ -93,10 +93,10 @@ func TestFitsGGUF(t *testing.T) {
 	}{
 		{gib(80, false), true, 131_072},
 		{gib(80, true), true, 131_072},
-		// 128 KiB per token: 6 GiB leave 1.127 GiB after 4 GiB of weights, 512 MiB, and 401 MB of logits and products
-		{gib(6, false), true, 9216},
-		{gib(6, true), true, 9216},
-		{gib(5.1, false), false, 1024},
+		// 128 KiB per token: 6 GiB leave 1.8 GiB after 4 GiB of weights and the buffers of a step
+		{gib(6, false), true, 14336},
+		{gib(6, true), true, 14336},
+		{gib(4.5, false), false, 3072},
 		{gib(4, false), false, 0},
 	} {
 		if fits, tokens := tt.room.FitsGGUF(f); fits != tt.fits || tokens != tt.tokens {

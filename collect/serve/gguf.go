@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,9 +26,13 @@ func ResolveGGUF(h *hub.Client, name string) (path, served string, err error) {
 		return ggufFile(name)
 	case strings.HasPrefix(name, "/") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~"),
 		strings.HasSuffix(name, ".gguf") && strings.Count(name, "/") == 1:
-		return "", "", fmt.Errorf("find model %s: no such file or folder", name)
+		return "", "", noFile(name)
 	case !strings.Contains(name, "/"):
-		return ggufByStem(h, name)
+		path, served, err = ggufByStem(h, name)
+		if err != nil && strings.HasSuffix(name, ".gguf") { // it was typed as the name of a file
+			return "", "", noFile(name)
+		}
+		return path, served, err
 	}
 	ref, err := hub.ParseGGUFRef(name)
 	if err != nil {
@@ -40,10 +45,39 @@ func ResolveGGUF(h *hub.Client, name string) (path, served string, err error) {
 	return g.Path, g.Name(), nil
 }
 
+// noFile is the error for a path at which there is nothing. It names a file of the folder whose name is similar.
+func noFile(name string) error {
+	var near []string
+	entries, _ := os.ReadDir(filepath.Dir(name)) // without the folder nothing is near
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".gguf" {
+			near = append(near, e.Name())
+		}
+	}
+	err := fmt.Errorf("find model %s: no such file or folder%s", name, plain.DidYouMean(filepath.Base(name), near))
+	return plain.WithHint(err, "wb models list --cached shows the models of the hub's cache")
+}
+
+// beginsAsGGUF says whether a regular file begins as a GGUF file. Files of other caches have no ending.
+func beginsAsGGUF(path string) bool {
+	st, err := os.Stat(path)
+	if err != nil || !st.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	magic := make([]byte, 4)
+	_, err = io.ReadFull(f, magic)
+	return err == nil && string(magic) == "GGUF"
+}
+
 // ggufFile takes the path of a file. For a part of a model that is the first part.
 func ggufFile(name string) (path, served string, err error) {
-	if filepath.Ext(name) != ".gguf" {
-		return "", "", plain.WithHint(fmt.Errorf("find model %s: it is not a GGUF file", name), "llama.cpp loads files that end in .gguf")
+	if filepath.Ext(name) != ".gguf" && !beginsAsGGUF(name) {
+		return "", "", plain.WithHint(fmt.Errorf("find model %s: it is not a GGUF file", name), "llama.cpp loads files in the format GGUF")
 	}
 	abs, err := filepath.Abs(name)
 	if err != nil {

@@ -76,6 +76,17 @@ var (
 	llamaDevice  = regexp.MustCompile(`(?m)^\s+(\S+): (.+) \((\d+) MiB, (\d+) MiB free\)$`)
 )
 
+// limitedBuffer keeps the first part of what is written to it.
+type limitedBuffer struct{ bytes.Buffer }
+
+// mostSaid is how much of an answer is kept, in bytes. --help of build 10434 has 70 kB.
+const mostSaid = 1 << 20
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), max(mostSaid-b.Len(), 0))])
+	return len(p), nil
+}
+
 // ask runs llama-server to learn its version, its flags and its devices. It fails when the program cannot run at all.
 func (in *Install) ask(ctx context.Context, environ []string) error {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
@@ -86,8 +97,9 @@ func (in *Install) ask(ctx context.Context, environ []string) error {
 		if in.LibDir != "" {
 			cmd.Env = withLibraryPath(environ, in.LibDir)
 		}
-		var out bytes.Buffer
+		var out limitedBuffer
 		cmd.Stdout, cmd.Stderr = &out, &out
+		cmd.WaitDelay = time.Second // a child may keep the pipe open
 		err := cmd.Run()
 		return out.String(), err
 	}
@@ -110,10 +122,10 @@ func (in *Install) ask(ctx context.Context, environ []string) error {
 	if text, err := answer("--help"); err == nil {
 		in.readHelp(text)
 	}
-	if text, err := answer("--list-devices"); err == nil {
+	if text, err := answer("--list-devices"); err == nil { // where it fails, it is not known that there is no GPU
 		in.readDevices(text)
+		in.CPU = len(in.Devices) == 0
 	}
-	in.CPU = len(in.Devices) == 0
 	return nil
 }
 

@@ -100,20 +100,22 @@ func workThreads(ctx context.Context) int {
 	return max(1, n-1)
 }
 
+// LlamaStep is how many tokens llama-server computes in one step, unless --ubatch-size says more or less.
+const LlamaStep = 512
+
 // autoSlots is how many slots llama-server makes when nobody says how many. They share one cache.
 const autoSlots = 4
 
 // slots gives the number of slots, and whether they share one cache.
 func (o *Options) slots() (n int64, unified bool) {
 	n, err := strconv.ParseInt(o.value("parallel"), 10, 32)
-	auto := err != nil || n < 1
-	if auto {
-		n = autoSlots
+	if err != nil || n < 1 { // an automatic number shares one cache, whatever --no-kv-unified says
+		return autoSlots, true
 	}
 	if _, apart := o.Args.Get("no-kv-unified"); apart {
 		return n, false
 	}
-	return n, auto || o.on("kv-unified")
+	return n, o.on("kv-unified")
 }
 
 // on says whether a flag without a value is set, by itself or by its variable.
@@ -137,10 +139,36 @@ func (o *Options) onGPU() bool {
 	return len(o.Install.Devices) > 0 && o.value("n-gpu-layers") != "0" && o.value("device") != "none"
 }
 
+// Offload says where llama-server computes.
+type Offload int
+
+// Places where it computes.
+const (
+	OffloadUnknown Offload = iota // not known, or GPUs and processors share the layers
+	OnProcessors
+	OnGPUs // all layers
+)
+
+// Offload says where the server computes, as far as that is certain.
+func (m *Managed) Offload() Offload {
+	o, f := m.Options, m.Llama
+	shared := o.value("override-tensor") != "" || o.on("cpu-moe") || o.value("n-cpu-moe") != ""
+	switch {
+	case o.value("n-gpu-layers") == "0" || o.value("device") == "none" || o.Install.CPU:
+		return OnProcessors
+	case shared || len(o.Install.Devices) == 0:
+		return OffloadUnknown
+	case f.GPULayers > f.Layers, // the output is a layer, too
+		f.GPULayers < 0 && f.ComputeBytes > 0 && f.NeededBytes()+deviceMargin <= f.DeviceFree:
+		return OnGPUs
+	}
+	return OffloadUnknown
+}
+
 // llamaSettings gives the settings that decide about memory. Context is 0 when nobody chose it.
 func (o *Options) llamaSettings() LlamaSettings {
 	s := LlamaSettings{
-		Step:        512, // llama-server's default
+		Step:        LlamaStep,
 		KeyBytes:    data.KVValueBytes(o.value("cache-type-k")),
 		ValueBytes:  data.KVValueBytes(o.value("cache-type-v")),
 		WholeWindow: o.on("swa-full"),
@@ -165,6 +193,8 @@ func (l *Launch) llamaFit(ctx context.Context, m *Managed) error {
 	f, err := o.fitLlama(ctx, facts)
 	if err != nil {
 		l.Warn("memory is not checked before the start: " + err.Error())
+		m.Llama = LlamaFit{LlamaSettings: o.llamaSettings(), Layers: facts.Layers, WeightsBytes: facts.WeightsBytes, GPULayers: -1}
+		o.addDevices(&m.Llama)
 		return nil
 	}
 	m.Llama = f
@@ -224,7 +254,7 @@ func CheckLlama(ctx context.Context, in *Install, facts *data.ModelFacts, enviro
 
 // roomy says whether the model fits with a little to spare, and on GPUs alone if its weights do.
 func (f LlamaFit) roomy() bool {
-	needed := f.needed() * 105 / 100 // the estimate may be a little wrong
+	needed := f.NeededBytes() * 105 / 100 // the estimate may be a little wrong
 	gpus := max(f.DeviceFree-deviceMargin, 0)
 	if f.GPULayers < 0 && f.WeightsBytes < gpus {
 		return needed <= gpus

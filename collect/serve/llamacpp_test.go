@@ -88,11 +88,12 @@ func TestLlamaPresets(t *testing.T) {
 		n       int64
 		unified bool
 	}{
-		"one":   {nil, 1, false},
-		"three": {[]string{"-np", "3"}, 3, false},
-		"auto":  {[]string{"-np", "-1"}, autoSlots, true},
-		"apart": {[]string{"-np", "-1", "-no-kvu"}, autoSlots, false},
-		"joint": {[]string{"-np", "2", "-kvu"}, 2, true},
+		"one":             {nil, 1, false},
+		"three":           {[]string{"-np", "3"}, 3, false},
+		"auto":            {[]string{"-np", "-1"}, autoSlots, true},
+		"auto, not apart": {[]string{"-np", "-1", "-no-kvu"}, autoSlots, true},
+		"apart":           {[]string{"-np", "3", "-no-kvu"}, 3, false},
+		"joint":           {[]string{"-np", "2", "-kvu"}, 2, true},
 	} {
 		o, err := NewOptions(in, "single-user", "/m.gguf", nil, tt.words)
 		if err != nil {

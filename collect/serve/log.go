@@ -57,8 +57,7 @@ type reader struct {
 	phase   string
 	detail  string // how far the phase has got, "" when that is not known
 	Report
-	loading  *float64 // when the weights began to load, seconds since the start; nil: not seen
-	repacked bool     // the weights were copied into buffers of another layout
+	loading *float64 // when the weights began to load, seconds since the start; nil: not seen
 }
 
 var (

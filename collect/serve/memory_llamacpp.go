@@ -66,8 +66,8 @@ func EstimateLlama(m *data.ModelFacts, s LlamaSettings) LlamaFit {
 // KVValueBytes is the mean size in bytes of a value in the KV cache: keys and values may have other types.
 func (s LlamaSettings) KVValueBytes() float64 { return (s.KeyBytes + s.ValueBytes) / 2 }
 
-// needed is all the memory that the server takes.
-func (f LlamaFit) needed() int64 { return f.WeightsBytes + f.KVBytes + f.ComputeBytes }
+// NeededBytes is all the memory that the server takes, without its prompt cache.
+func (f LlamaFit) NeededBytes() int64 { return f.WeightsBytes + f.KVBytes + f.ComputeBytes }
 
 // deviceMargin is what a GPU should have left beside the server, as llama-server leaves with --fit.
 const deviceMargin = 1 << 30
@@ -108,7 +108,7 @@ func (f LlamaFit) Problem() (text, hint string, certain bool) {
 		}
 		return fmt.Sprintf("%s of weights and %s of KV cache (%s) do not fit into %s", plain.InGiB(f.WeightsBytes),
 			plain.InGiB(f.KVBytes), f.cells(), f.free()), hint, true
-	case f.needed() > f.HostFree+f.DeviceFree:
+	case f.NeededBytes() > f.HostFree+f.DeviceFree:
 		return fmt.Sprintf("%s of weights, %s of KV cache and about %s for computing may not fit into %s", plain.InGiB(f.WeightsBytes),
 			plain.InGiB(f.KVBytes), plain.InGiB(f.ComputeBytes), f.free()), "use a smaller --max-model-len, or " + smaller, false
 	}

@@ -45,17 +45,45 @@ func CheckPort(ctx context.Context, host string, port int) error {
 		return fmt.Errorf("listen on %s port %d: %w", host, port, err)
 	}
 	e := &PortError{Port: port}
-	if conns, err := gnet.ConnectionsWithContext(ctx, "tcp"); err == nil {
-		for _, c := range conns {
-			if c.Status == "LISTEN" && c.Laddr.Port == uint32(port) && c.Pid != 0 {
-				e.PID = c.Pid
-				if p, err := process.NewProcessWithContext(ctx, c.Pid); err == nil {
-					e.Program, _ = p.NameWithContext(ctx)
-				}
-			}
+	if pid, ok := listener(ctx, port); ok {
+		e.PID = pid
+		if p, err := process.NewProcessWithContext(ctx, pid); err == nil {
+			e.Program, _ = p.NameWithContext(ctx)
 		}
 	}
 	return e
+}
+
+// listener finds the process that listens on a port. ok is false where it cannot be seen.
+func listener(ctx context.Context, port int) (pid int32, ok bool) {
+	conns, err := gnet.ConnectionsWithContext(ctx, "tcp")
+	if err != nil {
+		return 0, false
+	}
+	for _, c := range conns {
+		if c.Status == "LISTEN" && c.Laddr.Port == uint32(port) && c.Pid != 0 {
+			pid, ok = c.Pid, true
+		}
+	}
+	return pid, ok
+}
+
+// descends says whether a process is another one, or was started by it or by its children.
+func descends(ctx context.Context, pid, from int32) bool {
+	const most = 20 // generations
+	for range most {
+		if pid == from {
+			return true
+		}
+		p, err := process.NewProcessWithContext(ctx, pid)
+		if err != nil {
+			return false
+		}
+		if pid, err = p.PpidWithContext(ctx); err != nil || pid <= 1 {
+			return false
+		}
+	}
+	return false
 }
 
 // FreePort finds a port that no process listens on: one of the 100 ports from the given one on.

@@ -87,7 +87,7 @@ func ProgramFor(h *hub.Client, model string) *Program {
 	repo, _, _ := strings.Cut(model, "@")
 	st, err := os.Stat(model)
 	switch {
-	case IsGGUF(model):
+	case (err != nil || !st.IsDir()) && IsGGUF(model), err == nil && beginsAsGGUF(model):
 		return LlamaServer()
 	case err == nil && st.IsDir():
 		if _, err := os.Stat(filepath.Join(model, "config.json")); err == nil {

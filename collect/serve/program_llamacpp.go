@@ -101,7 +101,7 @@ var llamaMarks = []phaseMark{
 
 var (
 	llamaTime    = regexp.MustCompile(`^(\d+)\.(\d\d)\.(\d{3})\.(\d{3}) `) // minutes, seconds, milliseconds, microseconds
-	llamaWeights = regexp.MustCompile(`(\S+) model buffer size = +([\d.]+) MiB`)
+	llamaWeights = regexp.MustCompile(`model buffer size = +([\d.]+) MiB`)
 	llamaKV      = regexp.MustCompile(`llama_kv_cache\S*: size = +([\d.]+) MiB`)
 	llamaSlots   = regexp.MustCompile(`n_slots = (\d+), n_ctx_slot = (\d+), kv_unified = '?(\w+)`)
 )
@@ -111,7 +111,7 @@ func llamaFigures(r *reader, s string) {
 	const mebibyte = 1 << 20
 	switch {
 	case strings.Contains(s, "load_tensors: loading model tensors"): // an earlier pass may only have measured
-		r.WeightsBytes, r.loading, r.repacked = nil, llamaSeconds(s), false
+		r.WeightsBytes, r.loading = nil, llamaSeconds(s)
 	case strings.Contains(s, "constructing llama_context"):
 		r.KVCacheBytes = nil
 		if now := llamaSeconds(s); now != nil && r.loading != nil && r.WeightsS == nil {
@@ -119,10 +119,7 @@ func llamaFigures(r *reader, s string) {
 		}
 	}
 	if m := llamaWeights.FindStringSubmatch(s); m != nil {
-		r.repacked = r.repacked || m[1] == "AMX" || m[1] == "CPU_REPACK"
-		if m[1] != "CPU_Mapped" || !r.repacked { // the file stays mapped after its weights were copied, but is not read again
-			addSize(&r.WeightsBytes, m[2], mebibyte)
-		}
+		addSize(&r.WeightsBytes, m[1], mebibyte) // also of a file that stays mapped after some of its weights were copied to another form
 	}
 	if m := llamaKV.FindStringSubmatch(s); m != nil { // a model with sliding windows has two caches
 		addSize(&r.KVCacheBytes, m[1], mebibyte)

@@ -143,7 +143,7 @@ func (s *Server) wait(ctx context.Context) error {
 			return ErrStopped
 		default:
 		}
-		if s.healthy(ctx, h) {
+		if s.healthy(ctx, h) && s.answers(ctx) {
 			s.tail(offset, rest)
 			s.mark(PhaseReady)
 			if s.o.Progress != nil {
@@ -158,6 +158,13 @@ func (s *Server) wait(ctx context.Context) error {
 		}
 		s.sleep(ctx, 100*time.Millisecond)
 	}
+}
+
+// answers says whether it is this server that listens on its port, and no other program that took the port meanwhile. Where that cannot
+// be seen, it is.
+func (s *Server) answers(ctx context.Context) bool {
+	pid, ok := listener(ctx, s.o.Port)
+	return !ok || descends(ctx, pid, int32(s.proc.pid))
 }
 
 // healthy asks /health. llama-server wants its key there, too, when its paths have a prefix.

@@ -57,14 +57,19 @@ func ParseGGUFRef(name string) (GGUFRef, error) {
 	return ref, nil
 }
 
+// String writes the name as ParseGGUFRef reads it.
 func (r GGUFRef) String() string {
+	text := r.Repo
 	switch {
 	case r.File != "":
-		return r.Repo + "/" + r.File
+		text += "/" + r.File
 	case r.Quant != "":
-		return r.Repo + ":" + r.Quant
+		text += ":" + r.Quant
 	}
-	return r.Repo
+	if r.Revision != "" && r.Revision != "main" {
+		text += "@" + r.Revision
+	}
+	return text
 }
 
 var (

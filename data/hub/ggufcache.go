@@ -168,7 +168,7 @@ func (c *Client) unlink(base string, set ggufSet) (freed int64, err error) {
 	for _, name := range filesBelow(snapshots) {
 		file := filepath.Join(snapshots, filepath.FromSlash(name))
 		target, lerr := os.Readlink(file)
-		if lerr == nil {
+		if lerr == nil && !filepath.IsAbs(target) {
 			target = filepath.Join(filepath.Dir(file), target)
 		}
 		_, within, _ := strings.Cut(name, "/") // after the commit

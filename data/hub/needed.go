@@ -29,7 +29,9 @@ const (
 )
 
 // ErrOnlyGGUF is returned for a repository whose weights are GGUF files. PullGGUF downloads one of them.
-var ErrOnlyGGUF = errors.New("its weights are GGUF files, which llama.cpp loads; vLLM needs safetensors")
+var ErrOnlyGGUF = errors.New(onlyGGUF)
+
+const onlyGGUF = "its weights are GGUF files, which llama.cpp loads; vLLM needs safetensors"
 
 // Needed returns the files that vLLM reads: configuration, tokenizer, templates, code, and the weights in one format.
 // It leaves out the weights of other frameworks, quantised copies in GGUF, and documentation.
@@ -41,7 +43,7 @@ func Needed(files []File) ([]File, error) {
 		names[i] = f.Path
 	}
 	weights, why := chooseWeights(names)
-	if why == ErrOnlyGGUF.Error() {
+	if why == onlyGGUF {
 		return nil, ErrOnlyGGUF
 	}
 	if why != "" {
@@ -114,7 +116,7 @@ func chooseWeights(names []string) (weights []string, why string) {
 	case len(weights) > 0:
 		return nil, "it has weights but no config.json"
 	case ends(".gguf"):
-		return nil, ErrOnlyGGUF.Error()
+		return nil, onlyGGUF
 	case ends(".safetensors"), ends(".bin"):
 		return nil, "it has no weights in its top folder that vLLM could load"
 	}

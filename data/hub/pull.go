@@ -88,7 +88,7 @@ func (c *Client) download(ctx context.Context, op string, l *Listing, files []Fi
 		return nil, &Error{Op: op, Cause: cause, hint: c.Endpoint + "/" + l.Repo + " shows its files", wrapped: err}
 	}
 	// the reference is written last, so that a snapshot with a name is complete
-	if l.Revision != l.Commit {
+	if l.Revision != l.Commit && !c.wouldHide(base, l, dir) {
 		ref := filepath.Join(base, "refs", filepath.FromSlash(l.Revision))
 		err := os.MkdirAll(filepath.Dir(ref), 0o755)
 		if err == nil {
@@ -100,6 +100,17 @@ func (c *Client) download(ctx context.Context, op string, l *Listing, files []Fi
 	}
 	return &Snapshot{Repo: l.Repo, Revision: l.Revision, Commit: l.Commit, Dir: dir, Files: len(files),
 		Bytes: p.progress.Bytes, Downloaded: p.came.Load()}, nil
+}
+
+// wouldHide says whether pointing a revision to a snapshot would hide a complete model that it points to now, since the snapshot has only
+// some GGUF files. Those are found in any snapshot.
+func (c *Client) wouldHide(base string, l *Listing, dir string) bool {
+	b, err := os.ReadFile(filepath.Join(base, "refs", filepath.FromSlash(l.Revision)))
+	if err != nil {
+		return false
+	}
+	before := filepath.Join(base, "snapshots", strings.TrimSpace(string(b)))
+	return before != dir && checkModel(before) == nil && checkModel(dir) != nil
 }
 
 func (c *Client) locks(repo string) string { return filepath.Join(c.CacheDir, ".locks", folder(repo)) }

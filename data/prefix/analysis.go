@@ -1,6 +1,7 @@
 package prefix
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -19,6 +20,7 @@ const (
 	Isolation       Cause = "isolation"                // another session of the same repeat sent it, but isolation keeps them apart
 	SlotTaken       Cause = "slot_taken"               // another prompt took the slot, and the server did not bring this one back
 	HostMemoryFull  Cause = "host_memory_full"         // it was saved to host memory, which had no room for it any more
+	SmallShare      Cause = "small_share"              // held in another slot or in host memory, but too little of it is shared to be used
 	NotRestorable   Cause = "not_restorable"           // held, but a sliding window or a recurrent state cannot be taken up there
 	ContextShifted  Cause = "context_shifted"          // the server shifted its context, so that the beginning was thrown away
 	HybridState     Cause = "hybrid_state"             // held, but the state of a hybrid model is cached at certain places only
@@ -28,7 +30,7 @@ const (
 // Causes lists all causes in the order in which reports show them.
 func Causes() []Cause {
 	return []Cause{NewText, ChangedText, TemplateRewrote, Retokenized, BlockRounding, LastToken, Evicted, SlotTaken, HostMemoryFull,
-		NotRestorable, ContextShifted, HybridState, Isolation, Unknown}
+		SmallShare, NotRestorable, ContextShifted, HybridState, Isolation, Unknown}
 }
 
 // Text is one message of a prompt.
@@ -83,6 +85,7 @@ type History struct {
 	align    int                 // a hit ends at a multiple of this many tokens; 0: at any block
 	unheld   Cause               // of tokens that the cache holds and does not give back
 	cache    cacheModel          // of the server
+	blind    bool                // requests overlap: the model of the cache does not know which slots were free
 	bySalt   map[string]*tree    // what was sent with each salt since the cache was cold, over all repeats
 	byRepeat map[int]*tree       // what was sent in each repeat, over all salts, cold or not
 	sent     map[workload]grams  // runs of tokens that were sent since the cache was cold
@@ -119,7 +122,7 @@ func NewHistory(o Options) *History {
 		h.unheld = HybridState
 	}
 	if o.Slots != nil {
-		h.cache = newSlots(*o.Slots)
+		h.cache, h.blind = newSlots(*o.Slots), o.Overlapping
 		if o.Slots.Partial {
 			h.unheld = NotRestorable
 		}
@@ -127,7 +130,8 @@ func NewHistory(o Options) *History {
 	}
 	blocks := 0
 	if o.CapacityTokens > 0 {
-		blocks = max(o.CapacityTokens/o.UnitTokens-1, 1)
+		block := cmp.Or(o.BlockTokens, o.UnitTokens)
+		blocks = max((o.CapacityTokens-block)/o.UnitTokens, 1)
 	}
 	h.cache = pool{NewCache(o.UnitTokens, blocks)}
 	return h
@@ -209,12 +213,19 @@ func (h *History) unfound(v *Analysis, t Turn, ref *sequence, from, held int) {
 	held = min(held, v.BlockIdeal)
 	found := min(v.Predicted, held)
 	cause := h.unheld
+	if h.align > 0 && from%h.align != 0 { // the rule of alignment does not explain such a hit
+		cause = Unknown
+	}
 	if ref != nil && ref.turn.Guessed && from >= ref.prompt && from < ref.length { // the reply's text has other ids than those generated
 		cause = Retokenized
 	}
 	give(cause, 0, found)
 	give(HybridState, found, held)
-	if v.BlockIdeal > held {
+	switch {
+	case v.BlockIdeal <= held:
+	case h.blind: // which slots were free is not known, so that nothing is known of what they lost
+		give(Unknown, held, v.BlockIdeal)
+	default:
 		give(h.cache.why(t.Prompt, held), held, v.BlockIdeal)
 	}
 }

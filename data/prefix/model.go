@@ -3,9 +3,11 @@ package prefix
 // Options describe the cache of a server.
 type Options struct {
 	UnitTokens     int          // hits are whole multiples of this many tokens: blocks of a pool, or 1
+	BlockTokens    int          // of one block of the pool; 0: UnitTokens
 	CapacityTokens int          // of the pool; 0: no limit
 	AlignTokens    int          // hits end at a multiple of this many tokens; 0: at any unit
 	Hybrid         bool         // some layers keep a state, which is cached at certain places only
+	Overlapping    bool         // requests of several users overlap, so that it is not known which slots were free
 	Slots          *SlotOptions // a cache of slots instead of a pool; nil: a pool
 }
 

@@ -1,6 +1,7 @@
 package prefix
 
 import (
+	"math"
 	"slices"
 )
 
@@ -10,9 +11,10 @@ import (
 type SlotOptions struct {
 	Slots         int     // at least 1
 	ContextTokens int     // of one slot; 0: not known
-	HostBytes     int64   // host memory for prompts; 0: none, negative: no limit
+	HostBytes     int64   // host memory for prompts; 0: none, negative: as many tokens as the context of all slots
 	TokenBytes    int64   // memory of one token's keys and values; 0: not known, so that host memory never fills up
-	Similarity    float32 // a slot is taken for a prompt of which it holds more than this part
+	Similarity    float32 // a slot is taken for a prompt of which it holds more than this part; 0: the one used longest ago is taken
+	SaveIdle      bool    // prompts of idle slots are saved when another request begins
 	Unified       bool    // the slots share one KV cache, so that idle ones are emptied into host memory
 	Partial       bool    // a sliding window or a recurrent state: only checkpoints can be taken up
 }
@@ -68,7 +70,7 @@ func (s *slots) look(prompt []int32, _ string) (hit int, leave func(kept []int32
 		hit--
 	}
 	for _, other := range s.all {
-		if other != taken && s.o.HostBytes != 0 {
+		if other != taken && s.o.HostBytes != 0 && s.o.SaveIdle {
 			s.save(other.tokens)
 			if s.o.Unified {
 				other.tokens = nil
@@ -83,7 +85,7 @@ func (s *slots) look(prompt []int32, _ string) (hit int, leave func(kept []int32
 func (s *slots) choose(prompt []int32) (taken *slot, changed bool) {
 	best := float32(0)
 	for _, x := range s.all {
-		if len(x.tokens) == 0 {
+		if len(x.tokens) == 0 || s.o.Similarity == 0 {
 			continue
 		}
 		if sim := float32(LCP(x.tokens, prompt)) / float32(len(prompt)); sim > best && sim > s.o.Similarity {
@@ -117,6 +119,28 @@ func (s *slots) save(tokens []int32) {
 		s.host = s.host[1:]
 	}
 	s.host = append(s.host, tokens)
+	for s.hostTokens() > s.mostHostTokens() {
+		s.lose(s.host[0], HostMemoryFull)
+		s.host = s.host[1:]
+	}
+}
+
+// mostHostTokens is how many tokens host memory holds where its bytes have no limit. The server's limit is then the context of all slots.
+func (s *slots) mostHostTokens() int {
+	switch {
+	case s.o.HostBytes >= 0 || s.o.ContextTokens == 0:
+		return math.MaxInt
+	case s.o.Unified:
+		return s.o.ContextTokens
+	}
+	return s.o.ContextTokens * len(s.all)
+}
+
+func (s *slots) hostTokens() (sum int) {
+	for _, h := range s.host {
+		sum += len(h)
+	}
+	return sum
 }
 
 // load brings back the prompt that shares more with the new one than the slot does, and keeps more of itself. A prompt of which less than
@@ -167,7 +191,7 @@ func (s *slots) leave(taken *slot, kept []int32) {
 	taken.tokens = kept
 	for limit := s.o.ContextTokens; limit > 0 && len(taken.tokens) > limit; {
 		s.lose(taken.tokens, ContextShifted)
-		taken.tokens = taken.tokens[limit/2:]
+		taken.tokens = taken.tokens[max(limit/2, 1):]
 	}
 }
 
@@ -186,9 +210,18 @@ func (s *slots) found(earlier, now []int32, _ string) {
 	}
 }
 
-// why gives the cause for which the cache does not give back more than hit tokens of a prompt, although it held more.
+// why gives the cause for which the cache does not give back more than hit tokens of a prompt, although it held more. What it still holds
+// was too small a share to be used. Unknown means that neither explains it.
 func (s *slots) why(prompt []int32, hit int) Cause {
-	cause, most := SlotTaken, hit
+	for _, x := range s.all {
+		if LCP(x.tokens, prompt) > hit {
+			return SmallShare
+		}
+	}
+	if slices.ContainsFunc(s.host, func(h []int32) bool { return LCP(h, prompt) > hit }) {
+		return SmallShare
+	}
+	cause, most := Unknown, hit
 	for _, l := range s.lost {
 		if n := LCP(l.tokens, prompt); n >= most && n > hit {
 			cause, most = l.cause, n

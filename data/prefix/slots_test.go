@@ -33,7 +33,7 @@ func TestRecordedSlots(t *testing.T) {
 			if err := json.Unmarshal(b, &turns); err != nil || len(turns) != 24 {
 				t.Fatalf("%d turns (%v)", len(turns), err)
 			}
-			o.ContextTokens, o.TokenBytes, o.Similarity = 8192, tokenBytes, 0.1
+			o.ContextTokens, o.TokenBytes, o.Similarity, o.SaveIdle = 8192, tokenBytes, 0.1, true
 			h := NewHistory(Options{UnitTokens: 1, Slots: &o})
 			causes := map[Cause]int{}
 			for _, x := range turns {
@@ -67,7 +67,7 @@ func (k slotTalk) send(session int, prompt []int32, n, hit int, want string) {
 	out := seq(1000+session*100+len(prompt), n)
 	v := k.h.Analyse(Turn{Prompt: prompt, Output: out, Generated: n, Session: session, Achieved: -1})
 	got := ""
-	for _, c := range []Cause{SlotTaken, HostMemoryFull, NotRestorable, ContextShifted, Unknown} {
+	for _, c := range []Cause{SlotTaken, HostMemoryFull, SmallShare, NotRestorable, ContextShifted, Unknown} {
 		if v.Missed[c] > 0 {
 			got += fmt.Sprintf("%s %d ", c, v.Missed[c])
 		}
@@ -77,11 +77,16 @@ func (k slotTalk) send(session int, prompt []int32, n, hit int, want string) {
 	}
 }
 
-func TestSlotCauses(t *testing.T) {
-	start := func(o SlotOptions) slotTalk {
+// startSlots makes an empty cache of slots with llama-server's similarity.
+func startSlots(t *testing.T, o SlotOptions) slotTalk {
+	if o.Similarity == 0 {
 		o.Similarity = 0.1
-		return slotTalk{t, NewHistory(Options{UnitTokens: 1, Slots: &o})}
 	}
+	return slotTalk{t, NewHistory(Options{UnitTokens: 1, Slots: &o})}
+}
+
+func TestSlotCauses(t *testing.T) {
+	start := func(o SlotOptions) slotTalk { return startSlots(t, o) }
 	a, b := seq(1, 100), seq(2, 100)
 	t.Run("host memory brings a prompt back", func(t *testing.T) {
 		k := start(SlotOptions{Slots: 1, HostBytes: -1})
@@ -106,7 +111,43 @@ func TestSlotCauses(t *testing.T) {
 		k := start(SlotOptions{Slots: 1, HostBytes: -1})
 		k.send(1, a, 5, 0, "")
 		k.send(2, b, 5, 0, "")
-		k.send(3, slices.Concat(a[:20], seq(5, 300)), 5, 0, "slot_taken 20 ")
+		k.send(3, slices.Concat(a[:20], seq(5, 300)), 5, 0, "small_share 20 ")
+	})
+	t.Run("a slot of which too little is shared", func(t *testing.T) {
+		k := start(SlotOptions{Slots: 2})
+		k.send(1, a, 5, 0, "")
+		k.send(2, slices.Concat(a[:20], seq(5, 300)), 5, 0, "small_share 20 ")
+	})
+}
+
+// Settings that change which slot is taken and what is kept.
+func TestSlotSettings(t *testing.T) {
+	start := func(o SlotOptions) slotTalk { return startSlots(t, o) }
+	a, b := seq(1, 100), seq(2, 100)
+	t.Run("without similarity the slot used longest ago is taken", func(t *testing.T) {
+		k := start(SlotOptions{Slots: 2, Similarity: -1})
+		k.h.cache.(*slots).o.Similarity = 0
+		k.send(1, a, 5, 0, "")
+		k.send(1, slices.Concat(a, seq(3, 10)), 5, 0, "small_share 100 ")
+	})
+	t.Run("host memory without a limit of bytes holds a context", func(t *testing.T) {
+		k := start(SlotOptions{Slots: 1, HostBytes: -1, ContextTokens: 150})
+		k.send(1, a, 5, 0, "")
+		k.send(2, b, 5, 0, "")
+		k.send(3, seq(4, 100), 5, 0, "")
+		k.send(1, slices.Concat(a, seq(3, 10)), 5, 0, "host_memory_full 100 ")
+	})
+	t.Run("idle slots that are not saved", func(t *testing.T) {
+		k := start(SlotOptions{Slots: 2, HostBytes: 1 << 30, Unified: true})
+		k.send(1, a, 5, 0, "")
+		k.send(2, b, 5, 0, "")
+		k.send(1, slices.Concat(a, seq(3, 10)), 5, 100, "")
+	})
+	t.Run("several users", func(t *testing.T) {
+		k := slotTalk{t, NewHistory(Options{UnitTokens: 1, Overlapping: true, Slots: &SlotOptions{Slots: 1, Similarity: 0.1}})}
+		k.send(1, a, 5, 0, "")
+		k.send(2, b, 5, 0, "")
+		k.send(1, slices.Concat(a, seq(3, 10)), 5, 0, "unknown 100 ")
 	})
 	t.Run("a slot that is most of the prompt is taken over in place", func(t *testing.T) {
 		k := start(SlotOptions{Slots: 1, HostBytes: -1})
@@ -147,6 +188,8 @@ func TestHeldButNotGivenBack(t *testing.T) {
 		{"a hybrid model that hits at multiples of 256", Options{UnitTokens: 16, AlignTokens: 256, Hybrid: true}, 256,
 			map[Cause]int{HybridState: 144}},
 		{"a hybrid model that hits less", Options{UnitTokens: 16, AlignTokens: 256, Hybrid: true}, 0, map[Cause]int{HybridState: 400}},
+		{"a hybrid model that hits elsewhere", Options{UnitTokens: 16, AlignTokens: 256, Hybrid: true}, 16,
+			map[Cause]int{Unknown: 240, HybridState: 144}},
 		{"a pool", Options{UnitTokens: 16}, 384, map[Cause]int{Unknown: 16}},
 	} {
 		h := NewHistory(c.o)

@@ -52,8 +52,8 @@ func (s Said) alike(head Said, name string) alike {
 
 // engines says how the servers of two sides differ.
 type engines struct {
-	// apart: the servers are of other kinds, or their tokenisers or templates are not the same. Equal token counts cannot be expected of
-	// them, so turns are paired by the text that was asked.
+	// apart: the servers are of other kinds, or their tokenisers are not the same. Equal token counts cannot be expected of them, so turns
+	// are paired by the text that was asked. A template that differs shows in the counts: it may only print another date.
 	apart     bool
 	tokenizer alike
 	differ    []string // what is not the same, with the values of both sides
@@ -64,8 +64,11 @@ type engines struct {
 func enginesOf(base, head Side) (e engines) {
 	b, h := base.Said, head.Said
 	kind, template := b.alike(h, saidKind), b.alike(h, saidTemplate)
+	if slices.Contains(b[saidKind], "openai") != slices.Contains(h[saidKind], "openai") {
+		kind = alikeUnknown // openai is any server that is not known; an older wb called llama.cpp's so
+	}
 	e.tokenizer = b.alike(h, saidTokenizer)
-	e.apart = (kind == alikeOther || e.tokenizer == alikeOther || template == alikeOther) && base.Simulated() == head.Simulated()
+	e.apart = (kind == alikeOther || e.tokenizer == alikeOther) && base.Simulated() == head.Simulated()
 	if !e.apart {
 		return engines{}
 	}

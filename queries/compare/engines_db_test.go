@@ -87,9 +87,9 @@ func TestCompareEngines(t *testing.T) {
 		{"llama", "llamacpp", "t1", "p1", "line", "scripted", 1, 64, false},
 		{"vllm", "vllm", "t2", "p2", "salt", "scripted", 1.5, 80, false},
 		{"twin", "vllm", "t1", "p3", "salt", "scripted", 1.5, 64, false},
-		{"untold", "openai", "", "", "none", "scripted", 1.5, 64, true},
+		{"untold", "sglang", "", "", "none", "scripted", 1.5, 64, true},
 		{"live", "vllm", "t2", "p2", "salt", "live", 1.5, 64, false},
-		{"live, without messages", "openai", "", "", "none", "live", 1.5, 64, true},
+		{"live, without messages", "sglang", "", "", "none", "live", 1.5, 64, true},
 	}
 	db := fixture.Record(t, fixture.Path(t), func(ctx context.Context, r *store.Recorder) error {
 		var errs []error
@@ -106,7 +106,7 @@ func TestCompareEngines(t *testing.T) {
 			"template (compared only with equal tokenisers).", "ttft slower tpot not compared e2e slower hit_ratio not compared bytes_s slower", 24},
 		{"twin", "Not the same: engine (llamacpp v-llamacpp, vllm v-vllm), template, quantisation (Q4_1, not said).",
 			"ttft slower tpot slower e2e slower hit_ratio equivalent", 24},
-		{"untold", "Not the same: engine (llamacpp v-llamacpp, openai v-openai), quantisation (Q4_1, not said). Not known to be the same: " +
+		{"untold", "Not the same: engine (llamacpp v-llamacpp, sglang v-sglang), quantisation (Q4_1, not said). Not known to be the same: " +
 			"tokeniser (head does not say), template.", "", 8}, // what was sent after the first turn is known of one side only
 		{"live", "Turns after replies that are not the same have no equal",
 			"ttft slower tpot not compared e2e slower hit_ratio not compared bytes_s slower", 8},

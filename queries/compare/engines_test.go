@@ -51,17 +51,19 @@ func TestEnginesOf(t *testing.T) {
 			llama + "quantization=q", vllm + "quantization=q", "engine (llamacpp b10434, vllm 0.32.0)",
 			"tokeniser (neither side says), template", alikeUnknown,
 		},
+		// a template may print the date, and a change that matters shows in the token counts
 		"one engine with two templates": {
-			vllm + "tokenizer=a template=x quantization=q", vllm + "tokenizer=a template=y quantization=q", "template", "", alikeSame,
+			vllm + "tokenizer=a template=x quantization=q", vllm + "tokenizer=a template=y quantization=q", "", "", 0,
 		},
+		"an older wb did not know llama.cpp": {"kind=openai model=m", llama + "tokenizer=a template=y", "", "", 0},
 		"one of the runs does not say": {
 			llama + "tokenizer=a tokenizer= quantization=q", vllm + "tokenizer=a quantization=q",
 			"engine (llamacpp b10434, vllm 0.32.0)", "tokeniser (base does not say), template", alikeUnknown,
 		},
 		"a model and several versions": {
 			"kind=vllm version=1 version=2 model=a tokenizer=a template=x quantization=q max_model_len_tokens=many",
-			"kind=openai model=b tokenizer=a template=x quantization=q",
-			"engine (vllm 1 and 2, openai), model (a, b), context (many, not said)", "", alikeSame,
+			"kind=sglang model=b tokenizer=a template=x quantization=q",
+			"engine (vllm 1 and 2, sglang), model (a, b), context (many, not said)", "", alikeSame,
 		},
 		"one engine":                           {vllm + "tokenizer=a template=x", "kind=vllm model=n tokenizer=a template=x", "", "", 0},
 		"one engine, an older run says less":   {vllm, vllm + "tokenizer=a template=x", "", "", 0},

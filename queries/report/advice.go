@@ -132,7 +132,7 @@ func (a *adviser) cache(r row) {
 			"vLLM reports cached tokens with --enable-prompt-tokens-details", "the server does not report cached tokens")
 	case hasIdeal && ideal-achieved > 0.05:
 		a.add(r, "below_ideal", "The prefix cache did less than it could", "cache_ideal_vs_achieved", "",
-			"hit ratio %s, and whole blocks allow %s", percent(achieved), percent(ideal))
+			"hit ratio %s, and %s %s", percent(achieved), allowed(r), percent(ideal))
 	}
 }
 
@@ -166,6 +166,9 @@ func (a *adviser) misses(r row) {
 	case "host_memory_full":
 		title, report = "Hit ratio lost to full host memory", "cache_miss_causes"
 		advice = "a larger --cache-ram of llama-server holds more prompts"
+	case "small_share":
+		title, report = "Hit ratio lost to prompts that share little", "cache_miss_causes"
+		advice = "the server brings a prompt back only for a large share; a lower --slot-prompt-similarity of llama-server uses a slot sooner"
 	case "not_restorable":
 		title, report = "Hit ratio lost to a window or a recurrent state", "cache_miss_causes"
 		advice = "with a sliding window --swa-full of llama-server keeps everything and takes more memory; " +
@@ -174,7 +177,7 @@ func (a *adviser) misses(r row) {
 		title, report, advice = "Hit ratio lost to a shifted context", "cache_miss_causes", "a longer context of the server avoids the shift"
 	case "hybrid_state":
 		title, report = "Hit ratio lost to the state of a hybrid model", "cache_miss_causes"
-		advice = "its state is cached at few places (cache_hit_alignment_tokens of vLLM); a smaller --block-size gives more of them"
+		advice = "its state is cached at few places only; wb doctor shows how far apart they are"
 	case "isolation":
 		title, report = "Sessions share text that isolation keeps apart", "cache_miss_causes"
 		advice = "in use without isolation these tokens would be cached"

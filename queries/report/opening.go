@@ -136,7 +136,7 @@ func figuresOf(r row) []figure {
 	ideal, hasIdeal := r.number("block_ideal_ratio")
 	hit := plain.Comma(r.count("cached_tokens")) + " of " + plain.Comma(r.count("prompt_tokens")) + " prompt tokens"
 	if hasIdeal {
-		hit += fmt.Sprintf("; whole blocks allow %s", percent(ideal))
+		hit += fmt.Sprintf("; %s %s", allowed(r), percent(ideal))
 	}
 	if r["prefix_caching"] == false {
 		hit = "prefix caching is off"

@@ -37,6 +37,14 @@ func percent(ratio float64) string {
 	return fmt.Sprintf("%.0f %%", p)
 }
 
+// allowed says what limits the hits of a run's server, before the ratio.
+func allowed(r row) string {
+	if r.count("block_size_tokens") == 1 {
+		return "what was sent before allows"
+	}
+	return "whole blocks allow"
+}
+
 // causeWords gives the words of a cause of misses.
 func causeWords(cause string) string {
 	switch cause {
@@ -50,6 +58,8 @@ func causeWords(cause string) string {
 		return "the last token is always computed"
 	case "slot_taken":
 		return "another prompt took the slot"
+	case "small_share":
+		return "too little was shared to be used"
 	case "not_restorable":
 		return "a window or a recurrent state cannot be taken up there"
 	case "context_shifted":

@@ -33,7 +33,8 @@ f AS (
     concat_ws(' ', e.kind, e.version) || CASE WHEN e.kind = 'simulator'
       THEN coalesce(', profile ' || replace(e.model_root, 'simulator:', ''), '') ELSE '' END AS "Engine",
     concat_ws(', ', e.model, CASE WHEN e.model_root <> e.model AND e.kind <> 'simulator' THEN e.model_root END,
-      'context ' || e.max_model_len_tokens || ' tokens', 'blocks of ' || e.block_size_tokens || ' tokens',
+      'context ' || e.max_model_len_tokens || ' tokens',
+      CASE WHEN e.block_size_tokens = 1 THEN 'prefixes reused token by token' ELSE 'blocks of ' || e.block_size_tokens || ' tokens' END,
       'KV cache of ' || e.kv_cache_size_tokens || ' tokens',
       CASE WHEN s.cache_dtype <> 'auto' THEN 'KV cache as ' || s.cache_dtype END) AS "Model",
     CASE WHEN e.prefix_caching THEN 'on' WHEN NOT e.prefix_caching THEN 'off' END AS "Prefix caching",

@@ -40,7 +40,8 @@ waits AS (
     max(c.server_queue_ms) AS queue_max_ms,
     sum(c.server_preemptions) AS preemptions
   FROM measured_turns m JOIN selected_turn_counters c USING (run_id, turn_id) GROUP BY run_id)
-SELECT r.run, r.run_id, r.simulated, g.prefix_caching, r.status, coalesce(r.error, '') AS error, coalesce(m.turns, 0) AS turns,
+SELECT r.run, r.run_id, r.simulated, g.prefix_caching, g.block_size_tokens,
+  r.status, coalesce(r.error, '') AS error, coalesce(m.turns, 0) AS turns,
   m.placed_conversations, m.sessions,
   m.ttft_p50_ms, m.ttft_p99_ms, m.ttft_max_ms, m.tpot_p50_ms, m.decode_p50_tokens_per_s, m.sent_tokens::BIGINT AS sent_tokens,
   m.prompt_tokens::BIGINT AS prompt_tokens,

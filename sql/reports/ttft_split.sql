@@ -7,7 +7,7 @@
 --   It holds the chat template, tokenizing, the queue and the swap of a slot with host memory.
 --   server_other_p50_ms is the rest of the server's TTFT, where it tells that: HTTP, chat template and tokenizing.
 --   outside_p50_ms is what the client saw beyond all of these: network and client.
---   It is a little below 0 where the server began before the last byte of the request was written, or its headers arrived late.
+--   It is a little below 0 where the server began before the last byte of the request was written.
 --   The times come from the last event of the reply, where the server puts them there.
 --   Else they come from the change of the server's histograms around each turn, which is exact if nobody else used the server.
 --   Other turns that were not alone are left out, as are warm-up and failed turns.
@@ -15,7 +15,7 @@
 -- chart: bar x=conversation_turn y=queue_p50_ms,slot_wait_p50_ms,prefill_p50_ms,server_other_p50_ms,outside_p50_ms stack=true
 WITH t AS (
   SELECT t.*, c.server_queue_ms, c.server_slot_wait_ms, c.server_prefill_ms, c.server_ttft_ms, c.server_part_ms
-  FROM measured_turns t JOIN selected_turn_counters c USING (run_id, turn_id) WHERE c.server_prefill_ms IS NOT NULL)
+  FROM measured_turns t JOIN selected_turn_counters c USING (run_id, turn_id) WHERE c.server_part_ms IS NOT NULL)
 SELECT CASE WHEN (SELECT count(DISTINCT run_id) FROM t) > 1 THEN run || ' ' ELSE '' END
   || CASE WHEN (SELECT count(DISTINCT conversation) FROM t) > 1 THEN conversation || ' ' ELSE '' END
     || CASE WHEN (SELECT count(DISTINCT placement) FROM t) > 1 THEN placement || ' ' ELSE '' END || turn AS conversation_turn,

@@ -37,12 +37,13 @@ COMMENT ON COLUMN raw.turn_server.ttft_ms IS 'time from scheduling to the first 
 COMMENT ON COLUMN raw.turn_server.cached_tokens IS 'prompt tokens that were in the cache; NULL where it does not say';
 COMMENT ON COLUMN raw.turn_server.prefill_tokens IS 'prompt tokens that were computed; NULL where it does not say';
 COMMENT ON COLUMN raw.turn_server.decode_tokens IS 'tokens that were generated; NULL where it does not say';
-COMMENT ON COLUMN raw.turn_server.draft_tokens IS 'draft tokens of speculation; 0 without speculation, NULL where the server does not say';
+COMMENT ON COLUMN raw.turn_server.draft_tokens IS
+  'draft tokens of speculation; NULL where the server does not say, as llama.cpp without drafts';
 COMMENT ON COLUMN raw.turn_server.draft_tokens_accepted IS
   'how many of them were accepted, so that they needed no separate step; NULL where the server does not say';
 
 COMMENT ON COLUMN raw.cache_miss.cause IS
   'new_text, changed_text, template_rewrote_history, retokenized, block_rounding, last_token, evicted, slot_taken, host_memory_full, '
-  'not_restorable, context_shifted, hybrid_state, isolation or unknown';
+  'small_share, not_restorable, context_shifted, hybrid_state, isolation or unknown';
 COMMENT ON COLUMN raw.engine.token_counts IS
   'where per-chunk token counts come from: usage (continuous_usage_stats), timings (timings_per_token), ids (token_ids in chunks) or none';

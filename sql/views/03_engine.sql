@@ -30,7 +30,7 @@ COMMENT ON COLUMN server_starts.status IS 'ready or failed';
 COMMENT ON COLUMN server_starts.error IS 'why it failed, in one line';
 COMMENT ON COLUMN server_starts.conversations IS 'what it served';
 COMMENT ON COLUMN server_starts.startup_s IS 'from the process''s start until /health answered';
-COMMENT ON COLUMN server_starts.import_s IS 'Python loading its libraries';
+COMMENT ON COLUMN server_starts.import_s IS 'loading libraries, until the log says more';
 COMMENT ON COLUMN server_starts.engine_s IS 'reading the configuration, starting the engine';
 COMMENT ON COLUMN server_starts.load_s IS 'loading weights, until the next phase';
 COMMENT ON COLUMN server_starts.compile_phase_s IS 'compiling, until the next phase';
@@ -57,8 +57,7 @@ SELECT * FROM (VALUES
   ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens_total'),
     ('spec_decode_accepted', 'vllm:spec_decode_num_accepted_tokens'),
   ('preemptions', 'vllm:num_preemptions_total'), ('preemptions', 'vllm:num_preemptions'),
-  ('prefix_cache_hits', 'llamacpp:prompt_tokens_cached_total'), ('prefix_cache_misses', 'llamacpp:prompt_tokens_total'),
-  ('spec_decode_accepted', 'llamacpp:spec_decode_num_accepted_tokens_total')) AS t(metric, name);
+  ('prefix_cache_hits', 'llamacpp:prompt_tokens_cached_total'), ('prefix_cache_misses', 'llamacpp:prompt_tokens_total')) AS t(metric, name);
 COMMENT ON VIEW metric_names IS 'names that a metric has had over the releases of vLLM and llama.cpp';
 COMMENT ON COLUMN metric_names.metric IS 'what is measured';
 COMMENT ON COLUMN metric_names.name IS 'name in /metrics; a histogram''s series add _sum, _count or _bucket';
@@ -86,7 +85,7 @@ WITH named AS (
       'vllm:spec_decode_num_accepted_tokens_total', 'vllm:spec_decode_num_accepted_tokens',
       'vllm:request_queue_time_seconds_sum', 'vllm:request_queue_time_seconds_count',
       'vllm:request_prefill_time_seconds_sum', 'vllm:request_decode_time_seconds_sum', 'vllm:time_to_first_token_seconds_sum',
-      'llamacpp:prompt_tokens_cached_total', 'llamacpp:prompt_tokens_total', 'llamacpp:spec_decode_num_accepted_tokens_total'], m.name)
+      'llamacpp:prompt_tokens_cached_total', 'llamacpp:prompt_tokens_total'], m.name)
     AND s.run_id IN (SELECT run_id FROM query_table(chosen)) AND m.run_id IN (SELECT run_id FROM query_table(chosen))
   GROUP BY ALL),
 series AS ( -- a release that has an old and a new name gives both the same value, which counts once
@@ -120,9 +119,11 @@ changes AS (
     CASE WHEN a.preemptions >= b.preemptions THEN (a.preemptions - b.preemptions)::BIGINT END AS server_preemptions
   FROM edges a JOIN edges b ON a.run_id = b.run_id AND a.turn_id = b.turn_id AND a.phase = 'after' AND b.phase = 'before'),
 said AS ( -- what the server said about the request itself is exact for any number of users
-  -- llama.cpp sends its headers when it begins, and they may arrive a little late. Where they come with the first token they say nothing.
-  SELECT s.*, CASE WHEN s.source = 'timings' AND t.headers_ns + s.prefill_ms * 1e6 <= t.first_ns + 10e6 + s.prefill_ms * 5e4
-    THEN (t.headers_ns - coalesce(t.written_ns, t.submit_ns)) / 1e6 END AS slot_wait_ms
+  -- llama.cpp sends its headers when it begins, and they may arrive a little late: what prefill leaves is the most that it waited.
+  -- Headers that come with the first event say nothing.
+  SELECT s.*, CASE WHEN s.source = 'timings' AND t.headers_ns < t.first_chunk_ns AND t.headers_ns <= t.first_ns - s.prefill_ms * 5e5
+    THEN greatest(least(t.headers_ns, t.first_ns - s.prefill_ms * 1e6) - coalesce(t.written_ns, t.submit_ns), 0) / 1e6
+    END AS slot_wait_ms
   FROM raw.turn_server s JOIN raw.turn t ON t.run_id = s.run_id AND t.turn_id = s.turn_id
   WHERE s.run_id IN (SELECT run_id FROM query_table(chosen)))
 SELECT coalesce(c.run_id, s.run_id) AS run_id, coalesce(c.turn_id, s.turn_id) AS turn_id,
@@ -130,8 +131,7 @@ SELECT coalesce(c.run_id, s.run_id) AS run_id, coalesce(c.turn_id, s.turn_id) AS
   coalesce(s.draft_tokens_accepted, c.accepted) AS draft_tokens_accepted, c.server_requests,
   coalesce(s.queue_ms, c.queue_ms) AS server_queue_ms, s.slot_wait_ms AS server_slot_wait_ms,
   coalesce(s.prefill_ms, c.prefill_ms) AS server_prefill_ms, coalesce(s.decode_ms, c.decode_ms) AS server_decode_ms, c.server_ttft_ms,
-  coalesce(c.server_ttft_ms, coalesce(s.queue_ms, c.queue_ms, 0) + coalesce(s.slot_wait_ms, 0) + coalesce(s.prefill_ms, c.prefill_ms))
-    AS server_part_ms,
+  coalesce(c.server_ttft_ms, coalesce(s.queue_ms, s.slot_wait_ms, c.queue_ms) + coalesce(s.prefill_ms, c.prefill_ms)) AS server_part_ms,
   s.cached_tokens AS server_cached_tokens, s.prefill_tokens AS server_prefill_tokens, s.draft_tokens AS draft_tokens,
   c.server_preemptions, s.source AS server_said
 FROM changes c FULL JOIN said s ON s.run_id = c.run_id AND s.turn_id = c.turn_id;
@@ -166,7 +166,8 @@ COMMENT ON COLUMN turn_counters.server_decode_ms IS
   'decode time by the server''s clock; NULL unless the turn was alone or the server says it';
 COMMENT ON COLUMN turn_counters.server_ttft_ms IS 'TTFT by the server''s clock; NULL unless the turn was alone';
 COMMENT ON COLUMN turn_counters.server_part_ms IS
-  'how much of the TTFT the server accounts for: its TTFT, or else its queue, slot wait and prefill; NULL where it says neither';
+  'how much of the TTFT the server accounts for: its TTFT, or else its queue or slot wait and its prefill; NULL where one of them is not '
+  'known';
 COMMENT ON COLUMN turn_counters.server_preemptions IS 'preemptions meanwhile';
 
 CREATE OR REPLACE VIEW selected_turn_counters AS FROM counters_of('selected_runs');

@@ -24,7 +24,7 @@ t AS (
     -- Where the server's counters do not say, an event is taken as a step.
     CASE WHEN c.draft_tokens_accepted > 0 THEN (t.completion_tokens - 1) / greatest(t.completion_tokens - 1.0 - c.draft_tokens_accepted,
         1)
-      WHEN c.server_requests = 1 OR c.draft_tokens_accepted = 0 THEN 1
+      WHEN c.server_requests = 1 THEN 1
       WHEN x.streamed_tokens > x.token_events THEN t.decode_tokens / nullif(x.token_events - x.first_read_events, 0)
       ELSE 1 END AS step_tokens
   FROM turns t JOIN raw.turn x USING (run_id, turn_id)

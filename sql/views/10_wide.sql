@@ -16,6 +16,7 @@ miss AS (
     coalesce(sum(tokens) FILTER (WHERE cause = 'evicted'), 0)::BIGINT AS evicted,
     coalesce(sum(tokens) FILTER (WHERE cause = 'slot_taken'), 0)::BIGINT AS slot_taken,
     coalesce(sum(tokens) FILTER (WHERE cause = 'host_memory_full'), 0)::BIGINT AS host_memory_full,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'small_share'), 0)::BIGINT AS small_share,
     coalesce(sum(tokens) FILTER (WHERE cause = 'not_restorable'), 0)::BIGINT AS not_restorable,
     coalesce(sum(tokens) FILTER (WHERE cause = 'context_shifted'), 0)::BIGINT AS context_shifted,
     coalesce(sum(tokens) FILTER (WHERE cause = 'hybrid_state'), 0)::BIGINT AS hybrid_state,
@@ -43,6 +44,7 @@ SELECT t.run_id, t.run, r.model, r.engine, r.engine_version, t.simulated, t.sess
   coalesce(m.evicted, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_evicted_tokens,
   coalesce(m.slot_taken, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_slot_taken_tokens,
   coalesce(m.host_memory_full, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_host_memory_full_tokens,
+  coalesce(m.small_share, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_small_share_tokens,
   coalesce(m.not_restorable, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_not_restorable_tokens,
   coalesce(m.context_shifted, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_context_shifted_tokens,
   coalesce(m.hybrid_state, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_hybrid_state_tokens,
@@ -79,7 +81,7 @@ COMMENT ON COLUMN turns_wide.block_ideal_ratio IS 'the largest hit ratio that wh
 COMMENT ON COLUMN turns_wide.text_ideal_ratio IS 'the largest hit ratio that equal text allows, 0 to 1';
 COMMENT ON COLUMN turns_wide.miss_new_text_tokens IS
   'prompt tokens computed since their text was never sent before; NULL where the causes are not known; '
-  'cached_tokens and the fourteen causes add up to prompt_tokens';
+  'cached_tokens and the fifteen causes add up to prompt_tokens';
 COMMENT ON COLUMN turns_wide.miss_changed_text_tokens IS
   'prompt tokens computed although their text was sent before, since something in front of them changed; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_template_rewrote_history_tokens IS
@@ -96,6 +98,8 @@ COMMENT ON COLUMN turns_wide.miss_slot_taken_tokens IS
   'prompt tokens computed since another prompt took the slot and the server did not bring this one back; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_host_memory_full_tokens IS
   'prompt tokens computed since host memory had no room for the prompt that held them; NULL where not known';
+COMMENT ON COLUMN turns_wide.miss_small_share_tokens IS
+  'prompt tokens computed although another slot or host memory held them, since too little was shared to use it; NULL where not known';
 COMMENT ON COLUMN turns_wide.miss_not_restorable_tokens IS
   'prompt tokens computed although they were held, since a sliding window or a recurrent state cannot be taken up there; NULL where not '
   'known';
@@ -128,6 +132,7 @@ miss AS (
     coalesce(sum(tokens) FILTER (WHERE cause = 'evicted'), 0)::BIGINT AS evicted,
     coalesce(sum(tokens) FILTER (WHERE cause = 'slot_taken'), 0)::BIGINT AS slot_taken,
     coalesce(sum(tokens) FILTER (WHERE cause = 'host_memory_full'), 0)::BIGINT AS host_memory_full,
+    coalesce(sum(tokens) FILTER (WHERE cause = 'small_share'), 0)::BIGINT AS small_share,
     coalesce(sum(tokens) FILTER (WHERE cause = 'not_restorable'), 0)::BIGINT AS not_restorable,
     coalesce(sum(tokens) FILTER (WHERE cause = 'context_shifted'), 0)::BIGINT AS context_shifted,
     coalesce(sum(tokens) FILTER (WHERE cause = 'hybrid_state'), 0)::BIGINT AS hybrid_state,
@@ -155,6 +160,7 @@ SELECT t.run_id, t.run, r.model, r.engine, r.engine_version, t.simulated, t.sess
   coalesce(m.evicted, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_evicted_tokens,
   coalesce(m.slot_taken, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_slot_taken_tokens,
   coalesce(m.host_memory_full, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_host_memory_full_tokens,
+  coalesce(m.small_share, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_small_share_tokens,
   coalesce(m.not_restorable, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_not_restorable_tokens,
   coalesce(m.context_shifted, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_context_shifted_tokens,
   coalesce(m.hybrid_state, CASE WHEN t.cached_tokens = t.prompt_tokens THEN 0 END) AS miss_hybrid_state_tokens,

@@ -9,8 +9,10 @@
 
   // Colours after Okabe and Ito, darker on white and lighter on black: each has a contrast of 3:1 with the background.
   const palette = {
-    light: ['#0072b2', '#d55e00', '#008a66', '#b0558f', '#3a9bd0', '#a87400', '#6f5bb0', '#66707c', '#8a5a2b'],
-    dark: ['#56a8e0', '#f5924e', '#2fc39a', '#e29bc6', '#9bd3f7', '#f0bc42', '#b1a3e6', '#a5aeb9', '#c9986a'],
+    light: ['#0072b2', '#d55e00', '#008a66', '#b0558f', '#3a9bd0', '#a87400', '#6f5bb0', '#66707c', '#8a5a2b', '#c2185b', '#5d7a00',
+      '#00767f'],
+    dark: ['#56a8e0', '#f5924e', '#2fc39a', '#e29bc6', '#9bd3f7', '#f0bc42', '#b1a3e6', '#a5aeb9', '#c9986a', '#f58fb0', '#b8cc4a',
+      '#4fd0d8'],
   };
   const shownAtFirst = 8; // series; the picker shows the others
 
