@@ -40,7 +40,7 @@ func TestRealLlamaSlots(t *testing.T) {
 	url := llamaServer(t, "smollm2-135m", "-np", "1")
 	dir := t.TempDir()
 	out := wb(t, dir, "doctor", "--url", url)
-	for _, want := range []string{"llamacpp b", "8192 tokens", "Q4_1", "134,515,008 parameters", "llama.cpp counters", "in 1 slot",
+	for _, want := range []string{"llamacpp b", "8192 tokens", "Q4_1", "135M parameters", "llama.cpp counters", "in 1 slot",
 		"cached tokens reported"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("doctor does not say %q:\n%s", want, out)
@@ -147,8 +147,8 @@ func TestRealLlamaWindow(t *testing.T) {
 	got := oneCell(t, dir, `SELECT concat_ws(' ', count(DISTINCT causes), count(*), bool_and(lost > 100), sum(unexplained)) FROM (
 		SELECT repeat, string_agg(concat_ws(' ', conversation, turn, cause, tokens), ', ' ORDER BY conversation, turn, cause) AS causes,
 			sum(tokens) FILTER (WHERE cause = 'not_restorable') AS lost,
-			coalesce(sum(tokens) FILTER (WHERE cause IN ('unknown', 'slot_taken', 'evicted')), 0) AS unexplained
-		FROM cache_misses WHERE NOT warmup GROUP BY repeat)`)
+			coalesce(sum(tokens) FILTER (WHERE cause IN ('unknown', 'slot_taken', 'small_share', 'evicted')), 0) AS unexplained
+		FROM cache_misses WHERE NOT warmup AND turn > 1 GROUP BY repeat)`) // first turns share a word or two of their lines
 	if got != "1 3 true 0" {
 		t.Errorf("different causes, repeats, lost to the window, other causes = %s\n%s", got, wb(t, dir, "query", "cache_miss_causes"))
 	}
