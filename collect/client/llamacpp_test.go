@@ -7,12 +7,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"wb/collect/client/clienttest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -134,5 +140,32 @@ func TestUsageBeforeTimings(t *testing.T) {
 		if got := num(re.PromptTokens) + " " + num(re.CachedTokens) + " " + num(re.CompletionTokens); got != c.want || re.Status != StatusOK {
 			t.Errorf("%s: %s %s, want %s", c.stream, got, re.Status, c.want)
 		}
+	}
+}
+
+// llama.cpp's server closes a connection after a stream without saying so. With a new connection for each turn no turn meets a closed one.
+func TestFreshConnections(t *testing.T) {
+	var closes atomic.Int32
+	var connections sync.Map
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connections.Store(r.RemoteAddr, true)
+		if r.Close {
+			closes.Add(1)
+		}
+		clienttest.WriteReply(w, clienttest.Word("Hello"), 9, 1)
+	}))
+	defer srv.Close()
+	c := testClient(t, srv.URL, "")
+	req := hello()
+	req.VLLM, req.Fresh = false, true
+	for range 3 {
+		if re := c.Turn(t.Context(), req, time.Minute); re.Status != StatusOK || re.Reused == nil || *re.Reused {
+			t.Errorf("%s %s, reused %s", re.Status, re.Err, num(re.Reused))
+		}
+	}
+	n := 0
+	connections.Range(func(any, any) bool { n++; return true })
+	if n != 3 || closes.Load() != 3 {
+		t.Errorf("%d connections, %d of them announced as the last", n, closes.Load())
 	}
 }

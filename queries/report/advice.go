@@ -171,8 +171,7 @@ func (a *adviser) misses(r row) {
 		advice = "the server brings a prompt back only for a large share; a lower --slot-prompt-similarity of llama-server uses a slot sooner"
 	case "not_restorable":
 		title, report = "Hit ratio lost to a window or a recurrent state", "cache_miss_causes"
-		advice = "with a sliding window --swa-full of llama-server keeps everything and takes more memory; " +
-			"more --ctx-checkpoints help in other cases"
+		advice = "with a sliding window, --swa-full of llama-server keeps everything and takes more memory"
 	case "context_shifted":
 		title, report, advice = "Hit ratio lost to a shifted context", "cache_miss_causes", "a longer context of the server avoids the shift"
 	case "hybrid_state":
