@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +21,30 @@ import (
 	"wb/store"
 )
 
+// stageClock is a clock that a test moves. Connections read it from goroutines of their own.
+type stageClock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// now gives the clock's time.
+func (c *stageClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+// add moves the clock.
+func (c *stageClock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
 // stage plays executions without a server and a file, with a clock on which a job takes one second per session. It is a Ledger too.
 type stage struct {
 	t      *testing.T
-	now    time.Time
+	clock  stageClock
 	jobs   []string // as they were played
 	lines  []string
 	warned []string
@@ -41,14 +62,19 @@ type stage struct {
 }
 
 func newStage(t *testing.T) *stage {
-	return &stage{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), closed: map[string]string{}, runs: map[uuid.UUID]*store.PlanRun{}}
+	return &stage{
+		t:      t,
+		clock:  stageClock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		closed: map[string]string{},
+		runs:   map[uuid.UUID]*store.PlanRun{},
+	}
 }
 
 func (s *stage) tools() Tools {
 	return Tools{
 		Connect: func(_ context.Context, spec *target.Spec, c target.Connection) (*target.Target, error) {
 			s.connected++
-			s.now = s.now.Add(10 * time.Second)
+			s.clock.add(10 * time.Second)
 			cl, err := client.New("http://127.0.0.1:1", c.Key, c.Clock)
 			if err != nil {
 				return nil, err
@@ -65,8 +91,8 @@ func (s *stage) tools() Tools {
 			s.widths = s.widths[1:]
 			return w, nil
 		},
-		Now:   func() time.Time { return s.now },
-		Since: func(t time.Time) time.Duration { return s.now.Sub(t) },
+		Now:   s.clock.now,
+		Since: func(t time.Time) time.Duration { return s.clock.now().Sub(t) },
 	}
 }
 
@@ -83,8 +109,8 @@ func (s *stage) play(ctx context.Context, _ *target.Target, job Job, _ Watch) (*
 		}
 	}
 	s.jobs = append(s.jobs, strings.TrimSpace(fmt.Sprintf("%s %s%s", job.Cell(), strings.Join(passes, ","), sorted(how))))
-	s.now = s.now.Add(time.Duration(len(job.Sessions)) * time.Second)
-	run := &store.PlanRun{RunID: uuid.New(), Name: job.Name, Cell: job.Part.Cell, Status: store.RunOK, StartedAt: s.now}
+	s.clock.add(time.Duration(len(job.Sessions)) * time.Second)
+	run := &store.PlanRun{RunID: uuid.New(), Name: job.Name, Cell: job.Part.Cell, Status: store.RunOK, StartedAt: s.clock.now()}
 	if c := job.Part.Continue; c != nil {
 		run = s.runs[c.RunID]
 	} else if s.plan = job.Part.PlanText; len(job.Part.Spec) > len(s.spec) {
@@ -137,7 +163,7 @@ func (s *stage) Executions(context.Context) ([]store.Execution, error) {
 	if s.spec == "" {
 		return nil, nil
 	}
-	e := store.Execution{ID: uuid.New(), Plan: s.plan, Spec: s.spec, StartedAt: s.now, Runs: len(s.runs)}
+	e := store.Execution{ID: uuid.New(), Plan: s.plan, Spec: s.spec, StartedAt: s.clock.now(), Runs: len(s.runs)}
 	for _, r := range s.runs {
 		if r.Status != store.RunOK {
 			e.Unended++
@@ -193,7 +219,7 @@ func (s *stage) execute(ctx context.Context, plan string, given Given) error {
 
 func (s *stage) playSpec(ctx context.Context, spec *Spec, found *Found) error {
 	s.t.Helper()
-	x, err := NewExecution(spec, s.tools(), s.teller(), s.now)
+	x, err := NewExecution(spec, s.tools(), s.teller(), s.clock.now())
 	if err != nil {
 		return err
 	}
@@ -366,7 +392,7 @@ func TestPlanAndFlags(t *testing.T) {
 func TestInterruptedAtTheEnd(t *testing.T) {
 	s := newStage(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	x, err := NewExecution(mustSpec(t), s.tools(), s.teller(), s.now)
+	x, err := NewExecution(mustSpec(t), s.tools(), s.teller(), s.clock.now())
 	if err != nil {
 		t.Fatal(err)
 	}

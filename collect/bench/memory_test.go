@@ -25,7 +25,7 @@ func (s *stage) playWith(ctx context.Context, tools Tools, plan string) error {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	x, err := NewExecution(spec, tools, s.teller(), s.now)
+	x, err := NewExecution(spec, tools, s.teller(), s.clock.now())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestMemoryIsMeasuredOnce(t *testing.T) {
 	}{
 		{what: "a server here", url: "http://127.0.0.1:1", kind: engine.KindOpenAI, order: "connect measure play play",
 			figures: "7 7", told: "memory: 7 bytes"},
-		{what: "a server elsewhere", url: "http://10.0.0.1:1", kind: engine.KindOpenAI, order: "connect play play", figures: "none none"},
+		{what: "a server elsewhere", url: "http://server.invalid:1", kind: engine.KindOpenAI, order: "connect play play", figures: "none none"},
 		{what: "a simulator", url: "http://127.0.0.1:1", kind: engine.KindSimulator, order: "connect play play", figures: "none none"},
 		{what: "vLLM", settings: "engine: vllm\nmodel: m\n", url: "http://127.0.0.1:1", kind: engine.KindVLLM,
 			order: "measure connect play play", figures: "7 7", told: "memory: 7 bytes"},
