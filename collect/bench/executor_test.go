@@ -21,7 +21,7 @@ import (
 	"wb/store"
 )
 
-// stageClock is a clock that a test moves. Connections read it from goroutines of their own.
+// stageClock is a clock that a test moves. Connections read it at the same time.
 type stageClock struct {
 	mu sync.Mutex
 	at time.Time
