@@ -75,6 +75,10 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 	if r.catalog, err = CurrentDatabase(ctx, conn); err != nil {
 		return nil, errors.Join(Explain("record", d.path, err), conn.Close())
 	}
+	columns, err := rawColumns(ctx, conn, r.catalog)
+	if err != nil {
+		return nil, errors.Join(Explain("record", d.path, err), conn.Close())
+	}
 	err = withConn(conn, func(dc driver.Conn) error {
 		arrowConn, err := duckdb.NewArrowFromConn(dc)
 		if err != nil {
@@ -89,7 +93,7 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 			}
 		}
 		for _, row := range rowTypes() {
-			s, err := newSink(ctx, arrowConn, row, r.memory)
+			s, err := newSink(columns[row.table()], row, r.memory)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"reflect"
@@ -13,8 +14,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/duckdb/duckdb-go/v2"
 	"github.com/google/uuid"
+
+	wbsql "wb/sql"
 )
 
 // sink writes one table. It has builders that collect rows, the batches being written, and the one statement that inserts them.
@@ -63,14 +65,73 @@ func (r *refill) drop() {
 	}
 }
 
-// newSink reads the Arrow schema of a table from DuckDB and maps the fields of the row to its columns.
-func newSink(ctx context.Context, a *duckdb.Arrow, row Row, mem memory.Allocator) (*sink, error) {
-	rd, err := a.QueryContext(ctx, "SELECT * FROM raw."+row.table()+" LIMIT 0")
+// column is one column of a table.
+type column struct {
+	name string
+	typ  string // as DuckDB names it
+}
+
+// rawColumns reads the columns of the raw tables of a database, in order, by table.
+func rawColumns(ctx context.Context, conn *sql.Conn, catalog string) (map[string][]column, error) {
+	rows, err := conn.QueryContext(ctx, wbsql.Statement("raw_columns"), catalog)
 	if err != nil {
 		return nil, err
 	}
-	schema := rd.Schema()
-	rd.Release()
+	defer rows.Close()
+	columns := map[string][]column{}
+	for rows.Next() {
+		var table, comment string
+		var c column
+		if err := rows.Scan(&table, &c.name, &c.typ, &comment); err != nil {
+			return nil, err
+		}
+		columns[table] = append(columns[table], c)
+	}
+	return columns, rows.Err()
+}
+
+// field gives the Arrow field that DuckDB reads into the column without a conversion, with arrow_lossless_conversion.
+func (c column) field() (arrow.Field, error) {
+	f := arrow.Field{Name: c.name, Nullable: true}
+	extension := ""
+	switch c.typ {
+	case "UUID":
+		f.Type, extension = &arrow.FixedSizeBinaryType{ByteWidth: 16}, "arrow.uuid"
+	case "BOOLEAN":
+		f.Type, extension = arrow.PrimitiveTypes.Int8, "arrow.bool8"
+	case "VARCHAR":
+		f.Type = arrow.BinaryTypes.String
+	case "BIGINT":
+		f.Type = arrow.PrimitiveTypes.Int64
+	case "INTEGER":
+		f.Type = arrow.PrimitiveTypes.Int32
+	case "INTEGER[]":
+		f.Type = arrow.ListOfField(arrow.Field{Name: "l", Type: arrow.PrimitiveTypes.Int32, Nullable: true})
+	case "DOUBLE":
+		f.Type = arrow.PrimitiveTypes.Float64
+	case "TIMESTAMP":
+		f.Type = &arrow.TimestampType{Unit: arrow.Microsecond}
+	default:
+		return f, fmt.Errorf("column %s: no Arrow type is known for %s", c.name, c.typ)
+	}
+	if extension != "" {
+		f.Metadata = arrow.NewMetadata([]string{"ARROW:extension:name", "ARROW:extension:metadata"}, []string{extension, ""})
+	}
+	return f, nil
+}
+
+// newSink makes the Arrow schema of a table from its columns and maps the fields of the row to them.
+// DuckDB could give that schema too, but the code of the driver that asks for it can end the program (docs/design/storage.md).
+func newSink(columns []column, row Row, mem memory.Allocator) (*sink, error) {
+	var fields []arrow.Field
+	for _, c := range columns {
+		f, err := c.field()
+		if err != nil {
+			return nil, fmt.Errorf("table raw.%s: %w", row.table(), err)
+		}
+		fields = append(fields, f)
+	}
+	schema := arrow.NewSchema(fields, nil)
 	typ := reflect.TypeOf(row)
 	fieldOf := map[string]int{}
 	for i := range typ.NumField() {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -30,16 +31,45 @@ func TestRowMustFitTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	err = withConn(conn, func(dc driver.Conn) error {
-		a, err := duckdb.NewArrowFromConn(dc)
-		if err != nil {
-			return err
-		}
-		_, err = newSink(context.Background(), a, wrongColumn{}, memory.DefaultAllocator)
-		return err
-	})
+	catalog, err := CurrentDatabase(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := rawColumns(t.Context(), conn, catalog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = newSink(columns["turn"], wrongColumn{}, memory.DefaultAllocator)
 	if err == nil || err.Error() != "wrongColumn.Absent: table raw.turn has no column absent_ns" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A column of a type that has no Arrow type here is refused by name. UUIDs and booleans are marked as DuckDB marks them.
+func TestColumnTypes(t *testing.T) {
+	_, err := newSink([]column{{"at", "BIGINT"}, {"price", "DECIMAL(18,3)"}}, wrongColumn{}, memory.DefaultAllocator)
+	if err == nil || err.Error() != "table raw.turn: column price: no Arrow type is known for DECIMAL(18,3)" {
+		t.Errorf("got %v", err)
+	}
+	for typ, want := range map[string]string{
+		"UUID":      "id: type=fixed_size_binary[16], nullable arrow.uuid",
+		"BOOLEAN":   "id: type=int8, nullable arrow.bool8",
+		"VARCHAR":   "id: type=utf8, nullable",
+		"BIGINT":    "id: type=int64, nullable",
+		"INTEGER":   "id: type=int32, nullable",
+		"INTEGER[]": "id: type=list<l: int32, nullable>, nullable",
+		"DOUBLE":    "id: type=float64, nullable",
+		"TIMESTAMP": "id: type=timestamp[us], nullable",
+	} {
+		f, err := column{"id", typ}.field()
+		if err != nil {
+			t.Fatal(err)
+		}
+		extension, _ := f.Metadata.GetValue("ARROW:extension:name")
+		f.Metadata = arrow.Metadata{}
+		if got := strings.TrimSpace(f.String() + " " + extension); got != want {
+			t.Errorf("%s: got %q, want %q", typ, got, want)
+		}
 	}
 }
 
