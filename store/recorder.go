@@ -75,7 +75,7 @@ func (d *DB) NewRecorder(ctx context.Context, bufferRows int, full func()) (*Rec
 	if r.catalog, err = CurrentDatabase(ctx, conn); err != nil {
 		return nil, errors.Join(Explain("record", d.path, err), conn.Close())
 	}
-	columns, err := rawColumns(ctx, conn, r.catalog)
+	columns, err := RawColumns(ctx, conn, r.catalog)
 	if err != nil {
 		return nil, errors.Join(Explain("record", d.path, err), conn.Close())
 	}

@@ -65,24 +65,25 @@ func (r *refill) drop() {
 	}
 }
 
-// column is one column of a table.
-type column struct {
-	name string
-	typ  string // as DuckDB names it
+// Column is a column of a raw table.
+type Column struct {
+	Name, Type string // the type as DuckDB names it
+	Comment    string
 }
 
-// rawColumns reads the columns of the raw tables of a database, in order, by table.
-func rawColumns(ctx context.Context, conn *sql.Conn, catalog string) (map[string][]column, error) {
-	rows, err := conn.QueryContext(ctx, wbsql.Statement("raw_columns"), catalog)
+// RawColumns reads the raw tables of a database with their columns in order.
+// It leaves out views, because whoever made the file may have made views that read anything.
+func RawColumns(ctx context.Context, conn *sql.Conn, database string) (map[string][]Column, error) {
+	rows, err := conn.QueryContext(ctx, wbsql.Statement("raw_columns"), database)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	columns := map[string][]column{}
+	columns := map[string][]Column{}
 	for rows.Next() {
-		var table, comment string
-		var c column
-		if err := rows.Scan(&table, &c.name, &c.typ, &comment); err != nil {
+		var table string
+		var c Column
+		if err := rows.Scan(&table, &c.Name, &c.Type, &c.Comment); err != nil {
 			return nil, err
 		}
 		columns[table] = append(columns[table], c)
@@ -91,10 +92,10 @@ func rawColumns(ctx context.Context, conn *sql.Conn, catalog string) (map[string
 }
 
 // field gives the Arrow field that DuckDB reads into the column without a conversion, with arrow_lossless_conversion.
-func (c column) field() (arrow.Field, error) {
-	f := arrow.Field{Name: c.name, Nullable: true}
+func (c Column) field() (arrow.Field, error) {
+	f := arrow.Field{Name: c.Name, Nullable: true}
 	extension := ""
-	switch c.typ {
+	switch c.Type {
 	case "UUID":
 		f.Type, extension = &arrow.FixedSizeBinaryType{ByteWidth: 16}, "arrow.uuid"
 	case "BOOLEAN":
@@ -112,7 +113,7 @@ func (c column) field() (arrow.Field, error) {
 	case "TIMESTAMP":
 		f.Type = &arrow.TimestampType{Unit: arrow.Microsecond}
 	default:
-		return f, fmt.Errorf("column %s: no Arrow type is known for %s", c.name, c.typ)
+		return f, fmt.Errorf("column %s: no Arrow type is known for %s", c.Name, c.Type)
 	}
 	if extension != "" {
 		f.Metadata = arrow.NewMetadata([]string{"ARROW:extension:name", "ARROW:extension:metadata"}, []string{extension, ""})
@@ -122,7 +123,7 @@ func (c column) field() (arrow.Field, error) {
 
 // newSink makes the Arrow schema of a table from its columns and maps the fields of the row to them.
 // DuckDB could give that schema too, but the code of the driver that asks for it can end the program (docs/design/storage.md).
-func newSink(columns []column, row Row, mem memory.Allocator) (*sink, error) {
+func newSink(columns []Column, row Row, mem memory.Allocator) (*sink, error) {
 	var fields []arrow.Field
 	for _, c := range columns {
 		f, err := c.field()

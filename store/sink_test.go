@@ -35,7 +35,7 @@ func TestRowMustFitTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	columns, err := rawColumns(t.Context(), conn, catalog)
+	columns, err := RawColumns(t.Context(), conn, catalog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestRowMustFitTable(t *testing.T) {
 
 // A column of a type that has no Arrow type here is refused by name. UUIDs and booleans are marked as DuckDB marks them.
 func TestColumnTypes(t *testing.T) {
-	_, err := newSink([]column{{"at", "BIGINT"}, {"price", "DECIMAL(18,3)"}}, wrongColumn{}, memory.DefaultAllocator)
+	_, err := newSink([]Column{{Name: "at", Type: "BIGINT"}, {Name: "price", Type: "DECIMAL(18,3)"}}, wrongColumn{}, memory.DefaultAllocator)
 	if err == nil || err.Error() != "table raw.turn: column price: no Arrow type is known for DECIMAL(18,3)" {
 		t.Errorf("got %v", err)
 	}
@@ -61,7 +61,7 @@ func TestColumnTypes(t *testing.T) {
 		"DOUBLE":    "id: type=float64, nullable",
 		"TIMESTAMP": "id: type=timestamp[us], nullable",
 	} {
-		f, err := column{"id", typ}.field()
+		f, err := Column{Name: "id", Type: typ}.field()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -56,21 +56,8 @@ func TestRealLlamaManaged(t *testing.T) {
 // startLlama starts a run of many turns and waits until some of them are done.
 func startLlama(t *testing.T, dir string) (cmd *exec.Cmd, said, mark string) {
 	t.Helper()
-	cmd, _ = wbCommand(t, dir, llamaArgs(engineDir(t), "run", nil, "--port", freePort(), "--conversations", "simple_qa", "--repeat", "50",
-		"--isolation", "none", "--warmup", "1", "--max-tokens", "40")...)
-	f, err := os.Create(filepath.Join(dir, "said"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	cmd.Stdout, cmd.Stderr = f, f
-	mark = marked(t, cmd)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	waitText(t, f.Name(), "simple_qa        turn  2/5", patience)
-	return cmd, f.Name(), mark
+	return playing(t, dir, 2, patience, llamaArgs(engineDir(t), "run", nil, "--port", freePort(), "--conversations", "simple_qa",
+		"--repeat", "50", "--isolation", "none", "--warmup", "1", "--max-tokens", "40"))
 }
 
 // After kill -9 of wb nothing is left within 10 s. After kill -9 of the server the run fails with the cause, and keeps what was finished.
@@ -82,15 +69,7 @@ func TestRealLlamaManagedKilled(t *testing.T) {
 		if text := fmt.Sprint(all); len(all) < 3 || !strings.Contains(text, "llama-server") { // wb, its guard, the server
 			t.Errorf("processes: %v", all)
 		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		noneLeft(t, mark, 10*time.Second, all)
-		got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs")
-		if got != "failed true" {
-			t.Errorf("run is %q", got)
-		}
+		killWB(t, dir, cmd, mark, all)
 	})
 	t.Run("server", func(t *testing.T) {
 		dir := t.TempDir()

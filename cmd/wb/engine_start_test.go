@@ -110,8 +110,13 @@ print(d, len(words), [r.repo_id for r in huggingface_hub.scan_cache_dir().repos]
 // runReal starts a run that starts vLLM, and waits until that many turns are done.
 func runReal(t *testing.T, dir string, turns int, args ...string) (cmd *exec.Cmd, said, mark string) {
 	t.Helper()
-	engine := engineDir(t)
-	cmd, _ = wbCommand(t, dir, managedArgs(engine, nil, args...)...)
+	return playing(t, dir, turns, 4*time.Minute, managedArgs(engineDir(t), nil, args...))
+}
+
+// playing starts a wb that plays simple_qa, and waits until that many turns are done, each within patience.
+func playing(t *testing.T, dir string, turns int, patience time.Duration, args []string) (cmd *exec.Cmd, said, mark string) {
+	t.Helper()
+	cmd, _ = wbCommand(t, dir, args...)
 	f, err := os.Create(filepath.Join(dir, "said"))
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +129,23 @@ func runReal(t *testing.T, dir string, turns int, args ...string) (cmd *exec.Cmd
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	for n := 1; n <= turns; n++ {
-		waitText(t, f.Name(), fmt.Sprintf("simple_qa        turn  %d/5", n), 4*time.Minute)
+		waitText(t, f.Name(), fmt.Sprintf("simple_qa        turn  %d/5", n), patience)
 	}
 	return cmd, f.Name(), mark
+}
+
+// killWB kills wb in a run of two turns or more. Nothing is left within 10 s, and the run has failed with the turns that were finished.
+func killWB(t *testing.T, dir string, cmd *exec.Cmd, mark string, all map[int]string) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	noneLeft(t, mark, 10*time.Second, all)
+	got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs")
+	if got != "failed true" {
+		t.Errorf("run is %q", got)
+	}
 }
 
 func TestRealKilled(t *testing.T) {
@@ -138,15 +157,7 @@ func TestRealKilled(t *testing.T) {
 		if text := fmt.Sprint(all); len(all) < 4 || !strings.Contains(text, "VLLM::EngineCor") {
 			t.Errorf("processes: %v", all)
 		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		noneLeft(t, mark, 10*time.Second, all)
-		got := oneCell(t, dir, "SELECT status || ' ' || (SELECT count(*) >= 2 FROM turns WHERE status = 'ok') FROM runs")
-		if got != "failed true" {
-			t.Errorf("run is %q", got)
-		}
+		killWB(t, dir, cmd, mark, all)
 	})
 	t.Run("engine core", func(t *testing.T) {
 		dir := t.TempDir()

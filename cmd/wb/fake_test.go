@@ -21,49 +21,63 @@ import (
 // fakeVLLM is the simulator behind vLLM's command line: "vllm serve MODEL --port N …". FAKE_LOG names a file that it prints as its log.
 // After that, FAKE_EXIT ends it with that code. FAKE_DIE ends it after so many requests, as vLLM ends when its engine core dies.
 func fakeVLLM() {
-	fail := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(2)
-		}
-	}
-	var a serve.Args
-	fail(a.Merge(os.Args[3:]))
-	if f := os.Getenv("FAKE_LOG"); f != "" {
-		b, err := os.ReadFile(f)
-		fail(err)
-		fmt.Print(string(b))
-	}
+	a, err := serve.VLLM().Flags(os.Args[3:])
+	fakeFails(err)
+	fakeLog()
 	fmt.Println("(APIServer pid=1) INFO non-default args: {}")
 	fmt.Println("(EngineCore pid=2) INFO [cpu_model_runner.py:68] Starting to load model m...")
 	fmt.Println("(EngineCore pid=2) INFO [kv_cache_utils.py:2327] CPU KV cache size: 46,592 tokens, " +
 		"Maximum concurrency for 8,192 tokens per request: 5.69x")
-	if code, err := strconv.Atoi(os.Getenv("FAKE_EXIT")); err == nil {
-		os.Exit(code)
-	}
 	served, ok := a.Get("served-model-name")
 	if !ok {
 		served = os.Args[2]
 	}
 	port, _ := a.Get("port")
-	o := sim.Options{Model: served, Profile: "instant"}
+	fakeServes(served, port, func() {
+		fmt.Println("(APIServer pid=1) ERROR [core_client.py:600] Engine core proc EngineCore died unexpectedly, shutting down client.")
+		os.Exit(0)
+	})
+}
+
+// fakeFails ends an imitated server with an error.
+func fakeFails(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+}
+
+// fakeLog prints the file that FAKE_LOG names.
+func fakeLog() {
+	if f := os.Getenv("FAKE_LOG"); f != "" {
+		b, err := os.ReadFile(f)
+		fakeFails(err)
+		fmt.Print(string(b))
+	}
+}
+
+// fakeServes ends with the code of FAKE_EXIT, or else serves a model until SIGTERM. It dies after as many requests as FAKE_DIE says.
+func fakeServes(model, port string, die func()) {
+	if code, err := strconv.Atoi(os.Getenv("FAKE_EXIT")); err == nil {
+		os.Exit(code)
+	}
+	o := sim.Options{Model: model, Profile: "instant"}
 	if last, err := strconv.Atoi(os.Getenv("FAKE_DIE")); err == nil {
 		var requests atomic.Int64
 		o.Served = func(sim.Served) {
 			if requests.Add(1) == int64(last) {
-				fmt.Println("(APIServer pid=1) ERROR [core_client.py:600] Engine core proc EngineCore died unexpectedly, shutting down client.")
-				os.Exit(0)
+				die()
 			}
 		}
 	}
 	srv, err := sim.New(o)
-	fail(err)
+	fakeFails(err)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	_, err = srv.Start(ctx, net.JoinHostPort("127.0.0.1", port))
-	fail(err)
+	fakeFails(err)
 	<-ctx.Done()
-	fail(srv.Close())
+	fakeFails(srv.Close())
 }
 
 // fakeGGUF is a small model in a GGUF file, or one of several parts of it. fileType is that of llama.cpp: 15 for Q4_K_M, 7 for Q8_0.

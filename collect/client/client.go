@@ -138,12 +138,11 @@ func (c *Client) CountEvents(n *atomic.Int64) { c.live = n }
 // call sends one small request and reads the whole answer. An answer of more than limit bytes is an error.
 func (c *Client) call(ctx context.Context, h *http.Client, method, path string, body []byte, limit int64) (*http.Response, []byte, error) {
 	req, err := c.newRequest(ctx, method, path, body)
-	if err == nil { // small requests may be sent again on a connection that the server has just closed; nil is not sent as a header
-		req.Header["Idempotency-Key"] = nil
-	}
 	if err != nil {
 		return nil, nil, err
 	}
+	// small requests may be sent again on a connection that the server has just closed; nil is not sent as a header
+	req.Header["Idempotency-Key"] = nil
 	resp, err := h.Do(req)
 	if err != nil {
 		return nil, nil, c.netError(err)

@@ -29,7 +29,7 @@ type running struct {
 	atEnd       bool  // the last usage came in an event without text, or with the finish reason
 	idle        int   // events with text whose usage counted no more tokens than the one before
 	idleAtFirst bool  // the first event with text was one of these
-	timed       bool  // the last counts came from llama.cpp\'s timings
+	timed       bool  // the last counts came from llama.cpp's timings
 	replaced    bool  // the counts of this event replace those, also where they are 0: a usage says more than timings
 }
 

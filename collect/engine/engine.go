@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wb/collect/client"
+	"wb/data"
 	"wb/data/prefix"
 )
 
@@ -179,7 +180,8 @@ type SlotFacts struct {
 	KVTokenBytes int64             // KV cache of one token, in bytes; 0: not known
 	WindowTokens int64             // sliding window of some layers; 0: none is known
 	Recurrent    bool              // some layers have a recurrent state
-	ModelFile    string            // the model's GGUF file on this machine, from which the last three come; "": it was not read
+	ModelFile    string            // the model's GGUF file on this machine; "": it was not read
+	GGUF         *data.ModelFacts  // what its header says, from which the three before it come; nil: it was not read
 }
 
 // CacheFacts are what a server says about its KV cache.

@@ -39,7 +39,7 @@ func (f *Facts) readModelFile(ctx context.Context, c *client.Client) {
 	if n := f.WeightsBytes; n != nil && *n != m.WeightsBytes {
 		return // another file of the same name
 	}
-	f.ModelFile, f.Recurrent = path, m.Recurrent
+	f.ModelFile, f.GGUF, f.Recurrent = path, m, m.Recurrent
 	if m.SlidingLayers > 0 {
 		f.WindowTokens = m.SlidingWindow
 	}

@@ -332,12 +332,17 @@ func ServerPID(ctx context.Context, c *client.Client) (int32, bool) {
 	if err != nil {
 		return 0, false
 	}
+	return Listener(ctx, int(port))
+}
+
+// Listener finds the process that listens on a port of this machine. ok is false where it cannot be seen.
+func Listener(ctx context.Context, port int) (pid int32, ok bool) {
 	conns, err := gnet.ConnectionsWithoutUidsWithContext(ctx, "tcp")
 	if err != nil {
 		return 0, false
 	}
 	for _, x := range conns {
-		if x.Status == "LISTEN" && uint64(x.Laddr.Port) == port && x.Pid != 0 {
+		if x.Status == "LISTEN" && int(x.Laddr.Port) == port && x.Pid != 0 {
 			return x.Pid, true
 		}
 	}

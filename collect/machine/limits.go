@@ -142,13 +142,7 @@ func device(open func() (*gpu.GPUs, error)) (gpuName *string, onCPU *bool) {
 // findFacts looks for the model of a server, and says where it was found. It gives nil when it was not found.
 func findFacts(e *engine.Server, h *hub.Client) (facts *data.ModelFacts, source string) {
 	if e.Kind() == engine.KindLlamaCpp { // its name for a model says nothing about the quantisation of its file
-		if e.ModelFile == "" {
-			return nil, ""
-		}
-		if f, err := data.ReadGGUF(e.ModelFile); err == nil {
-			return f, e.ModelFile
-		}
-		return nil, ""
+		return e.GGUF, e.ModelFile
 	}
 	names := []string{e.Model}
 	if e.ModelRoot != nil {

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,10 +9,9 @@ import (
 )
 
 // Args are command-line flags of a program, by name without dashes. A flag without a value has "". The values of a flag with several are
-// joined by NUL bytes. The zero value is for vLLM.
+// joined by NUL bytes. Program.Flags makes them.
 type Args struct {
-	*syntax // nil: vLLM's
-	program string
+	program *Program
 	values  map[string]string
 }
 
@@ -50,7 +48,7 @@ func (a Args) List() []string {
 		if strings.HasPrefix(n, "-") { // a short flag that wb does not know
 			flag = n
 		}
-		if strings.HasPrefix(v, "-") && !a.splits() { // a negative number, or something that could be mistaken for a flag
+		if strings.HasPrefix(v, "-") && !a.program.split { // a negative number, or something that could be mistaken for a flag
 			out = append(out, flag+"="+v)
 			continue
 		}
@@ -62,9 +60,6 @@ func (a Args) List() []string {
 	return out
 }
 
-// splits says whether a value never follows "=".
-func (a Args) splits() bool { return a.syntax != nil && a.split }
-
 // replace sets the flags that others has.
 func (a *Args) replace(others Args) {
 	for _, n := range others.Names() {
@@ -74,11 +69,7 @@ func (a *Args) replace(others Args) {
 
 // shortFlag gives the name that a short flag stands for. An unknown one stands for itself where only flags begin like one.
 func (a *Args) shortFlag(word string) (name string, ok bool) {
-	if a.syntax == nil {
-		name, ok = vllmShort[word]
-		return name, ok
-	}
-	if name, ok = a.short[word]; ok || !a.split {
+	if name, ok = a.program.short[word]; ok || !a.program.split {
 		return name, ok
 	}
 	return word, len(word) > 1 && word[0] == '-' && (word[1] >= 'a' && word[1] <= 'z' || word[1] >= 'A' && word[1] <= 'Z')
@@ -86,21 +77,15 @@ func (a *Args) shortFlag(word string) (name string, ok bool) {
 
 // usual gives the usual name of a flag that has several.
 func (a *Args) usual(name string) string {
-	if a.syntax == nil {
-		return name
-	}
 	plain, negated := strings.CutPrefix(name, "no-")
 	switch {
-	case a.names[name] != "":
-		return a.names[name]
-	case negated && a.names[plain] != "":
-		return "no-" + a.names[plain]
+	case a.program.names[name] != "":
+		return a.program.names[name]
+	case negated && a.program.names[plain] != "":
+		return "no-" + a.program.names[plain]
 	}
 	return name
 }
-
-// programName names the program in messages.
-func (a *Args) programName() string { return cmp.Or(a.program, "vLLM") }
 
 // apply sets the flags of a preset.
 func (a *Args) apply(p Preset) {
@@ -137,8 +122,8 @@ func (a *Args) Merge(words []string) error {
 			put()
 			n, v, ok := strings.Cut(long, "=")
 			name = a.usual(strings.ReplaceAll(n, "_", "-"))
-			if _, flag := a.shortFlag(v); ok && a.splits() && (flag || strings.HasPrefix(v, "--")) {
-				return fmt.Errorf("read %s arguments: the value of --%s begins as a flag does", a.programName(), name)
+			if _, flag := a.shortFlag(v); ok && a.program.split && (flag || strings.HasPrefix(v, "--")) {
+				return fmt.Errorf("read %s arguments: the value of --%s begins as a flag does", a.program.Name, name)
 			}
 			if ok {
 				values = append(values, v)
@@ -147,7 +132,7 @@ func (a *Args) Merge(words []string) error {
 			put()
 			name = short
 		case name == "":
-			return fmt.Errorf("read %s arguments: %q belongs to no flag; write --flag value", a.programName(), w)
+			return fmt.Errorf("read %s arguments: %q belongs to no flag; write --flag value", a.program.Name, w)
 		default:
 			values = append(values, w)
 		}

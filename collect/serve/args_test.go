@@ -71,7 +71,7 @@ func TestArgs(t *testing.T) {
 func FuzzArgs(f *testing.F) {
 	f.Add("--a b\x01--c=d\x01-tp\x012\x01--e=-1")
 	f.Fuzz(func(t *testing.T, s string) {
-		var a, b Args
+		a, b := VLLM().newArgs(), VLLM().newArgs()
 		if strings.Contains(s, "\x00") || a.Merge(strings.Split(s, "\x01")) != nil {
 			return
 		}

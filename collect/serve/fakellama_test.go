@@ -15,18 +15,9 @@ import (
 
 // fakeLlama behaves as llama-server does towards its surroundings: it writes a log, answers 503 while it loads, and ends on request.
 func fakeLlama(args []string) {
-	a, err := LlamaServer().Flags(args)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
+	a, log := fakeArgs(LlamaServer(), args)
 	get := func(n string) string { v, _ := a.Get(n); return v }
-	log, err := os.ReadFile(filepath.Join("testdata", "logs", get("log")))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	fmt.Print(string(log))
+	fmt.Print(log)
 	if code, err := strconv.Atoi(get("fail")); err == nil {
 		os.Exit(code)
 	}
@@ -47,23 +38,8 @@ func fakeLlama(args []string) {
 
 func fakeLlamaOptions(t *testing.T, words ...string) *Options {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	o, err := NewOptions(&Install{Program: LlamaServer(), Command: []string{self}}, "single-user", "/models/m.gguf", os.Environ(),
-		append([]string{"--log", "llamacpp-b10434-cpu-ready.log"}, words...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := fakeStart(t, LlamaServer(), t.TempDir(), "/models/m.gguf", append([]string{"--log", "llamacpp-b10434-cpu-ready.log"}, words...))
 	o.ServedName = "m"
-	o.Port, o.LogPath, o.Timeout = port, filepath.Join(t.TempDir(), "logs", "llama.log"), 20*time.Second
 	return o
 }
 

@@ -18,17 +18,8 @@ import (
 // fakeVLLM behaves as vLLM does towards its surroundings: it writes a log, answers /health late, has a child process that outlives it, and
 // fails on request.
 func fakeVLLM(args []string) {
-	var a Args
-	if err := a.Merge(args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
+	a, log := fakeArgs(VLLM(), args[1:])
 	get := func(n string) string { v, _ := a.Get(n); return v }
-	log, err := os.ReadFile(filepath.Join("testdata", "logs", get("log")))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
 	self, err := os.Executable()
 	if err != nil {
 		os.Exit(2)
@@ -41,7 +32,7 @@ func fakeVLLM(args []string) {
 	if f := get("child-pid"); f != "" {
 		_ = os.WriteFile(f, []byte(strconv.Itoa(child.Process.Pid)), 0o600)
 	}
-	for line := range strings.SplitSeq(string(log), "\n") {
+	for line := range strings.SplitSeq(log, "\n") {
 		fmt.Println(line)
 		if strings.Contains(line, "Loading safetensors") {
 			time.Sleep(300 * time.Millisecond)
@@ -70,7 +61,30 @@ func fakeVLLM(args []string) {
 	}))
 }
 
+// fakeArgs reads the command line of an imitated program, and the log that --log names.
+func fakeArgs(program *Program, words []string) (a Args, log string) {
+	a, err := program.Flags(words)
+	var text []byte
+	if err == nil {
+		name, _ := a.Get("log")
+		text, err = os.ReadFile(filepath.Join("testdata", "logs", name))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	return a, string(text)
+}
+
 func fakeOptions(t *testing.T, words ...string) *Options {
+	t.Helper()
+	dir := t.TempDir()
+	usual := []string{"--log", "vllm-0.32-cpu-ready.log", "--child-pid", filepath.Join(dir, "child")}
+	return fakeStart(t, VLLM(), dir, "some/model", append(usual, words...))
+}
+
+// fakeStart gives the options for a start of this test's program in place of another, at a free port and with a log below dir.
+func fakeStart(t *testing.T, program *Program, dir, model string, words []string) *Options {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -82,13 +96,11 @@ func fakeOptions(t *testing.T, words ...string) *Options {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	dir := t.TempDir()
-	o, err := NewOptions(&Install{Program: VLLM(), Command: []string{self}}, "single-user", "some/model", os.Environ(),
-		append([]string{"--log", "vllm-0.32-cpu-ready.log", "--child-pid", filepath.Join(dir, "child")}, words...))
+	o, err := NewOptions(&Install{Program: program, Command: []string{self}}, "single-user", model, os.Environ(), words)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Port, o.LogPath, o.Timeout = port, filepath.Join(dir, "logs", "vllm.log"), 20*time.Second
+	o.Port, o.LogPath, o.Timeout = port, filepath.Join(dir, "logs", "server.log"), 20*time.Second
 	return o
 }
 

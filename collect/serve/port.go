@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"syscall"
 
-	gnet "github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
+
+	"wb/collect/engine"
 )
 
 // PortError says that a port is taken, and by which process when that is known.
@@ -45,27 +46,13 @@ func CheckPort(ctx context.Context, host string, port int) error {
 		return fmt.Errorf("listen on %s port %d: %w", host, port, err)
 	}
 	e := &PortError{Port: port}
-	if pid, ok := listener(ctx, port); ok {
+	if pid, ok := engine.Listener(ctx, port); ok {
 		e.PID = pid
 		if p, err := process.NewProcessWithContext(ctx, pid); err == nil {
 			e.Program, _ = p.NameWithContext(ctx)
 		}
 	}
 	return e
-}
-
-// listener finds the process that listens on a port. ok is false where it cannot be seen.
-func listener(ctx context.Context, port int) (pid int32, ok bool) {
-	conns, err := gnet.ConnectionsWithContext(ctx, "tcp")
-	if err != nil {
-		return 0, false
-	}
-	for _, c := range conns {
-		if c.Status == "LISTEN" && c.Laddr.Port == uint32(port) && c.Pid != 0 {
-			pid, ok = c.Pid, true
-		}
-	}
-	return pid, ok
 }
 
 // descends says whether a process is another one, or was started by it or by its children.

@@ -137,7 +137,7 @@ func (p *Program) Settings(words []string) (Args, error) {
 }
 
 // newArgs makes an empty list of the program's flags.
-func (p *Program) newArgs() Args { return Args{syntax: &p.syntax, program: p.Name} }
+func (p *Program) newArgs() Args { return Args{program: p} }
 
 // isSetting says whether a variable with that name changes what the program does.
 func (p *Program) isSetting(name string) bool {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"wb/collect/engine"
 )
 
 // PhaseTime is when a phase began.
@@ -163,7 +165,7 @@ func (s *Server) wait(ctx context.Context) error {
 // answers says whether it is this server that listens on its port, and no other program that took the port meanwhile. Where that cannot
 // be seen, it is.
 func (s *Server) answers(ctx context.Context) bool {
-	pid, ok := listener(ctx, s.o.Port)
+	pid, ok := engine.Listener(ctx, s.o.Port)
 	return !ok || descends(ctx, pid, int32(s.proc.pid))
 }
 

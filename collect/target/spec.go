@@ -276,8 +276,8 @@ func (s *Spec) simOptions(seed int64) (sim.Options, error) {
 		}
 		so.Faults = append(so.Faults, f)
 	}
-	var a serve.Args
-	if err := a.Merge(s.Words); err != nil {
+	a, err := serve.VLLM().Flags(s.Words)
+	if err != nil {
 		return so, err
 	}
 	for _, name := range a.Names() {
@@ -286,7 +286,7 @@ func (s *Spec) simOptions(seed int64) (sim.Options, error) {
 			return so, err
 		}
 	}
-	_, err := sim.New(so)
+	_, err = sim.New(so)
 	return so, err
 }
 

@@ -144,44 +144,45 @@ func (a *adviser) misses(r row) {
 		return
 	}
 	var title, advice string
-	report := "first_divergence"
+	report := "cache_miss_causes"
 	switch cause {
 	case "changed_text":
-		title, advice = "Hit ratio lost to changed text", "put what changes behind what stays the same"
+		title, report, advice = "Hit ratio lost to changed text", "first_divergence", "put what changes behind what stays the same"
 		if r["with_documents"] == true {
 			advice = "documents that come, go or move cost it; wb run --rag-placement all measures which place costs least"
 		}
 	case "template_rewrote_history":
-		title, advice = "Hit ratio lost to the chat template", "a template that keeps the history as it was generated would not lose it"
+		title, report = "Hit ratio lost to the chat template", "first_divergence"
+		advice = "a template that keeps the history as it was generated would not lose it"
 	case "retokenized":
-		title, advice = "Hit ratio lost to retokenized replies", "replies sent back as token ids would not lose it"
+		title, report, advice = "Hit ratio lost to retokenized replies", "first_divergence", "replies sent back as token ids would not lose it"
 	case "block_rounding":
 		title, report, advice = "Hit ratio lost to whole blocks", "cache_ideal_vs_achieved", "a smaller --block-size of the server loses less"
 	case "evicted":
-		title, report = "Hit ratio lost to eviction", "cache_miss_causes"
+		title = "Hit ratio lost to eviction"
 		advice = "the KV cache is too small: fewer --users, a larger --gpu-memory-utilization or a shorter --max-model-len"
 	case "slot_taken":
-		title, report = "Hit ratio lost to a slot that another prompt took", "cache_miss_causes"
+		title = "Hit ratio lost to a slot that another prompt took"
 		advice = "more slots (-np) or host memory for prompts (--cache-ram) of llama-server keep more of them"
 	case "host_memory_full":
-		title, report = "Hit ratio lost to full host memory", "cache_miss_causes"
+		title = "Hit ratio lost to full host memory"
 		advice = "a larger --cache-ram of llama-server holds more prompts"
 	case "small_share":
-		title, report = "Hit ratio lost to prompts that share little", "cache_miss_causes"
+		title = "Hit ratio lost to prompts that share little"
 		advice = "the server brings a prompt back only for a large share; a lower --slot-prompt-similarity of llama-server uses a slot sooner"
 	case "not_restorable":
-		title, report = "Hit ratio lost to a window or a recurrent state", "cache_miss_causes"
+		title = "Hit ratio lost to a window or a recurrent state"
 		advice = "with a sliding window, --swa-full of llama-server keeps everything and takes more memory"
 	case "context_shifted":
-		title, report, advice = "Hit ratio lost to a shifted context", "cache_miss_causes", "a longer context of the server avoids the shift"
+		title, advice = "Hit ratio lost to a shifted context", "a longer context of the server avoids the shift"
 	case "hybrid_state":
-		title, report = "Hit ratio lost to the state of a hybrid model", "cache_miss_causes"
+		title = "Hit ratio lost to the state of a hybrid model"
 		advice = "its state is cached at few places only; wb doctor shows how far apart they are"
 	case "isolation":
-		title, report = "Sessions share text that isolation keeps apart", "cache_miss_causes"
+		title = "Sessions share text that isolation keeps apart"
 		advice = "in use without isolation these tokens would be cached"
 	case "unknown":
-		title, report, advice = "Cached text was computed again", "cache_miss_causes", "no cause is known"
+		title, advice = "Cached text was computed again", "no cause is known"
 	default:
 		return
 	}

@@ -21,7 +21,7 @@ SELECT t.run, t.conversation, t.placement, t.turn, count(*) AS turns, round(avg(
   round(median(l.decode_limit_ms), 3) AS decode_limit_p50_ms,
   round(median(l.mbu_ratio), 4) AS mbu_p50_ratio, round(avg(l.prefill_tokens))::BIGINT AS prefill_mean_tokens,
   round(median(l.prefill_ms), 3) AS prefill_p50_ms, round(median(l.prefill_limit_ms), 3) AS prefill_limit_p50_ms,
-  round(median(l.mfu_ratio), 4) AS mfu_p50_ratio, round(median(l.times_limit), 2) AS times_limit_p50, 
+  round(median(l.mfu_ratio), 4) AS mfu_p50_ratio, round(median(l.times_limit), 2) AS times_limit_p50,
   CASE WHEN 2 * count(l.limited_by) >= count(*) THEN mode(l.limited_by) END AS limited_by,
   coalesce(mode(l.limits_of) FILTER (WHERE starts_with(l.limits_of, 'unknown: ')), any_value(l.limits_of)) AS limits_of
 FROM measured_turns t JOIN selected_turn_limits l USING (run_id, turn_id)

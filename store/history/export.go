@@ -168,8 +168,8 @@ func (e *export) tables(ctx context.Context, aside string) (map[string]int64, er
 		}
 		columns := "*"
 		for _, c := range e.from.schema[t] {
-			if c.typ == "UUID" && c.name != "run_id" { // Spark (4.3) cannot read Parquet with a UUID; run_id is in the name of the folder
-				columns = fmt.Sprintf("* REPLACE (%s::VARCHAR AS %s)", wbsql.Name(c.name), wbsql.Name(c.name))
+			if c.Type == "UUID" && c.Name != "run_id" { // Spark (4.3) cannot read Parquet with a UUID; run_id is in the name of the folder
+				columns = fmt.Sprintf("* REPLACE (%s::VARCHAR AS %s)", wbsql.Name(c.Name), wbsql.Name(c.Name))
 			}
 		}
 		for part := range slices.Chunk(e.ids, atOnce) {
@@ -187,13 +187,13 @@ func (e *export) tables(ctx context.Context, aside string) (map[string]int64, er
 func (e *export) dictionary() string {
 	var text strings.Builder
 	text.WriteString("table,column,type,comment\n")
-	day := column{"day", "DATE", "day on which the run began, UTC (the name of a folder)"}
+	day := store.Column{Name: "day", Type: "DATE", Comment: "day on which the run began, UTC (the name of a folder)"}
 	for _, t := range store.Tables() {
-		for _, c := range slices.Concat([]column{day}, e.from.schema[t]) {
-			if c.typ == "UUID" {
-				c.typ = "VARCHAR"
+		for _, c := range slices.Concat([]store.Column{day}, e.from.schema[t]) {
+			if c.Type == "UUID" {
+				c.Type = "VARCHAR"
 			}
-			fmt.Fprintf(&text, "%s,%s,\"%s\",\"%s\"\n", t, c.name, c.typ, strings.ReplaceAll(c.comment, `"`, `""`))
+			fmt.Fprintf(&text, "%s,%s,\"%s\",\"%s\"\n", t, c.Name, c.Type, strings.ReplaceAll(c.Comment, `"`, `""`))
 		}
 	}
 	return text.String()

@@ -77,7 +77,7 @@ func problem(op, path string, err error, remedy string) *store.Error {
 // makeViews replaces the empty tables of a database with views of a folder or a lake.
 func makeViews(ctx context.Context, conn *sql.Conn, from string) error {
 	name := plain.Redact(from)
-	schema, err := schemaOf(ctx, conn, "memory")
+	schema, err := store.RawColumns(ctx, conn, "memory")
 	if err != nil {
 		return store.Explain("open", name, err)
 	}
@@ -126,18 +126,18 @@ func allowedBelow(ctx context.Context, conn *sql.Conn, from string) ([]string, e
 
 // view returns the statement that makes raw.TABLE a view of a source. The view has every column that this wb knows, and NULL in those that
 // the source lacks.
-func (s *source) view(table string, cs []column) string {
+func (s *source) view(table string, cs []store.Column) string {
 	have := s.tables[table]
 	var list []string
 	for _, c := range cs {
-		name := wbsql.Name(c.name)
+		name := wbsql.Name(c.Name)
 		switch {
-		case !slices.Contains(have, c.name):
-			list = append(list, "NULL::"+c.typ+" AS "+name)
-		case table == "message" && s.perRun() && c.name != "sha256": // the same text may be there once per run
-			list = append(list, "any_value("+name+")::"+c.typ+" AS "+name)
+		case !slices.Contains(have, c.Name):
+			list = append(list, "NULL::"+c.Type+" AS "+name)
+		case table == "message" && s.perRun() && c.Name != "sha256": // the same text may be there once per run
+			list = append(list, "any_value("+name+")::"+c.Type+" AS "+name)
 		default:
-			list = append(list, name+"::"+c.typ+" AS "+name)
+			list = append(list, name+"::"+c.Type+" AS "+name)
 		}
 	}
 	q := "CREATE VIEW raw." + wbsql.Name(table) + " AS SELECT " + strings.Join(list, ", ")

@@ -116,8 +116,8 @@ func bring(ctx context.Context, conn *sql.Conn, s, into *source, ids []string, r
 func bringTable(s, into *source, t string, ids []string) string {
 	var columns []string
 	for _, c := range into.schema[t] {
-		if slices.Contains(s.tables[t], c.name) {
-			columns = append(columns, wbsql.Name(c.name))
+		if slices.Contains(s.tables[t], c.Name) {
+			columns = append(columns, wbsql.Name(c.Name))
 		}
 	}
 	list := strings.Join(columns, ", ")

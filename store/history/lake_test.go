@@ -116,7 +116,9 @@ func TestLakeOfOlderFile(t *testing.T) {
 	}
 	now := from.version
 	from.version--
-	from.schema["run"] = slices.DeleteFunc(from.schema["run"], func(c column) bool { return c.name == "executions" || c.name == "changed_at" })
+	from.schema["run"] = slices.DeleteFunc(from.schema["run"], func(c store.Column) bool {
+		return c.Name == "executions" || c.Name == "changed_at"
+	})
 	to, err := attachLake(ctx, conn, l, false)
 	if err != nil {
 		t.Fatal(err)

@@ -134,19 +134,19 @@ func (s *source) prepareLake(ctx context.Context, c *sql.Conn, from *source) err
 }
 
 // prepareTable makes a table of a lake, or adds the columns that it lacks.
-func (s *source) prepareTable(exec func(string, ...any) error, table string, cs []column) error {
-	cs = slices.Concat([]column{{"day", "DATE", "day on which the run began, UTC"}}, cs)
+func (s *source) prepareTable(exec func(string, ...any) error, table string, cs []store.Column) error {
+	cs = slices.Concat([]store.Column{{Name: "day", Type: "DATE", Comment: "day on which the run began, UTC"}}, cs)
 	if table == "message" {
-		cs = append(cs, column{"run_id", "UUID", "run that refers to the text"})
+		cs = append(cs, store.Column{Name: "run_id", Type: "UUID", Comment: "run that refers to the text"})
 	}
 	var list []string
 	for _, x := range cs {
-		if s.tables[table] != nil && !slices.Contains(s.tables[table], x.name) {
-			if err := exec(fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", s.from(table), wbsql.Name(x.name), x.typ)); err != nil {
+		if s.tables[table] != nil && !slices.Contains(s.tables[table], x.Name) {
+			if err := exec(fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", s.from(table), wbsql.Name(x.Name), x.Type)); err != nil {
 				return err
 			}
 		}
-		list = append(list, wbsql.Name(x.name)+" "+x.typ)
+		list = append(list, wbsql.Name(x.Name)+" "+x.Type)
 	}
 	if s.tables[table] != nil {
 		return nil

@@ -19,10 +19,10 @@ import (
 // source is a history attached to a connection: a DuckDB file, a folder of Parquet files or a lake.
 type source struct {
 	path    string
-	version int                 // schema version
-	tables  map[string][]string // columns of each raw table that it has
-	schema  map[string][]column // the same with types and comments; for files only
-	from    func(string) string // the SQL name of the relation with the rows of a table
+	version int                       // schema version
+	tables  map[string][]string       // columns of each raw table that it has
+	schema  map[string][]store.Column // the same with types and comments; for files only
+	from    func(string) string       // the SQL name of the relation with the rows of a table
 	close   func(context.Context) error
 }
 
@@ -86,32 +86,6 @@ func (s *source) byID(ctx context.Context, c *sql.Conn) (map[string][]runCopy, e
 	return out, err
 }
 
-// column is a column of a raw table.
-type column struct {
-	name, typ string
-	comment   string
-}
-
-// schemaOf returns the raw tables of a database with their columns in order.
-// It leaves out views, because whoever made the file may have made views that read anything.
-func schemaOf(ctx context.Context, c *sql.Conn, database string) (map[string][]column, error) {
-	rows, err := c.QueryContext(ctx, wbsql.Statement("raw_columns"), database)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	out := map[string][]column{}
-	for rows.Next() {
-		var table string
-		var x column
-		if err := rows.Scan(&table, &x.name, &x.typ, &x.comment); err != nil {
-			return nil, err
-		}
-		out[table] = append(out[table], x)
-	}
-	return out, rows.Err()
-}
-
 // attachFile attaches a DuckDB file read-only, after store.OpenRead has migrated it.
 func attachFile(ctx context.Context, c *sql.Conn, path string) (*source, error) {
 	if store.KindOf(path) != store.File {
@@ -143,11 +117,11 @@ func attachFile(ctx context.Context, c *sql.Conn, path string) (*source, error) 
 
 // readSchema reads the raw tables and columns of a DuckDB file.
 func (s *source) readSchema(ctx context.Context, c *sql.Conn, database string) (err error) {
-	s.schema, err = schemaOf(ctx, c, database)
+	s.schema, err = store.RawColumns(ctx, c, database)
 	s.tables = map[string][]string{}
 	for t, cs := range s.schema {
 		for _, x := range cs {
-			s.tables[t] = append(s.tables[t], x.name)
+			s.tables[t] = append(s.tables[t], x.Name)
 		}
 	}
 	return err
