@@ -131,6 +131,15 @@ func TestIsolationLine(t *testing.T) {
 		}
 		seen[line] = true
 	}
+	// Neighbours differ at the first word, so that a server which caches by the token finds equally much at each.
+	for i := range int32(300) {
+		word := strings.Fields(isolationLine(run, i))[2]
+		for j := i + 1; j < i+int32(len(lineWords)); j++ {
+			if strings.Fields(isolationLine(run, j))[2] == word {
+				t.Fatalf("sessions %d and %d both begin with %q", i, j, word)
+			}
+		}
+	}
 	for _, w := range lineWords {
 		if len(w) != 4 {
 			t.Errorf("%q does not have four letters", w)
