@@ -149,7 +149,7 @@ func TestRealLlamaWindow(t *testing.T) {
 		SELECT repeat, string_agg(concat_ws(' ', conversation, turn, cause, tokens), ', ' ORDER BY conversation, turn, cause) AS causes,
 			sum(tokens) FILTER (WHERE cause = 'not_restorable') AS lost,
 			coalesce(sum(tokens) FILTER (WHERE cause IN ('unknown', 'slot_taken', 'small_share', 'evicted')), 0) AS unexplained
-		FROM cache_misses WHERE NOT warmup AND turn > 1 GROUP BY repeat)`) // first turns share a word or two of their lines
+		FROM cache_misses WHERE NOT warmup GROUP BY repeat)`)
 	if got != "1 3 true 0" {
 		t.Errorf("different causes, repeats, lost to the window, other causes = %s\n%s", got, wb(t, dir, "query", "cache_miss_causes"))
 	}

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,33 +17,14 @@ import (
 	"wb/collect/engine"
 	"wb/collect/target"
 	"wb/data"
+	"wb/data/plain/clocktest"
 	"wb/store"
 )
-
-// stageClock is a clock that a test moves. Connections read it at the same time.
-type stageClock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-// now gives the clock's time.
-func (c *stageClock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-// add moves the clock.
-func (c *stageClock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
 
 // stage plays executions without a server and a file, with a clock on which a job takes one second per session. It is a Ledger too.
 type stage struct {
 	t      *testing.T
-	clock  stageClock
+	clock  *clocktest.Clock
 	jobs   []string // as they were played
 	lines  []string
 	warned []string
@@ -64,7 +44,7 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	return &stage{
 		t:      t,
-		clock:  stageClock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		clock:  clocktest.New(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
 		closed: map[string]string{},
 		runs:   map[uuid.UUID]*store.PlanRun{},
 	}
@@ -74,7 +54,7 @@ func (s *stage) tools() Tools {
 	return Tools{
 		Connect: func(_ context.Context, spec *target.Spec, c target.Connection) (*target.Target, error) {
 			s.connected++
-			s.clock.add(10 * time.Second)
+			s.clock.Add(10 * time.Second)
 			cl, err := client.New("http://127.0.0.1:1", c.Key, c.Clock)
 			if err != nil {
 				return nil, err
@@ -91,8 +71,8 @@ func (s *stage) tools() Tools {
 			s.widths = s.widths[1:]
 			return w, nil
 		},
-		Now:   s.clock.now,
-		Since: func(t time.Time) time.Duration { return s.clock.now().Sub(t) },
+		Now:   s.clock.Now,
+		Since: func(t time.Time) time.Duration { return s.clock.Now().Sub(t) },
 	}
 }
 
@@ -109,8 +89,8 @@ func (s *stage) play(ctx context.Context, _ *target.Target, job Job, _ Watch) (*
 		}
 	}
 	s.jobs = append(s.jobs, strings.TrimSpace(fmt.Sprintf("%s %s%s", job.Cell(), strings.Join(passes, ","), sorted(how))))
-	s.clock.add(time.Duration(len(job.Sessions)) * time.Second)
-	run := &store.PlanRun{RunID: uuid.New(), Name: job.Name, Cell: job.Part.Cell, Status: store.RunOK, StartedAt: s.clock.now()}
+	s.clock.Add(time.Duration(len(job.Sessions)) * time.Second)
+	run := &store.PlanRun{RunID: uuid.New(), Name: job.Name, Cell: job.Part.Cell, Status: store.RunOK, StartedAt: s.clock.Now()}
 	if c := job.Part.Continue; c != nil {
 		run = s.runs[c.RunID]
 	} else if s.plan = job.Part.PlanText; len(job.Part.Spec) > len(s.spec) {
@@ -163,7 +143,7 @@ func (s *stage) Executions(context.Context) ([]store.Execution, error) {
 	if s.spec == "" {
 		return nil, nil
 	}
-	e := store.Execution{ID: uuid.New(), Plan: s.plan, Spec: s.spec, StartedAt: s.clock.now(), Runs: len(s.runs)}
+	e := store.Execution{ID: uuid.New(), Plan: s.plan, Spec: s.spec, StartedAt: s.clock.Now(), Runs: len(s.runs)}
 	for _, r := range s.runs {
 		if r.Status != store.RunOK {
 			e.Unended++
@@ -219,7 +199,7 @@ func (s *stage) execute(ctx context.Context, plan string, given Given) error {
 
 func (s *stage) playSpec(ctx context.Context, spec *Spec, found *Found) error {
 	s.t.Helper()
-	x, err := NewExecution(spec, s.tools(), s.teller(), s.clock.now())
+	x, err := NewExecution(spec, s.tools(), s.teller(), s.clock.Now())
 	if err != nil {
 		return err
 	}
@@ -392,7 +372,7 @@ func TestPlanAndFlags(t *testing.T) {
 func TestInterruptedAtTheEnd(t *testing.T) {
 	s := newStage(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	x, err := NewExecution(mustSpec(t), s.tools(), s.teller(), s.clock.now())
+	x, err := NewExecution(mustSpec(t), s.tools(), s.teller(), s.clock.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

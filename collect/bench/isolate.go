@@ -125,13 +125,12 @@ func (r *run) settleIsolation() (told string) {
 var lineWords = strings.Fields("time year life hand part case week work home room area fact book word side kind " +
 	"head game line city name team body back face door road food love idea mind land")
 
-// isolationLine gives the line that sets a session apart: twelve words that carry 60 bits of hashes of the run and the session.
+// isolationLine gives the line that sets a session apart: twelve words that carry 60 bits of the run and the session.
 // The first word moves on by one with each session. Were it drawn too, one pair of sessions in 32 would have it in common,
 // and a server that caches by the token would find one token more at the second of them.
 func isolationLine(run uuid.UUID, session int32) string {
-	first := sha256.Sum256(run[:])
 	drawn := sha256.Sum256(fmt.Appendf(nil, "%s-%d", run, session))
-	drawn[0] = first[0] + byte(session)
+	drawn[0] = run[len(run)-1] + byte(session)
 	var line strings.Builder
 	line.WriteString("Session name:")
 	for _, b := range drawn[:12] {

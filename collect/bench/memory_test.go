@@ -25,7 +25,7 @@ func (s *stage) playWith(ctx context.Context, tools Tools, plan string) error {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	x, err := NewExecution(spec, tools, s.teller(), s.clock.now())
+	x, err := NewExecution(spec, tools, s.teller(), s.clock.Now())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -113,7 +113,9 @@ func (d *decoder) event(e *sseEvent) {
 		}
 		hasIDs = d.choice(c, &ch, e.tNs) || hasIDs
 	}
-	re.closing.last.keep(w, re.FinishReason != nil)
+	if re.FinishReason != nil {
+		re.closing.last.keep(w)
+	}
 	d.allIDs = d.allIDs && (hasIDs || ch.TextBytes == 0)
 	d.textAfter = d.textAfter || ch.TextBytes > 0
 	if usage == nil {

@@ -32,10 +32,7 @@ const (
 type lastWords struct{ timings, metrics RawValue }
 
 // keep takes the members of an event that comes with the finish reason or after it. Those of a later event replace those of an earlier one.
-func (l *lastWords) keep(w *wireChunk, ended bool) {
-	if !ended {
-		return
-	}
+func (l *lastWords) keep(w *wireChunk) {
 	if len(w.Timings) > 0 {
 		l.timings = w.Timings
 	}

@@ -156,7 +156,7 @@ func all(t *testing.T, o Options, bodies ...object) ([]completion, *Server) {
 	t.Helper()
 	if o.Now == nil {
 		c := newClock()
-		o.Profile, o.Now, o.Sleep = "instant", c.now, c.sleep
+		o.Profile, o.Now, o.Sleep = "instant", c.Now, c.sleep
 	}
 	s, err := New(o)
 	if err != nil {

@@ -81,7 +81,7 @@ func TestFaults(t *testing.T) {
 		{"500@3", 200, 7, nil, "[DONE]", true},
 	} {
 		clk := newClock()
-		s := start(t, Options{Faults: faults(t, c.fault), Clock: Clock{clk.now, clk.sleep}})
+		s := start(t, Options{Faults: faults(t, c.fault), Clock: Clock{clk.Now, clk.sleep}})
 		body := chatBody("hi", "max_tokens", 4, "stream_options", object{"include_usage": true})
 		if status, data, err := s.stream("/v1/chat/completions", body); status != 200 || len(data) != 7 || err != nil {
 			t.Errorf("%s: the first request got %d, %d events, %v", c.fault, status, len(data), err)

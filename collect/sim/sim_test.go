@@ -18,30 +18,26 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"wb/data/plain/clocktest"
 )
 
 // clock is a clock that moves only when somebody sleeps. A test with it never waits and sees exact times.
 type clock struct {
+	*clocktest.Clock
 	mu    sync.Mutex
-	t     time.Time
 	slept []time.Duration
 }
 
-func newClock() *clock { return &clock{t: time.Unix(1_800_000_000, 0)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
+func newClock() *clock { return &clock{Clock: clocktest.New(time.Unix(1_800_000_000, 0))} }
 
 func (c *clock) sleep(ctx context.Context, d time.Duration) {
 	if ctx.Err() != nil {
 		return
 	}
+	c.Add(d)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
 	c.slept = append(c.slept, d)
 }
 
@@ -67,7 +63,7 @@ func start(t testing.TB, o Options) *server {
 	}
 	if o.Sleep == nil && o.Now == nil {
 		c := newClock()
-		o.Now, o.Sleep = c.now, c.sleep
+		o.Now, o.Sleep = c.Now, c.sleep
 	}
 	s, err := New(o)
 	if err != nil {
@@ -380,7 +376,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	c := newClock()
 	s, err := New(Options{Profile: "instant", MaxModelLen: 200, CapacityTokens: 400,
-		Clock: Clock{c.now, func(context.Context, time.Duration) {}}})
+		Clock: Clock{c.Now, func(context.Context, time.Duration) {}}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 func TestTimesAreTheModels(t *testing.T) {
 	for _, name := range []string{"eager", "graphs"} {
 		c := newClock()
-		s := start(t, Options{Profile: name, Deviation: Deviation{JitterRatio: -1}, Clock: Clock{c.now, c.sleep}})
+		s := start(t, Options{Profile: name, Deviation: Deviation{JitterRatio: -1}, Clock: Clock{c.Now, c.sleep}})
 		cost, err := Profile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestLateStepsShortenNoRequest(t *testing.T) {
 		}
 		c.sleep(ctx, d+late)
 	}
-	_, s := all(t, Options{Profile: "eager", Deviation: Deviation{JitterRatio: -1}, Clock: Clock{c.now, oversleep}},
+	_, s := all(t, Options{Profile: "eager", Deviation: Deviation{JitterRatio: -1}, Clock: Clock{c.Now, oversleep}},
 		tokens(numbered(0, 512), 2), tokens(numbered(1, 511), 1))
 	first := s.cost.Step([]chunk{{512, 0}}, nil) + late
 	second := s.cost.Step([]chunk{{511, 0}}, []int{513})

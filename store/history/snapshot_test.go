@@ -9,41 +9,23 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"wb/data/plain/clocktest"
 	"wb/store"
 )
 
-// clock is a clock that a test sets.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
-
 // served opens a file as a run does, and starts the server of its snapshots.
-func served(t *testing.T) (path string, s *SnapshotServer, c *clock) {
+func served(t *testing.T) (path string, s *SnapshotServer, c *clocktest.Clock) {
 	t.Helper()
 	path = oneRun(t)
 	db, err := store.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c = &clock{t: time.Now()}
-	if s = Serve(t.Context(), db, Serving{Now: c.now}); s == nil {
+	c = clocktest.New(time.Now())
+	if s = Serve(t.Context(), db, Serving{Now: c.Now}); s == nil {
 		t.Fatal("the server did not start")
 	}
 	t.Cleanup(func() {
@@ -95,10 +77,10 @@ func TestSnapshotBetweenTurns(t *testing.T) {
 	if again != first {
 		t.Errorf("got another snapshot, %s, although nothing has changed", again)
 	}
-	c.pass(2 * time.Second)
+	c.Add(2 * time.Second)
 	s.Turn(t.Context(), false)
 	s.Turn(t.Context(), true)
-	c.pass(time.Minute)
+	c.Add(time.Minute)
 	later, release, _ := ask(t, path)
 	release()
 	if later == first {
@@ -127,7 +109,7 @@ func TestSnapshotDuringTurn(t *testing.T) {
 		waits = len(s.waiting) == 1
 		s.mu.Unlock()
 	}
-	c.pass(5 * time.Second)
+	c.Add(5 * time.Second)
 	s.Turn(t.Context(), true)
 	a := <-got
 	if n := runsOf(t, a.use); n != 1 {
@@ -148,9 +130,9 @@ func TestSnapshotDuringTurn(t *testing.T) {
 		{"a short turn", 10 * time.Second, 100 * time.Millisecond, 2},
 		{"a long turn when nobody has asked for a long time", time.Minute, 5 * time.Second, 2},
 	} {
-		c.pass(step.before)
+		c.Add(step.before)
 		s.Turn(t.Context(), false)
-		c.pass(step.turn)
+		c.Add(step.turn)
 		s.Turn(t.Context(), true)
 		if n := made(); n != step.want {
 			t.Errorf("%s: %d snapshots, want %d", step.what, n, step.want)
